@@ -1,0 +1,158 @@
+//! Where a message can be sent, and how that reads on a topic-exchange broker.
+//!
+//! Names, bindings and routing keys are pure functions here, shared by every driver, because Python peers compute
+//! the same names on their side (oslo.messaging 18.3.1, `_drivers/amqpdriver.py` and `_drivers/impl_rabbit.py`).
+
+use std::fmt;
+
+/// A destination, in the terms of the bus.
+///
+/// Exhaustive on purpose: a driver must place every variant, so a new one is a breaking release.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// One of the servers that share a topic.
+    Topic {
+        /// The topic exchange.
+        exchange: String,
+        /// The topic.
+        topic: String,
+    },
+    /// One server by its name.
+    Server {
+        /// The topic exchange.
+        exchange: String,
+        /// The topic.
+        topic: String,
+        /// The server.
+        server: String,
+    },
+    /// Every server of a topic in this virtual host, whatever its exchange: the reference does not scope it.
+    Fanout {
+        /// The topic.
+        topic: String,
+    },
+    /// A queue by its name, as a reply needs it.
+    Direct {
+        /// The queue.
+        queue: String,
+    },
+    /// The notifications of one topic and priority.
+    Notification {
+        /// The topic exchange.
+        exchange: String,
+        /// The topic.
+        topic: String,
+        /// The priority, in lower case.
+        priority: String,
+    },
+    /// A durable queue of ours, such as a dead-letter queue.
+    Queue {
+        /// The queue.
+        name: String,
+    },
+}
+
+/// What an exchange does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExchangeKind {
+    /// The nameless exchange: the routing key is the name of a queue.
+    Default,
+    /// Routes by binding keys; shared with Python peers.
+    Topic,
+    /// Copies to every bound queue; deleted when the last one is unbound.
+    Fanout,
+}
+
+/// An exchange by name and kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Exchange {
+    /// The name; empty for [`ExchangeKind::Default`].
+    pub name: String,
+    /// What it does.
+    pub kind: ExchangeKind,
+}
+
+impl Exchange {
+    /// The nameless exchange.
+    #[must_use]
+    pub fn default_exchange() -> Self {
+        Self { name: String::new(), kind: ExchangeKind::Default }
+    }
+
+    /// A topic exchange.
+    #[must_use]
+    pub fn topic(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: ExchangeKind::Topic }
+    }
+
+    /// The fanout exchange of `topic`, `<topic>_fanout`.
+    #[must_use]
+    pub fn fanout_of(topic: &str) -> Self {
+        Self { name: format!("{topic}_fanout"), kind: ExchangeKind::Fanout }
+    }
+}
+
+impl Address {
+    /// The exchange a publisher sends to.
+    #[must_use]
+    pub fn exchange(&self) -> Exchange {
+        match self {
+            Self::Topic { exchange, .. } | Self::Server { exchange, .. } | Self::Notification { exchange, .. } => {
+                Exchange::topic(exchange)
+            }
+            Self::Fanout { topic } => Exchange::fanout_of(topic),
+            Self::Direct { .. } | Self::Queue { .. } => Exchange::default_exchange(),
+        }
+    }
+
+    /// The routing key a publisher uses; empty for a fanout.
+    #[must_use]
+    pub fn routing_key(&self) -> String {
+        match self {
+            Self::Topic { topic, .. } => topic.clone(),
+            Self::Server { topic, server, .. } => format!("{topic}.{server}"),
+            Self::Fanout { .. } => String::new(),
+            Self::Direct { queue } => queue.clone(),
+            Self::Notification { topic, priority, .. } => format!("{topic}.{priority}"),
+            Self::Queue { name } => name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic { exchange, topic } => write!(f, "{exchange}/{topic}"),
+            Self::Server { exchange, topic, server } => write!(f, "{exchange}/{topic}.{server}"),
+            Self::Fanout { topic } => write!(f, "{topic} (fanout)"),
+            Self::Direct { queue } => write!(f, "queue {queue}"),
+            Self::Notification { exchange, topic, priority } => write!(f, "{exchange}/{topic}.{priority}"),
+            Self::Queue { name } => write!(f, "durable queue {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_use_the_exchanges_and_keys_of_the_reference() {
+        let topic = Address::Topic { exchange: "nova".into(), topic: "compute".into() };
+        let server = Address::Server { exchange: "nova".into(), topic: "compute".into(), server: "h1".into() };
+        let fanout = Address::Fanout { topic: "compute".into() };
+        let event =
+            Address::Notification { exchange: "nova".into(), topic: "notifications".into(), priority: "info".into() };
+        let reply = Address::Direct { queue: "reply_1".into() };
+        for (address, exchange, key) in [
+            (topic, Exchange::topic("nova"), "compute"),
+            (server, Exchange::topic("nova"), "compute.h1"),
+            (fanout, Exchange { name: "compute_fanout".into(), kind: ExchangeKind::Fanout }, ""),
+            (event, Exchange::topic("nova"), "notifications.info"),
+            (reply, Exchange::default_exchange(), "reply_1"),
+        ] {
+            assert_eq!(address.exchange(), exchange);
+            assert_eq!(address.routing_key(), key);
+        }
+    }
+}

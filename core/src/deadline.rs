@@ -1,0 +1,60 @@
+//! A point in time by which an operation must have ended.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Error, Result};
+
+/// The longest budget that is told apart from "for ever": a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The point in time by which an operation must have ended, passed unchanged through every layer.
+///
+/// It lies on tokio's clock, so a test under `start_paused` governs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline that lies `budget` from now; a budget over a year counts as a year.
+    #[must_use]
+    pub fn after(budget: Duration) -> Self {
+        Self(Instant::now() + budget.min(LONGEST))
+    }
+
+    /// The deadline at `instant`.
+    #[must_use]
+    pub fn at(instant: Instant) -> Self {
+        Self(instant)
+    }
+
+    /// When it is.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// How long is left; zero once it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Runs `future` until it ends or the deadline passes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) naming `operation`, with nothing known to be executed.
+    ///
+    /// # Cancellation
+    /// `future` is dropped when the deadline passes.
+    pub async fn run<F: Future>(self, operation: &'static str, future: F) -> Result<F::Output> {
+        tokio::time::timeout_at(self.0, future).await.map_err(|_| Error::timeout(operation))
+    }
+}

@@ -1,0 +1,252 @@
+//! The one error of this crate: what kind it is, what was being done, and whether the method may have run.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// The result of every fallible operation here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in a form that a program can branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The deadline passed first.
+    Timeout,
+    /// No queue is bound where the message was sent, so nobody can ever receive it.
+    Undeliverable,
+    /// The connection to the broker is gone, or could not be made.
+    Disconnected,
+    /// The broker has raised a resource alarm and takes no publishes.
+    Blocked,
+    /// The broker refused our credentials or our rights.
+    Denied,
+    /// The broker took the message and then refused it (a negative confirm).
+    Refused,
+    /// A queue or an exchange exists in a form that cannot be used.
+    Topology,
+    /// A body or a name is over a limit of the broker.
+    TooLarge,
+    /// A value could not be written as JSON.
+    Encode,
+    /// What arrived could not be read.
+    Decode,
+    /// The remote method failed; [`Error::remote`] tells how.
+    Remote,
+    /// A peer wrote a version of the wire format that we do not read.
+    UnsupportedVersion,
+    /// The version of the message is over the client's version cap.
+    VersionCap,
+    /// The target is missing a part, or has one too many, for this operation.
+    InvalidTarget,
+    /// A URL, an option or a combination of them is not valid.
+    Config,
+    /// The driver cannot do this; [`Capabilities`](crate::Capabilities) says so beforehand.
+    Unsupported,
+    /// The bus, server or listener was closed.
+    Closed,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "timed out",
+            Self::Undeliverable => "undeliverable: no queue is bound",
+            Self::Disconnected => "disconnected",
+            Self::Blocked => "blocked by the broker",
+            Self::Denied => "access denied",
+            Self::Refused => "refused by the broker",
+            Self::Topology => "topology mismatch",
+            Self::TooLarge => "too large",
+            Self::Encode => "cannot encode",
+            Self::Decode => "cannot decode",
+            Self::Remote => "remote error",
+            Self::UnsupportedVersion => "unsupported version of the wire format",
+            Self::VersionCap => "over the version cap",
+            Self::InvalidTarget => "invalid target",
+            Self::Config => "invalid configuration",
+            Self::Unsupported => "not supported by this driver",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// Whether the method that a request asks for, or the effect of a message, may have happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Executed {
+    /// It certainly did not happen, and will not: sending again is safe.
+    No,
+    /// Nobody here can know; reconcile before you repeat it.
+    Maybe,
+    /// It happened; the remote side said so.
+    Yes,
+}
+
+/// Why an operation failed.
+///
+/// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the source's own text.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    executed: Executed,
+    transient: bool,
+    context: Vec<(&'static str, String)>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` met while doing `operation` (a verb such as `"publish"`); nothing was executed, and
+    /// repeating it does not help, until [`with_executed`](Self::with_executed) and
+    /// [`transient`](Self::transient) say otherwise.
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation,
+            executed: Executed::No,
+            transient: false,
+            context: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// Whether the method, or the effect of the message, may have happened all the same.
+    #[must_use]
+    pub fn executed(&self) -> Executed {
+        self.0.executed
+    }
+
+    /// Whether the same operation may succeed if it is tried again later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    /// The facts that go with the error, in the order they were added.
+    pub fn context(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
+    /// How the remote method failed, if that is what this is.
+    #[must_use]
+    pub fn remote(&self) -> Option<&crate::RemoteError> {
+        self.source()?.downcast_ref()
+    }
+
+    /// Says what is known of the execution.
+    #[must_use]
+    pub fn with_executed(mut self, executed: Executed) -> Self {
+        self.0.executed = executed;
+        self
+    }
+
+    /// Says that trying again may help.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.0.transient = true;
+        self
+    }
+
+    /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((key, value.to_string()));
+        self
+    }
+
+    /// Names the error that caused this one; the driver's own error is found here.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// [`ErrorKind::Unsupported`]: the driver has no way to do `operation`.
+    #[must_use]
+    pub fn unsupported(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Unsupported, operation)
+    }
+
+    /// [`ErrorKind::Closed`]: `operation` came after the end.
+    #[must_use]
+    pub fn closed(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Closed, operation)
+    }
+
+    /// [`ErrorKind::Timeout`]: the deadline passed during `operation`; trying again may help.
+    #[must_use]
+    pub fn timeout(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Timeout, operation).transient()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.operation, self.0.kind)?;
+        for (index, (key, value)) in self.0.context.iter().enumerate() {
+            let separator = if index == 0 { " (" } else { ", " };
+            write!(f, "{separator}{key}: {value}")?;
+        }
+        if !self.0.context.is_empty() {
+            f.write_str(")")?;
+        }
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("executed", &self.0.executed)
+            .field("transient", &self.0.transient)
+            .field("context", &self.0.context)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_prints_as_one_line_with_its_facts_and_its_cause() {
+        let error = Error::new(ErrorKind::Denied, "connect")
+            .with("host", "mq1:5672")
+            .with("user", "alice")
+            .with_source("ACCESS_REFUSED");
+        assert_eq!(error.to_string(), "connect: access denied (host: mq1:5672, user: alice): ACCESS_REFUSED");
+    }
+
+    #[test]
+    fn an_error_is_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

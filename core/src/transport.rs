@@ -1,0 +1,196 @@
+//! The driver interface: topic, server, fanout, direct and notification delivery of bytes, and settlement.
+//!
+//! Nothing here knows RPC or JSON. Every method is required and every operation carries a deadline.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{Address, Capabilities, Deadline, Message, Result, Subscription};
+
+/// How one publish is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublishOptions {
+    /// When the publish must have ended.
+    pub deadline: Deadline,
+    /// Fail with [`ErrorKind::Undeliverable`](crate::ErrorKind::Undeliverable) if no queue is bound. Default: no.
+    pub mandatory: bool,
+    /// Declare the queue of a notification first, so that it is kept before anyone listens. Default: no.
+    pub ensure_queue: bool,
+}
+
+impl PublishOptions {
+    /// A publish that may go nowhere and declares nothing.
+    #[must_use]
+    pub fn by(deadline: Deadline) -> Self {
+        Self { deadline, mandatory: false, ensure_queue: false }
+    }
+
+    /// Asks for an error if no queue is bound.
+    #[must_use]
+    pub fn mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
+    /// Asks for the queue of a notification to be declared first.
+    #[must_use]
+    pub fn ensure_queue(mut self) -> Self {
+        self.ensure_queue = true;
+        self
+    }
+}
+
+/// The state of a transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is making its connections.
+    Connecting,
+    /// It works.
+    Ready,
+    /// The broker takes no publishes for now.
+    Blocked {
+        /// What the broker said.
+        reason: String,
+    },
+    /// The connection is gone.
+    Lost {
+        /// What was seen.
+        reason: String,
+    },
+    /// It was closed.
+    Closed,
+}
+
+/// The state of a transport, and what an operator should know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The state.
+    pub state: State,
+    /// Where the broker's objects differ from what we would have declared, in the broker's words.
+    pub drift: Vec<String>,
+}
+
+impl Health {
+    /// `state` with nothing to warn of.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self { state, drift: Vec::new() }
+    }
+}
+
+/// A connection to a bus.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// What this driver can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The state, and every later change of it.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Hands `message` to the bus once; returns when the bus owns it.
+    ///
+    /// The driver waits for a connection, for room in its window and for an alarm to end until the deadline. It sends
+    /// again only what definitely was not sent. From one caller to one address, order holds.
+    ///
+    /// # Errors
+    /// `Undeliverable` if mandatory and no queue is bound, `Refused` for a negative confirm, `TooLarge`, `Blocked`,
+    /// `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`; [`executed`](crate::Error::executed) says
+    /// whether the bus may own the message all the same.
+    ///
+    /// # Cancellation
+    /// A dropped future detaches its caller and disturbs no neighbour; the message may still be delivered, once.
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()>;
+
+    /// Opens a listener; returns once every queue exists and is bound, so that what is published afterwards is not
+    /// missed.
+    ///
+    /// # Errors
+    /// `Topology` if what exists cannot be used, `TooLarge` for a name over the broker's limit, `Denied`,
+    /// `Disconnected`, `Timeout`, `Closed`.
+    async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>>;
+
+    /// Closes every connection. Idempotent; later operations fail with `Closed`.
+    ///
+    /// # Errors
+    /// `Timeout` if the broker did not answer in time; everything is released all the same.
+    async fn close(&self, deadline: Deadline) -> Result<()>;
+}
+
+/// A reader of one subscription. Dropping it stops consuming.
+#[async_trait]
+pub trait Listener: fmt::Debug + Send {
+    /// Where this listener can be reached; of an inbox, the name that travels in `_reply_q`.
+    fn address(&self) -> &Address;
+
+    /// Waits for one message, then takes what else is ready, `max` in all. `None`: stopped and drained.
+    ///
+    /// # Errors
+    /// Only a loss that cannot be repaired. It is final: subscribe anew.
+    ///
+    /// # Cancellation
+    /// Safe: what a dropped call took or acknowledged comes from the next one.
+    async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>>;
+
+    /// Stops consuming; what the broker already handed over still comes out of [`poll`](Self::poll). Idempotent.
+    ///
+    /// # Errors
+    /// `Timeout` or `Disconnected`; nothing new arrives all the same.
+    async fn stop(&mut self, deadline: Deadline) -> Result<()>;
+
+    /// Stops, writes the acknowledgements that were recorded, requeues what is unsettled, deletes private queues.
+    ///
+    /// # Errors
+    /// `Timeout` or `Disconnected`; everything local is released all the same.
+    async fn close(self: Box<Self>, deadline: Deadline) -> Result<()>;
+}
+
+/// A message in hand. Settling consumes it; dropping it unsettled requeues it.
+///
+/// A message that was settled before handover accepts each of the three calls and does nothing. Settling after the
+/// listener was closed is [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+#[async_trait]
+pub trait IncomingMessage: fmt::Debug + Send {
+    /// The message.
+    fn message(&self) -> &Message;
+
+    /// Whether the broker handed it over before.
+    fn redelivered(&self) -> bool;
+
+    /// Says that it is done with; returns once that is recorded. The driver writes acknowledgements in batches.
+    async fn acknowledge(self: Box<Self>) -> Result<()>;
+
+    /// Gives it back for another try, marked as redelivered.
+    async fn requeue(self: Box<Self>) -> Result<()>;
+
+    /// Drops it, or does what an operator's policy says.
+    async fn reject(self: Box<Self>) -> Result<()>;
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        (**self).health()
+    }
+
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
+        (**self).publish(to, message, options).await
+    }
+
+    async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
+        (**self).subscribe(subscription, deadline).await
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<()> {
+        (**self).close(deadline).await
+    }
+}
