@@ -1,0 +1,205 @@
+//! When a failed operation is tried again, and how long to wait before.
+
+use std::future::Future;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{Deadline, Error, Executed, Result};
+
+/// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
+const FIRST: Duration = Duration::from_millis(250);
+
+/// How often, and how patiently, an operation that failed is tried again.
+///
+/// Waits grow exponentially with full jitter: a uniform share of `base`, then of twice that, up to `cap`, so that
+/// clients that lost the same broker do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How many tries may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
+    pub limit: Option<u32>,
+    /// The longest wait before the first retry, at most 250 ms. Default: 100 ms.
+    pub base: Duration,
+    /// The longest wait before any retry. Default: 10 s.
+    pub cap: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::until_deadline()
+    }
+}
+
+impl Retry {
+    /// Tries until the deadline.
+    #[must_use]
+    pub fn until_deadline() -> Self {
+        Self { limit: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
+    }
+
+    /// Tries once.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::times(0)
+    }
+
+    /// Tries again `retries` times, so `retries + 1` times in all.
+    #[must_use]
+    pub fn times(retries: u32) -> Self {
+        Self { limit: Some(retries), ..Self::until_deadline() }
+    }
+
+    /// Sets the longest wait before the first retry.
+    #[must_use]
+    pub fn with_base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets the longest wait before any retry.
+    #[must_use]
+    pub fn with_cap(mut self, cap: Duration) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Whether the try that failed with `error` may be followed by another, after `retries` retries were made: the
+    /// error is transient, nothing was executed, and the limit is not reached.
+    #[must_use]
+    pub fn permits(&self, retries: u32, error: &Error) -> bool {
+        error.is_transient() && error.executed() == Executed::No && self.limit.is_none_or(|limit| retries < limit)
+    }
+
+    /// How long to wait for the next try after one failed with `error` and `retries` retries were made; `None` if
+    /// [`permits`](Self::permits) says that there is to be none.
+    #[must_use]
+    pub fn after(&self, error: &Error, retries: u32) -> Option<Duration> {
+        self.permits(retries, error).then(|| self.delay(retries, random()))
+    }
+
+    /// How long to wait after `retries` retries were made. `random` is uniform in `0.0..1.0`.
+    #[must_use]
+    pub fn delay(&self, retries: u32, random: f64) -> Duration {
+        let base = self.base.min(FIRST);
+        let ceiling = 2_u32.checked_pow(retries).and_then(|factor| base.checked_mul(factor));
+        let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
+        ceiling.unwrap_or(self.cap).min(self.cap).mul_f64(random)
+    }
+
+    /// Does `attempt` until it succeeds, fails with an error that [`permits`](Self::permits) no other try, or no
+    /// time is left for one.
+    ///
+    /// # Errors
+    /// The error of the last try, with the number of tries if there was more than one.
+    ///
+    /// # Cancellation
+    /// Drops the try that is under way.
+    pub async fn run<T, F, Fut>(&self, deadline: Deadline, mut attempt: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let mut retries = 0;
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let left = deadline.remaining();
+            let delay = self.after(&error, retries).filter(|_| left > self.base.min(FIRST));
+            let Some(delay) = delay else {
+                return Err(if retries == 0 { error } else { error.with("tries", u64::from(retries) + 1) });
+            };
+            // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
+            tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
+            retries = retries.saturating_add(1);
+        }
+    }
+}
+
+fn random() -> f64 {
+    let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn lost() -> Error {
+        Error::new(ErrorKind::Disconnected, "publish").transient()
+    }
+
+    async fn tries(retry: Retry, budget: Duration, error: impl Fn() -> Error) -> (u32, Error) {
+        let made = Cell::new(0);
+        let outcome: Result<()> = retry
+            .run(Deadline::after(budget), || {
+                made.set(made.get() + 1);
+                std::future::ready(Err(error()))
+            })
+            .await;
+        (made.get(), outcome.unwrap_err())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n_retries_are_n_plus_one_tries() {
+        for retries in [0, 1, 4] {
+            assert_eq!(tries(Retry::times(retries), MINUTE, lost).await.0, retries + 1);
+        }
+        assert_eq!(tries(Retry::never(), MINUTE, lost).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_it_is_tried_until_the_deadline_and_not_past_it() {
+        let begin = tokio::time::Instant::now();
+        let (made, error) = tries(Retry::until_deadline(), MINUTE, lost).await;
+        assert!(made > 5, "{made} tries in a minute");
+        assert!(error.to_string().contains(&format!("tries: {made}")), "{error}");
+        assert!(begin.elapsed() <= MINUTE);
+        assert!(begin.elapsed() + Duration::from_millis(250) >= MINUTE, "gave up after {:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_been_executed_or_will_never_work_is_not_repeated() {
+        let maybe = || lost().with_executed(Executed::Maybe);
+        assert_eq!(tries(Retry::until_deadline(), MINUTE, maybe).await.0, 1);
+        let permanent = || Error::new(ErrorKind::Denied, "publish");
+        assert_eq!(tries(Retry::until_deadline(), MINUTE, permanent).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_ends_it() {
+        let made = Cell::new(0);
+        let attempt = || {
+            made.set(made.get() + 1);
+            std::future::ready(if made.get() == 3 { Ok(made.get()) } else { Err(lost()) })
+        };
+        assert_eq!(Retry::until_deadline().run(Deadline::after(MINUTE), attempt).await.unwrap(), 3);
+    }
+
+    #[test]
+    fn waits_double_from_the_base_to_the_cap() {
+        let retry = Retry::default();
+        let longest: Vec<_> = (0..9).map(|n| retry.delay(n, 1.0).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(retry.delay(2, 0.5), Duration::from_millis(200));
+        assert_eq!(retry.delay(2, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_number_makes_a_wait_overflow() {
+        let retry = Retry::default().with_base(Duration::MAX).with_cap(MINUTE);
+        for retries in [0, 31, 32, u32::MAX] {
+            for random in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1.0, 2.0] {
+                assert!(retry.delay(retries, random) <= MINUTE);
+            }
+        }
+        assert_eq!(retry.delay(0, 1.0), FIRST);
+    }
+}

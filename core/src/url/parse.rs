@@ -1,0 +1,126 @@
+//! Text to value. No message here repeats the text: what stands where a port belongs may be a password.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use super::{Host, TransportUrl, invalid};
+use crate::{Error, Result};
+
+impl FromStr for TransportUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+/// Reads a whole URL.
+pub(super) fn url(text: &str) -> Result<TransportUrl> {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(invalid("white space and control characters are written in percent form"));
+    }
+    // The reference drops a fragment in silence, and with it the rest of a password that contains '#'.
+    if text.contains('#') {
+        return Err(invalid("a '#' is written %23"));
+    }
+    let (scheme, rest) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)).ok_or_else(no_scheme)?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    let virtual_host = match path.strip_prefix('/') {
+        Some(path) => Some(decode(path)?),
+        None if path.is_empty() => None,
+        None => return Err(invalid("the scheme is followed by '://'")),
+    };
+    let hosts = authority.split(',').filter(|text| !text.is_empty()).map(host).collect::<Result<_>>()?;
+    Ok(TransportUrl { hosts, virtual_host, query: options(query)?, ..TransportUrl::new(scheme)? })
+}
+
+/// Whether `text` can stand before `://`.
+pub(super) fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+fn no_scheme() -> Error {
+    invalid("no scheme; a transport URL begins like 'rabbit://'")
+}
+
+fn host(text: &str) -> Result<Host> {
+    // The last '@', so that a user name may contain one (some SASL mechanisms want that).
+    let (credentials, place) = match text.rsplit_once('@') {
+        Some((credentials, place)) => (Some(credentials), place),
+        None => (None, text),
+    };
+    let (hostname, port) = place_and_port(place)?;
+    let mut host = Host::new(hostname);
+    host.port = port;
+    if let Some(credentials) = credentials {
+        let (username, password) = match credentials.split_once(':') {
+            Some((username, password)) => (username, Some(password)),
+            None => (credentials, None),
+        };
+        host = host.with_username(decode(username)?);
+        if let Some(password) = password {
+            host = host.with_password(decode(password)?);
+        }
+    }
+    Ok(host)
+}
+
+fn place_and_port(text: &str) -> Result<(String, Option<u16>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, after) =
+            rest.split_once(']').ok_or_else(|| invalid("the '[' of an IPv6 address is never closed"))?;
+        return match after.strip_prefix(':') {
+            Some(digits) => Ok((decode(address)?, Some(port(digits)?))),
+            None if after.is_empty() => Ok((decode(address)?, None)),
+            None => Err(invalid("after the ']' of an IPv6 address only ':' and a port can follow")),
+        };
+    }
+    // As in the reference, an IPv6 address without a port needs no brackets.
+    if text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
+        return Ok((decode(text)?, None));
+    }
+    match text.split_once(':') {
+        Some((hostname, digits)) => Ok((decode(hostname)?, Some(port(digits)?))),
+        None => Ok((decode(text)?, None)),
+    }
+}
+
+fn port(digits: &str) -> Result<u16> {
+    let number = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).map(str::parse);
+    match number {
+        Some(Ok(port)) => Ok(port),
+        _ => Err(invalid(
+            "a port is a number up to 65535; one of , / : ? @ in a user name or password is written in percent form",
+        )),
+    }
+}
+
+/// Like the reference, but an option without a value is kept as an empty one, so that its driver can complain.
+fn options(query: &str) -> Result<BTreeMap<String, String>> {
+    let mut options = BTreeMap::<String, String>::new();
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = decode(&value.replace('+', " "))?;
+        options
+            .entry(decode(&key.replace('+', " "))?)
+            .and_modify(|values| {
+                values.push(',');
+                values.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    Ok(options)
+}
+
+fn decode(text: &str) -> Result<String> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| invalid("what is in percent form is not UTF-8"))?;
+    Ok(text.into_owned())
+}

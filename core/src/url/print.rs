@@ -1,0 +1,98 @@
+//! Value to text, in one canonical form: [`TransportUrl::parse`] gives the value back.
+
+use std::fmt::{self, Write};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Host, TransportUrl};
+
+/// Everything but the unreserved characters of RFC 3986, which Python's `urllib.parse.quote` leaves alone.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same within a virtual host, where `/` stays.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+/// The same within `[]`, where `:` stays.
+const RESERVED_IN_ADDRESS: &AsciiSet = &RESERVED.remove(b':');
+
+/// Prints a URL with its passwords.
+struct Revealed<'a>(&'a TransportUrl);
+
+/// Whether passwords are printed or hidden.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Shown,
+    Hidden,
+}
+
+impl TransportUrl {
+    /// The URL with its passwords, quoted canonically; for another process, never for a log.
+    ///
+    /// The same text as the reference's `str(url)`, but that a URL without a virtual host has no final `/`: the
+    /// reference prints that one like a URL whose virtual host is empty.
+    #[must_use]
+    pub fn to_secret_string(&self) -> String {
+        Revealed(self).to_string()
+    }
+
+    fn print(&self, f: &mut fmt::Formatter<'_>, secrets: Secrets) -> fmt::Result {
+        write!(f, "{}://", self.transport)?;
+        for (index, host) in self.hosts.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            print_host(f, host, secrets)?;
+        }
+        if let Some(virtual_host) = &self.virtual_host {
+            write!(f, "/{}", utf8_percent_encode(virtual_host, RESERVED_IN_PATH))?;
+        }
+        for (index, (key, value)) in self.query.iter().enumerate() {
+            f.write_str(if index == 0 { "?" } else { "&" })?;
+            let hidden = secrets == Secrets::Hidden && key.to_ascii_lowercase().contains("password");
+            let value = if hidden { "***".to_owned() } else { quote_plus(value) };
+            write!(f, "{}={value}", quote_plus(key))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Revealed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.print(f, Secrets::Shown)
+    }
+}
+
+impl fmt::Display for TransportUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f, Secrets::Hidden)
+    }
+}
+
+impl fmt::Debug for TransportUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TransportUrl({self})")
+    }
+}
+
+fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt::Result {
+    if let Some(username) = &host.username {
+        write!(f, "{}", utf8_percent_encode(username, RESERVED))?;
+    }
+    match (&host.password, secrets) {
+        (Some(password), Secrets::Shown) => write!(f, ":{}", utf8_percent_encode(password.expose(), RESERVED))?,
+        (Some(_), Secrets::Hidden) => f.write_str(":***")?,
+        (None, _) => {}
+    }
+    if host.username.is_some() || host.password.is_some() {
+        f.write_char('@')?;
+    }
+    match host.hostname.as_deref() {
+        Some(name) if name.contains(':') => write!(f, "[{}]", utf8_percent_encode(name, RESERVED_IN_ADDRESS))?,
+        Some(name) => write!(f, "{}", utf8_percent_encode(name, RESERVED))?,
+        None => {}
+    }
+    match host.port {
+        Some(port) => write!(f, ":{port}"),
+        None => Ok(()),
+    }
+}
+
+fn quote_plus(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string().replace("%20", "+")
+}
