@@ -1,0 +1,240 @@
+//! How a handler fails, in terms that a Python caller understands.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::Payload;
+use crate::remote_error::Raised;
+
+const BUILTINS: &str = "builtins";
+const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
+
+/// How a handler fails: an exception by its Python name, with all that travels to the caller.
+///
+/// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
+#[derive(Clone, PartialEq)]
+pub struct Failure {
+    // Boxed, because every handler returns one or carries room for it.
+    raised: Box<Raised>,
+    expected: bool,
+}
+
+impl Failure {
+    /// `module.class(message)`: with the message as the only argument, and no traceback.
+    ///
+    /// A Python caller rebuilds the class if it allows the module, and gets a `RemoteError` with the names otherwise.
+    #[must_use]
+    pub fn new(module: impl Into<String>, class: impl Into<String>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let args = Payload::encode(&[&message]).expect("text is JSON");
+        let (module, class) = (module.into(), class.into());
+        let raised = Raised { class, module, args, ..Raised::unknown(message) };
+        Self { raised: Box::new(raised), expected: false }
+    }
+
+    /// What an error that is no [`Exception`](crate::Exception) is to a caller: a `RuntimeError` with its text; its
+    /// sources make the traceback.
+    #[must_use]
+    pub fn internal(error: impl StdError) -> Self {
+        let message = error.to_string();
+        let mut causes = vec![message.clone()];
+        let mut source = error.source();
+        while let Some(error) = source {
+            causes.push(error.to_string());
+            source = error.source();
+        }
+        Self::new(BUILTINS, "RuntimeError", message).with_traceback(chain(&causes))
+    }
+
+    /// What a caller makes the exception with, by position. A value that is no array is the one argument.
+    ///
+    /// A value without a JSON form is left out with a warning, since a failure must not fail.
+    #[must_use]
+    pub fn with_args(mut self, args: impl Serialize) -> Self {
+        match Payload::encode(&args) {
+            Ok(args) if args.shape() == "an array" => self.raised.args = args,
+            Ok(arg) => self.raised.args = Payload::encode(&[arg]).expect("a payload is JSON"),
+            Err(error) => self.warn("args", &error),
+        }
+        self
+    }
+
+    /// What a caller makes the exception with, by name: a struct, a map with text keys or `()`.
+    ///
+    /// A value without such a JSON form is left out with a warning, since a failure must not fail.
+    #[must_use]
+    pub fn with_kwargs(mut self, kwargs: impl Serialize) -> Self {
+        match Payload::arguments(&kwargs) {
+            Ok(kwargs) => self.raised.kwargs = kwargs,
+            Err(error) => self.warn("kwargs", &error),
+        }
+        self
+    }
+
+    /// Says where it came from, in lines that end in a line end.
+    #[must_use]
+    pub fn with_traceback(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.raised.traceback = lines.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says that it is part of the method's contract.
+    #[must_use]
+    pub fn expected(mut self) -> Self {
+        self.expected = true;
+        self
+    }
+
+    /// No endpoint of this namespace and version has `method`.
+    #[must_use]
+    pub fn no_such_method(method: &str) -> Self {
+        Self::new(DISPATCHER, "NoSuchMethod", format!("Endpoint does not support RPC method {method}"))
+    }
+
+    /// No endpoint has this namespace and a version that serves `version`.
+    #[must_use]
+    pub fn unsupported_version(version: &str, method: &str) -> Self {
+        let text = format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
+        Self::new(DISPATCHER, "UnsupportedVersion", text)
+    }
+
+    /// The arguments are not what `method` takes, for the reason `why`.
+    #[must_use]
+    pub fn bad_arguments(method: &str, why: impl fmt::Display) -> Self {
+        Self::new(BUILTINS, "TypeError", format!("{method}() cannot take these arguments: {why}"))
+    }
+
+    /// The handler panicked, saying `text`.
+    #[must_use]
+    pub fn panicked(text: &str) -> Self {
+        Self::new(BUILTINS, "RuntimeError", format!("the method panicked: {text}"))
+    }
+
+    /// The class, such as `ValueError`.
+    #[must_use]
+    pub fn class(&self) -> &str {
+        &self.raised.class
+    }
+
+    /// The module of the class, such as `builtins`.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.raised.module
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.raised.message
+    }
+
+    /// What a caller makes the exception with, by position: always an array.
+    #[must_use]
+    pub fn args(&self) -> &Payload {
+        &self.raised.args
+    }
+
+    /// What a caller makes the exception with, by name: always an object.
+    #[must_use]
+    pub fn kwargs(&self) -> &Payload {
+        &self.raised.kwargs
+    }
+
+    /// Where it came from: lines in the shape that Python prints, each with its line end.
+    #[must_use]
+    pub fn traceback(&self) -> &[String] {
+        &self.raised.traceback
+    }
+
+    /// Whether it is part of the method's contract, so that the server does not log it as an error.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.expected
+    }
+
+    /// What travels of it.
+    pub(crate) fn into_raised(self) -> Box<Raised> {
+        self.raised
+    }
+
+    /// The same under another name.
+    pub(crate) fn renamed(mut self, module: &str, class: &str) -> Self {
+        module.clone_into(&mut self.raised.module);
+        class.clone_into(&mut self.raised.class);
+        self
+    }
+
+    fn warn(&self, part: &'static str, error: &crate::Error) {
+        tracing::warn!(class = self.class(), module = self.module(), %part, %error, "part of a failure has no JSON form");
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure").field("raised", &self.raised).field("expected", &self.expected).finish()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.raised, f)
+    }
+}
+
+impl StdError for Failure {}
+
+/// `causes` from the last to the first as Python prints exceptions that were raised from one another.
+fn chain(causes: &[String]) -> Vec<String> {
+    let mut lines = Vec::with_capacity(2 * causes.len());
+    for cause in causes.iter().rev() {
+        if !lines.is_empty() {
+            lines.push("\nThe above exception was the direct cause of the following exception:\n\n".to_owned());
+        }
+        lines.push(format!("RuntimeError: {cause}\n"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, ErrorKind, RemoteError};
+    use serde_json::json;
+    use std::collections::HashMap;
+
+    #[test]
+    fn an_error_without_a_python_name_is_a_runtime_error_with_its_causes_as_python_prints_them() {
+        let disk = std::io::Error::other("disk full");
+        let failure = Failure::internal(Error::new(ErrorKind::Config, "save").with_source(disk));
+        assert_eq!((failure.module(), failure.class()), ("builtins", "RuntimeError"));
+        assert_eq!(failure.message(), "save: invalid configuration: disk full");
+        assert_eq!(
+            failure.traceback(),
+            [
+                "RuntimeError: disk full\n",
+                "\nThe above exception was the direct cause of the following exception:\n\n",
+                "RuntimeError: save: invalid configuration: disk full\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_json_form_does_not_cost_the_failure() {
+        let unnamed = HashMap::from([(vec![1], 1)]);
+        let failure = Failure::new("m", "C", "text").with_args(&unnamed).with_kwargs(&unnamed).with_kwargs([1]);
+        assert_eq!((failure.args().as_str(), failure.kwargs().as_str()), (r#"["text"]"#, "{}"));
+    }
+
+    #[test]
+    fn one_argument_needs_no_array() {
+        assert_eq!(Failure::new("m", "C", "text").with_args(json!({"code": 7})).args().as_str(), r#"[{"code":7}]"#);
+        assert_eq!(Failure::new("m", "C", "text").with_args((1, "a")).args().as_str(), r#"[1,"a"]"#);
+    }
+
+    #[test]
+    fn a_result_that_may_be_a_failure_stays_small() {
+        assert!(size_of::<Failure>() <= 16 && size_of::<RemoteError>() <= 8);
+    }
+}

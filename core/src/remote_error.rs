@@ -1,0 +1,117 @@
+//! How a remote method failed.
+
+use std::fmt;
+
+use crate::{Failure, Payload};
+
+/// How a remote method failed, as its side told it.
+///
+/// What the other side left out is empty, and a class that it did not name is `unknown`.
+#[derive(Clone, PartialEq)]
+pub struct RemoteError(Box<Raised>);
+
+/// An exception in the terms of Python, with all of it that travels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Raised {
+    pub(crate) class: String,
+    pub(crate) module: String,
+    pub(crate) message: String,
+    pub(crate) args: Payload,
+    pub(crate) kwargs: Payload,
+    pub(crate) traceback: Vec<String>,
+}
+
+impl RemoteError {
+    /// The class of the exception, such as `ValueError`.
+    #[must_use]
+    pub fn class(&self) -> &str {
+        &self.0.class
+    }
+
+    /// The module of that class, such as `builtins`.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.0.module
+    }
+
+    /// What it says: `str()` of the exception.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What the exception was made with, by position: always an array.
+    #[must_use]
+    pub fn args(&self) -> &Payload {
+        &self.0.args
+    }
+
+    /// What the exception carries by name: always an object.
+    #[must_use]
+    pub fn kwargs(&self) -> &Payload {
+        &self.0.kwargs
+    }
+
+    /// Where it was raised, in the lines that the other side printed, each with its line end.
+    #[must_use]
+    pub fn traceback(&self) -> &[String] {
+        &self.0.traceback
+    }
+}
+
+impl Raised {
+    /// An exception of unknown class that says `message`.
+    pub(crate) fn unknown(message: String) -> Self {
+        Self {
+            class: "unknown".to_owned(),
+            module: String::new(),
+            message,
+            args: Payload::empty_array(),
+            kwargs: Payload::empty_object(),
+            traceback: Vec::new(),
+        }
+    }
+}
+
+impl From<Raised> for RemoteError {
+    /// Arguments of a shape that arguments do not have are left out.
+    fn from(mut raised: Raised) -> Self {
+        if raised.args.shape() != "an array" {
+            raised.args = Payload::empty_array();
+        }
+        if raised.kwargs.shape() != "an object" {
+            raised.kwargs = Payload::empty_object();
+        }
+        Self(Box::new(raised))
+    }
+}
+
+impl From<Failure> for RemoteError {
+    /// What the caller gets of what a handler answered.
+    fn from(failure: Failure) -> Self {
+        Self(failure.into_raised())
+    }
+}
+
+impl fmt::Debug for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.module.is_empty() {
+            write!(f, "{}.", self.module)?;
+        }
+        write!(f, "{}: {}", self.class, self.message)
+    }
+}
+
+impl std::error::Error for RemoteError {}

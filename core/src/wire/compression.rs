@@ -1,0 +1,170 @@
+//! Compressed bodies.
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use bzip2::read::BzDecoder;
+use bzip2::write::BzEncoder;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+
+use crate::{Error, ErrorKind, Message, Result};
+
+/// The header that names the compression of a body (kombu `compression.py`).
+pub const HEADER: &str = "compression";
+
+/// The most that a body may grow to, 128 MiB: the default limit on a message of `RabbitMQ` up to 3.13.
+pub const LIMIT: usize = 128 << 20;
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// `application/x-gzip`, which is in truth zlib data: it begins `78 9c` or alike, and is no gzip stream.
+    Zlib,
+    /// `application/x-bz2`.
+    Bzip2,
+}
+
+impl Compression {
+    /// The compression that a header names, by its content type or one of kombu's aliases of it.
+    #[must_use]
+    pub fn from_header(value: &str) -> Option<Self> {
+        match value {
+            "application/x-gzip" | "gzip" | "zlib" => Some(Self::Zlib),
+            "application/x-bz2" | "bzip2" | "bzip" => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+
+    /// What stands in the header.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Zlib => "application/x-gzip",
+            Self::Bzip2 => "application/x-bz2",
+        }
+    }
+
+    /// Compresses `body`.
+    #[must_use]
+    pub fn compress(self, body: &[u8]) -> Bytes {
+        let compressed = match self {
+            Self::Zlib => {
+                finish(ZlibEncoder::new(Vec::new(), flate2::Compression::default()), body, ZlibEncoder::finish)
+            }
+            Self::Bzip2 => finish(BzEncoder::new(Vec::new(), bzip2::Compression::default()), body, BzEncoder::finish),
+        };
+        compressed.expect("memory takes every write").into()
+    }
+
+    /// Decompresses `body`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] if it grows over `limit` bytes.
+    pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
+        match self {
+            Self::Zlib => read_all(ZlibDecoder::new(body), limit),
+            Self::Bzip2 => read_all(BzDecoder::new(body), limit),
+        }
+        .map_err(|error| {
+            Error::new(ErrorKind::Decode, "decompress").with("as", self.content_type()).with_source(error)
+        })?
+        .ok_or_else(|| Error::new(ErrorKind::TooLarge, "decompress").with("limit", limit))
+    }
+}
+
+/// A message of `body`, compressed if asked for (the option `kombu_compression` of the reference) and then marked so.
+#[must_use]
+pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
+    match compression {
+        None => Message::new(body),
+        Some(compression) => Message::new(compression.compress(&body)).with_header(HEADER, compression.content_type()),
+    }
+}
+
+/// The body of `message`, decompressed if a header says so, whatever our own configuration.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] if the header names an unknown compression or the body is something else,
+/// [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
+pub fn body(message: &Message) -> Result<Bytes> {
+    match message.headers.get(HEADER).map(String::as_str) {
+        None | Some("") => Ok(message.body.clone()),
+        Some(name) => Compression::from_header(name)
+            .ok_or_else(|| Error::new(ErrorKind::Decode, "decompress").with("unknown compression", name))?
+            .decompress(&message.body, LIMIT),
+    }
+}
+
+fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    encoder.write_all(body)?;
+    end(encoder)
+}
+
+/// Everything there is to read, or nothing if that is over `limit`.
+fn read_all(decoder: impl Read, limit: usize) -> io::Result<Option<Bytes>> {
+    let mut body = Vec::new();
+    let one_too_many = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.take(one_too_many).read_to_end(&mut body)?;
+    Ok((body.len() <= limit).then(|| body.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_reads_back_and_is_marked_as_the_reference_marks_it() {
+        for (compression, header, start) in
+            [(Compression::Zlib, "application/x-gzip", &b"\x78"[..]), (Compression::Bzip2, "application/x-bz2", b"BZh")]
+        {
+            let message = message(Bytes::from_static(b"hello hello hello"), Some(compression));
+            assert!(message.body.starts_with(start), "{compression:?}");
+            assert_eq!(message.headers[HEADER], header);
+            assert_eq!(body(&message).unwrap(), "hello hello hello");
+        }
+    }
+
+    #[test]
+    fn a_body_without_the_header_is_left_alone() {
+        let plain = message(Bytes::from_static(b"{}"), None);
+        assert!(plain.headers.is_empty());
+        assert_eq!(body(&plain).unwrap(), "{}");
+    }
+
+    #[test]
+    fn an_unknown_compression_is_told_by_name() {
+        let error = body(&Message::new("x").with_header(HEADER, "application/zstd")).expect_err("unknown");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains("application/zstd"), "{error}");
+    }
+
+    #[test]
+    fn a_cut_or_false_body_is_an_error() {
+        let cut = {
+            let whole = message(vec![b'a'; 1000].into(), Some(Compression::Zlib));
+            let end = whole.body.len() - 3;
+            Message { body: whole.body.slice(..end), ..whole }
+        };
+        for (name, message) in [
+            ("cut zlib", cut),
+            ("no zlib", Message::new("{}").with_header(HEADER, "application/x-gzip")),
+            ("no bzip2", Message::new("{}").with_header(HEADER, "application/x-bz2")),
+            ("empty", Message::new("").with_header(HEADER, "application/x-bz2")),
+        ] {
+            assert_eq!(body(&message).expect_err(name).kind(), ErrorKind::Decode, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_grows_without_end_is_stopped_at_the_limit() {
+        for compression in [Compression::Zlib, Compression::Bzip2] {
+            let body = compression.compress(&vec![0; 1 << 20]);
+            assert!(body.len() < 10_000);
+            assert_eq!(compression.decompress(&body, 1 << 20).unwrap().len(), 1 << 20);
+            let error = compression.decompress(&body, (1 << 20) - 1).expect_err("one byte over");
+            assert_eq!(error.kind(), ErrorKind::TooLarge);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The envelope: the content as JSON text inside a JSON string.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::fields::{self, Fields, last_wins};
+use super::writer::{Escape, ObjectWriter};
+use super::{compression, lenient};
+use crate::{Error, ErrorKind, Message, Payload, Result, Version, is_compatible};
+
+const VERSION_FIELD: &str = "oslo.version";
+const MESSAGE_FIELD: &str = "oslo.message";
+/// The version that is written, and the newest that is read.
+const VERSION: Version = Version::new(2, 0);
+
+/// The two formats of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The body is the content. Notifications of the driver `messaging` are so.
+    V1,
+    /// The body is `{"oslo.version": "2.0", "oslo.message": "<the content as JSON text>"}`. All else is so.
+    V2,
+}
+
+/// The content of a message, out of its compression and its envelope, not yet read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope {
+    format: Format,
+    content: Bytes,
+}
+
+impl Envelope {
+    /// Opens `message`, in either format: the second has both fields of an envelope, the first has not
+    /// (oslo.messaging 18.3.1, `_drivers/common.py:deserialize_msg`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] if the body is not one JSON object or its compression is wrong, [`ErrorKind::TooLarge`] if
+    /// it decompresses to over 128 MiB, [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
+    pub fn open(message: &Message) -> Result<Self> {
+        let body = compression::body(message)?;
+        let opened = lenient::read("open envelope", &body, |body, text| {
+            let Fields(fields) = serde_json::from_str(text)?;
+            let (mut version, mut content) = (None, None);
+            for (name, value) in fields {
+                match name.as_ref() {
+                    VERSION_FIELD => version = Some(value),
+                    MESSAGE_FIELD => content = Some(value),
+                    _ => {}
+                }
+            }
+            let (Some(version), Some(content)) = (version, content) else { return Ok((None, body.clone())) };
+            Ok((Some(fields::text(version)?), fields::text(content)?.into()))
+        })?;
+        match opened {
+            (None, content) => Ok(Self { format: Format::V1, content }),
+            (Some(version), content) => {
+                check(&version)?;
+                Ok(Self { format: Format::V2, content })
+            }
+        }
+    }
+
+    /// The format of the body.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The fields of the content in their order; of a repeated one the last value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] if the content is not one JSON object.
+    pub fn fields(&self) -> Result<Vec<(String, Payload)>> {
+        self.read("read content", |buffer, Fields(fields)| {
+            let named = |(name, value): (_, _)| (String::from(name), Payload::slice(buffer, value));
+            Ok(last_wins(fields.into_iter().map(named).collect()))
+        })
+    }
+
+    /// Reads the fields of the content; `parse` may run twice.
+    pub(crate) fn read<T>(
+        &self,
+        operation: &'static str,
+        parse: impl Fn(&Bytes, Fields<'_>) -> serde_json::Result<T>,
+    ) -> Result<T> {
+        lenient::read(operation, &self.content, |buffer, text| parse(buffer, serde_json::from_str(text)?))
+    }
+}
+
+impl fmt::Debug for Envelope {
+    /// Shows the length of the content alone, since it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("format", &self.format).field("length", &self.content.len()).finish()
+    }
+}
+
+/// Writes a body in the second format, its content by `write`; about `length` bytes of it.
+pub(crate) fn seal(
+    length: usize,
+    write: impl FnOnce(&mut ObjectWriter<'_, Escape<'_, String>>) -> fmt::Result,
+) -> Bytes {
+    let mut body = String::with_capacity(64 + length + length / 4);
+    let mut envelope = ObjectWriter::new(&mut body);
+    envelope
+        .text(VERSION_FIELD, "2.0")
+        .and_then(|()| envelope.nested(MESSAGE_FIELD, write))
+        .and_then(|()| envelope.end())
+        .expect("a String takes every write");
+    body.into()
+}
+
+fn check(version: &str) -> Result<()> {
+    let requested = version.parse::<Version>().ok();
+    if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::UnsupportedVersion, "open envelope").with("version", version).with("supported", VERSION))
+}

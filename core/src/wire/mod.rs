@@ -1,0 +1,18 @@
+//! What travels, as Python's `oslo.messaging` 18.3.1 writes and reads it; for tools and tests.
+//!
+//! A body is JSON text. Its envelope holds the content, a JSON object, as text in a string, and a failure inside a
+//! reply is text in a string once more. Each level is unescaped once; [`Payload`](crate::Payload)s are slices of that.
+
+pub mod compression;
+mod envelope;
+mod fields;
+pub(crate) mod lenient;
+mod remote;
+mod reply;
+mod request;
+mod writer;
+
+pub use compression::{Compression, message};
+pub use envelope::{Envelope, Format};
+pub use reply::Reply;
+pub use request::{CallFields, Request};

@@ -1,0 +1,152 @@
+//! What asks for a method: a call or a cast.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::envelope::{self, Envelope};
+use super::fields::{self, Fields, last_wins, optional_text, required, tolerant};
+use crate::{Message, Payload, Result};
+
+const CONTEXT_PREFIX: &str = "_context_";
+
+/// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// Its arguments by name: an object, unless a foreign caller wrote something else.
+    pub args: Payload,
+    /// The namespace; not written if there is none.
+    pub namespace: Option<String>,
+    /// The version the method is asked in; not written if there is none.
+    pub version: Option<String>,
+    /// Where the reply goes. A cast has none.
+    pub call: Option<CallFields>,
+    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    pub unique_id: String,
+    /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
+    pub deadline: Option<u64>,
+    /// The context by name, in order, without repetitions.
+    pub context: Vec<(String, Payload)>,
+}
+
+/// What a call has and a cast has not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallFields {
+    /// Tells the replies of this call from those of others.
+    pub msg_id: String,
+    /// The queue that the reply goes to.
+    pub reply_q: String,
+    /// If monitored, the seconds within which the caller wants a heartbeat. Positive and finite; anything else that a
+    /// caller writes counts as not monitored. On the wire it is `_timeout`, though it is not the timeout of the call.
+    pub monitor: Option<f64>,
+}
+
+impl Request {
+    /// A cast of `method` with nothing optional, not even an id.
+    #[must_use]
+    pub fn new(method: impl Into<String>, args: Payload) -> Self {
+        Self {
+            method: method.into(),
+            args,
+            namespace: None,
+            version: None,
+            call: None,
+            unique_id: String::new(),
+            deadline: None,
+            context: Vec::new(),
+        }
+    }
+
+    /// Writes the body of a message. The fields come in the order of the reference.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
+        envelope::seal(350 + self.args.as_str().len() + context, |out| {
+            out.text("method", &self.method)?;
+            out.json("args", &self.args)?;
+            for (name, value) in [("namespace", &self.namespace), ("version", &self.version)] {
+                if let Some(value) = value {
+                    out.text(name, value)?;
+                }
+            }
+            if let Some(call) = &self.call {
+                out.text("_msg_id", &call.msg_id)?;
+                out.text("_reply_q", &call.reply_q)?;
+                match call.monitor.and_then(duration) {
+                    // `Display` of a whole float has no point, as Python's callers mostly write it.
+                    Some(seconds) => out.plain("_timeout", seconds)?,
+                    None => out.plain("_timeout", "null")?,
+                }
+            }
+            if !self.unique_id.is_empty() {
+                out.text("_unique_id", &self.unique_id)?;
+            }
+            if let Some(deadline) = self.deadline {
+                out.plain("_deadline", deadline)?;
+            }
+            self.context.iter().try_for_each(|(name, value)| out.prefixed(CONTEXT_PREFIX, name, value))
+        })
+    }
+
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
+    /// counts.
+    ///
+    /// A request that misses its reply queue or its message id is a cast: nobody can be answered. A field that only
+    /// helps (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it is not of its type.
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) if it is no request, otherwise as [`Envelope::open`].
+    pub fn decode(message: &Message) -> Result<Self> {
+        Envelope::open(message)?.read("decode request", read)
+    }
+}
+
+impl CallFields {
+    /// A call that is not monitored.
+    #[must_use]
+    pub fn new(msg_id: impl Into<String>, reply_q: impl Into<String>) -> Self {
+        Self { msg_id: msg_id.into(), reply_q: reply_q.into(), monitor: None }
+    }
+}
+
+fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Request> {
+    let mut request = Request::new("", Payload::empty_object());
+    let (mut method, mut msg_id, mut reply_q, mut monitor) = (None, None, None, None);
+    for (name, value) in fields {
+        match name.as_ref() {
+            "method" => method = Some(fields::text(value)?),
+            "args" => request.args = args(buffer, value),
+            "namespace" => request.namespace = optional_text(value)?,
+            "version" => request.version = optional_text(value)?,
+            "_msg_id" => msg_id = tolerant::<String>(value),
+            "_reply_q" => reply_q = tolerant::<String>(value),
+            // The parser of the standard library, because that of `serde_json` may be off by one bit.
+            "_timeout" => monitor = value.get().parse().ok(),
+            "_unique_id" => request.unique_id = tolerant(value).unwrap_or_default(),
+            "_deadline" => request.deadline = tolerant(value),
+            name => {
+                if let Some(name) = name.strip_prefix(CONTEXT_PREFIX) {
+                    request.context.push((name.to_owned(), Payload::slice(buffer, value)));
+                }
+            }
+        }
+    }
+    request.method = required("method", method)?;
+    request.context = last_wins(request.context);
+    request.call = match (msg_id, reply_q) {
+        (Some(msg_id), Some(reply_q)) if !msg_id.is_empty() && !reply_q.is_empty() => {
+            Some(CallFields { msg_id, reply_q, monitor: monitor.and_then(duration) })
+        }
+        _ => None,
+    };
+    Ok(request)
+}
+
+fn args(buffer: &Bytes, value: &RawValue) -> Payload {
+    Some(Payload::slice(buffer, value)).filter(|args| !args.is_null()).unwrap_or_else(Payload::empty_object)
+}
+
+fn duration(seconds: f64) -> Option<f64> {
+    (seconds.is_finite() && seconds > 0.0).then_some(seconds)
+}
