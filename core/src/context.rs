@@ -1,0 +1,177 @@
+//! The values that travel beside every request: who asks, on whose behalf, until when.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Deadline, Payload, Result};
+
+/// What the bus adds to a context on the way and takes out on receipt (oslo.messaging `unpack_context`).
+const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
+
+/// The values that travel with a request or a notification, in order, each as `_context_<name>` on the wire.
+///
+/// Immutable and cheap to clone. In a handler it also tells the caller's deadline and the request itself; those two
+/// are never forwarded as values, but a call made with this context ends by that deadline.
+#[derive(Clone, Default)]
+pub struct Context(Arc<Inner>);
+
+#[derive(Clone, Default)]
+struct Inner {
+    values: Vec<(String, Payload)>,
+    deadline: Option<Deadline>,
+    request: Option<RequestInfo>,
+}
+
+/// What a handler can know of the request it is answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestInfo {
+    /// The `_unique_id` of the request: the same when the broker hands it over twice.
+    pub unique_id: String,
+    /// Whether the broker handed it over before, so that it may have run already.
+    pub redelivered: bool,
+    /// Whether the caller waits for an answer.
+    pub is_call: bool,
+}
+
+impl Context {
+    /// A context without values.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This context with one value more, or another value under the same name.
+    #[must_use]
+    pub fn with(&self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.with_payload(name.into(), Payload::from(value.into()))
+    }
+
+    /// As [`with`](Self::with), for any serialisable value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Encode`](crate::ErrorKind::Encode) if `value` has no JSON form.
+    pub fn try_with(&self, name: impl Into<String>, value: &(impl Serialize + ?Sized)) -> Result<Self> {
+        Ok(self.with_payload(name.into(), Payload::encode(value)?))
+    }
+
+    /// The value called `name`; `None` if there is none or it is not a `T`.
+    #[must_use]
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.values().find(|(key, _)| *key == name).and_then(|(_, value)| value.decode().ok())
+    }
+
+    /// All values as one `T`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not make a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut object = String::from("{");
+        for (index, (name, value)) in self.values().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            object.push_str(separator);
+            object.push_str(&Value::from(name).to_string());
+            object.push(':');
+            object.push_str(value.as_str());
+        }
+        object.push('}');
+        Payload::from_json(object)?.decode()
+    }
+
+    /// The names and values, in the order they were added or received.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Payload)> {
+        self.0.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// In a handler: by when the caller wants its answer, if it said so. Callers in Python never do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.0.deadline
+    }
+
+    /// In a handler: the request that is being answered.
+    #[must_use]
+    pub fn request(&self) -> Option<&RequestInfo> {
+        self.0.request.as_ref()
+    }
+
+    /// The context of a received request: what the bus added is taken out.
+    pub(crate) fn received(
+        values: Vec<(String, Payload)>,
+        deadline: Option<Deadline>,
+        request: Option<RequestInfo>,
+    ) -> Self {
+        let mut values = values;
+        values.retain(|(name, _)| !ADDED_BY_THE_BUS.contains(&name.as_str()));
+        Self(Arc::new(Inner { values, deadline, request }))
+    }
+
+    /// The values of `translated` with this context's deadline and request.
+    pub(crate) fn replaced(&self, translated: &Self) -> Self {
+        let values = translated.0.values.clone();
+        Self(Arc::new(Inner { values, deadline: self.0.deadline, request: self.0.request.clone() }))
+    }
+
+    fn with_payload(&self, name: String, value: Payload) -> Self {
+        let mut inner = (*self.0).clone();
+        match inner.values.iter_mut().find(|(key, _)| *key == name) {
+            Some(entry) => entry.1 = value,
+            None => inner.values.push((name, value)),
+        }
+        Self(Arc::new(inner))
+    }
+}
+
+/// Shows the names only: values may be secrets.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.values().map(|(name, _)| name).collect();
+        f.debug_struct("Context").field("values", &names).field("deadline", &self.0.deadline).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Who {
+        user: String,
+        roles: Vec<String>,
+    }
+
+    #[test]
+    fn values_keep_their_order_and_the_last_one_under_a_name_wins() {
+        let context = Context::new().with("user", "alice").with("admin", true).with("user", "bob");
+        let values: Vec<_> = context.values().map(|(name, value)| (name, value.as_str())).collect();
+        assert_eq!(values, [("user", "\"bob\""), ("admin", "true")]);
+    }
+
+    #[test]
+    fn a_context_decodes_into_a_type() {
+        let context = Context::new().with("user", "alice").with("roles", json!(["reader"]));
+        assert_eq!(context.decode::<Who>().unwrap(), Who { user: "alice".into(), roles: vec!["reader".into()] });
+        assert_eq!(context.get::<String>("user").as_deref(), Some("alice"));
+        assert_eq!(context.get::<u32>("user"), None);
+    }
+
+    #[test]
+    fn what_the_bus_added_is_taken_out_on_receipt() {
+        let values = ["client_timeout", "user", "msg_id", "reply_q"].map(|name| (name.to_owned(), Payload::null()));
+        let context = Context::received(values.to_vec(), None, None);
+        assert_eq!(context.values().map(|(name, _)| name).collect::<Vec<_>>(), ["user"]);
+    }
+
+    #[test]
+    fn debug_output_shows_names_and_never_values() {
+        let shown = format!("{:?}", Context::new().with("token", "hunter2"));
+        assert!(shown.contains("token") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,242 @@
+//! Decides what becomes of a message that a server was handed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::counter;
+use tracing::{debug, warn};
+
+use super::request::Request;
+use crate::clock::{PeerDeadline, WallClock};
+use crate::context::RequestInfo;
+use crate::duplicate::DuplicateFilter;
+use crate::wire;
+use crate::{Context, Deadline, IncomingMessage, Result, Serializer, Settle};
+
+use super::arguments;
+
+/// A caller whose deadline passed longer ago than this does not wait any more, allowing for clocks that differ.
+const STALE: Duration = Duration::from_secs(5);
+/// How many `_unique_id`s of the past are remembered, and for how long: more than a broker hands over again after a
+/// lost connection, for longer than a connection takes to come back.
+const REMEMBERED: usize = 10_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// The least time between two heartbeats, so that a caller cannot ask for a flood.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What a server does with a request that the broker marks as handed over before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Redelivered {
+    Run,
+    Refuse,
+}
+
+/// Where the answer to a call goes.
+#[derive(Debug, Clone)]
+pub(super) struct ReplyTo {
+    pub(super) msg_id: String,
+    pub(super) queue: String,
+    /// By when the caller wants it, if it said so.
+    pub(super) deadline: Option<Deadline>,
+}
+
+/// A request that is to run, or to be refused with an answer.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) request: Request,
+    pub(super) reply_to: Option<ReplyTo>,
+    /// How often the caller wants to hear that its method still runs.
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) refused: bool,
+    pub(super) delivery: Delivery,
+}
+
+/// The message of an accepted request. Dropping it unsettled gives it back to the broker.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    message: Box<dyn IncomingMessage>,
+    unique_id: String,
+    duplicates: Arc<Mutex<Duplicates>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Admission {
+    clock: WallClock,
+    serializer: Option<Arc<dyn Serializer>>,
+    redelivered: Redelivered,
+    settle: Settle,
+    duplicates: Arc<Mutex<Duplicates>>,
+}
+
+#[derive(Debug)]
+struct Duplicates {
+    finished: DuplicateFilter,
+    /// Requests that are neither finished nor settled, each with the copies that came meanwhile.
+    running: HashMap<String, Vec<Box<dyn IncomingMessage>>>,
+}
+
+/// What the duplicate filter says of a message.
+enum Seen {
+    First(Box<dyn IncomingMessage>),
+    /// It ran before; the copy only has to be settled.
+    Finished(Box<dyn IncomingMessage>),
+    /// It is running; the copy is settled with it.
+    Running,
+}
+
+impl Admission {
+    pub(super) fn new(
+        clock: WallClock,
+        serializer: Option<Arc<dyn Serializer>>,
+        redelivered: Redelivered,
+        settle: Settle,
+    ) -> Self {
+        let finished = DuplicateFilter::new(REMEMBERED, REMEMBERED_FOR);
+        let duplicates = Arc::new(Mutex::new(Duplicates { finished, running: HashMap::new() }));
+        Self { clock, serializer, redelivered, settle, duplicates }
+    }
+
+    /// The request in `message`; `None` if it is unreadable, stale or a duplicate, which settles it here.
+    pub(super) async fn admit(&self, message: Box<dyn IncomingMessage>) -> Option<Accepted> {
+        let request = match wire::Request::decode(message.message()) {
+            Ok(request) => request,
+            Err(error) => {
+                counter!("oslo_messaging_undecodable_total").increment(1);
+                warn!(%error, queue = ?message.message().queue, "a request that cannot be read was rejected");
+                settled(message.reject().await);
+                return None;
+            }
+        };
+        let deadline = request.deadline.and_then(|unix_ms| self.clock.read(unix_ms));
+        if matches!(deadline, Some(PeerDeadline::PassedSince(passed)) if passed > STALE) {
+            counter!("oslo_messaging_requests_stale_total").increment(1);
+            debug!(method = request.method, "a request was skipped: its caller gave up long ago");
+            settled(message.acknowledge().await);
+            return None;
+        }
+        let seen = self.duplicates().see(&request.unique_id, message, self.settle);
+        let message = match seen {
+            Seen::First(message) => message,
+            Seen::Finished(message) => {
+                settled(message.acknowledge().await);
+                return None;
+            }
+            Seen::Running => return None,
+        };
+        Some(self.accept(request, message, deadline))
+    }
+
+    fn accept(
+        &self,
+        request: wire::Request,
+        message: Box<dyn IncomingMessage>,
+        deadline: Option<PeerDeadline>,
+    ) -> Accepted {
+        let redelivered = message.redelivered();
+        if redelivered {
+            counter!("oslo_messaging_requests_redelivered_total").increment(1);
+        }
+        let deadline = match deadline {
+            Some(PeerDeadline::Ahead(deadline)) => Some(deadline),
+            Some(PeerDeadline::PassedSince(_)) => Some(Deadline::after(Duration::ZERO)),
+            None => None,
+        };
+        let info = RequestInfo { unique_id: request.unique_id.clone(), redelivered, is_call: request.call.is_some() };
+        let heartbeat = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?));
+        let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
+        let delivery = Delivery { message, unique_id: request.unique_id, duplicates: Arc::clone(&self.duplicates) };
+        let context = Context::received(request.context, deadline, Some(info));
+        let request = Request::new(context, request.method, request.args)
+            .with_namespace(request.namespace)
+            .with_version(request.version);
+        let refused = redelivered && self.redelivered == Redelivered::Refuse;
+        Accepted { request, reply_to, heartbeat, refused, delivery }
+    }
+
+    /// Translates what arrived, if the application has a serializer.
+    pub(super) fn translate(&self, mut request: Request) -> Result<Request> {
+        if let Some(serializer) = &self.serializer {
+            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
+            request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
+        }
+        Ok(request)
+    }
+
+    pub(super) fn serializer(&self) -> Option<&Arc<dyn Serializer>> {
+        self.serializer.as_ref()
+    }
+
+    fn duplicates(&self) -> MutexGuard<'_, Duplicates> {
+        self.duplicates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delivery {
+    /// Acknowledges the message and every copy of it that came while it ran.
+    pub(super) async fn acknowledge(self) {
+        let copies = {
+            let mut duplicates = self.duplicates.lock().unwrap_or_else(PoisonError::into_inner);
+            duplicates.finish(&self.unique_id)
+        };
+        settled(self.message.acknowledge().await);
+        for copy in copies {
+            settled(copy.acknowledge().await);
+        }
+    }
+}
+
+impl Duplicates {
+    fn see(&mut self, unique_id: &str, message: Box<dyn IncomingMessage>, settle: Settle) -> Seen {
+        let first = match settle {
+            Settle::BeforeHandover => self.finished.insert(unique_id),
+            Settle::ByReceiver => unique_id.is_empty() || !self.finished.contains(unique_id),
+        };
+        if !first {
+            counter!("oslo_messaging_requests_duplicate_total").increment(1);
+            debug!(unique_id, "a request came twice and was run once");
+            return Seen::Finished(message);
+        }
+        if settle == Settle::ByReceiver && !unique_id.is_empty() {
+            if let Some(copies) = self.running.get_mut(unique_id) {
+                counter!("oslo_messaging_requests_duplicate_total").increment(1);
+                copies.push(message);
+                return Seen::Running;
+            }
+            self.running.insert(unique_id.to_owned(), Vec::new());
+        }
+        Seen::First(message)
+    }
+
+    fn finish(&mut self, unique_id: &str) -> Vec<Box<dyn IncomingMessage>> {
+        self.finished.insert(unique_id);
+        self.running.remove(unique_id).unwrap_or_default()
+    }
+}
+
+/// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
+fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
+    let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
+    Some((monitor / 2).max(SHORTEST_HEARTBEAT))
+}
+
+/// A settlement that failed has no effect but that the message comes again, marked.
+fn settled(outcome: Result<()>) {
+    if let Err(error) = outcome {
+        debug!(%error, "a request was not settled and will come again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_caller_can_ask_for_a_flood_of_heartbeats() {
+        assert_eq!(heartbeat_interval(4.0), Some(Duration::from_secs(2)));
+        assert_eq!(heartbeat_interval(1e-9), Some(SHORTEST_HEARTBEAT));
+        for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(heartbeat_interval(nonsense), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The task of a server: takes requests from the listener and starts them in the order in which they came.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use super::CLOSE_TIMEOUT;
+use super::admission::Accepted;
+use super::gate::Gate;
+use super::run::Runner;
+use crate::{Deadline, IncomingMessage, Listener, Result};
+
+/// How far a server has come.
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    Running,
+    /// Nothing new arrives; what arrived may still run.
+    Stopped,
+    /// Everything has ended: by request, or because the listener was lost.
+    Ended(Result<()>),
+}
+
+pub(super) struct Intake {
+    pub(super) listener: Box<dyn Listener>,
+    pub(super) runner: Arc<Runner>,
+    pub(super) gate: Gate,
+    /// Set once the server is to stop: by when.
+    pub(super) stop: watch::Receiver<Option<Deadline>>,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) waiting: VecDeque<Accepted>,
+    pub(super) running: JoinSet<()>,
+}
+
+impl Intake {
+    pub(super) async fn run(mut self) {
+        let ended = match self.receive().await {
+            Ok(()) => self.drain().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &ended {
+            warn!(%error, "a server has lost its queues and stops");
+        }
+        self.phase.send_replace(Phase::Stopped);
+        self.finish().await;
+        if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
+            debug!(%error, "a listener was not closed cleanly");
+        }
+        self.phase.send_replace(Phase::Ended(ended));
+    }
+
+    /// Takes and starts requests until the server is to stop or its listener is lost.
+    async fn receive(&mut self) -> Result<()> {
+        loop {
+            while self.running.try_join_next().is_some() {}
+            self.start_what_may();
+            // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing is
+            // waited for: where nothing else is ready this costs no time.
+            tokio::task::yield_now().await;
+            let demand = if self.runner.outbox.is_full() { 0 } else { self.gate.demand(self.waiting.len()) };
+            let take = NonZeroUsize::new(demand);
+            tokio::select! {
+                biased;
+                () = asked(&mut self.stop) => return Ok(()),
+                permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
+                polled = poll(self.listener.as_mut(), take), if take.is_some() => match polled? {
+                    Some(messages) => self.admit(messages).await,
+                    None => return Ok(()),
+                },
+                _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !self.runner.outbox.is_full() => {}
+                () = self.runner.outbox.room(), if self.runner.outbox.is_full() => {}
+            }
+        }
+    }
+
+    /// Stops the listener and takes what the broker had handed over before.
+    async fn drain(&mut self) -> Result<()> {
+        let deadline = (*self.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
+        if let Err(error) = self.listener.stop(deadline).await {
+            debug!(%error, "a listener was not stopped cleanly");
+        }
+        while let Some(messages) = poll(self.listener.as_mut(), NonZeroUsize::new(1_024)).await? {
+            self.admit(messages).await;
+            self.start_what_may();
+        }
+        Ok(())
+    }
+
+    /// Runs what still waits, and sees every answer out.
+    async fn finish(&mut self) {
+        while !self.waiting.is_empty() {
+            let permit = self.gate.enter().await;
+            self.start_next(permit);
+        }
+        while self.running.join_next().await.is_some() {}
+    }
+
+    async fn admit(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
+        for message in messages {
+            let accepted = self.runner.admission.admit(message).await;
+            self.waiting.extend(accepted);
+        }
+    }
+
+    fn start_what_may(&mut self) {
+        while !self.waiting.is_empty() {
+            let Some(permit) = self.gate.try_enter() else { return };
+            self.start_next(permit);
+        }
+    }
+
+    /// Polls the next request once, here, so that requests start in the order in which they came; what is not done
+    /// by then goes on in a task of its own.
+    fn start_next(&mut self, permit: OwnedSemaphorePermit) {
+        let Some(accepted) = self.waiting.pop_front() else { return };
+        let mut run: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(Arc::clone(&self.runner).run(accepted, permit));
+        // A waker of no effect will do: the task polls again as soon as it exists.
+        if run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.running.spawn(run);
+        }
+    }
+}
+
+/// Waits until the server is asked to stop, or nobody is left who could ask.
+async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
+    let _ = stop.wait_for(Option::is_some).await;
+}
+
+async fn poll(listener: &mut dyn Listener, max: Option<NonZeroUsize>) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
+    listener.poll(max.unwrap_or(NonZeroUsize::MIN)).await
+}

@@ -1,0 +1,98 @@
+//! Runs one accepted request, from its first poll to its settled answer.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, debug, debug_span, error};
+
+use super::admission::{Accepted, Admission, ReplyTo};
+use super::monitor::with_heartbeats;
+use super::outbox::{Outbox, fresh_unique_id};
+use super::request::{Reply, Request};
+use super::service::RpcService;
+use crate::{Context, Failure, Payload, Settle, wire};
+
+/// The module of failures that only this implementation knows.
+pub(super) const MODULE: &str = "oslo_messaging_rust";
+/// The class of the answer to a request that came a second time, at a server that refuses those.
+pub(super) const REDELIVERED: &str = "RequestRedelivered";
+
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) service: RpcService,
+    pub(super) outbox: Outbox,
+    pub(super) admission: Admission,
+    pub(super) settle: Settle,
+}
+
+impl Runner {
+    /// Runs the request, gives its permit back when the method has ended, then sends the answer.
+    pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
+        let Accepted { request, reply_to, heartbeat, refused, delivery } = accepted;
+        let span = debug_span!("rpc.handle", rpc.method = %request.method);
+        let context = request.context.clone();
+        let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
+        let outcome = match &reply_to {
+            Some(to) => {
+                let every = heartbeat.unwrap_or_default();
+                let beat = || self.outbox.heartbeat(to, every);
+                with_heartbeats(work, heartbeat, beat).instrument(span.clone()).await
+            }
+            None => work.instrument(span.clone()).await,
+        };
+        drop(permit);
+        span.in_scope(|| report(&outcome));
+        if let Some(to) = &reply_to {
+            self.outbox.deliver(to, &self.reply(to, &context, outcome)).await;
+        }
+        // Before handover it is settled already; otherwise only now, so that a crash brings the request back.
+        if self.settle == Settle::ByReceiver {
+            delivery.acknowledge().await;
+        }
+    }
+
+    async fn execute(&self, request: Request) -> Result<Payload, Failure> {
+        let request = self.admission.translate(request).map_err(|error| Failure::internal(&error))?;
+        let answering = AssertUnwindSafe(async { self.service.answer(request).await });
+        match answering.catch_unwind().await {
+            Ok(Reply { outcome }) => outcome,
+            Err(panic) => Err(Failure::panicked(panic_text(&*panic))),
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, context: &Context, outcome: Result<Payload, Failure>) -> wire::Reply {
+        let translated = outcome.and_then(|result| match self.admission.serializer() {
+            Some(serializer) => serializer.serialize(context, result).map_err(|error| Failure::internal(&error)),
+            None => Ok(result),
+        });
+        match translated {
+            Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
+            Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
+        }
+    }
+}
+
+fn redelivered() -> Failure {
+    Failure::new(
+        MODULE,
+        REDELIVERED,
+        "the request was handed over before and may have run; this server runs it at most once",
+    )
+}
+
+/// An expected failure is an answer like any other; one that nobody expected is the operator's business too.
+fn report(outcome: &Result<Payload, Failure>) {
+    match outcome {
+        Ok(_) => {}
+        Err(failure) if failure.is_expected() => debug!(%failure, "the method failed as expected"),
+        Err(failure) => error!(%failure, "the method failed"),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("the method panicked")
+}

@@ -1,0 +1,270 @@
+//! The server's side of RPC.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::warn;
+
+use super::admission::{Admission, Redelivered};
+use super::dispatcher::RpcDispatcher;
+use super::endpoint::Endpoint;
+use super::gate::{Gate, default_reserve};
+use super::intake::{Intake, Phase};
+use super::outbox::Outbox;
+use super::request::{Reply, Request};
+use super::run::Runner;
+use super::service::{BoxError, RpcService};
+use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
+
+type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
+
+/// Answers the calls and casts that reach one target.
+///
+/// Dropping it without [`wait`](Self::wait) aborts its methods and says so in the log; what is unsettled goes back to
+/// the broker.
+#[derive(Debug)]
+pub struct RpcServer {
+    target: Target,
+    stop: watch::Sender<Option<Deadline>>,
+    phase: watch::Receiver<Phase>,
+    intake: AbortOnDropHandle<()>,
+}
+
+/// The settings of a server. Clone it to start the same server again.
+#[derive(Clone)]
+#[must_use]
+pub struct RpcServerBuilder {
+    bus: Bus,
+    target: Target,
+    dispatcher: RpcDispatcher,
+    layers: Vec<Wrap>,
+    concurrency: usize,
+    reserve: Option<usize>,
+    settle: Settle,
+    redelivered: Redelivered,
+    ping: bool,
+    serializer: Option<Arc<dyn Serializer>>,
+}
+
+impl RpcServer {
+    /// A server of `target`, which needs a topic and a server name.
+    pub fn builder(bus: &Bus, target: Target) -> RpcServerBuilder {
+        RpcServerBuilder {
+            bus: bus.clone(),
+            target,
+            dispatcher: RpcDispatcher::new(),
+            layers: Vec::new(),
+            concurrency: 64,
+            reserve: None,
+            settle: Settle::BeforeHandover,
+            redelivered: Redelivered::Run,
+            ping: false,
+            serializer: None,
+        }
+    }
+
+    /// What it serves.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Stops taking requests; returns when what the broker had handed over has been taken too. Methods go on.
+    ///
+    /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
+    /// broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if `deadline` passes first; the server goes on stopping.
+    pub async fn stop(&self, deadline: Deadline) -> Result<()> {
+        self.ask_to_stop(deadline);
+        let mut phase = self.phase.clone();
+        let stopped = phase.wait_for(|phase| !matches!(phase, Phase::Running));
+        deadline
+            .run("stop", stopped)
+            .await
+            .map_err(|error| error.with("target", &self.target))?
+            .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
+    }
+
+    /// Stops, waits until every method has ended and every answer is out, closes, and says why the server ended.
+    ///
+    /// # Errors
+    /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
+    /// then every method that still runs is aborted.
+    pub async fn wait(self, deadline: Deadline) -> Result<()> {
+        self.ask_to_stop(deadline);
+        match deadline.run("wait", self.ended()).await {
+            Ok(ended) => ended,
+            Err(error) => Err(error.with("target", &self.target).with("reason", "methods were still running")),
+        }
+    }
+
+    /// Waits until the server has ended, by itself or because it was stopped, and says why.
+    ///
+    /// # Errors
+    /// What ended the server, if it was not asked to stop.
+    pub async fn ended(&self) -> Result<()> {
+        let mut phase = self.phase.clone();
+        match phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await {
+            Ok(phase) => match &*phase {
+                Phase::Ended(ended) => ended.clone(),
+                Phase::Running | Phase::Stopped => Ok(()),
+            },
+            Err(_) => Err(self.aborted("wait")),
+        }
+    }
+
+    fn ask_to_stop(&self, deadline: Deadline) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(deadline);
+            first
+        });
+    }
+
+    fn aborted(&self, operation: &'static str) -> Error {
+        Error::closed(operation).with("target", &self.target).with("reason", "the server's task was aborted")
+    }
+}
+
+impl Drop for RpcServer {
+    fn drop(&mut self) {
+        if !self.intake.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
+            warn!(target_served = %self.target, "a server was dropped before it had ended: its methods are aborted");
+        }
+    }
+}
+
+impl RpcServerBuilder {
+    /// Adds an endpoint; the first that fits a request takes it.
+    pub fn endpoint<S: Send + Sync + 'static>(mut self, endpoint: Endpoint<S>) -> Self {
+        self.dispatcher = self.dispatcher.endpoint(endpoint);
+        self
+    }
+
+    /// How many methods run at once. Default: 64.
+    pub fn concurrency(mut self, methods: usize) -> Self {
+        self.concurrency = methods.max(1);
+        self
+    }
+
+    /// How many acknowledged requests may wait for a method to end, so that acknowledgements go out in batches; they
+    /// are lost if the process dies. 0 turns it off. Default: a quarter of the concurrency, at most 32.
+    pub fn reserve(mut self, requests: usize) -> Self {
+        self.reserve = Some(requests);
+        self
+    }
+
+    /// Answers a request that the broker hands over a second time with a failure instead of running it, so that it
+    /// runs at most once whatever is cut, killed or stopped. Default: it runs, marked as redelivered.
+    pub fn refuse_redelivered(mut self) -> Self {
+        self.redelivered = Redelivered::Refuse;
+        self
+    }
+
+    /// Acknowledges a request only when its answer is out, so that a crash brings it back. A method that fails has
+    /// answered. Default: acknowledged before it runs.
+    pub fn at_least_once(mut self) -> Self {
+        self.settle = Settle::ByReceiver;
+        self
+    }
+
+    /// Answers `oslo_rpc_server_ping` with `pong`, as the reference's `rpc_ping_enabled`. Default: no.
+    pub fn ping(mut self) -> Self {
+        self.ping = true;
+        self
+    }
+
+    /// Translates every argument, result and context.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    /// Puts `layer` around everything so far: the last one added sees a request first.
+    ///
+    /// An error of a layer becomes a failure of the call; a [`Failure`](crate::Failure) stays what it is.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<RpcService> + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Error: Into<BoxError>,
+        <L::Service as Service<Request>>::Future: Send,
+    {
+        self.layers.push(Arc::new(move |inner| RpcService::new(layer.layer(inner))));
+        self
+    }
+
+    /// Starts the server; returns when its queues are bound, so that what is sent afterwards is not missed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidTarget`] without a topic or a server name, and what
+    /// [`Transport::subscribe`](crate::Transport::subscribe) says.
+    pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
+        let subscription = self.subscription()?;
+        let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
+        let runner = Arc::new(Runner {
+            service: self.service(),
+            outbox: Outbox::new(Arc::clone(&self.bus.0.transport), self.bus.0.compression, self.concurrency),
+            admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
+            settle: self.settle,
+        });
+        let (stop, stopping) = watch::channel(None);
+        let (phase_to, phase) = watch::channel(Phase::Running);
+        let intake = Intake {
+            listener,
+            runner,
+            gate: Gate::new(self.concurrency, self.reserve.unwrap_or_else(|| default_reserve(self.concurrency))),
+            stop: stopping,
+            phase: phase_to,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+        };
+        let intake = AbortOnDropHandle::new(tokio::spawn(intake.run()));
+        Ok(RpcServer { target: self.target, stop, phase, intake })
+    }
+
+    /// The broker may hand over twice what runs at once, so that taking requests never waits for the network.
+    fn subscription(&self) -> Result<Subscription> {
+        let part = |part: &Option<String>, name: &str| {
+            part.clone().filter(|text| !text.is_empty()).ok_or_else(|| {
+                Error::new(ErrorKind::InvalidTarget, "start")
+                    .with("reason", format_args!("a server needs a {name}"))
+                    .with("target", &self.target)
+            })
+        };
+        let source = Source::Server {
+            exchange: self.target.exchange.clone().unwrap_or_else(|| self.bus.0.default_exchange.clone()),
+            topic: part(&self.target.topic, "topic")?,
+            server: part(&self.target.server, "server name")?,
+        };
+        let window = u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX);
+        let window = NonZeroU16::new(window).unwrap_or(NonZeroU16::MIN);
+        Ok(Subscription::new(source).with_settle(self.settle).with_window(window))
+    }
+
+    fn service(&self) -> RpcService {
+        let dispatcher = if self.ping { self.dispatcher.clone().ping() } else { self.dispatcher.clone() };
+        self.layers.iter().fold(RpcService::new(dispatcher), |service, wrap| wrap(service))
+    }
+}
+
+impl fmt::Debug for RpcServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcServerBuilder")
+            .field("target", &self.target)
+            .field("dispatcher", &self.dispatcher)
+            .field("layers", &self.layers.len())
+            .field("concurrency", &self.concurrency)
+            .field("settle", &self.settle)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! Who is meant: exchange, topic, namespace, version, server.
+
+use crate::{Address, Error, ErrorKind, Result};
+
+/// Names the receiver of a message, or what a server answers to.
+///
+/// A client needs a topic; a server needs a topic and a server name. Each method returns the changed target, so a
+/// target reads as one expression: `Target::topic("compute").server("host-1")`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Target {
+    /// The topic exchange. Default: the exchange of the [`Bus`](crate::Bus).
+    pub exchange: Option<String>,
+    /// The topic that servers share.
+    pub topic: Option<String>,
+    /// The namespace of the method. Default: none.
+    pub namespace: Option<String>,
+    /// The version of the method's interface, `major.minor`. Default: none, which servers read as 1.0.
+    pub version: Option<String>,
+    /// One server by its name.
+    pub server: Option<String>,
+    /// Whether every server of the topic is meant.
+    pub fanout: bool,
+}
+
+impl Target {
+    /// The servers of `topic`.
+    #[must_use]
+    pub fn topic(topic: impl Into<String>) -> Self {
+        Self { topic: Some(topic.into()), ..Self::default() }
+    }
+
+    /// Sets the exchange.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
+        self.exchange = Some(exchange.into());
+        self
+    }
+
+    /// Sets the namespace.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets the server.
+    #[must_use]
+    pub fn server(mut self, server: impl Into<String>) -> Self {
+        self.server = Some(server.into());
+        self
+    }
+
+    /// Means every server of the topic.
+    #[must_use]
+    pub fn fanout(mut self) -> Self {
+        self.fanout = true;
+        self
+    }
+
+    /// Where a request to this target is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidTarget`] without a topic.
+    pub fn address(&self, default_exchange: &str) -> Result<Address> {
+        let topic = self.topic.clone().filter(|topic| !topic.is_empty()).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidTarget, "send").with("reason", "a topic is required").with("target", self)
+        })?;
+        let exchange = self.exchange.clone().unwrap_or_else(|| default_exchange.to_owned());
+        Ok(match &self.server {
+            _ if self.fanout => Address::Fanout { topic },
+            Some(server) => Address::Server { exchange, topic, server: server.clone() },
+            None => Address::Topic { exchange, topic },
+        })
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            ("exchange", &self.exchange),
+            ("topic", &self.topic),
+            ("namespace", &self.namespace),
+            ("version", &self.version),
+            ("server", &self.server),
+        ];
+        let mut written = parts.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        f.write_str(&written.next().unwrap_or_default())?;
+        written.try_for_each(|part| write!(f, " {part}"))?;
+        if self.fanout { f.write_str(" fanout") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_without_a_topic_cannot_be_sent_to() {
+        let error = Target::default().server("h1").address("openstack").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidTarget);
+    }
+
+    #[test]
+    fn fanout_wins_over_a_server_and_ignores_the_exchange() {
+        let target = Target::topic("compute").exchange("nova").server("h1").fanout();
+        assert_eq!(target.address("openstack").unwrap(), Address::Fanout { topic: "compute".into() });
+    }
+
+    #[test]
+    fn the_exchange_of_the_bus_is_the_default() {
+        let expected = Address::Topic { exchange: "openstack".into(), topic: "compute".into() };
+        assert_eq!(Target::topic("compute").address("openstack").unwrap(), expected);
+    }
+}
