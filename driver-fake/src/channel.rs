@@ -1,0 +1,207 @@
+//! Channels: what a listener is to its broker. Consumers, their windows, and what they hold unsettled.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use oslo_messaging::{Settle, Subscription};
+
+use crate::connection::End;
+use crate::id::{Id, IdMap};
+use crate::queue::Entry;
+use crate::state::BrokerState;
+use crate::wakes::Mailbox;
+
+/// One consumer of one queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConsumerId {
+    pub(crate) channel: Id,
+    /// Its place among the consumers of the channel.
+    pub(crate) index: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) queue: Id,
+    /// Whether the queue goes when the listener is closed.
+    pub(crate) owns_queue: bool,
+    unsettled: usize,
+}
+
+/// A message that a consumer holds.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) consumer: usize,
+    pub(crate) entry: Entry,
+}
+
+/// What becomes of a message in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Acknowledge,
+    Requeue,
+    Reject,
+}
+
+/// The consumers of one subscription, and their messages.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) connection: Id,
+    pub(crate) settle: Settle,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) stopped: bool,
+    pub(crate) consumers: Vec<Consumer>,
+    /// Handed over by the broker, not yet polled.
+    pub(crate) buffer: VecDeque<Delivery>,
+    /// Polled and unsettled.
+    in_hand: IdMap<Delivery>,
+    /// How many messages each consumer may hold: RabbitMQ counts `basic.qos` with `global=false` per consumer.
+    window: usize,
+    next_tag: Id,
+}
+
+impl Channel {
+    fn new(connection: Id, settle: Settle, window: usize) -> Self {
+        Self {
+            connection,
+            settle,
+            mailbox: Arc::default(),
+            stopped: false,
+            consumers: Vec::new(),
+            buffer: VecDeque::new(),
+            in_hand: IdMap::default(),
+            window,
+            next_tag: 0,
+        }
+    }
+
+    pub(crate) fn add_consumer(&mut self, queue: Id, owns_queue: bool) -> usize {
+        self.consumers.push(Consumer { queue, owns_queue, unsettled: 0 });
+        self.consumers.len() - 1
+    }
+
+    /// Takes a message from the broker; says whether there is room for another one.
+    pub(crate) fn hand_over(&mut self, consumer: usize, entry: Entry) -> bool {
+        self.buffer.push_back(Delivery { consumer, entry });
+        let consumer = &mut self.consumers[consumer];
+        consumer.unsettled += 1;
+        consumer.unsettled < self.window
+    }
+
+    /// Puts `delivery` into the receiver's hand, under the tag that is returned.
+    pub(crate) fn hold(&mut self, delivery: Delivery) -> Id {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.in_hand.insert(tag, delivery);
+        tag
+    }
+
+    /// Gives one place back to the window of `consumer`; says whether it was full.
+    fn give_room(&mut self, consumer: usize) -> bool {
+        let consumer = &mut self.consumers[consumer];
+        consumer.unsettled -= 1;
+        consumer.unsettled + 1 == self.window
+    }
+}
+
+impl BrokerState {
+    /// Opens a channel for `subscription`, without consumers yet.
+    pub(crate) fn open_channel(&mut self, connection: Id, subscription: &Subscription) -> Id {
+        let id = self.next_id();
+        self.channels.insert(id, Channel::new(connection, subscription.settle, subscription.window.get().into()));
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.channels.push(id);
+        }
+        id
+    }
+
+    /// Settles what `channel` holds under `tag`. Both exist while the message is in hand and the channel has not ended.
+    pub(crate) fn settle(&mut self, channel: Id, tag: Id, verdict: Verdict) {
+        let held = self.channels.get_mut(&channel).and_then(|channel| channel.in_hand.remove(&tag));
+        let Some(delivery) = held else { return };
+        match verdict {
+            Verdict::Acknowledge => {
+                self.counters.acknowledged += 1;
+                self.counters.acknowledgement_writes += 1;
+            }
+            Verdict::Reject => self.counters.rejected += 1,
+            Verdict::Requeue => {}
+        }
+        let queue = self.release(channel, delivery.consumer);
+        if verdict == Verdict::Requeue {
+            self.put_back(queue, delivery.entry);
+        }
+        self.pump(queue);
+    }
+
+    /// Counts one message of `consumer` as settled, which may bring the consumer back into the round of its queue.
+    pub(crate) fn release(&mut self, channel: Id, consumer: usize) -> Id {
+        let holder = self.channels.get_mut(&channel).expect("a channel outlives what it holds");
+        let queue_id = holder.consumers[consumer].queue;
+        let has_room_again = holder.give_room(consumer) && !holder.stopped;
+        if let Some(queue) = self.queues.get_mut(&queue_id) {
+            queue.unsettled -= 1;
+            if has_room_again {
+                queue.add_taker(ConsumerId { channel, index: consumer });
+            }
+        }
+        queue_id
+    }
+
+    /// Stops the consumers of `channel`; what they hold stays theirs.
+    pub(crate) fn cancel(&mut self, id: Id) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if std::mem::replace(&mut channel.stopped, true) {
+            return;
+        }
+        self.wakes.add(&channel.mailbox);
+        let queues: Vec<Id> = channel.consumers.iter().map(|consumer| consumer.queue).collect();
+        for (index, queue) in queues.into_iter().enumerate() {
+            self.detach(queue, ConsumerId { channel: id, index });
+        }
+    }
+
+    /// Ends `channel`: its consumers stop, and what it holds goes back to its queues, marked as redelivered.
+    pub(crate) fn end_channel(&mut self, id: Id, end: &End) {
+        self.cancel(id);
+        let Some(channel) = self.channels.remove(&id) else { return };
+        if let Some(connection) = self.connections.get_mut(&channel.connection) {
+            connection.channels.retain(|other| *other != id);
+        }
+        channel.mailbox.end.get_or_init(|| end.clone());
+        self.wakes.add(&channel.mailbox);
+
+        let Channel { buffer, in_hand, consumers, .. } = channel;
+        let mut held: Vec<Delivery> = buffer.into_iter().chain(in_hand.into_values()).collect();
+        // From the youngest to the oldest, each goes to the very front of its queue.
+        held.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.entry.place));
+        for Delivery { consumer, entry } in held {
+            let queue_id = consumers[consumer].queue;
+            if let Some(queue) = self.queues.get_mut(&queue_id) {
+                queue.unsettled -= 1;
+            }
+            self.put_back(queue_id, entry);
+        }
+        for consumer in consumers {
+            self.pump(consumer.queue);
+        }
+    }
+
+    /// Ends `channel` and deletes the queues that are its own.
+    pub(crate) fn close_channel(&mut self, id: Id) {
+        self.cancel(id);
+        let Some(channel) = self.channels.get(&id) else { return };
+        let own: Vec<Id> = channel.consumers.iter().filter(|c| c.owns_queue).map(|c| c.queue).collect();
+        for queue in own {
+            self.delete_queue(queue);
+        }
+        self.end_channel(id, &End::Closed);
+    }
+
+    /// Returns `entry` to its place, to be tried again.
+    fn put_back(&mut self, queue: Id, mut entry: Entry) {
+        let Some(queue) = self.queues.get_mut(&queue) else { return };
+        entry.redelivered = true;
+        queue.put(entry);
+        self.counters.requeued += 1;
+    }
+}

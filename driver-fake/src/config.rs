@@ -1,0 +1,36 @@
+//! What can be set about a broker.
+
+use std::time::Duration;
+
+/// The limits of a [`FakeBroker`](crate::FakeBroker). The defaults are those of RabbitMQ 4 and of the AMQP driver.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FakeConfig {
+    /// The largest body taken, in bytes. Default: 16 MiB, as RabbitMQ 4 has it.
+    pub max_message_size: usize,
+    /// How long a private queue is kept after its last consumer has gone. Default: 1800 s, as
+    /// `rabbit_transient_queues_ttl` of the reference.
+    pub queue_expiry: Duration,
+}
+
+impl Default for FakeConfig {
+    fn default() -> Self {
+        Self { max_message_size: 16 * 1024 * 1024, queue_expiry: Duration::from_secs(1800) }
+    }
+}
+
+impl FakeConfig {
+    /// Sets the largest body taken, in bytes.
+    #[must_use]
+    pub fn with_max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Sets how long a private queue is kept after its last consumer has gone.
+    #[must_use]
+    pub fn with_queue_expiry(mut self, expiry: Duration) -> Self {
+        self.queue_expiry = expiry;
+        self
+    }
+}

@@ -1,0 +1,37 @@
+//! An address, taken apart into what a publish declares and where it routes.
+
+use oslo_messaging::{Address, Exchange, PublishOptions};
+
+/// The queue that a publish declares first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueDeclaration {
+    None,
+    /// A durable queue reached through the default exchange.
+    Plain,
+    /// The shared queue of a notification, bound to its exchange.
+    Bound,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) exchange: Exchange,
+    /// The routing key; also the name of the queue that is declared, if one is.
+    pub(crate) key: String,
+    pub(crate) queue: QueueDeclaration,
+}
+
+impl Destination {
+    pub(crate) fn new(to: &Address, options: &PublishOptions) -> Self {
+        let queue = match to {
+            Address::Queue { .. } => QueueDeclaration::Plain,
+            Address::Notification { .. } if options.ensure_queue => QueueDeclaration::Bound,
+            Address::Notification { .. }
+            | Address::Topic { .. }
+            | Address::Server { .. }
+            | Address::Fanout { .. }
+            | Address::Direct { .. } => QueueDeclaration::None,
+        };
+        Self { exchange: to.exchange(), key: to.routing_key(), queue }
+    }
+}

@@ -1,0 +1,30 @@
+//! Identities inside one broker, and maps keyed by them.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Identifies a queue, a channel, a connection or a delivery. Never used twice, so a stale one finds nothing.
+pub(crate) type Id = u64;
+
+/// A map keyed by [`Id`]. Ids count up and nobody outside chooses them, so they need no keyed hash.
+pub(crate) type IdMap<T> = HashMap<Id, T, BuildHasherDefault<IdHasher>>;
+
+/// Spreads consecutive numbers over the whole word (Fibonacci hashing).
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

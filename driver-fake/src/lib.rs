@@ -1,0 +1,58 @@
+//! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of one.
+//!
+//! [`FakeBroker`] is a small real broker, not a mock. It has what RabbitMQ has where a program can see it: topic,
+//! fanout and default exchanges, bindings, competing consumers in round robin, a prefetch window per consumer,
+//! settlement, the redelivered flag, time to live, queue expiry, mandatory returns, conflicts and limits. It never
+//! succeeds where RabbitMQ fails.
+//!
+//! Nothing in it polls, spawns or reads another clock than tokio's, so a test under `start_paused` governs time.
+//!
+//! ```
+//! use std::{num::NonZeroUsize, time::Duration};
+//! use oslo_messaging::{Address, Deadline, Listener, Message, PublishOptions, Source, Subscription, Transport};
+//! use oslo_messaging_fake::FakeBroker;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> oslo_messaging::Result<()> {
+//! let deadline = Deadline::after(Duration::from_secs(5));
+//! let broker = FakeBroker::new();
+//! let transport = broker.transport();
+//! let mut inbox = transport.subscribe(&Subscription::new(Source::Inbox), deadline).await?;
+//!
+//! let sender = broker.transport();
+//! sender.publish(inbox.address(), Message::new("hello"), &PublishOptions::by(deadline).mandatory()).await?;
+//! let messages = inbox.poll(NonZeroUsize::MIN).await?.expect("nobody stopped it");
+//! assert_eq!(messages[0].message().body, "hello");
+//! # Ok(())
+//! # }
+//! ```
+
+mod broker;
+mod channel;
+mod config;
+mod connection;
+mod connector;
+mod delayed;
+mod destination;
+mod exchange;
+mod fault;
+mod id;
+mod incoming;
+mod inspect;
+mod limits;
+mod listener;
+mod mishap;
+mod queue;
+mod routing;
+mod script;
+mod state;
+mod topology;
+mod transport;
+mod wakes;
+
+pub use broker::FakeBroker;
+pub use config::FakeConfig;
+pub use connector::FakeConnector;
+pub use fault::{Cut, Fault, Faults, Rule};
+pub use inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
+pub use transport::FakeTransport;

@@ -1,0 +1,111 @@
+//! The way of a message: from a publish through an exchange into queues and to consumers.
+
+use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Result};
+use tokio::time::Instant;
+
+use crate::channel::ConsumerId;
+use crate::destination::Destination;
+use crate::id::Id;
+use crate::queue::Entry;
+use crate::state::BrokerState;
+
+impl BrokerState {
+    /// Takes a message: declares what its address declares, and puts it into every queue it is routed to.
+    pub(crate) fn publish(
+        &mut self,
+        connection: Id,
+        to: &Destination,
+        message: Message,
+        mandatory: bool,
+    ) -> Result<()> {
+        self.counters.published += 1;
+        self.declare_destination(connection, to)?;
+        self.route(to, message, mandatory)?;
+        self.release_overtaken();
+        Ok(())
+    }
+
+    /// Routes without declaring.
+    pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
+        let mut queues = std::mem::take(&mut self.routed);
+        queues.clear();
+        self.find_queues(to, &mut queues);
+        if let Some((last, others)) = queues.split_last() {
+            for queue in others {
+                self.arrive(*queue, message.clone());
+            }
+            self.arrive(*last, message);
+        } else if mandatory {
+            self.routed = queues;
+            return Err(self.returned(to));
+        }
+        self.routed = queues;
+        Ok(())
+    }
+
+    /// Declares and routes as [`publish`](Self::publish) does, but puts the message nowhere.
+    pub(crate) fn pretend(&mut self, connection: Id, to: &Destination, mandatory: bool) -> Result<()> {
+        self.counters.published += 1;
+        self.declare_destination(connection, to)?;
+        let mut queues = Vec::new();
+        self.find_queues(to, &mut queues);
+        if queues.is_empty() && mandatory { Err(self.returned(to)) } else { Ok(()) }
+    }
+
+    /// Counts a returned message, and makes the error its publisher gets.
+    pub(crate) fn returned(&mut self, to: &Destination) -> Error {
+        self.counters.returned += 1;
+        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing key", &to.key)
+    }
+
+    fn find_queues(&self, to: &Destination, found: &mut Vec<Id>) {
+        match to.exchange.kind {
+            ExchangeKind::Default => found.extend(self.queue_ids.get(to.key.as_str())),
+            ExchangeKind::Topic | ExchangeKind::Fanout => {
+                if let Some(exchange) = self.exchanges.get(to.exchange.name.as_str()) {
+                    exchange.route(&to.key, found);
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, id: Id, message: Message) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        self.counters.expired += queue.drop_expired(Instant::now);
+        // A time that the clock cannot express never comes.
+        let expires = message.expiration.and_then(|after| Instant::now().checked_add(after));
+        let entry = queue.entry(message, expires);
+        let passing = if queue.is_empty() { queue.next_taker() } else { None };
+        match passing {
+            // What passes through never expires: that is what a time to live of zero asks for.
+            Some(taker) => self.hand_over(id, taker, entry),
+            None => queue.put(entry),
+        }
+    }
+
+    /// Gives the consumers with room what is ready.
+    pub(crate) fn pump(&mut self, id: Id) {
+        while let Some(queue) = self.queues.get_mut(&id) {
+            self.counters.expired += queue.drop_expired(Instant::now);
+            if queue.is_empty() {
+                return;
+            }
+            let Some(taker) = queue.next_taker() else { return };
+            let entry = queue.pop().expect("it is not empty");
+            self.hand_over(id, taker, entry);
+        }
+    }
+
+    fn hand_over(&mut self, queue: Id, taker: ConsumerId, entry: Entry) {
+        self.counters.delivered += 1;
+        let queue = self.queues.get_mut(&queue).expect("the message was in it");
+        let channel = self.channels.get_mut(&taker.channel).expect("a channel leaves its queues before it ends");
+        queue.unsettled += 1;
+        if channel.buffer.is_empty() {
+            self.wakes.add(&channel.mailbox);
+        }
+        if channel.hand_over(taker.index, entry) {
+            queue.add_taker(taker);
+        }
+    }
+}

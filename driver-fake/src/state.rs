@@ -1,0 +1,72 @@
+//! Everything a broker knows, behind one lock. Each operation is a method; none waits.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::channel::Channel;
+use crate::config::FakeConfig;
+use crate::connection::Connection;
+use crate::delayed::Delayed;
+use crate::exchange::Exchange;
+use crate::id::{Id, IdMap};
+use crate::inspect::Counters;
+use crate::queue::Queue;
+use crate::wakes::Wakes;
+
+/// The state of a broker.
+///
+/// Between operations no queue has both a message that is ready and a consumer with room, save for what expires.
+#[derive(Debug, Default)]
+pub(crate) struct BrokerState {
+    pub(crate) config: FakeConfig,
+    pub(crate) exchanges: HashMap<Arc<str>, Exchange>,
+    pub(crate) queue_ids: HashMap<Arc<str>, Id>,
+    pub(crate) queues: IdMap<Queue>,
+    pub(crate) channels: IdMap<Channel>,
+    pub(crate) connections: IdMap<Connection>,
+    /// The private queues that nobody reads, by the time they go.
+    pub(crate) expiring: BTreeSet<(Instant, Id)>,
+    pub(crate) delayed: Delayed,
+    /// Why no publish is taken for now.
+    pub(crate) blocked: Option<String>,
+    pub(crate) counters: Counters,
+    pub(crate) wakes: Wakes,
+    /// The queues of the message being routed; kept for its capacity.
+    pub(crate) routed: Vec<Id>,
+    last_id: Id,
+}
+
+impl BrokerState {
+    pub(crate) fn new(config: FakeConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    pub(crate) fn next_id(&mut self) -> Id {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Does what has become due since the last operation, in the order of time.
+    ///
+    /// There is no timer: what is due is done before anybody can look.
+    pub(crate) fn catch_up(&mut self) {
+        if self.expiring.is_empty() && self.delayed.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        loop {
+            let expiry = self.expiring.first().map(|(at, _)| *at);
+            let arrival = self.delayed.next_due();
+            match (expiry, arrival) {
+                (Some(at), _) if at <= now && arrival.is_none_or(|arrival| at <= arrival) => {
+                    let (_, queue) = self.expiring.pop_first().expect("it was just seen");
+                    self.delete_queue(queue);
+                }
+                (_, Some(at)) if at <= now => self.arrive_late(),
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A connection to a [`FakeBroker`](crate::FakeBroker).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oslo_messaging::{
+    Address, Capabilities, Capability, Deadline, Error, ErrorKind, Health, Lifetime, Listener, Message, PublishOptions,
+    Result, State, Subscription, Transport,
+};
+use tokio::sync::watch;
+use tokio::task::coop;
+use uuid::Uuid;
+
+use crate::broker::Shared;
+use crate::connection::{Admission, End};
+use crate::destination::Destination;
+use crate::id::Id;
+use crate::limits;
+use crate::listener::FakeListener;
+use crate::state::BrokerState;
+
+/// A connection to a [`FakeBroker`](crate::FakeBroker), made by [`FakeBroker::transport`](crate::FakeBroker::transport).
+///
+/// Dropping it closes it, and with it the listeners it made: what these hold is requeued, and their private queues
+/// begin to expire.
+#[derive(Debug)]
+pub struct FakeTransport {
+    pub(crate) broker: Arc<Shared>,
+    pub(crate) connection: Id,
+    pub(crate) health: watch::Receiver<Health>,
+}
+
+impl FakeTransport {
+    pub(crate) fn open(broker: Arc<Shared>) -> Self {
+        let (connection, health) = broker.with(BrokerState::connect);
+        Self { broker, connection, health }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.connection
+    }
+
+    /// Waits until the broker takes publishes.
+    pub(crate) async fn admission(&self, deadline: Deadline) -> Result<()> {
+        const OPERATION: &str = "publish";
+        let mut health = self.health.clone();
+        while self.broker.with(|state| state.admit(self.connection, OPERATION))? == Admission::Blocked {
+            let free = health.wait_for(|health| !matches!(health.state, State::Blocked { .. }));
+            let waited = deadline.run(OPERATION, free).await.map(drop);
+            if waited.is_err() {
+                return Err(self.blocked(OPERATION));
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the message unless an alarm is raised; says whether it did.
+    fn try_publish(
+        &self,
+        state: &mut BrokerState,
+        to: &Destination,
+        message: &mut Option<Message>,
+        mandatory: bool,
+    ) -> Result<bool> {
+        match state.admit(self.connection, "publish")? {
+            Admission::Blocked => Ok(false),
+            Admission::Open => {
+                let message = message.take().expect("who publishes it does not try again");
+                state.publish(self.connection, to, message, mandatory).map(|()| true)
+            }
+        }
+    }
+
+    fn blocked(&self, operation: &'static str) -> Error {
+        let error = Error::new(ErrorKind::Blocked, operation).transient();
+        match &self.health.borrow().state {
+            State::Blocked { reason } => error.with("reason", reason),
+            State::Connecting | State::Ready | State::Lost { .. } | State::Closed => error,
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for FakeTransport {
+    fn capabilities(&self) -> Capabilities {
+        [
+            Capability::ServerAddress,
+            Capability::Fanout,
+            Capability::Mandatory,
+            Capability::Expiration,
+            Capability::Requeue,
+            Capability::RedeliveredFlag,
+            Capability::Retention,
+            Capability::EnsureQueue,
+            Capability::Pools,
+            Capability::Confirms,
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
+        // A busy publisher lets its neighbours run.
+        coop::consume_budget().await;
+        if options.deadline.has_passed() {
+            return Err(Error::timeout("publish").with("to", to));
+        }
+        let destination = Destination::new(to, options);
+        limits::check_publish(&destination, &message, self.broker.max_message_size)?;
+        if self.broker.script.is_armed() {
+            self.admission(options.deadline).await?;
+            if let Some(fault) = self.broker.script.next(to, &message) {
+                return self.publish_under(fault, destination, message, options).await;
+            }
+        }
+        let mut message = Some(message);
+        while !self.broker.with(|state| self.try_publish(state, &destination, &mut message, options.mandatory))? {
+            self.admission(options.deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
+        const OPERATION: &str = "subscribe";
+        if deadline.has_passed() {
+            return Err(Error::timeout(OPERATION));
+        }
+        let unique = Uuid::new_v4().simple().to_string();
+        let plans = subscription.queues(&unique);
+        plans.iter().try_for_each(limits::check_plan)?;
+        let (channel, mailbox) = self.broker.with(|state| {
+            state.check_connection(self.connection, OPERATION)?;
+            let queues: Vec<Id> =
+                plans.iter().map(|plan| state.declare_plan(self.connection, plan)).collect::<Result<_>>()?;
+            let channel = state.open_channel(self.connection, subscription);
+            for (queue, plan) in queues.into_iter().zip(&plans) {
+                state.consume(queue, channel, plan.lifetime == Lifetime::Private);
+            }
+            Ok((channel, Arc::clone(&state.channels[&channel].mailbox)))
+        })?;
+        let address = subscription.address(&unique);
+        Ok(Box::new(FakeListener { broker: Arc::clone(&self.broker), channel, mailbox, address }))
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<()> {
+        self.broker.with(|state| state.disconnect(self.connection, &End::Closed));
+        if deadline.has_passed() { Err(Error::timeout("close")) } else { Ok(()) }
+    }
+}
+
+impl Drop for FakeTransport {
+    fn drop(&mut self) {
+        self.broker.with(|state| {
+            state.disconnect(self.connection, &End::Closed);
+            state.connections.remove(&self.connection);
+        });
+    }
+}

@@ -1,0 +1,13 @@
+//! The fake broker, sentence by sentence of the driver's contract and of what RabbitMQ does.
+
+#![allow(clippy::unwrap_used, reason = "helpers and models of tests may, as tests may")]
+
+mod concurrency;
+mod connecting;
+mod expiration;
+mod faults;
+mod lifecycle;
+mod model;
+mod routing;
+mod settling;
+mod support;
