@@ -1,0 +1,31 @@
+//! The cases, one file for each area of the contract.
+
+mod address;
+mod close;
+mod listen;
+mod notification;
+mod publish;
+mod refused;
+mod retention;
+mod rpc;
+mod rpc_call;
+mod rpc_cast;
+mod rpc_server;
+mod settle;
+
+use crate::Case;
+
+/// Every area, in the order in which they are listed.
+pub(crate) const ALL: &[&[Case]] = &[
+    address::CASES,
+    publish::CASES,
+    listen::CASES,
+    settle::CASES,
+    retention::CASES,
+    notification::CASES,
+    close::CASES,
+    rpc_call::CASES,
+    rpc_cast::CASES,
+    rpc_server::CASES,
+    refused::CASES,
+];

@@ -1,0 +1,128 @@
+//! Who receives what is sent to an address.
+
+use oslo_messaging::{Address, Capability, Source, Subscription};
+
+use crate::{Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "address::a_topic_reaches_one_of_its_servers",
+        requires: &[],
+        lacks: None,
+        cites: "Address::Topic: One of the servers that share a topic.",
+        run: |stage| Box::pin(a_topic_reaches_one_of_its_servers(stage)),
+    },
+    Case {
+        id: "address::a_server_is_reached_alone",
+        requires: &[Capability::ServerAddress],
+        lacks: None,
+        cites: "Address::Server: One server by its name.",
+        run: |stage| Box::pin(a_server_is_reached_alone(stage)),
+    },
+    Case {
+        id: "address::a_fanout_reaches_every_server_of_every_exchange",
+        requires: &[Capability::Fanout],
+        lacks: None,
+        cites: "Address::Fanout: Every server of a topic in this virtual host, whatever its exchange.",
+        run: |stage| Box::pin(a_fanout_reaches_every_server_of_every_exchange(stage)),
+    },
+    Case {
+        id: "address::exchanges_keep_topics_apart",
+        requires: &[],
+        lacks: None,
+        cites: "Address::Topic: exchange, the topic exchange; topic, the topic.",
+        run: |stage| Box::pin(exchanges_keep_topics_apart(stage)),
+    },
+    Case {
+        id: "address::an_inbox_is_reached_by_its_address",
+        requires: &[],
+        lacks: None,
+        cites: "Listener::address: Where this listener can be reached; of an inbox, the name that travels in _reply_q.",
+        run: |stage| Box::pin(an_inbox_is_reached_by_its_address(stage)),
+    },
+    Case {
+        id: "address::a_queue_is_reached_by_its_name",
+        requires: &[],
+        lacks: None,
+        cites: "Address::Queue: A durable queue of ours, such as a dead-letter queue.",
+        run: |stage| Box::pin(a_queue_is_reached_by_its_name(stage)),
+    },
+];
+
+async fn a_topic_reaches_one_of_its_servers(stage: &Stage) -> Outcome {
+    let (transport, recorder) = (stage.connect().await?, stage.recorder());
+    let mut servers = Vec::new();
+    for name in ["a", "b", "c"] {
+        let subscription = Subscription::new(stage.server("e", "t", name));
+        servers.push(stage.read(&transport, subscription).await?.record(&recorder, name));
+    }
+    let sent: Vec<_> = (0..30).map(|n| format!("{n:02}")).collect();
+    stage.publish(&transport, &stage.topic("e", "t"), &sent).await?;
+    recorder.wait(sent.len()).await?;
+    let mut read: Vec<_> = recorder.quiet().await?.into_iter().map(|event| event.what).collect();
+    read.sort();
+    assert_eq!(read, sent, "each message is read by one server");
+    for name in ["a", "b", "c"] {
+        assert!(!recorder.at(name).is_empty(), "server {name} has its share: {:?}", recorder.events());
+    }
+    Ok(())
+}
+
+async fn a_server_is_reached_alone(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
+    let mut two = stage.read(&transport, Subscription::new(stage.server("e", "t", "two"))).await?;
+    let to = Address::Server { exchange: stage.name("e"), topic: stage.name("t"), server: stage.name("one") };
+    stage.publish(&transport, &to, ["x", "y"]).await?;
+    assert_eq!(one.texts(2).await?, ["x", "y"]);
+    two.quiet().await
+}
+
+async fn a_fanout_reaches_every_server_of_every_exchange(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
+    let mut two = stage.read(&transport, Subscription::new(stage.server("e", "t", "two"))).await?;
+    let mut far = stage.read(&transport, Subscription::new(stage.server("f", "t", "far"))).await?;
+    let mut other = stage.read(&transport, Subscription::new(stage.server("e", "u", "other"))).await?;
+    stage.publish(&transport, &Address::Fanout { topic: stage.name("t") }, ["x", "y"]).await?;
+    for server in [&mut one, &mut two, &mut far] {
+        assert_eq!(server.texts(2).await?, ["x", "y"]);
+    }
+    other.quiet().await
+}
+
+async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut here = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let mut there = stage.read(&transport, Subscription::new(stage.server("f", "u", "s"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["here"]).await?;
+    stage.publish(&transport, &stage.topic("f", "u"), ["there"]).await?;
+    // The exchange decides with the topic: nobody listens to these two.
+    stage.publish(&transport, &stage.topic("f", "t"), ["nowhere"]).await?;
+    stage.publish(&transport, &stage.topic("e", "u"), ["nowhere"]).await?;
+    assert_eq!(here.texts(1).await?, ["here"]);
+    assert_eq!(there.texts(1).await?, ["there"]);
+    here.quiet().await?;
+    there.quiet().await
+}
+
+async fn an_inbox_is_reached_by_its_address(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
+    let mut two = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
+    assert_ne!(one.address(), two.address());
+    let elsewhere = stage.connect().await?;
+    stage.publish(&elsewhere, &one.address(), ["one"]).await?;
+    stage.publish(&elsewhere, &two.address(), ["two"]).await?;
+    assert_eq!(one.texts(1).await?, ["one"]);
+    assert_eq!(two.texts(1).await?, ["two"]);
+    one.quiet().await
+}
+
+async fn a_queue_is_reached_by_its_name(stage: &Stage) -> Outcome {
+    let (transport, name) = (stage.connect().await?, stage.name("q.dead"));
+    let mut queue = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;
+    stage.publish(&transport, &Address::Queue { name }, ["x"]).await?;
+    assert_eq!(queue.texts(1).await?, ["x"]);
+    Ok(())
+}

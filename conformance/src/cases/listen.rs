@@ -1,0 +1,165 @@
+//! How a listener is polled, stopped and dropped.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::time::Duration;
+
+use oslo_messaging::{Settle, Subscription};
+use tokio::time::timeout;
+
+use crate::reading::text;
+use crate::{Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "listen::a_poll_takes_no_more_than_its_maximum",
+        requires: &[],
+        lacks: None,
+        cites: "Listener::poll: Waits for one message, then takes what else is ready, max in all.",
+        run: |stage| Box::pin(a_poll_takes_no_more_than_its_maximum(stage)),
+    },
+    Case {
+        id: "listen::a_cancelled_poll_loses_nothing",
+        requires: &[],
+        lacks: None,
+        cites: "Listener::poll: Safe: what a dropped call took or acknowledged comes from the next one.",
+        run: |stage| Box::pin(a_cancelled_poll_loses_nothing(stage)),
+    },
+    Case {
+        id: "listen::the_window_bounds_what_is_unsettled",
+        requires: &[],
+        lacks: None,
+        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
+        run: |stage| Box::pin(the_window_bounds_what_is_unsettled(stage)),
+    },
+    Case {
+        id: "listen::one_slow_message_pins_nobody",
+        requires: &[],
+        lacks: None,
+        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
+        run: |stage| Box::pin(one_slow_message_pins_nobody(stage)),
+    },
+    Case {
+        id: "listen::a_stopped_listener_is_drained_and_ends",
+        requires: &[],
+        lacks: None,
+        cites: "Listener::stop: what the broker already handed over still comes out of poll. None: stopped and drained.",
+        run: |stage| Box::pin(a_stopped_listener_is_drained_and_ends(stage)),
+    },
+    Case {
+        id: "listen::a_dropped_listener_stops_consuming",
+        requires: &[],
+        lacks: None,
+        cites: "Listener: A reader of one subscription. Dropping it stops consuming.",
+        run: |stage| Box::pin(a_dropped_listener_stops_consuming(stage)),
+    },
+];
+
+async fn a_poll_takes_no_more_than_its_maximum(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["1", "2", "3", "4", "5"]).await?;
+    let two = NonZeroUsize::new(2).expect("2 is not 0");
+    let mut read = 0;
+    while read < 5 {
+        let messages = stage.soon().run("poll", server.listener().poll(two)).await??.ok_or("it ended")?;
+        assert!((1..=2).contains(&messages.len()), "poll(2) gave {}", messages.len());
+        read += messages.len();
+        for message in messages {
+            message.acknowledge().await?;
+        }
+    }
+    server.quiet().await
+}
+
+async fn a_cancelled_poll_loses_nothing(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
+        let subscription = Subscription::new(stage.server("e", "t", "s")).with_settle(settle);
+        let mut server = stage.read(&transport, subscription).await?;
+        let sent: Vec<_> = (0..40).map(|n| format!("{n}")).collect();
+        let (mut read, mut patience) = (Vec::new(), [0, 1, 0, 2].map(Duration::from_millis).into_iter().cycle());
+        for one in &sent {
+            stage.publish(&transport, &stage.topic("e", "t"), [one]).await?;
+            let patience = patience.next().expect("a cycle never ends");
+            if let Ok(taken) = timeout(patience, server.take(1)).await {
+                for message in taken? {
+                    read.push(text(message.as_ref()));
+                    message.acknowledge().await?;
+                }
+            }
+        }
+        read.extend(server.texts(sent.len() - read.len()).await?);
+        assert_eq!(read, sent, "{settle:?}");
+        server.close().await?;
+    }
+    Ok(())
+}
+
+async fn the_window_bounds_what_is_unsettled(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let window = NonZeroU16::new(2).expect("2 is not 0");
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s")).with_window(window)).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["1", "2", "3", "4"]).await?;
+    let mut held = server.take(2).await?;
+    server.quiet().await?;
+    held.remove(0).acknowledge().await?;
+    held.push(server.next().await?);
+    server.quiet().await?;
+    for message in held {
+        message.acknowledge().await?;
+    }
+    assert_eq!(server.texts(1).await?, ["4"]);
+    Ok(())
+}
+
+async fn one_slow_message_pins_nobody(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let window = NonZeroU16::new(2).expect("2 is not 0");
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s")).with_window(window)).await?;
+    let sent: Vec<_> = (0..20).map(|n| format!("{n}")).collect();
+    stage.publish(&transport, &stage.topic("e", "t"), &sent).await?;
+    let slow = server.next().await?;
+    assert_eq!(server.texts(19).await?, sent[1..]);
+    slow.acknowledge().await?;
+    server.quiet().await
+}
+
+async fn a_stopped_listener_is_drained_and_ends(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let subscription = Subscription::new(stage.server("e", "t", "s"));
+    let mut server = stage.read(&transport, subscription.clone()).await?;
+    let to = stage.topic("e", "t");
+    stage.publish(&transport, &to, ["1", "2", "3"]).await?;
+    let mut read = server.texts(1).await?;
+    server.listener().stop(stage.soon()).await?;
+    server.listener().stop(stage.soon()).await?;
+    stage.publish(&transport, &to, ["4"]).await?;
+    let one = NonZeroUsize::MIN;
+    while let Some(messages) = stage.soon().run("poll", server.listener().poll(one)).await?? {
+        for message in messages {
+            read.push(text(message.as_ref()));
+            message.acknowledge().await?;
+        }
+    }
+    assert!(!read.contains(&"4".to_owned()), "nothing new comes after the stop");
+    assert!(server.listener().poll(one).await?.is_none(), "the end stays the end");
+    server.close().await?;
+    let mut next = stage.read(&transport, subscription).await?;
+    read.extend(next.texts(4 - read.len()).await?);
+    assert_eq!(read, ["1", "2", "3", "4"]);
+    next.quiet().await
+}
+
+async fn a_dropped_listener_stops_consuming(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let dropped = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
+    let mut other = stage.read(&transport, Subscription::new(stage.server("e", "t", "two"))).await?;
+    drop(dropped);
+    let sent: Vec<_> = (0..10).map(|n| format!("{n}")).collect();
+    stage.publish(&transport, &stage.topic("e", "t"), &sent).await?;
+    let mut read = other.texts(sent.len()).await?;
+    // What was on its way to the dropped one comes back, perhaps behind the others.
+    read.sort();
+    assert_eq!(read, sent);
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! What a publish promises.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use oslo_messaging::{
+    Address, Capability, Deadline, ErrorKind, Executed, Message, PublishOptions, Source, Subscription,
+};
+
+use crate::{Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "publish::mandatory_to_nobody_is_undeliverable",
+        requires: &[Capability::Mandatory],
+        lacks: None,
+        cites: "PublishOptions::mandatory: Fail with Undeliverable if no queue is bound.",
+        run: |stage| Box::pin(mandatory_to_nobody_is_undeliverable(stage)),
+    },
+    Case {
+        id: "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
+        requires: &[Capability::Mandatory],
+        lacks: None,
+        cites: "Transport::subscribe: returns once every queue exists and is bound.",
+        run: |stage| Box::pin(mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage)),
+    },
+    Case {
+        id: "publish::to_nobody_succeeds_without_mandatory",
+        requires: &[],
+        lacks: None,
+        cites: "PublishOptions::by: A publish that may go nowhere.",
+        run: |stage| Box::pin(to_nobody_succeeds_without_mandatory(stage)),
+    },
+    Case {
+        id: "publish::a_return_is_told_to_its_own_publisher",
+        requires: &[Capability::Mandatory],
+        lacks: None,
+        cites: "Message::id: so that a return is told to the publisher it concerns.",
+        run: |stage| Box::pin(a_return_is_told_to_its_own_publisher(stage)),
+    },
+    Case {
+        id: "publish::order_holds_from_one_publisher_to_one_address",
+        requires: &[],
+        lacks: None,
+        cites: "Transport::publish: From one caller to one address, order holds.",
+        run: |stage| Box::pin(order_holds_from_one_publisher_to_one_address(stage)),
+    },
+    Case {
+        id: "publish::what_is_sent_arrives_unchanged",
+        requires: &[],
+        lacks: None,
+        cites: "Message: A message as a driver carries it: id, body, headers, queue.",
+        run: |stage| Box::pin(what_is_sent_arrives_unchanged(stage)),
+    },
+    Case {
+        id: "publish::a_deadline_that_passed_is_a_timeout",
+        requires: &[],
+        lacks: None,
+        cites: "PublishOptions::deadline: When the publish must have ended.",
+        run: |stage| Box::pin(a_deadline_that_passed_is_a_timeout(stage)),
+    },
+];
+
+async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let inbox = Address::Direct { queue: stage.name("reply") };
+    for to in [stage.topic("e", "t"), inbox] {
+        let options = PublishOptions::by(stage.soon()).mandatory();
+        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("nobody is bound");
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{to}: {error}");
+    }
+    Ok(())
+}
+
+async fn mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage: &Stage) -> Outcome {
+    let (reader, writer) = (stage.connect().await?, stage.connect().await?);
+    let mut server = stage.read(&reader, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let mut inbox = stage.read(&reader, Subscription::new(Source::Inbox)).await?;
+    let own = Address::Server { exchange: stage.name("e"), topic: stage.name("t"), server: stage.name("s") };
+    for to in [stage.topic("e", "t"), own, inbox.address()] {
+        writer.publish(&to, Message::new("x"), &PublishOptions::by(stage.soon()).mandatory()).await?;
+    }
+    assert_eq!(server.texts(2).await?, ["x", "x"]);
+    assert_eq!(inbox.texts(1).await?, ["x"]);
+    Ok(())
+}
+
+async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut to = vec![stage.topic("e", "t"), Address::Direct { queue: stage.name("reply") }];
+    if transport.capabilities().has(Capability::Fanout) {
+        to.push(Address::Fanout { topic: stage.name("t") });
+    }
+    for to in to {
+        // Twice: the second one must not suffer from how the broker answered the first.
+        stage.publish(&transport, &to, ["x", "y"]).await.map_err(|error| format!("{to}: {error}"))?;
+    }
+    Ok(())
+}
+
+async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let (somebody, nobody) = (stage.topic("e", "t"), stage.topic("e", "nobody"));
+    let options = PublishOptions::by(stage.soon()).mandatory();
+    let publishes = (0..60).map(|n| {
+        let to = if n % 3 == 0 { &nobody } else { &somebody };
+        transport.publish(to, Message::new(format!("{n}")), &options)
+    });
+    for (n, outcome) in join_all(publishes).await.into_iter().enumerate() {
+        match outcome {
+            Ok(()) => assert_ne!(n % 3, 0, "{n} went to nobody"),
+            Err(error) => assert_eq!((n % 3, error.kind()), (0, ErrorKind::Undeliverable), "{n}: {error}"),
+        }
+    }
+    server.texts(40).await?;
+    server.quiet().await
+}
+
+async fn order_holds_from_one_publisher_to_one_address(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let sent: Vec<_> = (0..200).map(|n| format!("{n}")).collect();
+    stage.publish(&transport, &stage.topic("e", "t"), &sent).await?;
+    assert_eq!(server.texts(sent.len()).await?, sent);
+    Ok(())
+}
+
+async fn what_is_sent_arrives_unchanged(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let every_byte: Vec<u8> = (0..=255).collect();
+    for body in [Vec::new(), every_byte.clone(), every_byte.repeat(1024)] {
+        let sent = Message::new(body).with_header("compression", "").with_header("x-\u{e9}", "\u{1f980} , ;");
+        transport.publish(&stage.topic("e", "t"), sent.clone(), &PublishOptions::by(stage.soon())).await?;
+        let incoming = server.next().await?;
+        let came = incoming.message();
+        assert!(came.body == sent.body, "{} bytes were sent, {} other ones came", sent.body.len(), came.body.len());
+        assert_eq!((&came.id, &came.headers), (&sent.id, &sent.headers));
+        assert_eq!(came.queue.as_deref(), Some(stage.name("t").as_str()));
+        assert!(!incoming.redelivered(), "it was never handed over before");
+        incoming.acknowledge().await?;
+    }
+    Ok(())
+}
+
+async fn a_deadline_that_passed_is_a_timeout(stage: &Stage) -> Outcome {
+    let (transport, past) = (stage.connect().await?, Deadline::after(Duration::ZERO));
+    let to = stage.topic("e", "t");
+    let error = transport.publish(&to, Message::new("x"), &PublishOptions::by(past)).await.expect_err("it is over");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let subscription = Subscription::new(stage.server("e", "t", "s"));
+    let error = transport.subscribe(&subscription, past).await.expect_err("it is over");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    // The transport is as good as before.
+    stage.publish(&transport, &to, ["x"]).await?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What is not declared is refused, so that a declaration cannot fall behind what the driver does.
+
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use oslo_messaging::{Address, Capability, ErrorKind, Message, PublishOptions, Result, Source, Subscription};
+
+use crate::{BoxFuture, Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    refused("refused::server_address", Capability::ServerAddress, |stage| Box::pin(server_address(stage))),
+    refused("refused::fanout", Capability::Fanout, |stage| Box::pin(fanout(stage))),
+    refused("refused::mandatory", Capability::Mandatory, |stage| Box::pin(mandatory(stage))),
+    refused("refused::expiration", Capability::Expiration, |stage| Box::pin(expiration(stage))),
+    refused("refused::requeue", Capability::Requeue, |stage| Box::pin(requeue(stage))),
+    refused("refused::ensure_queue", Capability::EnsureQueue, |stage| Box::pin(ensure_queue(stage))),
+    refused("refused::pools", Capability::Pools, |stage| Box::pin(pools(stage))),
+];
+
+const fn refused(id: &'static str, lacks: Capability, run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>) -> Case {
+    let cites = "Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.";
+    Case { id, requires: &[], lacks: Some(lacks), cites, run }
+}
+
+fn unsupported<T>(outcome: Result<T>) -> Outcome {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(error) => Err(Failed::from(format!("refused with another kind: {error}"))),
+        Ok(_) => Err(Failed::from("the driver does not declare it and does it all the same")),
+    }
+}
+
+async fn publish(stage: &Stage, to: Address, message: Message, options: PublishOptions) -> Outcome {
+    unsupported(stage.connect().await?.publish(&to, message, &options).await)
+}
+
+async fn server_address(stage: &Stage) -> Outcome {
+    let to = Address::Server { exchange: stage.name("e"), topic: stage.name("t"), server: stage.name("s") };
+    publish(stage, to, Message::new("x"), PublishOptions::by(stage.soon())).await
+}
+
+async fn fanout(stage: &Stage) -> Outcome {
+    let to = Address::Fanout { topic: stage.name("t") };
+    publish(stage, to, Message::new("x"), PublishOptions::by(stage.soon())).await
+}
+
+async fn mandatory(stage: &Stage) -> Outcome {
+    let options = PublishOptions::by(stage.soon()).mandatory();
+    publish(stage, stage.topic("e", "t"), Message::new("x"), options).await
+}
+
+async fn expiration(stage: &Stage) -> Outcome {
+    let message = Message::new("x").with_expiration(Duration::from_secs(60));
+    publish(stage, stage.topic("e", "t"), message, PublishOptions::by(stage.soon())).await
+}
+
+async fn requeue(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["x"]).await?;
+    unsupported(server.next().await?.requeue().await)
+}
+
+async fn ensure_queue(stage: &Stage) -> Outcome {
+    let to = Address::Notification { exchange: stage.name("e"), topic: stage.name("t"), priority: "info".to_owned() };
+    publish(stage, to, Message::new("x"), PublishOptions::by(stage.soon()).ensure_queue()).await
+}
+
+async fn pools(stage: &Stage) -> Outcome {
+    let to = Address::Notification { exchange: stage.name("e"), topic: stage.name("t"), priority: "info".to_owned() };
+    let source = Source::Notifications { addresses: vec![to], pool: Some(stage.name("p")) };
+    let transport = stage.connect().await?;
+    unsupported(transport.subscribe(&Subscription::new(source), stage.soon()).await)
+}

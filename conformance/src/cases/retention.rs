@@ -1,0 +1,85 @@
+//! How long a queue keeps a message.
+
+use std::time::Duration;
+
+use oslo_messaging::{Capability, ErrorKind, Message, PublishOptions, Source, Subscription};
+
+use crate::{Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "retention::a_shared_queue_keeps_what_nobody_reads",
+        requires: &[Capability::Retention],
+        lacks: None,
+        cites: "Capability::Retention: Shared queues keep what is published while nobody reads.",
+        run: |stage| Box::pin(a_shared_queue_keeps_what_nobody_reads(stage)),
+    },
+    Case {
+        id: "retention::a_private_queue_goes_with_its_listener",
+        requires: &[Capability::Mandatory],
+        lacks: None,
+        cites: "Listener::close: deletes private queues.",
+        run: |stage| Box::pin(a_private_queue_goes_with_its_listener(stage)),
+    },
+    Case {
+        id: "retention::an_expired_message_is_dropped",
+        requires: &[Capability::Expiration, Capability::Retention],
+        lacks: None,
+        cites: "Message::expiration: After how long in a queue the broker may drop it.",
+        run: |stage| Box::pin(an_expired_message_is_dropped(stage)),
+    },
+    Case {
+        id: "retention::a_message_is_not_dropped_before_it_expires",
+        requires: &[Capability::Expiration, Capability::Retention],
+        lacks: None,
+        cites: "Message::expiration: After how long in a queue the broker may drop it.",
+        run: |stage| Box::pin(a_message_is_not_dropped_before_it_expires(stage)),
+    },
+];
+
+async fn a_shared_queue_keeps_what_nobody_reads(stage: &Stage) -> Outcome {
+    let (first, second) = (stage.connect().await?, stage.connect().await?);
+    let subscription = Subscription::new(stage.server("e", "t", "s"));
+    stage.read(&first, subscription.clone()).await?.close().await?;
+    first.close(stage.soon()).await?;
+    stage.publish(&second, &stage.topic("e", "t"), ["x", "y"]).await?;
+    let mut server = stage.read(&second, subscription).await?;
+    assert_eq!(server.texts(2).await?, ["x", "y"]);
+    Ok(())
+}
+
+async fn a_private_queue_goes_with_its_listener(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let inbox = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
+    let (to, options) = (inbox.address(), PublishOptions::by(stage.soon()).mandatory());
+    transport.publish(&to, Message::new("x"), &options).await?;
+    inbox.close().await?;
+    let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("its queue is gone");
+    assert_eq!(error.kind(), ErrorKind::Undeliverable, "{error}");
+    Ok(())
+}
+
+async fn an_expired_message_is_dropped(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let (subscription, to) = (Subscription::new(stage.server("e", "t", "s")), stage.topic("e", "t"));
+    stage.read(&transport, subscription.clone()).await?.close().await?;
+    let short = Message::new("short").with_expiration(stage.budget().quiet / 10);
+    transport.publish(&to, short, &PublishOptions::by(stage.soon())).await?;
+    stage.publish(&transport, &to, ["for ever"]).await?;
+    // Nothing tells that a message expired: ten times its life is what there is to wait for.
+    tokio::time::sleep(stage.budget().quiet).await;
+    let mut server = stage.read(&transport, subscription).await?;
+    assert_eq!(server.texts(1).await?, ["for ever"]);
+    server.quiet().await
+}
+
+async fn a_message_is_not_dropped_before_it_expires(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let (subscription, to) = (Subscription::new(stage.server("e", "t", "s")), stage.topic("e", "t"));
+    stage.read(&transport, subscription.clone()).await?.close().await?;
+    let long = Message::new("long").with_expiration(Duration::from_secs(600));
+    transport.publish(&to, long, &PublishOptions::by(stage.soon())).await?;
+    let mut server = stage.read(&transport, subscription).await?;
+    assert_eq!(server.texts(1).await?, ["long"]);
+    Ok(())
+}

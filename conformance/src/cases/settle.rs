@@ -1,0 +1,187 @@
+//! What becomes of a message in hand.
+
+use oslo_messaging::{Capability, ErrorKind, Settle, Subscription, Transport};
+
+use crate::{Case, Outcome, Reading, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "settle::an_acknowledged_message_is_gone",
+        requires: &[],
+        lacks: None,
+        cites: "IncomingMessage::acknowledge: Says that it is done with.",
+        run: |stage| Box::pin(an_acknowledged_message_is_gone(stage)),
+    },
+    Case {
+        id: "settle::a_rejected_message_is_gone",
+        requires: &[],
+        lacks: None,
+        cites: "IncomingMessage::reject: Drops it, or does what an operator's policy says.",
+        run: |stage| Box::pin(a_rejected_message_is_gone(stage)),
+    },
+    Case {
+        id: "settle::a_requeued_message_comes_back",
+        requires: &[Capability::Requeue],
+        lacks: None,
+        cites: "IncomingMessage::requeue: Gives it back for another try, marked as redelivered.",
+        run: |stage| Box::pin(a_requeued_message_comes_back(stage)),
+    },
+    Case {
+        id: "settle::a_message_dropped_unsettled_comes_back",
+        requires: &[Capability::Requeue],
+        lacks: None,
+        cites: "IncomingMessage: dropping it unsettled requeues it.",
+        run: |stage| Box::pin(a_message_dropped_unsettled_comes_back(stage)),
+    },
+    Case {
+        id: "settle::what_comes_back_says_so",
+        requires: &[Capability::Requeue, Capability::RedeliveredFlag],
+        lacks: None,
+        cites: "IncomingMessage::redelivered: Whether the broker handed it over before.",
+        run: |stage| Box::pin(what_comes_back_says_so(stage)),
+    },
+    Case {
+        id: "settle::closing_requeues_what_is_unsettled",
+        requires: &[Capability::Retention],
+        lacks: None,
+        cites: "Listener::close: requeues what is unsettled.",
+        run: |stage| Box::pin(closing_requeues_what_is_unsettled(stage)),
+    },
+    Case {
+        id: "settle::a_dead_reader_gives_back_what_it_held",
+        requires: &[Capability::Retention],
+        lacks: None,
+        cites: "Settle::ByReceiver: what it never settles comes back.",
+        run: |stage| Box::pin(a_dead_reader_gives_back_what_it_held(stage)),
+    },
+    Case {
+        id: "settle::what_was_settled_before_handover_never_comes_back",
+        requires: &[],
+        lacks: None,
+        cites: "Settle::BeforeHandover: What it hands over is never seen again, save after a lost link.",
+        run: |stage| Box::pin(what_was_settled_before_handover_never_comes_back(stage)),
+    },
+    Case {
+        id: "settle::settling_after_close_is_closed",
+        requires: &[Capability::Retention],
+        lacks: None,
+        cites: "IncomingMessage: Settling after the listener was closed is Closed.",
+        run: |stage| Box::pin(settling_after_close_is_closed(stage)),
+    },
+];
+
+fn subscription(stage: &Stage) -> Subscription {
+    Subscription::new(stage.server("e", "t", "s"))
+}
+
+/// A server that has been sent `texts`.
+async fn server(stage: &Stage, transport: &dyn Transport, texts: &[&str]) -> Result<Reading, libtest_mimic::Failed> {
+    let reading = stage.read(transport, subscription(stage)).await?;
+    stage.publish(transport, &stage.topic("e", "t"), texts).await?;
+    Ok(reading)
+}
+
+async fn an_acknowledged_message_is_gone(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x", "y"]).await?;
+    for message in one.take(2).await? {
+        message.acknowledge().await?;
+    }
+    one.close().await?;
+    stage.read(&transport, subscription(stage)).await?.quiet().await
+}
+
+async fn a_rejected_message_is_gone(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x"]).await?;
+    one.next().await?.reject().await?;
+    one.quiet().await?;
+    one.close().await?;
+    stage.read(&transport, subscription(stage)).await?.quiet().await
+}
+
+async fn a_requeued_message_comes_back(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x"]).await?;
+    for _ in 0..3 {
+        one.next().await?.requeue().await?;
+    }
+    assert_eq!(one.texts(1).await?, ["x"]);
+    one.quiet().await
+}
+
+async fn a_message_dropped_unsettled_comes_back(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x"]).await?;
+    drop(one.next().await?);
+    assert_eq!(one.texts(1).await?, ["x"]);
+    one.quiet().await
+}
+
+async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x"]).await?;
+    let first = one.next().await?;
+    assert!(!first.redelivered(), "nobody had it before");
+    first.requeue().await?;
+    let second = one.next().await?;
+    assert!(second.redelivered(), "it was requeued");
+    drop(second);
+    let third = one.next().await?;
+    assert!(third.redelivered(), "it was dropped unsettled");
+    Ok(third.acknowledge().await?)
+}
+
+async fn closing_requeues_what_is_unsettled(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x", "y"]).await?;
+    let mut held = one.take(2).await?;
+    held.remove(0).acknowledge().await?;
+    one.close().await?;
+    let mut two = stage.read(&transport, subscription(stage)).await?;
+    assert_eq!(two.texts(1).await?, ["y"]);
+    two.quiet().await
+}
+
+async fn a_dead_reader_gives_back_what_it_held(stage: &Stage) -> Outcome {
+    let (doomed, transport) = (stage.connect().await?, stage.connect().await?);
+    let mut one = server(stage, &doomed, &["x", "y", "z"]).await?;
+    let held = one.take(2).await?;
+    doomed.close(stage.soon()).await?;
+    drop((held, one));
+    let mut two = stage.read(&transport, subscription(stage)).await?;
+    let mut back = two.texts(3).await?;
+    back.sort();
+    assert_eq!(back, ["x", "y", "z"]);
+    Ok(())
+}
+
+async fn what_was_settled_before_handover_never_comes_back(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let subscription = subscription(stage).with_settle(Settle::BeforeHandover);
+    let mut one = stage.read(&transport, subscription.clone()).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["dropped", "acknowledged", "requeued", "rejected"]).await?;
+    let mut taken = one.take(4).await?.into_iter();
+    let mut next = || taken.next().ok_or("four were taken");
+    drop(next()?);
+    next()?.acknowledge().await?;
+    next()?.requeue().await?;
+    next()?.reject().await?;
+    one.quiet().await?;
+    one.close().await?;
+    stage.read(&transport, subscription).await?.quiet().await
+}
+
+async fn settling_after_close_is_closed(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = server(stage, &transport, &["x", "y", "z"]).await?;
+    let mut held = one.take(3).await?.into_iter();
+    one.close().await?;
+    let mut next = || held.next().ok_or("three were taken");
+    for outcome in [next()?.acknowledge().await, next()?.requeue().await, next()?.reject().await] {
+        assert_eq!(outcome.expect_err("the listener is closed").kind(), ErrorKind::Closed);
+    }
+    let mut two = stage.read(&transport, subscription(stage)).await?;
+    assert_eq!(two.texts(3).await?, ["x", "y", "z"], "closing gave them back, and nothing else had an effect");
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Drivers with one defect each: every one must be caught, so that the suite itself is under test.
+
+mod listener;
+mod transport;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oslo_messaging::{Capability, Result, Transport};
+
+use crate::{Budget, Clock, Harness};
+
+/// A defect that somebody once shipped, or nearly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// A publish is done twice.
+    PublishedTwice,
+    /// Every fifth publish is confirmed and thrown away.
+    LostInSilence,
+    /// Two neighbouring publishes change places.
+    OutOfOrder,
+    /// A message to one server goes to any server of its topic.
+    ServerIgnored,
+    /// Every exchange is the same one.
+    ExchangeIgnored,
+    /// A listener hears every priority.
+    PriorityIgnored,
+    /// A fanout stays within the exchange it was not given: it goes nowhere.
+    FanoutLost,
+    /// A message that no queue is bound for is thrown away, mandatory or not.
+    MandatoryIgnored,
+    /// Every message needs a queue that is bound, mandatory or not.
+    MandatoryAlways,
+    /// A return is told to whoever publishes next.
+    ReturnCrossed,
+    /// Headers stay behind.
+    HeadersLost,
+    /// A body loses the bytes that are not text.
+    BodyMangled,
+    /// Messages live for ever.
+    ExpirationIgnored,
+    /// Messages that have a life lose it at once.
+    ExpiresAtOnce,
+    /// The queue of a notification is not made before somebody listens.
+    QueueNotEnsured,
+    /// Members of a pool read the shared queue instead.
+    PoolIgnored,
+    /// A deadline that passed is not looked at.
+    DeadlineIgnored,
+    /// A poll gives more than it was asked for.
+    PollOverflows,
+    /// What a poll took is lost if it is cancelled.
+    CancelledPollLoses,
+    /// The window is a hundred times as wide.
+    WindowIgnored,
+    /// A stopped listener never ends.
+    StopNeverEnds,
+    /// A dropped listener goes on consuming.
+    DroppedGoesOn,
+    /// Closing a listener leaves its private queue behind.
+    CloseLeavesQueue,
+    /// What was acknowledged comes back.
+    AcknowledgedComesBack,
+    /// What was rejected comes back.
+    RejectedComesBack,
+    /// What was requeued is dropped.
+    RequeueDrops,
+    /// What was dropped unsettled stays out.
+    DroppedStaysOut,
+    /// A message that comes back looks new.
+    RedeliveredFlagLost,
+    /// Every message looks as if it came back.
+    RedeliveredAlways,
+    /// What is to be settled before handover is left to its receiver.
+    HandedOverUnsettled,
+    /// Settling after the end succeeds.
+    SettlesAfterClose,
+    /// A closed transport goes on working.
+    CloseIsNothing,
+    /// The state is never told.
+    HealthStuck,
+    /// The driver does what it does not declare.
+    Undeclared(Capability),
+}
+
+impl Flaw {
+    /// Every flaw.
+    pub const ALL: &'static [Self] = &[
+        Self::PublishedTwice,
+        Self::LostInSilence,
+        Self::OutOfOrder,
+        Self::ServerIgnored,
+        Self::ExchangeIgnored,
+        Self::PriorityIgnored,
+        Self::FanoutLost,
+        Self::MandatoryIgnored,
+        Self::MandatoryAlways,
+        Self::ReturnCrossed,
+        Self::HeadersLost,
+        Self::BodyMangled,
+        Self::ExpirationIgnored,
+        Self::ExpiresAtOnce,
+        Self::QueueNotEnsured,
+        Self::PoolIgnored,
+        Self::DeadlineIgnored,
+        Self::PollOverflows,
+        Self::CancelledPollLoses,
+        Self::WindowIgnored,
+        Self::StopNeverEnds,
+        Self::DroppedGoesOn,
+        Self::CloseLeavesQueue,
+        Self::AcknowledgedComesBack,
+        Self::RejectedComesBack,
+        Self::RequeueDrops,
+        Self::DroppedStaysOut,
+        Self::RedeliveredFlagLost,
+        Self::RedeliveredAlways,
+        Self::HandedOverUnsettled,
+        Self::SettlesAfterClose,
+        Self::CloseIsNothing,
+        Self::HealthStuck,
+        Self::Undeclared(Capability::ServerAddress),
+        Self::Undeclared(Capability::Fanout),
+        Self::Undeclared(Capability::Mandatory),
+        Self::Undeclared(Capability::Expiration),
+        Self::Undeclared(Capability::Requeue),
+        Self::Undeclared(Capability::EnsureQueue),
+        Self::Undeclared(Capability::Pools),
+    ];
+
+    /// The id of the case that must catch it; others may too.
+    #[must_use]
+    pub fn caught_by(self) -> &'static str {
+        match self {
+            Self::PublishedTwice => "address::a_topic_reaches_one_of_its_servers",
+            Self::LostInSilence | Self::OutOfOrder => "publish::order_holds_from_one_publisher_to_one_address",
+            Self::ServerIgnored => "address::a_server_is_reached_alone",
+            Self::ExchangeIgnored => "address::exchanges_keep_topics_apart",
+            Self::PriorityIgnored => "notification::a_listener_hears_its_topics_and_priorities_alone",
+            Self::FanoutLost => "address::a_fanout_reaches_every_server_of_every_exchange",
+            Self::MandatoryIgnored => "publish::mandatory_to_nobody_is_undeliverable",
+            Self::MandatoryAlways => "publish::to_nobody_succeeds_without_mandatory",
+            Self::ReturnCrossed => "publish::a_return_is_told_to_its_own_publisher",
+            Self::HeadersLost | Self::BodyMangled | Self::RedeliveredAlways => {
+                "publish::what_is_sent_arrives_unchanged"
+            }
+            Self::ExpirationIgnored => "retention::an_expired_message_is_dropped",
+            Self::ExpiresAtOnce => "retention::a_message_is_not_dropped_before_it_expires",
+            Self::QueueNotEnsured => "notification::it_is_kept_before_anyone_listens",
+            Self::PoolIgnored => "notification::every_pool_gets_a_copy_that_its_members_share",
+            Self::DeadlineIgnored => "publish::a_deadline_that_passed_is_a_timeout",
+            Self::PollOverflows => "listen::a_poll_takes_no_more_than_its_maximum",
+            Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
+            Self::WindowIgnored => "listen::the_window_bounds_what_is_unsettled",
+            Self::StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends",
+            Self::DroppedGoesOn => "listen::a_dropped_listener_stops_consuming",
+            Self::CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener",
+            Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",
+            Self::RejectedComesBack => "settle::a_rejected_message_is_gone",
+            Self::RequeueDrops => "settle::a_requeued_message_comes_back",
+            Self::DroppedStaysOut => "settle::a_message_dropped_unsettled_comes_back",
+            Self::RedeliveredFlagLost => "settle::what_comes_back_says_so",
+            Self::HandedOverUnsettled => "settle::what_was_settled_before_handover_never_comes_back",
+            Self::SettlesAfterClose => "settle::settling_after_close_is_closed",
+            Self::CloseIsNothing => "close::later_operations_are_closed",
+            Self::HealthStuck => "close::a_connected_transport_becomes_ready",
+            Self::Undeclared(capability) => refusing(capability),
+        }
+    }
+}
+
+fn refusing(capability: Capability) -> &'static str {
+    crate::cases().find(|case| case.lacks == Some(capability)).map_or("", |case| case.id)
+}
+
+/// A harness whose driver has one flaw.
+#[derive(Debug)]
+pub struct Flawed<H> {
+    inner: H,
+    flaw: Flaw,
+}
+
+impl<H: Harness> Flawed<H> {
+    /// Gives the driver of `inner` one flaw.
+    #[must_use]
+    pub fn new(inner: H, flaw: Flaw) -> Self {
+        Self { inner, flaw }
+    }
+}
+
+#[async_trait]
+impl<H: Harness> Harness for Flawed<H> {
+    async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        let inner = self.inner.transport().await?;
+        Ok(Arc::new(transport::FlawedTransport::new(inner, self.flaw)))
+    }
+
+    fn budget(&self) -> Budget {
+        self.inner.budget()
+    }
+
+    fn clock(&self) -> Clock {
+        self.inner.clock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flaw_names_a_case_that_exists() {
+        for flaw in Flaw::ALL {
+            assert!(crate::cases().any(|case| case.id == flaw.caught_by()), "{flaw:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the author of a driver writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oslo_messaging::{Result, Transport};
+
+/// How the suite reaches one driver. A fresh one is made for each case.
+#[async_trait]
+pub trait Harness: Send + Sync + 'static {
+    /// Opens a new connection. All connections of one harness are to the same bus; harnesses may share a bus, as every
+    /// case uses names of its own.
+    ///
+    /// # Errors
+    /// Whatever the driver says; it fails the case.
+    async fn transport(&self) -> Result<Arc<dyn Transport>>;
+
+    /// How long to wait on this bus.
+    fn budget(&self) -> Budget;
+
+    /// The clock the cases run by. Default: the real one.
+    fn clock(&self) -> Clock {
+        Clock::Real
+    }
+
+    /// What the bus still holds after a case closed everything, one line each; any line fails the case. Default: none,
+    /// for a bus that cannot tell.
+    async fn leftovers(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The two directions of waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// For what must arrive. The wait ends when it does, so this can be generous. Default: 10 s.
+    pub arrive: Duration,
+    /// For silence that must hold. This always costs its whole length, so it is short. Default: 300 ms.
+    pub quiet: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { arrive: Duration::from_secs(10), quiet: Duration::from_millis(300) }
+    }
+}
+
+/// Which clock a case runs by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's. For a bus outside of the process.
+    Real,
+    /// Tokio's, paused: it jumps to the next timer when every task waits. For a bus that lives in the process.
+    Paused,
+}

@@ -1,0 +1,128 @@
+//! A listener with the budgets of a case.
+
+use std::num::NonZeroUsize;
+
+use libtest_mimic::Failed;
+use oslo_messaging::{Address, Deadline, IncomingMessage, Listener, Result as DriverResult};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{Budget, Recorder};
+
+/// A listener, read within the budgets of a case. Dropping it drops the listener.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    listener: Box<dyn Listener>,
+    budget: Budget,
+}
+
+impl Reading {
+    pub(crate) fn new(listener: Box<dyn Listener>, budget: Budget) -> Self {
+        Self { listener, budget }
+    }
+
+    /// Where the listener can be reached.
+    #[must_use]
+    pub(crate) fn address(&self) -> Address {
+        self.listener.address().clone()
+    }
+
+    /// The listener itself.
+    pub(crate) fn listener(&mut self) -> &mut dyn Listener {
+        self.listener.as_mut()
+    }
+
+    /// Waits for `count` messages and takes no more than those.
+    ///
+    /// # Errors
+    /// They did not come within [`Budget::arrive`], or the listener failed or ended.
+    pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
+        let deadline = Deadline::after(self.budget.arrive);
+        let mut taken = Vec::new();
+        while let Some(missing) = NonZeroUsize::new(count - taken.len()) {
+            let polled = deadline.run("poll", self.listener.poll(missing)).await;
+            let Ok(polled) = polled else {
+                let (arrive, came) = (self.budget.arrive, texts(&taken));
+                return Err(format!("{count} messages were to come within {arrive:?}; these came: {came:?}").into());
+            };
+            let polled = polled?.ok_or("the listener ended while messages were to come")?;
+            assert!((1..=missing.get()).contains(&polled.len()), "poll({missing}) gave {}", polled.len());
+            taken.extend(polled);
+        }
+        Ok(taken)
+    }
+
+    /// Waits for one message.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(crate) async fn next(&mut self) -> Result<Box<dyn IncomingMessage>, Failed> {
+        Ok(self.take(1).await?.pop().expect("as many were taken as were asked for"))
+    }
+
+    /// Waits for `count` messages, acknowledges each as it comes and gives their texts.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), or an acknowledgement failed.
+    pub(crate) async fn texts(&mut self, count: usize) -> Result<Vec<String>, Failed> {
+        let mut read = Vec::new();
+        while read.len() < count {
+            let message = self.next().await.map_err(|failed| {
+                format!(
+                    "{} of {count} messages were read, {read:?}: {}",
+                    read.len(),
+                    failed.message().unwrap_or_default()
+                )
+            })?;
+            read.push(text(message.as_ref()));
+            message.acknowledge().await?;
+        }
+        Ok(read)
+    }
+
+    /// Waits for [`Budget::quiet`] in which nothing may arrive.
+    ///
+    /// # Errors
+    /// Something arrived, or the listener failed or ended.
+    pub(crate) async fn quiet(&mut self) -> Result<(), Failed> {
+        match timeout(self.budget.quiet, self.listener.poll(NonZeroUsize::MIN)).await {
+            Err(_) => Ok(()),
+            Ok(Ok(Some(messages))) => Err(format!("there was to be silence, but {:?} came", texts(&messages)).into()),
+            Ok(Ok(None)) => Err("the listener ended".into()),
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Acknowledges whatever comes and records its text at `place`, until the handle is dropped.
+    pub(crate) fn record(mut self, recorder: &Recorder, place: &str) -> AbortOnDropHandle<DriverResult<()>> {
+        let (recorder, place) = (recorder.clone(), place.to_owned());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Some(messages) = self.listener.poll(NonZeroUsize::MIN).await? {
+                for message in messages {
+                    recorder.record(&place, text(message.as_ref()));
+                    message.acknowledge().await?;
+                }
+                // A driver within the process that gives everything back at once must not keep the case from seeing it.
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }))
+    }
+
+    /// Closes the listener.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) async fn close(self) -> DriverResult<()> {
+        self.listener.close(Deadline::after(self.budget.arrive)).await
+    }
+}
+
+/// The body of a message as text.
+pub(crate) fn text(message: &dyn IncomingMessage) -> String {
+    String::from_utf8_lossy(&message.message().body).into_owned()
+}
+
+fn texts(messages: &[Box<dyn IncomingMessage>]) -> Vec<String> {
+    messages.iter().map(|message| text(message.as_ref())).collect()
+}

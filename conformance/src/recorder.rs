@@ -1,0 +1,146 @@
+//! What ran where, in a form that can be awaited.
+
+use std::fmt;
+use std::sync::Arc;
+
+use libtest_mimic::Failed;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::Budget;
+
+/// Something that happened at a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Event {
+    /// Where: a server, a listener.
+    pub(crate) place: String,
+    /// What: the text of a message, a call with its argument.
+    pub(crate) what: String,
+}
+
+/// A list of [`Event`]s that everybody may append to and that a case awaits. Clones share the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    events: Arc<watch::Sender<Vec<Event>>>,
+    budget: Budget,
+}
+
+impl Recorder {
+    /// An empty list, awaited within `budget`.
+    #[must_use]
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self { events: Arc::new(watch::Sender::new(Vec::new())), budget }
+    }
+
+    /// Appends an event.
+    pub(crate) fn record(&self, place: &str, what: impl fmt::Display) {
+        let event = Event { place: place.to_owned(), what: what.to_string() };
+        self.events.send_modify(|events| events.push(event));
+    }
+
+    /// What was recorded so far, in that order.
+    #[must_use]
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.borrow().clone()
+    }
+
+    /// What was recorded at `place` so far, in that order.
+    #[must_use]
+    pub(crate) fn at(&self, place: &str) -> Vec<String> {
+        self.events().into_iter().filter(|event| event.place == place).map(|event| event.what).collect()
+    }
+
+    /// Waits until `count` events are there and gives them all, which may be more.
+    ///
+    /// # Errors
+    /// They did not come within [`Budget::arrive`]; the message lists what did.
+    ///
+    /// # Cancellation
+    /// Safe: it only looks.
+    pub(crate) async fn wait(&self, count: usize) -> Result<Vec<Event>, Failed> {
+        let mut events = self.events.subscribe();
+        if let Ok(arrived) = timeout(self.budget.arrive, events.wait_for(|events| events.len() >= count)).await {
+            return Ok(arrived.expect("the recorder that is waited on keeps its sender alive").clone());
+        }
+        let (arrive, came) = (self.budget.arrive, self.events());
+        Err(format!("{count} events were to come within {arrive:?}, but {} came: {came:?}", came.len()).into())
+    }
+
+    /// Waits for [`Budget::quiet`] and gives everything, if nothing was recorded meanwhile.
+    ///
+    /// # Errors
+    /// Something was recorded; the message says what.
+    ///
+    /// # Cancellation
+    /// Safe: it only looks.
+    pub(crate) async fn quiet(&self) -> Result<Vec<Event>, Failed> {
+        let before = self.events();
+        let mut events = self.events.subscribe();
+        match timeout(self.budget.quiet, events.wait_for(|events| events.len() > before.len())).await {
+            Err(_) => Ok(before),
+            Ok(_) => Err(format!("there was to be silence, but {:?} came", &self.events()[before.len()..]).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const BUDGET: Budget = Budget { arrive: Duration::from_secs(10), quiet: Duration::from_secs(1) };
+
+    fn message(outcome: Result<Vec<Event>, Failed>) -> String {
+        outcome.unwrap_err().message().unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_with_the_last_event_that_is_needed() {
+        let (recorder, begin) = (Recorder::new(BUDGET), Instant::now());
+        let writer = recorder.clone();
+        let write = async move {
+            for n in 0..3 {
+                sleep(Duration::from_secs(2)).await;
+                writer.record("a", n);
+            }
+        };
+        let (events, ()) = tokio::join!(recorder.wait(3), write);
+        assert_eq!(events.unwrap().len(), 3);
+        assert_eq!(recorder.at("a"), ["0", "1", "2"]);
+        assert_eq!(begin.elapsed(), Duration::from_secs(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_recorded_before_is_not_waited_for() {
+        let (recorder, begin) = (Recorder::new(BUDGET), Instant::now());
+        recorder.record("a", 1);
+        recorder.wait(1).await.unwrap();
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_does_not_come_is_an_error_that_lists_what_came() {
+        let recorder = Recorder::new(BUDGET);
+        recorder.record("here", "this");
+        let text = message(recorder.wait(2).await);
+        assert!(text.contains("2 events") && text.contains("10s") && text.contains("this"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_costs_its_whole_budget_and_ends_with_the_first_event() {
+        let (recorder, begin) = (Recorder::new(BUDGET), Instant::now());
+        recorder.record("a", "early");
+        assert_eq!(recorder.quiet().await.unwrap().len(), 1);
+        assert_eq!(begin.elapsed(), BUDGET.quiet);
+        let late = async {
+            sleep(Duration::from_millis(1)).await;
+            recorder.record("a", "late");
+        };
+        let (silence, ()) = tokio::join!(recorder.quiet(), late);
+        let text = message(silence);
+        assert!(text.contains("late") && !text.contains("early"), "{text}");
+    }
+}

@@ -1,0 +1,34 @@
+//! The in-memory broker as the conformance suite sees it.
+
+use std::sync::Arc;
+
+use oslo_messaging::{Lifetime, Result, Transport};
+use oslo_messaging_conformance::{Budget, Clock, Harness, async_trait};
+use oslo_messaging_fake::FakeBroker;
+
+/// A broker of its own for each case.
+#[derive(Debug, Default)]
+pub(crate) struct Fake(FakeBroker);
+
+#[async_trait]
+impl Harness for Fake {
+    async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        Ok(Arc::new(self.0.transport()))
+    }
+
+    fn budget(&self) -> Budget {
+        Budget::default()
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Paused
+    }
+
+    async fn leftovers(&self) -> Vec<String> {
+        // A private queue whose reader was dropped waits to expire, as it does on RabbitMQ.
+        let held = self.0.queues().into_iter().filter(|queue| {
+            queue.consumers > 0 || queue.unsettled > 0 || (queue.lifetime == Lifetime::Shared && queue.ready > 0)
+        });
+        held.map(|queue| format!("{queue:?}")).collect()
+    }
+}
