@@ -1,0 +1,149 @@
+//! A private RabbitMQ node: own ports, own directories, own cookie, own port mapper, gone when its owner is.
+//!
+//! Nothing is shared with a RabbitMQ that the machine may already run, so a test may freeze, kill or fill its node.
+
+mod attached;
+mod keeper;
+mod layout;
+mod programs;
+mod ready;
+
+pub use attached::{AttachedNode, MemoryAlarm, Paused, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE};
+pub use programs::Programs;
+
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
+
+use crate::command::kill_group;
+use keeper::Keeper;
+use layout::Layout;
+
+/// How long a node may take until it speaks AMQP: seconds on an idle machine, much more on a loaded one.
+const START: Duration = Duration::from_secs(120);
+
+/// How long the Erlang port mapper may take until it listens.
+const MAPPER_START: Duration = Duration::from_secs(20);
+
+/// A free port may be taken by somebody else before the node binds it; another attempt gets other ports.
+const ATTEMPTS: usize = 3;
+
+/// A running RabbitMQ node of our own. Dropping it kills it and removes its directory.
+#[derive(Debug)]
+pub struct Node {
+    server: Child,
+    mapper: Child,
+    attached: AttachedNode,
+    keeper: Keeper,
+}
+
+impl Node {
+    /// Starts a node and returns once it accepts AMQP connections.
+    ///
+    /// # Errors
+    /// When RabbitMQ is not installed, or the node is not ready within two minutes; the end of its log is in the message.
+    pub fn start() -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once() {
+                Err(error) if attempt < ATTEMPTS && ready::ended_early(&error) => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn start_once() -> Result<Self> {
+        let layout = Layout::create(Programs::find()?)?;
+        // From here on the keeper removes the directory, whatever becomes of us.
+        let mut keeper = Keeper::start(layout.directory())?;
+        let mapper = layout.mapper().spawn().context("could not start the Erlang port mapper")?;
+        keeper.watch(&[&mapper])?;
+        ready::mapper(layout.mapper_port(), MAPPER_START)?;
+        let server = layout.server()?.spawn().context("could not start RabbitMQ")?;
+        keeper.watch(&[&mapper, &server])?;
+        let mut node = Self { server, mapper, attached: AttachedNode::new(layout), keeper };
+        node.await_ready()?;
+        Ok(node)
+    }
+
+    /// Where clients connect to: `rabbit://guest:guest@127.0.0.1:PORT/`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.attached.url()
+    }
+
+    /// The same node as those see it who did not start it; can be cloned and sent to other threads.
+    #[must_use]
+    pub fn attached(&self) -> &AttachedNode {
+        &self.attached
+    }
+
+    /// Runs `rabbitmqctl` against this node and returns what it prints.
+    ///
+    /// # Errors
+    /// When it ends badly or takes longer than a minute.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
+        self.attached.rabbitmqctl(arguments)
+    }
+
+    /// Hands this node to a child process, which finds it with [`AttachedNode::from_env`].
+    pub fn export(&self, command: &mut Command) {
+        command.envs(self.attached.environment());
+    }
+
+    /// Keeps the directory, with data and log, when the node is gone; returns where it is.
+    ///
+    /// # Errors
+    /// When the process that would remove it cannot be reached.
+    pub fn keep_directory(&mut self) -> Result<&std::path::Path> {
+        self.keeper.keep_directory()?;
+        Ok(self.attached.directory())
+    }
+
+    /// Ends the server without a farewell, as a power cut would. Durable data stays for [`Node::restart`].
+    ///
+    /// # Errors
+    /// When the server cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        kill_group(&mut self.server, Signal::KILL)
+    }
+
+    /// Starts the server again on the same ports with the data it has, killing it first if it still runs.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.server = self.attached.layout().server()?.spawn().context("could not start RabbitMQ again")?;
+        self.keeper.watch(&[&self.mapper, &self.server])?;
+        self.await_ready()
+    }
+
+    /// Ends everything that was started and removes the node's directory; dropping does the same, silently.
+    ///
+    /// # Errors
+    /// When something would not end or the directory could not be removed.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn await_ready(&mut self) -> Result<()> {
+        let layout = self.attached.layout();
+        ready::server(&mut self.server, layout.amqp_port(), START).with_context(|| layout.end_of_log())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let server = kill_group(&mut self.server, Signal::KILL);
+        let mapper = kill_group(&mut self.mapper, Signal::KILL);
+        self.keeper.finish().and(server).and(mapper)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the keeper does what fails here.
+        let _ = self.end();
+    }
+}

@@ -1,0 +1,239 @@
+//! A running node as a test sees it: its URL, its contents, and the levers that hurt it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Map, Value};
+
+use super::layout::Layout;
+use crate::command::output_within;
+
+/// The variable that names where clients connect to.
+pub const RABBIT_URL: &str = "OSLO_TEST_RABBIT_URL";
+
+/// The variable that, set to `1`, turns a live test that would be skipped into one that fails.
+pub const REQUIRE_LIVE: &str = "OSLO_TEST_REQUIRE_LIVE";
+
+/// The variable that names the file describing the node to [`AttachedNode::from_env`].
+pub const RABBIT_NODE: &str = "OSLO_TEST_RABBIT_NODE";
+
+/// How long one `rabbitmqctl` may take: a second or two, most of it to start Erlang.
+const CONTROL: Duration = Duration::from_secs(60);
+
+/// The share of memory above which RabbitMQ stops publishers unless told otherwise.
+const USUAL_WATERMARK: &str = "0.4";
+
+/// A node that somebody else started and will stop.
+#[derive(Debug, Clone)]
+pub struct AttachedNode {
+    url: String,
+    layout: Layout,
+}
+
+impl AttachedNode {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { url: transport_url(&layout, "guest", "guest", ""), layout }
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        self.layout.directory()
+    }
+
+    /// The node that `cargo xtask test` or `cargo xtask broker` exported to this process.
+    ///
+    /// # Errors
+    /// When there is none; the message names the variable and the command that sets it.
+    pub fn from_env() -> Result<Self> {
+        let Some(file) = std::env::var_os(RABBIT_NODE) else {
+            bail!("{RABBIT_NODE} is not set: run `cargo xtask test`, or export what `cargo xtask broker` prints");
+        };
+        Layout::read(Path::new(&file)).map(Self::new)
+    }
+
+    /// What another process needs to find this node.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        [(RABBIT_URL, self.url.clone()), (RABBIT_NODE, self.layout.file().display().to_string())]
+    }
+
+    /// Where clients connect to, as `guest` and in the virtual host `/`: a transport URL, as this library and the
+    /// reference read it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where `user` connects to in `vhost`. Neither may hold a character that a URL would have to escape.
+    #[must_use]
+    pub fn url_as(&self, user: &str, password: &str, vhost: &str) -> String {
+        transport_url(&self.layout, user, password, vhost)
+    }
+
+    /// The same as [`AttachedNode::url`] for programs that speak plain AMQP, such as a bare client library.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        self.url.replacen("rabbit", "amqp", 1)
+    }
+
+    /// The port that clients connect to, on `127.0.0.1`.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.layout.amqp_port()
+    }
+
+    /// Runs `rabbitmqctl` against the node and returns what it prints.
+    ///
+    /// # Errors
+    /// When it ends badly or takes longer than a minute, as it does while the node is paused.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
+        output_within(self.layout.rabbitmqctl().args(arguments), CONTROL)
+    }
+
+    /// The queues of `vhost`: `name`, `durable`, `auto_delete`, `exclusive`, `arguments`, `messages`, `consumers`, `type`.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn queues(&self, vhost: &str) -> Result<Vec<Map<String, Value>>> {
+        let columns = ["name", "durable", "auto_delete", "exclusive", "arguments", "messages", "consumers", "type"];
+        self.list("queues", vhost, &columns)
+    }
+
+    /// The exchanges of `vhost`: `name`, `type`, `durable`, `auto_delete`, `internal`, `arguments`.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn exchanges(&self, vhost: &str) -> Result<Vec<Map<String, Value>>> {
+        self.list("exchanges", vhost, &["name", "type", "durable", "auto_delete", "internal", "arguments"])
+    }
+
+    /// The bindings of `vhost`: `source_name`, `destination_name`, `destination_kind`, `routing_key`, `arguments`.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn bindings(&self, vhost: &str) -> Result<Vec<Map<String, Value>>> {
+        let columns = ["source_name", "destination_name", "destination_kind", "routing_key", "arguments"];
+        self.list("bindings", vhost, &columns)
+    }
+
+    /// Makes a virtual host in which `guest` may do everything: a broker of its own for one test.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn add_vhost(&self, vhost: &str) -> Result<()> {
+        self.rabbitmqctl(&["add_vhost", vhost])?;
+        self.set_permissions("guest", vhost, ".*", ".*", ".*")
+    }
+
+    /// Removes a virtual host with all its queues, closing the connections to it.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn delete_vhost(&self, vhost: &str) -> Result<()> {
+        self.rabbitmqctl(&["delete_vhost", vhost]).map(drop)
+    }
+
+    /// Makes a user, who may do nothing until [`AttachedNode::set_permissions`].
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn add_user(&self, user: &str, password: &str) -> Result<()> {
+        self.rabbitmqctl(&["add_user", user, password]).map(drop)
+    }
+
+    /// Says which names `user` may configure, write to and read from in `vhost`: three regular expressions.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn set_permissions(&self, user: &str, vhost: &str, configure: &str, write: &str, read: &str) -> Result<()> {
+        self.rabbitmqctl(&["set_permissions", "-p", vhost, user, configure, write, read]).map(drop)
+    }
+
+    /// Closes every connection to the node, as an operator would, with `reason`.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn close_all_connections(&self, reason: &str) -> Result<()> {
+        self.rabbitmqctl(&["close_all_connections", "--global", reason]).map(drop)
+    }
+
+    /// Sets the share of memory above which publishers are stopped.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn set_vm_memory_high_watermark(&self, share: &str) -> Result<()> {
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", share]).map(drop)
+    }
+
+    /// Raises the memory alarm, which stops every publisher, until the guard is dropped.
+    ///
+    /// # Errors
+    /// As [`AttachedNode::rabbitmqctl`].
+    pub fn memory_alarm(&self) -> Result<MemoryAlarm> {
+        self.set_vm_memory_high_watermark("0.0000001")?;
+        Ok(MemoryAlarm(self.clone()))
+    }
+
+    /// Freezes the node with `SIGSTOP`: connections stay open and nothing answers, until the guard is dropped.
+    ///
+    /// # Errors
+    /// When the server cannot be signalled.
+    pub fn pause(&self) -> Result<Paused> {
+        self.signal(Signal::STOP)?;
+        Ok(Paused(self.clone()))
+    }
+
+    /// Kills the server without a farewell. Only who started it can start it again.
+    ///
+    /// # Errors
+    /// When the server cannot be signalled.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    fn list(&self, what: &str, vhost: &str, columns: &[&str]) -> Result<Vec<Map<String, Value>>> {
+        let verb = format!("list_{what}");
+        let mut arguments = vec!["--formatter", "json", &verb, "-p", vhost];
+        arguments.extend(columns);
+        let text = self.rabbitmqctl(&arguments)?;
+        serde_json::from_str(&text).with_context(|| format!("`rabbitmqctl {verb}` did not print a table: {text}"))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.layout.process_id()?).context("the server has no process id")?;
+        kill_process(pid, signal).with_context(|| format!("could not send {signal:?} to the server"))
+    }
+}
+
+fn transport_url(layout: &Layout, user: &str, password: &str, vhost: &str) -> String {
+    format!("rabbit://{user}:{password}@127.0.0.1:{}/{vhost}", layout.amqp_port())
+}
+
+/// A node that is frozen; dropping this thaws it.
+#[derive(Debug)]
+#[must_use = "dropping it thaws the node"]
+pub struct Paused(AttachedNode);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // Fails only when the server is gone, and then nothing is frozen.
+        let _ = self.0.signal(Signal::CONT);
+    }
+}
+
+/// A node whose publishers are stopped; dropping this lets them go on.
+#[derive(Debug)]
+#[must_use = "dropping it ends the alarm"]
+pub struct MemoryAlarm(AttachedNode);
+
+impl Drop for MemoryAlarm {
+    fn drop(&mut self) {
+        // Fails only when the server is gone, and then no alarm is left.
+        let _ = self.0.set_vm_memory_high_watermark(USUAL_WATERMARK);
+    }
+}

@@ -1,0 +1,34 @@
+use super::*;
+
+fn layout() -> Layout {
+    Layout {
+        directory: "/tmp/node".into(),
+        programs: Programs { scripts: "/usr/lib/rabbitmq/bin".into(), mapper: "/usr/bin/epmd".into() },
+        name: "oslo-1@localhost".into(),
+        amqp_port: 1,
+        distribution_port: 2,
+        mapper_port: 3,
+        as_nobody: false,
+    }
+}
+
+#[test]
+fn every_place_a_node_writes_to_lies_in_its_own_directory() {
+    for (name, value) in layout().environment() {
+        if name.ends_with("_BASE") || name.ends_with("_FILE") || name == "HOME" {
+            assert!(value.starts_with("/tmp/node"), "{name}={value}");
+        }
+    }
+}
+
+#[test]
+fn a_node_never_uses_the_port_mapper_of_the_machine() {
+    let environment = layout().environment();
+    assert!(environment.contains(&("ERL_EPMD_PORT", "3".to_owned())), "{environment:?}");
+}
+
+#[test]
+fn ports_taken_together_differ() {
+    let [a, b, c] = free_ports().unwrap();
+    assert!(a != b && b != c && a != c);
+}

@@ -1,0 +1,90 @@
+//! Installing what the live tests need, where that can be done without asking: on Debian and its like, as root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::broker::Programs;
+use crate::command::output_within;
+
+/// How long `apt-get` may take for one of its two steps.
+const APT: Duration = Duration::from_secs(900);
+
+/// How long asking Python about one of its modules may take.
+const ASK: Duration = Duration::from_secs(60);
+
+/// The script that Debian's packages ask before they start a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Says no: "action forbidden by policy".
+const NO_SERVICES: &str = "#!/bin/sh\nexit 101\n";
+
+/// Makes sure that RabbitMQ is installed. A service that its package brings is not started.
+///
+/// # Errors
+/// When it is missing and cannot be installed; the message says how to.
+pub fn rabbitmq() -> Result<()> {
+    let Err(missing) = Programs::find() else { return Ok(()) };
+    apt("rabbitmq-server").context(missing)?;
+    Programs::find().map(drop)
+}
+
+/// Makes sure that Python 3 can make virtual environments.
+///
+/// # Errors
+/// When it cannot, and its module cannot be installed; the message says how to.
+pub fn python_venv() -> Result<()> {
+    // Debian splits `ensurepip` off; `import venv` alone succeeds without it.
+    let usable = || output_within(Command::new("python3").args(["-c", "import venv, ensurepip"]), ASK).map(drop);
+    let Err(missing) = usable() else { return Ok(()) };
+    apt("python3-venv").context(missing).context("Python 3 with its `venv` module is needed (Debian: python3-venv)")?;
+    usable()
+}
+
+fn apt(package: &str) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("{package} cannot be installed without being root: `sudo apt-get install {package}`");
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("{package} can be installed automatically on Debian and its like only");
+    }
+    eprintln!("installing {package}");
+    let _policy = NoServices::enforce()?;
+    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", package]] {
+        let mut command = Command::new("/usr/bin/apt-get");
+        // RUNLEVEL: what init scripts are asked with; in single-user mode none starts a broker.
+        command.arg("--quiet").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        output_within(&mut command, APT)?;
+    }
+    Ok(())
+}
+
+/// While this lives, packages start no services. A policy that the machine already has is left alone.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn enforce() -> Result<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(POLICY, NO_SERVICES).with_context(|| format!("could not write {POLICY}"))?;
+        let policy = Self { ours: true };
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        Ok(policy)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            // Nobody is left to tell, and the next run would find it and leave it alone.
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}

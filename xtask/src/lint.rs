@@ -1,0 +1,87 @@
+//! `cargo xtask lint`: everything that can be wrong without running a test.
+
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result};
+use xtask::command::{cargo, run as run_command};
+use xtask::interrupt::Interrupt;
+
+/// The packages that are not published, so have nothing to be packaged.
+const UNPUBLISHED: [&str; 2] = ["xtask", "oslo-messaging-examples"];
+
+/// What `cargo deny` says when it cannot reach the list of known vulnerabilities.
+const NO_ADVISORIES: &str = "failed to fetch advisory database";
+
+/// Runs every check, also after one has failed, and says which did.
+pub(crate) fn run(interrupt: &Interrupt) -> Result<bool> {
+    let mut failed = Vec::new();
+    for (name, mut command) in checks() {
+        eprintln!("--- {name}");
+        if !run_command(&mut command, interrupt)?.success() {
+            failed.push(name);
+        }
+    }
+    let left_out = if has_cargo_deny() {
+        check_dependencies(interrupt, &mut failed)?
+    } else {
+        Some("dependencies, since cargo-deny is not installed (`cargo install --locked cargo-deny`)")
+    };
+    if let Some(what) = left_out {
+        println!("lint: LEFT OUT: {what}");
+    }
+    match failed.as_slice() {
+        [] => println!("lint: nothing found"),
+        failed => println!("lint: failed: {}", failed.join(", ")),
+    }
+    Ok(failed.is_empty())
+}
+
+fn checks() -> [(&'static str, Command); 4] {
+    let mut documentation = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--all-features"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    [
+        ("formatting", cargo(&["fmt", "--all", "--check"])),
+        ("lints", cargo(&clippy)),
+        ("documentation", documentation),
+        ("packaging", packaging()),
+    ]
+}
+
+/// Packages all published crates together, so that each finds the others although no registry has them yet, and builds
+/// each from its package: one that needs a file from outside its directory fails here.
+fn packaging() -> Command {
+    let mut command = cargo(&["package", "--quiet", "--workspace", "--allow-dirty"]);
+    for package in UNPUBLISHED {
+        command.args(["--exclude", package]);
+    }
+    command
+}
+
+/// Holds the dependencies to `deny.toml`. Returns what had to be left out.
+fn check_dependencies(interrupt: &Interrupt, failed: &mut Vec<&'static str>) -> Result<Option<&'static str>> {
+    eprintln!("--- dependencies");
+    let mut rules = cargo(&["deny", "--log-level", "error", "--all-features", "check", "bans", "licenses", "sources"]);
+    if !run_command(&mut rules, interrupt)?.success() {
+        failed.push("dependencies");
+    }
+    eprintln!("--- advisories");
+    let mut advisories = cargo(&["deny", "--log-level", "error", "--all-features", "check", "advisories"]);
+    let Output { status, stderr, .. } = advisories.stdin(Stdio::null()).output().context("could not start cargo")?;
+    let said = String::from_utf8_lossy(&stderr);
+    if status.success() {
+        return Ok(None);
+    }
+    eprint!("{said}");
+    // A machine that cannot reach the list can still lint, and says what it left out.
+    if said.contains(NO_ADVISORIES) {
+        return Ok(Some("advisories, since their list cannot be fetched"));
+    }
+    failed.push("advisories");
+    Ok(None)
+}
+
+fn has_cargo_deny() -> bool {
+    let mut version = cargo(&["deny", "--version"]);
+    version.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}

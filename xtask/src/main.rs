@@ -1,0 +1,64 @@
+//! The repository's tasks: `cargo xtask lint | test | broker`.
+#![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
+
+mod lint;
+mod serve;
+mod suite;
+mod summary;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::interrupt::Interrupt;
+
+/// Tasks of this repository.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Checks formatting, lints, documentation, packaging and dependencies.
+    Lint,
+    /// Runs every test, the live ones against a RabbitMQ node of this run's own.
+    Test {
+        /// Runs without a node; the live tests then say that they were skipped. Refused where CI is set.
+        #[arg(long)]
+        no_broker: bool,
+        /// Given on to `cargo test`, such as `-p oslo-messaging-amqp --test live`; that all live suites ran is then not
+        /// checked.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
+    Broker {
+        /// Leaves the node's directory, with its data and its log, behind.
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the task found everything in order.
+fn run(task: &Task) -> Result<bool> {
+    let interrupt = Interrupt::install()?;
+    match task {
+        Task::Lint => lint::run(&interrupt),
+        Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
+        Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
+    }
+}
