@@ -1,0 +1,205 @@
+//! One connection to one broker, made under a deadline and gone when it is told to.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_compat::CompatExt;
+use futures_util::stream::BoxStream;
+use lapin::tcp::AsyncTcpStream;
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Channel, ConnectionProperties};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
+use socket2::{SockRef, Socket, TcpKeepalive};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use crate::config::AmqpConfig;
+use crate::errors::translate;
+
+/// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where a broker is and who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) vhost: String,
+}
+
+/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    lapin: lapin::Connection,
+    socket: KillSwitch,
+    request_timeout: Duration,
+}
+
+/// A second handle on the socket of a connection. Dropping it shuts the socket down, which ends whatever reads or writes
+/// it: lapin's thread, above all, which knows no deadline.
+#[derive(Debug)]
+struct KillSwitch(Socket);
+
+impl Connection {
+    /// Connects to one broker.
+    ///
+    /// # Errors
+    /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
+    /// `Config` for a virtual host that is not there.
+    pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
+        let deadline = deadline.min(Deadline::after(config.connect_timeout));
+        let opening = async {
+            let stream = reach(endpoint).await?;
+            let socket = KillSwitch::of(&stream)?;
+            let lapin = shake_hands(endpoint, config, stream).await?;
+            Ok(Self { lapin, socket, request_timeout: config.request_timeout })
+        };
+        match deadline.run("connect", opening).await {
+            Ok(opened) => opened.map_err(|error| endpoint.explain(translate("connect", &error))),
+            Err(timeout) => Err(endpoint.explain(timeout.with("reason", "the broker did not answer in time"))),
+        }
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// `Disconnected`, or `Timeout` if the broker does not answer.
+    pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
+        self.ask("open channel", deadline, self.lapin.create_channel()).await
+    }
+
+    /// Waits for an answer of the broker, no longer than one request may take.
+    pub(crate) async fn ask<T>(
+        &self,
+        operation: &'static str,
+        deadline: Deadline,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T> {
+        let deadline = deadline.min(Deadline::after(self.request_timeout));
+        deadline.run(operation, request).await?.map_err(|error| translate(operation, &error))
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lapin.status().connected()
+    }
+
+    /// The largest frame that the broker takes, in bytes.
+    pub(crate) fn frame_max(&self) -> usize {
+        match self.lapin.configuration().frame_max() {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    pub(crate) fn events(&self) -> BoxStream<'_, lapin::Event> {
+        Box::pin(self.lapin.events_listener())
+    }
+
+    /// Shuts the socket down without a goodbye: everything that waits for the broker ends.
+    pub(crate) fn abandon(&self) {
+        self.socket.shut();
+    }
+
+    /// Says goodbye to the broker, and shuts the socket down whether it answered or not.
+    ///
+    /// # Errors
+    /// `Timeout` if it did not answer in time.
+    pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
+        let closing = self.lapin.close(200, "closed".into());
+        let closed = deadline.run("close", closing).await;
+        self.socket.shut();
+        // A connection that is gone already is closed.
+        closed.map(|_| ())
+    }
+}
+
+impl KillSwitch {
+    fn of(stream: &TcpStream) -> lapin::Result<Self> {
+        Ok(Self(SockRef::from(stream).try_clone()?))
+    }
+
+    fn shut(&self) {
+        // It fails only if the peer was faster.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for KillSwitch {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
+async fn reach(endpoint: &Endpoint) -> lapin::Result<TcpStream> {
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    tune(&stream)?;
+    Ok(stream)
+}
+
+async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, stream: TcpStream) -> lapin::Result<lapin::Connection> {
+    let runtime = async_rs::Runtime::tokio_current();
+    let once = Mutex::new(Some(stream));
+    let connect = async move |_uri: AMQPUri, _runtime| {
+        let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+        Ok::<_, lapin::Error>(AsyncTcpStream::Plain(stream.compat()))
+    };
+    lapin::Connection::connector(endpoint.uri(config), runtime, connect, properties()).await
+}
+
+impl Endpoint {
+    fn uri(&self, config: &AmqpConfig) -> AMQPUri {
+        AMQPUri {
+            scheme: AMQPScheme::AMQP,
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
+                host: self.host.clone(),
+                port: self.port,
+            },
+            vhost: self.vhost.clone(),
+            query: AMQPQueryString {
+                heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
+                ..AMQPQueryString::default()
+            },
+        }
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        let error = error.with("host", format_args!("{}:{}", self.host, self.port));
+        match error.kind() {
+            ErrorKind::Denied => error.with("user", &self.user).with("virtual host", &self.vhost),
+            ErrorKind::Config => error.with("virtual host", &self.vhost),
+            _ => error,
+        }
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:***@{}:{}/{}", self.user, self.host, self.port, self.vhost)
+    }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// What an operator sees of this connection in `rabbitmqctl list_connections`.
+fn properties() -> ConnectionProperties {
+    let program = std::env::args().next().unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
+    ConnectionProperties::default().with_connection_name(name.into())
+}

@@ -1,0 +1,33 @@
+//! What a [`Registry`](oslo_messaging::Registry) needs to find this driver.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oslo_messaging::{Connector, Deadline, Result, Transport, TransportUrl};
+
+use crate::{AmqpConfig, AmqpTransport};
+
+/// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps` (which this build refuses: it has no TLS).
+#[derive(Debug, Clone, Default)]
+pub struct AmqpConnector {
+    config: AmqpConfig,
+}
+
+impl AmqpConnector {
+    /// A connector whose transports have these settings; the query of a URL goes over them.
+    #[must_use]
+    pub fn new(config: AmqpConfig) -> Self {
+        Self { config }
+    }
+}
+
+#[async_trait]
+impl Connector for AmqpConnector {
+    fn schemes(&self) -> &[&str] {
+        &["rabbit", "kombu", "amqp", "amqps"]
+    }
+
+    async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
+        Ok(Arc::new(AmqpTransport::connect(url, self.config.clone(), deadline).await?))
+    }
+}

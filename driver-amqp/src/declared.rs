@@ -1,0 +1,174 @@
+//! What publishes need to be there, declared once for each transport, and again when it is gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
+use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
+use tokio::task::unconstrained;
+
+use crate::config::AmqpConfig;
+use crate::connection::Connection;
+use crate::status::Status;
+use crate::topology::{Declarer, undeclared};
+
+/// What a publish needs to be there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Needs {
+    Nothing,
+    Exchange(Exchange),
+    /// A queue that others read, bound to its exchange.
+    Queue(QueuePlan),
+    /// A durable queue of ours.
+    Durable(String),
+}
+
+/// Remembers what was declared: one entry for each destination that was ever published to.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    /// Not the one that publishes: an alarm stops that one, and with it every declaration.
+    connection: Arc<Connection>,
+    config: AmqpConfig,
+    status: Arc<Status>,
+    known: Mutex<HashMap<Needs, Arc<Entry>>>,
+}
+
+/// One thing that is needed, and the callers who wait until it is there.
+#[derive(Debug, Default)]
+struct Entry {
+    done: AtomicBool,
+    /// How many have not been in front of their lane yet. While there is one, later callers queue up behind it.
+    waiting: AtomicUsize,
+    turn: Arc<Turns<()>>,
+}
+
+/// The right to go to the lane next. Publishes that start while something is being declared must not be overtaken by
+/// those that start when it is done.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _turn: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+#[derive(Debug)]
+struct Place(Arc<Entry>);
+
+impl Place {
+    fn behind(entry: &Arc<Entry>) -> Self {
+        entry.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(entry))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Needs {
+    /// What a publish to `to` needs.
+    pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
+        let exchange = to.exchange();
+        match to {
+            Address::Queue { name } => Self::Durable(name.clone()),
+            Address::Notification { .. } if ensure_queue => {
+                let name = to.routing_key();
+                let bindings = vec![Binding { exchange, routing_key: name.clone() }];
+                Self::Queue(QueuePlan { name, lifetime: Lifetime::Shared, bindings })
+            }
+            _ if exchange.kind == ExchangeKind::Default => Self::Nothing,
+            _ => Self::Exchange(exchange),
+        }
+    }
+
+    /// Whether the publisher declares the queue, so that no message of its may go nowhere.
+    pub(crate) fn has_queue(&self) -> bool {
+        matches!(self, Self::Queue(_) | Self::Durable(_))
+    }
+
+    fn names(&self, exchange: &str) -> bool {
+        match self {
+            Self::Nothing | Self::Durable(_) => false,
+            Self::Exchange(own) => own.name == exchange,
+            Self::Queue(plan) => plan.bindings.iter().any(|binding| binding.exchange.name == exchange),
+        }
+    }
+}
+
+impl Declared {
+    pub(crate) fn new(connection: Arc<Connection>, config: AmqpConfig, status: Arc<Status>) -> Self {
+        Self { connection, config, status, known: Mutex::default() }
+    }
+
+    /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s.
+    ///
+    /// # Cancellation
+    /// Safe: the next caller declares it.
+    pub(crate) async fn turn(&self, needs: &Needs, deadline: Deadline) -> Result<Option<Turn>> {
+        if *needs == Needs::Nothing {
+            return Ok(None);
+        }
+        let entry = self.entry(needs);
+        if entry.done.load(Ordering::Acquire) && entry.waiting.load(Ordering::Acquire) == 0 {
+            return Ok(None);
+        }
+        let place = Place::behind(&entry);
+        // The order of first polls counts, and tokio's budget would break it after the 128th.
+        let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
+        self.complete(&entry, needs, deadline).await?;
+        Ok(Some(Turn { _turn: turn, _place: place }))
+    }
+
+    /// Declares what is needed out of turn, for a lane, which must not wait for those who wait for it.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s.
+    pub(crate) async fn ensure(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
+        self.complete(&self.entry(needs), needs, deadline).await
+    }
+
+    /// Forgets that `needs` was declared.
+    pub(crate) fn forget(&self, needs: &Needs) {
+        self.known().remove(needs);
+    }
+
+    /// Forgets everything that goes with an exchange: itself, and the bindings of queues to it.
+    pub(crate) fn forget_exchange(&self, exchange: &str) {
+        self.known().retain(|needs, _| !needs.names(exchange));
+    }
+
+    async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<()> {
+        if !entry.done.load(Ordering::Acquire) {
+            self.declare(needs, deadline).await?;
+            entry.done.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn entry(&self, needs: &Needs) -> Arc<Entry> {
+        let mut known = self.known();
+        match known.get(needs) {
+            Some(entry) => Arc::clone(entry),
+            None => Arc::clone(known.entry(needs.clone()).or_default()),
+        }
+    }
+
+    async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
+        let mut declarer = Declarer::new(&self.connection, &self.config, &self.status, deadline);
+        match needs {
+            Needs::Nothing => Ok(()),
+            Needs::Exchange(exchange) => declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange)),
+            Needs::Queue(plan) => declarer.queue(plan).await,
+            Needs::Durable(name) => declarer.durable_queue(name).await,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Needs, Arc<Entry>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

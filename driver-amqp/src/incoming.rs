@@ -1,0 +1,62 @@
+//! A message in hand.
+
+use async_trait::async_trait;
+use oslo_messaging::{IncomingMessage, Message, Result};
+
+use crate::settler::{Command, Settler};
+use crate::watermark::Tag;
+
+/// A delivery. One that the driver acknowledged before it handed it over has no settler any more.
+#[derive(Debug)]
+pub(crate) struct AmqpIncoming {
+    message: Message,
+    redelivered: bool,
+    unsettled: Option<(Tag, Settler)>,
+}
+
+impl AmqpIncoming {
+    pub(crate) fn settled(message: Message, redelivered: bool) -> Self {
+        Self { message, redelivered, unsettled: None }
+    }
+
+    pub(crate) fn unsettled(message: Message, redelivered: bool, tag: Tag, settler: Settler) -> Self {
+        Self { message, redelivered, unsettled: Some((tag, settler)) }
+    }
+
+    fn settle(&mut self, operation: &'static str, command: impl FnOnce(Tag) -> Command) -> Result<()> {
+        let Some((tag, settler)) = self.unsettled.take() else { return Ok(()) };
+        settler.send(operation, command(tag))
+    }
+}
+
+#[async_trait]
+impl IncomingMessage for AmqpIncoming {
+    fn message(&self) -> &Message {
+        &self.message
+    }
+
+    fn redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    async fn acknowledge(mut self: Box<Self>) -> Result<()> {
+        self.settle("acknowledge", Command::Acknowledge)
+    }
+
+    async fn requeue(mut self: Box<Self>) -> Result<()> {
+        self.settle("requeue", Command::Requeue)
+    }
+
+    async fn reject(mut self: Box<Self>) -> Result<()> {
+        self.settle("reject", Command::Reject)
+    }
+}
+
+/// What nobody settled goes back to the broker; a listener that is gone has given it back already.
+impl Drop for AmqpIncoming {
+    fn drop(&mut self) {
+        if let Some((tag, settler)) = self.unsettled.take() {
+            let _ = settler.send("requeue", Command::Requeue(tag));
+        }
+    }
+}

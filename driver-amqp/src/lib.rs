@@ -1,0 +1,45 @@
+//! The RabbitMQ driver of `oslo-messaging`, on lapin.
+//!
+//! # What is sent
+//! Every publish is confirmed by the broker; a mandatory one that no queue is bound for is told to the publisher that
+//! sent it. When the broker closes a publishing channel over one message, the others are sent again if they certainly did
+//! not arrive, in their order, and otherwise told `Maybe`. Publishes to one destination keep their order. Messages are
+//! persistent, queues and exchanges are those of oslo.messaging's default options, so that Python peers find what they
+//! expect.
+//!
+//! # What is received
+//! Each subscription has a channel of its own. Requests are acknowledged before they are handed over, in one frame for
+//! what is ready; where the receiver settles, acknowledgements are written in batches.
+//!
+//! # When the connection is lost
+//! Pending and later operations fail at once with `Disconnected`; connect anew. There are two connections, one for
+//! publishing and one for the rest; when one is lost, the other is ended too. lapin logs every returned message with
+//! its body at the target `lapin::returned_messages`: filter that target where bodies are secret.
+
+mod barrier;
+mod config;
+mod connection;
+mod connector;
+mod counters;
+mod declared;
+mod endpoints;
+mod errors;
+mod incoming;
+mod lane;
+mod listener;
+mod merge;
+mod names;
+mod parcel;
+mod properties;
+mod salvage;
+mod settler;
+mod status;
+mod topology;
+mod transport;
+mod watermark;
+mod wreck;
+
+pub use config::AmqpConfig;
+pub use connector::AmqpConnector;
+pub use counters::Counters;
+pub use transport::AmqpTransport;

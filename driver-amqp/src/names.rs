@@ -1,0 +1,26 @@
+//! Names as AMQP carries them: at most 255 bytes.
+
+use lapin::types::ShortString;
+use oslo_messaging::{Error, ErrorKind, Result};
+
+/// `text` as a short string; `what` says what it names.
+///
+/// # Errors
+/// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
+pub(crate) fn short(what: &'static str, text: &str) -> Result<ShortString> {
+    ShortString::try_new(text.to_owned()).map_err(|_| {
+        Error::new(ErrorKind::TooLarge, "name").with("what", what).with("bytes", text.len()).with("limit", 255)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_256_bytes_is_refused() {
+        assert!(short("queue", &"a".repeat(255)).is_ok());
+        let error = short("queue", &"a".repeat(256)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+}

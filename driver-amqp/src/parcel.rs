@@ -1,0 +1,87 @@
+//! A message on its way: what it takes to put it on the wire, who waits for its fate, and who decided it first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::ShortString;
+use oslo_messaging::{Exchange, Executed, Result};
+use tokio::sync::oneshot;
+
+use crate::declared::Needs;
+
+/// A message with everything it takes to put it on the wire.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) exchange: Exchange,
+    pub(crate) exchange_name: ShortString,
+    pub(crate) routing_key: ShortString,
+    pub(crate) needs: Needs,
+    pub(crate) mandatory: bool,
+    pub(crate) body: Bytes,
+    pub(crate) properties: BasicProperties,
+    pub(crate) id: String,
+}
+
+/// A parcel and who waits for its fate.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) parcel: Arc<Parcel>,
+    pub(crate) fate: oneshot::Sender<Result<()>>,
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) sends: u32,
+}
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// Whether the lane sent a message before its caller gave up, or the other way round: never both, so that a caller who is
+/// told that nothing was sent can rely on it.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(AtomicU8);
+
+impl Ticket {
+    /// The lane is about to send. False if the caller has given up, and then it must not.
+    pub(crate) fn send(&self) -> bool {
+        self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The broker certainly has not got it, and it may be sent again.
+    pub(crate) fn give_back(&self) {
+        let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The caller gives up; says what became of the message.
+    pub(crate) fn abandon(&self) -> Executed {
+        match self.0.swap(ABANDONED, Ordering::AcqRel) {
+            SENT => Executed::Maybe,
+            _ => Executed::No,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {
+        let (abandoned, sent) = (Ticket::default(), Ticket::default());
+        assert_eq!(abandoned.abandon(), Executed::No);
+        assert!(!abandoned.send());
+        assert!(sent.send());
+        assert_eq!(sent.abandon(), Executed::Maybe);
+    }
+
+    #[test]
+    fn what_came_back_unsent_can_be_abandoned_or_sent_again() {
+        let ticket = Ticket::default();
+        assert!(ticket.send());
+        ticket.give_back();
+        assert!(ticket.send());
+        ticket.give_back();
+        assert_eq!(ticket.abandon(), Executed::No);
+    }
+}

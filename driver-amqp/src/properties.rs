@@ -1,0 +1,68 @@
+//! A message's properties on the wire, and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable};
+use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Result};
+
+use crate::names::short;
+
+/// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
+const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
+/// What the properties take in their frame besides the headers: fixed ones, and an id of at most 255 bytes.
+const BESIDE_HEADERS: usize = 512;
+
+/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`. They travel
+/// in one frame of at most `frame_max` bytes; RabbitMQ closes the connection over a larger one.
+///
+/// # Errors
+/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes, and for headers over the frame.
+pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties> {
+    let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
+    if bytes > frame_max.saturating_sub(BESIDE_HEADERS) {
+        let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
+        return Err(error.with("bytes", bytes).with("limit", frame_max - BESIDE_HEADERS.min(frame_max)));
+    }
+    let mut headers = FieldTable::default();
+    for (name, value) in &message.headers {
+        headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));
+    }
+    let mut properties = BasicProperties::default()
+        .with_content_type(short("content type", CONTENT_TYPE)?)
+        .with_content_encoding(short("content encoding", CONTENT_ENCODING)?)
+        .with_delivery_mode(2)
+        .with_priority(0)
+        .with_headers(headers)
+        .with_message_id(short("message id", &message.id)?);
+    if let Some(expiration) = message.expiration {
+        let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
+        properties = properties.with_expiration(short("expiration", &milliseconds.to_string())?);
+    }
+    Ok(properties)
+}
+
+/// The message in `delivery`, read from `queue`. Headers that are not text are left out.
+pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
+    let properties = &delivery.properties;
+    let text = |value: &AMQPValue| match value {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let headers: Headers = properties
+        .headers()
+        .iter()
+        .flat_map(FieldTable::inner)
+        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+        .collect();
+    let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
+    let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
+    let mut message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue);
+    message.headers = headers;
+    message.expiration = expiration.map(Duration::from_millis);
+    message
+}

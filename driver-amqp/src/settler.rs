@@ -1,0 +1,144 @@
+//! The task that writes what receivers decide: acknowledgements in batches, the rest at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use lapin::{Channel, ChannelStatus};
+use oslo_messaging::{Error, ErrorKind};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
+
+use crate::counters::{Counts, count};
+use crate::watermark::{Tag, Watermark};
+
+/// How long an acknowledgement may wait for others.
+const LONGEST_WAIT: Duration = Duration::from_millis(5);
+/// How many acknowledgements are not made to wait.
+const BATCH: usize = 32;
+
+/// What a receiver decided, or a listener wants. At most one for each message that the broker handed over, so that the
+/// prefetch bounds how many wait.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Acknowledge(Tag),
+    Requeue(Tag),
+    Reject(Tag),
+    /// Take no more commands, write everything that waits, and say so.
+    Close(oneshot::Sender<()>),
+}
+
+/// Where receivers leave their decisions.
+#[derive(Debug, Clone)]
+pub(crate) struct Settler {
+    commands: mpsc::UnboundedSender<Command>,
+    /// Whether the channel was lost, rather than closed.
+    lost: Arc<AtomicBool>,
+    status: ChannelStatus,
+}
+
+impl Settler {
+    /// Starts the task that writes to `channel`.
+    pub(crate) fn start(channel: Channel, counts: Arc<Counts>) -> (Self, AbortOnDropHandle<()>) {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let lost = Arc::new(AtomicBool::new(false));
+        let status = channel.status().clone();
+        let task = Task { channel, inbox, counts, lost: Arc::clone(&lost), watermark: Watermark::default() };
+        (Self { commands, lost, status }, AbortOnDropHandle::new(tokio::spawn(task.run())))
+    }
+
+    /// Leaves a decision.
+    ///
+    /// # Errors
+    /// `Closed` after the listener was closed; `Disconnected` if the broker has the message back already.
+    pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<(), Error> {
+        let lost = match self.commands.send(command) {
+            // Recorded, but the task will find that it cannot write it.
+            Ok(()) => !self.status.connected(),
+            Err(_) if self.lost.load(Ordering::Acquire) => true,
+            Err(_) => return Err(Error::closed(operation)),
+        };
+        if lost {
+            let lost = Error::new(ErrorKind::Disconnected, operation);
+            return Err(lost.with("reason", "the channel is gone, and the message will be handed over again"));
+        }
+        Ok(())
+    }
+}
+
+struct Task {
+    channel: Channel,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    counts: Arc<Counts>,
+    lost: Arc<AtomicBool>,
+    watermark: Watermark,
+}
+
+impl Task {
+    /// Writes until it is told to close, every sender is gone, or the channel is.
+    async fn run(mut self) {
+        if let Err(error) = self.write().await {
+            // What is unsettled is the broker's again, and comes back marked as redelivered.
+            debug!(%error, "the channel of a listener is gone");
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+
+    async fn write(&mut self) -> lapin::Result<()> {
+        let mut due: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                command = self.inbox.recv() => match command {
+                    None => return Ok(()),
+                    Some(Command::Close(done)) => {
+                        let closed = self.close().await;
+                        let _ = done.send(());
+                        return closed;
+                    }
+                    Some(command) => self.obey(command).await?,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush().await?,
+            }
+            due = (self.watermark.pending() > 0).then(|| due.unwrap_or_else(|| Instant::now() + LONGEST_WAIT));
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> lapin::Result<()> {
+        match command {
+            Command::Acknowledge(tag) => {
+                self.watermark.acknowledge(tag);
+                if self.watermark.pending() < BATCH { Ok(()) } else { self.flush().await }
+            }
+            Command::Requeue(tag) => {
+                self.watermark.written(tag);
+                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+            }
+            Command::Reject(tag) => {
+                self.watermark.written(tag);
+                self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await
+            }
+            Command::Close(_) => Ok(()),
+        }
+    }
+
+    /// What was decided before the end is still written; later decisions are refused.
+    async fn close(&mut self) -> lapin::Result<()> {
+        self.inbox.close();
+        while let Ok(command) = self.inbox.try_recv() {
+            self.obey(command).await?;
+        }
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> lapin::Result<()> {
+        for frame in self.watermark.flush() {
+            count(&self.counts.receiver_acknowledgements, 1);
+            self.channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple }).await?;
+        }
+        Ok(())
+    }
+}

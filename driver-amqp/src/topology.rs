@@ -1,0 +1,238 @@
+//! What is declared, and what is done about objects that exist in another form.
+
+use std::sync::Arc;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind as LapinKind};
+use oslo_messaging::{Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
+
+use crate::config::AmqpConfig;
+use crate::connection::Connection;
+use crate::names::short;
+use crate::status::Status;
+
+/// How a queue or an exchange is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Form {
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+/// What to do after a declaration was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Use what exists.
+    Adopt,
+    Refuse,
+}
+
+/// Declares on a disposable channel: a refused declaration costs that channel and nothing else.
+#[derive(Debug)]
+pub(crate) struct Declarer<'a> {
+    connection: &'a Connection,
+    config: &'a AmqpConfig,
+    status: &'a Arc<Status>,
+    deadline: Deadline,
+    channel: Option<Channel>,
+}
+
+impl<'a> Declarer<'a> {
+    pub(crate) fn new(
+        connection: &'a Connection,
+        config: &'a AmqpConfig,
+        status: &'a Arc<Status>,
+        deadline: Deadline,
+    ) -> Self {
+        Self { connection, config, status, deadline, channel: None }
+    }
+
+    /// Declares `exchange`; the nameless one is always there.
+    ///
+    /// # Errors
+    /// `Topology` if one of another type has its name, or in strict mode one of another form; `Denied`; `TooLarge`.
+    pub(crate) async fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
+        let kind = match exchange.kind {
+            ExchangeKind::Default => return Ok(()),
+            ExchangeKind::Topic => LapinKind::Topic,
+            ExchangeKind::Fanout => LapinKind::Fanout,
+        };
+        let name = short("exchange", &exchange.name)?;
+        let form = exchange_form(exchange.kind, self.config);
+        let options = ExchangeDeclareOptions {
+            durable: form.durable,
+            auto_delete: form.auto_delete,
+            ..ExchangeDeclareOptions::default()
+        };
+        let channel = self.channel().await?;
+        let declaring = channel.exchange_declare(name, kind, options, form.arguments);
+        let declared = self.connection.ask("declare exchange", self.deadline, declaring).await;
+        self.judge(declared).map_err(|error| error.with("exchange", &exchange.name))?;
+        Ok(())
+    }
+
+    /// Declares the queue of `plan`, and the exchanges it is bound to, and binds it.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
+    pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
+        let name = short("queue", &plan.name)?;
+        for binding in &plan.bindings {
+            self.exchange(&binding.exchange).await?;
+        }
+        let form = queue_form(plan.lifetime, self.config);
+        self.declare_queue(&name, form).await?;
+        for binding in &plan.bindings {
+            let exchange = short("exchange", &binding.exchange.name)?;
+            let key = short("routing key", &binding.routing_key)?;
+            let channel = self.channel().await?;
+            let bind =
+                channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default());
+            let bound = self.connection.ask("bind queue", self.deadline, bind).await;
+            self.keep_channel(&bound);
+            bound.map_err(|error| error.with("queue", &plan.name).with("exchange", &binding.exchange.name))?;
+        }
+        Ok(())
+    }
+
+    /// Declares a durable queue of ours by name.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
+        let form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
+        self.declare_queue(&short("queue", name)?, form).await
+    }
+
+    /// Declares a queue; where one exists in another form, in that form, difference by difference, since the broker names
+    /// only the first and a stream may hide behind its durability.
+    async fn declare_queue(&mut self, name: &ShortString, mut form: Form) -> Result<()> {
+        loop {
+            let options = QueueDeclareOptions {
+                durable: form.durable,
+                auto_delete: form.auto_delete,
+                ..QueueDeclareOptions::default()
+            };
+            let channel = self.channel().await?;
+            let declaring = channel.queue_declare(name.clone(), options, form.arguments.clone());
+            let declared = self.connection.ask("declare queue", self.deadline, declaring).await.map(|_| ());
+            let difference = self.judge(declared).map_err(|error| error.with("queue", name))?;
+            match difference.and_then(|text| form.adopting(&text)) {
+                Some(adopted) => form = adopted,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn channel(&mut self) -> Result<Channel> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = self.connection.channel(self.deadline).await?;
+        Ok(self.channel.insert(channel).clone())
+    }
+
+    fn keep_channel<T>(&mut self, outcome: &Result<T>) {
+        if outcome.is_err() {
+            self.channel = None;
+        }
+    }
+
+    /// The broker's text if what exists differs and is used as it is.
+    fn judge(&mut self, declared: Result<()>) -> Result<Option<String>> {
+        self.keep_channel(&declared);
+        let Err(error) = declared else { return Ok(None) };
+        let text = error.to_string();
+        if verdict(error.kind(), &text, self.config.strict) == Verdict::Refuse {
+            return Err(error);
+        }
+        self.status.warn_of_drift(text.clone());
+        Ok(Some(text))
+    }
+}
+
+impl Form {
+    /// This form with the difference that the broker names taken over, if that can be declared again.
+    fn adopting(&self, text: &str) -> Option<Self> {
+        let differs = |argument: &str| text.contains(&format!("inequivalent arg '{argument}'"));
+        match (differs("durable"), differs("auto_delete")) {
+            (true, _) => Some(Self { durable: !self.durable, ..self.clone() }),
+            (_, true) => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
+            _ => None,
+        }
+    }
+}
+
+/// The reference's defaults for what both sides declare (oslo.messaging `impl_rabbit.py`).
+fn exchange_form(kind: ExchangeKind, config: &AmqpConfig) -> Form {
+    let fanout = kind == ExchangeKind::Fanout;
+    Form {
+        durable: config.durable_queues && !fanout,
+        auto_delete: fanout || config.auto_delete,
+        arguments: FieldTable::default(),
+    }
+}
+
+/// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
+/// reader, which every version of RabbitMQ accepts.
+fn queue_form(lifetime: Lifetime, config: &AmqpConfig) -> Form {
+    match lifetime {
+        Lifetime::Shared => {
+            Form { durable: config.durable_queues, auto_delete: config.auto_delete, arguments: FieldTable::default() }
+        }
+        Lifetime::Private => {
+            let mut arguments = FieldTable::default();
+            if !config.transient_queues_ttl.is_zero() {
+                let ttl = i64::try_from(config.transient_queues_ttl.as_millis()).unwrap_or(i64::MAX);
+                arguments.insert("x-expires".into(), AMQPValue::LongLongInt(ttl));
+            }
+            Form { durable: true, auto_delete: false, arguments }
+        }
+    }
+}
+
+/// An object of another durability or with other arguments works all the same; one of another type does not.
+fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
+    let inequivalent = kind == ErrorKind::Topology && text.contains("inequivalent arg");
+    let unusable = text.contains("inequivalent arg 'type'") || text.contains("'stream'");
+    if inequivalent && !unusable && !strict { Verdict::Adopt } else { Verdict::Refuse }
+}
+
+/// The error for a publish to an exchange that cannot be declared, told at each publish.
+pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
+    if error.context().any(|(key, _)| key == "exchange") { error } else { error.with("exchange", &exchange.name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+    const TYPE: &str = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'topic' but current is 'direct'";
+    const STREAM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but current is the value 'stream' of type 'longstr'";
+
+    #[test]
+    fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
+        for (kind, text, strict, expected) in [
+            (ErrorKind::Topology, DURABLE, false, Verdict::Adopt),
+            (ErrorKind::Topology, DURABLE, true, Verdict::Refuse),
+            (ErrorKind::Topology, TYPE, false, Verdict::Refuse),
+            (ErrorKind::Topology, STREAM, false, Verdict::Refuse),
+            (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, Verdict::Refuse),
+            (ErrorKind::Denied, "ACCESS_REFUSED", false, Verdict::Refuse),
+        ] {
+            assert_eq!(verdict(kind, text, strict), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
+        let config = AmqpConfig::default();
+        let private = queue_form(Lifetime::Private, &config);
+        assert!(private.durable && !private.auto_delete);
+        assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
+        let shared = queue_form(Lifetime::Shared, &config);
+        assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
+    }
+}
