@@ -1,0 +1,93 @@
+//! How connecting fails: each reason distinct, readable, in time, and without the password.
+
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, Error, ErrorKind, Transport};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use tokio::net::TcpListener;
+
+use crate::silent::Silent;
+use crate::stage::{ARRIVE, Stage, refusal, soon, unique, url, within};
+
+const PASSWORD: &str = "s3cr3t-passphrase";
+
+pub(crate) async fn a_wrong_password_is_denied_and_never_shown() {
+    let stage = Stage::shared().await;
+    let error = refused(&stage.node.url_as("guest", PASSWORD, &stage.vhost)).await;
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("guest") && text.contains(&format!("127.0.0.1:{}", stage.node.port())), "{text}");
+    assert!(!text.contains(PASSWORD) && !format!("{error:?}").contains(PASSWORD), "{error:?}");
+}
+
+pub(crate) async fn an_unknown_virtual_host_is_named() {
+    let (stage, vhost) = (Stage::shared().await, unique("missing"));
+    let error = refused(&stage.node.url_as("guest", "guest", &vhost)).await;
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.context().any(|fact| fact == ("virtual host", &vhost)), "{error}");
+}
+
+pub(crate) async fn a_virtual_host_that_is_closed_to_the_user_is_denied() {
+    let (stage, user) = (Stage::shared().await, unique("u"));
+    let name = user.clone();
+    stage.control(move |stage| stage.node.add_user(&name, PASSWORD).expect("a user")).await;
+    let error = refused(&stage.node.url_as(&user, PASSWORD, &stage.vhost)).await;
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.context().any(|fact| fact == ("user", &user)), "{error}");
+    assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}");
+}
+
+pub(crate) async fn nothing_listening_is_disconnected() {
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    let error = refused(&format!("rabbit://guest:{PASSWORD}@127.0.0.1:{port}/")).await;
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Disconnected, true), "{error}");
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}");
+}
+
+pub(crate) async fn tls_and_unknown_options_are_refused_before_connecting() {
+    for (url, told) in [
+        ("amqps://127.0.0.1:1/", "TLS"),
+        ("rabbit://127.0.0.1:1/?ssl=true", "TLS"),
+        ("rabbit://127.0.0.1:1/?rabbit_quantum_queue=true", "rabbit_quantum_queue"),
+        ("rabbit://127.0.0.1:1/?amqp_durable_queues=perhaps", "perhaps"),
+    ] {
+        let error = refused(url).await;
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+pub(crate) async fn a_virtual_host_of_256_bytes_is_refused() {
+    let stage = Stage::shared().await;
+    let error = refused(&stage.node.url_as("guest", "guest", &"v".repeat(256))).await;
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+pub(crate) async fn a_second_host_is_taken_when_the_first_refuses() {
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    failover(port, ARRIVE).await;
+}
+
+pub(crate) async fn a_second_host_is_taken_when_the_first_never_answers() {
+    let silent = Silent::listen().await;
+    // Under the time that one host may take: the first must not use up what the second needs.
+    failover(silent.port, Duration::from_secs(8)).await;
+}
+
+/// Which host comes first is random, so this tries often enough to have met the bad one.
+async fn failover(bad: u16, budget: Duration) {
+    let stage = Stage::shared().await;
+    let good = stage.node.port();
+    for _ in 0..6 {
+        let both = format!("rabbit://guest:guest@127.0.0.1:{bad},guest:guest@127.0.0.1:{good}/{}", stage.vhost);
+        let transport = AmqpTransport::connect(&url(&both), AmqpConfig::default(), Deadline::after(budget)).await;
+        transport.expect("the second host is there").close(soon()).await.expect("it answers");
+    }
+}
+
+async fn refused(text: &str) -> Error {
+    let url = url(text);
+    let connecting = AmqpTransport::connect(&url, AmqpConfig::default(), soon());
+    refusal(within(ARRIVE / 2, "connect", connecting).await)
+}

@@ -1,0 +1,131 @@
+//! What is done about objects that exist in another form, and about those we may not touch.
+
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+
+use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
+
+pub(crate) async fn an_exchange_of_another_type_is_a_topology_error() {
+    let stage = Stage::shared().await;
+    let bare = stage.bare().await;
+    let channel = bare.create_channel().await.expect("a channel");
+    let direct = lapin::ExchangeKind::Direct;
+    let options = ExchangeDeclareOptions::default();
+    channel.exchange_declare("x-taken".into(), direct, options, FieldTable::default()).await.expect("an exchange");
+    let transport = stage.connect().await;
+    for error in [
+        refusal(publish(&transport, &topic("taken"), "").await),
+        refusal(transport.subscribe(&server("taken"), soon()).await),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Topology, "{error}");
+        assert!(error.to_string().contains("x-taken"), "{error}");
+    }
+    publish(&transport, &topic("free"), "").await.expect("others are not disturbed");
+}
+
+pub(crate) async fn a_durable_queue_where_ours_is_not_is_used_with_one_warning() {
+    let stage = Stage::shared().await;
+    existing(&stage, "adopted", QueueDeclareOptions::durable(), &[]).await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("adopted")).await;
+    let mut second = subscribe(&transport, &server("adopted")).await;
+    publish(&transport, &topic("adopted"), "one").await.expect("a publish");
+    publish(&transport, &topic("adopted"), "two").await.expect("a publish");
+    for listener in [&mut listener, &mut second] {
+        take(listener.as_mut(), 1).await.remove(0).acknowledge().await.expect("an acknowledgement");
+    }
+    let drift = transport.health().borrow().drift.clone();
+    assert_eq!(drift.len(), 1, "{drift:?}");
+    assert!(drift[0].contains("inequivalent arg 'durable' for queue 'adopted'"), "{drift:?}");
+}
+
+pub(crate) async fn strict_mode_refuses_what_differs() {
+    let stage = Stage::shared().await;
+    existing(&stage, "strict", QueueDeclareOptions::durable(), &[]).await;
+    let transport = stage.connect_with(AmqpConfig::default().with_strict(true)).await;
+    let error = refusal(transport.subscribe(&server("strict"), soon()).await);
+    assert_eq!(error.kind(), ErrorKind::Topology, "{error}");
+    assert!(error.to_string().contains("durable"), "{error}");
+}
+
+pub(crate) async fn several_differences_are_adopted_and_each_is_told() {
+    let stage = Stage::shared().await;
+    let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::durable() };
+    existing(&stage, "several", options, &[("x-max-length", AMQPValue::LongInt(100))]).await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("several")).await;
+    publish(&transport, &topic("several"), "one").await.expect("a publish");
+    assert_eq!(text(take(listener.as_mut(), 1).await[0].as_ref()), "one");
+    let drift = transport.health().borrow().drift.join("\n");
+    for argument in ["durable", "auto_delete", "x-max-length"] {
+        assert!(drift.contains(&format!("inequivalent arg '{argument}'")), "{drift}");
+    }
+}
+
+pub(crate) async fn an_exclusive_queue_of_somebody_else_is_a_topology_error() {
+    let stage = Stage::shared().await;
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let _owner = existing(&stage, "exclusive", exclusive, &[]).await;
+    let transport = stage.connect().await;
+    let error = refusal(transport.subscribe(&server("exclusive"), soon()).await);
+    assert_eq!(error.kind(), ErrorKind::Topology, "{error}");
+    assert!(error.to_string().contains("exclusive"), "{error}");
+}
+
+/// A stream is durable, so the broker's first complaint is about that; it must not end the questions.
+pub(crate) async fn a_stream_where_a_queue_is_expected_is_a_topology_error() {
+    let stage = Stage::shared().await;
+    let stream = AMQPValue::LongString("stream".into());
+    existing(&stage, "stream", QueueDeclareOptions::durable(), &[("x-queue-type", stream)]).await;
+    let transport = stage.connect().await;
+    let error = refusal(transport.subscribe(&server("stream"), soon()).await);
+    assert_eq!(error.kind(), ErrorKind::Topology, "{error}");
+    assert!(error.to_string().contains("stream"), "{error}");
+}
+
+pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
+    let stage = Stage::shared().await;
+    let user = unique("u");
+    let name = user.clone();
+    stage
+        .control(move |stage| {
+            stage.node.add_user(&name, "pw").expect("a user");
+            stage.node.set_permissions(&name, &stage.vhost, "^x-mine$", "^$", "^$").expect("few rights");
+        })
+        .await;
+    let address = url(&stage.node.url_as(&user, "pw", &stage.vhost));
+    let transport = AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await.expect("a connection");
+    let mine = Address::Topic { exchange: "x-mine".into(), topic: "t".into() };
+    for (what, error) in [
+        ("x-other", refusal(publish(&transport, &topic("other"), "").await)),
+        ("x-mine", refusal(publish(&transport, &mine, "").await)),
+        ("forbidden", refusal(transport.subscribe(&queue("forbidden"), soon()).await)),
+    ] {
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Denied, false), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    transport.close(soon()).await.expect("the connection has survived");
+}
+
+fn queue(name: &str) -> Subscription {
+    Subscription::new(Source::Queue { name: name.into() })
+}
+
+/// A queue that somebody else has made.
+async fn existing(
+    stage: &Stage,
+    name: &str,
+    options: QueueDeclareOptions,
+    arguments: &[(&str, AMQPValue)],
+) -> lapin::Connection {
+    let bare = stage.bare().await;
+    let channel = bare.create_channel().await.expect("a channel");
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        table.insert((*name).into(), value.clone());
+    }
+    channel.queue_declare(name.into(), options, table).await.expect("a queue");
+    bare
+}

@@ -1,0 +1,117 @@
+//! What only a real RabbitMQ can show: its refusals, its frames, its objects, and its faults.
+//!
+//! Every case makes names or a virtual host of its own on the node that `OSLO_TEST_RABBIT_URL` names. A case that
+//! freezes, kills or fills its node starts one for itself.
+
+mod connect;
+mod declare;
+mod limit;
+mod loss;
+mod mandatory;
+mod properties;
+mod settle;
+mod silent;
+mod stage;
+mod thread;
+mod topology;
+
+use std::process::ExitCode;
+
+use futures_util::future::BoxFuture;
+use libtest_mimic::{Arguments, Completion, Trial};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+
+/// One case: a sentence, and how to try it.
+type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+
+/// The cases of one module, named after it and them.
+macro_rules! cases {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
+    };
+}
+
+const CASES: &[Case] = &cases! {
+    connect:
+        a_wrong_password_is_denied_and_never_shown,
+        an_unknown_virtual_host_is_named,
+        a_virtual_host_that_is_closed_to_the_user_is_denied,
+        nothing_listening_is_disconnected,
+        tls_and_unknown_options_are_refused_before_connecting,
+        a_virtual_host_of_256_bytes_is_refused,
+        a_second_host_is_taken_when_the_first_refuses,
+        a_second_host_is_taken_when_the_first_never_answers;
+    declare:
+        an_exchange_of_another_type_is_a_topology_error,
+        a_durable_queue_where_ours_is_not_is_used_with_one_warning,
+        strict_mode_refuses_what_differs,
+        several_differences_are_adopted_and_each_is_told,
+        an_exclusive_queue_of_somebody_else_is_a_topology_error,
+        a_stream_where_a_queue_is_expected_is_a_topology_error,
+        a_user_without_rights_is_denied_and_told_where;
+    limit:
+        a_name_of_256_bytes_is_refused_wherever_it_stands,
+        headers_over_a_frame_are_refused_and_nobody_else_suffers,
+        a_body_over_our_own_limit_is_refused_before_it_is_sent,
+        a_body_over_the_broker_s_limit_takes_nobody_with_it;
+    mandatory:
+        each_of_3000_pipelined_publishers_is_told_its_own_fate,
+        two_messages_of_one_id_are_both_told,
+        a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went,
+        fanouts_keep_their_order_when_their_exchange_went,
+        a_topic_exchange_that_an_operator_deleted_is_declared_again,
+        a_queue_of_ours_that_an_operator_deleted_is_declared_again,
+        an_undeliverable_message_certainly_reached_nobody;
+    properties:
+        they_are_the_reference_s_and_an_id,
+        headers_and_expiration_travel_as_the_reference_writes_them,
+        an_expiration_longer_than_the_broker_takes_is_its_longest;
+    settle:
+        what_is_ready_is_acknowledged_in_one_frame_and_one_message_does_not_wait,
+        receivers_acknowledge_the_prefix_in_one_frame_and_later_ones_singly,
+        what_is_dropped_unsettled_comes_back_and_says_so,
+        what_was_acknowledged_before_a_close_is_gone_and_settling_after_it_is_closed,
+        a_stop_gives_out_what_was_handed_over_and_no_more,
+        cancelled_polls_lose_nothing_and_keep_the_order,
+        polls_dropped_after_one_step_lose_nothing,
+        a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;
+    topology:
+        a_server_an_inbox_and_a_notifier_make_the_reference_s_objects;
+    loss:
+        an_operator_who_closes_the_connections_ends_everything,
+        a_node_that_is_killed_ends_everything,
+        one_connection_takes_the_other_with_it,
+        what_was_out_when_the_node_was_killed_may_have_arrived,
+        a_frozen_node_keeps_nobody_past_the_deadline,
+        an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on;
+};
+
+/// The cases that must be alone in the process.
+const ALONE: &[Case] = &cases! {
+    thread:
+        a_host_that_never_answers_times_out_and_leaves_none,
+        a_connect_that_is_dropped_leaves_none,
+        a_frozen_node_leaves_none_after_a_close_or_a_drop;
+};
+
+fn main() -> ExitCode {
+    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
+    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
+    libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect()).exit_code()
+}
+
+/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
+fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if std::env::var_os(RABBIT_URL).is_some() {
+            run();
+            return Ok(Completion::Completed);
+        }
+        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
+            if std::env::var(variable).is_ok_and(|is| is == value) {
+                return Err(format!("nothing may be skipped where {variable} is {value}").into());
+            }
+        }
+        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
+    })
+}

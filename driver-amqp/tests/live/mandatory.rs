@@ -1,0 +1,136 @@
+//! Who is told that a message went nowhere, and what becomes of exchanges that went.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use oslo_messaging::{Address, ErrorKind, Executed, Message, Source, Subscription, Transport};
+use oslo_messaging_amqp::AmqpConfig;
+use tokio::task::JoinSet;
+
+use crate::stage::{
+    ARRIVE, Stage, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic, within,
+};
+
+const TASKS: usize = 64;
+const MESSAGES: usize = 3_000;
+
+/// lapin gives a returned message to whichever confirm comes next; with this many out at once, that is somebody else's.
+pub(crate) async fn each_of_3000_pipelined_publishers_is_told_its_own_fate() {
+    let stage = Stage::shared().await;
+    let mut config = AmqpConfig::default();
+    // All on one channel, and into queues that confirm at once: so more than a hundred returns come with a confirm that
+    // is not their own.
+    config.lanes = 1;
+    let transport = Arc::new(stage.connect_with(config).await);
+    let (mut names, mut listeners) = (Vec::new(), Vec::new());
+    for n in 0..4 {
+        names.push(format!("here-{n}"));
+        listeners.push(subscribe(&transport, &server(&names[n])).await);
+    }
+    let mut publishing = JoinSet::new();
+    for task in 0..TASKS {
+        let (transport, names) = (Arc::clone(&transport), names.clone());
+        publishing.spawn(async move {
+            let mut wrong = 0;
+            let numbers: Vec<usize> = (task..MESSAGES).step_by(TASKS).collect();
+            for few in numbers.chunks(16) {
+                let publishes = few.iter().map(|n| {
+                    let name = if n % 3 == 0 { "nowhere" } else { names[n % names.len()].as_str() };
+                    let to = Address::Direct { queue: name.to_owned() };
+                    let (transport, options) = (Arc::clone(&transport), options().mandatory());
+                    async move { transport.publish(&to, Message::new("m"), &options).await }
+                });
+                for (n, told) in few.iter().zip(join_all(publishes).await) {
+                    let undeliverable = match told {
+                        Ok(()) => false,
+                        Err(error) if error.kind() == ErrorKind::Undeliverable => true,
+                        Err(error) => panic!("{n}: {error}"),
+                    };
+                    wrong += usize::from(undeliverable != (n % 3 == 0));
+                }
+            }
+            wrong
+        });
+    }
+    let wrong: usize = within(ARRIVE * 3, "publishing", publishing.join_all()).await.into_iter().sum();
+    assert_eq!(wrong, 0);
+    let counters = transport.counters();
+    assert_eq!((counters.publishes, counters.confirms, counters.returns), (3_000, 3_000, 1_000), "{counters:?}");
+}
+
+pub(crate) async fn two_messages_of_one_id_are_both_told() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let to = Address::Direct { queue: "nowhere".into() };
+    let twin = || Message::new("m").with_id("twin");
+    let options = options().mandatory();
+    for told in join_all((0..10).map(|_| transport.publish(&to, twin(), &options))).await {
+        assert_eq!(refusal(told).kind(), ErrorKind::Undeliverable);
+    }
+}
+
+pub(crate) async fn a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    publish(&transport, &fanout("comings"), "before anybody").await.expect("nobody is bound, and that is fine");
+    let listener = subscribe(&transport, &server("comings")).await;
+    listener.close(soon()).await.expect("a close, and with it the exchange is deleted");
+    publish(&transport, &fanout("comings"), "after everybody").await.expect("it is declared again");
+}
+
+pub(crate) async fn fanouts_keep_their_order_when_their_exchange_went() {
+    let stage = Stage::shared().await;
+    let (transport, hearing) = (stage.connect().await, stage.connect().await);
+    let to = fanout("order");
+    publish(&transport, &to, "declares it").await.expect("a publish");
+    for _ in 0..3 {
+        // Deleted behind the publisher's back: the first of the next ones costs the channel.
+        subscribe(&hearing, &server("order")).await.close(soon()).await.expect("a close");
+        let bodies: Vec<String> = (0..50).map(|n| format!("{n:02}")).collect();
+        let told = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
+        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        let mut listener = subscribe(&hearing, &server("order")).await;
+        let told = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
+        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        assert_eq!(texts(&take(listener.as_mut(), 50).await), bodies);
+        listener.close(soon()).await.expect("a close");
+    }
+}
+
+pub(crate) async fn a_topic_exchange_that_an_operator_deleted_is_declared_again() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let event = Address::Notification { exchange: "x-gone".into(), topic: "gone".into(), priority: "info".into() };
+    transport.publish(&event, Message::new("one"), &options().ensure_queue()).await.expect("a publish");
+    let channel = stage.bare().await.create_channel().await.expect("a channel");
+    channel.exchange_delete("x-gone".into(), ExchangeDeleteOptions::default()).await.expect("a deletion");
+    transport.publish(&event, Message::new("two"), &options().ensure_queue()).await.expect("it is declared again");
+    let listening = Source::Notifications { addresses: vec![event], pool: None };
+    let mut listener = subscribe(&transport, &Subscription::new(listening)).await;
+    assert_eq!(texts(&take(listener.as_mut(), 2).await), ["one", "two"], "and its queue is bound again");
+}
+
+pub(crate) async fn a_queue_of_ours_that_an_operator_deleted_is_declared_again() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let dead = Address::Queue { name: "letters.dead".into() };
+    publish(&transport, &dead, "lost with its queue").await.expect("a publish");
+    let channel = stage.bare().await.create_channel().await.expect("a channel");
+    channel.queue_delete("letters.dead".into(), QueueDeleteOptions::default()).await.expect("a deletion");
+    publish(&transport, &dead, "kept").await.expect("it is declared again");
+    let mut listener = subscribe(&transport, &queue("letters.dead")).await;
+    assert_eq!(texts(&take(listener.as_mut(), 1).await), ["kept"]);
+}
+
+pub(crate) async fn an_undeliverable_message_certainly_reached_nobody() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let error = refusal(transport.publish(&topic("nobody"), Message::new(""), &options().mandatory()).await);
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{error}");
+    assert!(error.to_string().contains("x-nobody") && error.to_string().contains("312"), "{error}");
+}
+
+fn queue(name: &str) -> Subscription {
+    Subscription::new(Source::Queue { name: name.into() })
+}

@@ -1,0 +1,51 @@
+//! The properties of a message on the wire, as a bare client reads them.
+
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use oslo_messaging::{Address, Message, Transport};
+
+use crate::stage::{Stage, options};
+
+pub(crate) async fn they_are_the_reference_s_and_an_id() {
+    let plain = on_the_wire(Message::new("{}").with_id("an-id")).await;
+    assert_eq!(plain, reference().with_message_id("an-id".into()));
+}
+
+pub(crate) async fn headers_and_expiration_travel_as_the_reference_writes_them() {
+    let message = Message::new("{}").with_id("i").with_header("ćolour", "réd").with_expiration(Duration::from_secs(60));
+    let mut headers = FieldTable::default();
+    headers.insert("ćolour".into(), AMQPValue::LongString("réd".into()));
+    let expected = reference().with_message_id("i".into()).with_headers(headers).with_expiration("60000".into());
+    assert_eq!(on_the_wire(message).await, expected);
+}
+
+pub(crate) async fn an_expiration_longer_than_the_broker_takes_is_its_longest() {
+    let forever = Message::new("{}").with_expiration(Duration::from_secs(400 * 24 * 3_600));
+    let expiration = on_the_wire(forever).await.expiration().clone();
+    assert_eq!(expiration.expect("an expiration").as_str(), "4294967295");
+}
+
+/// What oslo.messaging 18.3.1 sets, as kombu writes it.
+fn reference() -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_content_encoding("utf-8".into())
+        .with_delivery_mode(2)
+        .with_priority(0)
+        .with_headers(FieldTable::default())
+}
+
+async fn on_the_wire(message: Message) -> BasicProperties {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let bare = stage.bare().await;
+    let channel = bare.create_channel().await.expect("a channel");
+    channel.queue_declare("bare".into(), QueueDeclareOptions::default(), FieldTable::default()).await.expect("a queue");
+    let to = Address::Direct { queue: "bare".into() };
+    transport.publish(&to, message, &options().mandatory()).await.expect("a publish");
+    let got = channel.basic_get("bare".into(), BasicGetOptions::default()).await.expect("an answer");
+    got.expect("a message").delivery.properties
+}

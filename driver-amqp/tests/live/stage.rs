@@ -1,0 +1,201 @@
+//! What every case needs: a place of its own on a node, transports, messages, and budgets.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use oslo_messaging::{
+    Address, Deadline, Error, IncomingMessage, Listener, Message, PublishOptions, Result, Source, Subscription,
+    Transport, TransportUrl,
+};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+use uuid::Uuid;
+use xtask::broker::{AttachedNode, Node};
+
+/// For what must happen. It ends early, so it is generous.
+pub(crate) const ARRIVE: Duration = Duration::from_secs(20);
+/// For silence that must hold.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+/// How far past its deadline an operation may end: ten times what is promised, for a machine under load.
+pub(crate) const SLACK: Duration = Duration::from_secs(1);
+/// Far over what any case needs, so that one that hangs fails alone.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A virtual host of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    pub(crate) node: AttachedNode,
+    pub(crate) vhost: String,
+}
+
+/// Held for reading by every case, and for writing by one that must be alone in the process.
+static COMPANY: RwLock<()> = RwLock::new(());
+
+/// Runs one case on a runtime of its own.
+pub(crate) fn run(case: impl Future<Output = ()>) {
+    let _company = COMPANY.read().unwrap_or_else(PoisonError::into_inner);
+    block_on(case);
+}
+
+/// Runs one case while no other runs.
+pub(crate) fn run_alone(case: impl Future<Output = ()>) {
+    let _company = COMPANY.write().unwrap_or_else(PoisonError::into_inner);
+    block_on(case);
+}
+
+fn block_on(case: impl Future<Output = ()>) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(within(LIMIT, "the case", case));
+}
+
+impl Stage {
+    /// On the node that all cases share.
+    pub(crate) async fn shared() -> Self {
+        Self::on(AttachedNode::from_env().expect("a node")).await
+    }
+
+    /// On a node of its own, which may be hurt and is gone when dropped.
+    pub(crate) async fn own() -> (Node, Self) {
+        let node = blocking(|| Node::start().expect("a node")).await;
+        let stage = Self::on(node.attached().clone()).await;
+        (node, stage)
+    }
+
+    async fn on(node: AttachedNode) -> Self {
+        let stage = Self { node, vhost: unique("v") };
+        stage.control(|stage| stage.node.add_vhost(&stage.vhost).expect("a virtual host")).await;
+        stage
+    }
+
+    /// Does something with the node that takes its time.
+    pub(crate) async fn control<T: Send + 'static>(&self, act: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let stage = self.clone();
+        blocking(move || act(&stage)).await
+    }
+
+    pub(crate) fn url(&self) -> TransportUrl {
+        url(&self.node.url_as("guest", "guest", &self.vhost))
+    }
+
+    pub(crate) async fn connect(&self) -> AmqpTransport {
+        self.connect_with(AmqpConfig::default()).await
+    }
+
+    pub(crate) async fn connect_with(&self, config: AmqpConfig) -> AmqpTransport {
+        AmqpTransport::connect(&self.url(), config, soon()).await.expect("a connection")
+    }
+
+    /// A bare client, which sees what is on the wire.
+    pub(crate) async fn bare(&self) -> lapin::Connection {
+        let url = format!("amqp://guest:guest@127.0.0.1:{}/{}", self.node.port(), self.vhost);
+        within(ARRIVE, "connect", lapin::Connection::connect(&url, lapin::ConnectionProperties::default()))
+            .await
+            .expect("a bare connection")
+    }
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act).await.expect("it does not panic")
+}
+
+pub(crate) fn unique(what: &str) -> String {
+    format!("{what}-{}", Uuid::new_v4().simple())
+}
+
+pub(crate) fn url(text: &str) -> TransportUrl {
+    TransportUrl::parse(text).expect("a URL")
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(ARRIVE)
+}
+
+pub(crate) fn options() -> PublishOptions {
+    PublishOptions::by(soon())
+}
+
+pub(crate) fn topic(topic: &str) -> Address {
+    Address::Topic { exchange: unique_exchange(topic), topic: topic.to_owned() }
+}
+
+pub(crate) fn fanout(topic: &str) -> Address {
+    Address::Fanout { topic: topic.to_owned() }
+}
+
+pub(crate) fn server(topic: &str) -> Subscription {
+    let (exchange, topic) = (unique_exchange(topic), topic.to_owned());
+    Subscription::new(Source::Server { exchange, topic, server: "host-1".into() })
+}
+
+fn unique_exchange(topic: &str) -> String {
+    format!("x-{topic}")
+}
+
+pub(crate) fn all() -> NonZeroUsize {
+    NonZeroUsize::new(10_000).expect("it is not zero")
+}
+
+pub(crate) fn only(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).expect("it is not zero")
+}
+
+/// `future` must end within `budget`.
+pub(crate) async fn within<T>(budget: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    let Ok(output) = timeout(budget, future).await else { panic!("{what} did not end within {budget:?}") };
+    output
+}
+
+/// Waits until `condition` holds, looking often.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let looking = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(ARRIVE, what, looking).await;
+}
+
+/// Polls until `count` messages are here.
+pub(crate) async fn take(listener: &mut dyn Listener, count: usize) -> Vec<Box<dyn IncomingMessage>> {
+    let mut taken = Vec::new();
+    let polling = async {
+        while taken.len() < count {
+            taken.extend(listener.poll(all()).await.expect("messages").expect("not the end"));
+        }
+    };
+    within(ARRIVE, "polling", polling).await;
+    taken
+}
+
+pub(crate) async fn assert_quiet(listener: &mut dyn Listener) {
+    let polled = timeout(QUIET, listener.poll(all())).await;
+    assert!(polled.is_err(), "nothing should come, but {polled:?} did");
+}
+
+pub(crate) fn text(message: &dyn IncomingMessage) -> String {
+    String::from_utf8(message.message().body.to_vec()).expect("text")
+}
+
+pub(crate) fn texts(messages: &[Box<dyn IncomingMessage>]) -> Vec<String> {
+    messages.iter().map(|message| text(message.as_ref())).collect()
+}
+
+pub(crate) async fn subscribe(transport: &AmqpTransport, subscription: &Subscription) -> Box<dyn Listener> {
+    transport.subscribe(subscription, soon()).await.expect("a listener")
+}
+
+pub(crate) async fn publish(transport: &AmqpTransport, to: &Address, body: &str) -> Result<()> {
+    transport.publish(to, Message::new(body.to_owned()), &options()).await
+}
+
+/// The error of something that must fail.
+pub(crate) fn refusal<T: Debug>(outcome: Result<T>) -> Error {
+    match outcome {
+        Err(error) => error,
+        Ok(value) => panic!("it should be refused, and was {value:?}"),
+    }
+}
