@@ -1,0 +1,108 @@
+//! What every test of this suite runs in: one broker, and Python processes that tests share.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use oslo_messaging::{Bus, TransportUrl};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use serde_json::json;
+use tokio::sync::OnceCell;
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use xtask::python::PYTHON;
+
+use crate::budget::soon;
+use crate::peer::Peer;
+
+/// The broker's URL, the interpreter, and the peers that tests share.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    url: String,
+    python: PathBuf,
+    peer: OnceCell<Peer>,
+    second_peer: OnceCell<Peer>,
+    python_topic: OnceCell<String>,
+    names: AtomicU32,
+}
+
+impl Setting {
+    /// What the environment provides, or the variable that is missing.
+    pub(crate) fn from_env() -> Result<Self, String> {
+        let variable = |name| env::var(name).map_err(|_| format!("{name} is not set: `cargo xtask test` sets it"));
+        let (url, python) = (variable(RABBIT_URL)?, variable(PYTHON)?);
+        Ok(Self {
+            url,
+            python: python.into(),
+            peer: OnceCell::new(),
+            second_peer: OnceCell::new(),
+            python_topic: OnceCell::new(),
+            names: AtomicU32::new(0),
+        })
+    }
+
+    /// A bus of our own on the broker, and its driver for those who count what it sends.
+    pub(crate) async fn bus_and_transport(&self) -> (Bus, Arc<AmqpTransport>) {
+        let transport = Arc::new(transport(&self.url).await);
+        (Bus::new(Arc::clone(&transport)), transport)
+    }
+
+    /// A bus of our own on the broker.
+    pub(crate) async fn bus(&self) -> Bus {
+        self.bus_and_transport().await.0
+    }
+
+    /// The Python process that tests share: starting one takes seconds.
+    pub(crate) async fn peer(&self) -> &Peer {
+        self.peer.get_or_init(async || self.another_peer()).await
+    }
+
+    /// Another Python process that tests share, for what takes two.
+    pub(crate) async fn second_peer(&self) -> &Peer {
+        self.second_peer.get_or_init(async || self.another_peer()).await
+    }
+
+    /// The topic of a server of the shared peer, called `python`, for tests that need no server for themselves.
+    pub(crate) async fn python_topic(&self) -> &str {
+        let started = self.python_topic.get_or_init(async || {
+            let topic = self.unique("python");
+            self.peer().await.ok(json!({"do": "serve", "topic": topic, "server": "python"})).await;
+            topic
+        });
+        started.await
+    }
+
+    /// A Python process for one test alone.
+    pub(crate) fn another_peer(&self) -> Peer {
+        self.peer_at(&self.url)
+    }
+
+    /// A Python process for one test alone, on another broker or virtual host.
+    pub(crate) fn peer_at(&self, url: &str) -> Peer {
+        Peer::start(&self.python, url).expect("the Python peer starts")
+    }
+
+    /// A name that no other test and no earlier run uses, so that tests share a broker without meeting.
+    pub(crate) fn unique(&self, what: &str) -> String {
+        format!("{what}-{}-{}", std::process::id(), self.names.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends the shared peers, with whatever they still serve.
+    pub(crate) async fn close(&self) {
+        for peer in [&self.peer, &self.second_peer].into_iter().filter_map(OnceCell::get) {
+            peer.quit().await;
+        }
+    }
+}
+
+/// A driver of our own for `url`.
+pub(crate) async fn transport(url: &str) -> AmqpTransport {
+    let url = TransportUrl::parse(url).expect("whoever sets the variable sets a URL");
+    AmqpTransport::connect(&url, AmqpConfig::default(), soon()).await.expect("the broker is there")
+}
+
+/// Whether a test that cannot run must fail, because somebody relies on its having run.
+pub(crate) fn skipping_is_a_failure() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
+    is("CI", "true") || is(REQUIRE_LIVE, "1")
+}
