@@ -102,7 +102,7 @@ impl Lane {
                     Some(job) => self.send(job).await,
                     None => return,
                 },
-                _ = self.state.changed() => if blocked {
+                _ = self.state.changed() => if self.shared.status.blocked().is_none() {
                     self.unblocked = Instant::now();
                 },
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => self.give_up(),

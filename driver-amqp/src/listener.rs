@@ -48,6 +48,8 @@ pub(crate) struct AmqpListener {
     private: Vec<ShortString>,
     counts: Arc<Counts>,
     stopped: bool,
+    /// Why nothing comes any more, once that is so.
+    lost: Option<Error>,
 }
 
 struct Reader {
@@ -109,6 +111,7 @@ impl AmqpListener {
             private: private.map(|queue| short("queue", &queue.name)).collect::<Result<_>>()?,
             counts: Arc::clone(counts),
             stopped: false,
+            lost: None,
         })
     }
 
@@ -135,6 +138,17 @@ impl AmqpListener {
             Poll::Ready(Ok(Read::End))
         } else {
             Poll::Pending
+        }
+    }
+
+    /// lapin tells the end of a consumer once: it is kept until what came before it is handed over, and told ever after.
+    fn keep_the_end(&mut self, read: Poll<Result<Read>>) -> Poll<Result<Read>> {
+        if let Poll::Ready(Err(error)) = &read {
+            self.lost.get_or_insert_with(|| error.clone());
+        }
+        match &self.lost {
+            Some(error) => Poll::Ready(Err(error.clone())),
+            None => read,
         }
     }
 
@@ -204,6 +218,7 @@ impl Listener for AmqpListener {
             }
             // Everything that is here is taken in first, so that one acknowledgement covers as much as it can.
             let read = poll_fn(|context| Poll::Ready(self.read(context))).await;
+            let read = self.keep_the_end(read);
             if let Some((last, batch)) = self.merge.take(max.get()) {
                 match self.mode {
                     Settle::BeforeHandover => {
@@ -222,10 +237,16 @@ impl Listener for AmqpListener {
                 }
             }
             let read = match read {
-                Poll::Ready(read) => read,
-                Poll::Pending => poll_fn(|context| self.read(context)).await,
+                Poll::Ready(read) => read?,
+                Poll::Pending => match poll_fn(|context| self.read(context)).await {
+                    Ok(read) => read,
+                    Err(error) => {
+                        self.lost.get_or_insert(error);
+                        continue;
+                    }
+                },
             };
-            if let Read::End = read? {
+            if let Read::End = read {
                 return Ok(None);
             }
         }

@@ -21,7 +21,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "remote error: shop.errors.OutOfStock: no unicorn left",
         ],
     ),
-    ("versions", &["version 2.0: hello from 2.1", "version 2.2: UnsupportedVersion (executed: No)"]),
+    ("versions", &["version 2.0: hello from 2.1", "version 2.2: UnsupportedVersion"]),
     ("long_call", &["rebuilt after 3s", "told within a second: true"]),
     ("python_peer", &["echo: {\"k\":[1,\"ü\",null]}", "add: 3", "whoami: \"a server in Rust\""]),
 ];

@@ -12,7 +12,7 @@ use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::duplicate::DuplicateFilter;
 use crate::wire;
-use crate::{Context, Deadline, IncomingMessage, Result, Serializer, Settle};
+use crate::{Context, Deadline, IncomingMessage, Payload, Result, Serializer, Settle};
 
 use super::arguments;
 
@@ -24,6 +24,8 @@ const REMEMBERED: usize = 10_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
+/// The longest: a caller that waits for longer is heard of all the same.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 
 /// What a server does with a request that the broker marks as handed over before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,8 @@ pub(super) struct Accepted {
 /// The message of an accepted request. Dropping it unsettled gives it back to the broker.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    message: Box<dyn IncomingMessage>,
+    /// Taken when it is settled.
+    message: Option<Box<dyn IncomingMessage>>,
     unique_id: String,
     duplicates: Arc<Mutex<Duplicates>>,
 }
@@ -139,13 +142,15 @@ impl Admission {
         }
         let deadline = match deadline {
             Some(PeerDeadline::Ahead(deadline)) => Some(deadline),
-            Some(PeerDeadline::PassedSince(_)) => Some(Deadline::after(Duration::ZERO)),
+            // It is within what clocks may differ, so the caller may still wait.
+            Some(PeerDeadline::PassedSince(passed)) => Some(Deadline::after(STALE.saturating_sub(passed))),
             None => None,
         };
         let info = RequestInfo { unique_id: request.unique_id.clone(), redelivered, is_call: request.call.is_some() };
         let heartbeat = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?));
         let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
-        let delivery = Delivery { message, unique_id: request.unique_id, duplicates: Arc::clone(&self.duplicates) };
+        let delivery =
+            Delivery { message: Some(message), unique_id: request.unique_id, duplicates: Arc::clone(&self.duplicates) };
         let context = Context::received(request.context, deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
@@ -163,8 +168,12 @@ impl Admission {
         Ok(request)
     }
 
-    pub(super) fn serializer(&self) -> Option<&Arc<dyn Serializer>> {
-        self.serializer.as_ref()
+    /// Translates the result of a request that came with `context`.
+    pub(super) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
+        match &self.serializer {
+            Some(serializer) => serializer.serialize(context, result),
+            None => Ok(result),
+        }
     }
 
     fn duplicates(&self) -> MutexGuard<'_, Duplicates> {
@@ -174,14 +183,25 @@ impl Admission {
 
 impl Delivery {
     /// Acknowledges the message and every copy of it that came while it ran.
-    pub(super) async fn acknowledge(self) {
+    pub(super) async fn acknowledge(mut self) {
         let copies = {
             let mut duplicates = self.duplicates.lock().unwrap_or_else(PoisonError::into_inner);
             duplicates.finish(&self.unique_id)
         };
-        settled(self.message.acknowledge().await);
+        if let Some(message) = self.message.take() {
+            settled(message.acknowledge().await);
+        }
         for copy in copies {
             settled(copy.acknowledge().await);
+        }
+    }
+}
+
+/// A request that was given up is nobody's: it and its copies go back to the broker, and the next delivery runs.
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.message.is_some() {
+            self.duplicates.lock().unwrap_or_else(PoisonError::into_inner).running.remove(&self.unique_id);
         }
     }
 }
@@ -217,7 +237,7 @@ impl Duplicates {
 /// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
 fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
     let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
-    Some((monitor / 2).max(SHORTEST_HEARTBEAT))
+    Some((monitor / 2).clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))
 }
 
 /// A settlement that failed has no effect but that the message comes again, marked.
@@ -235,6 +255,7 @@ mod tests {
     fn no_caller_can_ask_for_a_flood_of_heartbeats() {
         assert_eq!(heartbeat_interval(4.0), Some(Duration::from_secs(2)));
         assert_eq!(heartbeat_interval(1e-9), Some(SHORTEST_HEARTBEAT));
+        assert_eq!(heartbeat_interval(1.8e19), Some(LONGEST_HEARTBEAT));
         for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
             assert_eq!(heartbeat_interval(nonsense), None, "{nonsense}");
         }

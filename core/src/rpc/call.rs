@@ -145,11 +145,13 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says of the execution: a dispatcher that refused a request did not run it.
+/// What a failure says of the execution. A dispatcher that refused a request did not run it; but a method may also pass on
+/// such a refusal of somebody it called itself, and the two read alike.
 fn executed_by(remote: &RemoteError) -> Executed {
     match (remote.module(), remote.class()) {
-        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") => Executed::No,
-        (super::run::MODULE, super::run::REDELIVERED) => Executed::Maybe,
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | (super::run::MODULE, super::run::REDELIVERED) => {
+            Executed::Maybe
+        }
         _ => Executed::Yes,
     }
 }

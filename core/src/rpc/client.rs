@@ -94,7 +94,9 @@ impl RpcClient {
         let request = self.request(context, method, args)?;
         let result = Call { client: self, method, address, deadline, started }.run(request).await?;
         match &self.serializer {
-            Some(serializer) => serializer.deserialize(context, result),
+            Some(serializer) => serializer
+                .deserialize(context, result)
+                .map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method)),
             None => Ok(result),
         }
     }

@@ -63,7 +63,9 @@ impl Intake {
             // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing is
             // waited for: where nothing else is ready this costs no time.
             tokio::task::yield_now().await;
-            let demand = if self.runner.outbox.is_full() { 0 } else { self.gate.demand(self.waiting.len()) };
+            // Asked once: a reply may leave between two looks, and then no arm below would be left to wake this task.
+            let full = self.runner.outbox.is_full();
+            let demand = if full { 0 } else { self.gate.demand(self.waiting.len()) };
             let take = NonZeroUsize::new(demand);
             tokio::select! {
                 biased;
@@ -73,8 +75,8 @@ impl Intake {
                     Some(messages) => self.admit(messages).await,
                     None => return Ok(()),
                 },
-                _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !self.runner.outbox.is_full() => {}
-                () = self.runner.outbox.room(), if self.runner.outbox.is_full() => {}
+                _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !full => {}
+                () = self.runner.outbox.room(), if full => {}
             }
         }
     }
@@ -85,7 +87,10 @@ impl Intake {
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
-        while let Some(messages) = poll(self.listener.as_mut(), NonZeroUsize::new(1_024)).await? {
+        // A broker that did not hear us may go on sending: what it sends after the deadline stays its own.
+        let all = NonZeroUsize::new(1_024);
+        while let Ok(polled) = deadline.run("stop", poll(self.listener.as_mut(), all)).await {
+            let Some(messages) = polled? else { break };
             self.admit(messages).await;
             self.start_what_may();
         }

@@ -13,7 +13,7 @@ use super::monitor::with_heartbeats;
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
-use crate::{Context, Failure, Payload, Settle, wire};
+use crate::{Failure, Payload, Settle, wire};
 
 /// The module of failures that only this implementation knows.
 pub(super) const MODULE: &str = "oslo_messaging_rust";
@@ -33,7 +33,6 @@ impl Runner {
     pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
         let Accepted { request, reply_to, heartbeat, refused, delivery } = accepted;
         let span = debug_span!("rpc.handle", rpc.method = %request.method);
-        let context = request.context.clone();
         let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
         let outcome = match &reply_to {
             Some(to) => {
@@ -46,7 +45,7 @@ impl Runner {
         drop(permit);
         span.in_scope(|| report(&outcome));
         if let Some(to) = &reply_to {
-            self.outbox.deliver(to, &self.reply(to, &context, outcome)).await;
+            self.outbox.deliver(to, &reply(to, outcome)).await;
         }
         // Before handover it is settled already; otherwise only now, so that a crash brings the request back.
         if self.settle == Settle::ByReceiver {
@@ -54,24 +53,27 @@ impl Runner {
         }
     }
 
+    /// Runs the layers and the method. A panic in them, or in the application's serializer, is a failure of this call
+    /// and of nothing else.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
-        let request = self.admission.translate(request).map_err(|error| Failure::internal(&error))?;
-        let answering = AssertUnwindSafe(async { self.service.answer(request).await });
-        match answering.catch_unwind().await {
-            Ok(Reply { outcome }) => outcome,
+        let running = AssertUnwindSafe(async {
+            let context = request.context.clone();
+            let request = self.admission.translate(request).map_err(|error| Failure::internal(&error))?;
+            let Reply { outcome } = self.service.answer(request).await;
+            self.admission.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
+        });
+        match running.catch_unwind().await {
+            Ok(outcome) => outcome,
             Err(panic) => Err(Failure::panicked(panic_text(&*panic))),
         }
     }
+}
 
-    fn reply(&self, to: &ReplyTo, context: &Context, outcome: Result<Payload, Failure>) -> wire::Reply {
-        let translated = outcome.and_then(|result| match self.admission.serializer() {
-            Some(serializer) => serializer.serialize(context, result).map_err(|error| Failure::internal(&error)),
-            None => Ok(result),
-        });
-        match translated {
-            Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
-            Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
-        }
+/// The wire form of an outcome.
+fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
+    match outcome {
+        Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
+        Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
     }
 }
 

@@ -150,16 +150,16 @@ impl RpcServerBuilder {
         self
     }
 
-    /// How many methods run at once. Default: 64.
+    /// How many methods run at once, from 1 to 65,535. Default: 64.
     pub fn concurrency(mut self, methods: usize) -> Self {
-        self.concurrency = methods.max(1);
+        self.concurrency = methods.clamp(1, usize::from(u16::MAX));
         self
     }
 
     /// How many acknowledged requests may wait for a method to end, so that acknowledgements go out in batches; they
     /// are lost if the process dies. 0 turns it off. Default: a quarter of the concurrency, at most 32.
     pub fn reserve(mut self, requests: usize) -> Self {
-        self.reserve = Some(requests);
+        self.reserve = Some(requests.min(usize::from(u16::MAX)));
         self
     }
 
