@@ -3,74 +3,65 @@
 //! lapin queues returned messages and gives each confirm that completes the first one in that queue. A return reaches us
 //! before the confirm of its own message, so with W the queue and U the returned messages that are not confirmed yet,
 //! |W| <= |U| always: a return adds one to both, a confirm takes one from W if there is one, and from U at most one.
-//! When the confirm of a message M arrives, a return of M has been handed out or lies in W. Each of the publishes that
-//! are unconfirmed at that moment (at least |U| >= |W| of them) takes one from the front of W when it completes, and
-//! later returns queue up behind. So when all of them have completed, a return of M has been handed out. If none was
-//! seen by then, M was routed. With one publish at a time there is nothing to wait for.
+//! What a lane has observed whenever nothing is left to observe is a prefix of what lapin completed, in lapin's order: one
+//! thread completes and wakes, one after the other. So when M was confirmed, at the end of that prefix, a return of M was
+//! seen or lies in W, and |W| <= |U| <= the mandatory publishes that are out. As many completions later, whosever they
+//! are, W has given out all it had, and once they are observed, M was routed if no return of it was seen. In between the
+//! order of observation is anybody's, and proves nothing. With one publish at a time there is nothing to wait for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// The position of a publish in its channel.
 pub(crate) type Sequence = u64;
 
-/// Numbers the publishes of one channel, and releases the confirmed ones once their fate is certain.
+/// Numbers the publishes of one channel, and releases the mandatory ones once their fate is certain.
 #[derive(Debug, Default)]
 pub(crate) struct Barrier {
-    /// The oldest publish that is not complete, and whether those from there on are.
-    first: Sequence,
-    complete: VecDeque<bool>,
-    /// Confirmed publishes, each with the last publish that was out when its confirm came.
-    held: VecDeque<(Sequence, Sequence)>,
+    issued: Sequence,
+    completed: u64,
+    /// The mandatory publishes that are not complete: only those can be returned.
+    out: HashSet<Sequence>,
+    /// Confirmed since the last time that nothing was left to observe.
+    fresh: Vec<Sequence>,
+    /// Confirmed publishes, each with the number of completions that makes it certain.
+    held: VecDeque<(u64, Sequence)>,
 }
 
 impl Barrier {
     /// Numbers the next publish.
-    pub(crate) fn issue(&mut self) -> Sequence {
-        self.complete.push_back(false);
-        self.last()
-    }
-
-    /// Notes that the broker confirmed `sequence`, or that it was never sent.
-    pub(crate) fn complete(&mut self, sequence: Sequence) {
-        let Some(index) = sequence.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
-            return;
-        };
-        if let Some(complete) = self.complete.get_mut(index) {
-            *complete = true;
+    pub(crate) fn issue(&mut self, mandatory: bool) -> Sequence {
+        self.issued += 1;
+        if mandatory {
+            self.out.insert(self.issued);
         }
-        while self.complete.front() == Some(&true) {
-            self.complete.pop_front();
-            self.first += 1;
+        self.issued
+    }
+
+    /// Notes that the broker confirmed `sequence`, one way or the other. True if it is held, because it may have been
+    /// returned.
+    pub(crate) fn complete(&mut self, sequence: Sequence) -> bool {
+        self.completed += 1;
+        let held = self.out.remove(&sequence);
+        if held {
+            self.fresh.push(sequence);
         }
+        held
     }
 
-    /// Holds a confirmed `sequence` until everything that is out now has completed.
-    pub(crate) fn hold(&mut self, sequence: Sequence) {
-        self.held.push_back((self.last(), sequence));
-    }
-
-    /// The next held publish whose fate is certain.
-    pub(crate) fn release(&mut self) -> Option<Sequence> {
-        let (until, sequence) = *self.held.front()?;
-        if until >= self.first {
-            return None;
-        }
-        self.held.pop_front();
-        Some(sequence)
-    }
-
-    /// The last publish that was numbered; wraps below the first while there is none.
-    fn last(&self) -> Sequence {
-        (self.first + self.complete.len() as Sequence).wrapping_sub(1)
+    /// The held publishes whose fate is certain. To be asked only when everything that is complete was observed.
+    pub(crate) fn release(&mut self) -> Vec<Sequence> {
+        let certain = self.completed + self.out.len() as u64;
+        self.held.extend(self.fresh.drain(..).map(|sequence| (certain, sequence)));
+        let ripe = self.held.iter().take_while(|(certain, _)| *certain <= self.completed).count();
+        self.held.drain(..ripe).map(|(_, sequence)| sequence).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use proptest::sample::Index;
 
     use super::*;
 
@@ -78,104 +69,157 @@ mod tests {
     fn one_publish_at_a_time_waits_for_nothing() {
         let mut barrier = Barrier::default();
         for _ in 0..3 {
-            let sequence = barrier.issue();
-            barrier.complete(sequence);
-            barrier.hold(sequence);
-            assert_eq!(barrier.release(), Some(sequence));
+            let sequence = barrier.issue(true);
+            assert!(barrier.complete(sequence));
+            assert_eq!(barrier.release(), [sequence]);
         }
     }
 
     #[test]
-    fn a_confirm_is_held_until_what_was_out_with_it_has_completed_and_no_longer() {
+    fn a_confirm_is_held_for_as_many_completions_as_mandatory_ones_are_out_and_no_longer() {
         let mut barrier = Barrier::default();
-        let (one, two) = (barrier.issue(), barrier.issue());
+        let [_never_confirmed, two, _three] = [(); 3].map(|()| barrier.issue(true));
         barrier.complete(two);
-        barrier.hold(two);
-        assert_eq!(barrier.release(), None);
-        let _later = barrier.issue();
-        barrier.complete(one);
-        assert_eq!(barrier.release(), Some(two));
+        assert!(barrier.release().is_empty());
+        // Later publishes count as well: one confirm that never comes stops nobody.
+        let [four, five] = [(); 2].map(|()| barrier.issue(true));
+        for (sequence, released) in [(four, vec![]), (five, vec![two])] {
+            barrier.complete(sequence);
+            assert_eq!(barrier.release(), released);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_returned_is_not_waited_for() {
+        let mut barrier = Barrier::default();
+        let (optional, mandatory) = (barrier.issue(false), barrier.issue(true));
+        assert!(barrier.complete(mandatory));
+        assert_eq!(barrier.release(), [mandatory]);
+        assert!(!barrier.complete(optional));
     }
 
     #[derive(Debug, Clone)]
     enum Step {
         Publish {
+            mandatory: bool,
             routable: bool,
         },
-        /// The broker gets as far as `until` among the messages that are out, returning what nobody is bound for, and
-        /// confirms as many of those as `order` has, in that order.
-        Confirm {
-            until: Index,
-            order: Vec<Index>,
-        },
+        /// The broker returns the first unroutable message that it has not returned yet.
+        Return,
+        /// lapin completes the confirm of any message that is out, its return being on its way at the latest now.
+        Confirm(usize),
+        /// The lane is woken and takes everything that is complete, in any order.
+        Observe(Vec<usize>),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let publish = any::<bool>().prop_map(|routable| Step::Publish { routable });
-        let confirm = (any::<Index>(), prop::collection::vec(any::<Index>(), 1..6))
-            .prop_map(|(until, order)| Step::Confirm { until, order });
-        prop::collection::vec(prop_oneof![3 => publish, 1 => confirm], 1..200)
+        let publish =
+            any::<(bool, bool)>().prop_map(|(optional, routable)| Step::Publish { mandatory: !optional, routable });
+        let observe = prop::collection::vec(any::<usize>(), 0..8).prop_map(Step::Observe);
+        // More confirms than publishes: with few out at a time, the narrow cases are met.
+        let confirm = any::<usize>().prop_map(Step::Confirm);
+        let step = prop_oneof![4 => publish, 2 => Just(Step::Return), 5 => confirm, 3 => observe];
+        prop::collection::vec(step, 1..300)
     }
 
-    /// A broker behind lapin, which hands out the returned messages in the order they came, one for each confirm.
+    /// A channel: the broker's side, lapin's attribution of returns, and the lane with its barrier.
     #[derive(Default)]
-    struct Model {
+    struct World {
         barrier: Barrier,
+        mandatory: HashSet<Sequence>,
+        unroutable: VecDeque<Sequence>,
+        never_routed: HashSet<Sequence>,
         out: Vec<Sequence>,
-        unroutable: HashSet<Sequence>,
-        /// What the broker has returned.
-        sent_back: HashSet<Sequence>,
-        /// What lapin has not handed out yet.
         waiting: VecDeque<Sequence>,
-        handed_out: HashSet<Sequence>,
-        /// What the barrier let go, and whether its return had been handed out by then.
-        released: Vec<(Sequence, bool)>,
+        /// Completed by lapin and not observed, with the return that came along.
+        ready: Vec<(Sequence, Option<Sequence>)>,
+        told: BTreeMap<Sequence, bool>,
     }
 
-    impl Model {
-        fn publish(&mut self, routable: bool) {
-            let sequence = self.barrier.issue();
+    impl World {
+        fn publish(&mut self, mandatory: bool, routable: bool) {
+            let sequence = self.barrier.issue(mandatory);
             self.out.push(sequence);
-            if !routable {
-                self.unroutable.insert(sequence);
+            if mandatory {
+                self.mandatory.insert(sequence);
+                if !routable {
+                    self.unroutable.push_back(sequence);
+                    self.never_routed.insert(sequence);
+                }
             }
         }
 
-        fn advance(&mut self, until: usize, order: &[Index]) {
-            for sequence in &self.out[..until] {
-                if self.unroutable.contains(sequence) && self.sent_back.insert(*sequence) {
-                    self.waiting.push_back(*sequence);
+        fn return_first(&mut self) {
+            self.waiting.extend(self.unroutable.pop_front());
+        }
+
+        fn confirm(&mut self, index: usize) {
+            let sequence = self.out.remove(index);
+            // The broker works in order: what it returned before this one precedes it.
+            while self.never_routed.contains(&sequence) && self.unroutable.contains(&sequence) {
+                self.return_first();
+            }
+            let returned = self.waiting.pop_front();
+            self.ready.push((sequence, returned));
+        }
+
+        fn observe(&mut self, order: &[usize]) {
+            let mut order = order.iter();
+            while !self.ready.is_empty() {
+                let index = order.next().map_or(0, |index| index % self.ready.len());
+                let (sequence, returned) = self.ready.remove(index);
+                self.barrier.complete(sequence);
+                if let Some(returned) = returned {
+                    self.told.entry(returned).or_insert(false);
                 }
             }
-            for (index, left) in order.iter().zip((1..=until).rev()) {
-                let sequence = self.out.remove(index.index(left));
-                self.handed_out.extend(self.waiting.pop_front());
-                self.barrier.complete(sequence);
-                self.barrier.hold(sequence);
-                while let Some(certain) = self.barrier.release() {
-                    self.released.push((certain, self.handed_out.contains(&certain)));
-                }
+            for certain in self.barrier.release() {
+                self.told.entry(certain).or_insert(true);
             }
         }
+    }
+
+    /// The outcome that carries a return may be taken in after one that was complete later.
+    #[test]
+    fn a_return_that_is_ready_is_taken_in_before_anybody_is_told() {
+        let mut world = World::default();
+        world.publish(true, false);
+        world.publish(true, false);
+        world.return_first();
+        world.return_first();
+        // The second publish is confirmed, and its confirm takes the return of the first.
+        world.confirm(1);
+        world.observe(&[]);
+        // A third is confirmed before the first, and its confirm takes the return of the second.
+        world.publish(true, true);
+        world.confirm(1);
+        world.confirm(0);
+        world.observe(&[1, 0]);
+        assert_eq!(world.told, BTreeMap::from([(1, false), (2, false), (3, true)]));
     }
 
     proptest! {
-        /// Whatever the order of confirms: when a publish is let go, its return has been seen if there is one; and in the
-        /// end every one is let go.
+        /// Every order of confirms and of observation, with lapin's attribution emulated: nobody is told of another's
+        /// return, nobody whose message was returned is told that it arrived, and everybody is told in the end.
         #[test]
-        fn no_return_is_missed(steps in steps(), rest in prop::collection::vec(any::<Index>(), 200)) {
-            let mut model = Model::default();
+        fn no_return_is_missed_and_none_is_told_to_the_wrong_publisher(steps in steps()) {
+            let mut world = World::default();
             for step in steps {
                 match step {
-                    Step::Publish { routable } => model.publish(routable),
-                    Step::Confirm { .. } if model.out.is_empty() => {}
-                    Step::Confirm { until, order } => model.advance(until.index(model.out.len()) + 1, &order),
+                    Step::Publish { mandatory, routable } => world.publish(mandatory, routable),
+                    Step::Return => world.return_first(),
+                    Step::Confirm(index) if !world.out.is_empty() => world.confirm(index % world.out.len()),
+                    Step::Confirm(_) => {}
+                    Step::Observe(order) => world.observe(&order),
                 }
             }
-            model.advance(model.out.len(), &rest);
-            prop_assert_eq!(model.released.len() as Sequence, model.barrier.first);
-            for (sequence, seen) in &model.released {
-                prop_assert_eq!(*seen, model.unroutable.contains(sequence), "{}", sequence);
+            while !world.out.is_empty() {
+                world.confirm(0);
+            }
+            world.observe(&[]);
+            prop_assert_eq!(world.told.len(), world.mandatory.len());
+            for (sequence, arrived) in &world.told {
+                prop_assert_eq!(*arrived, !world.never_routed.contains(sequence), "{}", sequence);
             }
         }
     }

@@ -27,6 +27,7 @@ use crate::connection::Connection;
 use crate::counters::{Counts, count};
 use crate::declared::Declared;
 use crate::parcel::{Job, Parcel};
+use crate::ready::Ready;
 use crate::salvage::{Failures, Salvage};
 use crate::status::Status;
 use crate::wreck::Sent;
@@ -55,6 +56,7 @@ pub(crate) struct Lane {
     state: watch::Receiver<Health>,
     channel: Option<Channel>,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
+    ready: Ready,
     barrier: Barrier,
     /// The publishes whose fate is open, with the time they were sent.
     open: BTreeMap<Sequence, (Job, Instant)>,
@@ -74,6 +76,7 @@ impl Lane {
             inbox,
             channel: None,
             in_flight: FuturesUnordered::new(),
+            ready: Ready::default(),
             barrier: Barrier::default(),
             open: BTreeMap::new(),
             by_id: HashMap::new(),
@@ -133,7 +136,7 @@ impl Lane {
         }
         job.sends += 1;
         count(&self.shared.counts.publishes, 1);
-        let sequence = self.barrier.issue();
+        let sequence = self.barrier.issue(job.parcel.mandatory);
         let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, Arc::clone(&job.parcel), sequence));
         if job.parcel.mandatory {
             self.by_id.entry(job.parcel.id.clone()).or_default().push_back(sequence);
@@ -146,20 +149,30 @@ impl Lane {
         }
     }
 
+    /// Takes in one outcome and whatever else is ready, and tells those whose fate is certain now: before everything that
+    /// is ready was taken in, a return may lie in an outcome that was not (see [`Barrier`]).
     async fn complete(&mut self, sequence: Sequence, outcome: Outcome) {
-        match outcome {
-            Outcome::Confirmed(confirmation) => self.confirmed(sequence, *confirmation),
-            Outcome::NotSent(error) => return self.clear_up(Failures::first(sequence, Sent::Never, error)).await,
-            Outcome::Unknown(error) => return self.clear_up(Failures::first(sequence, Sent::Unknown, error)).await,
+        let mut next = Some((sequence, outcome));
+        while let Some((sequence, outcome)) = next {
+            let failures = match outcome {
+                Outcome::Confirmed(confirmation) => {
+                    self.confirmed(sequence, *confirmation);
+                    next = self.ready.next(&mut self.in_flight);
+                    continue;
+                }
+                Outcome::NotSent(error) => Failures::first(sequence, Sent::Never, error),
+                Outcome::Unknown(error) => Failures::first(sequence, Sent::Unknown, error),
+            };
+            return self.clear_up(failures).await;
         }
-        while let Some(certain) = self.barrier.release() {
+        for certain in self.barrier.release() {
             self.tell(certain, Ok(()));
         }
     }
 
     fn confirmed(&mut self, sequence: Sequence, confirmation: Confirmation) {
         count(&self.shared.counts.confirms, 1);
-        self.barrier.complete(sequence);
+        let held = self.barrier.complete(sequence);
         let (returned, nack) = match confirmation {
             Confirmation::Ack(returned) => (returned, false),
             Confirmation::Nack(returned) => (returned, true),
@@ -172,13 +185,10 @@ impl Lane {
         if let Some(returned) = returned {
             self.returned(&returned);
         }
-        let mandatory = self.open.get(&sequence).is_some_and(|(job, _)| job.parcel.mandatory);
         if nack {
             let refused = Error::new(ErrorKind::Refused, "publish").transient();
             self.tell(sequence, Err(refused.with("reason", "the broker could not take the message")));
-        } else if mandatory {
-            self.barrier.hold(sequence);
-        } else {
+        } else if !held {
             self.tell(sequence, Ok(()));
         }
     }

@@ -19,7 +19,6 @@ use oslo_messaging::{
     Subscription,
 };
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::connection::Connection;
 use crate::counters::{Counts, count};
@@ -29,6 +28,7 @@ use crate::merge::Merge;
 use crate::names::short;
 use crate::properties;
 use crate::settler::{Command, Settler};
+use crate::tasks::Tasks;
 use crate::watermark::Tag;
 
 type Batch = Vec<(Tag, (usize, Delivery))>;
@@ -44,7 +44,8 @@ pub(crate) struct AmqpListener {
     /// An acknowledgement on its way, with what it covers: kept here, so that a dropped `poll` loses nothing.
     writing: Option<(BoxFuture<'static, lapin::Result<()>>, Batch)>,
     settler: Settler,
-    settling: Option<AbortOnDropHandle<()>>,
+    /// Keeps the settler's task until it has ended.
+    _tasks: Arc<Tasks>,
     private: Vec<ShortString>,
     counts: Arc<Counts>,
     stopped: bool,
@@ -75,6 +76,7 @@ impl AmqpListener {
         queues: &[QueuePlan],
         address: Address,
         counts: &Arc<Counts>,
+        tasks: &Arc<Tasks>,
         deadline: Deadline,
     ) -> Result<Self> {
         let channel = connection.channel(deadline).await?;
@@ -96,7 +98,7 @@ impl AmqpListener {
                 cancelled: false,
             });
         }
-        let (settler, settling) = Settler::start(channel.clone(), Arc::clone(counts));
+        let settler = Settler::start(channel.clone(), window, Arc::clone(counts), tasks);
         let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
         Ok(Self {
             address,
@@ -107,7 +109,7 @@ impl AmqpListener {
             mode: subscription.settle,
             writing: None,
             settler,
-            settling: Some(settling),
+            _tasks: Arc::clone(tasks),
             private: private.map(|queue| short("queue", &queue.name)).collect::<Result<_>>()?,
             counts: Arc::clone(counts),
             stopped: false,
@@ -187,14 +189,12 @@ impl AmqpListener {
 
     async fn release(&mut self, deadline: Deadline) -> Result<()> {
         let stopped = self.stop(deadline).await;
-        if let Some(settling) = self.settling.take() {
-            let (done, closed) = oneshot::channel();
-            // A settler that has ended has nothing left to write.
-            let _ = self.settler.send("close", Command::Close(done));
-            let _ = deadline.run("write acknowledgements", closed).await?;
-            // Once it has ended, settling a message of this listener is refused.
-            let _ = deadline.run("close", settling).await?;
-        }
+        let (done, closed) = oneshot::channel();
+        // A settler that has ended has nothing left to write.
+        let _ = self.settler.send("close", Command::Close(done));
+        let _ = deadline.run("write acknowledgements", closed).await?;
+        // Once it has ended, settling a message of this listener is refused.
+        deadline.run("close", self.settler.ended()).await?;
         for queue in std::mem::take(&mut self.private) {
             let deleting = self.channel.queue_delete(queue, QueueDeleteOptions::default());
             self.connection.ask("delete queue", deadline, deleting).await?;
@@ -266,6 +266,14 @@ impl Listener for AmqpListener {
 
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
         self.release(deadline).await
+    }
+}
+
+/// What was acknowledged is still written; then the channel ends, and everything else is the broker's again.
+impl Drop for AmqpListener {
+    fn drop(&mut self) {
+        let (nobody_waits, _) = oneshot::channel();
+        let _ = self.settler.send("close", Command::Close(nobody_waits));
     }
 }
 

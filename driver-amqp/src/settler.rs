@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, ChannelStatus};
 use oslo_messaging::{Error, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::counters::{Counts, count};
-use crate::watermark::{Tag, Watermark};
+use crate::tasks::Tasks;
+use crate::watermark::{Frame, Tag, Watermark};
 
 /// How long an acknowledgement may wait for others.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
-/// How many acknowledgements are not made to wait.
+/// How many acknowledgements are not made to wait, where the window has room for more.
 const BATCH: usize = 32;
 
 /// What a receiver decided, or a listener wants. At most one for each message that the broker handed over, so that the
@@ -41,13 +42,20 @@ pub(crate) struct Settler {
 }
 
 impl Settler {
-    /// Starts the task that writes to `channel`.
-    pub(crate) fn start(channel: Channel, counts: Arc<Counts>) -> (Self, AbortOnDropHandle<()>) {
+    /// Starts the task that writes to `channel`, on which the broker hands over `window` messages at once.
+    pub(crate) fn start(channel: Channel, window: u16, counts: Arc<Counts>, tasks: &Tasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
         let status = channel.status().clone();
-        let task = Task { channel, inbox, counts, lost: Arc::clone(&lost), watermark: Watermark::default() };
-        (Self { commands, lost, status }, AbortOnDropHandle::new(tokio::spawn(task.run())))
+        let (watermark, batch) = (Watermark::default(), batch(window));
+        let task = Task { channel, inbox, counts, lost: Arc::clone(&lost), watermark, batch };
+        tasks.spawn(task.run());
+        Self { commands, lost, status }
+    }
+
+    /// Returns once no decision is taken any more.
+    pub(crate) async fn ended(&self) {
+        self.commands.closed().await;
     }
 
     /// Leaves a decision.
@@ -75,6 +83,7 @@ struct Task {
     counts: Arc<Counts>,
     lost: Arc<AtomicBool>,
     watermark: Watermark,
+    batch: usize,
 }
 
 impl Task {
@@ -111,7 +120,7 @@ impl Task {
         match command {
             Command::Acknowledge(tag) => {
                 self.watermark.acknowledge(tag);
-                if self.watermark.pending() < BATCH { Ok(()) } else { self.flush().await }
+                if self.watermark.pending() < self.batch { Ok(()) } else { self.flush().await }
             }
             Command::Requeue(tag) => {
                 self.watermark.written(tag);
@@ -134,11 +143,31 @@ impl Task {
         self.flush().await
     }
 
+    /// Queues the frames one after the other, and then waits for all of them: a wait for each would be a turn of lapin's
+    /// thread for each.
     async fn flush(&mut self) -> lapin::Result<()> {
-        for frame in self.watermark.flush() {
-            count(&self.counts.receiver_acknowledgements, 1);
-            self.channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple }).await?;
-        }
+        let frames = self.watermark.flush();
+        count(&self.counts.receiver_acknowledgements, frames.len());
+        let write = |frame: Frame| self.channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
+        try_join_all(frames.into_iter().map(write)).await?;
         Ok(())
+    }
+}
+
+/// How many acknowledgements are written without waiting for more: never so many that the broker, with a small window,
+/// has nothing left to hand over while they wait.
+fn batch(window: u16) -> usize {
+    (usize::from(window) / 2).clamp(1, BATCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_never_takes_more_than_half_of_the_window() {
+        for (window, expected) in [(1, 1), (2, 1), (3, 1), (10, 5), (64, 32), (100, 32), (u16::MAX, 32)] {
+            assert_eq!(batch(window), expected, "{window}");
+        }
     }
 }

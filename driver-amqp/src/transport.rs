@@ -27,6 +27,7 @@ use crate::names::short;
 use crate::parcel::{Job, Parcel, Ticket};
 use crate::properties;
 use crate::status::Status;
+use crate::tasks::Tasks;
 use crate::topology::Declarer;
 
 /// How many parcels may wait in front of one lane.
@@ -43,7 +44,8 @@ pub struct AmqpTransport {
     counts: Arc<Counts>,
     lanes: Vec<mpsc::Sender<Job>>,
     declared: Arc<Declared>,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    tasks: Arc<Tasks>,
+    _lanes_and_watchers: Vec<AbortOnDropHandle<()>>,
 }
 
 impl AmqpTransport {
@@ -107,7 +109,17 @@ impl AmqpTransport {
             sender
         });
         let lanes = lanes.collect();
-        Self { config, publishing, consuming, status, counts, lanes, declared, _tasks: tasks }
+        Self {
+            config,
+            publishing,
+            consuming,
+            status,
+            counts,
+            lanes,
+            declared,
+            tasks: Arc::default(),
+            _lanes_and_watchers: tasks,
+        }
     }
 
     /// Hands `parcel` to its lane, and waits for its fate.
@@ -226,7 +238,8 @@ impl Transport for AmqpTransport {
                 declarer.queue(queue).await?;
             }
             let address = subscription.address(&unique);
-            AmqpListener::open(&self.consuming, subscription, &queues, address, &self.counts, deadline).await
+            AmqpListener::open(&self.consuming, subscription, &queues, address, &self.counts, &self.tasks, deadline)
+                .await
         };
         let listener = deadline.run("subscribe", opening).await??;
         Ok(Box::new(listener))

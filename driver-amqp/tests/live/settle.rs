@@ -90,6 +90,26 @@ pub(crate) async fn what_was_acknowledged_before_a_close_is_gone_and_settling_af
     assert_quiet(next.as_mut()).await;
 }
 
+pub(crate) async fn what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let mut listener = filled(&transport, Settle::ByReceiver, 10).await;
+    let mut taken = take(listener.as_mut(), 10).await;
+    let held = taken.split_off(8);
+    for message in taken {
+        message.acknowledge().await.expect("an acknowledgement");
+    }
+    drop(listener);
+    let mut next = filled(&transport, Settle::ByReceiver, 0).await;
+    let back = take(next.as_mut(), 2).await;
+    assert_eq!(
+        (texts(&back), back.iter().all(|message| message.redelivered())),
+        (vec!["0008".into(), "0009".into()], true)
+    );
+    assert_quiet(next.as_mut()).await;
+    drop(held);
+}
+
 pub(crate) async fn a_stop_gives_out_what_was_handed_over_and_no_more() {
     for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
         let stage = Stage::shared().await;
