@@ -110,6 +110,14 @@ pub(crate) fn seal(
     body.into()
 }
 
+/// Writes a body in the first format, which is the content itself; about `length` bytes of it.
+pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, String>) -> fmt::Result) -> Bytes {
+    let mut body = String::with_capacity(length);
+    let mut content = ObjectWriter::new(&mut body);
+    write(&mut content).and_then(|()| content.end()).expect("a String takes every write");
+    body.into()
+}
+
 fn check(version: &str) -> Result<()> {
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {

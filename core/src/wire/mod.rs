@@ -7,6 +7,7 @@ pub mod compression;
 mod envelope;
 mod fields;
 pub(crate) mod lenient;
+mod notification;
 mod remote;
 mod reply;
 mod request;
@@ -14,5 +15,9 @@ mod writer;
 
 pub use compression::{Compression, message};
 pub use envelope::{Envelope, Format};
+pub use notification::Notification;
 pub use reply::Reply;
 pub use request::{CallFields, Request};
+
+/// What the name of a context's value begins with (oslo.messaging `_drivers/amqp.py:pack_context`).
+const CONTEXT_PREFIX: &str = "_context_";

@@ -1,0 +1,158 @@
+//! Patterns of event types, as the shell knows them for file names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::Regex;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A pattern of whole names: `*` is any text, `?` any character, `[ab]` and `[!ab]` one of a set or none of it; all
+/// else stands for itself. The dots of an event type are characters like any other.
+///
+/// The language of Python's `fnmatch`, which the reference's routing files are written in
+/// (oslo.messaging `notify/_impl_routing.py`). `order.*` does not match `order`.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a set is not one, such as `[z-a]`, or the pattern is too large.
+    pub fn new(text: &str) -> Result<Self> {
+        let invalid = |error| Error::new(ErrorKind::Config, "read a pattern").with("pattern", text).with_source(error);
+        Ok(Self { text: text.to_owned(), regex: Regex::new(&translate(text)).map_err(invalid)? })
+    }
+
+    /// Whether the whole of `name` is as the pattern says.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name)
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
+    }
+}
+
+/// The regular expression that means the same.
+fn translate(pattern: &str) -> String {
+    let mut regex = String::from(r"(?s)\A");
+    let mut rest = pattern;
+    while let Some(next) = rest.chars().next() {
+        rest = &rest[next.len_utf8()..];
+        match next {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '[' => match set(rest) {
+                Some((class, after)) => {
+                    regex.push_str(&class);
+                    rest = after;
+                }
+                None => regex.push_str(r"\["),
+            },
+            other => regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex.push_str(r"\z");
+    regex
+}
+
+/// The set that `text`, what follows a `[`, begins with, and what is behind it; `None` if it is not closed.
+///
+/// A `]` that comes first is a member, as in Python.
+fn set(text: &str) -> Option<(String, &str)> {
+    let (negated, members) = text.strip_prefix('!').map_or((false, text), |members| (true, members));
+    let first = members.chars().next()?.len_utf8();
+    let close = first + members.get(first..)?.find(']')?;
+    let mut class = String::from(if negated { "[^" } else { "[" });
+    for member in members[..close].chars() {
+        // All that has a meaning inside a class, save the hyphen, which means the same here and there.
+        if matches!(member, '\\' | '[' | ']' | '^' | '&' | '~') {
+            class.push('\\');
+        }
+        class.push(member);
+    }
+    class.push(']');
+    Some((class, &members[close + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::new(pattern).unwrap().matches(name)
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_python() {
+        // Each as `fnmatch.fnmatchcase(name, pattern)` of Python 3.13 answers it.
+        for (pattern, name, expected) in [
+            ("foo.*", "foo.bar", true),
+            ("foo.*", "foo.", true),
+            ("foo.*", "foo", false),
+            ("foo.*", "foo.bar.baz", true),
+            ("*", "", true),
+            ("*.end", "order.create.end", true),
+            ("order.?", "order.1", true),
+            ("order.?", "order.12", false),
+            ("order.[ab]", "order.a", true),
+            ("order.[!ab]", "order.a", false),
+            ("order.[!ab]", "order.c", true),
+            ("order.[a-c]", "order.b", true),
+            ("[]]", "]", true),
+            ("[!]]", "]", false),
+            ("[", "[", true),
+            ("a[b", "a[b", true),
+            ("[a&&b]", "&", true),
+            ("[^a]", "^", true),
+            ("[\\]", "\\", true),
+            ("a.b", "axb", false),
+            ("a*", "a\nb", true),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern:?} on {name:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_is_none_is_refused() {
+        assert_eq!(Pattern::new("[z-a]").unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_without_wildcards_matches_itself_alone(name in "[^*?\\[]{0,20}", other in "[^*?\\[]{0,20}") {
+            proptest::prop_assert_eq!(matches(&name, &other), name == other);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(pattern in proptest::prelude::any::<String>(), name in proptest::prelude::any::<String>()) {
+            if let Ok(pattern) = Pattern::new(&pattern) {
+                let _ = pattern.matches(&name);
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What tells that something happened.
+
+use bytes::Bytes;
+
+use super::CONTEXT_PREFIX;
+use super::envelope::{self, Envelope, Format};
+use super::fields::{Fields, last_wins, tolerant};
+use super::writer::ObjectWriter;
+use crate::{Message, Payload, Result};
+
+/// One event on its way (oslo.messaging 18.3.1, `notify/notifier.py:_notify`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// Names the event, the same on every topic it is published to: a UUID with dashes.
+    pub message_id: Option<String>,
+    /// Who tells it, such as `compute.host-1`.
+    pub publisher_id: Option<String>,
+    /// What happened, such as `compute.instance.create.end`.
+    pub event_type: Option<String>,
+    /// One of the seven priorities, in upper case.
+    pub priority: Option<String>,
+    /// What there is to know about it.
+    pub payload: Payload,
+    /// When it was told: `2026-11-22 18:11:31.065226`, in UTC.
+    pub timestamp: Option<String>,
+    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    pub unique_id: String,
+    /// The context by name, in order, without repetitions.
+    pub context: Vec<(String, Payload)>,
+}
+
+impl Notification {
+    /// A notification with a payload and nothing else.
+    #[must_use]
+    pub fn new(payload: Payload) -> Self {
+        Self {
+            message_id: None,
+            publisher_id: None,
+            event_type: None,
+            priority: None,
+            payload,
+            timestamp: None,
+            unique_id: String::new(),
+            context: Vec::new(),
+        }
+    }
+
+    /// Writes the body of a message. The fields come in the order of the reference.
+    #[must_use]
+    pub fn encode(&self, format: Format) -> Bytes {
+        let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
+        let length = 350 + self.payload.as_str().len() + context;
+        match format {
+            Format::V1 => envelope::bare(length, |out| self.write(out)),
+            Format::V2 => envelope::seal(length, |out| self.write(out)),
+        }
+    }
+
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
+    /// counts. As for the reference every field may be missing; one that is not of its type counts as missing.
+    ///
+    /// # Errors
+    /// As [`Envelope::open`].
+    pub fn decode(message: &Message) -> Result<Self> {
+        Envelope::open(message)?.read("decode notification", |buffer, fields| Ok(read(buffer, fields)))
+    }
+
+    fn write<W: std::fmt::Write>(&self, out: &mut ObjectWriter<'_, W>) -> std::fmt::Result {
+        let before = [
+            ("message_id", &self.message_id),
+            ("publisher_id", &self.publisher_id),
+            ("event_type", &self.event_type),
+            ("priority", &self.priority),
+        ];
+        for (name, value) in before {
+            optional(out, name, value.as_ref())?;
+        }
+        out.json("payload", &self.payload)?;
+        optional(out, "timestamp", self.timestamp.as_ref())?;
+        if !self.unique_id.is_empty() {
+            out.text("_unique_id", &self.unique_id)?;
+        }
+        self.context.iter().try_for_each(|(name, value)| out.prefixed(CONTEXT_PREFIX, name, value))
+    }
+}
+
+fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value: Option<&String>) -> std::fmt::Result {
+    value.map_or(Ok(()), |value| out.text(name, value))
+}
+
+fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
+    let mut notification = Notification::new(Payload::null());
+    for (name, value) in fields {
+        match name.as_ref() {
+            "message_id" => notification.message_id = tolerant(value),
+            "publisher_id" => notification.publisher_id = tolerant(value),
+            "event_type" => notification.event_type = tolerant(value),
+            "priority" => notification.priority = tolerant(value),
+            "payload" => notification.payload = Payload::slice(buffer, value),
+            "timestamp" => notification.timestamp = tolerant(value),
+            "_unique_id" => notification.unique_id = tolerant(value).unwrap_or_default(),
+            name => {
+                if let Some(name) = name.strip_prefix(CONTEXT_PREFIX) {
+                    notification.context.push((name.to_owned(), Payload::slice(buffer, value)));
+                }
+            }
+        }
+    }
+    notification.context = last_wins(notification.context);
+    notification
+}
