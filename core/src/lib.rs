@@ -42,12 +42,15 @@ mod capability;
 mod clock;
 mod context;
 mod deadline;
+mod delivery;
 mod duplicate;
 mod error;
 mod exception;
 mod failure;
+mod lifecycle;
 mod message;
 mod notify;
+mod panic;
 mod payload;
 mod registry;
 mod remote_error;
@@ -69,8 +72,11 @@ pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
-pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message};
-pub use notify::{Pattern, Priority};
+pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message, Origin};
+pub use notify::{
+    DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy, GiveUp, NotificationEndpoint,
+    NotificationFilter, NotificationListener, NotificationListenerBuilder, NotificationResult, Pattern, Priority,
+};
 pub use payload::Payload;
 pub use registry::{Connector, Registry};
 pub use remote_error::RemoteError;

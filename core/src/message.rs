@@ -30,6 +30,17 @@ pub struct Message {
     pub expiration: Option<Duration>,
     /// The queue it was read from; `None` before it is published.
     pub queue: Option<Arc<str>>,
+    /// Where its publisher sent it; `None` before it is published, or if the driver cannot know.
+    pub origin: Option<Arc<Origin>>,
+}
+
+/// Where a message was published to, in the broker's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The exchange; empty for the default one.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
 }
 
 impl Message {
@@ -42,6 +53,7 @@ impl Message {
             headers: Headers::new(),
             expiration: None,
             queue: None,
+            origin: None,
         }
     }
 
@@ -70,6 +82,13 @@ impl Message {
     #[must_use]
     pub fn with_queue(mut self, queue: Arc<str>) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// Says where its publisher sent it; for drivers.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Arc<Origin>) -> Self {
+        self.origin = Some(origin);
         self
     }
 }

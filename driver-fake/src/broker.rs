@@ -140,6 +140,16 @@ impl FakeBroker {
             Ok(())
         })
     }
+
+    /// Deletes a queue that nobody reads, with what is in it, as an operator would; whether there was one.
+    #[must_use]
+    pub fn delete_queue(&self, name: &str) -> bool {
+        self.0.with(|state| {
+            let found = state.queue_ids.get(name).copied();
+            let unused = found.filter(|id| state.queues.get(id).is_some_and(|queue| queue.consumers == 0));
+            unused.inspect(|id| state.delete_queue(*id)).is_some()
+        })
+    }
 }
 
 impl Default for FakeBroker {

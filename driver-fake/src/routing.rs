@@ -1,6 +1,8 @@
 //! The way of a message: from a publish through an exchange into queues and to consumers.
 
-use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Result};
+use std::sync::Arc;
+
+use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
 use tokio::time::Instant;
 
 use crate::channel::ConsumerId;
@@ -27,6 +29,8 @@ impl BrokerState {
 
     /// Routes without declaring.
     pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
+        let origin = Origin { exchange: to.exchange.name.clone(), routing_key: to.key.clone() };
+        let message = message.with_origin(Arc::new(origin));
         let mut queues = std::mem::take(&mut self.routed);
         queues.clear();
         self.find_queues(to, &mut queues);

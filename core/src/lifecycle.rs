@@ -1,0 +1,114 @@
+//! What everything that reads from a bus has in common: it runs, it stops, it ends, and says why.
+
+use std::fmt;
+use std::future::Future;
+
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+
+use crate::{Deadline, Error, Result};
+
+/// How far it has come.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    Running,
+    /// Nothing new arrives; what arrived may still run.
+    Stopped,
+    /// Everything has ended: by request, or because the listener was lost.
+    Ended(Result<()>),
+}
+
+/// The owner's hold of a running task. Dropping it aborts the task, with a warning if it had not ended.
+pub(crate) struct Running {
+    /// What it is, in a word, and what it reads: for errors and the log.
+    what: &'static str,
+    name: String,
+    stop: watch::Sender<Option<Deadline>>,
+    phase: watch::Receiver<Phase>,
+    task: AbortOnDropHandle<()>,
+}
+
+/// The task's side.
+pub(crate) struct Reins {
+    /// Set once it is to stop: by when.
+    pub(crate) stop: watch::Receiver<Option<Deadline>>,
+    pub(crate) phase: watch::Sender<Phase>,
+}
+
+impl Running {
+    /// Starts the task that `run` makes of its side.
+    pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(Reins) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopping) = watch::channel(None);
+        let (phase_to, phase) = watch::channel(Phase::Running);
+        let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, phase: phase_to })));
+        Self { what, name: name.to_string(), stop, phase, task }
+    }
+
+    /// Asks it to stop and waits until nothing new arrives. The first deadline is the one that it stops by.
+    pub(crate) async fn stop(&self, deadline: Deadline) -> Result<()> {
+        self.ask(deadline);
+        let mut phase = self.phase.clone();
+        let stopped = phase.wait_for(|phase| !matches!(phase, Phase::Running));
+        deadline
+            .run("stop", stopped)
+            .await
+            .map_err(|error| error.with(self.what, &self.name))?
+            .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
+    }
+
+    /// Asks it to stop and waits until it has ended.
+    pub(crate) async fn wait(&self, deadline: Deadline) -> Result<()> {
+        self.ask(deadline);
+        match deadline.run("wait", self.ended()).await {
+            Ok(ended) => ended,
+            Err(error) => Err(error.with(self.what, &self.name).with("reason", "handlers were still running")),
+        }
+    }
+
+    /// Waits until it has ended, by itself or because it was stopped.
+    pub(crate) async fn ended(&self) -> Result<()> {
+        let mut phase = self.phase.clone();
+        match phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await {
+            Ok(phase) => match &*phase {
+                Phase::Ended(ended) => ended.clone(),
+                Phase::Running | Phase::Stopped => Ok(()),
+            },
+            Err(_) => Err(self.aborted("wait")),
+        }
+    }
+
+    fn ask(&self, deadline: Deadline) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(deadline);
+            first
+        });
+    }
+
+    fn aborted(&self, operation: &'static str) -> Error {
+        Error::closed(operation).with(self.what, &self.name).with("reason", "its task was aborted")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
+            warn!(what = self.what, name = self.name, "dropped before it had ended: its handlers are aborted");
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("what", &self.what).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Waits until it is asked to stop, or nobody is left who could ask.
+pub(crate) async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
+    let _ = stop.wait_for(Option::is_some).await;
+}

@@ -1,0 +1,206 @@
+//! A table of typed handlers of events over shared state.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::{Event, NotificationFilter, NotificationResult, Pattern, Priority};
+use crate::{Error, Failure, Result};
+
+/// Handlers of events, with the state they share.
+///
+/// Of one endpoint the first handler whose priority and pattern fit has the event, in the order in which they were
+/// added. Each endpoint of a listener has every event, one endpoint after the other, so several endpoints see
+/// the same event, as in the reference.
+pub struct NotificationEndpoint<S> {
+    state: Arc<S>,
+    table: Table,
+}
+
+/// The handlers of an endpoint without the type of their state.
+#[derive(Clone, Default)]
+pub(super) struct Table {
+    filter: Option<NotificationFilter>,
+    handlers: Vec<Handler>,
+    /// Why it cannot be started.
+    invalid: Option<Error>,
+}
+
+#[derive(Clone)]
+pub(super) struct Handler {
+    pub(super) priority: Priority,
+    pattern: Pattern,
+    /// Whether it takes many events at once.
+    pub(super) takes_many: bool,
+    run: Run,
+}
+
+type Run = Arc<dyn Fn(Vec<Event>) -> Begun + Send + Sync>;
+
+/// What a handler made of the events it was given.
+pub(super) struct Begun {
+    /// Those whose payload it could not read, by their place.
+    pub(super) unreadable: Vec<(usize, Error)>,
+    /// The handler at work on the others, if there are any.
+    pub(super) running: Option<BoxFuture<'static, Result<NotificationResult, Failure>>>,
+}
+
+impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
+    /// An endpoint without handlers.
+    #[must_use]
+    pub fn new(state: S) -> Self {
+        Self::shared(Arc::new(state))
+    }
+
+    /// As [`new`](Self::new), over state that others hold too.
+    #[must_use]
+    pub fn shared(state: Arc<S>) -> Self {
+        Self { state, table: Table::default() }
+    }
+
+    /// Has only the events that pass `filter`.
+    #[must_use]
+    pub fn filter(mut self, filter: NotificationFilter) -> Self {
+        self.table.filter = Some(filter);
+        self
+    }
+
+    /// Handles events of `priority` whose type is as `events`, a [`Pattern`], says: `order.*`, or `*` for all.
+    ///
+    /// The payload is decoded into `T`; an event whose payload is none goes to the dead-letter queue at once. What the
+    /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try
+    /// ([`FailurePolicy`](super::FailurePolicy)). A pattern that is none is refused when the listener is started.
+    ///
+    /// The handler is first polled in the order in which events arrived, on the task that receives them: work that blocks
+    /// the thread belongs on `tokio::task::spawn_blocking`.
+    #[must_use]
+    pub fn on<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Event<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        T: DeserializeOwned + Send + 'static,
+        R: Into<NotificationResult>,
+        E: Into<Failure>,
+    {
+        self.add(priority, events, false, move |state, mut events: Vec<Event<T>>| {
+            let event = events.pop().expect("a handler of single events is given one");
+            handler(state, event)
+        })
+    }
+
+    /// As [`on`](Self::on), for many events at once: the batches of
+    /// [`NotificationListenerBuilder::batch`](super::NotificationListenerBuilder::batch), or one event at a time without
+    /// it. What is returned holds for all of them.
+    #[must_use]
+    pub fn on_batch<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Vec<Event<T>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        T: DeserializeOwned + Send + 'static,
+        R: Into<NotificationResult>,
+        E: Into<Failure>,
+    {
+        self.add(priority, events, true, handler)
+    }
+
+    fn add<F, Fut, T, R, E>(mut self, priority: Priority, events: &str, takes_many: bool, handler: F) -> Self
+    where
+        F: Fn(Arc<S>, Vec<Event<T>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        T: DeserializeOwned + Send + 'static,
+        R: Into<NotificationResult>,
+        E: Into<Failure>,
+    {
+        let pattern = match Pattern::new(events) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                self.table.invalid.get_or_insert(error);
+                return self;
+            }
+        };
+        let state = Arc::clone(&self.state);
+        let run = move |events: Vec<Event>| {
+            let (events, unreadable) = decode(events);
+            let running = (!events.is_empty()).then(|| {
+                let running = handler(Arc::clone(&state), events);
+                let running = async move { running.await.map(Into::into).map_err(Into::into) };
+                Box::pin(running) as BoxFuture<'static, _>
+            });
+            Begun { unreadable, running }
+        };
+        self.table.handlers.push(Handler { priority, pattern, takes_many, run: Arc::new(run) });
+        self
+    }
+
+    pub(super) fn into_table(self) -> Table {
+        self.table
+    }
+}
+
+impl Table {
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if one of its patterns is none.
+    pub(super) fn check(&self) -> Result<()> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn priorities(&self) -> impl Iterator<Item = Priority> {
+        self.handlers.iter().map(|handler| handler.priority)
+    }
+
+    /// Which handler has `event`, by its place.
+    pub(super) fn handler_of(&self, event: &Event) -> Option<usize> {
+        let handler = self
+            .handlers
+            .iter()
+            .position(|handler| handler.priority == event.priority && handler.pattern.matches(&event.event_type))?;
+        self.filter.as_ref().is_none_or(|filter| filter.matches(event)).then_some(handler)
+    }
+
+    pub(super) fn handler(&self, place: usize) -> &Handler {
+        &self.handlers[place]
+    }
+}
+
+impl Handler {
+    pub(super) fn begin(&self, events: Vec<Event>) -> Begun {
+        (self.run)(events)
+    }
+}
+
+/// The events with their payloads read, and those that have none that is a `T`, by their place.
+fn decode<T: DeserializeOwned>(events: Vec<Event>) -> (Vec<Event<T>>, Vec<(usize, Error)>) {
+    let mut unreadable = Vec::new();
+    let read = events.into_iter().enumerate().filter_map(|(place, event)| match event.payload.decode::<T>() {
+        Ok(payload) => Some(event.with_payload(payload)),
+        Err(error) => {
+            unreadable.push((place, error));
+            None
+        }
+    });
+    (read.collect(), unreadable)
+}
+
+impl<S> fmt::Debug for NotificationEndpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table.fmt(f)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotificationEndpoint")
+            .field("filter", &self.filter)
+            .field("handlers", &self.handlers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.priority, self.pattern.as_str())
+    }
+}

@@ -1,0 +1,52 @@
+//! Hands events to one handler and sees what it makes of them.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt;
+use tracing::{Instrument, debug_span};
+
+use super::endpoint::Table;
+use super::{Event, NotificationResult};
+use crate::panic::text;
+use crate::{Error, Failure};
+
+/// What a handler made of the events it was given.
+pub(super) struct Handed {
+    /// Those whose payload it could not read, by their places among them.
+    pub(super) unreadable: Vec<(usize, Error)>,
+    /// What became of the others.
+    pub(super) left: Left,
+}
+
+/// How a handler left its events.
+pub(super) enum Left {
+    Handled,
+    Requeued,
+    Failed(Failure),
+}
+
+/// Runs the handler at `place` of `endpoint` on `events`. A panic in it, or in the decoding of its payloads, is a failure
+/// of these events and of nothing else.
+pub(super) async fn hand(endpoint: &Table, place: usize, events: Vec<Event>, attempt: u32) -> Handed {
+    let handler = endpoint.handler(place);
+    let span = debug_span!("notification.handle", handler = ?handler, events = events.len(), attempt);
+    let begun = match catch_unwind(AssertUnwindSafe(|| span.in_scope(|| handler.begin(events)))) {
+        Ok(begun) => begun,
+        Err(panic) => return Handed { unreadable: Vec::new(), left: Left::Failed(panicked(&*panic)) },
+    };
+    let left = match begun.running {
+        None => Left::Handled,
+        Some(running) => match AssertUnwindSafe(running.instrument(span)).catch_unwind().await {
+            Ok(Ok(NotificationResult::Handled)) => Left::Handled,
+            Ok(Ok(NotificationResult::Requeue)) => Left::Requeued,
+            Ok(Err(failure)) => Left::Failed(failure),
+            Err(panic) => Left::Failed(panicked(&*panic)),
+        },
+    };
+    Handed { unreadable: begun.unreadable, left }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    Failure::panicked(text(panic))
+}

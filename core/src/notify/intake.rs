@@ -1,0 +1,156 @@
+//! The task of a listener: takes events, one by one or in batches, and starts work on them in the order they came in.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
+
+use super::reader::{Read, Reader};
+use super::run::Runner;
+use super::unit::{Item, Unit};
+use crate::lifecycle::{Phase, Reins, asked};
+use crate::rpc::CLOSE_TIMEOUT;
+use crate::{Deadline, IncomingMessage, Listener, Result};
+
+/// How events are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// As many, and then no more are waited for.
+    pub(super) size: NonZeroUsize,
+    /// How long after the first one others are waited for.
+    pub(super) window: Duration,
+}
+
+pub(super) struct Intake {
+    listener: Box<dyn Listener>,
+    reader: Reader,
+    runner: Arc<Runner>,
+    /// `None`: every event on its own.
+    batch: Option<Batch>,
+    /// The batch that is being put together, and until when.
+    gathered: Vec<Item>,
+    due: Option<Instant>,
+    running: JoinSet<()>,
+}
+
+impl Intake {
+    pub(super) fn new(listener: Box<dyn Listener>, reader: Reader, runner: Runner, batch: Option<Batch>) -> Self {
+        Self {
+            listener,
+            reader,
+            runner: Arc::new(runner),
+            batch,
+            gathered: Vec::new(),
+            due: None,
+            running: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut reins: Reins) {
+        // What a cancelled turn had in hand goes back to the queue.
+        let ended = tokio::select! {
+            biased;
+            () = asked(&mut reins.stop) => Ok(()),
+            ended = self.receive() => ended,
+        };
+        if let Err(error) = &ended {
+            warn!(%error, "a notification listener has lost its queues and stops");
+        }
+        let deadline = (*reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
+        if let Err(error) = self.listener.stop(deadline).await {
+            debug!(%error, "a listener was not stopped cleanly");
+        }
+        self.gathered.clear();
+        reins.phase.send_replace(Phase::Stopped);
+        while self.running.join_next().await.is_some() {}
+        if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
+            debug!(%error, "a listener was not closed cleanly");
+        }
+        reins.phase.send_replace(Phase::Ended(ended));
+    }
+
+    /// Takes and starts events until there are no more.
+    async fn receive(&mut self) -> Result<()> {
+        loop {
+            while self.running.try_join_next().is_some() {}
+            let more = match self.batch {
+                None => self.take().await?,
+                Some(batch) => self.gather(batch).await?,
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes as many events as there are free handlers, and starts each. Whether there may be more.
+    async fn take(&mut self) -> Result<bool> {
+        // Looked at, not kept: an event that waited for its next try may need it while none arrives.
+        drop(self.runner.permit().await);
+        let Some(messages) = self.listener.poll(self.runner.free()).await? else { return Ok(false) };
+        for message in messages {
+            if let Some(item) = self.read(message).await {
+                let permit = self.runner.permit().await;
+                self.start(Arc::clone(&self.runner).run(Unit::new(vec![item]), permit));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Goes a step on with the batch: takes what is there, or starts it if it is full or due and a handler is free.
+    /// Whether there may be more.
+    async fn gather(&mut self, batch: Batch) -> Result<bool> {
+        let missing = NonZeroUsize::new(batch.size.get().saturating_sub(self.gathered.len()));
+        let is_due = self.due.is_some_and(|due| due <= Instant::now());
+        let due = self.due.unwrap_or_else(Instant::now);
+        tokio::select! {
+            biased;
+            permit = self.runner.permit(), if missing.is_none() || is_due => {
+                self.due = None;
+                let unit = Unit::new(std::mem::take(&mut self.gathered));
+                self.start(Arc::clone(&self.runner).run(unit, permit));
+            }
+            polled = self.listener.poll(missing.unwrap_or(NonZeroUsize::MIN)), if missing.is_some() => {
+                let Some(messages) = polled? else { return Ok(false) };
+                for message in messages {
+                    let item = self.read(message).await;
+                    self.gathered.extend(item);
+                }
+                if !self.gathered.is_empty() {
+                    self.due.get_or_insert_with(|| Instant::now() + batch.window);
+                }
+            }
+            () = sleep_until(due), if self.due.is_some() && !is_due => {}
+        }
+        Ok(true)
+    }
+
+    /// The event in `message`. One that cannot be read is worked on at once.
+    async fn read(&mut self, message: Box<dyn IncomingMessage>) -> Option<Item> {
+        match self.reader.read(message).await {
+            Read::Event(item) => Some(item),
+            Read::Nothing => None,
+            Read::Undecodable(delivery, error) => {
+                let permit = self.runner.permit().await;
+                self.start(Arc::clone(&self.runner).run_undecodable(delivery, error, permit));
+                None
+            }
+        }
+    }
+
+    /// Polls the work once, here, so that events start in the order in which they came; what is not done by then goes
+    /// on in a task of its own.
+    fn start(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+        // A waker of no effect will do: the task polls again as soon as it exists.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.running.spawn(work);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What a handler says of an event it was given.
+
+/// What a handler says of an event it was given; an error is the third thing it can say.
+///
+/// The reference calls it `NotificationResult`. A handler that returns `()` has handled its event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum NotificationResult {
+    /// It is done with.
+    #[default]
+    Handled,
+    /// Somebody else of the pool, or this one later, is to have it. It goes back to the broker after 100 ms, growing to
+    /// 5 s each time the same event comes back.
+    Requeue,
+}
+
+impl From<()> for NotificationResult {
+    fn from((): ()) -> Self {
+        Self::Handled
+    }
+}

@@ -1,0 +1,76 @@
+//! Makes events of messages.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use metrics::counter;
+use tracing::warn;
+
+use super::Event;
+use super::unit::Item;
+use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::panic::text;
+use crate::wire::Notification;
+use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
+
+/// Makes events of messages: reads them, translates them, and knows copies.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) deliveries: Deliveries,
+    pub(super) serializer: Option<Arc<dyn Serializer>>,
+}
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub(super) enum Read {
+    Event(Item),
+    /// It is no notification, or the application's serializer does not take it.
+    Undecodable(Delivery, Error),
+    /// A copy, or of a priority that nobody knows: settled already.
+    Nothing,
+}
+
+impl Reader {
+    pub(super) async fn read(&self, message: Box<dyn IncomingMessage>) -> Read {
+        let decoded = Notification::decode(message.message());
+        let unique_id = decoded.as_ref().map(|event| event.unique_id.clone()).unwrap_or_default();
+        let delivery = match self.deliveries.see(unique_id, message) {
+            Seen::First(delivery) => delivery,
+            Seen::Finished(message) => {
+                counter!("oslo_messaging_notifications_duplicate_total").increment(1);
+                settled(message.acknowledge().await);
+                return Read::Nothing;
+            }
+            Seen::Running => {
+                counter!("oslo_messaging_notifications_duplicate_total").increment(1);
+                return Read::Nothing;
+            }
+        };
+        let notification = match decoded {
+            Ok(notification) => notification,
+            Err(error) => return Read::Undecodable(delivery, error),
+        };
+        let priority = notification.priority.clone();
+        let Some(event) = Event::received(notification, delivery.redelivered()) else {
+            // As the reference does (`notify/dispatcher.py`, `dispatch`).
+            warn!(?priority, queue = ?delivery.message().queue, "a notification of an unknown priority was skipped");
+            delivery.acknowledge().await;
+            return Read::Nothing;
+        };
+        match self.translate(event) {
+            Ok(event) => Read::Event(Item { event, delivery }),
+            Err(error) => Read::Undecodable(delivery, error),
+        }
+    }
+
+    /// A panic of the application's serializer is this event's alone.
+    fn translate(&self, mut event: Event) -> Result<Event> {
+        let Some(serializer) = &self.serializer else { return Ok(event) };
+        let translated = catch_unwind(AssertUnwindSafe(|| {
+            event.context = event.context.replaced(&serializer.deserialize_context(&event.context)?);
+            event.payload = serializer.deserialize(&event.context, event.payload)?;
+            Ok(event)
+        }));
+        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic))))
+    }
+}

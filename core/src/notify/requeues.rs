@@ -1,0 +1,64 @@
+//! How long an event that is given back waits before, so that nobody passes it round in a hot loop.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+/// How many events are remembered: more than go round at once.
+const REMEMBERED: usize = 10_000;
+
+/// How often each event was given back lately. One for each listener.
+#[derive(Debug, Default)]
+pub(super) struct Requeues {
+    times: HashMap<String, u32>,
+    /// The same ids, oldest first.
+    order: VecDeque<String>,
+}
+
+impl Requeues {
+    /// How long to wait before the event of this `_unique_id` is given back, once more than before.
+    pub(super) fn wait(&mut self, unique_id: &str) -> Duration {
+        if let Some(times) = self.times.get_mut(unique_id) {
+            *times = times.saturating_add(1);
+            return wait_before(*times);
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.times.remove(&oldest);
+        }
+        self.times.insert(unique_id.to_owned(), 1);
+        self.order.push_back(unique_id.to_owned());
+        FIRST
+    }
+}
+
+/// Twice as long each time, from 100 ms up to 5 s.
+fn wait_before(times: u32) -> Duration {
+    let factor = 2_u32.checked_pow(times.saturating_sub(1));
+    factor.and_then(|factor| FIRST.checked_mul(factor)).unwrap_or(LONGEST).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_waits_longer_each_time_and_five_seconds_at_most() {
+        let mut requeues = Requeues::default();
+        let waits: Vec<_> = (0..8).map(|_| requeues.wait("a").as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(requeues.wait("b"), FIRST);
+    }
+
+    #[test]
+    fn only_so_many_events_are_remembered() {
+        let mut requeues = Requeues::default();
+        for id in 0..=REMEMBERED {
+            requeues.wait(&id.to_string());
+        }
+        assert_eq!((requeues.times.len(), requeues.order.len()), (REMEMBERED, REMEMBERED));
+        assert_eq!(requeues.wait("0"), FIRST);
+    }
+}

@@ -1,0 +1,194 @@
+//! Works on events until each is settled: every endpoint in turn, then the next try or the end.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{BoxFuture, join_all};
+use metrics::counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
+use tracing::{debug, error, warn};
+
+use super::dead_letter::{DeadLetterInfo, DeadReason};
+use super::dead_letter_writer::DeadLetterWriter;
+use super::endpoint::Table;
+use super::hand::{Left, hand};
+use super::later::{Later, Then};
+use super::requeues::Requeues;
+use super::unit::{Group, Item, Unit, groups};
+use super::{Event, FailurePolicy, GiveUp};
+use crate::delivery::Delivery;
+use crate::lifecycle::asked;
+use crate::{Deadline, Error, Failure};
+
+/// What all events of a listener are worked on with.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) endpoints: Vec<Table>,
+    pub(super) policy: FailurePolicy,
+    /// `None`: what is given up is dropped, because the queue goes with its reader.
+    pub(super) dead_letters: Option<DeadLetterWriter>,
+    pub(super) requeues: Mutex<Requeues>,
+    /// Handlers that may run at once.
+    pub(super) permits: Arc<Semaphore>,
+    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
+    pub(super) room: Arc<Semaphore>,
+    /// Set once the listener is to stop.
+    pub(super) stop: watch::Receiver<Option<Deadline>>,
+}
+
+impl Runner {
+    /// A permit to run one handler; it ends with the handler.
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// How many handlers may be started now, and 1 at least.
+    pub(super) fn free(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.permits.available_permits()).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Works on the events until each is settled.
+    pub(super) async fn run(self: Arc<Self>, unit: Unit, permit: OwnedSemaphorePermit) {
+        let later = self.attempt(unit).await;
+        self.postpone(later, permit).await;
+    }
+
+    /// Moves a message that is no notification out of the way.
+    pub(super) async fn run_undecodable(
+        self: Arc<Self>,
+        delivery: Delivery,
+        error: Error,
+        permit: OwnedSemaphorePermit,
+    ) {
+        counter!("oslo_messaging_undecodable_total").increment(1);
+        warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
+        let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
+        let later = self.give_up(delivery, &info).await;
+        self.postpone(later.into_iter().collect(), permit).await;
+    }
+
+    /// Lets each of `later` wait on its own. The permit is held until there is room to wait in: when half of the window
+    /// waits, nothing new is begun.
+    async fn postpone(self: Arc<Self>, later: Vec<Later>, permit: OwnedSemaphorePermit) {
+        let events: usize = later.iter().map(Later::len).sum();
+        if events == 0 {
+            return;
+        }
+        let events = u32::try_from(events).expect("a window has 16 bits");
+        let mut stop = self.stop.clone();
+        let mut room = tokio::select! {
+            biased;
+            () = asked(&mut stop) => return join_all(later.into_iter().map(Later::give_back)).await.clear(),
+            room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
+        };
+        drop(permit);
+        let waiting = later.into_iter().map(|later| {
+            let own = room.split(later.len()).expect("there is room for all of them");
+            Arc::clone(&self).wait(later, own)
+        });
+        join_all(waiting.collect::<Vec<_>>()).await;
+    }
+
+    /// Waits, then works on the events once more or gives them back; that at once if the listener is stopped.
+    fn wait(self: Arc<Self>, later: Later, room: OwnedSemaphorePermit) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                biased;
+                () = asked(&mut stop) => return later.give_back().await,
+                () = sleep(later.wait) => {}
+            }
+            match later.then {
+                Then::GiveBack(_) => later.give_back().await,
+                Then::TryAgain(unit) => {
+                    // In this order: a handler that holds the permit may be waiting for our room.
+                    drop(room);
+                    let permit = self.permit().await;
+                    self.run(unit, permit).await;
+                }
+            }
+        })
+    }
+
+    /// Gives the events to each endpoint whose turn it is, and settles those that are through. The others are returned.
+    async fn attempt(&self, unit: Unit) -> Vec<Later> {
+        let (first, attempt) = (unit.endpoint, unit.attempt);
+        let mut items: Vec<Option<Item>> = unit.items.into_iter().map(Some).collect();
+        let mut later = Vec::new();
+        for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
+            // Each endpoint has its own tries.
+            let attempt = if place == first { attempt } else { 1 };
+            for group in groups(endpoint, &items) {
+                let handed = hand(endpoint, group.handler, events(&items, &group), attempt).await;
+                for (unreadable, error) in handed.unreadable {
+                    let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
+                    let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
+                    later.extend(self.give_up(delivery, &info).await);
+                }
+                match handed.left {
+                    Left::Handled => {}
+                    Left::Requeued => later.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery))),
+                    Left::Failed(failure) => {
+                        let failed: Vec<Item> = take(&mut items, &group).collect();
+                        later.extend(self.failed(Unit { items: failed, endpoint: place, attempt }, &failure).await);
+                    }
+                }
+            }
+        }
+        for item in items.into_iter().flatten() {
+            counter!("oslo_messaging_notifications_total", "outcome" => "handled").increment(1);
+            item.delivery.acknowledge().await;
+        }
+        later
+    }
+
+    /// Decides whether events whose handler failed are tried again.
+    async fn failed(&self, unit: Unit, failure: &Failure) -> Vec<Later> {
+        let attempts = unit.attempt;
+        if let Some(wait) = self.policy.wait_after(attempts) {
+            counter!("oslo_messaging_notifications_failed_total").increment(unit.items.len() as u64);
+            debug!(%failure, attempts, "a handler failed; its events will be tried again");
+            return vec![Later { wait, then: Then::TryAgain(unit.next_attempt()) }];
+        }
+        error!(%failure, attempts, events = unit.items.len(), "a handler failed as often as it may; its events are given up");
+        let given_up = unit.items.into_iter().map(|Item { delivery, .. }| async move {
+            let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
+            self.give_up(delivery, &info).await
+        });
+        join_all(given_up).await.into_iter().flatten().collect()
+    }
+
+    /// Moves the message to the dead-letter queue, or drops it. One that cannot be moved is given back: nothing that
+    /// failed is acknowledged in silence.
+    async fn give_up(&self, delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
+        let writer = self.dead_letters.as_ref().filter(|_| self.policy.give_up == GiveUp::DeadLetter);
+        let outcome = if let Some(writer) = writer {
+            if let Err(error) = writer.write(delivery.message(), info).await {
+                error!(%error, queue = info.queue, "an event could not be moved to the dead-letter queue and is given back");
+                return Some(self.give_back(delivery));
+            }
+            "dead_letter"
+        } else {
+            warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
+            "dropped"
+        };
+        counter!("oslo_messaging_notifications_total", "outcome" => outcome).increment(1);
+        delivery.acknowledge().await;
+        None
+    }
+
+    fn give_back(&self, delivery: Delivery) -> Later {
+        counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
+        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.unique_id());
+        Later { wait, then: Then::GiveBack(delivery) }
+    }
+}
+
+fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<Item = Item> + use<'a> {
+    group.places.iter().filter_map(|place| items[*place].take())
+}
+
+fn events(items: &[Option<Item>], group: &Group) -> Vec<Event> {
+    group.places.iter().filter_map(|place| items[*place].as_ref().map(|item| item.event.clone())).collect()
+}

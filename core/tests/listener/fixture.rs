@@ -1,0 +1,177 @@
+//! A broker, a publisher of events, and an endpoint that keeps what it is given.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oslo_messaging::wire::{Format, Notification};
+use oslo_messaging::{
+    Address, Bus, Deadline, Event, FailurePolicy, Message, NotificationEndpoint, NotificationListener,
+    NotificationListenerBuilder, NotificationResult, Payload, Priority, PublishOptions, Target, Transport,
+};
+use oslo_messaging_fake::{FakeBroker, FakeTransport};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long to wait for what must come. On the fake's clock, which jumps.
+pub(crate) const ARRIVE: Duration = Duration::from_secs(3_600);
+
+/// One broker with a bus on it and a publisher that is nobody's client.
+pub(crate) struct World {
+    pub(crate) broker: FakeBroker,
+    pub(crate) bus: Bus,
+    publisher: FakeTransport,
+}
+
+/// What a handler was given, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    events: Mutex<Vec<Look>>,
+    bell: Notify,
+}
+
+/// One event as a handler saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Look {
+    pub(crate) n: Value,
+    pub(crate) attempt: u32,
+    pub(crate) redelivered: bool,
+    pub(crate) at: Instant,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let broker = FakeBroker::new();
+        Self { bus: Bus::new(broker.transport()), publisher: broker.transport(), broker }
+    }
+
+    /// Publishes `{"n": n}` as an `order.created`, as the reference does: the queue is there afterwards.
+    pub(crate) async fn publish(&self, priority: Priority, n: impl Into<Value>) {
+        self.publish_as("notifications", priority, "order.created", n.into()).await;
+    }
+
+    pub(crate) async fn publish_as(&self, topic: &str, priority: Priority, event_type: &str, n: Value) {
+        let notification = notification(priority, event_type, &json!({ "n": n }));
+        self.publish_body(topic, priority, notification.encode(Format::V2)).await;
+    }
+
+    pub(crate) async fn publish_body(&self, topic: &str, priority: Priority, body: impl AsRef<[u8]>) {
+        let address = Address::Notification {
+            exchange: "openstack".into(),
+            topic: topic.into(),
+            priority: priority.as_str().into(),
+        };
+        let message = Message::new(body.as_ref().to_vec());
+        let options = PublishOptions::by(soon()).ensure_queue();
+        self.publisher.publish(&address, message, &options).await.unwrap();
+    }
+
+    /// A listener to `notifications`.
+    pub(crate) fn listener(&self) -> NotificationListenerBuilder {
+        NotificationListener::builder(&self.bus).target(Target::topic("notifications"))
+    }
+
+    pub(crate) fn ready(&self, queue: &str) -> usize {
+        self.broker.queues().into_iter().find(|found| found.name == queue).map_or(0, |found| found.ready)
+    }
+}
+
+pub(crate) fn notification(priority: Priority, event_type: &str, payload: &Value) -> Notification {
+    let mut notification = Notification::new(Payload::from(payload.clone()));
+    notification.message_id = Some("1f8e7c9a-0000-4000-8000-000000000001".into());
+    notification.publisher_id = Some("shop.host-1".into());
+    notification.event_type = Some(event_type.into());
+    notification.priority = Some(priority.as_upper_case().into());
+    notification.timestamp = Some("2026-11-22 18:11:31.065226".into());
+    notification.unique_id = format!("{:032x}", rand());
+    notification
+}
+
+fn rand() -> u128 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    half() << 64 | half()
+}
+
+impl Seen {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(crate) fn note(&self, event: &Event<Value>) {
+        let look = Look {
+            n: event.payload["n"].clone(),
+            attempt: event.attempt,
+            redelivered: event.redelivered,
+            at: Instant::now(),
+        };
+        self.events.lock().unwrap().push(look);
+        self.bell.notify_waiters();
+    }
+
+    pub(crate) fn now(&self) -> Vec<Look> {
+        self.events.lock().unwrap().clone()
+    }
+
+    pub(crate) fn ns(&self) -> Vec<Value> {
+        self.now().into_iter().map(|look| look.n).collect()
+    }
+
+    /// What was seen once `count` events were.
+    pub(crate) async fn wait(&self, count: usize) -> Vec<Look> {
+        let reached = async {
+            loop {
+                let rung = self.bell.notified();
+                if self.now().len() >= count {
+                    return self.now();
+                }
+                rung.await;
+            }
+        };
+        let waited = tokio::time::timeout(ARRIVE, reached).await;
+        waited.unwrap_or_else(|_| panic!("{} of {count} events were seen", self.now().len()))
+    }
+}
+
+/// An endpoint that keeps every `info` it is given.
+pub(crate) fn keeping(seen: &Arc<Seen>) -> NotificationEndpoint<Seen> {
+    answering(seen, |_| async { Ok::<_, Failed>(NotificationResult::Handled) })
+}
+
+/// An endpoint that keeps every `info` it is given and then answers as told.
+pub(crate) fn answering<F, Fut, R>(seen: &Arc<Seen>, answer: F) -> NotificationEndpoint<Seen>
+where
+    F: Fn(Event<Value>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, Failed>> + Send + 'static,
+    R: Into<NotificationResult>,
+{
+    NotificationEndpoint::shared(Arc::clone(seen)).on(Priority::Info, "*", move |seen: Arc<Seen>, event| {
+        seen.note(&event);
+        answer(event)
+    })
+}
+
+/// How a handler of these tests fails.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+impl oslo_messaging::Exception for Failed {
+    fn failure(&self) -> oslo_messaging::Failure {
+        oslo_messaging::Failure::new("shop.errors", "OutOfStock", "none left").with_traceback(["shop.rs:7\n"])
+    }
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(60))
+}
+
+pub(crate) fn many(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}
+
+/// Two tries, a second apart.
+pub(crate) fn twice() -> FailurePolicy {
+    FailurePolicy::default().with_tries(2)
+}

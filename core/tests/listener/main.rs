@@ -1,0 +1,10 @@
+//! What a notification listener promises, on the in-memory broker under virtual time.
+#![allow(clippy::unwrap_used, reason = "a failed step fails its test")]
+
+mod batch;
+mod dead;
+mod fixture;
+mod handling;
+mod lifecycle;
+mod pool;
+mod retry;
