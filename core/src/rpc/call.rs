@@ -44,7 +44,9 @@ impl Call<'_> {
         let id = CallId::fresh();
         let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(id, self.deadline).await {
             Ok(opened) => opened,
-            Err(error) if error.kind() == ErrorKind::Timeout => return Err(self.timed_out(phases, Executed::No)),
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                return Err(self.timed_out(phases, Executed::No).with_source(error));
+            }
             Err(error) => return Err(self.named(error)),
         };
         phases.connected = Some(Instant::now());
