@@ -343,3 +343,60 @@ async fn a_serializer_that_panics_costs_its_call_and_not_the_server() {
     }
     server.wait(soon()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_became_stale_in_the_reserve_is_skipped() {
+    for at_least_once in [false, true] {
+        let broker = FakeBroker::new();
+        let bus = Bus::new(broker.transport());
+        let shop = Arc::new(Shop::default());
+        let settings = builder(&bus, &shop).concurrency(1).reserve(8);
+        let settings = if at_least_once { settings.at_least_once() } else { settings };
+        let server = settings.start(soon()).await.unwrap();
+        client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
+        shop.entered(1).await;
+        // Each waits behind the first for as long as its caller does, and then for another ten seconds.
+        for (unique_id, timeout) in [("gives up", 20), ("waits", 60)] {
+            let caller = client(&bus).timeout(secs(timeout));
+            let args = json!({ "arg": unique_id });
+            let context = Context::new();
+            let called = caller.call::<Value>(&context, "note", &args);
+            assert!(tokio::time::timeout(secs(1), called).await.is_err(), "it waits in the reserve");
+        }
+        tokio::time::advance(secs(30)).await;
+        shop.release.add_permits(1);
+        let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "fence"})).await.unwrap();
+        assert_eq!(shop.logged(), [json!("first"), json!("waits"), json!("fence")]);
+        server.wait(soon()).await.unwrap();
+        bus.close(soon()).await.unwrap();
+        broker.assert_idle();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let shop = Arc::new(Shop::default());
+    let server = builder(&bus, &shop).concurrency(1).reserve(8).start(soon()).await.unwrap();
+    client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
+    shop.entered(1).await;
+    let caller = client(&bus).timeout(secs(600)).monitor(secs(4));
+    let context = Context::new();
+    let args = json!({"arg": "second"});
+    let called = caller.call::<Value>(&context, "gated", &args);
+    let releasing = async {
+        // Just before a heartbeat, so that the silence at the start of the method is as long as it can be.
+        tokio::time::sleep(Duration::from_millis(61_900)).await;
+        shop.release.add_permits(1);
+        tokio::time::sleep(secs(20)).await;
+        shop.release.add_permits(1);
+    };
+    let (answered, ()) = tokio::join!(called, releasing);
+    assert_eq!(answered.unwrap(), json!("second"));
+    let published = broker.counters().published;
+    tokio::time::advance(secs(60)).await;
+    let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
+    assert_eq!(broker.counters().published - published, 2, "no heartbeat outlives the answer");
+    server.wait(soon()).await.unwrap();
+}

@@ -92,8 +92,8 @@ impl Inbox {
             let mut progress = self.progress()?;
             let Some(queue) = opened(&mut progress, deadline).await? else { continue };
             let call = self.calls.register(id);
-            // An inbox that was lost meanwhile has told only the calls that were on the table then.
-            if matches!(&*progress.borrow(), Progress::Open(_)) {
+            // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
+            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.desk().closed {
                 return Ok((call, queue));
             }
         }

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, debug_span, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
-use super::monitor::with_heartbeats;
+use super::monitor::{Pulse, with_heartbeats};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
@@ -31,15 +31,15 @@ pub(super) struct Runner {
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
     pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        let Accepted { request, reply_to, heartbeat, refused, delivery } = accepted;
+        if accepted.has_become_stale() {
+            drop(permit);
+            return accepted.delivery.acknowledge().await;
+        }
+        let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
         let span = debug_span!("rpc.handle", rpc.method = %request.method);
         let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
         let outcome = match &reply_to {
-            Some(to) => {
-                let every = heartbeat.unwrap_or_default();
-                let beat = || self.outbox.heartbeat(to, every);
-                with_heartbeats(work, heartbeat, beat).instrument(span.clone()).await
-            }
+            Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
         };
         drop(permit);
@@ -51,6 +51,17 @@ impl Runner {
         if self.settle == Settle::ByReceiver {
             delivery.acknowledge().await;
         }
+    }
+
+    /// Does `work`; while it goes on, its caller is told so.
+    pub(super) async fn with_heartbeats<T>(
+        &self,
+        work: impl Future<Output = T>,
+        to: &ReplyTo,
+        pulse: Option<Pulse>,
+    ) -> T {
+        let Some(pulse) = pulse else { return work.await };
+        with_heartbeats(work, pulse, || self.outbox.heartbeat(to, pulse.every)).await
     }
 
     /// Runs the layers and the method. A panic in them, or in the application's serializer, is a failure of this call
