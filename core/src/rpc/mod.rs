@@ -11,6 +11,7 @@ pub(crate) mod inbox;
 mod intake;
 mod monitor;
 mod outbox;
+mod patience;
 mod pending;
 mod ping;
 mod request;
