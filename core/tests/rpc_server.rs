@@ -58,6 +58,17 @@ async fn a_server_without_a_topic_or_a_name_does_not_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_cannot_settle_after_the_answer_and_refuse_what_comes_back() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let both = builder(&bus, &Arc::new(Shop::default())).at_least_once().refuse_redelivered();
+    let error = both.start(soon()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("at_least_once") && error.to_string().contains("refuse_redelivered"), "{error}");
+    assert!(broker.queues().is_empty(), "no queue was declared for it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_is_idempotent_and_wait_sees_running_methods_out() {
     let (bus, server, shop) = bus_server_and_shop(&FakeBroker::new()).await;
     let caller = client(&bus);

@@ -23,6 +23,10 @@ use super::run::Runner;
 use super::service::{BoxError, RpcService};
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
 
+/// Why no server can have both.
+const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
+    would refuse it then; choose one";
+
 type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Answers the calls and casts that reach one target.
@@ -210,6 +214,11 @@ impl RpcServerBuilder {
     /// [`at_least_once`](Self::at_least_once) and [`refuse_redelivered`](Self::refuse_redelivered), and what
     /// [`Transport::subscribe`](crate::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
+        if self.settle == Settle::ByReceiver && self.redelivered == Redelivered::Refuse {
+            return Err(Error::new(ErrorKind::Config, "start")
+                .with("reason", CONTRADICTION)
+                .with("target", &self.target));
+        }
         let subscription = self.subscription()?;
         let reserve = self.effective_reserve();
         let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
