@@ -199,6 +199,10 @@ impl Accepted {
 }
 
 impl Delivery {
+    pub(super) fn unique_id(&self) -> &str {
+        &self.unique_id
+    }
+
     /// Acknowledges the message and every copy of it that came while it ran.
     pub(super) async fn acknowledge(mut self) {
         let copies = {

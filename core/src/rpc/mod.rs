@@ -10,6 +10,7 @@ mod gate;
 pub(crate) mod inbox;
 mod intake;
 mod monitor;
+mod observe;
 mod outbox;
 mod patience;
 mod pending;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{Instrument, debug, debug_span, error};
+use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
 use super::monitor::{Pulse, with_heartbeats};
+use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
@@ -22,6 +23,8 @@ pub(super) const REDELIVERED: &str = "RequestRedelivered";
 
 #[derive(Debug)]
 pub(super) struct Runner {
+    /// What is served, for whoever looks on.
+    pub(super) topic: String,
     pub(super) service: RpcService,
     pub(super) outbox: Outbox,
     pub(super) admission: Admission,
@@ -36,13 +39,19 @@ impl Runner {
             return accepted.delivery.acknowledge().await;
         }
         let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
-        let span = debug_span!("rpc.handle", rpc.method = %request.method);
+        let id = match &reply_to {
+            Some(to) => &to.msg_id,
+            None => delivery.unique_id(),
+        };
+        let span = observe::request(&self.topic, &request.method, id);
+        let meter = Meter::of_request();
         let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
         let outcome = match &reply_to {
             Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
         };
         drop(permit);
+        meter.answered(refused, &outcome);
         span.in_scope(|| report(&outcome));
         if let Some(to) = &reply_to {
             self.outbox.deliver(to, &reply(to, outcome)).await;

@@ -223,6 +223,7 @@ impl RpcServerBuilder {
         let reserve = self.effective_reserve();
         let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
         let runner = Arc::new(Runner {
+            topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
             outbox: Outbox::new(Arc::clone(&self.bus.0.transport), self.bus.0.compression, self.concurrency),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
