@@ -157,3 +157,19 @@ async fn an_inbox_that_cannot_open_for_now_is_tried_again_as_the_bus_says_and_a_
     assert_eq!(echo(client(&hasty)).await.unwrap_err().kind(), ErrorKind::Disconnected);
     assert_eq!(transport.opened(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_time_left_outlives_an_opening_whose_time_ran_out() {
+    let transport = Slow::to(&FakeBroker::new(), Duration::ZERO);
+    let (bus, server) = shop_behind(&transport).await;
+    transport.refuse(Some(Error::new(ErrorKind::Disconnected, "subscribe").transient()));
+    let started = Instant::now();
+    let repairing = async {
+        tokio::time::sleep(secs(90)).await;
+        transport.refuse(None);
+    };
+    let (answered, ()) = tokio::join!(echo(client(&bus).timeout(secs(300))), repairing);
+    assert_eq!(answered.unwrap(), json!(1));
+    assert!(started.elapsed() <= secs(105), "{:?}", started.elapsed());
+    server.wait(soon()).await.unwrap();
+}

@@ -36,8 +36,8 @@ impl Counts {
     }
 
     fn counted(&self, key: &Key) -> Arc<Counted> {
-        let outcome: String = key.labels().map(|label| format!(" {}", label.value())).collect();
-        Arc::new(Counted(self.clone(), format!("{}{outcome}", key.name())))
+        let words: Vec<&str> = std::iter::once(key.name()).chain(key.labels().map(metrics::Label::value)).collect();
+        Arc::new(Counted(self.clone(), words.join(" ")))
     }
 }
 

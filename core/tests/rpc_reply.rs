@@ -90,10 +90,10 @@ async fn a_caller_that_died_with_a_long_deadline_is_given_up_after_a_minute() {
 async fn a_reply_waits_out_a_broker_that_is_away_for_as_long_as_its_caller_does() {
     let broker = FakeBroker::new();
     let (bus, server, shop) = bus_server_and_shop(&broker).await;
-    let caller = client(&bus).timeout(secs(600));
+    let patient = client(&bus).timeout(secs(600));
     let context = Context::new();
     let args = json!({"arg": 1});
-    let called = caller.call::<Value>(&context, "gated", &args);
+    let answer = patient.call::<Value>(&context, "gated", &args);
     let alarm = async {
         shop.entered(1).await;
         broker.faults().block("memory");
@@ -101,7 +101,7 @@ async fn a_reply_waits_out_a_broker_that_is_away_for_as_long_as_its_caller_does(
         tokio::time::sleep(secs(300)).await;
         broker.faults().unblock();
     };
-    let (answered, ()) = tokio::join!(called, alarm);
+    let (answered, ()) = tokio::join!(answer, alarm);
     assert_eq!(answered.unwrap(), json!(1));
     server.wait(soon()).await.unwrap();
 }

@@ -368,11 +368,11 @@ async fn a_request_that_became_stale_in_the_reserve_is_skipped() {
         shop.entered(1).await;
         // Each waits behind the first for as long as its caller does, and then for another ten seconds.
         for (unique_id, timeout) in [("gives up", 20), ("waits", 60)] {
-            let caller = client(&bus).timeout(secs(timeout));
+            let patient = client(&bus).timeout(secs(timeout));
             let args = json!({ "arg": unique_id });
             let context = Context::new();
-            let called = caller.call::<Value>(&context, "note", &args);
-            assert!(tokio::time::timeout(secs(1), called).await.is_err(), "it waits in the reserve");
+            let answer = patient.call::<Value>(&context, "note", &args);
+            assert!(tokio::time::timeout(secs(1), answer).await.is_err(), "it waits in the reserve");
         }
         tokio::time::advance(secs(30)).await;
         shop.release.add_permits(1);
@@ -392,10 +392,10 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
     let server = builder(&bus, &shop).concurrency(1).reserve(8).start(soon()).await.unwrap();
     client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
     shop.entered(1).await;
-    let caller = client(&bus).timeout(secs(600)).monitor(secs(4));
+    let patient = client(&bus).timeout(secs(600)).monitor(secs(4));
     let context = Context::new();
     let args = json!({"arg": "second"});
-    let called = caller.call::<Value>(&context, "gated", &args);
+    let answer = patient.call::<Value>(&context, "gated", &args);
     let releasing = async {
         // Just before a heartbeat, so that the silence at the start of the method is as long as it can be.
         tokio::time::sleep(Duration::from_millis(61_900)).await;
@@ -403,7 +403,7 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
         tokio::time::sleep(secs(20)).await;
         shop.release.add_permits(1);
     };
-    let (answered, ()) = tokio::join!(called, releasing);
+    let (answered, ()) = tokio::join!(answer, releasing);
     assert_eq!(answered.unwrap(), json!("second"));
     let published = broker.counters().published;
     tokio::time::advance(secs(60)).await;

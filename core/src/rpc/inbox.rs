@@ -90,7 +90,12 @@ impl Inbox {
     pub(crate) async fn expect_reply(&self, id: CallId, deadline: Deadline) -> Result<(PendingCall, Arc<str>)> {
         loop {
             let mut progress = self.progress()?;
-            let Some(queue) = opened(&mut progress, deadline).await? else { continue };
+            let queue = match opened(&mut progress, deadline).await {
+                Ok(Some(queue)) => queue,
+                Ok(None) => continue,
+                Err(error) if self.only_time_ran_out(&error) && !deadline.has_passed() => continue,
+                Err(error) => return Err(error),
+            };
             let call = self.calls.register(id);
             // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.desk().closed {
@@ -139,6 +144,11 @@ impl Inbox {
         let task = AbortOnDropHandle::new(tokio::spawn(work.run()));
         desk.clerk = Some(Clerk { stop, progress: progress.clone(), task });
         Ok(progress)
+    }
+
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    fn only_time_ran_out(&self, error: &Error) -> bool {
+        self.retry.limit.is_none() && self.retry.permits(0, error)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
