@@ -366,7 +366,7 @@ async fn a_request_that_became_stale_in_the_reserve_is_skipped() {
         let server = settings.start(soon()).await.unwrap();
         client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
         shop.entered(1).await;
-        // Each waits behind the first for as long as its caller does, and then for another ten seconds.
+        // Both wait half a minute behind the first: the one for longer than its caller does, the other not.
         for (unique_id, timeout) in [("gives up", 20), ("waits", 60)] {
             let patient = client(&bus).timeout(secs(timeout));
             let args = json!({ "arg": unique_id });
