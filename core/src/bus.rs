@@ -113,7 +113,8 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen is tried again. Default: until the deadline.
+    /// How often a publish that certainly did not happen, or opening the reply inbox, is tried again. Default: until the
+    /// deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -129,7 +130,7 @@ impl BusBuilder {
     #[must_use]
     pub fn build(self) -> Bus {
         Bus(Arc::new(Inner {
-            inbox: Inbox::new(Arc::clone(&self.transport)),
+            inbox: Inbox::new(Arc::clone(&self.transport), self.retry),
             transport: self.transport,
             clock: WallClock::start(),
             default_exchange: self.default_exchange,

@@ -1,6 +1,6 @@
 //! The one wall clock of a bus.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -11,28 +11,34 @@ const FARTHEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Translates between deadlines on tokio's clock and Unix milliseconds on the wire.
 ///
-/// The wall time is read once; what has passed since is tokio's, so that a test under paused time sees deadlines on
-/// the wire move with its clock.
+/// It follows the system's clock, so a step of it or a suspended machine makes no request look stale. What tokio's clock
+/// gained over the real one is added, so that a test under paused time sees deadlines on the wire move with its clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
-    unix: Duration,
+    system: fn() -> SystemTime,
     started: Instant,
+    really_started: StdInstant,
 }
 
 impl WallClock {
     pub(crate) fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { unix, started: Instant::now() }
+        Self::over(SystemTime::now)
+    }
+
+    fn over(system: fn() -> SystemTime) -> Self {
+        Self { system, started: Instant::now(), really_started: StdInstant::now() }
     }
 
     pub(crate) fn unix_ms(&self, deadline: Deadline) -> u64 {
-        let since_start = deadline.instant().saturating_duration_since(self.started);
-        u64::try_from((self.unix + since_start).as_millis()).unwrap_or(u64::MAX)
+        let now = Instant::now();
+        let ahead = deadline.instant().saturating_duration_since(now);
+        let behind = now.saturating_duration_since(deadline.instant());
+        u64::try_from((self.unix() + ahead).saturating_sub(behind).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How far a peer's deadline lies from now; `None` if it is not to be believed.
     pub(crate) fn read(&self, unix_ms: u64) -> Option<PeerDeadline> {
-        let now = self.unix + self.started.elapsed();
+        let now = self.unix();
         let then = Duration::from_millis(unix_ms);
         if then.abs_diff(now) > FARTHEST {
             return None;
@@ -41,6 +47,12 @@ impl WallClock {
             Some(ahead) if !ahead.is_zero() => PeerDeadline::Ahead(Deadline::after(ahead)),
             _ => PeerDeadline::PassedSince(now.saturating_sub(then)),
         })
+    }
+
+    /// The time since the epoch: the system's, as if it ran at the pace of tokio's clock since the start.
+    fn unix(&self) -> Duration {
+        let system = (self.system)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (system + self.started.elapsed()).saturating_sub(self.really_started.elapsed())
     }
 }
 
@@ -53,6 +65,8 @@ pub(crate) enum PeerDeadline {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -78,5 +92,21 @@ mod tests {
         tokio::time::advance(Duration::from_secs(9)).await;
         let Some(PeerDeadline::PassedSince(passed)) = clock.read(sent) else { panic!("it has passed") };
         assert!(passed.abs_diff(Duration::from_secs(9)) <= Duration::from_millis(1), "{passed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stepped_clock_is_followed() {
+        const STEP: Duration = Duration::from_secs(3_600);
+        static STEPPED_BY: AtomicU64 = AtomicU64::new(0);
+        let clock = WallClock::over(|| SystemTime::now() + Duration::from_secs(STEPPED_BY.load(Ordering::Relaxed)));
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let before = clock.unix_ms(deadline);
+        STEPPED_BY.store(STEP.as_secs(), Ordering::Relaxed);
+        let stepped = clock.unix_ms(deadline) - before;
+        assert!(stepped.abs_diff(3_600_000) <= 5_000, "the deadline is told in the new time: {stepped} ms later");
+        let peers = SystemTime::now() + STEP + Duration::from_secs(60);
+        let peers = u64::try_from(peers.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        let Some(PeerDeadline::Ahead(read)) = clock.read(peers) else { panic!("it lies ahead") };
+        assert!(read.remaining().abs_diff(Duration::from_secs(60)) <= Duration::from_secs(5), "{read:?}");
     }
 }

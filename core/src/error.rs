@@ -47,6 +47,31 @@ pub enum ErrorKind {
     Closed,
 }
 
+impl ErrorKind {
+    /// Its name as the `outcome` of a metric.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Undeliverable => "undeliverable",
+            Self::Disconnected => "disconnected",
+            Self::Blocked => "blocked",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Topology => "topology",
+            Self::TooLarge => "too_large",
+            Self::Encode => "encode",
+            Self::Decode => "decode",
+            Self::Remote => "remote",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::VersionCap => "version_cap",
+            Self::InvalidTarget => "invalid_target",
+            Self::Config => "config",
+            Self::Unsupported => "unsupported",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

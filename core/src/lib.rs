@@ -33,6 +33,27 @@
 //! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`]: bytes to addresses, and settlement. All of RPC is
 //! above that interface and the same for every driver. A [`Registry`] finds the driver of a [`TransportUrl`].
 //!
+//! # Watching it
+//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`, with
+//! `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for the sender and the
+//! server) and `rpc.method`. Bodies are never logged. The `metrics` are these; an outcome is `ok`, `dropped` (the future was),
+//! or the [`ErrorKind`] in lower case, `too_large` for example.
+//!
+//! | metric | what is counted |
+//! |---|---|
+//! | `oslo_messaging_calls_total{outcome}` | calls that ended |
+//! | `oslo_messaging_call_seconds` | how long each took, from the request to the decoded result |
+//! | `oslo_messaging_casts_total{outcome}` | casts that ended |
+//! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `refused` (redelivered), `aborted` |
+//! | `oslo_messaging_request_seconds` | how long each took, without the reply |
+//! | `oslo_messaging_requests_stale_total` | requests that were skipped because their callers had given up |
+//! | `oslo_messaging_requests_duplicate_total` | requests that came twice with one `_unique_id`, and ran once |
+//! | `oslo_messaging_requests_redelivered_total` | requests that the broker marked as handed over before |
+//! | `oslo_messaging_replies_lost_total` | replies that never went out |
+//! | `oslo_messaging_replies_replaced_total` | replies that could not be sent, so that their callers were to hear why instead |
+//! | `oslo_messaging_replies_unmatched_total` | replies that came and that no call waited for |
+//! | `oslo_messaging_undecodable_total` | requests and replies that could not be read |
+//!
 //! # The wire
 //! [`wire`] has the messages themselves, for tools and tests.
 

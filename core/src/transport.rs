@@ -47,6 +47,7 @@ impl PublishOptions {
 
 /// The state of a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// It is making its connections.
     Connecting,

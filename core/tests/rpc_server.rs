@@ -58,6 +58,17 @@ async fn a_server_without_a_topic_or_a_name_does_not_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_cannot_settle_after_the_answer_and_refuse_what_comes_back() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let both = builder(&bus, &Arc::new(Shop::default())).at_least_once().refuse_redelivered();
+    let error = both.start(soon()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("at_least_once") && error.to_string().contains("refuse_redelivered"), "{error}");
+    assert!(broker.queues().is_empty(), "no queue was declared for it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_is_idempotent_and_wait_sees_running_methods_out() {
     let (bus, server, shop) = bus_server_and_shop(&FakeBroker::new()).await;
     let caller = client(&bus);
@@ -341,5 +352,62 @@ async fn a_serializer_that_panics_costs_its_call_and_not_the_server() {
         let error = client(&bus).call::<Value>(&Context::new(), "echo", &json!({ "arg": arg })).await.unwrap_err();
         assert!(error.remote().unwrap().message().contains(said), "{error}");
     }
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_became_stale_in_the_reserve_is_skipped() {
+    for at_least_once in [false, true] {
+        let broker = FakeBroker::new();
+        let bus = Bus::new(broker.transport());
+        let shop = Arc::new(Shop::default());
+        let settings = builder(&bus, &shop).concurrency(1).reserve(8);
+        let settings = if at_least_once { settings.at_least_once() } else { settings };
+        let server = settings.start(soon()).await.unwrap();
+        client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
+        shop.entered(1).await;
+        // Both wait half a minute behind the first: the one for longer than its caller does, the other not.
+        for (unique_id, timeout) in [("gives up", 20), ("waits", 60)] {
+            let patient = client(&bus).timeout(secs(timeout));
+            let args = json!({ "arg": unique_id });
+            let context = Context::new();
+            let answer = patient.call::<Value>(&context, "note", &args);
+            assert!(tokio::time::timeout(secs(1), answer).await.is_err(), "it waits in the reserve");
+        }
+        tokio::time::advance(secs(30)).await;
+        shop.release.add_permits(1);
+        let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "fence"})).await.unwrap();
+        assert_eq!(shop.logged(), [json!("first"), json!("waits"), json!("fence")]);
+        server.wait(soon()).await.unwrap();
+        bus.close(soon()).await.unwrap();
+        broker.assert_idle();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let shop = Arc::new(Shop::default());
+    let server = builder(&bus, &shop).concurrency(1).reserve(8).start(soon()).await.unwrap();
+    client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
+    shop.entered(1).await;
+    let patient = client(&bus).timeout(secs(600)).monitor(secs(4));
+    let context = Context::new();
+    let args = json!({"arg": "second"});
+    let answer = patient.call::<Value>(&context, "gated", &args);
+    let releasing = async {
+        // Just before a heartbeat, so that the silence at the start of the method is as long as it can be.
+        tokio::time::sleep(Duration::from_millis(61_900)).await;
+        shop.release.add_permits(1);
+        tokio::time::sleep(secs(20)).await;
+        shop.release.add_permits(1);
+    };
+    let (answered, ()) = tokio::join!(answer, releasing);
+    assert_eq!(answered.unwrap(), json!("second"));
+    let published = broker.counters().published;
+    tokio::time::advance(secs(60)).await;
+    let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
+    assert_eq!(broker.counters().published - published, 2, "no heartbeat outlives the answer");
     server.wait(soon()).await.unwrap();
 }

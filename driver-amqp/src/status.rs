@@ -52,11 +52,11 @@ impl Status {
     /// `Closed` or `Disconnected`.
     pub(crate) fn check(&self, operation: &'static str) -> Result<(), Error> {
         match &self.0.borrow().state {
-            State::Connecting | State::Ready | State::Blocked { .. } => Ok(()),
             State::Lost { reason } => {
                 Err(Error::new(ErrorKind::Disconnected, operation).transient().with("reason", reason))
             }
             State::Closed => Err(Error::closed(operation)),
+            _ => Ok(()),
         }
     }
 

@@ -75,7 +75,7 @@ impl FakeTransport {
         let error = Error::new(ErrorKind::Blocked, operation).transient();
         match &self.health.borrow().state {
             State::Blocked { reason } => error.with("reason", reason),
-            State::Connecting | State::Ready | State::Lost { .. } | State::Closed => error,
+            _ => error,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::counter;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::monitor::Pulse;
 use super::request::Request;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
@@ -48,8 +50,10 @@ pub(super) struct ReplyTo {
 pub(super) struct Accepted {
     pub(super) request: Request,
     pub(super) reply_to: Option<ReplyTo>,
-    /// How often the caller wants to hear that its method still runs.
-    pub(super) heartbeat: Option<Duration>,
+    /// How the caller wants to hear that its method has not been forgotten.
+    pub(super) pulse: Option<Pulse>,
+    /// When its caller has given up, even by a clock that differs from ours.
+    stale_from: Option<Instant>,
     pub(super) refused: bool,
     pub(super) delivery: Delivery,
 }
@@ -113,8 +117,7 @@ impl Admission {
         };
         let deadline = request.deadline.and_then(|unix_ms| self.clock.read(unix_ms));
         if matches!(deadline, Some(PeerDeadline::PassedSince(passed)) if passed > STALE) {
-            counter!("oslo_messaging_requests_stale_total").increment(1);
-            debug!(method = request.method, "a request was skipped: its caller gave up long ago");
+            skipped(&request.method);
             settled(message.acknowledge().await);
             return None;
         }
@@ -140,14 +143,17 @@ impl Admission {
         if redelivered {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
         }
-        let deadline = match deadline {
-            Some(PeerDeadline::Ahead(deadline)) => Some(deadline),
-            // It is within what clocks may differ, so the caller may still wait.
-            Some(PeerDeadline::PassedSince(passed)) => Some(Deadline::after(STALE.saturating_sub(passed))),
-            None => None,
+        let (deadline, stale_from) = match deadline {
+            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(deadline.instant() + STALE)),
+            Some(PeerDeadline::PassedSince(passed)) => {
+                // It is within what clocks may differ, so the caller may still wait.
+                let deadline = Deadline::after(STALE.saturating_sub(passed));
+                (Some(deadline), Some(deadline.instant()))
+            }
+            None => (None, None),
         };
         let info = RequestInfo { unique_id: request.unique_id.clone(), redelivered, is_call: request.call.is_some() };
-        let heartbeat = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?));
+        let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
         let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
         let delivery =
             Delivery { message: Some(message), unique_id: request.unique_id, duplicates: Arc::clone(&self.duplicates) };
@@ -156,7 +162,7 @@ impl Admission {
             .with_namespace(request.namespace)
             .with_version(request.version);
         let refused = redelivered && self.redelivered == Redelivered::Refuse;
-        Accepted { request, reply_to, heartbeat, refused, delivery }
+        Accepted { request, reply_to, pulse, stale_from, refused, delivery }
     }
 
     /// Translates what arrived, if the application has a serializer.
@@ -181,7 +187,22 @@ impl Admission {
     }
 }
 
+impl Accepted {
+    /// Whether its caller gave up while it waited to start; that is counted as it is at admission.
+    pub(super) fn has_become_stale(&self) -> bool {
+        let stale = self.stale_from.is_some_and(|from| from <= Instant::now());
+        if stale {
+            skipped(&self.request.method);
+        }
+        stale
+    }
+}
+
 impl Delivery {
+    pub(super) fn unique_id(&self) -> &str {
+        &self.unique_id
+    }
+
     /// Acknowledges the message and every copy of it that came while it ran.
     pub(super) async fn acknowledge(mut self) {
         let copies = {
@@ -238,6 +259,11 @@ impl Duplicates {
 fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
     let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
     Some((monitor / 2).clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))
+}
+
+fn skipped(method: &str) {
+    counter!("oslo_messaging_requests_stale_total").increment(1);
+    debug!(method, "a request was skipped: its caller gave up long ago");
 }
 
 /// A settlement that failed has no effect but that the message comes again, marked.

@@ -16,6 +16,7 @@ const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 
 pub(super) struct Call<'a> {
     pub(super) client: &'a RpcClient,
+    pub(super) id: CallId,
     pub(super) method: &'a str,
     pub(super) address: Address,
     pub(super) deadline: Deadline,
@@ -41,14 +42,15 @@ enum Sent {
 impl Call<'_> {
     pub(super) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
         let mut phases = Phases::default();
-        let id = CallId::fresh();
-        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(id, self.deadline).await {
+        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
             Ok(opened) => opened,
-            Err(error) if error.kind() == ErrorKind::Timeout => return Err(self.timed_out(phases, Executed::No)),
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                return Err(self.timed_out(phases, Executed::No).with_source(error));
+            }
             Err(error) => return Err(self.named(error)),
         };
         phases.connected = Some(Instant::now());
-        request.call = Some(self.client.call_fields(id.to_string(), reply_q.to_string()));
+        request.call = Some(self.client.call_fields(self.id.to_string(), reply_q.to_string()));
         request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
         let message = self.client.message(&request);
         let options = self.client.publish_options(&self.address, self.deadline, true);

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::arguments;
 use super::call::Call;
+use super::outbox::fresh_unique_id;
+use super::pending::CallId;
+use super::{arguments, observe};
 use crate::version::{Version, is_compatible};
 use crate::wire::{self, CallFields};
 use crate::{
@@ -76,8 +78,12 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R> {
-        let result = self.call_payload(context, method, Payload::arguments(args)?).await?;
-        result.decode().map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method))
+        let id = CallId::fresh();
+        let work = async {
+            let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
+            result.decode().map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method))
+        };
+        observe::call(&self.target, method, id, work).await
     }
 
     /// As [`call`](Self::call), with arguments and result as JSON text.
@@ -85,14 +91,19 @@ impl RpcClient {
     /// # Errors
     /// As [`call`](Self::call).
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+        let id = CallId::fresh();
+        observe::call(&self.target, method, id, self.call_text(id, context, method, args)).await
+    }
+
+    async fn call_text(&self, id: CallId, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let started = Instant::now();
         if self.target.fanout {
             return Err(self.invalid("call", "a call has one answer, so it cannot be a fanout"));
         }
         let address = self.checked_address()?;
         let deadline = self.deadline(context);
-        let request = self.request(context, method, args)?;
-        let result = Call { client: self, method, address, deadline, started }.run(request).await?;
+        let request = self.request(context, method, args, fresh_unique_id())?;
+        let result = Call { client: self, id, method, address, deadline, started }.run(request).await?;
         match &self.serializer {
             Some(serializer) => serializer
                 .deserialize(context, result)
@@ -111,9 +122,15 @@ impl RpcClient {
     /// # Cancellation
     /// The request may still be sent, once.
     pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
+        let id = fresh_unique_id();
+        let work = async { self.cast_payload(id.clone(), context, method, Payload::arguments(args)?).await };
+        observe::cast(&self.target, method, &id, work).await
+    }
+
+    async fn cast_payload(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
         let deadline = self.deadline(context);
-        let mut request = self.request(context, method, Payload::arguments(args)?)?;
+        let mut request = self.request(context, method, args, unique_id)?;
         // A cast outlives the patience of whoever sent it.
         request.deadline = None;
         let message = self.message(&request);
@@ -305,7 +322,7 @@ impl RpcClient {
         self.target.address(&self.bus.0.default_exchange)
     }
 
-    fn request(&self, context: &Context, method: &str, args: Payload) -> Result<wire::Request> {
+    fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
         let (args, values) = match &self.serializer {
             Some(serializer) => (
                 arguments::map(&args, |value| serializer.serialize(context, value))?,
@@ -319,7 +336,7 @@ impl RpcClient {
             namespace: self.target.namespace.clone(),
             version: self.target.version.clone(),
             call: None,
-            unique_id: uuid::Uuid::new_v4().simple().to_string(),
+            unique_id,
             deadline: None,
             context: values.values().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
         })

@@ -33,9 +33,14 @@ impl Gate {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
 
+    /// How many permits nobody holds.
+    pub(super) fn free(&self) -> usize {
+        self.permits.available_permits()
+    }
+
     /// How many requests to take now, while `waiting` wait to start.
     pub(super) fn demand(&self, waiting: usize) -> usize {
-        demand(self.permits.available_permits(), waiting, self.reserve)
+        demand(self.free(), waiting, self.reserve)
     }
 }
 

@@ -1,49 +1,78 @@
 //! The one reply queue of a bus, opened at the first call.
 
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics::counter;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::pending::{CallId, Matched, PendingCall, WaitingCalls};
 use crate::wire::Reply;
-use crate::{Address, Deadline, Error, Executed, IncomingMessage, Listener, Result, Source, Subscription, Transport};
+use crate::{
+    Address, Deadline, Error, Executed, IncomingMessage, Listener, Result, Retry, Source, Subscription, Transport,
+};
 
 /// Replies taken from the driver at once.
 const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// Replies the broker may have handed over before they are acknowledged.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
+/// How long opening may take in all. It is nobody's call, so no caller's deadline ends it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the replies to every call of a bus arrive.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     transport: Arc<dyn Transport>,
+    retry: Retry,
     calls: WaitingCalls,
-    queue: Arc<RwLock<Option<Arc<str>>>>,
-    reader: Mutex<Option<Reader>>,
-    closed: AtomicBool,
+    desk: Mutex<Desk>,
 }
 
+/// Who reads the replies now.
+#[derive(Debug, Default)]
+struct Desk {
+    closed: bool,
+    clerk: Option<Clerk>,
+}
+
+/// The task that opens the queue and then reads it; ended with its handle.
 #[derive(Debug)]
-struct Reader {
+struct Clerk {
     stop: CancellationToken,
+    progress: watch::Receiver<Progress>,
     task: AbortOnDropHandle<()>,
 }
 
+/// How far an inbox has come.
+#[derive(Debug, Clone)]
+enum Progress {
+    /// Not there yet; what the last try said.
+    Opening(Option<Error>),
+    /// Replies arrive in the queue of this name.
+    Open(Arc<str>),
+    /// It never opened, and the next call starts anew.
+    Failed(Error),
+    /// Lost or closed, and the next call starts anew.
+    Ended,
+}
+
+/// What the task of an inbox works with.
+struct Work {
+    transport: Arc<dyn Transport>,
+    retry: Retry,
+    calls: WaitingCalls,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+}
+
 impl Inbox {
-    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self {
-            transport,
-            calls: WaitingCalls::default(),
-            queue: Arc::default(),
-            reader: Mutex::default(),
-            closed: AtomicBool::new(false),
-        }
+    /// An inbox that is opened by its first call; `retry` says how patiently.
+    pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry) -> Self {
+        Self { transport, retry, calls: WaitingCalls::default(), desk: Mutex::default() }
     }
 
     pub(crate) fn calls_in_flight(&self) -> usize {
@@ -53,13 +82,23 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; `Closed`.
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; everybody who waited for the same opening
+    /// gets the same. `Timeout`, with what the last try said; `Closed`.
+    ///
+    /// # Cancellation
+    /// The opening goes on for those who also wait, and for the next call.
     pub(crate) async fn expect_reply(&self, id: CallId, deadline: Deadline) -> Result<(PendingCall, Arc<str>)> {
         loop {
-            let queue = self.open(deadline).await?;
+            let mut progress = self.progress()?;
+            let queue = match opened(&mut progress, deadline).await {
+                Ok(Some(queue)) => queue,
+                Ok(None) => continue,
+                Err(error) if self.only_time_ran_out(&error) && !deadline.has_passed() => continue,
+                Err(error) => return Err(error),
+            };
             let call = self.calls.register(id);
-            // An inbox that was lost meanwhile has told only the calls that were on the table then.
-            if self.current_queue().as_ref() == Some(&queue) {
+            // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
+            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.desk().closed {
                 return Ok((call, queue));
             }
         }
@@ -67,71 +106,131 @@ impl Inbox {
 
     /// Ends every waiting call and gives the queue back.
     pub(crate) async fn close(&self, deadline: Deadline) {
-        self.closed.store(true, Ordering::Release);
+        let clerk = {
+            let mut desk = self.desk();
+            desk.closed = true;
+            desk.clerk.take()
+        };
         self.calls.fail_all(&Error::closed("call").with_executed(Executed::Maybe));
-        let Ok(mut reader) = deadline.run("close", self.reader.lock()).await else { return };
-        if let Some(reader) = reader.take() {
-            reader.stop.cancel();
-            // Past the deadline the handle is dropped, which aborts the reader.
-            let _ = deadline.run("close", reader.task).await;
+        if let Some(clerk) = clerk {
+            clerk.stop.cancel();
+            // Past the deadline the handle is dropped, which aborts the task.
+            let _ = deadline.run("close", clerk.task).await;
         }
     }
 
-    async fn open(&self, deadline: Deadline) -> Result<Arc<str>> {
-        if self.closed.load(Ordering::Acquire) {
+    /// The inbox that is open or opening; a new one if there is none.
+    fn progress(&self) -> Result<watch::Receiver<Progress>> {
+        let mut desk = self.desk();
+        if desk.closed {
             return Err(Error::closed("call"));
         }
-        if let Some(queue) = self.current_queue() {
-            return Ok(queue);
+        if let Some(clerk) = &desk.clerk {
+            let over = matches!(&*clerk.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            let gone = clerk.progress.has_changed().is_err();
+            if !over && !gone {
+                return Ok(clerk.progress.clone());
+            }
         }
-        let mut reader = deadline.run("open the reply inbox", self.reader.lock()).await?;
-        if let Some(queue) = self.current_queue() {
-            return Ok(queue);
-        }
-        let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
-        let listener = self.transport.subscribe(&subscription, deadline).await?;
-        let Address::Direct { queue } = listener.address() else {
-            return Err(Error::unsupported("open the reply inbox").with("address", listener.address()));
-        };
-        let queue: Arc<str> = queue.as_str().into();
-        self.set_queue(Some(Arc::clone(&queue)));
+        let (progress_to, progress) = watch::channel(Progress::Opening(None));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(read(listener, self.calls.clone(), Arc::clone(&self.queue), stop.clone()));
-        *reader = Some(Reader { stop, task: AbortOnDropHandle::new(task) });
-        Ok(queue)
+        let work = Work {
+            transport: Arc::clone(&self.transport),
+            retry: self.retry,
+            calls: self.calls.clone(),
+            progress: progress_to,
+            stop: stop.clone(),
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(work.run()));
+        desk.clerk = Some(Clerk { stop, progress: progress.clone(), task });
+        Ok(progress)
     }
 
-    fn current_queue(&self) -> Option<Arc<str>> {
-        self.queue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    fn only_time_ran_out(&self, error: &Error) -> bool {
+        self.retry.limit.is_none() && self.retry.permits(0, error)
     }
 
-    fn set_queue(&self, queue: Option<Arc<str>>) {
-        *self.queue.write().unwrap_or_else(PoisonError::into_inner) = queue;
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hands each reply to its call until the inbox is closed or lost; a lost one is opened anew by the next call.
-async fn read(
-    mut listener: Box<dyn Listener>,
-    calls: WaitingCalls,
-    queue: Arc<RwLock<Option<Arc<str>>>>,
-    stop: CancellationToken,
-) {
-    let end = loop {
-        tokio::select! {
+/// The queue, once it is there; `None` if it came and went.
+async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
+    let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
+    let waited = deadline.run("open the reply inbox", settled).await;
+    let seen = progress.borrow().clone();
+    match (seen, waited) {
+        (Progress::Open(queue), _) => Ok(Some(queue)),
+        (Progress::Failed(error), _) => Err(error),
+        (Progress::Opening(Some(cause)), Err(timeout)) => Err(timeout.with_source(cause)),
+        (Progress::Opening(None), Err(timeout)) => Err(timeout),
+        // Of the task of an opening that will never end, only its runtime can have made an end.
+        (Progress::Ended, _) | (Progress::Opening(_), Ok(_)) => Ok(None),
+    }
+}
+
+impl Work {
+    /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
+    async fn run(self) {
+        let opened = tokio::select! {
             biased;
-            () = stop.cancelled() => break Error::closed("call"),
-            polled = listener.poll(BATCH) => match polled {
-                Ok(Some(messages)) => deliver(messages, &calls).await,
-                Ok(None) => break Error::closed("call"),
-                Err(error) => break error,
-            },
+            () = self.stop.cancelled() => return self.end(Error::closed("call")),
+            opened = self.open() => opened,
+        };
+        let (mut listener, queue) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                debug!(%error, "the reply inbox did not open");
+                self.progress.send_replace(Progress::Failed(error));
+                return;
+            }
+        };
+        self.progress.send_replace(Progress::Open(queue));
+        let end = self.read(listener.as_mut()).await;
+        self.end(end);
+        let _ = listener.close(Deadline::after(crate::rpc::CLOSE_TIMEOUT)).await;
+    }
+
+    async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
+        let deadline = Deadline::after(OPEN_TIMEOUT);
+        let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
+        let attempt = async || {
+            let tried = self.transport.subscribe(&subscription, deadline).await;
+            tried.inspect_err(|error| {
+                self.progress.send_replace(Progress::Opening(Some(error.clone())));
+            })
+        };
+        let listener = self.retry.run(deadline, attempt).await?;
+        let Address::Direct { queue } = listener.address() else {
+            return Err(Error::unsupported("open the reply inbox").with("address", listener.address()));
+        };
+        let queue = queue.as_str().into();
+        Ok((listener, queue))
+    }
+
+    /// Hands each reply to its call; says what ended that.
+    async fn read(&self, listener: &mut dyn Listener) -> Error {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Error::closed("call"),
+                polled = listener.poll(BATCH) => match polled {
+                    Ok(Some(messages)) => deliver(messages, &self.calls).await,
+                    Ok(None) => return Error::closed("call"),
+                    Err(error) => return error,
+                },
+            }
         }
-    };
-    *queue.write().unwrap_or_else(PoisonError::into_inner) = None;
-    debug!(reason = %end, waiting = calls.len(), "the reply inbox has ended");
-    calls.fail_all(&end.with_executed(Executed::Maybe));
-    let _ = listener.close(Deadline::after(crate::rpc::CLOSE_TIMEOUT)).await;
+    }
+
+    /// Lets nobody wait for a reply here any more, then tells those who do.
+    fn end(&self, reason: Error) {
+        self.progress.send_replace(Progress::Ended);
+        debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");
+        self.calls.fail_all(&reason.with_executed(Executed::Maybe));
+    }
 }
 
 async fn deliver(messages: Vec<Box<dyn IncomingMessage>>, calls: &WaitingCalls) {

@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::CLOSE_TIMEOUT;
@@ -34,8 +35,15 @@ pub(super) struct Intake {
     /// Set once the server is to stop: by when.
     pub(super) stop: watch::Receiver<Option<Deadline>>,
     pub(super) phase: watch::Sender<Phase>,
-    pub(super) waiting: VecDeque<Accepted>,
+    pub(super) waiting: VecDeque<Waiting>,
     pub(super) running: JoinSet<()>,
+}
+
+/// A request that waits to start.
+pub(super) struct Waiting {
+    accepted: Accepted,
+    /// Tells the caller of a monitored call meanwhile, and ends when the request starts.
+    _heartbeats: Option<AbortOnDropHandle<()>>,
 }
 
 impl Intake {
@@ -108,9 +116,20 @@ impl Intake {
 
     async fn admit(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
         for message in messages {
-            let accepted = self.runner.admission.admit(message).await;
-            self.waiting.extend(accepted);
+            if let Some(accepted) = self.runner.admission.admit(message).await {
+                let starts_at_once = self.waiting.len() < self.gate.free();
+                let heartbeats = if starts_at_once { None } else { self.heartbeats(&accepted) };
+                self.waiting.push_back(Waiting { accepted, _heartbeats: heartbeats });
+            }
         }
+    }
+
+    /// Says that a monitored call is not forgotten, for as long as the handle is held.
+    fn heartbeats(&self, accepted: &Accepted) -> Option<AbortOnDropHandle<()>> {
+        let (pulse, to) = (accepted.pulse?, accepted.reply_to.clone()?);
+        let runner = Arc::clone(&self.runner);
+        let beating = async move { runner.with_heartbeats(std::future::pending(), &to, Some(pulse)).await };
+        Some(AbortOnDropHandle::new(tokio::spawn(beating)))
     }
 
     fn start_what_may(&mut self) {
@@ -123,7 +142,7 @@ impl Intake {
     /// Polls the next request once, here, so that requests start in the order in which they came; what is not done
     /// by then goes on in a task of its own.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
-        let Some(accepted) = self.waiting.pop_front() else { return };
+        let Some(Waiting { accepted, .. }) = self.waiting.pop_front() else { return };
         let mut run: Pin<Box<dyn Future<Output = ()> + Send>> =
             Box::pin(Arc::clone(&self.runner).run(accepted, permit));
         // A waker of no effect will do: the task polls again as soon as it exists.

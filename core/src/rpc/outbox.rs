@@ -9,17 +9,17 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::admission::ReplyTo;
+use super::patience::Patience;
 use crate::wire::{self, Compression, Reply};
-use crate::{Address, Deadline, Error, ErrorKind, PublishOptions, Result, Transport};
+use crate::{Address, Deadline, Error, ErrorKind, Failure, PublishOptions, Result, Transport};
 
-/// How long replies to a caller that told no deadline are tried, counted from the first failure
-/// (oslo.messaging `kombu_missing_consumer_retry_timeout`).
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The first wait between two tries of one reply (as the reference), and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Replies that may be on their way at once, for each permit of the server.
 const SLOTS_PER_PERMIT: usize = 4;
+/// And at least.
+const FEWEST_SLOTS: usize = 64;
 
 /// Sends replies and heartbeats; bounded, and what bounds the server when callers' queues are in trouble.
 #[derive(Debug)]
@@ -31,8 +31,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(transport: Arc<dyn Transport>, compression: Option<Compression>, concurrency: usize) -> Self {
-        let slots = Semaphore::new(concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(64, Semaphore::MAX_PERMITS));
-        Self { transport, compression, slots }
+        Self { transport, compression, slots: Semaphore::new(slots(concurrency)) }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -44,24 +43,38 @@ impl Outbox {
         let _slot = self.slots.acquire().await;
     }
 
-    /// Sends `reply` until the bus owns it, its caller has given up, or it is clear that it cannot be sent.
+    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, the caller is
+    /// told so instead, rather than left to wait.
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
     pub(super) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        let mut sent = self.send(to, reply).await;
+        if let Err(error) = &sent
+            && !may_pass(error)
+        {
+            warn!(%error, queue = to.queue, msg_id = to.msg_id, "a reply can never be sent; its caller is to hear why");
+            counter!("oslo_messaging_replies_replaced_total").increment(1);
+            sent = self.send(to, &unsendable(to, error)).await;
+        }
+        if let Err(error) = sent {
+            counter!("oslo_messaging_replies_lost_total").increment(1);
+            warn!(%error, queue = to.queue, msg_id = to.msg_id, "a reply could not be delivered");
+        }
+    }
+
+    /// Tries `reply` for as long as the trouble may pass and its caller may wait.
+    async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<()> {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
-        let mut give_up = to.deadline;
+        let mut patience = Patience::with(to.deadline);
         let mut wait = FIRST_WAIT;
         loop {
-            let deadline = give_up.unwrap_or_else(|| Deadline::after(PATIENCE));
-            let options = PublishOptions::by(deadline).mandatory();
-            let Err(error) = self.transport.publish(&address, message.clone(), &options).await else { return };
-            let give_up = *give_up.get_or_insert_with(|| Deadline::after(PATIENCE));
+            let options = PublishOptions::by(patience.next_try()).mandatory();
+            let Err(error) = self.transport.publish(&address, message.clone(), &options).await else { return Ok(()) };
+            let give_up = patience.after(&error);
             if !may_pass(&error) || wait >= give_up.remaining() {
-                counter!("oslo_messaging_replies_lost_total").increment(1);
-                warn!(%error, queue = to.queue, msg_id = to.msg_id, "a reply could not be delivered");
-                return;
+                return Err(error);
             }
             info!(%error, queue = to.queue, "a reply will be tried again");
             sleep(wait).await;
@@ -85,6 +98,21 @@ impl Outbox {
 /// The `_unique_id` of a message of ours.
 pub(super) fn fresh_unique_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// How many replies of a server of that concurrency may be on their way at once.
+pub(super) fn slots(concurrency: usize) -> usize {
+    concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(FEWEST_SLOTS, Semaphore::MAX_PERMITS)
+}
+
+/// What the caller hears of an answer that can never be sent. The method did run.
+fn unsendable(to: &ReplyTo, error: &Error) -> Reply {
+    let failure = Failure::new(
+        "oslo_messaging.exceptions",
+        "MessageDeliveryFailure",
+        format!("the method has ended, but its answer cannot be sent: {error}"),
+    );
+    Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure)
 }
 
 /// Whether the trouble may pass: a reply queue that is not there now may come back with its owner.

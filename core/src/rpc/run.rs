@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{Instrument, debug, debug_span, error};
+use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
-use super::monitor::with_heartbeats;
+use super::monitor::{Pulse, with_heartbeats};
+use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
@@ -22,6 +23,8 @@ pub(super) const REDELIVERED: &str = "RequestRedelivered";
 
 #[derive(Debug)]
 pub(super) struct Runner {
+    /// What is served, for whoever looks on.
+    pub(super) topic: String,
     pub(super) service: RpcService,
     pub(super) outbox: Outbox,
     pub(super) admission: Admission,
@@ -31,18 +34,24 @@ pub(super) struct Runner {
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
     pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        let Accepted { request, reply_to, heartbeat, refused, delivery } = accepted;
-        let span = debug_span!("rpc.handle", rpc.method = %request.method);
+        if accepted.has_become_stale() {
+            drop(permit);
+            return accepted.delivery.acknowledge().await;
+        }
+        let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
+        let id = match &reply_to {
+            Some(to) => &to.msg_id,
+            None => delivery.unique_id(),
+        };
+        let span = observe::request(&self.topic, &request.method, id);
+        let meter = Meter::of_request();
         let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
         let outcome = match &reply_to {
-            Some(to) => {
-                let every = heartbeat.unwrap_or_default();
-                let beat = || self.outbox.heartbeat(to, every);
-                with_heartbeats(work, heartbeat, beat).instrument(span.clone()).await
-            }
+            Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
         };
         drop(permit);
+        meter.answered(refused, &outcome);
         span.in_scope(|| report(&outcome));
         if let Some(to) = &reply_to {
             self.outbox.deliver(to, &reply(to, outcome)).await;
@@ -51,6 +60,17 @@ impl Runner {
         if self.settle == Settle::ByReceiver {
             delivery.acknowledge().await;
         }
+    }
+
+    /// Does `work`; while it goes on, its caller is told so.
+    pub(super) async fn with_heartbeats<T>(
+        &self,
+        work: impl Future<Output = T>,
+        to: &ReplyTo,
+        pulse: Option<Pulse>,
+    ) -> T {
+        let Some(pulse) = pulse else { return work.await };
+        with_heartbeats(work, pulse, || self.outbox.heartbeat(to, pulse.every)).await
     }
 
     /// Runs the layers and the method. A panic in them, or in the application's serializer, is a failure of this call

@@ -17,11 +17,15 @@ use super::dispatcher::RpcDispatcher;
 use super::endpoint::Endpoint;
 use super::gate::{Gate, default_reserve};
 use super::intake::{Intake, Phase};
-use super::outbox::Outbox;
+use super::outbox::{self, Outbox};
 use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
+
+/// Why no server can have both.
+const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
+    would refuse it then; choose one";
 
 type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
@@ -206,12 +210,20 @@ impl RpcServerBuilder {
     /// Starts the server; returns when its queues are bound, so that what is sent afterwards is not missed.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidTarget`] without a topic or a server name, and what
+    /// [`ErrorKind::InvalidTarget`] without a topic or a server name, [`ErrorKind::Config`] with both
+    /// [`at_least_once`](Self::at_least_once) and [`refuse_redelivered`](Self::refuse_redelivered), and what
     /// [`Transport::subscribe`](crate::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
+        if self.settle == Settle::ByReceiver && self.redelivered == Redelivered::Refuse {
+            return Err(Error::new(ErrorKind::Config, "start")
+                .with("reason", CONTRADICTION)
+                .with("target", &self.target));
+        }
         let subscription = self.subscription()?;
+        let reserve = self.effective_reserve();
         let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
         let runner = Arc::new(Runner {
+            topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
             outbox: Outbox::new(Arc::clone(&self.bus.0.transport), self.bus.0.compression, self.concurrency),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
@@ -222,7 +234,7 @@ impl RpcServerBuilder {
         let intake = Intake {
             listener,
             runner,
-            gate: Gate::new(self.concurrency, self.reserve.unwrap_or_else(|| default_reserve(self.concurrency))),
+            gate: Gate::new(self.concurrency, reserve),
             stop: stopping,
             phase: phase_to,
             waiting: VecDeque::new(),
@@ -232,7 +244,24 @@ impl RpcServerBuilder {
         Ok(RpcServer { target: self.target, stop, phase, intake })
     }
 
-    /// The broker may hand over twice what runs at once, so that taking requests never waits for the network.
+    fn effective_reserve(&self) -> usize {
+        self.reserve.unwrap_or_else(|| default_reserve(self.concurrency))
+    }
+
+    /// How many unsettled requests the broker may hand over: twice what runs at once, so that taking requests never waits
+    /// for the network. Those that are settled after the answer stay unsettled until it is out, and answers that wait must
+    /// not keep new requests away.
+    fn window(&self) -> NonZeroU16 {
+        let requests = match self.settle {
+            Settle::BeforeHandover => self.concurrency.saturating_mul(2),
+            Settle::ByReceiver => {
+                let waiting = self.effective_reserve().saturating_add(outbox::slots(self.concurrency));
+                self.concurrency.saturating_add(waiting)
+            }
+        };
+        u16::try_from(requests).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX)
+    }
+
     fn subscription(&self) -> Result<Subscription> {
         let part = |part: &Option<String>, name: &str| {
             part.clone().filter(|text| !text.is_empty()).ok_or_else(|| {
@@ -246,9 +275,7 @@ impl RpcServerBuilder {
             topic: part(&self.target.topic, "topic")?,
             server: part(&self.target.server, "server name")?,
         };
-        let window = u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX);
-        let window = NonZeroU16::new(window).unwrap_or(NonZeroU16::MIN);
-        Ok(Subscription::new(source).with_settle(self.settle).with_window(window))
+        Ok(Subscription::new(source).with_settle(self.settle).with_window(self.window()))
     }
 
     fn service(&self) -> RpcService {

@@ -1,0 +1,103 @@
+//! What an operator sees of a call, a cast or a request: one span, one count by outcome, how long it took.
+
+use std::future::Future;
+
+use metrics::{counter, histogram};
+use tokio::time::Instant;
+use tracing::{Instrument, Span, info_span};
+
+use crate::{Error, Failure, Payload, Result, Target};
+
+/// The `messaging.system` of every span.
+const SYSTEM: &str = "oslo";
+/// What a dropped future of a client leaves in the counts, and what one of a server does.
+const DROPPED: &str = "dropped";
+const ABORTED: &str = "aborted";
+
+/// Counts one operation when it ends, also when it is dropped on the way.
+#[derive(Debug)]
+pub(super) struct Meter {
+    total: &'static str,
+    seconds: Option<&'static str>,
+    started: Instant,
+    outcome: &'static str,
+}
+
+/// Does the work of a call; `id` is its `_msg_id`.
+pub(super) async fn call<T>(
+    target: &Target,
+    method: &str,
+    id: impl std::fmt::Display,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let destination = target.topic.as_deref().unwrap_or_default();
+    let span = info_span!("rpc.call", messaging.system = SYSTEM, messaging.destination = destination,
+        messaging.message_id = %id, rpc.method = method);
+    let meter = Meter::start("oslo_messaging_calls_total", Some("oslo_messaging_call_seconds"), DROPPED);
+    meter.watch(work.instrument(span)).await
+}
+
+/// Does the work of a cast; `id` is its `_unique_id`.
+pub(super) async fn cast(
+    target: &Target,
+    method: &str,
+    id: &str,
+    work: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let destination = target.topic.as_deref().unwrap_or_default();
+    let span = info_span!(
+        "rpc.cast",
+        messaging.system = SYSTEM,
+        messaging.destination = destination,
+        messaging.message_id = id,
+        rpc.method = method
+    );
+    Meter::start("oslo_messaging_casts_total", None, DROPPED).watch(work.instrument(span)).await
+}
+
+/// The span of a request to a server of `topic`; `id` is the one that its sender's span has.
+pub(super) fn request(topic: &str, method: &str, id: &str) -> Span {
+    info_span!(
+        "rpc.handle",
+        messaging.system = SYSTEM,
+        messaging.destination = topic,
+        messaging.message_id = id,
+        rpc.method = method
+    )
+}
+
+impl Meter {
+    /// The meter of a request that begins to run or is refused.
+    pub(super) fn of_request() -> Self {
+        Self::start("oslo_messaging_requests_total", Some("oslo_messaging_request_seconds"), ABORTED)
+    }
+
+    /// Ends the request with what it is answered.
+    pub(super) fn answered(mut self, refused: bool, outcome: &Result<Payload, Failure>) {
+        self.outcome = match outcome {
+            _ if refused => "refused",
+            Ok(_) => "ok",
+            Err(failure) if failure.is_expected() => "expected_failure",
+            Err(_) => "failure",
+        };
+    }
+
+    fn start(total: &'static str, seconds: Option<&'static str>, unless_it_ends: &'static str) -> Self {
+        Self { total, seconds, started: Instant::now(), outcome: unless_it_ends }
+    }
+
+    async fn watch<T>(mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let ended = work.await;
+        self.outcome = ended.as_ref().map_or_else(|error: &Error| error.kind().label(), |_| "ok");
+        ended
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        counter!(self.total, "outcome" => self.outcome).increment(1);
+        if let Some(seconds) = self.seconds {
+            histogram!(seconds).record(self.started.elapsed());
+        }
+    }
+}

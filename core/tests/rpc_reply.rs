@@ -1,0 +1,123 @@
+//! What becomes of a reply that does not go out at once: bounded, told to the caller where that can be, and nobody else's
+//! trouble.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod common;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Shop, builder, bus_server_and_shop, secs, soon};
+use oslo_messaging::{
+    Address, Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Message, Payload, PublishOptions,
+    RpcClient, Target, Transport, wire,
+};
+use oslo_messaging_fake::{FakeBroker, FakeConfig};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+fn client(bus: &Bus) -> RpcClient {
+    RpcClient::new(bus, Target::topic("shop"))
+}
+
+/// Publishes a call whose caller reads `reply_q` until `timeout` has passed.
+async fn call_from(broker: &FakeBroker, reply_q: &str, number: u32, timeout: Option<Duration>) {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+    let request = wire::Request {
+        method: "note".to_owned(),
+        args: Payload::encode(&json!({ "arg": number })).unwrap(),
+        namespace: None,
+        version: None,
+        call: Some(wire::CallFields { msg_id: format!("{number:032}"), reply_q: reply_q.to_owned(), monitor: None }),
+        unique_id: format!("unique-{number}"),
+        deadline: timeout.map(|timeout| u64::try_from((now + timeout).as_millis()).unwrap()),
+        context: Vec::new(),
+    };
+    let shop = Address::Topic { exchange: "openstack".into(), topic: "shop".into() };
+    let options = PublishOptions::by(soon()).mandatory();
+    broker.transport().publish(&shop, Message::new(request.encode()), &options).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
+    let broker = FakeBroker::with_config(FakeConfig::default().with_max_message_size(4_000));
+    let bus = Bus::new(broker.transport());
+    let long = Endpoint::new(())
+        .method("long", async |_: Arc<()>, _: Context, (): ()| Ok::<_, Infallible>("x".repeat(5_000)))
+        .method("long_failure", async |_: Arc<()>, _: Context, (): ()| {
+            Err::<(), _>(Failure::new("shop.errors", "Broken", "x".repeat(5_000)))
+        });
+    let server = builder(&bus, &Arc::new(Shop::default())).endpoint(long).start(soon()).await.unwrap();
+    let started = Instant::now();
+    for method in ["long", "long_failure"] {
+        let error = client(&bus).call::<Value>(&Context::new(), method, &()).await.unwrap_err();
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Remote, Executed::Yes), "{method}: it ran");
+        let remote = error.remote().unwrap();
+        assert_eq!((remote.module(), remote.class()), ("oslo_messaging.exceptions", "MessageDeliveryFailure"));
+        assert!(remote.message().contains("too large") && remote.message().contains("4000"), "{remote}");
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_sent_is_replaced_once_and_then_given_up() {
+    let broker = FakeBroker::new();
+    let (bus, server, shop) = bus_server_and_shop(&broker).await;
+    let started = Instant::now();
+    // No queue can have such a name, so neither the answer nor its replacement is taken.
+    call_from(&broker, &"x".repeat(300), 1, None).await;
+    let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": 2})).await.unwrap();
+    server.wait(soon()).await.unwrap();
+    assert_eq!((shop.logged().len(), started.elapsed()), (2, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_died_with_a_long_deadline_is_given_up_after_a_minute() {
+    let broker = FakeBroker::new();
+    let (bus, server, _) = bus_server_and_shop(&broker).await;
+    let started = Instant::now();
+    call_from(&broker, "reply_gone", 1, Some(secs(20 * 3_600))).await;
+    let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": 2})).await.unwrap();
+    server.wait(Deadline::after(secs(24 * 3_600))).await.unwrap();
+    let tried = started.elapsed();
+    assert!((secs(50)..=secs(61)).contains(&tried), "{tried:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_waits_out_a_broker_that_is_away_for_as_long_as_its_caller_does() {
+    let broker = FakeBroker::new();
+    let (bus, server, shop) = bus_server_and_shop(&broker).await;
+    let patient = client(&bus).timeout(secs(600));
+    let context = Context::new();
+    let args = json!({"arg": 1});
+    let answer = patient.call::<Value>(&context, "gated", &args);
+    let alarm = async {
+        shop.entered(1).await;
+        broker.faults().block("memory");
+        shop.release.add_permits(1);
+        tokio::time::sleep(secs(300)).await;
+        broker.faults().unblock();
+    };
+    let (answered, ()) = tokio::join!(answer, alarm);
+    assert_eq!(answered.unwrap(), json!(1));
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_wait_for_a_dead_caller_do_not_starve_a_server_that_settles_after_the_answer() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let shop = Arc::new(Shop::default());
+    let server = builder(&bus, &shop).concurrency(1).reserve(0).at_least_once().start(soon()).await.unwrap();
+    let started = Instant::now();
+    for number in 0..20 {
+        call_from(&broker, "reply_gone", number, None).await;
+    }
+    let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
+    assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
+    server.wait(Deadline::after(secs(120))).await.unwrap();
+    assert_eq!(shop.logged().len(), 21);
+}
