@@ -52,7 +52,10 @@
 //! | `oslo_messaging_replies_lost_total` | replies that never went out |
 //! | `oslo_messaging_replies_replaced_total` | replies that could not be sent, so that their callers were to hear why instead |
 //! | `oslo_messaging_replies_unmatched_total` | replies that came and that no call waited for |
-//! | `oslo_messaging_undecodable_total` | requests and replies that could not be read |
+//! | `oslo_messaging_notifications_total{outcome}` | events that a listener was done with: `handled`, `dead_letter`, `dropped`, or `requeued` |
+//! | `oslo_messaging_notifications_failed_total` | events whose handler failed and that were to be tried again |
+//! | `oslo_messaging_notifications_duplicate_total` | events that came twice with one `_unique_id`, and were handled once |
+//! | `oslo_messaging_undecodable_total` | requests, replies and events that could not be read |
 //!
 //! # The wire
 //! [`wire`] has the messages themselves, for tools and tests.

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
@@ -56,7 +59,7 @@ impl Running {
         deadline
             .run("stop", stopped)
             .await
-            .map_err(|error| error.with(self.what, &self.name))?
+            .map_err(|error| error.with("target", &self.name))?
             .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
     }
 
@@ -65,7 +68,7 @@ impl Running {
         self.ask(deadline);
         match deadline.run("wait", self.ended()).await {
             Ok(ended) => ended,
-            Err(error) => Err(error.with(self.what, &self.name).with("reason", "handlers were still running")),
+            Err(error) => Err(error.with("target", &self.name).with("reason", "something was still running")),
         }
     }
 
@@ -90,14 +93,14 @@ impl Running {
     }
 
     fn aborted(&self, operation: &'static str) -> Error {
-        Error::closed(operation).with(self.what, &self.name).with("reason", "its task was aborted")
+        Error::closed(operation).with("target", &self.name).with("reason", "its task was aborted")
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
-            warn!(what = self.what, name = self.name, "dropped before it had ended: its handlers are aborted");
+            warn!(read = self.name, "a {} was dropped before it had ended: what runs is aborted", self.what);
         }
     }
 }
@@ -111,4 +114,13 @@ impl fmt::Debug for Running {
 /// Waits until it is asked to stop, or nobody is left who could ask.
 pub(crate) async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
     let _ = stop.wait_for(Option::is_some).await;
+}
+
+/// Polls `work` once, here, so that what came first starts first; what is not done by then goes on in a task of its own.
+pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+    // A waker of no effect will do: the task polls again as soon as it exists.
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        running.spawn(work);
+    }
 }

@@ -1,10 +1,7 @@
 //! The task of a listener: takes events, one by one or in batches, and starts work on them in the order they came in.
 
-use std::future::Future;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -14,7 +11,7 @@ use tracing::{debug, warn};
 use super::reader::{Read, Reader};
 use super::run::Runner;
 use super::unit::{Item, Unit};
-use crate::lifecycle::{Phase, Reins, asked};
+use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
 use crate::{Deadline, IncomingMessage, Listener, Result};
 
@@ -97,7 +94,7 @@ impl Intake {
         for message in messages {
             if let Some(item) = self.read(message).await {
                 let permit = self.runner.permit().await;
-                self.start(Arc::clone(&self.runner).run(Unit::new(vec![item]), permit));
+                start(Arc::clone(&self.runner).run(Unit::new(vec![item]), permit), &mut self.running);
             }
         }
         Ok(true)
@@ -114,7 +111,7 @@ impl Intake {
             permit = self.runner.permit(), if missing.is_none() || is_due => {
                 self.due = None;
                 let unit = Unit::new(std::mem::take(&mut self.gathered));
-                self.start(Arc::clone(&self.runner).run(unit, permit));
+                start(Arc::clone(&self.runner).run(unit, permit), &mut self.running);
             }
             polled = self.listener.poll(missing.unwrap_or(NonZeroUsize::MIN)), if missing.is_some() => {
                 let Some(messages) = polled? else { return Ok(false) };
@@ -138,19 +135,9 @@ impl Intake {
             Read::Nothing => None,
             Read::Undecodable(delivery, error) => {
                 let permit = self.runner.permit().await;
-                self.start(Arc::clone(&self.runner).run_undecodable(delivery, error, permit));
+                start(Arc::clone(&self.runner).run_undecodable(delivery, error, permit), &mut self.running);
                 None
             }
-        }
-    }
-
-    /// Polls the work once, here, so that events start in the order in which they came; what is not done by then goes
-    /// on in a task of its own.
-    fn start(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
-        // A waker of no effect will do: the task polls again as soon as it exists.
-        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.running.spawn(work);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Decides what becomes of a message that a server was handed.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
@@ -12,7 +11,7 @@ use super::monitor::Pulse;
 use super::request::Request;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
-use crate::duplicate::DuplicateFilter;
+use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::wire;
 use crate::{Context, Deadline, IncomingMessage, Payload, Result, Serializer, Settle};
 
@@ -20,10 +19,6 @@ use super::arguments;
 
 /// A caller whose deadline passed longer ago than this does not wait any more, allowing for clocks that differ.
 const STALE: Duration = Duration::from_secs(5);
-/// How many `_unique_id`s of the past are remembered, and for how long: more than a broker hands over again after a
-/// lost connection, for longer than a connection takes to come back.
-const REMEMBERED: usize = 10_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
 /// The longest: a caller that waits for longer is heard of all the same.
@@ -58,38 +53,12 @@ pub(super) struct Accepted {
     pub(super) delivery: Delivery,
 }
 
-/// The message of an accepted request. Dropping it unsettled gives it back to the broker.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    /// Taken when it is settled.
-    message: Option<Box<dyn IncomingMessage>>,
-    unique_id: String,
-    duplicates: Arc<Mutex<Duplicates>>,
-}
-
 #[derive(Debug)]
 pub(super) struct Admission {
     clock: WallClock,
     serializer: Option<Arc<dyn Serializer>>,
     redelivered: Redelivered,
-    settle: Settle,
-    duplicates: Arc<Mutex<Duplicates>>,
-}
-
-#[derive(Debug)]
-struct Duplicates {
-    finished: DuplicateFilter,
-    /// Requests that are neither finished nor settled, each with the copies that came meanwhile.
-    running: HashMap<String, Vec<Box<dyn IncomingMessage>>>,
-}
-
-/// What the duplicate filter says of a message.
-enum Seen {
-    First(Box<dyn IncomingMessage>),
-    /// It ran before; the copy only has to be settled.
-    Finished(Box<dyn IncomingMessage>),
-    /// It is running; the copy is settled with it.
-    Running,
+    deliveries: Deliveries,
 }
 
 impl Admission {
@@ -99,9 +68,7 @@ impl Admission {
         redelivered: Redelivered,
         settle: Settle,
     ) -> Self {
-        let finished = DuplicateFilter::new(REMEMBERED, REMEMBERED_FOR);
-        let duplicates = Arc::new(Mutex::new(Duplicates { finished, running: HashMap::new() }));
-        Self { clock, serializer, redelivered, settle, duplicates }
+        Self { clock, serializer, redelivered, deliveries: Deliveries::new(settle) }
     }
 
     /// The request in `message`; `None` if it is unreadable, stale or a duplicate, which settles it here.
@@ -121,25 +88,23 @@ impl Admission {
             settled(message.acknowledge().await);
             return None;
         }
-        let seen = self.duplicates().see(&request.unique_id, message, self.settle);
-        let message = match seen {
-            Seen::First(message) => message,
+        let delivery = match self.deliveries.see(request.unique_id.clone(), message) {
+            Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
+                counter!("oslo_messaging_requests_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
                 return None;
             }
-            Seen::Running => return None,
+            Seen::Running => {
+                counter!("oslo_messaging_requests_duplicate_total").increment(1);
+                return None;
+            }
         };
-        Some(self.accept(request, message, deadline))
+        Some(self.accept(request, delivery, deadline))
     }
 
-    fn accept(
-        &self,
-        request: wire::Request,
-        message: Box<dyn IncomingMessage>,
-        deadline: Option<PeerDeadline>,
-    ) -> Accepted {
-        let redelivered = message.redelivered();
+    fn accept(&self, request: wire::Request, delivery: Delivery, deadline: Option<PeerDeadline>) -> Accepted {
+        let redelivered = delivery.redelivered();
         if redelivered {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
         }
@@ -152,11 +117,9 @@ impl Admission {
             }
             None => (None, None),
         };
-        let info = RequestInfo { unique_id: request.unique_id.clone(), redelivered, is_call: request.call.is_some() };
+        let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
         let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
         let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
-        let delivery =
-            Delivery { message: Some(message), unique_id: request.unique_id, duplicates: Arc::clone(&self.duplicates) };
         let context = Context::received(request.context, deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
@@ -181,10 +144,6 @@ impl Admission {
             None => Ok(result),
         }
     }
-
-    fn duplicates(&self) -> MutexGuard<'_, Duplicates> {
-        self.duplicates.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Accepted {
@@ -198,63 +157,6 @@ impl Accepted {
     }
 }
 
-impl Delivery {
-    pub(super) fn unique_id(&self) -> &str {
-        &self.unique_id
-    }
-
-    /// Acknowledges the message and every copy of it that came while it ran.
-    pub(super) async fn acknowledge(mut self) {
-        let copies = {
-            let mut duplicates = self.duplicates.lock().unwrap_or_else(PoisonError::into_inner);
-            duplicates.finish(&self.unique_id)
-        };
-        if let Some(message) = self.message.take() {
-            settled(message.acknowledge().await);
-        }
-        for copy in copies {
-            settled(copy.acknowledge().await);
-        }
-    }
-}
-
-/// A request that was given up is nobody's: it and its copies go back to the broker, and the next delivery runs.
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        if self.message.is_some() {
-            self.duplicates.lock().unwrap_or_else(PoisonError::into_inner).running.remove(&self.unique_id);
-        }
-    }
-}
-
-impl Duplicates {
-    fn see(&mut self, unique_id: &str, message: Box<dyn IncomingMessage>, settle: Settle) -> Seen {
-        let first = match settle {
-            Settle::BeforeHandover => self.finished.insert(unique_id),
-            Settle::ByReceiver => unique_id.is_empty() || !self.finished.contains(unique_id),
-        };
-        if !first {
-            counter!("oslo_messaging_requests_duplicate_total").increment(1);
-            debug!(unique_id, "a request came twice and was run once");
-            return Seen::Finished(message);
-        }
-        if settle == Settle::ByReceiver && !unique_id.is_empty() {
-            if let Some(copies) = self.running.get_mut(unique_id) {
-                counter!("oslo_messaging_requests_duplicate_total").increment(1);
-                copies.push(message);
-                return Seen::Running;
-            }
-            self.running.insert(unique_id.to_owned(), Vec::new());
-        }
-        Seen::First(message)
-    }
-
-    fn finish(&mut self, unique_id: &str) -> Vec<Box<dyn IncomingMessage>> {
-        self.finished.insert(unique_id);
-        self.running.remove(unique_id).unwrap_or_default()
-    }
-}
-
 /// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
 fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
     let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
@@ -264,13 +166,6 @@ fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
 fn skipped(method: &str) {
     counter!("oslo_messaging_requests_stale_total").increment(1);
     debug!(method, "a request was skipped: its caller gave up long ago");
-}
-
-/// A settlement that failed has no effect but that the message comes again, marked.
-fn settled(outcome: Result<()>) {
-    if let Err(error) = outcome {
-        debug!(%error, "a request was not settled and will come again");
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,10 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
@@ -16,25 +13,14 @@ use super::CLOSE_TIMEOUT;
 use super::admission::Accepted;
 use super::gate::Gate;
 use super::run::Runner;
+use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::{Deadline, IncomingMessage, Listener, Result};
-
-/// How far a server has come.
-#[derive(Debug, Clone)]
-pub(super) enum Phase {
-    Running,
-    /// Nothing new arrives; what arrived may still run.
-    Stopped,
-    /// Everything has ended: by request, or because the listener was lost.
-    Ended(Result<()>),
-}
 
 pub(super) struct Intake {
     pub(super) listener: Box<dyn Listener>,
     pub(super) runner: Arc<Runner>,
     pub(super) gate: Gate,
-    /// Set once the server is to stop: by when.
-    pub(super) stop: watch::Receiver<Option<Deadline>>,
-    pub(super) phase: watch::Sender<Phase>,
+    pub(super) reins: Reins,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) running: JoinSet<()>,
 }
@@ -55,12 +41,12 @@ impl Intake {
         if let Err(error) = &ended {
             warn!(%error, "a server has lost its queues and stops");
         }
-        self.phase.send_replace(Phase::Stopped);
+        self.reins.phase.send_replace(Phase::Stopped);
         self.finish().await;
         if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
             debug!(%error, "a listener was not closed cleanly");
         }
-        self.phase.send_replace(Phase::Ended(ended));
+        self.reins.phase.send_replace(Phase::Ended(ended));
     }
 
     /// Takes and starts requests until the server is to stop or its listener is lost.
@@ -77,7 +63,7 @@ impl Intake {
             let take = NonZeroUsize::new(demand);
             tokio::select! {
                 biased;
-                () = asked(&mut self.stop) => return Ok(()),
+                () = asked(&mut self.reins.stop) => return Ok(()),
                 permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
                 polled = poll(self.listener.as_mut(), take), if take.is_some() => match polled? {
                     Some(messages) => self.admit(messages).await,
@@ -91,7 +77,7 @@ impl Intake {
 
     /// Stops the listener and takes what the broker had handed over before.
     async fn drain(&mut self) -> Result<()> {
-        let deadline = (*self.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
+        let deadline = (*self.reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
@@ -139,22 +125,11 @@ impl Intake {
         }
     }
 
-    /// Polls the next request once, here, so that requests start in the order in which they came; what is not done
-    /// by then goes on in a task of its own.
+    /// Starts the request that has waited longest.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
         let Some(Waiting { accepted, .. }) = self.waiting.pop_front() else { return };
-        let mut run: Pin<Box<dyn Future<Output = ()> + Send>> =
-            Box::pin(Arc::clone(&self.runner).run(accepted, permit));
-        // A waker of no effect will do: the task polls again as soon as it exists.
-        if run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.running.spawn(run);
-        }
+        start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
     }
-}
-
-/// Waits until the server is asked to stop, or nobody is left who could ask.
-async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
-    let _ = stop.wait_for(Option::is_some).await;
 }
 
 async fn poll(listener: &mut dyn Listener, max: Option<NonZeroUsize>) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {

@@ -1,6 +1,5 @@
 //! Runs one accepted request, from its first poll to its settled answer.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
-use crate::{Failure, Payload, Settle, wire};
+use crate::{Failure, Payload, Settle, panic, wire};
 
 /// The module of failures that only this implementation knows.
 pub(super) const MODULE: &str = "oslo_messaging_rust";
@@ -84,7 +83,7 @@ impl Runner {
         });
         match running.catch_unwind().await {
             Ok(outcome) => outcome,
-            Err(panic) => Err(Failure::panicked(panic_text(&*panic))),
+            Err(panic) => Err(Failure::panicked(panic::text(&*panic))),
         }
     }
 }
@@ -112,9 +111,4 @@ fn report(outcome: &Result<Payload, Failure>) {
         Err(failure) if failure.is_expected() => debug!(%failure, "the method failed as expected"),
         Err(failure) => error!(%failure, "the method failed"),
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("the method panicked")
 }

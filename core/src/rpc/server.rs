@@ -5,22 +5,20 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::task::AbortOnDropHandle;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::warn;
 
 use super::admission::{Admission, Redelivered};
 use super::dispatcher::RpcDispatcher;
 use super::endpoint::Endpoint;
 use super::gate::{Gate, default_reserve};
-use super::intake::{Intake, Phase};
+use super::intake::Intake;
 use super::outbox::{self, Outbox};
 use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
+use crate::lifecycle::Running;
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
 
 /// Why no server can have both.
@@ -36,9 +34,7 @@ type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 #[derive(Debug)]
 pub struct RpcServer {
     target: Target,
-    stop: watch::Sender<Option<Deadline>>,
-    phase: watch::Receiver<Phase>,
-    intake: AbortOnDropHandle<()>,
+    running: Running,
 }
 
 /// The settings of a server. Clone it to start the same server again.
@@ -88,14 +84,7 @@ impl RpcServer {
     /// # Errors
     /// [`ErrorKind::Timeout`] if `deadline` passes first; the server goes on stopping.
     pub async fn stop(&self, deadline: Deadline) -> Result<()> {
-        self.ask_to_stop(deadline);
-        let mut phase = self.phase.clone();
-        let stopped = phase.wait_for(|phase| !matches!(phase, Phase::Running));
-        deadline
-            .run("stop", stopped)
-            .await
-            .map_err(|error| error.with("target", &self.target))?
-            .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
+        self.running.stop(deadline).await
     }
 
     /// Stops, waits until every method has ended and every answer is out, closes, and says why the server ended.
@@ -104,11 +93,7 @@ impl RpcServer {
     /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
     /// then every method that still runs is aborted.
     pub async fn wait(self, deadline: Deadline) -> Result<()> {
-        self.ask_to_stop(deadline);
-        match deadline.run("wait", self.ended()).await {
-            Ok(ended) => ended,
-            Err(error) => Err(error.with("target", &self.target).with("reason", "methods were still running")),
-        }
+        self.running.wait(deadline).await
     }
 
     /// Waits until the server has ended, by itself or because it was stopped, and says why.
@@ -116,34 +101,7 @@ impl RpcServer {
     /// # Errors
     /// What ended the server, if it was not asked to stop.
     pub async fn ended(&self) -> Result<()> {
-        let mut phase = self.phase.clone();
-        match phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await {
-            Ok(phase) => match &*phase {
-                Phase::Ended(ended) => ended.clone(),
-                Phase::Running | Phase::Stopped => Ok(()),
-            },
-            Err(_) => Err(self.aborted("wait")),
-        }
-    }
-
-    fn ask_to_stop(&self, deadline: Deadline) {
-        self.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert(deadline);
-            first
-        });
-    }
-
-    fn aborted(&self, operation: &'static str) -> Error {
-        Error::closed(operation).with("target", &self.target).with("reason", "the server's task was aborted")
-    }
-}
-
-impl Drop for RpcServer {
-    fn drop(&mut self) {
-        if !self.intake.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
-            warn!(target_served = %self.target, "a server was dropped before it had ended: its methods are aborted");
-        }
+        self.running.ended().await
     }
 }
 
@@ -229,19 +187,11 @@ impl RpcServerBuilder {
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
             settle: self.settle,
         });
-        let (stop, stopping) = watch::channel(None);
-        let (phase_to, phase) = watch::channel(Phase::Running);
-        let intake = Intake {
-            listener,
-            runner,
-            gate: Gate::new(self.concurrency, reserve),
-            stop: stopping,
-            phase: phase_to,
-            waiting: VecDeque::new(),
-            running: JoinSet::new(),
-        };
-        let intake = AbortOnDropHandle::new(tokio::spawn(intake.run()));
-        Ok(RpcServer { target: self.target, stop, phase, intake })
+        let gate = Gate::new(self.concurrency, reserve);
+        let running = Running::start("server", &self.target, move |reins| {
+            Intake { listener, runner, gate, reins, waiting: VecDeque::new(), running: JoinSet::new() }.run()
+        });
+        Ok(RpcServer { target: self.target, running })
     }
 
     fn effective_reserve(&self) -> usize {
