@@ -4,6 +4,11 @@ mod address;
 mod close;
 mod listen;
 mod notification;
+mod notify;
+mod notify_batch;
+mod notify_fail;
+mod notify_listen;
+mod notify_pool;
 mod publish;
 mod refused;
 mod retention;
@@ -27,5 +32,9 @@ pub(crate) const ALL: &[&[Case]] = &[
     rpc_call::CASES,
     rpc_cast::CASES,
     rpc_server::CASES,
+    notify_listen::CASES,
+    notify_pool::CASES,
+    notify_fail::CASES,
+    notify_batch::CASES,
     refused::CASES,
 ];

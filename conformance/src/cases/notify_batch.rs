@@ -1,0 +1,121 @@
+//! Notifications: events put together.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oslo_messaging::{Capability, Event, NotificationEndpoint, Priority};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::notify::{Ear, Sick, batch_ear, impatient, listener, many, notifier, numbers, queue, tell};
+use crate::{Case, Outcome, Recorder, Stage};
+
+/// How long a batch waits here. Long enough for a real broker to hand over what it has.
+const WINDOW: Duration = Duration::from_secs(2);
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "notify_batch::two_hundred_and_five_come_as_a_hundred_a_hundred_and_five",
+        requires: &[Capability::EnsureQueue, Capability::Retention],
+        lacks: None,
+        cites: "oslo.messaging NotifyTestCase.test_multiple_servers batch: 205 of size 100 come as 100, 100 and 5.",
+        run: |stage| Box::pin(two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage)),
+    },
+    Case {
+        id: "notify_batch::a_batch_waits_for_its_window_from_its_first_event_on",
+        requires: &[],
+        lacks: None,
+        cites: "oslo.messaging get_batch_notification_listener: batch_timeout, from the first message on.",
+        run: |stage| Box::pin(a_batch_waits_for_its_window_from_its_first_event_on(stage)),
+    },
+    Case {
+        id: "notify_batch::one_that_fails_costs_no_other",
+        requires: &[Capability::Requeue, Capability::Retention, Capability::EnsureQueue],
+        lacks: None,
+        cites: "oslo.messaging TestNotifyListener.test_batch_exception: the batches before and after it are handled.",
+        run: |stage| Box::pin(one_that_fails_costs_no_other(stage)),
+    },
+    Case {
+        id: "notify_batch::priorities_come_apart",
+        requires: &[Capability::EnsureQueue, Capability::Retention],
+        lacks: None,
+        cites: "oslo.messaging BatchNotificationDispatcher.dispatch: messages are grouped by priority.",
+        run: |stage| Box::pin(priorities_come_apart(stage)),
+    },
+];
+
+async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage) -> Outcome {
+    tell(&notifier(stage, &["t"]).await?, 0..205).await?;
+    let recorder = stage.recorder();
+    let builder = listener(stage, &["t"]).await?.endpoint(batch_ear("ear", &recorder)).batch(many(100), WINDOW);
+    let listener = builder.start(stage.soon()).await?;
+    recorder.wait(3).await?;
+    recorder.quiet().await?;
+    let batches = recorder.at("ear");
+    assert_eq!(batches.iter().map(|batch| batch.split(' ').count()).collect::<Vec<_>>(), [100, 100, 5]);
+    assert_eq!(batches.join(" "), (0..205).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
+    Ok(listener.wait(stage.soon()).await?)
+}
+
+async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> Outcome {
+    let recorder = stage.recorder();
+    let builder = listener(stage, &["t"]).await?.endpoint(batch_ear("ear", &recorder)).batch(many(100), WINDOW);
+    let listener = builder.start(stage.soon()).await?;
+    let notifier = notifier(stage, &["t"]).await?;
+    // Silence before the first event is no part of its wait.
+    recorder.quiet().await?;
+    let begun = Instant::now();
+    tell(&notifier, [1, 2]).await?;
+    recorder.wait(1).await?;
+    let waited = begun.elapsed();
+    assert_eq!(recorder.at("ear"), ["1 2"]);
+    assert!(waited >= WINDOW && waited < WINDOW * 4, "{waited:?}");
+    Ok(listener.wait(stage.soon()).await?)
+}
+
+async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
+    let recorder = stage.recorder();
+    let ear = Ear { name: "ear", recorder: recorder.clone() };
+    let failing = async |ear: Arc<Ear>, events: Vec<Event<Value>>| {
+        ear.recorder.record(ear.name, numbers(&events));
+        if events[0].payload["n"] == 3 { Err(Sick) } else { Ok(()) }
+    };
+    let endpoint = NotificationEndpoint::new(ear).on_batch(Priority::Info, "*", failing);
+    tell(&notifier(stage, &["t"]).await?, 0..9).await?;
+    let builder = listener(stage, &["t"]).await?.endpoint(endpoint).batch(many(3), WINDOW).on_failure(impatient(2));
+    let listener = builder.start(stage.soon()).await?;
+    recorder.wait(4).await?;
+    recorder.quiet().await?;
+    let mut batches = recorder.at("ear");
+    batches.sort();
+    assert_eq!(batches, ["0 1 2", "3 4 5", "3 4 5", "6 7 8"]);
+    listener.wait(stage.soon()).await?;
+    let queue = queue(stage, "t", Priority::Info);
+    let mut dead = oslo_messaging::DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
+    assert_eq!(dead.purge(stage.budget().quiet).await?, 3);
+    Ok(dead.close(stage.soon()).await?)
+}
+
+async fn priorities_come_apart(stage: &Stage) -> Outcome {
+    let recorder: Recorder = stage.recorder();
+    let notifier = notifier(stage, &["t"]).await?;
+    for (n, priority) in [Priority::Info, Priority::Error, Priority::Info, Priority::Error].into_iter().enumerate() {
+        let context = oslo_messaging::Context::new();
+        notifier.notify(priority, &context, "order.created", &serde_json::json!({ "n": n })).await?;
+    }
+    let endpoint = batch_ear("info", &recorder).on_batch(
+        Priority::Error,
+        "*",
+        async |ear: Arc<Ear>, events: Vec<Event<Value>>| {
+            ear.recorder.record("error", numbers(&events));
+            Ok::<_, Infallible>(())
+        },
+    );
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(endpoint).batch(many(4), WINDOW).start(stage.soon()).await?;
+    recorder.wait(2).await?;
+    recorder.quiet().await?;
+    assert_eq!((recorder.at("info"), recorder.at("error")), (vec!["0 2".to_owned()], vec!["1 3".to_owned()]));
+    Ok(listener.wait(stage.soon()).await?)
+}
