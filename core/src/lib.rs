@@ -70,7 +70,10 @@ pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
 pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message};
-pub use notify::{Pattern, Priority};
+pub use notify::{
+    AllowedContext, LogSink, MessagingSink, NoopSink, NotificationSink, Notifier, OutgoingEvent, Pattern, Priority,
+    RecordingSink, Redact, Route, RoutingSink, Secret,
+};
 pub use payload::Payload;
 pub use registry::{Connector, Registry};
 pub use remote_error::RemoteError;
