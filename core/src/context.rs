@@ -116,6 +116,13 @@ impl Context {
         Self(Arc::new(Inner { values, deadline: self.0.deadline, request: self.0.request.clone() }))
     }
 
+    /// The values whose names `keep` wants, each in a buffer of its own, without deadline and request.
+    pub(crate) fn keep(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let kept = self.values().filter(|(name, _)| keep(name));
+        let values = kept.map(|(name, value)| (name.to_owned(), value.detached())).collect();
+        Self(Arc::new(Inner { values, deadline: None, request: None }))
+    }
+
     fn with_payload(&self, name: String, value: Payload) -> Self {
         let mut inner = (*self.0).clone();
         match inner.values.iter_mut().find(|(key, _)| *key == name) {

@@ -98,8 +98,10 @@ pub use exception::Exception;
 pub use failure::Failure;
 pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message, Origin};
 pub use notify::{
-    DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy, GiveUp, NotificationEndpoint,
-    NotificationFilter, NotificationListener, NotificationListenerBuilder, NotificationResult, Pattern, Priority,
+    AllowedContext, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy, GiveUp, LogSink,
+    MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
+    NotificationListenerBuilder, NotificationResult, NotificationSink, Notifier, OutgoingEvent, Pattern, Priority,
+    RecordingSink, Redact, Route, RoutingSink, Secret,
 };
 pub use payload::Payload;
 pub use registry::{Connector, Registry};

@@ -113,6 +113,11 @@ impl Payload {
         Self(buffer.slice_ref(value.get().as_bytes()))
     }
 
+    /// The same value in a buffer of just its length: a slice would keep the whole message that it came in.
+    pub(crate) fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The text in the form that every JSON reader takes.
     pub(crate) fn strict(&self) -> Cow<'_, str> {
         // The text is valid JSON but for lone surrogates, and those are escapes.

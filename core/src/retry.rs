@@ -68,7 +68,7 @@ impl Retry {
     /// error is transient, nothing was executed, and the limit is not reached.
     #[must_use]
     pub fn permits(&self, retries: u32, error: &Error) -> bool {
-        error.is_transient() && error.executed() == Executed::No && self.limit.is_none_or(|limit| retries < limit)
+        error.is_transient() && error.executed() == Executed::No && self.allows(retries)
     }
 
     /// How long to wait for the next try after one failed with `error` and `retries` retries were made; `None` if
@@ -95,7 +95,45 @@ impl Retry {
     ///
     /// # Cancellation
     /// Drops the try that is under way.
-    pub async fn run<T, F, Fut>(&self, deadline: Deadline, mut attempt: F) -> Result<T>
+    pub async fn run<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        self.repeat(deadline, attempt, |retries, error| self.permits(retries, error)).await
+    }
+
+    /// As [`run`](Self::run), for what may happen twice because its receiver can tell: also a try that may have been
+    /// executed is followed by another.
+    ///
+    /// # Errors
+    /// The error of the last try, with the number of tries if there was more than one; it says
+    /// [`Maybe`](Executed::Maybe) if any of them did.
+    ///
+    /// # Cancellation
+    /// Drops the try that is under way.
+    pub async fn run_repeatable<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let mut left_open = false;
+        let permits = |retries, error: &Error| {
+            left_open |= error.executed() == Executed::Maybe;
+            error.is_transient() && error.executed() != Executed::Yes && self.allows(retries)
+        };
+        let outcome = self.repeat(deadline, attempt, permits).await;
+        outcome.map_err(|error| {
+            if left_open && error.executed() == Executed::No { error.with_executed(Executed::Maybe) } else { error }
+        })
+    }
+
+    async fn repeat<T, F, Fut>(
+        &self,
+        deadline: Deadline,
+        mut attempt: F,
+        mut permits: impl FnMut(u32, &Error) -> bool,
+    ) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -107,14 +145,19 @@ impl Retry {
                 Err(error) => error,
             };
             let left = deadline.remaining();
-            let delay = self.after(&error, retries).filter(|_| left > self.base.min(FIRST));
-            let Some(delay) = delay else {
+            let delay = permits(retries, &error).then(|| self.delay(retries, random()));
+            let Some(delay) = delay.filter(|_| left > self.base.min(FIRST)) else {
                 return Err(if retries == 0 { error } else { error.with("tries", u64::from(retries) + 1) });
             };
             // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
             tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
             retries = retries.saturating_add(1);
         }
+    }
+
+    /// Whether the limit lets another try follow after `retries` retries.
+    fn allows(&self, retries: u32) -> bool {
+        self.limit.is_none_or(|limit| retries < limit)
     }
 }
 
@@ -171,6 +214,24 @@ mod tests {
         assert_eq!(tries(Retry::until_deadline(), MINUTE, maybe).await.0, 1);
         let permanent = || Error::new(ErrorKind::Denied, "publish");
         assert_eq!(tries(Retry::until_deadline(), MINUTE, permanent).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_happen_twice_is_repeated_and_never_forgets_that_it_may_have_happened() {
+        let run = async |retry: Retry, errors: Vec<Error>| {
+            let errors = std::cell::RefCell::new(errors.into_iter());
+            let attempt = || std::future::ready(errors.borrow_mut().next().map_or(Ok(()), Err));
+            let outcome = retry.run_repeatable(Deadline::after(MINUTE), attempt).await;
+            (outcome.map_err(|error| error.executed()), errors.borrow().len())
+        };
+        let maybe = || lost().with_executed(Executed::Maybe);
+        let denied = || Error::new(ErrorKind::Denied, "publish");
+        let patient = Retry::until_deadline();
+        assert_eq!(run(patient, vec![maybe(), lost(), maybe()]).await, (Ok(()), 0));
+        assert_eq!(run(patient, vec![maybe(), denied(), lost()]).await, (Err(Executed::Maybe), 1));
+        assert_eq!(run(patient, vec![lost(), denied(), lost()]).await, (Err(Executed::No), 1));
+        assert_eq!(run(patient, vec![maybe().with_executed(Executed::Yes)]).await, (Err(Executed::Yes), 0));
+        assert_eq!(run(Retry::times(1), vec![maybe(), lost(), lost()]).await, (Err(Executed::Maybe), 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -112,8 +112,7 @@ async fn priorities_come_apart(stage: &Stage) -> Outcome {
             Ok::<_, Infallible>(())
         },
     );
-    let listener =
-        listener(stage, &["t"]).await?.endpoint(endpoint).batch(many(4), WINDOW).start(stage.soon()).await?;
+    let listener = listener(stage, &["t"]).await?.endpoint(endpoint).batch(many(4), WINDOW).start(stage.soon()).await?;
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!((recorder.at("info"), recorder.at("error")), (vec!["0 2".to_owned()], vec!["1 3".to_owned()]));

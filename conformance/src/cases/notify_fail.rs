@@ -160,7 +160,12 @@ async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
 
 async fn a_second_try_may_succeed(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let endpoint = answering("ear", &recorder, |event| if event.attempt == 1 { Err(Sick) } else { Ok(NotificationResult::Handled) });
+    let endpoint =
+        answering(
+            "ear",
+            &recorder,
+            |event| if event.attempt == 1 { Err(Sick) } else { Ok(NotificationResult::Handled) },
+        );
     let builder = listener(stage, &["t"]).await?.endpoint(endpoint);
     let listener = builder.on_failure(impatient(5)).start(stage.soon()).await?;
     tell(&notifier(stage, &["t"]).await?, [1]).await?;

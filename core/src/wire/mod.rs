@@ -5,7 +5,7 @@
 
 pub mod compression;
 mod envelope;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod lenient;
 mod notification;
 mod remote;

@@ -1,0 +1,115 @@
+//! The bus.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use super::NotificationSink;
+use crate::notify::outgoing::OutgoingEvent;
+use crate::wire::{self, Format};
+use crate::{Address, Bus, Deadline, PublishOptions, Result};
+
+/// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
+///
+/// By default it declares that queue, as the reference does, so that an event is kept until somebody reads it. A queue
+/// that nobody ever reads grows for ever: give the events an [`expiration`](Self::expiration), have the operator limit
+/// the queue (`rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`), or publish
+/// [`without_queue`](Self::without_queue).
+#[derive(Debug, Clone)]
+pub struct MessagingSink {
+    bus: Bus,
+    topics: Vec<String>,
+    exchange: Option<String>,
+    format: Format,
+    expiration: Option<Duration>,
+    queue: QueueOfEvent,
+}
+
+/// Who makes the queue that an event lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QueueOfEvent {
+    Declared,
+    LeftToListeners,
+}
+
+impl MessagingSink {
+    /// The topic `notifications` on the exchange of the bus.
+    #[must_use]
+    pub fn new(bus: &Bus) -> Self {
+        Self {
+            bus: bus.clone(),
+            topics: vec!["notifications".to_owned()],
+            exchange: None,
+            format: Format::V2,
+            expiration: None,
+            queue: QueueOfEvent::Declared,
+        }
+    }
+
+    /// Publishes to each of `topics`; to none at all, nothing. Default: `notifications`.
+    #[must_use]
+    pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.topics = topics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Publishes through `exchange`. Default: the bus's.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
+        self.exchange = Some(exchange.into());
+        self
+    }
+
+    /// Writes the bare content ([`Format::V1`], the reference's driver `messaging`) or the envelope ([`Format::V2`],
+    /// `messagingv2`). Every listener reads both. Default: the envelope.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Lets the broker drop an event that lay in its queue for `age`. Default: never.
+    #[must_use]
+    pub fn expiration(mut self, age: Duration) -> Self {
+        self.expiration = Some(age);
+        self
+    }
+
+    /// Leaves the queue to whoever listens: an event that no queue is bound for is gone, and that is no error.
+    #[must_use]
+    pub fn without_queue(mut self) -> Self {
+        self.queue = QueueOfEvent::LeftToListeners;
+        self
+    }
+
+    async fn publish_to(&self, topic: &str, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
+        let address = Address::Notification {
+            exchange: self.exchange.as_ref().unwrap_or(&self.bus.0.default_exchange).clone(),
+            topic: topic.to_owned(),
+            priority: event.priority.as_str().to_owned(),
+        };
+        let mut message = wire::message(event.to_notification().encode(self.format), self.bus.0.compression);
+        message.expiration = self.expiration;
+        let options = match self.queue {
+            QueueOfEvent::Declared => PublishOptions::by(deadline).ensure_queue().mandatory(),
+            QueueOfEvent::LeftToListeners => PublishOptions::by(deadline),
+        };
+        // Every try carries the same ids, by which a listener knows a repetition.
+        let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
+        event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with("topic", topic))
+    }
+}
+
+#[async_trait]
+impl NotificationSink for MessagingSink {
+    /// Publishes to every topic at once, whatever becomes of the others.
+    async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
+        let publishes = self.topics.iter().map(|topic| self.publish_to(topic, event, deadline));
+        join_all(publishes).await.into_iter().collect()
+    }
+
+    fn is_noop(&self) -> bool {
+        false
+    }
+}

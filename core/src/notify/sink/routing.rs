@@ -1,0 +1,152 @@
+//! Other sinks, by what happened and how much it matters.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{NotificationSink, publish_to_all};
+use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::pattern::Pattern;
+use crate::notify::priority::Priority;
+use crate::{Deadline, Error, ErrorKind, Result};
+
+/// Passes each event to the sinks that a [`Route`] sends it to, each at most once: the reference's driver `routing`.
+/// An event that no route matches goes nowhere, and that is no error.
+///
+/// With the feature `yaml` the routes can come from the reference's routing file:
+/// [`routes_from_yaml`](Self::routes_from_yaml).
+///
+/// ```
+/// use oslo_messaging::{LogSink, NoopSink, Notifier, Priority, Route, RoutingSink};
+///
+/// # fn main() -> oslo_messaging::Result<()> {
+/// let sink = RoutingSink::new()
+///     .sink("log", LogSink)
+///     .sink("nowhere", NoopSink)
+///     .route("log", Route::all().events(["order.*"])?.priorities([Priority::Warn, Priority::Error]))?
+///     .route("nowhere", Route::all())?;
+/// let notifier = Notifier::over("shop.host-1", sink);
+/// # let _ = notifier;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct RoutingSink {
+    sinks: Vec<Named>,
+}
+
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    sink: Arc<dyn NotificationSink>,
+    routes: Vec<Route>,
+}
+
+/// Which events go to a sink: those that pass every check that is set.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    events: Option<Vec<Pattern>>,
+    priorities: Option<Vec<Priority>>,
+}
+
+impl RoutingSink {
+    /// No sinks and no routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives `sink` a name that routes can say; another sink of that name, and its routes, give way.
+    #[must_use]
+    pub fn sink(mut self, name: impl Into<String>, sink: impl NotificationSink) -> Self {
+        let name = name.into();
+        self.sinks.retain(|other| other.name != name);
+        self.sinks.push(Named { name, sink: Arc::new(sink), routes: Vec::new() });
+        self
+    }
+
+    /// Sends what passes `route` to the sink called `name`, beside what earlier routes send there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if no sink has that name.
+    pub fn route(mut self, name: &str, route: Route) -> Result<Self> {
+        let known = self.names();
+        match self.sinks.iter_mut().find(|sink| sink.name == name) {
+            Some(sink) => sink.routes.push(route),
+            None => return Err(Error::new(ErrorKind::Config, "route").with("sink", name).with("known", known)),
+        }
+        Ok(self)
+    }
+
+    /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
+    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
+    ///
+    /// ```
+    /// use oslo_messaging::{LogSink, RoutingSink};
+    ///
+    /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
+    /// billing:
+    ///   log:
+    ///     accepted_events: ['order.*', invoice.?]
+    ///     accepted_priorities: [info, error]
+    /// ")?;
+    /// # let _ = sink;
+    /// # Ok::<(), oslo_messaging::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
+    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
+    #[cfg(feature = "yaml")]
+    pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
+        super::yaml::routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
+            sink.route(&name, route).map_err(|error| error.with("place", place))
+        })
+    }
+
+    fn names(&self) -> String {
+        self.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[async_trait]
+impl NotificationSink for RoutingSink {
+    async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
+        let chosen = self.sinks.iter().filter(|sink| sink.routes.iter().any(|route| route.accepts(event)));
+        publish_to_all(chosen.map(|chosen| chosen.sink.as_ref()), event, deadline).await
+    }
+
+    fn is_noop(&self) -> bool {
+        self.sinks.iter().all(|sink| sink.routes.is_empty() || sink.sink.is_noop())
+    }
+}
+
+impl Route {
+    /// Every event.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only events whose type matches one of `patterns`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if one is no pattern.
+    pub fn events<'a>(mut self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        self.events = Some(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?);
+        Ok(self)
+    }
+
+    /// Only events of one of `priorities`.
+    #[must_use]
+    pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
+        self.priorities = Some(priorities.into_iter().collect());
+        self
+    }
+
+    fn accepts(&self, event: &OutgoingEvent) -> bool {
+        let type_matches = |patterns: &Vec<Pattern>| patterns.iter().any(|pattern| pattern.matches(&event.event_type));
+        let priority_matches = |priorities: &Vec<Priority>| priorities.contains(&event.priority);
+        self.events.as_ref().is_none_or(type_matches) && self.priorities.as_ref().is_none_or(priority_matches)
+    }
+}

@@ -1,0 +1,110 @@
+//! The reference's routing file (oslo.messaging 18.3.1, `notify/_impl_routing.py`).
+
+use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
+
+use super::routing::Route;
+use crate::notify::pattern::Pattern;
+use crate::notify::priority::Priority;
+use crate::{Error, ErrorKind, Result};
+
+/// The routes of `text`, each with the name of its sink and where that stands.
+///
+/// # Errors
+/// [`ErrorKind::Config`] with the place.
+pub(super) fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
+    let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
+    let [file] = documents.as_slice() else {
+        return if documents.is_empty() { Ok(Vec::new()) } else { Err(invalid("the file has more than one document")) };
+    };
+    if is_null(file) {
+        return Ok(Vec::new());
+    }
+    let mut routes = Vec::new();
+    for (_, group) in fields(file, "the file")? {
+        for (driver, rules) in fields(group, "a group")? {
+            let name = text_of(driver)?.to_owned();
+            routes.push((name, place(driver), route(rules)?));
+        }
+    }
+    Ok(routes)
+}
+
+fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
+    let mut route = Route::all();
+    // A driver without rules takes everything, as one with an empty mapping does.
+    if is_null(rules) {
+        return Ok(route);
+    }
+    for (key, patterns) in fields(rules, "a driver")? {
+        match text_of(key)? {
+            "accepted_events" => {
+                let patterns: Vec<&str> = texts(patterns)?;
+                route = route.events(patterns).map_err(|error| error.with("place", place(key)))?;
+            }
+            "accepted_priorities" => {
+                let mut accepted = Vec::new();
+                for pattern in items(patterns)? {
+                    accepted
+                        .extend(priorities(text_of(pattern)?).map_err(|error| error.with("place", place(pattern)))?);
+                }
+                route = route.priorities(accepted);
+            }
+            other => {
+                return Err(at(key, "a driver has accepted_events and accepted_priorities alone").with("key", other));
+            }
+        }
+    }
+    Ok(route)
+}
+
+/// The priorities that `pattern` matches.
+fn priorities(pattern: &str) -> Result<Vec<Priority>> {
+    let compiled = Pattern::new(&pattern.to_lowercase())?;
+    let matching: Vec<_> = Priority::ALL.into_iter().filter(|priority| compiled.matches(priority.as_str())).collect();
+    if matching.is_empty() {
+        return Err(invalid("no priority is called so")
+            .with("pattern", pattern)
+            .with("known", Priority::ALL.map(Priority::as_str).join(", ")));
+    }
+    Ok(matching)
+}
+
+type Fields<'a, 'input> = Vec<(&'a MarkedYaml<'input>, &'a MarkedYaml<'input>)>;
+
+fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields<'a, 'input>> {
+    match &node.data {
+        YamlData::Mapping(fields) => Ok(fields.iter().collect()),
+        _ => Err(at(node, &format!("{what} must be a mapping"))),
+    }
+}
+
+fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'input>]> {
+    match &node.data {
+        YamlData::Sequence(items) => Ok(items),
+        _ => Err(at(node, "patterns must be a list")),
+    }
+}
+
+fn texts<'a>(node: &'a MarkedYaml<'_>) -> Result<Vec<&'a str>> {
+    items(node)?.iter().map(text_of).collect()
+}
+
+fn text_of<'a>(node: &'a MarkedYaml<'_>) -> Result<&'a str> {
+    node.data.as_str().ok_or_else(|| at(node, "this must be text"))
+}
+
+fn is_null(node: &MarkedYaml<'_>) -> bool {
+    node.data.is_null()
+}
+
+fn at(node: &MarkedYaml<'_>, reason: &str) -> Error {
+    invalid(reason).with("place", place(node))
+}
+
+fn place(node: &MarkedYaml<'_>) -> String {
+    format!("line {}, column {}", node.span.start.line(), node.span.start.col() + 1)
+}
+
+fn invalid(reason: &str) -> Error {
+    Error::new(ErrorKind::Config, "read a routing file").with("reason", reason)
+}
