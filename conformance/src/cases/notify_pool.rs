@@ -74,6 +74,7 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     let leaving = member(stage, "leaving", Some("a"), &recorder).await?;
     let notifier = notifier(stage, &["t"]).await?;
     tell(&notifier, 0..50).await?;
+    recorder.wait(50).await?;
     leaving.wait(stage.soon()).await?;
     tell(&notifier, 50..60).await?;
     let back = member(stage, "leaving", Some("a"), &recorder).await?;
