@@ -23,6 +23,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("versions", &["version 2.0: hello from 2.1", "version 2.2: UnsupportedVersion"]),
     ("long_call", &["rebuilt after 3s", "told within a second: true"]),
+    (
+        "notify",
+        &[
+            "told of order 1",
+            "charged order 1 for shop.host-1 (req-1)",
+            "try 2 of order 2 failed",
+            "dead letter after 2 tries: billing.errors.NoSuchItem: nobody sells unicorns",
+        ],
+    ),
+    ("batch", &["100 samples: 5050 W\n100 samples: 15050 W\n5 samples: 1015 W"]),
+    ("pool", &["everybody: 10, alarms: 10, tap: 10", "the alarms share: true"]),
     ("python_peer", &["echo: {\"k\":[1,\"ü\",null]}", "add: 3", "whoami: \"a server in Rust\""]),
 ];
 

@@ -32,6 +32,6 @@ impl DeadLetterWriter {
         let address = Address::Queue { name: queue_of(&info.queue) };
         let deadline = Deadline::after(PATIENCE);
         let options = PublishOptions::by(deadline).mandatory();
-        Retry::default().run(deadline, || self.transport.publish(&address, copy.clone(), &options)).await
+        Retry::default().run_repeatable(deadline, || self.transport.publish(&address, copy.clone(), &options)).await
     }
 }
