@@ -71,8 +71,9 @@ pub use exception::Exception;
 pub use failure::Failure;
 pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message};
 pub use notify::{
-    AllowedContext, LogSink, MessagingSink, NoopSink, NotificationSink, Notifier, OutgoingEvent, Pattern, Priority,
-    RecordingSink, Redact, Route, RoutingSink, Secret,
+    AllowedContext, BackgroundNotifier, LogSink, MessagingSink, NoopSink, NotificationSink, Notifier, OutboxConfig,
+    OutboxCounts, OutgoingEvent, Pattern, Priority, Queued, RecordingSink, Redact, Route, RoutingSink, Secret,
+    WhenFull,
 };
 pub use payload::Payload;
 pub use registry::{Connector, Registry};

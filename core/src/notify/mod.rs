@@ -1,5 +1,6 @@
 //! Notifications: events with a priority, published by anyone, kept until somebody reads them.
 
+mod background;
 mod notifier;
 mod outgoing;
 mod pattern;
@@ -8,6 +9,7 @@ mod redact;
 mod secret;
 mod sink;
 
+pub use background::{BackgroundNotifier, OutboxConfig, OutboxCounts, Queued, WhenFull};
 pub use notifier::Notifier;
 pub use outgoing::OutgoingEvent;
 pub use pattern::Pattern;
