@@ -116,10 +116,16 @@ impl Context {
         Self(Arc::new(Inner { values, deadline: self.0.deadline, request: self.0.request.clone() }))
     }
 
-    /// The values whose names `keep` wants, each in a buffer of its own, without deadline and request.
+    /// The values whose names `keep` wants, without deadline and request.
     pub(crate) fn keep(&self, keep: impl Fn(&str) -> bool) -> Self {
-        let kept = self.values().filter(|(name, _)| keep(name));
-        let values = kept.map(|(name, value)| (name.to_owned(), value.detached())).collect();
+        let mut values = self.0.values.clone();
+        values.retain(|(name, _)| keep(name));
+        Self(Arc::new(Inner { values, deadline: None, request: None }))
+    }
+
+    /// The values, each in a buffer of its own, without deadline and request.
+    pub(crate) fn detached(&self) -> Self {
+        let values = self.values().map(|(name, value)| (name.to_owned(), value.detached())).collect();
         Self(Arc::new(Inner { values, deadline: None, request: None }))
     }
 

@@ -25,13 +25,52 @@
 //! # }
 //! ```
 //!
+//! # Events
+//! A [`Notifier`] tells events with a [`Priority`]; they are kept until a [`NotificationListener`] has handed each to the typed
+//! handlers of its [`NotificationEndpoint`]s. A handler that fails is tried again ([`FailurePolicy`]), and what fails for good goes
+//! to the [`DeadLetters`].
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use oslo_messaging::{
+//!     Bus, Context, Deadline, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Target,
+//! };
+//! use oslo_messaging_fake::FakeBroker;
+//! use serde_json::{Value, json};
+//! use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> oslo_messaging::Result<()> {
+//! let bus = Bus::new(FakeBroker::new().transport());
+//! let soon = Deadline::after(Duration::from_secs(5));
+//! Notifier::new(&bus, "shop.host-1").info(&Context::new(), "order.created", &json!({"id": 7})).await?;
+//!
+//! let (to, mut orders) = unbounded_channel();
+//! let endpoint = NotificationEndpoint::new(to).on(
+//!     Priority::Info,
+//!     "order.*",
+//!     async |to: Arc<UnboundedSender<Value>>, event: Event<Value>| {
+//!         let _ = to.send(event.payload);
+//!         Ok::<_, Infallible>(())
+//!     },
+//! );
+//! let target = Target::topic("notifications");
+//! let listener = NotificationListener::builder(&bus).target(target).endpoint(endpoint).start(soon).await?;
+//! assert_eq!(orders.recv().await, Some(json!({"id": 7})));
+//! listener.wait(soon).await
+//! # }
+//! ```
+//!
 //! # What failed, and did it run?
 //! Every fallible operation gives one [`Error`]: its [`kind`](Error::kind) says what went wrong, and
 //! [`executed`](Error::executed) whether the method may have run all the same.
 //!
 //! # Drivers
-//! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`]: bytes to addresses, and settlement. All of RPC is
-//! above that interface and the same for every driver. A [`Registry`] finds the driver of a [`TransportUrl`].
+//! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`]: bytes to addresses, and settlement. All of RPC and
+//! of notifications is above that interface and the same for every driver. A [`Registry`] finds the driver of a [`TransportUrl`].
 //!
 //! # Watching it
 //! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`, with
@@ -55,6 +94,7 @@
 //! | `oslo_messaging_notifications_total{outcome}` | events that a listener was done with: `handled`, `dead_letter`, `dropped`, or `requeued` |
 //! | `oslo_messaging_notifications_failed_total` | events whose handler failed and that were to be tried again |
 //! | `oslo_messaging_notifications_duplicate_total` | events that came twice with one `_unique_id`, and were handled once |
+//! | `oslo_messaging_notifications_lost_total{reason}` | events that a background notifier lost: `full`, `expired`, `failed` or `abandoned` |
 //! | `oslo_messaging_undecodable_total` | requests, replies and events that could not be read |
 //!
 //! # The wire
@@ -98,10 +138,10 @@ pub use exception::Exception;
 pub use failure::Failure;
 pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message, Origin};
 pub use notify::{
-    AllowedContext, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy, GiveUp, LogSink,
-    MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, NotificationSink, Notifier, OutgoingEvent, Pattern, Priority,
-    RecordingSink, Redact, Route, RoutingSink, Secret,
+    AllowedContext, BackgroundNotifier, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy,
+    GiveUp, LogSink, MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
+    NotificationListenerBuilder, NotificationResult, NotificationSink, Notifier, OutboxConfig, OutboxCounts,
+    OutgoingEvent, Pattern, Priority, Queued, RecordingSink, Redact, Route, RoutingSink, Secret, WhenFull,
 };
 pub use payload::Payload;
 pub use registry::{Connector, Registry};

@@ -1,5 +1,13 @@
 //! The reader's side of notifications.
 
+mod hand;
+mod intake;
+mod later;
+mod reader;
+mod requeues;
+mod run;
+mod unit;
+
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::{Arc, Mutex};
@@ -7,13 +15,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use self::intake::{Batch, Intake};
+use self::reader::Reader;
+use self::requeues::Requeues;
+use self::run::Runner;
 use super::dead_letter::queue_of;
 use super::dead_letter_writer::DeadLetterWriter;
 use super::endpoint::{NotificationEndpoint, Table};
-use super::intake::{Batch, Intake};
-use super::reader::Reader;
-use super::requeues::Requeues;
-use super::run::Runner;
 use super::{FailurePolicy, GiveUp, Priority};
 use crate::delivery::Deliveries;
 use crate::lifecycle::{Reins, Running};

@@ -1,14 +1,12 @@
 //! Notifications: events with a priority, published by anyone, kept until somebody reads them.
 
+mod background;
 mod dead_letter;
 mod dead_letter_writer;
 mod dead_letters;
 mod endpoint;
 mod event;
 mod filter;
-mod hand;
-mod intake;
-mod later;
 mod listener;
 mod notifier;
 mod outcome;
@@ -16,14 +14,11 @@ mod outgoing;
 mod pattern;
 mod policy;
 mod priority;
-mod reader;
 mod redact;
-mod requeues;
-mod run;
 mod secret;
 mod sink;
-mod unit;
 
+pub use background::{BackgroundNotifier, OutboxConfig, OutboxCounts, Queued, WhenFull};
 pub use dead_letter::{DeadLetterInfo, DeadReason};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use endpoint::NotificationEndpoint;

@@ -64,6 +64,11 @@ impl OutgoingEvent {
         }
     }
 
+    /// The same event, holding no buffer that is larger than what it needs.
+    pub(super) fn detached(self) -> Self {
+        Self { payload: self.payload.detached(), context: self.context.detached(), ..self }
+    }
+
     /// How many bytes of text it holds.
     pub(super) fn text_len(&self) -> usize {
         let texts = [&self.message_id, &self.publisher_id, &self.event_type, &self.timestamp];

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use metrics::counter;
 use tracing::warn;
 
-use super::Event;
 use super::unit::Item;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::notify::Event;
 use crate::panic::text;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};

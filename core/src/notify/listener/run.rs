@@ -9,16 +9,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::dead_letter::{DeadLetterInfo, DeadReason};
-use super::dead_letter_writer::DeadLetterWriter;
-use super::endpoint::Table;
 use super::hand::{Left, hand};
 use super::later::{Later, Then};
 use super::requeues::Requeues;
 use super::unit::{Group, Item, Unit, groups};
-use super::{Event, FailurePolicy, GiveUp};
 use crate::delivery::Delivery;
 use crate::lifecycle::asked;
+use crate::notify::dead_letter::{DeadLetterInfo, DeadReason};
+use crate::notify::dead_letter_writer::DeadLetterWriter;
+use crate::notify::endpoint::Table;
+use crate::notify::{Event, FailurePolicy, GiveUp};
 use crate::{Deadline, Error, Failure};
 
 /// What all events of a listener are worked on with.

@@ -1,8 +1,8 @@
 //! Events that are worked on together, and how far they have come.
 
-use super::Event;
-use super::endpoint::Table;
 use crate::delivery::Delivery;
+use crate::notify::Event;
+use crate::notify::endpoint::Table;
 
 /// An event, and the message that brought it.
 #[derive(Debug)]

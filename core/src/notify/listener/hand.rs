@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures_util::FutureExt;
 use tracing::{Instrument, debug_span};
 
-use super::endpoint::Table;
-use super::{Event, NotificationResult};
+use crate::notify::endpoint::Table;
+use crate::notify::{Event, NotificationResult};
 use crate::panic::text;
 use crate::{Error, Failure};
 

@@ -1,0 +1,196 @@
+//! The events that wait, within their limits. No I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::config::{OutboxConfig, WhenFull};
+use super::counts::{Loss, Losses, OutboxCounts, count};
+use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::sink::Sinks;
+use crate::{Deadline, Error, Result};
+
+/// Whether an event is in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queued {
+    /// It will be published, or given up when it is too old.
+    Yes,
+    /// It was dropped, because the outbox is full.
+    Dropped,
+}
+
+/// An event in the outbox.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Its place in the order of all.
+    pub(super) number: u64,
+    pub(super) event: OutgoingEvent,
+    pub(super) sinks: Sinks,
+    pub(super) deadline: Deadline,
+    bytes: usize,
+}
+
+/// What waits and what is being published, what became of the rest, and what of that was not told yet.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    config: OutboxConfig,
+    waiting: VecDeque<Entry>,
+    /// The number and the size of each event that is being published.
+    in_flight: BTreeMap<u64, usize>,
+    bytes: usize,
+    end: u64,
+    closed: bool,
+    counts: OutboxCounts,
+    untold: Losses,
+}
+
+impl Outbox {
+    pub(super) fn new(config: OutboxConfig) -> Self {
+        Self {
+            config,
+            waiting: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            bytes: 0,
+            end: 0,
+            closed: false,
+            counts: OutboxCounts::default(),
+            untold: Losses::default(),
+        }
+    }
+
+    /// Puts `event` in if there is room for it, or can be made.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {
+        if self.closed {
+            return Err(Error::closed("notify"));
+        }
+        let bytes = event.text_len() + size_of::<Entry>();
+        if !self.make_room(bytes) {
+            self.lose(Loss::Full);
+            return Ok(Queued::Dropped);
+        }
+        let deadline = Deadline::after(self.config.age);
+        self.waiting.push_back(Entry { number: self.end, event, sinks: sinks.clone(), deadline, bytes });
+        self.bytes += bytes;
+        self.end += 1;
+        self.counts.queued += 1;
+        Ok(Queued::Yes)
+    }
+
+    /// The next event to publish; it stays in the outbox until it is [`settled`](Self::settle).
+    pub(super) fn take(&mut self) -> Option<Entry> {
+        let entry = self.waiting.pop_front()?;
+        self.in_flight.insert(entry.number, entry.bytes);
+        Some(entry)
+    }
+
+    /// Lets an event go that was taken.
+    pub(super) fn settle(&mut self, number: u64, outcome: Result<(), (Loss, Error)>) {
+        let Some(bytes) = self.in_flight.remove(&number) else { return };
+        self.bytes -= bytes;
+        match outcome {
+            Ok(()) => self.counts.published += 1,
+            Err((loss, error)) => {
+                self.lose(loss);
+                self.untold.last_error = Some(error);
+            }
+        }
+    }
+
+    /// Gives up everything, for good; says how many events that were.
+    pub(super) fn abandon(&mut self) -> u64 {
+        self.closed = true;
+        let lost = self.held() as u64;
+        self.waiting.clear();
+        self.in_flight.clear();
+        self.bytes = 0;
+        self.counts.abandoned += lost;
+        count("abandoned", lost);
+        lost
+    }
+
+    /// Takes no more events.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn counts(&self) -> OutboxCounts {
+        OutboxCounts { held: self.held(), ..self.counts }
+    }
+
+    /// The number that the next event will have.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The number of the oldest event.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let waiting = self.waiting.front().map(|entry| entry.number);
+        let in_flight = self.in_flight.keys().next().copied();
+        waiting.into_iter().chain(in_flight).min()
+    }
+
+    /// How many events have a number under `end`.
+    pub(super) fn held_before(&self, end: u64) -> usize {
+        self.in_flight.range(..end).count() + self.waiting.partition_point(|entry| entry.number < end)
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether there are losses to tell of.
+    pub(super) fn has_untold(&self) -> bool {
+        !self.untold.are_none()
+    }
+
+    /// The losses to tell of; they count as told.
+    pub(super) fn take_untold(&mut self) -> Losses {
+        std::mem::take(&mut self.untold)
+    }
+
+    fn held(&self) -> usize {
+        self.waiting.len() + self.in_flight.len()
+    }
+
+    /// Whether there is room for an event of `bytes`, after older ones were dropped for it if that is the policy.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        if self.fits(bytes, self.held(), self.bytes) {
+            return true;
+        }
+        let in_flight: usize = self.in_flight.values().sum();
+        // Nothing is dropped for an event that would not fit even then.
+        if self.config.when_full == WhenFull::DropNewest || !self.fits(bytes, self.in_flight.len(), in_flight) {
+            return false;
+        }
+        while !self.fits(bytes, self.held(), self.bytes) {
+            let oldest = self.waiting.pop_front().expect("without what waits it fits");
+            self.bytes -= oldest.bytes;
+            self.lose(Loss::Full);
+        }
+        true
+    }
+
+    /// Whether an event of `bytes` fits beside so much.
+    fn fits(&self, bytes: usize, events_held: usize, bytes_held: usize) -> bool {
+        events_held < self.config.max_events && bytes_held.saturating_add(bytes) <= self.config.max_bytes
+    }
+
+    fn lose(&mut self, loss: Loss) {
+        self.untold.add(loss);
+        match loss {
+            Loss::Full => {
+                self.counts.dropped += 1;
+                count("full", 1);
+            }
+            Loss::Expired => {
+                self.counts.expired += 1;
+                count("expired", 1);
+            }
+            Loss::Failed => {
+                self.counts.failed += 1;
+                count("failed", 1);
+            }
+        }
+    }
+}
