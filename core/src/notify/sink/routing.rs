@@ -132,15 +132,20 @@ impl Route {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if one is no pattern.
-    pub fn events<'a>(mut self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        self.events = Some(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?);
-        Ok(self)
+    pub fn events<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        Ok(self.patterns(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?))
     }
 
     /// Only events of one of `priorities`.
     #[must_use]
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
         self.priorities = Some(priorities.into_iter().collect());
+        self
+    }
+
+    /// Only events whose type matches one of `patterns`.
+    pub(super) fn patterns(mut self, patterns: Vec<Pattern>) -> Self {
+        self.events = Some(patterns);
         self
     }
 
