@@ -130,8 +130,8 @@ impl NotificationSink for Broken {
 async fn a_sink_that_panics_loses_its_event_and_no_other() {
     let sink = RecordingSink::new();
     let well = Notifier::over("p", sink.clone()).background(OutboxConfig::default());
-    let sick = well.prepare(|notifier| notifier.and(Broken));
-    dropped(&sick, 0..1);
+    let broken = well.prepare(|notifier| notifier.and(Broken));
+    dropped(&broken, 0..1);
     dropped(&well, 1..2);
     assert_eq!(well.close(soon()).await, 0);
     assert_eq!((well.counts().failed, well.counts().published), (1, 1));

@@ -8,54 +8,54 @@ use oslo_messaging::{Bus, Context, ErrorKind, Executed, MessagingSink, Notifier,
 use oslo_messaging_fake::{FakeBroker, Fault, Rule};
 use serde_json::{Value, json};
 
-use crate::spy::{bus, shape};
+use crate::spy::{Publish, bus, shape};
 
 const TOPICS: [&str; 2] = ["topic1", "topic2"];
 
 #[tokio::test(start_paused = true)]
 async fn every_event_is_the_same_dict_on_every_topic_in_both_formats_for_all_priorities() {
     let context = Context::new().with("user", "bob");
-    for format in [Format::V1, Format::V2] {
-        for topics in 0..=2 {
-            for (given, prepared) in [("test.localhost", None), ("unused", Some("test.localhost"))] {
-                let (bus, spy) = bus(&FakeBroker::new());
-                let sink = MessagingSink::new(&bus).topics(TOPICS[..topics].iter().copied()).format(format);
-                let notifier = Notifier::over(given, sink);
-                let notifier = prepared.map_or(notifier.clone(), |id| notifier.prepare().publisher_id(id));
-                assert!(notifier.is_enabled());
-                for priority in Priority::ALL {
-                    let before = spy.published().len();
-                    notifier.notify(priority, &context, "test.notify", &json!({"id": 1})).await.unwrap();
-                    let sent = &spy.published()[before..];
-                    let routes: Vec<_> = sent.iter().map(crate::spy::Publish::route).collect();
-                    let expected =
-                        TOPICS[..topics].iter().map(|topic| ("openstack".into(), format!("{topic}.{priority}")));
-                    assert_eq!(routes, expected.collect::<Vec<_>>());
-                    for publish in sent {
-                        let mut content = publish.content();
-                        let message_id = content.remove("message_id").unwrap();
-                        assert_eq!(shape(&message_id), "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
-                        assert_eq!(message_id, sent[0].content()["message_id"], "one id for the event");
-                        assert_eq!(shape(&content.remove("timestamp").unwrap()), "xxxx-xx-xx xx:xx:xx.xxxxxx");
-                        assert_eq!(shape(&content.remove("_unique_id").unwrap()), "x".repeat(32));
-                        let dict = json!({
-                            "publisher_id": "test.localhost",
-                            "event_type": "test.notify",
-                            "priority": priority.as_str().to_uppercase(),
-                            "payload": {"id": 1},
-                        });
-                        assert_eq!(Value::Object(content), dict);
-                        assert_eq!(publish.format(), format);
-                        assert!(publish.message.headers.is_empty() && publish.message.expiration.is_none());
-                        assert!(publish.options.ensure_queue && publish.options.mandatory);
-                    }
-                    if let [first, second] = sent {
-                        assert_ne!(first.content()["_unique_id"], second.content()["_unique_id"], "one id a message");
-                    }
+    for (format, topics) in [Format::V1, Format::V2].into_iter().flat_map(|format| (0..=2).map(move |n| (format, n))) {
+        let topics = &TOPICS[..topics];
+        for (given, prepared) in [("test.localhost", None), ("unused", Some("test.localhost"))] {
+            let (bus, spy) = bus(&FakeBroker::new());
+            let sink = MessagingSink::new(&bus).topics(topics.iter().copied()).format(format);
+            let notifier = Notifier::over(given, sink);
+            let notifier = prepared.map_or(notifier.clone(), |id| notifier.prepare().publisher_id(id));
+            assert!(notifier.is_enabled());
+            for priority in Priority::ALL {
+                let before = spy.published().len();
+                notifier.notify(priority, &context, "test.notify", &json!({"id": 1})).await.unwrap();
+                let sent = &spy.published()[before..];
+                let expected = topics.iter().map(|topic| ("openstack".to_owned(), format!("{topic}.{priority}")));
+                assert_eq!(sent.iter().map(Publish::route).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                sent.iter().for_each(|publish| assert_is_the_dict(publish, priority, format));
+                if let [first, second] = sent {
+                    let (first, second) = (first.content(), second.content());
+                    assert_eq!(first["message_id"], second["message_id"], "one id for the event");
+                    assert_ne!(first["_unique_id"], second["_unique_id"], "one id for each message");
                 }
             }
         }
     }
+}
+
+fn assert_is_the_dict(publish: &Publish, priority: Priority, format: Format) {
+    let mut dict = publish.content();
+    let mut shape_of = |name: &str| shape(&dict.remove(name).unwrap());
+    assert_eq!(shape_of("message_id"), "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
+    assert_eq!(shape_of("timestamp"), "xxxx-xx-xx xx:xx:xx.xxxxxx");
+    assert_eq!(shape_of("_unique_id"), "x".repeat(32));
+    let expected = json!({
+        "publisher_id": "test.localhost",
+        "event_type": "test.notify",
+        "priority": priority.as_upper_case(),
+        "payload": {"id": 1},
+    });
+    assert_eq!(Value::Object(dict), expected);
+    assert_eq!(publish.format(), format);
+    assert!(publish.message.headers.is_empty() && publish.message.expiration.is_none());
+    assert!(publish.options.ensure_queue && publish.options.mandatory);
 }
 
 #[tokio::test]

@@ -93,8 +93,7 @@ async fn the_log_has_a_line_of_json_for_each_event_at_the_level_of_its_priority(
     }
     let lines = log.lines();
     let levels: Vec<_> = lines.iter().map(|line| line.level).collect();
-    use Level as L;
-    assert_eq!(levels, [L::INFO, L::DEBUG, L::INFO, L::WARN, L::ERROR, L::ERROR, L::INFO]);
+    assert_eq!(levels, [Level::INFO, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR, Level::ERROR, Level::INFO]);
     for (line, priority) in lines.iter().zip(Priority::ALL) {
         assert_eq!(line.target, "oslo_messaging::notification");
         assert_eq!(line.fields, "messaging.event_type=order.created ");

@@ -37,9 +37,9 @@ async fn an_event_is_published_as_the_reference_published_it() {
     assert_eq!(vectors.len(), 11);
     for vector in vectors {
         let theirs = Message::new(vector["body"].as_str().unwrap().to_owned());
-        let content = fields(&theirs);
-        let field = |name: &str| content.iter().find(|(field, _)| field == name).unwrap().1.clone();
-        let context = content.iter().filter_map(|(name, value)| Some((name.strip_prefix("_context_")?, value)));
+        let written = fields(&theirs);
+        let field = |name: &str| written.iter().find(|(field, _)| field == name).unwrap().1.clone();
+        let context = written.iter().filter_map(|(name, value)| Some((name.strip_prefix("_context_")?, value)));
         let context = context.fold(Context::new(), |context, (name, value)| context.with(name, value.clone()));
         let format = if vector["body"].as_str().unwrap().contains("oslo.version") { Format::V2 } else { Format::V1 };
 
