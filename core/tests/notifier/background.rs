@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::wire::Notification;
 use oslo_messaging::{
     BackgroundNotifier, Bus, Context, Deadline, ErrorKind, MessagingSink, Notifier, OutboxConfig, Priority, Queued,
-    RecordingSink,
+    RecordingSink, Source, Subscription, Transport,
 };
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
 use tokio::time::Instant;
@@ -27,6 +28,22 @@ fn send(notifier: &BackgroundNotifier, events: std::ops::Range<u32>) {
 /// The payloads that were handed to the driver, in order.
 fn payloads(spy: &Spy) -> Vec<u64> {
     spy.published().iter().map(|publish| publish.content()["payload"].as_u64().unwrap()).collect()
+}
+
+/// Takes `events` from the queue of `topic` and says their payloads in order.
+async fn read(broker: &FakeBroker, topic: &str, events: usize) -> Vec<u64> {
+    let source = Source::Queue { name: format!("{topic}.info") };
+    let transport = broker.transport();
+    let mut listener = transport.subscribe(&Subscription::new(source), soon()).await.unwrap();
+    let mut payloads = Vec::new();
+    while payloads.len() < events {
+        let polled = soon().run("poll", listener.poll(NonZeroUsize::MAX)).await.unwrap().unwrap().unwrap();
+        for message in polled {
+            payloads.push(Notification::decode(message.message()).unwrap().payload.decode().unwrap());
+            message.acknowledge().await.unwrap();
+        }
+    }
+    payloads
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,6 +88,21 @@ async fn events_are_first_tried_in_order_whatever_a_topic_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_lie_in_their_queues_in_the_order_they_were_told() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    // Four publishes for each event use up the task's share of the runtime in the middle of one.
+    let topics = ["one", "two", "three", "four"];
+    let sink = MessagingSink::new(&bus).topics(topics);
+    let notifier = Notifier::over("p", sink).background(OutboxConfig::default());
+    send(&notifier, 0..1_000);
+    assert_eq!(notifier.flush(soon()).await, 0);
+    for topic in topics {
+        assert_eq!(read(&broker, topic, 1_000).await, (0..1_000).collect::<Vec<_>>(), "{topic}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_outlive_a_lost_connection() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
@@ -105,15 +137,16 @@ async fn flush_waits_for_what_was_queued_before_and_not_for_what_comes_after() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
     let notifier = Notifier::new(&bus, "p").background(OutboxConfig::default());
+    broker.faults().add(Rule::new(Fault::Delay(Duration::from_secs(2))).times(5));
     send(&notifier, 0..5);
-    let flushed = {
-        let notifier = notifier.clone();
-        tokio::spawn(async move { notifier.flush(soon()).await })
+    let begin = Instant::now();
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        broker.faults().block("no memory");
+        send(&notifier, 5..8);
     };
-    tokio::task::yield_now().await;
-    broker.faults().block("no memory");
-    send(&notifier, 5..8);
-    assert_eq!(flushed.await.unwrap(), 0);
+    assert_eq!(tokio::join!(notifier.flush(soon()), later).0, 0);
+    assert_eq!(begin.elapsed().as_secs(), 2, "when the five had arrived");
     assert_eq!(notifier.flush(Deadline::after(Duration::from_secs(1))).await, 3, "these are left, and stay");
     assert_eq!(notifier.counts().held, 3);
     broker.faults().unblock();

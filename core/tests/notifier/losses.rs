@@ -78,6 +78,19 @@ async fn an_outbox_holds_no_more_bytes_than_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_left_an_outbox_takes_no_room_in_it() {
+    let sink = RecordingSink::new();
+    let text = "x".repeat(10 * 1024);
+    let config = OutboxConfig::default().with_max_bytes(2 * text.len()).with_max_events(1);
+    let notifier = Notifier::over("p", sink.clone()).background(config);
+    for _ in 0..100 {
+        assert_eq!(notifier.info(&Context::new(), "e", &text).unwrap(), Queued::Yes);
+        assert_eq!(notifier.flush(soon()).await, 0);
+    }
+    assert_eq!(sink.recorded().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_too_old_is_given_up_and_what_is_not_arrives() {
     let broker = FakeBroker::new();
     broker.faults().block("no memory");
@@ -177,7 +190,12 @@ async fn closing_says_how_many_are_left_and_takes_no_more() {
     broker.faults().block("no memory");
     let notifier = Notifier::new(&Bus::new(broker.transport()), "p").background(OutboxConfig::default());
     dropped(&notifier, 0..80);
-    assert_eq!(notifier.close(Deadline::after(Duration::from_secs(2))).await, 80);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        notifier.info(&Context::new(), "e", &1).unwrap_err().kind()
+    };
+    let (left, refused) = tokio::join!(notifier.close(Deadline::after(Duration::from_secs(2))), meanwhile);
+    assert_eq!((left, refused), (80, ErrorKind::Closed));
     assert_eq!(notifier.close(soon()).await, 80, "whoever asks again is told the same");
     assert_eq!(notifier.info(&Context::new(), "e", &1).unwrap_err().kind(), ErrorKind::Closed);
     let counts = notifier.counts();
