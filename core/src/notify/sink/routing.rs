@@ -13,8 +13,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// Passes each event to the sinks that a [`Route`] sends it to, each at most once: the reference's driver `routing`.
 /// An event that no route matches goes nowhere, and that is no error.
 ///
-/// With the feature `yaml` the routes can come from the reference's routing file:
-/// [`routes_from_yaml`](Self::routes_from_yaml).
+/// With the feature `yaml` the routes can come from the reference's routing file: `routes_from_yaml`.
 ///
 /// ```
 /// use oslo_messaging::{LogSink, NoopSink, Notifier, Priority, Route, RoutingSink};
