@@ -152,7 +152,7 @@ async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
     listener.wait(stage.soon()).await?;
     let heard = recorder.at("ear");
     assert_eq!(heard.iter().filter(|n| *n == "0").count(), 5, "{heard:?}");
-    assert_eq!(sorted(heard.into_iter().filter(|n| n != "0").collect())?, (1..10).collect::<Vec<_>>());
+    assert_eq!(sorted(heard.into_iter().filter(|n| n != "0"))?, (1..10).collect::<Vec<_>>());
     let dead = dead_letters(stage, &queue(stage, "t", Priority::Info)).await?;
     assert_eq!(dead, [(DeadReason::Failed, 5, r#"{"n":0}"#.to_owned())]);
     Ok(())

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod background;
-mod log;
 mod losses;
 mod messaging;
 mod redaction;
