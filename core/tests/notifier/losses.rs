@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, ErrorKind, NotificationSink, Notifier, OutboxConfig, OutgoingEvent,
-    Queued, RecordingSink, Result, Retry, WhenFull,
+    BackgroundNotifier, Bus, Context, Deadline, NotificationSink, Notifier, OutboxConfig, OutgoingEvent, Queued,
+    RecordingSink, Result, Retry, WhenFull,
 };
 use oslo_messaging_fake::{FakeBroker, Fault, Rule};
 

@@ -9,7 +9,6 @@ use oslo_messaging::{
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tracing::Level;
 
 /// Fails, or never ends.
 #[derive(Debug)]

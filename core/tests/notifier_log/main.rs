@@ -9,4 +9,5 @@ mod log;
 mod losses;
 mod sink;
 #[path = "../notifier/spy.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
 mod spy;
