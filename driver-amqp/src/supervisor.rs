@@ -158,12 +158,9 @@ impl Watcher {
 
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
-        let gone = |reason: String| Event::Gone(generation, format!("{}: {reason}", self.link.host));
-        loop {
-            // What happened before we listened is not told, but what it did is seen.
-            if !self.link.is_connected() {
-                return gone("the connection is gone".to_owned());
-            }
+        let mut reason = "the connection is gone".to_owned();
+        // What happened before we listened is not told, but what it did is seen.
+        while self.link.is_connected() {
             let trusted = self.trusted;
             let event = tokio::select! {
                 biased;
@@ -179,11 +176,15 @@ impl Watcher {
                 }
             };
             match event {
-                Some(lapin::Event::Error(error)) => return gone(error.to_string()),
+                // lapin tells of channels too, without saying which; whoever owns it has heard. Of a connection's end it
+                // tells after it has noted it.
+                Some(lapin::Event::Error(error)) if error.is_amqp_soft_error() => {}
+                Some(lapin::Event::Error(error)) => reason = error.to_string(),
                 Some(_) => {}
-                None => return gone("the connection has ended".to_owned()),
+                None => break,
             }
         }
+        Event::Gone(generation, format!("{}: {reason}", self.link.host))
     }
 }
 
