@@ -158,7 +158,7 @@ impl Declared {
                     entry.done.store(link.generation, Ordering::Release);
                     return Ok(link.generation);
                 }
-                Err(_) if !link.is_connected() => self.gate.left(link.generation).await,
+                Err(error) if self.gate.lost_with(&link, &error).await => {}
                 Err(error) => return Err(error),
             }
         }

@@ -1,12 +1,17 @@
 //! The link of the moment, for everybody who needs one: what there is, and how to wait for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::machine::Generation;
+
+/// How long a loss may take to be noticed that something has already failed by: it takes a turn of lapin's task.
+const NOTICE: Duration = Duration::from_secs(1);
 
 /// What the link of the moment is good for.
 #[derive(Debug, Clone)]
@@ -103,6 +108,13 @@ impl Gate {
     pub(crate) async fn left(&self, generation: Generation) {
         // It fails only if the gate is gone, and with it every link.
         let _ = self.0.subscribe().wait_for(|passage| passage.generation() != Some(generation)).await;
+    }
+
+    /// Whether `error` comes of the loss of `link`, so that the next one may do better. lapin fails what is on its way a
+    /// moment before it notes that the connection is gone, so this waits that moment.
+    pub(crate) async fn lost_with(&self, link: &Link, error: &Error) -> bool {
+        let suspicious = error.kind() == ErrorKind::Disconnected || !link.is_connected();
+        suspicious && timeout(NOTICE, self.left(link.generation)).await.is_ok()
     }
 
     /// What the end of a deadline means: an alarm, a loss, or just time.

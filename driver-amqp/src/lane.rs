@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
@@ -28,7 +28,8 @@ use crate::counters::{Counts, count};
 use crate::declared::{Declared, Needs};
 use crate::gate::{Gate, Passage};
 use crate::link::Link;
-use crate::parcel::{Job, Parcel};
+use crate::outcome::{Outcome, publish};
+use crate::parcel::Job;
 use crate::ready::Ready;
 use crate::salvage::{Failures, Loss, Salvage};
 use crate::wreck::Sent;
@@ -37,14 +38,6 @@ use crate::wreck::Sent;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a lane rests whose link does not work, and is not yet seen to be gone.
 const REST: Duration = Duration::from_millis(50);
-
-/// What became of one publish.
-enum Outcome {
-    /// The broker cannot have the whole message.
-    NotSent(lapin::Error),
-    Confirmed(Box<Confirmation>),
-    Unknown(lapin::Error),
-}
 
 /// What all lanes of a transport share.
 #[derive(Debug, Clone)]
@@ -251,7 +244,8 @@ impl Lane {
     /// told what is known of it, and what did not arrive goes first on the next channel, in the old order.
     async fn clear_up(&mut self, mut failures: Failures) {
         let (loss, patience) = match &self.channel {
-            Some((link, _)) if is_of(&self.shared.gate.now(), link) && link.publishing.is_connected() => {
+            // lapin notes the loss of a connection after it has told of it; of a channel, the broker tells.
+            Some((link, _)) if failures.are_of_channel() && is_of(&self.shared.gate.now(), link) => {
                 (Loss::Channel, self.shared.config.request_timeout)
             }
             _ => (Loss::Connection, LAST_WORDS),
@@ -325,19 +319,4 @@ impl Lane {
 /// Whether `link` is the one of the moment.
 fn is_of(passage: &Passage, link: &Link) -> bool {
     passage.publishing().is_some_and(|now| now.generation == link.generation)
-}
-
-/// One publish to its confirm. Up to the first await it queues the frames; the first await ends when they are written.
-async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Sequence) -> (Sequence, Outcome) {
-    let options = BasicPublishOptions { mandatory: parcel.mandatory, ..BasicPublishOptions::default() };
-    let (exchange, key) = (parcel.exchange_name.clone(), parcel.routing_key.clone());
-    let properties = parcel.properties.clone();
-    let outcome = match channel.basic_publish(exchange, key, options, &parcel.body, properties).await {
-        Err(error) => Outcome::NotSent(error),
-        Ok(confirm) => match confirm.await {
-            Ok(confirmation) => Outcome::Confirmed(Box::new(confirmation)),
-            Err(error) => Outcome::Unknown(error),
-        },
-    };
-    (sequence, outcome)
 }

@@ -106,14 +106,14 @@ impl AmqpListener {
             }
             Woken::Read(Err(error)) => self.lose(&error),
             Woken::Revived(Ok(Revived::Session(session, address))) => {
-                if let Some(old) = self.session.replace(session) {
+                if let Some(old) = self.session.replace(*session) {
                     old.abandon(&lost("poll", "there is another channel"));
                 }
                 self.address = address;
             }
-            Woken::Revived(Ok(Revived::Consumer { index, consumer, queue, address })) => {
+            Woken::Revived(Ok(Revived::Consumer(resumed, address))) => {
                 if let Some(session) = &mut self.session
-                    && let Err(error) = session.put(index, consumer, &queue)
+                    && let Err(error) = session.put(*resumed)
                 {
                     self.end = Some(error);
                 }

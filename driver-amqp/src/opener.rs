@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use lapin::Consumer;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
@@ -11,8 +10,10 @@ use crate::counters::Counts;
 use crate::fate::Queue;
 use crate::gate::Gate;
 use crate::link::Link;
+use crate::place::Place;
+use crate::revival::Resumed;
 use crate::roll::Roll;
-use crate::session::{Place, Session};
+use crate::session::Session;
 use crate::status::Status;
 use crate::tasks::Tasks;
 use crate::topology::Declarer;
@@ -89,12 +90,7 @@ impl Opener {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(crate) async fn resume(
-        &self,
-        place: &Place,
-        index: usize,
-        deadline: Deadline,
-    ) -> Result<(Consumer, QueuePlan)> {
+    pub(crate) async fn resume(&self, place: &Place, index: usize, deadline: Deadline) -> Result<Resumed> {
         let queue = self.queues().swap_remove(index);
         let resuming = async {
             let Common { config, status, .. } = &self.common;
@@ -102,7 +98,7 @@ impl Opener {
             place.consume(index, &queue, deadline).await
         };
         let consumer = deadline.run("subscribe", resuming).await??;
-        Ok((consumer, queue))
+        Ok(Resumed { index, consumer, queue })
     }
 }
 

@@ -33,6 +33,11 @@ impl Failures {
         }
     }
 
+    /// Whether the broker has closed the channel, rather than the connection.
+    pub(crate) fn are_of_channel(&self) -> bool {
+        self.error.as_ref().is_some_and(lapin::Error::is_amqp_soft_error)
+    }
+
     fn said(&self) -> Option<(u16, &str)> {
         self.error.as_ref().and_then(said)
     }

@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, Stream};
+use lapin::Consumer;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::types::ShortString;
 use oslo_messaging::{Deadline, Error, Lifetime, QueuePlan, Result};
 use tokio::sync::oneshot;
 
@@ -19,6 +19,8 @@ use crate::gate::lost;
 use crate::link::Link;
 use crate::merge::Merge;
 use crate::names::short;
+use crate::place::{Place, tag};
+use crate::revival::Resumed;
 use crate::settler::{Command, Settler};
 use crate::tasks::Tasks;
 use crate::watermark::Tag;
@@ -28,8 +30,7 @@ pub(crate) type Received = (Arc<str>, Delivery);
 
 /// Dropping it writes what was acknowledged and ends its channel; everything else is the broker's again.
 pub(crate) struct Session {
-    link: Arc<Link>,
-    channel: Channel,
+    place: Place,
     readers: Vec<Reader>,
     merge: Merge<Received>,
     settler: Settler,
@@ -56,27 +57,6 @@ pub(crate) enum Read {
     End,
 }
 
-/// A consumer of one queue of a session, and what it takes to make another.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) link: Arc<Link>,
-    pub(crate) channel: Channel,
-}
-
-impl Place {
-    /// Starts to consume `queue`, the one of `index` of its subscription.
-    ///
-    /// # Errors
-    /// As the broker's; the channel is gone then.
-    pub(crate) async fn consume(&self, index: usize, queue: &QueuePlan, deadline: Deadline) -> Result<Consumer> {
-        let name = short("queue", &queue.name)?;
-        let options = BasicConsumeOptions::default();
-        let consume = self.channel.basic_consume(name, tag(index)?, options, FieldTable::default());
-        let consumer = self.link.consuming.ask("consume", deadline, consume).await;
-        consumer.map_err(|error| error.with("queue", &queue.name))
-    }
-}
-
 impl Session {
     /// Opens the channel of a subscription whose queues exist, and starts consuming.
     ///
@@ -101,9 +81,8 @@ impl Session {
         }
         let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
         Ok(Self {
-            link: Arc::clone(link),
-            settler: Settler::start(channel.clone(), window, Arc::clone(counts), tasks),
-            channel,
+            settler: Settler::start(channel, window, Arc::clone(counts), tasks),
+            place,
             readers,
             merge: Merge::default(),
             counts: Arc::clone(counts),
@@ -113,7 +92,7 @@ impl Session {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place { link: Arc::clone(&self.link), channel: self.channel.clone() }
+        self.place.clone()
     }
 
     pub(crate) fn settler(&self) -> &Settler {
@@ -121,7 +100,8 @@ impl Session {
     }
 
     /// Puts a new consumer where the broker has ended one; the queue may have another name now.
-    pub(crate) fn put(&mut self, index: usize, consumer: Consumer, queue: &QueuePlan) -> Result<()> {
+    pub(crate) fn put(&mut self, resumed: Resumed) -> Result<()> {
+        let Resumed { index, consumer, queue } = resumed;
         let reader = &mut self.readers[index];
         if queue.lifetime == Lifetime::Private && *reader.queue != *queue.name {
             self.private.retain(|name| name.as_str() != &*reader.queue);
@@ -149,7 +129,7 @@ impl Session {
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unknown("poll", &error))),
                     Poll::Ready(None) => {
                         reader.consumer = None;
-                        if !self.channel.status().connected() || !self.link.is_connected() {
+                        if !self.place.is_connected() {
                             return Poll::Ready(Err(lost("poll", "the channel is gone")));
                         }
                         if !stopped {
@@ -175,7 +155,7 @@ impl Session {
 
     /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, lapin::Result<()>> {
-        let channel = self.channel.clone();
+        let channel = self.place.channel.clone();
         Box::pin(async move { channel.basic_ack(last, BasicAckOptions { multiple }).await })
     }
 
@@ -187,9 +167,9 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let consuming = &self.link.consuming;
+        let consuming = &self.place.link.consuming;
         let cancels = self.readers.iter_mut().filter(|reader| !reader.cancelled).map(|reader| async {
-            let cancel = self.channel.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
+            let cancel = self.place.channel.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
             consuming.ask("stop", deadline, cancel).await?;
             reader.cancelled = true;
             Ok(())
@@ -197,7 +177,7 @@ impl Session {
         let outcome: Result<Vec<()>> = join_all(cancels).await.into_iter().collect();
         if let Err(error) = &outcome {
             // Queued behind the cancels, for a broker that wakes up again; nobody waits for the answer.
-            let _ = self.channel.close(200, "stopped".into()).now_or_never();
+            let _ = self.place.channel.close(200, "stopped".into()).now_or_never();
             self.failed = Some(error.clone());
         }
         outcome.map(drop)
@@ -218,10 +198,10 @@ impl Session {
             return Err(error.clone());
         }
         for queue in std::mem::take(&mut self.private) {
-            let deleting = self.channel.queue_delete(queue, QueueDeleteOptions::default());
-            self.link.consuming.ask("delete queue", deadline, deleting).await?;
+            let deleting = self.place.channel.queue_delete(queue, QueueDeleteOptions::default());
+            self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
         }
-        let closing = self.channel.close(200, "closed".into());
+        let closing = self.place.channel.close(200, "closed".into());
         deadline.run("close channel", closing).await?.map_err(|error| translate("close", &error))
     }
 
@@ -241,16 +221,11 @@ impl Drop for Session {
     }
 }
 
-/// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`).
-fn tag(index: usize) -> Result<ShortString> {
-    short("consumer tag", &(index + 1).to_string())
-}
-
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let queues: Vec<_> = self.readers.iter().map(|reader| &reader.queue).collect();
         f.debug_struct("Session")
-            .field("generation", &self.link.generation)
+            .field("generation", &self.place.link.generation)
             .field("queues", &queues)
             .finish_non_exhaustive()
     }

@@ -151,8 +151,8 @@ impl AmqpTransport {
         loop {
             let link = self.common.gate.link("subscribe").await?;
             match opener.open(&link, deadline).await {
-                Err(_) if !link.is_connected() => self.common.gate.left(link.generation).await,
-                opened => return opened,
+                Err(error) if self.common.gate.lost_with(&link, &error).await => {}
+                outcome => return outcome,
             }
         }
     }
@@ -231,7 +231,7 @@ impl Transport for AmqpTransport {
             short("queue", &queue.name)?;
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
-            Ok(opened) => opened?,
+            Ok(outcome) => outcome?,
             Err(timeout) => {
                 return Err(match gate.now() {
                     Passage::Shut { reason } => lost("subscribe", &reason),
