@@ -93,6 +93,7 @@ const CASES: &[Case] = &cases! {
         what_went_with_the_node_is_made_again,
         connections_that_an_operator_closes_are_made_again,
         a_node_that_freezes_for_a_while_is_found_again,
+        a_node_that_freezes_with_much_on_the_way_is_found_again,
         an_alarm_stops_publishers_alone_and_costs_no_connection,
         a_host_that_is_not_there_is_passed_over,
         a_password_that_is_changed_is_an_alarm_until_it_is_changed_back,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use oslo_messaging::{Deadline, ErrorKind, Executed, Message, PublishOptions, Settle, State, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
@@ -74,7 +75,7 @@ pub(crate) async fn a_node_that_freezes_for_a_while_is_found_again() {
     let (_node, stage) = Stage::own().await;
     let query = "?heartbeat_timeout_threshold=1";
     let config = durable().with_query(&url(&format!("rabbit://h/{query}"))).expect("an option");
-    let mut traffic = Traffic::start(&stage, config, Settle::ByReceiver).await;
+    let mut traffic = Traffic::start(&stage, config, Settle::BeforeHandover).await;
     let frozen = stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
     let started = Instant::now();
     let reason = traffic.lost().await;
@@ -85,6 +86,47 @@ pub(crate) async fn a_node_that_freezes_for_a_while_is_found_again() {
     drop(frozen);
     within(ARRIVE, "the patient publish", patient).await.expect("no panic").expect("the broker is back");
     traffic.survived().await;
+}
+
+/// The socket is full, and lapin's thread wants to write; every publisher is told in time, and nothing that was confirmed is
+/// lost.
+pub(crate) async fn a_node_that_freezes_with_much_on_the_way_is_found_again() {
+    let (_node, stage) = Stage::own().await;
+    let config = durable().with_query(&url("rabbit://h/?heartbeat_timeout_threshold=1")).expect("an option");
+    let transport = stage.connect_with(config).await;
+    let mut listener = subscribe(&transport, &server("much").with_settle(Settle::BeforeHandover)).await;
+    publish(&transport, &topic("much"), "before").await.expect("a publish");
+    take(listener.as_mut(), 1).await;
+    let frozen = stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
+    let (to, options) = (topic("much"), PublishOptions::by(Deadline::after(2 * ARRIVE)));
+    let bodies: Vec<String> = (0..64).map(|number| format!("{number:02}{}", "b".repeat(1024 * 1024))).collect();
+    let publishing = join_all(bodies.iter().map(|body| transport.publish(&to, Message::new(body.clone()), &options)));
+    let thawing = async {
+        until("the loss", async || transport.counters().losses == 1).await;
+        drop(frozen);
+    };
+    let (told, ()) = within(2 * ARRIVE, "publishing", async { tokio::join!(publishing, thawing) }).await;
+    back(&transport, 1).await;
+    let mut confirmed: Vec<&str> = Vec::new();
+    for (body, told) in bodies.iter().zip(told) {
+        match told {
+            Ok(()) => confirmed.push(&body[..2]),
+            Err(error) => {
+                assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
+            }
+        }
+    }
+    assert!(!confirmed.is_empty(), "what certainly did not leave is sent again");
+    publish(&transport, &to, "after").await.expect("a publish");
+    let mut arrived: Vec<String> = Vec::new();
+    while arrived.last().is_none_or(|last| last != "after") {
+        arrived.extend(texts(&take(listener.as_mut(), 1).await).into_iter().map(|mut body| {
+            body.truncate(if body.len() > 100 { 2 } else { 100 });
+            body
+        }));
+    }
+    assert!(confirmed.iter().all(|body| arrived.iter().any(|arrived| arrived == body)), "{confirmed:?}: {arrived:?}");
+    a_hundred(&transport, &to, listener.as_mut()).await;
 }
 
 pub(crate) async fn an_alarm_stops_publishers_alone_and_costs_no_connection() {
