@@ -14,10 +14,14 @@ mod compression;
 mod context;
 mod delivery;
 mod duplicates;
+mod ear;
 mod encoding;
 mod errors;
 mod exotic;
 mod monitor;
+mod notify_from_python;
+mod notify_shared;
+mod notify_to_python;
 mod peer;
 mod python_server;
 mod rust_server;
@@ -86,6 +90,9 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         compression::TESTS,
         topology::TESTS,
         encoding::TESTS,
+        notify_from_python::TESTS,
+        notify_to_python::TESTS,
+        notify_shared::TESTS,
     ];
     files.into_iter().flatten()
 }

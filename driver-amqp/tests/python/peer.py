@@ -11,8 +11,9 @@ all its servers, at the end of input.
     recorded  handle, count, timeout                           -> what casts to `record` left, once there are `count`
     call      target, method, args?, context?, client?         -> the method's result
     cast      the same; with `target.fanout` to every server
-    notify    topic, event_type, payload, priority?, publisher_id?, context?, exchange?
-    listen    topics, exchange?, pool?                         -> a handle; `recorded` gives the notifications
+    notify    topic, event_type, payload or payloads, priority or priorities?, publisher_id?, driver?, context or
+              request_context?
+    listen    topics, exchange?, pool?, batch?, requeue?       -> a handle; `recorded` gives the notifications
     decode    bodies                                           -> what the reference makes of each
     declare, publish, fetch                                    see peer_raw.py
     quit
@@ -34,34 +35,10 @@ import oslo_messaging
 from oslo_config import cfg
 
 import peer_errors
+from peer_events import Listener, notify
 from peer_raw import Raw, decode
-from peer_service import Recorder, Service
+from peer_service import Service
 from peer_values import error_to_test, from_test, to_test
-
-
-class Listener:
-    """A notification listener that keeps whatever it hears."""
-
-    PRIORITIES = ('audit', 'debug', 'info', 'warn', 'error', 'critical', 'sample')
-
-    def __init__(self, transport, targets, pool):
-        self.recorder = Recorder()
-        for priority in self.PRIORITIES:
-            setattr(self, priority, self._hear(priority))
-        self._listener = oslo_messaging.get_notification_listener(
-            transport, targets, [self], executor='threading', pool=pool)
-        self._listener.start()
-
-    def _hear(self, priority):
-        def hear(ctxt, publisher_id, event_type, payload, metadata):
-            self.recorder.add({
-                'priority': priority, 'context': ctxt, 'publisher_id': publisher_id, 'event_type': event_type,
-                'payload': payload, 'metadata': metadata})
-        return hear
-
-    def stop(self):
-        self._listener.stop()
-        self._listener.wait()
 
 
 class Peer:
@@ -101,7 +78,7 @@ class Peer:
 
     def _listen(self, request):
         targets = [oslo_messaging.Target(exchange=request.get('exchange'), topic=topic) for topic in request['topics']]
-        return self._keep(Listener(self._transport(request, 'notify'), targets, request.get('pool')))
+        return self._keep(Listener(self._transport(request, 'notify'), targets, request))
 
     def _stop(self, request):
         self._running.pop(request['handle']).stop()
@@ -118,11 +95,7 @@ class Peer:
         client.cast(context, request['method'], **arguments)
 
     def _notify(self, request):
-        notifier = oslo_messaging.Notifier(
-            self._transport(request, 'notify'), publisher_id=request.get('publisher_id', 'peer'), driver='messaging',
-            topics=[request['topic']], retry=0)
-        send = getattr(notifier, request.get('priority', 'info'))
-        send(from_test(request.get('context', {})), request['event_type'], from_test(request['payload']))
+        notify(self._transport(request, 'notify'), request)
 
     def _prepared(self, request):
         options = dict(request.get('client', {}))
