@@ -1,0 +1,54 @@
+//! Notifications on a real RabbitMQ through what may happen to a process and its broker: killed, stopped, kept waiting.
+//!
+//! Needs the node that `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
+
+mod child;
+mod killed;
+mod outbox;
+mod slow;
+#[path = "../live/stage.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod stage;
+
+use std::process::ExitCode;
+
+use futures_util::future::BoxFuture;
+use libtest_mimic::{Arguments, Completion, Trial};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+
+/// A sentence, and how to try it.
+type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+
+const CASES: &[Case] = &[
+    ("a_listener_of_batches_that_is_killed_loses_nothing", || Box::pin(killed::in_mid_batch())),
+    ("a_listener_that_is_killed_loses_nothing", || Box::pin(killed::in_mid_event())),
+    ("a_listener_that_is_dropped_gives_its_events_to_the_pool", || Box::pin(killed::dropped())),
+    ("ten_thousand_events_return_at_once_while_the_broker_is_away", || Box::pin(outbox::while_the_broker_is_away())),
+    ("events_that_become_too_old_are_counted_and_not_sent", || Box::pin(outbox::too_old())),
+    ("a_handler_that_takes_long_stops_no_other", || Box::pin(slow::stops_no_other())),
+];
+
+fn main() -> ExitCode {
+    // This program is also the listener that is killed.
+    if let Some(task) = child::Task::from_env() {
+        return task.run();
+    }
+    let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
+fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if std::env::var_os(RABBIT_URL).is_some() {
+            run();
+            return Ok(Completion::Completed);
+        }
+        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
+            if std::env::var(variable).is_ok_and(|is| is == value) {
+                return Err(format!("nothing may be skipped where {variable} is {value}").into());
+            }
+        }
+        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
+    })
+}
