@@ -1,8 +1,8 @@
-//! A complete driver in one file: a hub of queues inside this process. `docs/write-a-driver.md` walks through it.
+//! A complete driver in one file: queues inside this process. `docs/write-a-driver.md` walks through it.
 //!
-//! `cargo run --example own_driver`; the conformance suite runs on it with `cargo test --test own_driver`.
+//! `cargo run --example own_driver` shows it at work; `cargo test --test own_driver` runs the conformance suite on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,27 +10,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{
-    Address, Bus, Capabilities, Capability, Connector, Context, Deadline, Endpoint, Error, ErrorKind, Event,
-    ExchangeKind, Health, IncomingMessage, Lifetime, Listener, Message, NotificationEndpoint, NotificationListener,
-    Notifier, Origin, Priority, PublishOptions, QueuePlan, Registry, Result, RpcClient, RpcServer, Settle, Source,
-    State, Subscription, Target, Transport, TransportUrl,
+    Address, Binding, Bus, Capabilities, Capability, Context, Deadline, Endpoint, Error, ErrorKind, Event, Exchange,
+    ExchangeKind, Failure, Health, IncomingMessage, Lifetime, Listener, Message, NotificationEndpoint,
+    NotificationListener, Notifier, Origin, Priority, PublishOptions, QueuePlan, Result, RpcClient, RpcServer, Settle,
+    Source, State, Subscription, Target, Transport,
 };
-use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::coop;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How many messages a queue keeps for readers that do not come. Nothing here grows without bound.
+/// How many messages a queue keeps for readers that do not come: nothing here grows without bound.
 const LIMIT: usize = 10_000;
 
-/// The bus. Clones are the same one; it lasts as long as one of them, or a transport, is alive.
+/// The bus. Clones are the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hub(Arc<Mutex<Queues>>);
+pub(crate) struct Hub(Arc<Mutex<Broker>>);
 
-/// Everything on the bus. Every change of it is one step under the lock, and nothing is awaited under it.
+/// Everything on the bus. Each change of it is one step under the lock, under which nothing is awaited.
 #[derive(Debug, Default)]
-struct Queues {
+struct Broker {
     queues: BTreeMap<Arc<str>, Queue>,
     readers: BTreeMap<u64, Reader>,
     last_id: u64,
@@ -38,14 +37,13 @@ struct Queues {
 
 #[derive(Debug)]
 struct Queue {
-    plan: QueuePlan,
-    /// By the order in which they were published, which what is given back takes up again.
+    lifetime: Lifetime,
+    bindings: HashSet<Binding>,
+    /// In the order in which they were published; what is given back takes up its place again.
     ready: BTreeMap<u64, Entry>,
-    /// Its readers, the next to be served first.
-    turns: VecDeque<u64>,
 }
 
-/// A message in a queue or in a reader's hands.
+/// One queue's copy of a message.
 #[derive(Debug)]
 struct Entry {
     message: Arc<Message>,
@@ -57,25 +55,18 @@ struct Entry {
 #[derive(Debug)]
 struct Reader {
     connection: u64,
-    settle: Settle,
-    window: usize,
+    subscription: Subscription,
     queues: Vec<Arc<str>>,
     stopped: bool,
-    /// Handed over, not polled yet.
-    handed: VecDeque<(u64, Entry)>,
-    /// Polled and unsettled.
-    in_hand: BTreeMap<u64, Entry>,
+    served: u64,
+    /// What was handed over and is not settled.
+    held: BTreeMap<u64, Entry>,
+    /// The part of it that was not polled yet.
+    fresh: VecDeque<u64>,
     bell: Arc<Notify>,
 }
 
-/// What a look at a reader brings: messages, each with its place if it is still to be settled.
-enum Look {
-    Messages(Vec<(Arc<Message>, Option<u64>)>),
-    Nothing,
-    Drained,
-}
-
-/// What becomes of a message in hand. Nobody can look at what is rejected here, so it is as gone as what is done with.
+/// What becomes of a message in hand. What is rejected is as gone as what is done with: the hub has no policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Gone,
@@ -89,76 +80,45 @@ impl Hub {
         HubTransport { hub: self.clone(), connection, health: watch::Sender::new(Health::new(State::Ready)) }
     }
 
-    /// What a program that ended in order has not left here, one line each.
+    /// What a program that ended in order does not leave here, one line each.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let state = self.lock();
-        let readers = state.readers.values().map(|reader| format!("a reader of {:?}", reader.queues));
-        let full = state.queues.values().filter(|queue| !queue.ready.is_empty() || queue.is_private());
-        readers.chain(full.map(|queue| format!("{} in {}", queue.ready.len(), queue.plan.name))).collect()
+        let broker = self.lock();
+        let readers = broker.readers.values().map(|reader| format!("a reader of {:?}", reader.queues));
+        let full = broker.queues.iter().filter(|(_, queue)| !queue.ready.is_empty());
+        readers.chain(full.map(|(name, queue)| format!("{} messages in {name}", queue.ready.len()))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queues> {
+    fn lock(&self) -> MutexGuard<'_, Broker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
-    fn is_private(&self) -> bool {
-        self.plan.lifetime == Lifetime::Private
-    }
-
-    fn takes(&self, to: &Address) -> bool {
-        let (exchange, key) = (to.exchange(), to.routing_key());
-        let mut bindings = self.plan.bindings.iter().filter(|binding| binding.exchange == exchange);
-        match exchange.kind {
-            ExchangeKind::Default => self.plan.name == key,
-            ExchangeKind::Topic => bindings.any(|binding| binding.routing_key == key),
-            ExchangeKind::Fanout => bindings.next().is_some(),
-        }
-    }
-
-    /// Whether there is no room, once what has expired is gone.
-    fn is_full(&mut self) -> bool {
-        if self.ready.len() >= LIMIT {
-            self.ready.retain(|_, entry| !entry.is_dead());
-        }
-        self.ready.len() >= LIMIT
-    }
-}
-
-impl Entry {
-    fn is_dead(&self) -> bool {
-        self.dies.is_some_and(|dies| dies <= Instant::now())
-    }
-}
-
-impl Reader {
-    fn has_room(&self) -> bool {
-        self.handed.len() + self.in_hand.len() < self.window
-    }
-}
-
-impl Queues {
+impl Broker {
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    /// Makes the queue of `plan`, or adds what feeds it to the queue of that name.
-    fn declare(&mut self, plan: QueuePlan) -> Arc<str> {
-        let name: Arc<str> = plan.name.as_str().into();
-        let empty = QueuePlan { bindings: Vec::new(), ..plan.clone() };
-        let new = || Queue { plan: empty, ready: BTreeMap::new(), turns: VecDeque::new() };
-        let known = &mut self.queues.entry(Arc::clone(&name)).or_insert_with(new).plan.bindings;
-        known.extend(plan.bindings.into_iter().filter(|binding| !known.contains(binding)).collect::<Vec<_>>());
+    /// Makes the queue of `plan`, or adds its bindings to the queue of that name. Its own name always leads to it.
+    fn declare(&mut self, QueuePlan { name, lifetime, bindings }: QueuePlan) -> Arc<str> {
+        let own = Binding { exchange: Exchange::default_exchange(), routing_key: name.clone() };
+        let (name, new) = (Arc::from(name), || Queue { lifetime, bindings: HashSet::new(), ready: BTreeMap::new() });
+        let queue = self.queues.entry(Arc::clone(&name)).or_insert_with(new);
+        queue.bindings.extend(bindings.into_iter().chain([own]));
         name
     }
 
     /// Puts a copy into every queue that takes it, or into none.
     fn publish(&mut self, to: &Address, message: Message, mandatory: bool) -> Result<()> {
+        let (exchange, key, now) = (to.exchange(), to.routing_key(), Instant::now());
+        let any_key = exchange.kind == ExchangeKind::Fanout;
+        let leads = |binding: &Binding| binding.exchange == exchange && (any_key || binding.routing_key == key);
         let mut takers = Vec::new();
-        for (name, queue) in self.queues.iter_mut().filter(|(_, queue)| queue.takes(to)) {
-            if queue.is_full() {
+        for (name, queue) in self.queues.iter_mut().filter(|(_, queue)| queue.bindings.iter().any(leads)) {
+            if queue.ready.len() >= LIMIT {
+                queue.ready.retain(|_, entry| entry.dies.is_none_or(|dies| dies > now));
+            }
+            if queue.ready.len() >= LIMIT {
                 return Err(Error::new(ErrorKind::Refused, "publish").transient().with("full queue", name));
             }
             takers.push(Arc::clone(name));
@@ -166,117 +126,105 @@ impl Queues {
         if mandatory && takers.is_empty() {
             return Err(Error::new(ErrorKind::Undeliverable, "publish").with("to", to));
         }
-        let dies = message.expiration.map(|life| Instant::now() + life);
-        let origin = Arc::new(Origin { exchange: to.exchange().name, routing_key: to.routing_key() });
-        let message = message.with_origin(origin);
+        let dies = message.expiration.map(|life| now + life);
+        let message = message.with_origin(Arc::new(Origin { exchange: exchange.name, routing_key: key }));
         for queue in takers {
-            let (place, copy) = (self.next_id(), message.clone().with_queue(Arc::clone(&queue)));
-            self.put(place, Entry { message: Arc::new(copy), queue, dies });
+            let message = Arc::new(message.clone().with_queue(Arc::clone(&queue)));
+            let place = self.next_id();
+            self.put(place, Entry { message, queue, dies });
         }
         Ok(())
     }
 
-    /// Puts `entry` at its place, and hands over what can be handed over. Without its queue it is gone.
+    /// Puts `entry` at its place in its queue. If the queue is gone, so is the entry.
     fn put(&mut self, place: u64, entry: Entry) {
         let name = Arc::clone(&entry.queue);
         if let Some(queue) = self.queues.get_mut(&name) {
             queue.ready.insert(place, entry);
-            self.serve(&name);
+            self.serve(&[name]);
         }
     }
 
-    /// Hands what is ready in a queue to its readers in turn, as long as one has room.
-    fn serve(&mut self, name: &Arc<str>) {
-        let Some(queue) = self.queues.get_mut(name) else { return };
-        while let Some(turn) = queue.turns.iter().position(|id| self.readers[id].has_room()) {
-            let Some((place, entry)) = queue.ready.pop_first() else { return };
-            if entry.is_dead() {
-                continue;
-            }
-            let id = queue.turns.remove(turn).expect("a position is a place in the queue");
-            queue.turns.push_back(id);
-            let reader = self.readers.get_mut(&id).expect("a queue's readers exist");
-            reader.handed.push_back((place, entry));
-            reader.bell.notify_one();
-        }
-    }
-
-    fn serve_all(&mut self, queues: &[Arc<str>]) {
-        queues.iter().for_each(|queue| self.serve(queue));
-    }
-
-    /// Makes the queues of `plans` and a reader of them, and serves it at once.
-    fn subscribe(&mut self, plans: Vec<QueuePlan>, reader: Reader) -> u64 {
-        let (id, queues) = (self.next_id(), plans.into_iter().map(|plan| self.declare(plan)).collect::<Vec<_>>());
-        self.readers.insert(id, Reader { queues: queues.clone(), ..reader });
-        for name in &queues {
-            self.queues.get_mut(name).expect("it was just declared").turns.push_back(id);
-        }
-        self.serve_all(&queues);
-        id
-    }
-
-    /// Takes up to `max` of what was handed over; `None` if the reader has ended.
-    fn take(&mut self, id: u64, max: usize) -> Option<Look> {
-        let reader = self.readers.get_mut(&id)?;
-        if reader.handed.is_empty() {
-            return Some(if reader.stopped { Look::Drained } else { Look::Nothing });
-        }
-        let (mut taken, settled) = (Vec::new(), reader.settle == Settle::BeforeHandover);
-        for (place, entry) in reader.handed.drain(..max.min(reader.handed.len())) {
-            taken.push((Arc::clone(&entry.message), (!settled).then_some(place)));
-            if !settled {
-                reader.in_hand.insert(place, entry);
+    /// Hands what is ready in each queue to its readers: always to the one with room that was served longest ago.
+    fn serve(&mut self, names: &[Arc<str>]) {
+        for name in names {
+            let Some(queue) = self.queues.get_mut(name) else { continue };
+            let has_room = |reader: &Reader| reader.held.len() < reader.subscription.window.get().into();
+            let takes = |reader: &&mut Reader| !reader.stopped && has_room(reader) && reader.queues.contains(name);
+            while let Some(reader) = self.readers.values_mut().filter(takes).min_by_key(|reader| reader.served) {
+                let Some((place, entry)) = queue.ready.pop_first() else { break };
+                if entry.dies.is_some_and(|dies| dies <= Instant::now()) {
+                    continue;
+                }
+                self.last_id += 1;
+                reader.served = self.last_id;
+                reader.held.insert(place, entry);
+                reader.fresh.push_back(place);
+                reader.bell.notify_one();
             }
         }
-        let queues = reader.queues.clone();
-        self.serve_all(&queues);
-        Some(Look::Messages(taken))
     }
 
-    /// Settles what `reader` holds; `None` if that reader has ended, and what it held was given back.
+    fn subscribe(&mut self, connection: u64, subscription: &Subscription, unique: &str) -> (u64, Arc<Notify>) {
+        let (subscription, bell) = (subscription.clone(), Arc::<Notify>::default());
+        let queues: Vec<_> = subscription.queues(unique).into_iter().map(|plan| self.declare(plan)).collect();
+        let (names, held, fresh, ring) = (queues.clone(), BTreeMap::new(), VecDeque::new(), Arc::clone(&bell));
+        let (id, stopped) = (self.next_id(), false);
+        self.readers.insert(id, Reader { connection, subscription, queues, stopped, served: id, held, fresh, bell });
+        self.serve(&names);
+        (id, ring)
+    }
+
+    /// Takes up to `max` of what is fresh: some, none yet, or the end.
+    fn take(&mut self, hub: &Hub, id: u64, max: usize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
+        let reader = self.readers.get_mut(&id).ok_or_else(|| Error::closed("poll"))?;
+        if reader.stopped && reader.fresh.is_empty() {
+            return Ok(None);
+        }
+        let (count, queues) = (max.min(reader.fresh.len()), reader.queues.clone());
+        let take = |place| {
+            let (message, hold) = match reader.subscription.settle {
+                Settle::ByReceiver => (Arc::clone(&reader.held[&place].message), Some((hub.clone(), id, place))),
+                Settle::BeforeHandover => (reader.held.remove(&place).expect("what is fresh is held").message, None),
+            };
+            Box::new(InHand { message, hold }) as _
+        };
+        let taken = reader.fresh.drain(..count).map(take).collect();
+        self.serve(&queues);
+        Ok(Some(taken))
+    }
+
+    /// Settles what a reader holds; `None` if that reader has ended, and what it held was given back.
     fn settle(&mut self, reader: u64, place: u64, fate: Fate) -> Option<()> {
         let reader = self.readers.get_mut(&reader)?;
-        let (entry, queues) = (reader.in_hand.remove(&place)?, reader.queues.clone());
+        let (entry, queues) = (reader.held.remove(&place)?, reader.queues.clone());
         if fate == Fate::GivenBack {
             self.put(place, entry);
         }
-        self.serve_all(&queues);
+        self.serve(&queues);
         Some(())
     }
 
     /// Hands nothing more to a reader; what it has stays its own.
     fn stop(&mut self, id: u64) {
-        let Some(reader) = self.readers.get_mut(&id) else { return };
-        reader.stopped = true;
-        reader.bell.notify_one();
-        for name in &reader.queues {
-            if let Some(queue) = self.queues.get_mut(name) {
-                queue.turns.retain(|turn| *turn != id);
-            }
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.stopped = true;
+            reader.bell.notify_one();
         }
     }
 
-    /// Ends a reader: its own queues go, and what it has goes back to the others.
+    /// Ends a reader: its private queues go, and what it has goes back to the others.
     fn end(&mut self, id: u64) {
         self.stop(id);
         let Some(reader) = self.readers.remove(&id) else { return };
-        for name in &reader.queues {
-            self.queues.retain(|other, queue| other != name || !queue.is_private());
-        }
-        for (place, entry) in reader.handed.into_iter().chain(reader.in_hand) {
+        self.queues.retain(|name, queue| queue.lifetime == Lifetime::Shared || !reader.queues.contains(name));
+        for (place, entry) in reader.held {
             self.put(place, entry);
         }
     }
-
-    fn end_all_of(&mut self, connection: u64) {
-        let of = |reader: &Reader| reader.connection == connection;
-        let ids: Vec<_> = self.readers.iter().filter(|(_, reader)| of(reader)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.end(id));
-    }
 }
 
-/// A connection to a [`Hub`]. Dropping it closes it, and ends its listeners.
+/// A connection to a [`Hub`].
 #[derive(Debug)]
 pub(crate) struct HubTransport {
     hub: Hub,
@@ -285,40 +233,28 @@ pub(crate) struct HubTransport {
 }
 
 impl HubTransport {
-    /// The bus, if there is time left and the connection is open.
-    fn open(&self, operation: &'static str, deadline: Deadline) -> Result<MutexGuard<'_, Queues>> {
-        let queues = self.hub.lock();
-        // Looked at under the lock, under which `close` sets it: nothing is made after a close has cleaned up.
+    /// The bus, if the connection is open and there is time left.
+    fn open(&self, operation: &'static str, deadline: Deadline) -> Result<MutexGuard<'_, Broker>> {
+        let broker = self.hub.lock();
+        // Looked at under the lock under which `close` sets it: nothing is made after a close has cleaned up.
         if self.health.borrow().state == State::Closed {
             return Err(Error::closed(operation));
         }
-        if deadline.has_passed() { Err(Error::timeout(operation)) } else { Ok(queues) }
+        in_time(operation, deadline).map(|()| broker)
     }
+}
 
-    fn end(&self) {
-        let mut queues = self.hub.lock();
-        self.health.send_replace(Health::new(State::Closed));
-        queues.end_all_of(self.connection);
-    }
+fn in_time(operation: &'static str, deadline: Deadline) -> Result<()> {
+    if deadline.has_passed() { Err(Error::timeout(operation)) } else { Ok(()) }
 }
 
 #[async_trait]
 impl Transport for HubTransport {
     fn capabilities(&self) -> Capabilities {
-        [
-            Capability::ServerAddress,
-            Capability::Fanout,
-            Capability::Mandatory,
-            Capability::Expiration,
-            Capability::Requeue,
-            Capability::Retention,
-            Capability::EnsureQueue,
-            Capability::Confirms,
-            // No RedeliveredFlag: nobody counts how often a message was handed over.
-            // No Pools: a full queue refuses publishes, and that of a pool whose members are gone would refuse them all.
-        ]
-        .into_iter()
-        .collect()
+        use Capability::{Confirms, EnsureQueue, Expiration, Fanout, Mandatory, Requeue, Retention, ServerAddress};
+        // No RedeliveredFlag: nobody counts how often a message was handed over. No Pools: a full queue refuses
+        // publishes, so a pool whose members are gone would in the end stop every publisher of its topics.
+        [ServerAddress, Fanout, Mandatory, Expiration, Requeue, Retention, EnsureQueue, Confirms].into_iter().collect()
     }
 
     fn health(&self) -> watch::Receiver<Health> {
@@ -327,18 +263,12 @@ impl Transport for HubTransport {
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         coop::consume_budget().await; // A busy publisher lets its neighbours run.
-        let mut queues = self.open("publish", options.deadline)?;
-        let made = match to {
-            Address::Queue { name } => Some(Source::Queue { name: name.clone() }),
-            Address::Notification { .. } if options.ensure_queue => {
-                Some(Source::Notifications { addresses: vec![to.clone()], pool: None })
-            }
-            _ => None,
-        };
-        for plan in made.into_iter().flat_map(|source| Subscription::new(source).queues("")) {
-            queues.declare(plan);
+        let mut broker = self.open("publish", options.deadline)?;
+        if matches!(to, Address::Queue { .. }) || options.ensure_queue {
+            let bindings = vec![Binding { exchange: to.exchange(), routing_key: to.routing_key() }];
+            broker.declare(QueuePlan { name: to.routing_key(), lifetime: Lifetime::Shared, bindings });
         }
-        queues.publish(to, message, options.mandatory)
+        broker.publish(to, message, options.mandatory)
     }
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
@@ -346,36 +276,19 @@ impl Transport for HubTransport {
             return Err(Error::unsupported("subscribe to a pool"));
         }
         let unique = Uuid::new_v4().simple().to_string();
-        let reader = Reader {
-            connection: self.connection,
-            settle: subscription.settle,
-            window: subscription.window.get().into(),
-            queues: Vec::new(),
-            stopped: false,
-            handed: VecDeque::new(),
-            in_hand: BTreeMap::new(),
-            bell: Arc::default(),
-        };
-        let (bell, address) = (Arc::clone(&reader.bell), subscription.address(&unique));
-        let id = self.open("subscribe", deadline)?.subscribe(subscription.queues(&unique), reader);
-        Ok(Box::new(HubListener { hub: self.hub.clone(), id, bell, address }))
+        let (id, bell) = self.open("subscribe", deadline)?.subscribe(self.connection, subscription, &unique);
+        Ok(Box::new(HubListener { hub: self.hub.clone(), id, bell, address: subscription.address(&unique) }))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        self.end();
+        let mut broker = self.hub.lock();
+        self.health.send_replace(Health::new(State::Closed));
+        let ours = |(id, reader): (&u64, &Reader)| (reader.connection == self.connection).then_some(*id);
+        while let Some(id) = broker.readers.iter().find_map(ours) {
+            broker.end(id);
+        }
         in_time("close", deadline)
     }
-}
-
-impl Drop for HubTransport {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// The outcome of what has had its effect already: it may still come too late for its caller.
-fn in_time(operation: &'static str, deadline: Deadline) -> Result<()> {
-    if deadline.has_passed() { Err(Error::timeout(operation)) } else { Ok(()) }
 }
 
 #[derive(Debug)]
@@ -395,13 +308,11 @@ impl Listener for HubListener {
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         coop::consume_budget().await; // Before the look: what was taken is never held across an await.
         loop {
-            let look = self.hub.lock().take(self.id, max.get());
-            match look.ok_or_else(|| Error::closed("poll"))? {
-                Look::Messages(taken) => return Ok(Some(taken.into_iter().map(|taken| self.hand(taken)).collect())),
-                Look::Drained => return Ok(None),
-                // A bell that rings between the look and the wait is kept for it.
-                Look::Nothing => self.bell.notified().await,
+            let taken = self.hub.lock().take(&self.hub, self.id, max.get())?;
+            if taken.as_ref().is_none_or(|taken| !taken.is_empty()) {
+                return Ok(taken);
             }
+            self.bell.notified().await; // Rung between the look and this, it is kept.
         }
     }
 
@@ -416,12 +327,6 @@ impl Listener for HubListener {
     }
 }
 
-impl HubListener {
-    fn hand(&self, (message, place): (Arc<Message>, Option<u64>)) -> Box<dyn IncomingMessage> {
-        Box::new(InHand { message, hold: place.map(|place| (self.hub.clone(), self.id, place)) })
-    }
-}
-
 impl Drop for HubListener {
     fn drop(&mut self) {
         self.hub.lock().end(self.id);
@@ -431,7 +336,7 @@ impl Drop for HubListener {
 #[derive(Debug)]
 struct InHand {
     message: Arc<Message>,
-    /// Where it is held, until it is settled.
+    /// Who holds it where, until it is settled.
     hold: Option<(Hub, u64, u64)>,
 }
 
@@ -467,58 +372,35 @@ impl IncomingMessage for InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        // Of a reader that has ended, the hub took it back already.
-        let _ = self.settle("requeue", Fate::GivenBack);
-    }
-}
-
-/// Leads every `hub:` URL to one hub.
-#[derive(Debug)]
-struct HubConnector(Hub);
-
-#[async_trait]
-impl Connector for HubConnector {
-    fn schemes(&self) -> &[&str] {
-        &["hub"]
-    }
-
-    async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
-        if let Some(option) = url.query().keys().next() {
-            return Err(Error::new(ErrorKind::Config, "connect").with("unknown option", option));
-        }
-        in_time("connect", deadline)?;
-        Ok(Arc::new(self.0.transport()))
+        let _ = self.settle("requeue", Fate::GivenBack); // After the end of its reader it is back already.
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let soon = || Deadline::after(Duration::from_secs(5));
-    let registry = Registry::new().with(HubConnector(Hub::default()));
-    let bus = Bus::connect("hub://", &registry, soon()).await?;
-    let context = Context::new();
+    let hub = Hub::default();
+    let bus = Bus::new(hub.transport());
 
     let clock = Endpoint::new(()).method("now", async |_, _, (): ()| Ok::<_, Infallible>("noon"));
     let server = RpcServer::builder(&bus, Target::topic("clock").server("tower")).endpoint(clock).start(soon()).await?;
-    let now: String = RpcClient::new(&bus, Target::topic("clock")).call(&context, "now", &()).await?;
+    let now: String = RpcClient::new(&bus, Target::topic("clock")).call(&Context::new(), "now", &()).await?;
     println!("call: it is {now}");
 
-    let (heard, mut events) = mpsc::channel(1);
-    let ear = NotificationEndpoint::new(heard).on(
-        Priority::Info,
-        "*",
-        async |heard: Arc<mpsc::Sender<String>>, event: Event<String>| {
-            heard.send(event.payload).await.expect("the example listens until its end");
-            Ok::<_, Infallible>(())
-        },
-    );
-    let listener =
-        NotificationListener::builder(&bus).target(Target::topic("bells")).endpoint(ear).start(soon()).await?;
-    let notifier = Notifier::over("tower", oslo_messaging::MessagingSink::new(&bus).topics(["bells"]));
-    notifier.info(&context, "clock.struck", &json!("twelve")).await?;
-    println!("event: it struck {}", events.recv().await.unwrap_or_default());
+    let (heard, mut strokes) = mpsc::channel::<String>(1);
+    let ear =
+        async |heard: Arc<mpsc::Sender<_>>, event: Event<_>| heard.send(event.payload).await.map_err(Failure::internal);
+    let listener = NotificationListener::builder(&bus)
+        .target(Target::topic("notifications"))
+        .endpoint(NotificationEndpoint::new(heard).on(Priority::Info, "clock.*", ear))
+        .start(soon())
+        .await?;
+    Notifier::new(&bus, "tower").info(&Context::new(), "clock.struck", &"twelve").await?;
+    println!("event: it struck {}", strokes.recv().await.unwrap_or_default());
 
     listener.wait(soon()).await?;
     server.wait(soon()).await?;
-    bus.close(soon()).await
+    bus.close(soon()).await?;
+    println!("left behind: {:?}", hub.leftovers());
+    Ok(())
 }
