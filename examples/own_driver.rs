@@ -3,7 +3,6 @@
 //! `cargo run --example own_driver` shows it at work; `cargo test --test own_driver` runs the conformance suite on it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,8 +128,7 @@ impl Broker {
         let dies = message.expiration.map(|life| now + life);
         let message = message.with_origin(Arc::new(Origin { exchange: exchange.name, routing_key: key }));
         for queue in takers {
-            let message = Arc::new(message.clone().with_queue(Arc::clone(&queue)));
-            let place = self.next_id();
+            let (place, message) = (self.next_id(), Arc::new(message.clone().with_queue(Arc::clone(&queue))));
             self.put(place, Entry { message, queue, dies });
         }
         Ok(())
@@ -166,11 +164,11 @@ impl Broker {
     }
 
     fn subscribe(&mut self, connection: u64, subscription: &Subscription, unique: &str) -> (u64, Arc<Notify>) {
-        let (subscription, bell) = (subscription.clone(), Arc::<Notify>::default());
+        let (id, subscription, bell) = (self.next_id(), subscription.clone(), Arc::<Notify>::default());
         let queues: Vec<_> = subscription.queues(unique).into_iter().map(|plan| self.declare(plan)).collect();
         let (names, held, fresh, ring) = (queues.clone(), BTreeMap::new(), VecDeque::new(), Arc::clone(&bell));
-        let (id, stopped) = (self.next_id(), false);
-        self.readers.insert(id, Reader { connection, subscription, queues, stopped, served: id, held, fresh, bell });
+        let reader = Reader { connection, subscription, queues, stopped: false, served: id, held, fresh, bell };
+        self.readers.insert(id, reader);
         self.serve(&names);
         (id, ring)
     }
@@ -207,10 +205,9 @@ impl Broker {
 
     /// Hands nothing more to a reader; what it has stays its own.
     fn stop(&mut self, id: u64) {
-        if let Some(reader) = self.readers.get_mut(&id) {
-            reader.stopped = true;
-            reader.bell.notify_one();
-        }
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        reader.stopped = true;
+        reader.bell.notify_one();
     }
 
     /// Ends a reader: its private queues go, and what it has goes back to the others.
@@ -283,8 +280,7 @@ impl Transport for HubTransport {
     async fn close(&self, deadline: Deadline) -> Result<()> {
         let mut broker = self.hub.lock();
         self.health.send_replace(Health::new(State::Closed));
-        let ours = |(id, reader): (&u64, &Reader)| (reader.connection == self.connection).then_some(*id);
-        while let Some(id) = broker.readers.iter().find_map(ours) {
+        while let Some((&id, _)) = broker.readers.iter().find(|(_, reader)| reader.connection == self.connection) {
             broker.end(id);
         }
         in_time("close", deadline)
@@ -381,20 +377,17 @@ async fn main() -> Result<()> {
     let soon = || Deadline::after(Duration::from_secs(5));
     let hub = Hub::default();
     let bus = Bus::new(hub.transport());
-
-    let clock = Endpoint::new(()).method("now", async |_, _, (): ()| Ok::<_, Infallible>("noon"));
+    let clock = Endpoint::new(()).method("now", async |_, _, (): ()| Ok::<_, Failure>("noon"));
     let server = RpcServer::builder(&bus, Target::topic("clock").server("tower")).endpoint(clock).start(soon()).await?;
     let now: String = RpcClient::new(&bus, Target::topic("clock")).call(&Context::new(), "now", &()).await?;
     println!("call: it is {now}");
 
     let (heard, mut strokes) = mpsc::channel::<String>(1);
-    let ear =
-        async |heard: Arc<mpsc::Sender<_>>, event: Event<_>| heard.send(event.payload).await.map_err(Failure::internal);
-    let listener = NotificationListener::builder(&bus)
-        .target(Target::topic("notifications"))
-        .endpoint(NotificationEndpoint::new(heard).on(Priority::Info, "clock.*", ear))
-        .start(soon())
-        .await?;
+    let hear =
+        async |to: Arc<mpsc::Sender<_>>, event: Event<_>| to.send(event.payload).await.map_err(Failure::internal);
+    let ear = NotificationEndpoint::new(heard).on(Priority::Info, "clock.*", hear);
+    let listening = NotificationListener::builder(&bus).target(Target::topic("notifications")).endpoint(ear);
+    let listener = listening.start(soon()).await?;
     Notifier::new(&bus, "tower").info(&Context::new(), "clock.struck", &"twelve").await?;
     println!("event: it struck {}", strokes.recv().await.unwrap_or_default());
 
