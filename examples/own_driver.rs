@@ -261,7 +261,7 @@ impl Transport for HubTransport {
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         coop::consume_budget().await; // A busy publisher lets its neighbours run.
         let mut broker = self.open("publish", options.deadline)?;
-        if matches!(to, Address::Queue { .. }) || options.ensure_queue {
+        if matches!(to, Address::Queue { .. }) || matches!(to, Address::Notification { .. } if options.ensure_queue) {
             let bindings = vec![Binding { exchange: to.exchange(), routing_key: to.routing_key() }];
             broker.declare(QueuePlan { name: to.routing_key(), lifetime: Lifetime::Shared, bindings });
         }
