@@ -147,7 +147,9 @@ impl Broker {
     fn serve(&mut self, names: &[Arc<str>]) {
         for name in names {
             let Some(queue) = self.queues.get_mut(name) else { continue };
-            let has_room = |reader: &Reader| reader.held.len() < reader.subscription.window.get().into();
+            // Its window counts for each of its queues, so that a busy topic does not shut out what is sent to it alone.
+            let held = |reader: &Reader| reader.held.values().filter(|entry| entry.queue == *name).count();
+            let has_room = |reader: &Reader| held(reader) < reader.subscription.window.get().into();
             let takes = |reader: &&mut Reader| !reader.stopped && has_room(reader) && reader.queues.contains(name);
             while let Some(reader) = self.readers.values_mut().filter(takes).min_by_key(|reader| reader.served) {
                 let Some((place, entry)) = queue.ready.pop_first() else { break };
@@ -393,7 +395,5 @@ async fn main() -> Result<()> {
 
     listener.wait(soon()).await?;
     server.wait(soon()).await?;
-    bus.close(soon()).await?;
-    println!("left behind: {:?}", hub.leftovers());
-    Ok(())
+    bus.close(soon()).await.inspect(|()| println!("left behind: {:?}", hub.leftovers()))
 }

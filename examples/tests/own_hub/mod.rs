@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oslo_messaging::{Result, Transport};
 use oslo_messaging_conformance::{Budget, Clock, Harness, async_trait};
 
-// The example's own `main`, and its connector, are not run here.
+// The example's own `main` is not run here.
 #[expect(dead_code)]
 #[path = "../../own_driver.rs"]
 mod own_driver;
