@@ -95,7 +95,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn events(&self) -> BoxStream<'_, lapin::Event> {
+    /// What lapin tells of this connection, to one listener.
+    pub(crate) fn events(&self) -> BoxStream<'static, lapin::Event> {
         Box::pin(self.lapin.events_listener())
     }
 
@@ -153,6 +154,11 @@ async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, stream: TcpStream
 }
 
 impl Endpoint {
+    /// How it is called in logs and errors.
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     fn uri(&self, config: &AmqpConfig) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -170,7 +176,7 @@ impl Endpoint {
     }
 
     fn explain(&self, error: Error) -> Error {
-        let error = error.with("host", format_args!("{}:{}", self.host, self.port));
+        let error = error.with("host", self.name());
         match error.kind() {
             ErrorKind::Denied => error.with("user", &self.user).with("virtual host", &self.vhost),
             ErrorKind::Config => error.with("virtual host", &self.vhost),

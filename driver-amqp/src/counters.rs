@@ -20,6 +20,16 @@ pub struct Counters {
     pub handed_over_unsettled: u64,
     /// Acknowledgement frames for those.
     pub receiver_acknowledgements: u64,
+    /// Times that the connection was lost.
+    pub losses: u64,
+    /// Times that it was made again.
+    pub reconnects: u64,
+    /// Times that a listener, or one of its consumers, was put back after a loss or a cancellation by the broker.
+    pub revivals: u64,
+    /// Messages that were settled too late: the broker hands them over again.
+    pub settlements_dropped: u64,
+    /// Messages that were here and not handed over when the channel was lost: the broker hands them over again.
+    pub deliveries_dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +41,11 @@ pub(crate) struct Counts {
     pub(crate) handover_acknowledgements: AtomicU64,
     pub(crate) handed_over_unsettled: AtomicU64,
     pub(crate) receiver_acknowledgements: AtomicU64,
+    pub(crate) losses: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
+    pub(crate) revivals: AtomicU64,
+    pub(crate) settlements_dropped: AtomicU64,
+    pub(crate) deliveries_dropped: AtomicU64,
 }
 
 /// Adds to one counter.
@@ -49,6 +64,11 @@ impl Counts {
             handover_acknowledgements: read(&self.handover_acknowledgements),
             handed_over_unsettled: read(&self.handed_over_unsettled),
             receiver_acknowledgements: read(&self.receiver_acknowledgements),
+            losses: read(&self.losses),
+            reconnects: read(&self.reconnects),
+            revivals: read(&self.revivals),
+            settlements_dropped: read(&self.settlements_dropped),
+            deliveries_dropped: read(&self.deliveries_dropped),
         }
     }
 }

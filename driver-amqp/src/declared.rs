@@ -1,7 +1,7 @@
-//! What publishes need to be there, declared once for each transport, and again when it is gone.
+//! What publishes need to be there, declared once for each link, and again when it is gone.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
@@ -10,6 +10,8 @@ use tokio::task::unconstrained;
 
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
+use crate::gate::Gate;
+use crate::machine::Generation;
 use crate::status::Status;
 use crate::topology::{Declarer, undeclared};
 
@@ -27,8 +29,7 @@ pub(crate) enum Needs {
 /// Remembers what was declared: one entry for each destination that was ever published to.
 #[derive(Debug)]
 pub(crate) struct Declared {
-    /// Not the one that publishes: an alarm stops that one, and with it every declaration.
-    connection: Arc<Connection>,
+    gate: Arc<Gate>,
     config: AmqpConfig,
     status: Arc<Status>,
     known: Mutex<HashMap<Needs, Arc<Entry>>>,
@@ -37,18 +38,19 @@ pub(crate) struct Declared {
 /// One thing that is needed, and the callers who wait until it is there.
 #[derive(Debug, Default)]
 struct Entry {
-    done: AtomicBool,
+    /// The link on which it was declared last; none has the number zero.
+    done: AtomicU64,
     /// How many have not been in front of their lane yet. While there is one, later callers queue up behind it.
     waiting: AtomicUsize,
     turn: Arc<Turns<()>>,
 }
 
-/// The right to go to the lane next. Publishes that start while something is being declared must not be overtaken by
-/// those that start when it is done.
+/// The right to go to the lane next, and the link on which what is needed was declared. Publishes that start while
+/// something is being declared must not be overtaken by those that start when it is done.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _turn: OwnedMutexGuard<()>,
-    _place: Place,
+    pub(crate) declared: Generation,
+    _place: Option<(OwnedMutexGuard<()>, Place)>,
 }
 
 #[derive(Debug)]
@@ -98,38 +100,40 @@ impl Needs {
 }
 
 impl Declared {
-    pub(crate) fn new(connection: Arc<Connection>, config: AmqpConfig, status: Arc<Status>) -> Self {
-        Self { connection, config, status, known: Mutex::default() }
+    pub(crate) fn new(gate: Arc<Gate>, config: AmqpConfig, status: Arc<Status>) -> Self {
+        Self { gate, config, status, known: Mutex::default() }
     }
 
-    /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue.
+    /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue. Waits
+    /// for a connection too, if it takes one: who calls has a deadline.
     ///
     /// # Errors
-    /// As [`Declarer`]'s.
+    /// As [`Declarer`]'s; `Closed`.
     ///
     /// # Cancellation
     /// Safe: the next caller declares it.
-    pub(crate) async fn turn(&self, needs: &Needs, deadline: Deadline) -> Result<Option<Turn>> {
+    pub(crate) async fn turn(&self, needs: &Needs, deadline: Deadline) -> Result<Turn> {
         if *needs == Needs::Nothing {
-            return Ok(None);
+            return Ok(Turn { declared: 0, _place: None });
         }
         let entry = self.entry(needs);
-        if entry.done.load(Ordering::Acquire) && entry.waiting.load(Ordering::Acquire) == 0 {
-            return Ok(None);
+        let declared = entry.done.load(Ordering::Acquire);
+        if self.gate.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
+            return Ok(Turn { declared, _place: None });
         }
         let place = Place::behind(&entry);
         // The order of first polls counts, and tokio's budget would break it after the 128th.
         let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
-        self.complete(&entry, needs, deadline).await?;
-        Ok(Some(Turn { _turn: turn, _place: place }))
+        let declared = self.complete(&entry, needs, deadline).await?;
+        Ok(Turn { declared, _place: Some((turn, place)) })
     }
 
-    /// Declares what is needed out of turn, for a lane, which must not wait for those who wait for it.
+    /// Declares what is needed out of turn, for a lane, which must not wait for those who wait for it; says on which link.
     ///
     /// # Errors
-    /// As [`Declarer`]'s.
-    pub(crate) async fn ensure(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
-        self.complete(&self.entry(needs), needs, deadline).await
+    /// As [`Declarer`]'s; `Closed`; `Timeout`.
+    pub(crate) async fn ensure(&self, needs: &Needs, deadline: Deadline) -> Result<Generation> {
+        deadline.run("declare", self.complete(&self.entry(needs), needs, deadline)).await?
     }
 
     /// Forgets that `needs` was declared.
@@ -142,12 +146,22 @@ impl Declared {
         self.known().retain(|needs, _| !needs.names(exchange));
     }
 
-    async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<()> {
-        if !entry.done.load(Ordering::Acquire) {
-            self.declare(needs, deadline).await?;
-            entry.done.store(true, Ordering::Release);
+    async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<Generation> {
+        loop {
+            let link = self.gate.link("declare").await?;
+            if entry.done.load(Ordering::Acquire) == link.generation {
+                return Ok(link.generation);
+            }
+            // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
+            match self.declare(&link.consuming, needs, deadline).await {
+                Ok(()) => {
+                    entry.done.store(link.generation, Ordering::Release);
+                    return Ok(link.generation);
+                }
+                Err(error) if self.gate.lost_with(&link, &error).await => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
     }
 
     fn entry(&self, needs: &Needs) -> Arc<Entry> {
@@ -158,8 +172,8 @@ impl Declared {
         }
     }
 
-    async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
-        let mut declarer = Declarer::new(&self.connection, &self.config, &self.status, deadline);
+    async fn declare(&self, connection: &Connection, needs: &Needs, deadline: Deadline) -> Result<()> {
+        let mut declarer = Declarer::new(connection, &self.config, &self.status, deadline);
         match needs {
             Needs::Nothing => Ok(()),
             Needs::Exchange(exchange) => declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange)),

@@ -11,7 +11,38 @@ const PORT: u16 = 5672;
 /// The account that RabbitMQ has when it is new, and what the reference falls back to.
 const GUEST: &str = "guest";
 
-/// The hosts of `url`, starting at a random one so that many clients spread over a cluster.
+/// The hosts of a transport, shuffled once, and the one whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    endpoints: Vec<Endpoint>,
+    next: usize,
+}
+
+impl Hosts {
+    /// The hosts of `url`, in random order so that many clients spread over a cluster.
+    ///
+    /// # Errors
+    /// As [`endpoints`].
+    pub(crate) fn of(url: &TransportUrl) -> Result<Self> {
+        let mut endpoints = endpoints(url)?;
+        endpoints.sort_by_cached_key(|_| Uuid::new_v4());
+        Ok(Self { endpoints, next: 0 })
+    }
+
+    /// How many there are: at least one.
+    pub(crate) fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// The host whose turn it is; one after the other, and then the first again.
+    pub(crate) fn next(&mut self) -> &Endpoint {
+        let endpoint = &self.endpoints[self.next];
+        self.next = (self.next + 1) % self.endpoints.len();
+        endpoint
+    }
+}
+
+/// The hosts of `url`; `localhost` if it names none.
 ///
 /// # Errors
 /// `Config` for a scheme that asks for TLS or is not ours, and for a virtual host whose name AMQP cannot carry.
@@ -47,8 +78,6 @@ pub(crate) fn endpoints(url: &TransportUrl) -> Result<Vec<Endpoint>> {
             vhost: vhost.to_owned(),
         });
     }
-    let first = usize::from(Uuid::new_v4().as_bytes()[0]) % endpoints.len();
-    endpoints.rotate_left(first);
     Ok(endpoints)
 }
 
@@ -74,9 +103,23 @@ mod tests {
     }
 
     #[test]
-    fn every_host_is_tried_once_with_its_own_credentials() {
-        let mut found = read("rabbit://a:b@one:1,c:d@two:2/v").unwrap();
-        found.sort_by_key(|endpoint| endpoint.port);
+    fn hosts_are_shuffled_once_and_then_taken_in_turn() {
+        let url = TransportUrl::parse("rabbit://one,two,three,four,five,six/").unwrap();
+        let round = |hosts: &mut Hosts| -> Vec<_> { (0..6).map(|_| hosts.next().name()).collect() };
+        let mut hosts = Hosts::of(&url).unwrap();
+        let first = round(&mut hosts);
+        assert_eq!(round(&mut hosts), first);
+        // One order in 720 is the same: fifty times in a row it is not.
+        assert!((0..50).any(|_| round(&mut Hosts::of(&url).unwrap()) != first));
+        let mut sorted = first;
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 6);
+    }
+
+    #[test]
+    fn every_host_comes_with_its_own_credentials() {
+        let found = read("rabbit://a:b@one:1,c:d@two:2/v").unwrap();
         let found: Vec<_> = found.iter().map(|e| (e.host.as_str(), e.user.as_str(), e.vhost.as_str())).collect();
         assert_eq!(found, [("one", "a", "v"), ("two", "c", "v")]);
     }

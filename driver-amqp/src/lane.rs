@@ -8,44 +8,42 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
-use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::barrier::{Barrier, Sequence};
 use crate::config::AmqpConfig;
-use crate::connection::Connection;
 use crate::counters::{Counts, count};
-use crate::declared::Declared;
-use crate::parcel::{Job, Parcel};
+use crate::declared::{Declared, Needs};
+use crate::gate::{Gate, Passage};
+use crate::link::Link;
+use crate::outcome::{Outcome, publish};
+use crate::parcel::Job;
 use crate::ready::Ready;
-use crate::salvage::{Failures, Salvage};
-use crate::status::Status;
+use crate::salvage::{Failures, Loss, Salvage};
 use crate::wreck::Sent;
 
-/// What became of one publish.
-enum Outcome {
-    /// The broker cannot have the whole message.
-    NotSent(lapin::Error),
-    Confirmed(Box<Confirmation>),
-    Unknown(lapin::Error),
-}
+/// How long lapin may take to end what was out on a connection whose socket is shut: it has nothing to wait for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a lane rests whose link does not work, and is not yet seen to be gone.
+const REST: Duration = Duration::from_millis(50);
 
 /// What all lanes of a transport share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) config: AmqpConfig,
-    pub(crate) status: Arc<Status>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) declared: Arc<Declared>,
 }
@@ -53,8 +51,9 @@ pub(crate) struct Shared {
 pub(crate) struct Lane {
     shared: Shared,
     inbox: mpsc::Receiver<Job>,
-    state: watch::Receiver<Health>,
-    channel: Option<Channel>,
+    passage: watch::Receiver<Passage>,
+    /// The channel, and the link that it is on.
+    channel: Option<(Arc<Link>, Channel)>,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     ready: Ready,
     barrier: Barrier,
@@ -66,12 +65,14 @@ pub(crate) struct Lane {
     again: VecDeque<Job>,
     /// Since when the broker could confirm: it confirms nothing while it is blocked.
     unblocked: Instant,
+    /// Until when nothing is sent, because nothing can be.
+    rest: Option<Instant>,
 }
 
 impl Lane {
     pub(crate) fn new(shared: Shared, inbox: mpsc::Receiver<Job>) -> Self {
         Self {
-            state: shared.status.subscribe(),
+            passage: shared.gate.watch(),
             shared,
             inbox,
             channel: None,
@@ -82,17 +83,31 @@ impl Lane {
             by_id: HashMap::new(),
             again: VecDeque::new(),
             unblocked: Instant::now(),
+            rest: None,
         }
     }
 
-    /// Publishes until every sender is gone.
+    /// Publishes until every sender is gone, or the transport is closed.
     pub(crate) async fn run(mut self) {
         loop {
-            let blocked = self.shared.status.blocked().is_some();
+            let passage = self.passage.borrow_and_update().clone();
+            if let Passage::Closed = passage {
+                return self.close().await;
+            }
+            if self.channel.as_ref().is_some_and(|(link, _)| !is_of(&passage, link)) {
+                self.clear_up(Failures::default()).await;
+                continue;
+            }
+            let blocked = matches!(passage, Passage::Blocked(..));
             let out = self.open.len().max(self.in_flight.len());
-            let room = out < self.shared.config.publish_window && !blocked;
-            if room && let Some(job) = self.again.pop_front() {
-                self.send(job).await;
+            let link = match &passage {
+                Passage::Open(link) if out < self.shared.config.publish_window && self.rest.is_none() => Some(link),
+                _ => None,
+            };
+            if let Some(link) = link
+                && let Some(job) = self.again.pop_front()
+            {
+                self.send(link, job).await;
                 continue;
             }
             let overdue = self.overdue().filter(|_| !blocked);
@@ -101,31 +116,31 @@ impl Lane {
                 Some((sequence, outcome)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                     self.complete(sequence, outcome).await;
                 }
-                job = self.inbox.recv(), if room => match job {
-                    Some(job) => self.send(job).await,
-                    None => return,
-                },
-                _ = self.state.changed() => if self.shared.status.blocked().is_none() {
+                _ = self.passage.changed() => if blocked {
                     self.unblocked = Instant::now();
                 },
+                job = self.inbox.recv(), if link.is_some() => match (job, link) {
+                    (Some(job), Some(link)) => self.send(link, job).await,
+                    _ => return,
+                },
+                () = sleep_until(self.rest.unwrap_or_else(Instant::now)), if self.rest.is_some() => self.rest = None,
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => self.give_up(),
             }
         }
     }
 
     /// Puts one parcel on the wire, unless its caller has gone before it got this far.
-    async fn send(&mut self, mut job: Job) {
+    async fn send(&mut self, link: &Arc<Link>, mut job: Job) {
         if job.fate.is_closed() {
             return;
         }
-        if let Err(error) = self.shared.status.check("publish") {
-            let _ = job.fate.send(Err(error));
-            return;
-        }
-        let channel = match self.channel().await {
+        let channel = match self.prepare(link, &mut job).await {
             Ok(channel) => channel,
-            // A broker that does not answer is waited for; who does not want to wait has a deadline.
-            Err(error) if error.kind() == ErrorKind::Timeout => return self.again.push_front(job),
+            // A broker that does not answer is waited for, and so is a new link; who does not want to wait has a deadline.
+            Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) => {
+                self.rest = Some(Instant::now() + REST);
+                return self.again.push_front(job);
+            }
             Err(error) => {
                 let _ = job.fate.send(Err(error));
                 return;
@@ -147,6 +162,23 @@ impl Lane {
             Poll::Ready((sequence, outcome)) => self.complete(sequence, outcome).await,
             Poll::Pending => self.in_flight.push(publish),
         }
+    }
+
+    /// The channel for a job, once what the job needs is there on the link that the channel is on.
+    async fn prepare(&mut self, link: &Arc<Link>, job: &mut Job) -> Result<Channel> {
+        let deadline = Deadline::after(self.shared.config.request_timeout);
+        if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
+            job.declared = self.shared.declared.ensure(&job.parcel.needs, deadline).await?;
+        }
+        // The channel, even if it is gone: what was out on it must be cleared up before there is another.
+        if let Some((_, channel)) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = link.publishing.channel(deadline).await?;
+        let select = channel.confirm_select(ConfirmSelectOptions::default());
+        link.publishing.ask("select confirms", deadline, select).await?;
+        self.channel = Some((Arc::clone(link), channel.clone()));
+        Ok(channel)
     }
 
     /// Takes in one outcome and whatever else is ready, and tells those whose fate is certain now: before everything that
@@ -211,7 +243,14 @@ impl Lane {
     /// The channel is gone, and takes everything with it that was out on it. All of it ends at once; then each publish is
     /// told what is known of it, and what did not arrive goes first on the next channel, in the old order.
     async fn clear_up(&mut self, mut failures: Failures) {
-        let soon = Deadline::after(self.shared.config.request_timeout);
+        let (loss, patience) = match &self.channel {
+            // lapin notes the loss of a connection after it has told of it; of a channel, the broker tells.
+            Some((link, _)) if failures.are_of_channel() && is_of(&self.shared.gate.now(), link) => {
+                (Loss::Channel, self.shared.config.request_timeout)
+            }
+            _ => (Loss::Connection, LAST_WORDS),
+        };
+        let soon = Deadline::after(patience);
         while let Ok(Some((sequence, outcome))) = soon.run("publish", self.in_flight.next()).await {
             match outcome {
                 Outcome::Confirmed(confirmation) => self.confirmed(sequence, *confirmation),
@@ -220,9 +259,18 @@ impl Lane {
             }
         }
         let out = self.start_over();
-        let mut again = Salvage::new(&self.shared, failures).sort(out).await;
+        let mut again = Salvage::new(&self.shared, failures, loss).sort(out).await;
         again.append(&mut self.again);
         self.again = again;
+    }
+
+    /// Tells everybody that it is over.
+    async fn close(mut self) {
+        self.clear_up(Failures::default()).await;
+        self.inbox.close();
+        while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
+            let _ = job.fate.send(Err(Error::closed("publish")));
+        }
     }
 
     /// Ends every publish on a channel whose oldest confirm is overdue.
@@ -261,19 +309,6 @@ impl Lane {
         let _ = job.fate.send(fate);
     }
 
-    /// The channel, even if it is gone: what was out on it must be cleared up before there is another.
-    async fn channel(&mut self) -> Result<Channel> {
-        if let Some(channel) = &self.channel {
-            return Ok(channel.clone());
-        }
-        let Shared { connection, config, .. } = &self.shared;
-        let deadline = Deadline::after(config.request_timeout);
-        let channel = connection.channel(deadline).await?;
-        let select = channel.confirm_select(ConfirmSelectOptions::default());
-        connection.ask("select confirms", deadline, select).await?;
-        Ok(self.channel.insert(channel).clone())
-    }
-
     /// When the oldest open publish is overdue.
     fn overdue(&self) -> Option<Instant> {
         let (_, (_, sent)) = self.open.first_key_value()?;
@@ -281,17 +316,7 @@ impl Lane {
     }
 }
 
-/// One publish to its confirm. Up to the first await it queues the frames; the first await ends when they are written.
-async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Sequence) -> (Sequence, Outcome) {
-    let options = BasicPublishOptions { mandatory: parcel.mandatory, ..BasicPublishOptions::default() };
-    let (exchange, key) = (parcel.exchange_name.clone(), parcel.routing_key.clone());
-    let properties = parcel.properties.clone();
-    let outcome = match channel.basic_publish(exchange, key, options, &parcel.body, properties).await {
-        Err(error) => Outcome::NotSent(error),
-        Ok(confirm) => match confirm.await {
-            Ok(confirmation) => Outcome::Confirmed(Box::new(confirmation)),
-            Err(error) => Outcome::Unknown(error),
-        },
-    };
-    (sequence, outcome)
+/// Whether `link` is the one of the moment.
+fn is_of(passage: &Passage, link: &Link) -> bool {
+    passage.publishing().is_some_and(|now| now.generation == link.generation)
 }

@@ -12,10 +12,17 @@
 //! what is ready; where the receiver settles, acknowledgements are written in batches.
 //!
 //! # When the connection is lost
-//! Pending and later operations fail at once with `Disconnected`; connect anew. There are two connections, one for
-//! publishing and one for the rest; when one is lost, the other is ended too. lapin logs every returned message with
-//! its body at the target `lapin::returned_messages`: filter that target where bodies are secret.
+//! There are two connections to one host, one for publishing and one for the rest; when one is lost, the other is ended
+//! too, and both are made again, to each host of the URL in turn. Then the listeners declare, bind and consume their
+//! queues under the same names, and then publishers go on. Publishes wait for that until their deadline; one that was out,
+//! and not confirmed, ends at once with `Disconnected`, executed `Maybe`. What was handed over unsettled comes again,
+//! marked as redelivered, and settling the first copy is refused. [`health`](oslo_messaging::Transport::health) tells all
+//! along what the matter is, and [`Counters`] how often it was.
+//!
+//! lapin logs every returned message with its body at the target `lapin::returned_messages`: filter that target where
+//! bodies are secret.
 
+mod backoff;
 mod barrier;
 mod config;
 mod connection;
@@ -24,17 +31,29 @@ mod counters;
 mod declared;
 mod endpoints;
 mod errors;
+mod fate;
+mod gate;
 mod incoming;
+mod keeper;
 mod lane;
+mod link;
 mod listener;
+mod machine;
 mod merge;
 mod names;
+mod opener;
+mod outcome;
 mod parcel;
+mod place;
 mod properties;
 mod ready;
+mod revival;
+mod roll;
 mod salvage;
+mod session;
 mod settler;
 mod status;
+mod supervisor;
 mod tasks;
 mod topology;
 mod transport;

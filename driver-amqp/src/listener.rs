@@ -1,207 +1,174 @@
-//! One subscription: a channel with a consumer for each queue.
+//! One subscription as its reader sees it: messages, whatever becomes of the channels they come through.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream};
-use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
-use oslo_messaging::{
-    Address, Deadline, Error, ErrorKind, Executed, IncomingMessage, Lifetime, Listener, QueuePlan, Result, Settle,
-    Subscription,
-};
-use tokio::sync::oneshot;
+use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result, Settle};
 
-use crate::connection::Connection;
 use crate::counters::{Counts, count};
-use crate::errors::{translate, unknown};
+use crate::gate::lost;
 use crate::incoming::AmqpIncoming;
-use crate::merge::Merge;
-use crate::names::short;
+use crate::opener::Opener;
 use crate::properties;
-use crate::settler::{Command, Settler};
+use crate::revival::{Revival, Revived};
+use crate::session::{Read, Received, Session};
+use crate::settler::Settler;
 use crate::tasks::Tasks;
 use crate::watermark::Tag;
 
-type Batch = Vec<(Tag, (usize, Delivery))>;
+type Batch = Vec<(Tag, Received)>;
 
-/// A reader of one subscription.
+/// A reader of one subscription. Dropping it stops consuming.
+#[derive(Debug)]
 pub(crate) struct AmqpListener {
     address: Address,
-    connection: Arc<Connection>,
-    channel: Channel,
-    consumers: Vec<Reader>,
-    merge: Merge<(usize, Delivery)>,
+    /// `None` while it is lost, and not put back yet.
+    session: Option<Session>,
+    /// `None` once it was stopped: what is lost then stays lost.
+    revival: Option<Revival>,
     mode: Settle,
-    /// An acknowledgement on its way, with what it covers: kept here, so that a dropped `poll` loses nothing.
-    writing: Option<(BoxFuture<'static, lapin::Result<()>>, Batch)>,
-    settler: Settler,
-    /// Keeps the settler's task until it has ended.
+    writing: Option<Writing>,
+    /// Keeps the settlers' tasks until they have ended.
     _tasks: Arc<Tasks>,
-    private: Vec<ShortString>,
     counts: Arc<Counts>,
-    stopped: bool,
     /// Why nothing comes any more, once that is so.
-    lost: Option<Error>,
+    end: Option<Error>,
 }
 
-struct Reader {
-    consumer: Option<Consumer>,
-    tag: ShortString,
-    queue: Arc<str>,
-    /// Whether the broker knows that we are done, which a `stop` that was dropped need not have reached.
-    cancelled: bool,
+/// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
+struct Writing {
+    written: BoxFuture<'static, lapin::Result<()>>,
+    batch: Batch,
 }
 
-/// What the consumers of a channel have for us.
-enum Read {
-    Progress,
-    /// Every consumer has ended.
-    End,
+/// What a `poll` was woken by.
+enum Woken {
+    Read(Result<Read>),
+    Revived(Result<Revived>),
 }
 
 impl AmqpListener {
-    /// Opens the channel of a subscription whose queues exist, and starts consuming.
-    pub(crate) async fn open(
-        connection: &Arc<Connection>,
-        subscription: &Subscription,
-        queues: &[QueuePlan],
-        address: Address,
-        counts: &Arc<Counts>,
-        tasks: &Arc<Tasks>,
-        deadline: Deadline,
-    ) -> Result<Self> {
-        let channel = connection.channel(deadline).await?;
-        let window = subscription.window.get();
-        connection.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
-        let mut consumers = Vec::new();
-        for (index, queue) in queues.iter().enumerate() {
-            let name = short("queue", &queue.name)?;
-            // The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`).
-            let tag = short("consumer tag", &(index + 1).to_string())?;
-            let options = BasicConsumeOptions::default();
-            let consume = channel.basic_consume(name, tag.clone(), options, FieldTable::default());
-            let consumer = connection.ask("consume", deadline, consume).await;
-            let consumer = consumer.map_err(|error| error.with("queue", &queue.name))?;
-            consumers.push(Reader {
-                consumer: Some(consumer),
-                tag,
-                queue: queue.name.as_str().into(),
-                cancelled: false,
-            });
-        }
-        let settler = Settler::start(channel.clone(), window, Arc::clone(counts), tasks);
-        let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
-        Ok(Self {
-            address,
-            connection: Arc::clone(connection),
-            channel,
-            consumers,
-            merge: Merge::default(),
-            mode: subscription.settle,
+    /// A listener that reads from `session`, and is kept alive by what `opener` can do.
+    pub(crate) fn new(opener: Opener, session: Session) -> Self {
+        Self {
+            address: opener.address(),
+            mode: opener.subscription.settle,
             writing: None,
-            settler,
-            _tasks: Arc::clone(tasks),
-            private: private.map(|queue| short("queue", &queue.name)).collect::<Result<_>>()?,
-            counts: Arc::clone(counts),
-            stopped: false,
-            lost: None,
-        })
+            _tasks: Arc::clone(&opener.common.tasks),
+            counts: Arc::clone(&opener.common.counts),
+            end: None,
+            revival: Some(Revival::start(opener, session.place())),
+            session: Some(session),
+        }
     }
 
-    /// Takes in whatever the consumers have; `Pending` only if that is nothing.
-    fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<Read>> {
-        let mut progress = false;
-        for (index, reader) in self.consumers.iter_mut().enumerate() {
-            while let Some(consumer) = &mut reader.consumer {
-                match Pin::new(consumer).poll_next(context) {
-                    Poll::Pending => break,
-                    Poll::Ready(Some(Ok(delivery))) => {
-                        progress = true;
-                        self.merge.push(delivery.delivery_tag, (index, delivery));
-                    }
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unknown("poll", &error))),
-                    Poll::Ready(None) if self.stopped => reader.consumer = None,
-                    Poll::Ready(None) => return Poll::Ready(Err(self.ended(index))),
+    /// Waits for whichever comes first.
+    async fn wake(&mut self) -> Woken {
+        let stopped = self.revival.is_none();
+        let session = &mut self.session;
+        let read = poll_fn(|context| match session {
+            Some(session) => session.read(stopped, context),
+            None if stopped => Poll::Ready(Ok(Read::End)),
+            None => Poll::Pending,
+        });
+        match &mut self.revival {
+            Some(revival) => tokio::select! {
+                biased;
+                revived = revival.next() => Woken::Revived(revived),
+                read = read => Woken::Read(read),
+            },
+            None => Woken::Read(read.await),
+        }
+    }
+
+    /// Takes in everything that is here, so that one acknowledgement covers as much as it can.
+    async fn read_all(&mut self) -> Option<Result<Read>> {
+        let (stopped, session) = (self.revival.is_none(), self.session.as_mut()?);
+        match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
+        }
+    }
+
+    /// True if the subscription has ended.
+    fn take_in(&mut self, woken: Woken) -> bool {
+        match woken {
+            Woken::Read(Ok(Read::Progress)) => {}
+            Woken::Read(Ok(Read::End)) => return true,
+            Woken::Read(Ok(Read::Cancelled(index))) => {
+                if let Some(revival) = &self.revival {
+                    revival.consumer_lost(index);
                 }
             }
+            Woken::Read(Err(error)) => self.lose(&error),
+            Woken::Revived(Ok(Revived::Session(session, address))) => {
+                if let Some(old) = self.session.replace(*session) {
+                    old.abandon(&lost("poll", "there is another channel"));
+                }
+                self.address = address;
+            }
+            Woken::Revived(Ok(Revived::Consumer(resumed, address))) => {
+                if let Some(session) = &mut self.session
+                    && let Err(error) = session.put(*resumed)
+                {
+                    self.end = Some(error);
+                }
+                self.address = address;
+            }
+            Woken::Revived(Err(error)) => {
+                if let Some(session) = self.session.take() {
+                    session.abandon(&error);
+                }
+                self.end = Some(error);
+            }
         }
-        if progress {
-            Poll::Ready(Ok(Read::Progress))
-        } else if self.consumers.iter().all(|reader| reader.consumer.is_none()) {
-            Poll::Ready(Ok(Read::End))
-        } else {
-            Poll::Pending
+        false
+    }
+
+    /// The channel is lost, and with it what was not acknowledged.
+    fn lose(&mut self, error: &Error) {
+        if let Some(session) = self.session.take() {
+            session.abandon(error);
+        }
+        if let Some(revival) = &self.revival {
+            revival.session_lost();
         }
     }
 
-    /// lapin tells the end of a consumer once: it is kept until what came before it is handed over, and told ever after.
-    fn keep_the_end(&mut self, read: Poll<Result<Read>>) -> Poll<Result<Read>> {
-        if let Poll::Ready(Err(error)) = &read {
-            self.lost.get_or_insert_with(|| error.clone());
+    /// Waits until what was taken is acknowledged on the wire, and only then gives it out; what could not be acknowledged
+    /// comes again.
+    async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
+        let written = (&mut self.writing.as_mut()?.written).await;
+        let Writing { batch, .. } = self.writing.take()?;
+        if let Err(error) = written {
+            count(&self.counts.deliveries_dropped, batch.len());
+            self.lose(&lost("acknowledge", &error.to_string()));
+            return None;
         }
-        match &self.lost {
-            Some(error) => Poll::Ready(Err(error.clone())),
-            None => read,
-        }
-    }
-
-    /// A consumer that ends without our asking: its queue was deleted, or the connection is gone.
-    fn ended(&self, index: usize) -> Error {
-        let reason = if self.connection.is_connected() {
-            "the broker cancelled the consumer: its queue is gone"
-        } else {
-            "the connection is gone"
-        };
-        Error::new(ErrorKind::Disconnected, "poll")
-            .transient()
-            .with_executed(Executed::Maybe)
-            .with("reason", reason)
-            .with("queue", &self.consumers[index].queue)
-    }
-
-    /// Waits until what was taken is acknowledged on the wire, and only then gives it out.
-    async fn hand_over(&mut self) -> Result<Vec<Box<dyn IncomingMessage>>> {
-        let Some((writing, _)) = &mut self.writing else { return Ok(Vec::new()) };
-        let written = writing.await;
-        let (_, batch) = self.writing.take().expect("it was there a line before, and nobody else takes it");
-        written.map_err(|error| unknown("acknowledge", &error))?;
         count(&self.counts.handed_over_acknowledged, batch.len());
-        Ok(batch.into_iter().map(|(_, delivery)| self.incoming(delivery, None)).collect())
+        Some(batch.into_iter().map(|(_, received)| incoming(received, None)).collect())
     }
 
-    fn incoming(&self, (index, delivery): (usize, Delivery), unsettled: Option<Tag>) -> Box<dyn IncomingMessage> {
-        let redelivered = delivery.redelivered;
-        let message = properties::message(delivery, Arc::clone(&self.consumers[index].queue));
-        Box::new(match unsettled {
-            Some(tag) => AmqpIncoming::unsettled(message, redelivered, tag, self.settler.clone()),
-            None => AmqpIncoming::settled(message, redelivered),
-        })
-    }
-
-    async fn release(&mut self, deadline: Deadline) -> Result<()> {
-        let stopped = self.stop(deadline).await;
-        let (done, closed) = oneshot::channel();
-        // A settler that has ended has nothing left to write.
-        let _ = self.settler.send("close", Command::Close(done));
-        let _ = deadline.run("write acknowledgements", closed).await?;
-        // Once it has ended, settling a message of this listener is refused.
-        deadline.run("close", self.settler.ended()).await?;
-        for queue in std::mem::take(&mut self.private) {
-            let deleting = self.channel.queue_delete(queue, QueueDeleteOptions::default());
-            self.connection.ask("delete queue", deadline, deleting).await?;
+    /// What is ready, up to `max`, unless it has to be acknowledged first.
+    fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
+        let session = self.session.as_mut()?;
+        let (last, batch) = session.take(max.get())?;
+        match self.mode {
+            Settle::BeforeHandover => {
+                count(&self.counts.handover_acknowledgements, 1);
+                self.writing = Some(Writing { written: session.acknowledge(last, batch.len() > 1), batch });
+                None
+            }
+            Settle::ByReceiver => {
+                count(&self.counts.handed_over_unsettled, batch.len());
+                let unsettled = |(tag, received)| incoming(received, Some((tag, session.settler().clone())));
+                Some(batch.into_iter().map(unsettled).collect())
+            }
         }
-        let closing = self.channel.close(200, "closed".into());
-        deadline.run("close channel", closing).await?.map_err(|error| translate("close", &error))?;
-        stopped
     }
 }
 
@@ -214,72 +181,70 @@ impl Listener for AmqpListener {
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
             if self.writing.is_some() {
-                return self.hand_over().await.map(Some);
-            }
-            // Everything that is here is taken in first, so that one acknowledgement covers as much as it can.
-            let read = poll_fn(|context| Poll::Ready(self.read(context))).await;
-            let read = self.keep_the_end(read);
-            if let Some((last, batch)) = self.merge.take(max.get()) {
-                match self.mode {
-                    Settle::BeforeHandover => {
-                        count(&self.counts.handover_acknowledgements, 1);
-                        let channel = self.channel.clone();
-                        let multiple = batch.len() > 1;
-                        let write = async move { channel.basic_ack(last, BasicAckOptions { multiple }).await };
-                        self.writing = Some((write.boxed(), batch));
-                        continue;
-                    }
-                    Settle::ByReceiver => {
-                        count(&self.counts.handed_over_unsettled, batch.len());
-                        let unsettled = batch.into_iter().map(|(tag, delivery)| self.incoming(delivery, Some(tag)));
-                        return Ok(Some(unsettled.collect()));
-                    }
+                if let Some(messages) = self.hand_over().await {
+                    return Ok(Some(messages));
                 }
+                continue;
             }
-            let read = match read {
-                Poll::Ready(read) => read?,
-                Poll::Pending => match poll_fn(|context| self.read(context)).await {
-                    Ok(read) => read,
-                    Err(error) => {
-                        self.lost.get_or_insert(error);
-                        continue;
-                    }
-                },
+            if let Some(end) = &self.end {
+                return Err(end.clone());
+            }
+            let read = self.read_all().await;
+            if let Some(Err(error)) = &read {
+                // Of a channel that is lost nothing may be handed over: the broker has it back.
+                self.lose(error);
+                continue;
+            }
+            if let Some(messages) = self.take(max) {
+                if let Some(read) = read {
+                    self.take_in(Woken::Read(read));
+                }
+                return Ok(Some(messages));
+            }
+            let woken = match read {
+                Some(read) => Woken::Read(read),
+                None if self.writing.is_some() => continue,
+                None => self.wake().await,
             };
-            if let Read::End = read {
+            if self.take_in(woken) && self.writing.is_none() {
                 return Ok(None);
             }
         }
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
-        self.stopped = true;
-        for reader in &mut self.consumers {
-            if !reader.cancelled {
-                let cancel = self.channel.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
-                self.connection.ask("stop", deadline, cancel).await?;
-                reader.cancelled = true;
-            }
+        // The session that was put back last, if nobody has polled since.
+        while let Some(revived) = self.revival.as_mut().and_then(Revival::try_next) {
+            self.take_in(Woken::Revived(revived));
         }
-        Ok(())
+        self.revival = None;
+        match &mut self.session {
+            Some(session) => session.cancel(deadline).await,
+            // Nothing was consumed any more.
+            None => Ok(()),
+        }
     }
 
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
-        self.release(deadline).await
+        let stopped = self.stop(deadline).await;
+        match &mut self.session {
+            Some(session) => session.release(deadline).await.and(stopped),
+            None => Err(self.end.take().unwrap_or_else(|| lost("close", "private queues stay until they expire"))),
+        }
     }
 }
 
-/// What was acknowledged is still written; then the channel ends, and everything else is the broker's again.
-impl Drop for AmqpListener {
-    fn drop(&mut self) {
-        let (nobody_waits, _) = oneshot::channel();
-        let _ = self.settler.send("close", Command::Close(nobody_waits));
-    }
+fn incoming((queue, delivery): Received, unsettled: Option<(Tag, Settler)>) -> Box<dyn IncomingMessage> {
+    let redelivered = delivery.redelivered;
+    let message = properties::message(delivery, queue);
+    Box::new(match unsettled {
+        Some((tag, settler)) => AmqpIncoming::unsettled(message, redelivered, tag, settler),
+        None => AmqpIncoming::settled(message, redelivered),
+    })
 }
 
-impl std::fmt::Debug for AmqpListener {
+impl std::fmt::Debug for Writing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let queues: HashMap<_, _> = self.consumers.iter().map(|reader| (reader.tag.as_str(), &reader.queue)).collect();
-        f.debug_struct("AmqpListener").field("address", &self.address).field("queues", &queues).finish_non_exhaustive()
+        f.debug_struct("Writing").field("messages", &self.batch.len()).finish_non_exhaustive()
     }
 }

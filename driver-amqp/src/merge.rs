@@ -24,6 +24,11 @@ impl<T> Merge<T> {
         self.arrived.insert(tag, delivery);
     }
 
+    /// How many are here.
+    pub(crate) fn len(&self) -> usize {
+        self.arrived.len()
+    }
+
     /// Gives out up to `max` deliveries without a gap, with the tag of the last.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, T)>)> {
         let mut taken = Vec::new();

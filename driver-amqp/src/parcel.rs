@@ -10,6 +10,7 @@ use oslo_messaging::{Exchange, Executed, Result};
 use tokio::sync::oneshot;
 
 use crate::declared::Needs;
+use crate::machine::Generation;
 
 /// A message with everything it takes to put it on the wire.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) fate: oneshot::Sender<Result<()>>,
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) sends: u32,
+    /// The link on which what the parcel needs was declared.
+    pub(crate) declared: Generation,
 }
 
 const WAITING: u8 = 0;

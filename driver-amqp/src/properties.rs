@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Result};
+use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Origin, Result};
 
 use crate::names::short;
 
@@ -61,7 +61,9 @@ pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
         .collect();
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let mut message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue);
+    let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
+    let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue);
+    let mut message = message.with_origin(Arc::new(origin));
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
     message

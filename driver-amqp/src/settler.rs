@@ -39,6 +39,7 @@ pub(crate) struct Settler {
     /// Whether the channel was lost, rather than closed.
     lost: Arc<AtomicBool>,
     status: ChannelStatus,
+    counts: Arc<Counts>,
 }
 
 impl Settler {
@@ -48,9 +49,24 @@ impl Settler {
         let lost = Arc::new(AtomicBool::new(false));
         let status = channel.status().clone();
         let (watermark, batch) = (Watermark::default(), batch(window));
-        let task = Task { channel, inbox, counts, lost: Arc::clone(&lost), watermark, batch };
+        let task = Task {
+            channel,
+            inbox,
+            counts: Arc::clone(&counts),
+            lost: Arc::clone(&lost),
+            watermark,
+            batch,
+            unwritten: 0,
+        };
         tasks.spawn(task.run());
-        Self { commands, lost, status }
+        Self { commands, lost, status, counts }
+    }
+
+    /// Says that the channel is lost: nothing more is written, and who settles is told so.
+    pub(crate) fn abandon(&self) {
+        self.lost.store(true, Ordering::Release);
+        let (nobody_waits, _) = oneshot::channel();
+        let _ = self.commands.send(Command::Close(nobody_waits));
     }
 
     /// Returns once no decision is taken any more.
@@ -64,9 +80,12 @@ impl Settler {
     /// `Closed` after the listener was closed; `Disconnected` if the broker has the message back already.
     pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<(), Error> {
         let lost = match self.commands.send(command) {
-            // Recorded, but the task will find that it cannot write it.
+            // Recorded, but the task will find that it cannot write it, and count it.
             Ok(()) => !self.status.connected(),
-            Err(_) if self.lost.load(Ordering::Acquire) => true,
+            Err(_) if self.lost.load(Ordering::Acquire) => {
+                count(&self.counts.settlements_dropped, 1);
+                true
+            }
             Err(_) => return Err(Error::closed(operation)),
         };
         if lost {
@@ -84,6 +103,8 @@ struct Task {
     lost: Arc<AtomicBool>,
     watermark: Watermark,
     batch: usize,
+    /// How many decisions are being written now.
+    unwritten: usize,
 }
 
 impl Task {
@@ -94,6 +115,12 @@ impl Task {
             debug!(%error, "the channel of a listener is gone");
             self.lost.store(true, Ordering::Release);
         }
+        self.inbox.close();
+        let mut dropped = self.watermark.pending() + self.unwritten;
+        while let Ok(command) = self.inbox.try_recv() {
+            dropped += usize::from(!matches!(command, Command::Close(_)));
+        }
+        count(&self.counts.settlements_dropped, dropped);
     }
 
     async fn write(&mut self) -> lapin::Result<()> {
@@ -102,9 +129,9 @@ impl Task {
             tokio::select! {
                 biased;
                 command = self.inbox.recv() => match command {
-                    None => return Ok(()),
+                    None => return self.flush().await,
                     Some(Command::Close(done)) => {
-                        let closed = self.close().await;
+                        let closed = if self.lost.load(Ordering::Acquire) { Ok(()) } else { self.close().await };
                         let _ = done.send(());
                         return closed;
                     }
@@ -124,11 +151,17 @@ impl Task {
             }
             Command::Requeue(tag) => {
                 self.watermark.written(tag);
-                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+                self.unwritten = 1;
+                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await?;
+                self.unwritten = 0;
+                Ok(())
             }
             Command::Reject(tag) => {
                 self.watermark.written(tag);
-                self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await
+                self.unwritten = 1;
+                self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
+                self.unwritten = 0;
+                Ok(())
             }
             Command::Close(_) => Ok(()),
         }
@@ -146,10 +179,12 @@ impl Task {
     /// Queues the frames one after the other, and then waits for all of them: a wait for each would be a turn of lapin's
     /// thread for each.
     async fn flush(&mut self) -> lapin::Result<()> {
+        self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());
         let write = |frame: Frame| self.channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
         try_join_all(frames.into_iter().map(write)).await?;
+        self.unwritten = 0;
         Ok(())
     }
 }

@@ -1,55 +1,55 @@
-//! The driver: two connections, the lanes on one, the subscriptions on the other.
+//! The driver: a link to one broker, kept up by its supervisor; the lanes and the listeners that use it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use lapin::Event;
 use oslo_messaging::{
     Address, Capabilities, Capability, Deadline, Error, ErrorKind, ExchangeKind, Executed, Health, Listener, Message,
     PublishOptions, Result, State, Subscription, Transport, TransportUrl,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
 use crate::config::AmqpConfig;
-use crate::connection::Connection;
 use crate::counters::{Counters, Counts};
 use crate::declared::{Declared, Needs};
-use crate::endpoints::endpoints;
+use crate::endpoints::Hosts;
+use crate::gate::{Gate, Passage, lost};
 use crate::lane::{Lane, Shared};
+use crate::link::Link;
 use crate::listener::AmqpListener;
 use crate::names::short;
+use crate::opener::{Common, Opener};
 use crate::parcel::{Job, Parcel, Ticket};
 use crate::properties;
+use crate::roll::Roll;
+use crate::session::Session;
 use crate::status::Status;
-use crate::tasks::Tasks;
-use crate::topology::Declarer;
+use crate::supervisor::{Charge, Supervisor};
 
 /// How many parcels may wait in front of one lane.
 const LANE_INBOX: usize = 256;
 
 /// A connection to RabbitMQ: one socket for publishing and one for consuming, so that an alarm of the broker stops the
-/// one and not the other.
+/// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
 #[derive(Debug)]
 pub struct AmqpTransport {
-    config: AmqpConfig,
-    publishing: Arc<Connection>,
-    consuming: Arc<Connection>,
-    status: Arc<Status>,
-    counts: Arc<Counts>,
+    common: Common,
+    frame_max: usize,
     lanes: Vec<mpsc::Sender<Job>>,
     declared: Arc<Declared>,
-    tasks: Arc<Tasks>,
-    _lanes_and_watchers: Vec<AbortOnDropHandle<()>>,
+    closing: CancellationToken,
+    /// The supervisor and the lanes.
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl AmqpTransport {
-    /// Connects to the first host of `url` that takes us, starting with a random one.
+    /// Connects to the first host of `url` that takes us, in random order. From then on a lost connection is made again,
+    /// to each host in turn, until the transport is closed.
     ///
     /// Must be called inside a tokio runtime, which then also carries the heartbeats: it must not be blocked.
     ///
@@ -62,43 +62,43 @@ impl AmqpTransport {
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
         let mut failures = Vec::new();
-        let endpoints = endpoints(url)?;
-        for (index, endpoint) in endpoints.iter().enumerate() {
+        let mut hosts = Hosts::of(url)?;
+        for tried in 0..hosts.len() {
             // A host that never answers must leave the others their share of the time.
-            let hosts = u32::try_from(endpoints.len() - index).unwrap_or(u32::MAX);
-            let share = Deadline::after(deadline.remaining() / hosts);
-            let both = async {
-                let publishing = Connection::open(endpoint, &config, share).await?;
-                Ok((publishing, Connection::open(endpoint, &config, share).await?))
-            };
-            match both.await {
-                Ok((publishing, consuming)) => return Ok(Self::over(config, publishing, consuming)),
+            let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);
+            let share = Deadline::after(deadline.remaining() / left);
+            match Link::open(hosts.next(), &config, 1, share).await {
+                Ok(link) => return Ok(Self::over(config, hosts, &Arc::new(link))),
                 Err(error) => failures.push(error),
             }
         }
         Err(summed_up(failures))
     }
 
-    /// What went over the wire so far.
+    /// What went over the wire so far, and what was lost and made again.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counts.read()
+        self.common.counts.read()
     }
 
-    fn over(config: AmqpConfig, publishing: Connection, consuming: Connection) -> Self {
-        let (publishing, consuming) = (Arc::new(publishing), Arc::new(consuming));
-        let status = Arc::new(Status::ready());
-        let counts = Arc::new(Counts::default());
-        let mut tasks = Vec::new();
-        for (connection, other, publishes) in [(&publishing, &consuming, true), (&consuming, &publishing, false)] {
-            let watching = watch_over(Arc::clone(connection), Arc::clone(other), Arc::clone(&status), publishes);
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(watching)));
-        }
-        let declared = Arc::new(Declared::new(Arc::clone(&consuming), config.clone(), Arc::clone(&status)));
-        let shared = Shared {
-            connection: Arc::clone(&publishing),
+    fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
+        let (status, counts, closing) =
+            (Arc::new(Status::ready()), Arc::new(Counts::default()), CancellationToken::new());
+        let gate = Arc::new(Gate::open(Arc::clone(link)));
+        let roll = Arc::new(Roll::new(Arc::clone(&status)));
+        let charge = Charge {
             config: config.clone(),
+            gate: Arc::clone(&gate),
             status: Arc::clone(&status),
+            roll: Arc::clone(&roll),
+            counts: Arc::clone(&counts),
+            closing: closing.clone(),
+        };
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
+        let declared = Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status)));
+        let shared = Shared {
+            gate: Arc::clone(&gate),
+            config: config.clone(),
             counts: Arc::clone(&counts),
             declared: Arc::clone(&declared),
         };
@@ -109,30 +109,21 @@ impl AmqpTransport {
             sender
         });
         let lanes = lanes.collect();
-        Self {
-            config,
-            publishing,
-            consuming,
-            status,
-            counts,
-            lanes,
-            declared,
-            tasks: Arc::default(),
-            _lanes_and_watchers: tasks,
-        }
+        let common = Common { gate, config, status, counts, roll, tasks: Arc::default() };
+        Self { common, frame_max: link.publishing.frame_max(), lanes, declared, closing, tasks: Mutex::new(tasks) }
     }
 
     /// Hands `parcel` to its lane, and waits for its fate.
     async fn send(&self, parcel: Arc<Parcel>, ticket: &Arc<Ticket>, deadline: Deadline) -> Result<()> {
         let turn = self.declared.turn(&parcel.needs, deadline).await?;
-        let lost = || Error::new(ErrorKind::Disconnected, "publish").transient();
+        let closed = || Error::closed("publish");
         let (fate, told) = oneshot::channel();
         let lane = self.lane(&parcel);
-        let job = Job { parcel, fate, ticket: Arc::clone(ticket), sends: 0 };
+        let job = Job { parcel, fate, ticket: Arc::clone(ticket), sends: 0, declared: turn.declared };
         // Without tokio's budget, which would let later publishes of the same task go first.
-        unconstrained(lane.send(job)).await.map_err(|_| lost())?;
+        unconstrained(lane.send(job)).await.map_err(|_| closed())?;
         drop(turn);
-        told.await.unwrap_or_else(|_| Err(lost().with_executed(Executed::Maybe)))
+        told.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
     fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
@@ -147,21 +138,27 @@ impl AmqpTransport {
     }
 
     fn check_size(&self, message: &Message) -> Result<()> {
-        if message.body.len() <= self.config.max_message_size {
+        if message.body.len() <= self.common.config.max_message_size {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
             .with("bytes", message.body.len())
-            .with("limit", self.config.max_message_size))
+            .with("limit", self.common.config.max_message_size))
     }
 
-    /// What the end of a deadline means: an alarm of the broker, or just time.
-    fn overdue(&self, executed: Executed) -> Error {
-        match self.status.blocked() {
-            Some(reason) => Error::new(ErrorKind::Blocked, "publish").transient().with("reason", reason),
-            None => Error::timeout("publish"),
+    /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
+    async fn open(&self, opener: &Opener, deadline: Deadline) -> Result<Session> {
+        loop {
+            let link = self.common.gate.link("subscribe").await?;
+            match opener.open(&link, deadline).await {
+                Err(error) if self.common.gate.lost_with(&link, &error).await => {}
+                outcome => return outcome,
+            }
         }
-        .with_executed(executed)
+    }
+
+    fn tasks(&self) -> Vec<AbortOnDropHandle<()>> {
+        std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -185,14 +182,15 @@ impl Transport for AmqpTransport {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        self.status.subscribe()
+        self.common.status.subscribe()
     }
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        self.status.check("publish")?;
+        let gate = &self.common.gate;
+        gate.check("publish")?;
         self.check_size(&message)?;
         if options.deadline.has_passed() {
-            return Err(self.overdue(Executed::No));
+            return Err(gate.overdue("publish", Executed::No));
         }
         let (exchange, needs) = (to.exchange(), Needs::of(to, options.ensure_queue));
         let parcel = Arc::new(Parcel {
@@ -200,7 +198,7 @@ impl Transport for AmqpTransport {
             routing_key: short("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || needs.has_queue(),
-            properties: properties::of(&message, self.publishing.frame_max())?,
+            properties: properties::of(&message, self.frame_max)?,
             id: message.id,
             body: message.body,
             exchange,
@@ -220,58 +218,56 @@ impl Transport for AmqpTransport {
         };
         match options.deadline.run("publish", publishing).await {
             Ok(published) => published,
-            Err(_) => Err(self.overdue(ticket.abandon())),
+            Err(_) => Err(gate.overdue("publish", ticket.abandon())),
         }
     }
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
-        self.status.check("subscribe")?;
-        let unique = Uuid::new_v4().simple().to_string();
-        let queues = subscription.queues(&unique);
-        for queue in &queues {
+        let gate = &self.common.gate;
+        gate.check("subscribe")?;
+        let opener = Opener::new(self.common.clone(), subscription.clone());
+        for queue in opener.queues() {
             // Before the first is declared, so that nothing is left behind by a name that cannot be.
             short("queue", &queue.name)?;
         }
-        let opening = async {
-            let mut declarer = Declarer::new(&self.consuming, &self.config, &self.status, deadline);
-            for queue in &queues {
-                declarer.queue(queue).await?;
+        let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
+            Ok(outcome) => outcome?,
+            Err(timeout) => {
+                return Err(match gate.now() {
+                    Passage::Shut { reason } => lost("subscribe", &reason),
+                    _ => timeout,
+                });
             }
-            let address = subscription.address(&unique);
-            AmqpListener::open(&self.consuming, subscription, &queues, address, &self.counts, &self.tasks, deadline)
-                .await
         };
-        let listener = deadline.run("subscribe", opening).await??;
-        Ok(Box::new(listener))
+        Ok(Box::new(AmqpListener::new(opener, session)))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        if matches!(self.status.check("close"), Err(error) if error.kind() == ErrorKind::Closed) {
+        if self.common.gate.check("close").is_err() {
             return Ok(());
         }
-        self.status.enter(State::Closed);
-        let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
-        publishing.and(consuming)
+        let link = self.common.gate.now().link().cloned();
+        self.common.gate.set(Passage::Closed);
+        self.common.status.enter(State::Closed);
+        self.closing.cancel();
+        let closed = match link {
+            Some(link) => link.close(deadline).await,
+            None => Ok(()),
+        };
+        // The socket is shut, so nobody has anything to wait for; who has not ended by the deadline is dropped.
+        for task in self.tasks() {
+            let _ = deadline.run("close", task).await;
+        }
+        closed
     }
 }
 
-/// Keeps the status of a transport true to what happens on one of its connections. When that is gone, so is the other:
-/// a server that hears and cannot answer is worse than one that is seen to be gone.
-async fn watch_over(connection: Arc<Connection>, other: Arc<Connection>, status: Arc<Status>, publishes: bool) {
-    let mut events = connection.events();
-    let mut reason = "the connection is gone".to_owned();
-    // An event from before we listened is not told, but what it did is seen.
-    while connection.is_connected() {
-        match events.next().await {
-            Some(Event::ConnectionBlocked(reason)) if publishes => status.enter(State::Blocked { reason }),
-            Some(Event::ConnectionUnblocked) if publishes => status.enter(State::Ready),
-            Some(Event::Error(error)) => reason = error.to_string(),
-            Some(_) => {}
-            None => break,
-        }
+/// Nobody is told that it is gone; who still waits is told that it is closed.
+impl Drop for AmqpTransport {
+    fn drop(&mut self) {
+        self.common.gate.set(Passage::Closed);
+        self.common.status.enter(State::Closed);
     }
-    status.enter(State::Lost { reason });
-    other.abandon();
 }
 
 /// One error for all hosts: the last one's, with what the others said.

@@ -38,6 +38,13 @@ pub(super) const CASES: &[Case] = &[
         run: |stage| Box::pin(five_failures_make_one_dead_letter(stage)),
     },
     Case {
+        id: "notify_fail::a_dead_letter_says_why_and_where_from",
+        requires: SETTLES,
+        lacks: None,
+        cites: "DeadLetterInfo: what is known of an event that was given up; Message::origin: where its publisher sent it.",
+        run: |stage| Box::pin(a_dead_letter_says_why_and_where_from(stage)),
+    },
+    Case {
         id: "notify_fail::a_second_try_may_succeed",
         requires: SETTLES,
         lacks: None,
@@ -152,10 +159,28 @@ async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
     listener.wait(stage.soon()).await?;
     let heard = recorder.at("ear");
     assert_eq!(heard.iter().filter(|n| *n == "0").count(), 5, "{heard:?}");
-    assert_eq!(sorted(heard.into_iter().filter(|n| n != "0").collect())?, (1..10).collect::<Vec<_>>());
+    assert_eq!(sorted(heard.into_iter().filter(|n| n != "0"))?, (1..10).collect::<Vec<_>>());
     let dead = dead_letters(stage, &queue(stage, "t", Priority::Info)).await?;
     assert_eq!(dead, [(DeadReason::Failed, 5, r#"{"n":0}"#.to_owned())]);
     Ok(())
+}
+
+async fn a_dead_letter_says_why_and_where_from(stage: &Stage) -> Outcome {
+    let recorder = stage.recorder();
+    let builder = listener(stage, &["t"]).await?.endpoint(answering("ear", &recorder, |_| Err(Sick)));
+    let listener = builder.on_failure(impatient(2)).start(stage.soon()).await?;
+    tell(&notifier(stage, &["t"]).await?, [1]).await?;
+    recorder.wait(2).await?;
+    listener.wait(stage.soon()).await?;
+    let queue = queue(stage, "t", Priority::Info);
+    let mut dead = DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
+    let letter = dead.next(stage.budget().arrive).await?.ok_or("there is a dead letter")?;
+    let info = letter.info();
+    assert_eq!((info.queue.as_str(), info.detail.as_str()), (queue.as_str(), "shop.errors.Sick: not today"));
+    let origin = info.origin.as_ref().map(|origin| (origin.exchange.clone(), origin.routing_key.clone()));
+    assert_eq!(origin, Some((stage.name("e"), queue)));
+    letter.discard().await?;
+    Ok(dead.close(stage.soon()).await?)
 }
 
 async fn a_second_try_may_succeed(stage: &Stage) -> Outcome {

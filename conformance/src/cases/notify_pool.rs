@@ -81,7 +81,7 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     tell(&notifier, 60..100).await?;
     recorder.wait(100).await?;
     let heard = recorder.quiet().await?;
-    assert_eq!(sorted(heard.into_iter().map(|event| event.what).collect())?, (0..100).collect::<Vec<_>>());
+    assert_eq!(sorted(heard.into_iter().map(|event| event.what))?, (0..100).collect::<Vec<_>>());
     for name in ["staying", "leaving"] {
         assert!(recorder.at(name).len() >= 25, "{name} has its share: {:?}", recorder.at(name));
     }

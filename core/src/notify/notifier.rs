@@ -140,7 +140,7 @@ impl Notifier {
     /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) tells whether it may have arrived.
     ///
     /// # Cancellation
-    /// The event may still be published, at most once to each sink.
+    /// The event may still be published; nothing tries it again.
     pub async fn notify(
         &self,
         priority: Priority,

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use oslo_messaging::wire::{Envelope, Reply, Request, compression};
+use oslo_messaging::wire::{Envelope, Format, Notification, Reply, Request, compression};
 use oslo_messaging::{ErrorKind, Message, Payload};
 use serde_json::Value;
 
@@ -72,6 +72,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 fn read(message: &Message, random: &mut Random) {
     let used = random.below(4) == 0;
     let (request, reply) = (Request::decode(message), Reply::decode(message));
+    let notification = Notification::decode(message);
     if !used {
         return;
     }
@@ -82,6 +83,11 @@ fn read(message: &Message, random: &mut Random) {
     if let Ok(reply) = reply {
         let _ = reply.result.decode_arguments::<()>();
         Reply::decode(&Message::new(reply.encode())).expect("what is written can be read");
+    }
+    if let Ok(notification) = notification {
+        for format in [Format::V1, Format::V2] {
+            Notification::decode(&Message::new(notification.encode(format))).expect("what is written can be read");
+        }
     }
     let _ = Envelope::open(message).and_then(|envelope| envelope.fields());
 }
@@ -139,6 +145,19 @@ fn a_body_that_is_no_message_is_refused_by_kind() {
     }
     let invalid = Message::new(&b"{\"method\": \"\xff\"}"[..]);
     assert_eq!(Request::decode(&invalid).expect_err("not UTF-8").kind(), ErrorKind::Decode);
+}
+
+#[test]
+fn a_notification_lacks_what_is_not_of_its_type_and_is_read_all_the_same() {
+    let odd = r#"{"message_id":7,"priority":null,"event_type":["x"],"timestamp":NaN,"_unique_id":{},"_context_k":1}"#;
+    for message in [Message::new(odd), enveloped(odd)] {
+        let read = Notification::decode(&message).unwrap();
+        assert_eq!((&read.message_id, &read.priority, &read.event_type, &read.timestamp), (&None, &None, &None, &None));
+        assert_eq!((read.payload.as_str(), read.unique_id.as_str(), read.context.len()), ("null", "", 1));
+    }
+    for body in ["", "[]", "null", r#"{"oslo.version":"2.0","oslo.message":"[]"}"#] {
+        assert_eq!(Notification::decode(&Message::new(body)).expect_err(body).kind(), ErrorKind::Decode, "{body}");
+    }
 }
 
 #[test]

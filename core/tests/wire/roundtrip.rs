@@ -1,6 +1,6 @@
 //! Whatever is written reads back as it was.
 
-use oslo_messaging::wire::{CallFields, Compression, Reply, Request, message};
+use oslo_messaging::wire::{CallFields, Compression, Format, Notification, Reply, Request, message};
 use oslo_messaging::{Failure, Message, Payload};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -81,6 +81,20 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn notification()(
+        texts in vec(option::of(text()), 5), payload in payload(), unique_id in text(),
+        context in btree_map(text(), payload(), 0..4),
+    ) -> Notification {
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().flatten();
+        Notification {
+            message_id: next(), publisher_id: next(), event_type: next(), priority: next(), timestamp: next(),
+            payload, unique_id, context: context.into_iter().rev().collect(),
+        }
+    }
+}
+
 fn compression() -> impl Strategy<Value = Option<Compression>> {
     prop::sample::select(vec![None, Some(Compression::Zlib), Some(Compression::Bzip2)])
 }
@@ -94,6 +108,16 @@ proptest! {
     #[test]
     fn a_reply_reads_back_as_it_was_written(reply in reply(), compression in compression()) {
         prop_assert_eq!(Reply::decode(&message(reply.encode(), compression)).unwrap(), reply);
+    }
+
+    #[test]
+    fn a_notification_reads_back_as_it_was_written_in_either_format(
+        notification in notification(), compression in compression(),
+    ) {
+        for format in [Format::V1, Format::V2] {
+            let written = message(notification.encode(format), compression);
+            prop_assert_eq!(&Notification::decode(&written).unwrap(), &notification);
+        }
     }
 
     #[test]

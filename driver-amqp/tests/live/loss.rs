@@ -7,8 +7,8 @@ use oslo_messaging::{
     Deadline, Error, ErrorKind, Executed, Message, PublishOptions, Source, State, Subscription, Transport,
 };
 use oslo_messaging_amqp::AmqpTransport;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use xtask::broker::AttachedNode;
 
 use crate::stage::{
     ARRIVE, SLACK, Stage, all, publish, refusal, server, soon, subscribe, take, texts, topic, until, within,
@@ -16,64 +16,59 @@ use crate::stage::{
 
 const SHORT: Duration = Duration::from_secs(1);
 
-pub(crate) async fn an_operator_who_closes_the_connections_ends_everything() {
+/// Nobody waits for a broker that is not there.
+pub(crate) async fn a_close_ends_everything_while_the_node_is_gone() {
     let (_node, stage) = Stage::own().await;
-    ends_everything(
-        &stage,
-        |node| node.close_all_connections("maintenance at noon").expect("it is done"),
-        "maintenance",
-    )
-    .await;
-}
-
-pub(crate) async fn a_node_that_is_killed_ends_everything() {
-    let (_node, stage) = Stage::own().await;
-    ends_everything(&stage, |node| node.kill().expect("it is dead"), "").await;
-}
-
-/// Whichever of the two connections goes, the other goes with it.
-pub(crate) async fn one_connection_takes_the_other_with_it() {
-    for index in 0..2 {
-        let stage = Stage::shared().await;
-        let vhost = stage.vhost.clone();
-        let hurt = move |node: &AttachedNode| {
-            let list = node.rabbitmqctl(&["--no-table-headers", "list_connections", "pid", "vhost"]).expect("a list");
-            let mut ours =
-                list.lines().filter(|line| line.ends_with(&vhost)).filter_map(|line| line.split('\t').next());
-            let pid = ours.nth(index).expect("two connections").to_owned();
-            node.rabbitmqctl(&["close_connection", &pid, "one of two"]).expect("it is closed");
-        };
-        ends_everything(&stage, hurt, "").await;
-    }
-}
-
-async fn ends_everything(stage: &Stage, hurt: impl FnOnce(&AttachedNode) + Send + 'static, said: &str) {
-    let transport = stage.connect().await;
+    let transport = Arc::new(stage.connect().await);
     let mut listener = subscribe(&transport, &server("lost")).await;
     publish(&transport, &topic("lost"), "held").await.expect("a publish");
     let held = take(listener.as_mut(), 1).await.remove(0);
     let mut health = transport.health();
-    let (hurting, polling) = (stage.control(|stage| hurt(&stage.node)), listener.poll(all()));
-    let ((), polled) = within(ARRIVE, "polling", async { tokio::join!(hurting, polling) }).await;
-    assert_eq!(refusal(polled).kind(), ErrorKind::Disconnected);
-    let lost = within(ARRIVE, "the loss", health.wait_for(|health| matches!(health.state, State::Lost { .. }))).await;
-    assert!(format!("{:?}", lost.expect("a state").state).contains(said));
-
-    let at_once = |what: &'static str, started: Instant, error: Error| {
-        assert_eq!(
-            (error.kind(), error.executed(), error.is_transient()),
-            (ErrorKind::Disconnected, Executed::No, true),
-            "{error}"
-        );
-        assert!(started.elapsed() < SLACK, "{what} took {:?}", started.elapsed());
-    };
-    let started = Instant::now();
-    at_once("publish", started, refusal(publish(&transport, &topic("lost"), "late").await));
-    at_once("subscribe", started, refusal(transport.subscribe(&server("lost"), soon()).await));
+    stage.control(|stage| stage.node.kill().expect("it is dead")).await;
+    within(ARRIVE, "the loss", health.wait_for(|health| matches!(health.state, State::Lost { .. }))).await.expect("it");
     assert_eq!(refusal(held.acknowledge().await).kind(), ErrorKind::Disconnected);
-    within(SLACK, "closing the listener", listener.close(soon())).await.expect_err("its queue could not be deleted");
-    within(SLACK, "closing", transport.close(soon())).await.expect("there is nothing left to close");
+    let error = timed(transport.subscribe(&server("new"), Deadline::after(SHORT))).await;
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Disconnected, true), "{error}");
+    let inbox = subscribe_later(&transport);
+    let waiting = Arc::clone(&transport);
+    let publishing = tokio::spawn(async move { publish(&waiting, &topic("lost"), "waiting").await });
+    let closing = async {
+        tokio::task::yield_now().await;
+        within(SLACK, "closing", transport.close(soon())).await.expect("there is nobody to say goodbye to");
+    };
+    let (polled, ()) = within(ARRIVE, "polling", async { tokio::join!(listener.poll(all()), closing) }).await;
+    assert_eq!(refusal(polled).kind(), ErrorKind::Closed);
+    for told in [publishing, inbox] {
+        let error = refusal(within(SLACK, "being told", told).await.expect("no panic"));
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Closed, Executed::No), "{error}");
+    }
+    assert_eq!(health.borrow().state, State::Closed);
     assert_eq!(refusal(publish(&transport, &topic("lost"), "").await).kind(), ErrorKind::Closed);
+    within(SLACK, "closing the listener", listener.close(soon())).await.expect_err("its queue could not be deleted");
+}
+
+/// A subscription that waits for a connection.
+fn subscribe_later(transport: &Arc<AmqpTransport>) -> JoinHandle<oslo_messaging::Result<()>> {
+    let transport = Arc::clone(transport);
+    tokio::spawn(async move { transport.subscribe(&Subscription::new(Source::Inbox), soon()).await.map(drop) })
+}
+
+/// One cancellation that is not answered must not leave the other consumers subscribed.
+pub(crate) async fn a_frozen_stop_ends_every_consumer_once_the_node_goes_on() {
+    let (_node, stage) = Stage::own().await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("frozen")).await;
+    let frozen = stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
+    assert_eq!(timed(listener.stop(Deadline::after(SHORT))).await.kind(), ErrorKind::Timeout);
+    assert_eq!(timed(listener.stop(Deadline::after(SHORT))).await.kind(), ErrorKind::Timeout, "it stays so");
+    drop(frozen);
+    until("nobody to consume", async || {
+        let queues = stage.control(|stage| stage.node.queues(&stage.vhost).expect("the queues")).await;
+        queues.len() == 3 && queues.iter().all(|queue| queue["consumers"] == 0)
+    })
+    .await;
+    assert!(listener.poll(all()).await.expect("the end").is_none());
+    publish(&transport, &topic("frozen"), "after").await.expect("the rest works");
 }
 
 pub(crate) async fn what_was_out_when_the_node_was_killed_may_have_arrived() {

@@ -9,11 +9,14 @@ mod limit;
 mod loss;
 mod mandatory;
 mod properties;
+mod recovery;
+mod revival;
 mod settle;
 mod silent;
 mod stage;
 mod thread;
 mod topology;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -79,12 +82,31 @@ const CASES: &[Case] = &cases! {
     topology:
         a_server_an_inbox_and_a_notifier_make_the_reference_s_objects;
     loss:
-        an_operator_who_closes_the_connections_ends_everything,
-        a_node_that_is_killed_ends_everything,
-        one_connection_takes_the_other_with_it,
         what_was_out_when_the_node_was_killed_may_have_arrived,
         a_frozen_node_keeps_nobody_past_the_deadline,
-        an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on;
+        an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on,
+        a_close_ends_everything_while_the_node_is_gone,
+        a_frozen_stop_ends_every_consumer_once_the_node_goes_on;
+    recovery:
+        a_node_that_is_killed_and_comes_back_is_found_again,
+        a_node_that_an_operator_restarts_is_found_again,
+        what_went_with_the_node_is_made_again,
+        connections_that_an_operator_closes_are_made_again,
+        a_node_that_freezes_for_a_while_is_found_again,
+        a_node_that_freezes_with_much_on_the_way_is_found_again,
+        an_alarm_stops_publishers_alone_and_costs_no_connection,
+        a_host_that_is_not_there_is_passed_over,
+        a_password_that_is_changed_is_an_alarm_until_it_is_changed_back,
+        one_connection_takes_the_other_with_it_and_both_come_back,
+        a_publish_waits_for_the_broker_until_its_deadline;
+    revival:
+        a_queue_deleted_under_its_consumer_is_made_again_and_the_others_do_not_notice,
+        an_inbox_whose_queue_is_deleted_has_it_back_under_its_name,
+        an_inbox_that_cannot_come_back_ends_and_another_private_queue_takes_a_new_name,
+        a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can,
+        a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection,
+        nothing_of_a_lost_connection_is_settled_or_handed_over,
+        what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 
 /// The cases that must be alone in the process.
@@ -92,7 +114,9 @@ const ALONE: &[Case] = &cases! {
     thread:
         a_host_that_never_answers_times_out_and_leaves_none,
         a_connect_that_is_dropped_leaves_none,
-        a_frozen_node_leaves_none_after_a_close_or_a_drop;
+        a_frozen_node_leaves_none_after_a_close_or_a_drop,
+        connections_that_were_made_again_leave_none,
+        a_transport_that_is_connecting_again_leaves_none_after_a_close_or_a_drop;
 };
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use oslo_messaging::{
-    Address, Deadline, Error, IncomingMessage, Listener, Message, PublishOptions, Result, Source, Subscription,
+    Address, Deadline, Error, IncomingMessage, Listener, Message, PublishOptions, Result, Source, State, Subscription,
     Transport, TransportUrl,
 };
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use xtask::broker::{AttachedNode, Node};
 
 /// For what must happen. It ends early, so it is generous.
-pub(crate) const ARRIVE: Duration = Duration::from_secs(20);
+pub(crate) const ARRIVE: Duration = Duration::from_secs(30);
 /// For silence that must hold.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 /// How far past its deadline an operation may end: ten times what is promised, for a machine under load.
@@ -87,6 +87,25 @@ impl Stage {
 
     pub(crate) async fn connect_with(&self, config: AmqpConfig) -> AmqpTransport {
         AmqpTransport::connect(&self.url(), config, soon()).await.expect("a connection")
+    }
+
+    /// Has the broker close every connection to this virtual host.
+    pub(crate) async fn close_connections(&self, reason: &'static str) {
+        let close = move |stage: &Self| {
+            let arguments = ["close_all_connections", "--vhost", &stage.vhost, reason];
+            stage.node.rabbitmqctl(&arguments).expect("they are closed");
+        };
+        self.control(close).await;
+    }
+
+    /// The names of the queues that are there.
+    pub(crate) async fn queue_names(&self) -> Vec<String> {
+        let name =
+            |queue: &serde_json::Map<String, serde_json::Value>| queue["name"].as_str().expect("a name").to_owned();
+        let list = |stage: &Self| stage.node.queues(&stage.vhost).expect("the queues");
+        let mut names: Vec<_> = self.control(list).await.iter().map(name).collect();
+        names.sort();
+        names
     }
 
     /// A bare client, which sees what is on the wire.
@@ -169,6 +188,13 @@ pub(crate) async fn take(listener: &mut dyn Listener, count: usize) -> Vec<Box<d
     };
     within(ARRIVE, "polling", polling).await;
     taken
+}
+
+/// Waits until `transport` has been connected again `times` times, and works.
+pub(crate) async fn back(transport: &AmqpTransport, times: u64) {
+    until("the connection to be made again", async || transport.counters().reconnects >= times).await;
+    let mut health = transport.health();
+    within(ARRIVE, "getting ready", health.wait_for(|health| health.state == State::Ready)).await.expect("a state");
 }
 
 pub(crate) async fn assert_quiet(listener: &mut dyn Listener) {

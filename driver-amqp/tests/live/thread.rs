@@ -7,7 +7,7 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, SLACK, Stage, refusal, server, soon, subscribe, until, url, within};
+use crate::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
 
 pub(crate) async fn a_host_that_never_answers_times_out_and_leaves_none() {
     none_is_left().await;
@@ -48,6 +48,53 @@ pub(crate) async fn a_frozen_node_leaves_none_after_a_close_or_a_drop() {
     drop((closed, listener, dropped));
     none_is_left().await;
     drop(frozen);
+}
+
+pub(crate) async fn connections_that_were_made_again_leave_none() {
+    none_is_left().await;
+    let stage = Stage::shared().await;
+    let sockets = sockets();
+    let transport = stage.connect().await;
+    let listener = subscribe(&transport, &server("again")).await;
+    for times in 1..=5 {
+        stage.close_connections("again").await;
+        back(&transport, times).await;
+    }
+    until("the threads of the lost connections to end", async || io_threads() == 2).await;
+    listener.close(soon()).await.expect("the broker answers");
+    transport.close(soon()).await.expect("the broker answers");
+    none_is_left().await;
+    until("the sockets to be closed", async || self::sockets() <= sockets).await;
+}
+
+/// The second host accepts and never answers, so that a try to connect is under way for long.
+pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_close_or_a_drop() {
+    none_is_left().await;
+    let (node, stage) = Stage::own().await;
+    let silent = Silent::listen().await;
+    let sockets = sockets();
+    let good = format!("guest:guest@127.0.0.1:{}", stage.node.port());
+    let address = url(&format!("rabbit://{good},guest:guest@127.0.0.1:{}/{}", silent.port, stage.vhost));
+    let connect = async || AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await.expect("one answers");
+    let (closed, dropped) = (connect().await, connect().await);
+    let listener = subscribe(&dropped, &server("again")).await;
+    blocking(move || drop(node)).await;
+    until("tries to connect again", async || silent.connections() == 2).await;
+    within(SLACK, "closing", closed.close(soon())).await.expect("there is nobody to say goodbye to");
+    until("one try to be over", async || silent.connections() == 1).await;
+    drop((closed, dropped, listener));
+    until("the other try to be over", async || silent.connections() == 0).await;
+    none_is_left().await;
+    until("the sockets to be closed", async || self::sockets() <= sockets).await;
+}
+
+/// The sockets that this process has open.
+fn sockets() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("a list of descriptors");
+    let is_socket = |path: std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    };
+    descriptors.filter(|entry| entry.as_ref().is_ok_and(|entry| is_socket(entry.path()))).count()
 }
 
 async fn none_is_left() {

@@ -85,14 +85,14 @@ impl Outbox {
     }
 
     /// Lets an event go that was taken.
-    pub(super) fn settle(&mut self, number: u64, outcome: Result<(), (Loss, Error)>) {
+    pub(super) fn settle(&mut self, number: u64, outcome: Result<(), (Loss, Option<Error>)>) {
         let Some(bytes) = self.in_flight.remove(&number) else { return };
         self.bytes -= bytes;
         match outcome {
             Ok(()) => self.counts.published += 1,
             Err((loss, error)) => {
                 self.lose(loss);
-                self.untold.last_error = Some(error);
+                self.untold.last_error = error.or(self.untold.last_error.take());
             }
         }
     }

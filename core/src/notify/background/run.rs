@@ -62,13 +62,14 @@ impl Shared {
     }
 }
 
-type Outcome = Result<(), (Loss, Error)>;
+/// Why an event was lost, and what its sink said if it got there.
+type Outcome = Result<(), (Loss, Option<Error>)>;
 
 /// Publishes one event to its sinks. A panic in one of these loses this event and no other.
 async fn publish(entry: Entry) -> (u64, Outcome) {
     let Entry { number, event, sinks, deadline, .. } = entry;
     if deadline.has_passed() {
-        return (number, Err((Loss::Expired, Error::timeout("notify"))));
+        return (number, Err((Loss::Expired, None)));
     }
     let publishing = AssertUnwindSafe(sinks.publish(&event, deadline)).catch_unwind();
     let published = publishing.await.unwrap_or_else(|_| {
@@ -77,10 +78,9 @@ async fn publish(entry: Entry) -> (u64, Outcome) {
     });
     let outcome = published.map_err(|error| {
         let ran_out = error.is_transient() && (event.retry.limit.is_none() || deadline.has_passed());
-        (if ran_out { Loss::Expired } else { Loss::Failed }, error.with("event_type", &event.event_type))
-    });
-    if let Err((loss, error)) = &outcome {
+        let loss = if ran_out { Loss::Expired } else { Loss::Failed };
         debug!(%error, ?loss, message_id = event.message_id, "an event was lost");
-    }
+        (loss, Some(error.with("event_type", &event.event_type)))
+    });
     (number, outcome)
 }

@@ -60,16 +60,26 @@ impl Intake {
             warn!(%error, "a notification listener has lost its queues and stops");
         }
         let deadline = (*reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
-        if let Err(error) = self.listener.stop(deadline).await {
-            debug!(%error, "a listener was not stopped cleanly");
-        }
-        self.gathered.clear();
+        self.give_back(deadline).await;
         reins.phase.send_replace(Phase::Stopped);
         while self.running.join_next().await.is_some() {}
         if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
             debug!(%error, "a listener was not closed cleanly");
         }
         reins.phase.send_replace(Phase::Ended(ended));
+    }
+
+    /// Stops the listener and gives back what the broker had handed over and nobody works on, for others.
+    async fn give_back(&mut self, deadline: Deadline) {
+        self.gathered.clear();
+        if let Err(error) = self.listener.stop(deadline).await {
+            debug!(%error, "a listener was not stopped cleanly");
+        }
+        let all = NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN);
+        // Past the deadline, closing the listener does the same.
+        while let Ok(Ok(Some(messages))) = deadline.run("stop", self.listener.poll(all)).await {
+            drop(messages);
+        }
     }
 
     /// Takes and starts events until there are no more.

@@ -19,6 +19,10 @@ pub(super) struct Requeues {
 impl Requeues {
     /// How long to wait before the event of this `_unique_id` is given back, once more than before.
     pub(super) fn wait(&mut self, unique_id: &str) -> Duration {
+        if unique_id.is_empty() {
+            // Nobody can tell it from others: it waits as one that is new.
+            return FIRST;
+        }
         if let Some(times) = self.times.get_mut(unique_id) {
             *times = times.saturating_add(1);
             return wait_before(*times);
@@ -50,6 +54,7 @@ mod tests {
         let waits: Vec<_> = (0..8).map(|_| requeues.wait("a").as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         assert_eq!(requeues.wait("b"), FIRST);
+        assert_eq!([requeues.wait(""), requeues.wait("")], [FIRST; 2]);
     }
 
     #[test]

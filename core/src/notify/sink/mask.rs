@@ -133,8 +133,7 @@ mod tests {
     #[test]
     fn what_is_nested_too_deep_is_masked_and_not_followed() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        let Ok(payload) = Payload::from_json(deep) else { return };
-        assert_eq!(masked(&payload), "[".repeat(DEEPEST) + "\"***\"" + &"]".repeat(DEEPEST));
+        assert_eq!(mask(&deep), "[".repeat(DEEPEST) + "\"***\"" + &"]".repeat(DEEPEST));
     }
 
     proptest::proptest! {

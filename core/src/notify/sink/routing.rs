@@ -13,8 +13,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// Passes each event to the sinks that a [`Route`] sends it to, each at most once: the reference's driver `routing`.
 /// An event that no route matches goes nowhere, and that is no error.
 ///
-/// With the feature `yaml` the routes can come from the reference's routing file:
-/// [`routes_from_yaml`](Self::routes_from_yaml).
+/// With the feature `yaml` the routes can come from the reference's routing file: `routes_from_yaml`.
 ///
 /// ```
 /// use oslo_messaging::{LogSink, NoopSink, Notifier, Priority, Route, RoutingSink};
@@ -132,15 +131,20 @@ impl Route {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if one is no pattern.
-    pub fn events<'a>(mut self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        self.events = Some(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?);
-        Ok(self)
+    pub fn events<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        Ok(self.patterns(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?))
     }
 
     /// Only events of one of `priorities`.
     #[must_use]
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
         self.priorities = Some(priorities.into_iter().collect());
+        self
+    }
+
+    /// Only events whose type matches one of `patterns`.
+    pub(super) fn patterns(mut self, patterns: Vec<Pattern>) -> Self {
+        self.events = Some(patterns);
         self
     }
 

@@ -37,18 +37,8 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     }
     for (key, patterns) in fields(rules, "a driver")? {
         match text_of(key)? {
-            "accepted_events" => {
-                let patterns: Vec<&str> = texts(patterns)?;
-                route = route.events(patterns).map_err(|error| error.with("place", place(key)))?;
-            }
-            "accepted_priorities" => {
-                let mut accepted = Vec::new();
-                for pattern in items(patterns)? {
-                    accepted
-                        .extend(priorities(text_of(pattern)?).map_err(|error| error.with("place", place(pattern)))?);
-                }
-                route = route.priorities(accepted);
-            }
+            "accepted_events" => route = route.patterns(each(patterns, Pattern::new)?),
+            "accepted_priorities" => route = route.priorities(each(patterns, priorities)?.into_iter().flatten()),
             other => {
                 return Err(at(key, "a driver has accepted_events and accepted_priorities alone").with("key", other));
             }
@@ -85,8 +75,13 @@ fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'in
     }
 }
 
-fn texts<'a>(node: &'a MarkedYaml<'_>) -> Result<Vec<&'a str>> {
-    items(node)?.iter().map(text_of).collect()
+/// What `read` makes of each text in a list; its errors get the place of the text.
+fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    let read_one = |item| {
+        let text = text_of(item)?;
+        read(text).map_err(|error| error.with("place", place(item)))
+    };
+    items(node)?.iter().map(read_one).collect()
 }
 
 fn text_of<'a>(node: &'a MarkedYaml<'_>) -> Result<&'a str> {

@@ -1,0 +1,13 @@
+//! What a notifier sends, where to, and what it does when that fails.
+
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod background;
+mod losses;
+mod messaging;
+mod redaction;
+mod routing;
+mod sinks;
+mod spy;
+mod trouble;
+mod vectors;

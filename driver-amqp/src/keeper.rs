@@ -1,0 +1,154 @@
+//! The task that puts a listener back: after a loss on the next link, after a cancellation on the same channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, Error, Result};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::backoff::Pause;
+use crate::counters::count;
+use crate::fate::{Fate, fate};
+use crate::machine::Generation;
+use crate::opener::Opener;
+use crate::place::Place;
+use crate::revival::{Found, Loss, Revived};
+use crate::roll::Entry;
+
+/// How long a channel must have lived before the next loss counts as the first.
+const TRUSTED: Duration = Duration::from_secs(30);
+
+/// Watches over one listener.
+pub(crate) struct Keeper {
+    opener: Opener,
+    place: Place,
+    entry: Entry,
+    complaints: mpsc::UnboundedReceiver<Loss>,
+    found: Arc<Found>,
+    session: u64,
+    /// How often in a row something was put back, or could not be.
+    tries: u32,
+    since: Instant,
+}
+
+impl Keeper {
+    /// Watches over a listener whose first session is at `place`.
+    pub(crate) fn new(
+        opener: Opener,
+        place: Place,
+        complaints: mpsc::UnboundedReceiver<Loss>,
+        found: Arc<Found>,
+    ) -> Self {
+        let entry = opener.common.roll.enter(place.link.generation);
+        Self { opener, place, entry, complaints, found, session: 0, tries: 0, since: Instant::now() }
+    }
+
+    /// Puts back what is lost, until something cannot be, or the transport is closed.
+    pub(crate) async fn run(mut self) {
+        let end = loop {
+            let gate = Arc::clone(&self.opener.common.gate);
+            let outcome = tokio::select! {
+                biased;
+                () = gate.left(self.place.link.generation) => self.reopen().await,
+                complaint = self.complaints.recv() => match complaint {
+                    Some(Loss::Session(session)) if session == self.session => self.reopen().await,
+                    Some(Loss::Consumer(session, index)) if session == self.session => self.resume(index).await,
+                    Some(_) => Ok(()),
+                    None => return,
+                },
+            };
+            if let Err(error) = outcome {
+                break error;
+            }
+        };
+        self.found.put(self.session, Err(end));
+    }
+
+    /// Opens the subscription again, on whatever link there is.
+    async fn reopen(&mut self) -> Result<()> {
+        let gate = Arc::clone(&self.opener.common.gate);
+        let mut mend = None;
+        loop {
+            let link = gate.link("poll").await?;
+            if link.generation == self.place.link.generation || mend.is_some() {
+                // The broker has ended the channel alone, or refused us: not again at once.
+                self.rest(mend.take(), link.generation).await;
+            }
+            let link = gate.link("poll").await?;
+            let deadline = Deadline::after(self.opener.common.config.request_timeout);
+            let opened = self.opener.open(&link, deadline).await;
+            self.entry.tried(link.generation);
+            match opened {
+                Ok(session) => {
+                    self.place = session.place();
+                    self.session += 1;
+                    self.back();
+                    self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
+                    return Ok(());
+                }
+                Err(error) if gate.lost_with(&link, &error).await => {}
+                Err(error) => mend = Some(self.cope(error)?),
+            }
+        }
+    }
+
+    /// Puts one consumer back; if its channel is gone as well, everything.
+    async fn resume(&mut self, index: usize) -> Result<()> {
+        let mut mend = None;
+        loop {
+            self.rest(mend.take(), self.place.link.generation).await;
+            if !self.place.is_connected() {
+                return self.reopen().await;
+            }
+            let deadline = Deadline::after(self.opener.common.config.request_timeout);
+            match self.opener.resume(&self.place, index, deadline).await {
+                Ok(resumed) => {
+                    self.back();
+                    let revived = Revived::Consumer(Box::new(resumed), self.opener.address());
+                    self.found.put(self.session, Ok(revived));
+                    return Ok(());
+                }
+                Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(error) => mend = Some(self.cope(error)?),
+            }
+        }
+    }
+
+    /// Waits before the next try, unless the link goes meanwhile.
+    async fn rest(&mut self, mend: Option<bool>, generation: Generation) {
+        if self.since.elapsed() > TRUSTED {
+            self.tries = 0;
+        }
+        self.since = Instant::now();
+        let pause = if mend == Some(true) { Pause::Long(self.tries) } else { Pause::Soon(self.tries) };
+        self.tries = self.tries.saturating_add(1);
+        tokio::select! {
+            () = self.opener.common.gate.left(generation) => {}
+            () = sleep(pause.dice()) => {}
+        }
+    }
+
+    /// What to do about an error; whether somebody has to mend something.
+    ///
+    /// # Errors
+    /// The error, if there is nothing to do.
+    fn cope(&mut self, error: Error) -> Result<bool> {
+        let fate = fate(&error, self.opener.blames(&error));
+        warn!(%error, ?fate, "a listener cannot come back");
+        match fate {
+            Fate::End => return Err(error),
+            Fate::Rename => self.opener.rename(),
+            Fate::Again | Fate::Mend => self.entry.ails(error.to_string()),
+        }
+        Ok(fate == Fate::Mend)
+    }
+
+    fn back(&mut self) {
+        count(&self.opener.common.counts.revivals, 1);
+        self.entry.well();
+        self.since = Instant::now();
+        info!(address = %self.opener.address(), "a listener is back");
+    }
+}

@@ -1,0 +1,57 @@
+//! Two connections to one broker, made together and given up together.
+
+use oslo_messaging::{Deadline, Result};
+
+use crate::config::AmqpConfig;
+use crate::connection::{Connection, Endpoint};
+use crate::machine::Generation;
+
+/// One connection for publishing and one for the rest, so that an alarm of the broker stops the one and not the other.
+/// When one is lost, the other is given up too: a server that hears and cannot answer is worse than one that is seen to be
+/// gone.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) generation: Generation,
+    pub(crate) host: String,
+    pub(crate) publishing: Connection,
+    pub(crate) consuming: Connection,
+}
+
+impl Link {
+    /// Makes both connections.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    ///
+    /// # Cancellation
+    /// Leaves no connection behind.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        config: &AmqpConfig,
+        generation: Generation,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let publishing = Connection::open(endpoint, config, deadline).await?;
+        let consuming = Connection::open(endpoint, config, deadline).await?;
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming })
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.publishing.is_connected() && self.consuming.is_connected()
+    }
+
+    /// Shuts both sockets down without a goodbye: everything that waits for the broker ends.
+    pub(crate) fn abandon(&self) {
+        self.publishing.abandon();
+        self.consuming.abandon();
+    }
+
+    /// Says goodbye on both.
+    ///
+    /// # Errors
+    /// `Timeout` if the broker did not answer in time; both sockets are shut all the same.
+    pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
+        let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
+        publishing.and(consuming)
+    }
+}

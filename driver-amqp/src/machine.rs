@@ -1,0 +1,131 @@
+//! What state a link is in, and what is to be done next. Pure: no I/O, no clock.
+//!
+//! Every try to connect has a number of its own, its generation, and whatever happens on a link says which one it means.
+//! So nothing that is late, of a link that was given up, can touch the one that came after it.
+
+use crate::backoff::Pause;
+
+/// The number of a try to connect, and of the link that comes of it.
+pub(crate) type Generation = u64;
+
+/// The state of a link, and with it what its supervisor does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is being made.
+    Connecting(Generation),
+    /// It is there, and the listeners put back what they need before anybody publishes.
+    Declaring(Generation),
+    /// It works.
+    Ready(Generation),
+    /// It works, and the broker takes no publishes.
+    Blocked(Generation, String),
+    /// It is gone; after the pause another is made.
+    Lost { reason: String, pause: Pause },
+    /// Nothing will be done any more.
+    Closed,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    Connected(Generation),
+    /// It could not be made; `mend` says that it takes somebody to change that.
+    Failed {
+        generation: Generation,
+        reason: String,
+        mend: bool,
+    },
+    /// The listeners are done, one way or the other.
+    Declared(Generation),
+    Blocked(Generation, String),
+    Unblocked(Generation),
+    /// It lived long enough to be trusted again.
+    Aged(Generation),
+    Gone(Generation, String),
+    /// The pause is over.
+    Due,
+    Closed,
+}
+
+/// The states of a link, one after the other.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    phase: Phase,
+    generation: Generation,
+    /// How many tries failed since a link was last trusted.
+    failures: u32,
+    /// How many in a row failed for a reason that somebody has to mend.
+    refusals: u32,
+    /// What the broker said of an alarm while the listeners were busy.
+    alarm: Option<String>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None }
+    }
+
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Takes in what happened; what is of another generation changes nothing.
+    pub(crate) fn on(&mut self, event: Event) {
+        let current = self.generation;
+        let next = match (&self.phase, event) {
+            (Phase::Closed, _) => return,
+            (_, Event::Closed) => Phase::Closed,
+            (Phase::Connecting(_), Event::Connected(generation)) if generation == current => {
+                self.refusals = 0;
+                self.alarm = None;
+                Phase::Declaring(current)
+            }
+            (Phase::Connecting(_), Event::Failed { generation, reason, mend }) if generation == current => {
+                self.lost(reason, mend)
+            }
+            (Phase::Declaring(_), Event::Declared(generation)) if generation == current => match self.alarm.take() {
+                Some(reason) => Phase::Blocked(current, reason),
+                None => Phase::Ready(current),
+            },
+            (Phase::Declaring(_), Event::Blocked(generation, reason)) if generation == current => {
+                self.alarm = Some(reason);
+                return;
+            }
+            (Phase::Declaring(_), Event::Unblocked(generation)) if generation == current => {
+                self.alarm = None;
+                return;
+            }
+            (Phase::Ready(_) | Phase::Blocked(..), Event::Blocked(generation, reason)) if generation == current => {
+                Phase::Blocked(current, reason)
+            }
+            (Phase::Blocked(..), Event::Unblocked(generation)) if generation == current => Phase::Ready(current),
+            (Phase::Declaring(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Aged(generation))
+                if generation == current =>
+            {
+                self.failures = 0;
+                return;
+            }
+            (Phase::Declaring(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Gone(generation, reason))
+                if generation == current =>
+            {
+                self.lost(reason, false)
+            }
+            (Phase::Lost { .. }, Event::Due) => {
+                self.generation += 1;
+                Phase::Connecting(self.generation)
+            }
+            _ => return,
+        };
+        self.phase = next;
+    }
+
+    fn lost(&mut self, reason: String, mend: bool) -> Phase {
+        let pause = if mend { Pause::Long(self.refusals) } else { Pause::Soon(self.failures) };
+        self.refusals = if mend { self.refusals.saturating_add(1) } else { 0 };
+        self.failures = self.failures.saturating_add(1);
+        Phase::Lost { reason, pause }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! One publish, from its frames to its confirm.
+
+use std::sync::Arc;
+
+use lapin::options::BasicPublishOptions;
+use lapin::{Channel, Confirmation};
+
+use crate::barrier::Sequence;
+use crate::parcel::Parcel;
+
+/// What became of one publish.
+pub(crate) enum Outcome {
+    /// The broker cannot have the whole message.
+    NotSent(lapin::Error),
+    Confirmed(Box<Confirmation>),
+    Unknown(lapin::Error),
+}
+
+/// Up to the first await it queues the frames; the first await ends when they are written.
+pub(crate) async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Sequence) -> (Sequence, Outcome) {
+    let options = BasicPublishOptions { mandatory: parcel.mandatory, ..BasicPublishOptions::default() };
+    let (exchange, key) = (parcel.exchange_name.clone(), parcel.routing_key.clone());
+    let properties = parcel.properties.clone();
+    let outcome = match channel.basic_publish(exchange, key, options, &parcel.body, properties).await {
+        Err(error) => Outcome::NotSent(error),
+        Ok(confirm) => match confirm.await {
+            Ok(confirmation) => Outcome::Confirmed(Box::new(confirmation)),
+            Err(error) => Outcome::Unknown(error),
+        },
+    };
+    (sequence, outcome)
+}

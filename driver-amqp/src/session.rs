@@ -1,0 +1,232 @@
+//! One channel of a subscription, with a consumer for each queue: what a listener reads until the channel is lost.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, Stream};
+use lapin::Consumer;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::types::ShortString;
+use oslo_messaging::{Deadline, Error, Lifetime, QueuePlan, Result};
+use tokio::sync::oneshot;
+
+use crate::counters::{Counts, count};
+use crate::errors::{translate, unknown};
+use crate::gate::lost;
+use crate::link::Link;
+use crate::merge::Merge;
+use crate::names::short;
+use crate::place::{Place, tag};
+use crate::revival::Resumed;
+use crate::settler::{Command, Settler};
+use crate::tasks::Tasks;
+use crate::watermark::Tag;
+
+/// A delivery and the queue it came from.
+pub(crate) type Received = (Arc<str>, Delivery);
+
+/// Dropping it writes what was acknowledged and ends its channel; everything else is the broker's again.
+pub(crate) struct Session {
+    place: Place,
+    readers: Vec<Reader>,
+    merge: Merge<Received>,
+    settler: Settler,
+    counts: Arc<Counts>,
+    private: Vec<ShortString>,
+    /// Why the consumers could not be ended, and the channel was.
+    failed: Option<Error>,
+}
+
+struct Reader {
+    consumer: Option<Consumer>,
+    tag: ShortString,
+    queue: Arc<str>,
+    /// Whether the broker knows that we are done, which a `stop` that was dropped need not have reached.
+    cancelled: bool,
+}
+
+/// What the consumers of a channel have for us.
+pub(crate) enum Read {
+    Progress,
+    /// The broker has ended the consumer of this index: its queue is gone.
+    Cancelled(usize),
+    /// Every consumer has ended.
+    End,
+}
+
+impl Session {
+    /// Opens the channel of a subscription whose queues exist, and starts consuming.
+    ///
+    /// # Errors
+    /// As the broker's.
+    pub(crate) async fn open(
+        link: &Arc<Link>,
+        window: u16,
+        queues: &[QueuePlan],
+        counts: &Arc<Counts>,
+        tasks: &Tasks,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let channel = link.consuming.channel(deadline).await?;
+        link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
+        let place = Place { link: Arc::clone(link), channel: channel.clone() };
+        let mut readers = Vec::new();
+        for (index, queue) in queues.iter().enumerate() {
+            let consumer = Some(place.consume(index, queue, deadline).await?);
+            let queue = queue.name.as_str().into();
+            readers.push(Reader { consumer, tag: tag(index)?, queue, cancelled: false });
+        }
+        let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
+        Ok(Self {
+            settler: Settler::start(channel, window, Arc::clone(counts), tasks),
+            place,
+            readers,
+            merge: Merge::default(),
+            counts: Arc::clone(counts),
+            private: private.map(|queue| short("queue", &queue.name)).collect::<Result<_>>()?,
+            failed: None,
+        })
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    pub(crate) fn settler(&self) -> &Settler {
+        &self.settler
+    }
+
+    /// Puts a new consumer where the broker has ended one; the queue may have another name now.
+    pub(crate) fn put(&mut self, resumed: Resumed) -> Result<()> {
+        let Resumed { index, consumer, queue } = resumed;
+        let reader = &mut self.readers[index];
+        if queue.lifetime == Lifetime::Private && *reader.queue != *queue.name {
+            self.private.retain(|name| name.as_str() != &*reader.queue);
+            self.private.push(short("queue", &queue.name)?);
+        }
+        reader.queue = queue.name.as_str().into();
+        reader.consumer = Some(consumer);
+        Ok(())
+    }
+
+    /// Takes in whatever the consumers have; `Pending` only if that is nothing.
+    ///
+    /// # Errors
+    /// The channel is lost, and everything that was not handed over with it.
+    pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<Read>> {
+        let mut progress = false;
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            while let Some(consumer) = &mut reader.consumer {
+                match Pin::new(consumer).poll_next(context) {
+                    Poll::Pending => break,
+                    Poll::Ready(Some(Ok(delivery))) => {
+                        progress = true;
+                        self.merge.push(delivery.delivery_tag, (Arc::clone(&reader.queue), delivery));
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unknown("poll", &error))),
+                    Poll::Ready(None) => {
+                        reader.consumer = None;
+                        if !self.place.is_connected() {
+                            return Poll::Ready(Err(lost("poll", "the channel is gone")));
+                        }
+                        if !stopped {
+                            return Poll::Ready(Ok(Read::Cancelled(index)));
+                        }
+                    }
+                }
+            }
+        }
+        if progress {
+            Poll::Ready(Ok(Read::Progress))
+        } else if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
+            Poll::Ready(Ok(Read::End))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Gives out up to `max` deliveries in the broker's order, with the tag of the last.
+    pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
+        self.merge.take(max)
+    }
+
+    /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
+    pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, lapin::Result<()>> {
+        let channel = self.place.channel.clone();
+        Box::pin(async move { channel.basic_ack(last, BasicAckOptions { multiple }).await })
+    }
+
+    /// Ends every consumer; where one cannot be, the channel, so that nothing new arrives all the same.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`.
+    pub(crate) async fn cancel(&mut self, deadline: Deadline) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let consuming = &self.place.link.consuming;
+        let cancels = self.readers.iter_mut().filter(|reader| !reader.cancelled).map(|reader| async {
+            let cancel = self.place.channel.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
+            consuming.ask("stop", deadline, cancel).await?;
+            reader.cancelled = true;
+            Ok(())
+        });
+        let outcome: Result<Vec<()>> = join_all(cancels).await.into_iter().collect();
+        if let Err(error) = &outcome {
+            // Queued behind the cancels, for a broker that wakes up again; nobody waits for the answer.
+            let _ = self.place.channel.close(200, "stopped".into()).now_or_never();
+            self.failed = Some(error.clone());
+        }
+        outcome.map(drop)
+    }
+
+    /// Writes the acknowledgements that were recorded, deletes private queues, closes the channel.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`.
+    pub(crate) async fn release(&mut self, deadline: Deadline) -> Result<()> {
+        let (done, closed) = oneshot::channel();
+        // A settler that has ended has nothing left to write.
+        let _ = self.settler.send("close", Command::Close(done));
+        let _ = deadline.run("write acknowledgements", closed).await?;
+        // Once it has ended, settling a message of this listener is refused.
+        deadline.run("close", self.settler.ended()).await?;
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        for queue in std::mem::take(&mut self.private) {
+            let deleting = self.place.channel.queue_delete(queue, QueueDeleteOptions::default());
+            self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
+        }
+        let closing = self.place.channel.close(200, "closed".into());
+        deadline.run("close channel", closing).await?.map_err(|error| translate("close", &error))
+    }
+
+    /// Gives up a channel that is lost: what was not handed over comes again, and what is settled late is told so.
+    pub(crate) fn abandon(self, reason: &Error) {
+        tracing::debug!(%reason, dropped = self.merge.len(), "a listener has lost its channel");
+        count(&self.counts.deliveries_dropped, self.merge.len());
+        self.settler.abandon();
+    }
+}
+
+/// What was acknowledged is still written; then the channel ends, and everything else is the broker's again.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (nobody_waits, _) = oneshot::channel();
+        let _ = self.settler.send("close", Command::Close(nobody_waits));
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let queues: Vec<_> = self.readers.iter().map(|reader| &reader.queue).collect();
+        f.debug_struct("Session")
+            .field("generation", &self.place.link.generation)
+            .field("queues", &queues)
+            .finish_non_exhaustive()
+    }
+}
