@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oslo_messaging::{
-    Address, Deadline, ErrorKind, Executed, Message, Origin, PublishOptions, Result, Settle, Source, Subscription,
-    Transport,
+    Address, Deadline, ErrorKind, Executed, Message, PublishOptions, Result, Settle, Source, Subscription, Transport,
 };
 use oslo_messaging_conformance::Harness;
 use own_hub::OwnHub;
@@ -86,17 +85,6 @@ async fn a_busy_topic_does_not_shut_out_what_is_sent_to_one_server() -> Result<(
     transport.publish(&it, Message::new("it"), &PublishOptions::by(soon())).await?;
     let messages = listener.poll(MANY).await?.expect("nobody stops it");
     assert_eq!(messages.iter().filter(|message| message.message().body == "it").count(), 1);
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_says_where_it_was_sent() -> Result<()> {
-    let transport = connect().await?;
-    let mut listener = transport.subscribe(&queue().1, soon()).await?;
-    publish(&transport, Message::new("x")).await?;
-    let messages = listener.poll(MANY).await?.expect("nobody stops it");
-    let origin = Origin { exchange: String::new(), routing_key: "q".into() };
-    assert_eq!(messages[0].message().origin.as_deref(), Some(&origin));
     Ok(())
 }
 
