@@ -47,8 +47,10 @@ fn main() -> ExitCode {
             [on_the_fake, on_rabbit]
         })
         .collect();
-    // It is about the in-memory broker only.
+    // Each is about one driver only.
     trials.push(Trial::test("unit_test_runs_on_the_fake", || run("unit_test", &[], &["a timeout of 60 s was tested"])));
+    let hub = ["call: it is noon", "event: it struck twelve", "left behind: []"];
+    trials.push(Trial::test("own_driver_runs_on_its_hub", move || run("own_driver", &[], &hub)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
