@@ -39,6 +39,7 @@ mod cases;
 mod expected;
 mod flawed;
 mod harness;
+pub mod programs;
 mod reading;
 mod recorder;
 mod runner;

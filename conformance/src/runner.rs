@@ -134,7 +134,7 @@ fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     })
 }
 
-fn runtime(clock: Clock) -> Runtime {
+pub(crate) fn runtime(clock: Clock) -> Runtime {
     Builder::new_current_thread()
         .enable_all()
         .start_paused(clock == Clock::Paused)
@@ -143,7 +143,7 @@ fn runtime(clock: Clock) -> Runtime {
 }
 
 /// Far over what any case needs, so that a driver that hangs fails its case and not the whole suite.
-fn limit(clock: Clock) -> Duration {
+pub(crate) fn limit(clock: Clock) -> Duration {
     match clock {
         Clock::Real => Duration::from_secs(120),
         Clock::Paused => Duration::from_secs(24 * 3600),

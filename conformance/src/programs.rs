@@ -1,0 +1,64 @@
+//! Generated programs, whose histories must satisfy every rule.
+//!
+//! A program is generated and shrunk by proptest, played on a bus of the driver with many operations in flight, and
+//! its history is held against a model that has no clock and no bus. What fails is told with the rule, the message
+//! and the smallest program that fails, as code; its seed plays it again.
+
+mod explore;
+mod options;
+mod report;
+pub mod rpc;
+mod rule;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::Harness;
+pub(crate) use explore::Generated;
+pub use options::{Options, PROGRAMS, SEED};
+pub use report::Report;
+pub use rule::{Rule, Violation};
+
+/// Runs programs of RPC, until one breaks a rule.
+pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> Report {
+    run_kind::<rpc::Program, H>(&make, options)
+}
+
+/// The `main` of a driver's test of programs: one trial for each kind of program. `programs` says how many of each
+/// kind run unless the environment or the command line says otherwise; `make` makes a harness for each.
+pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
+    let (options, rest) = match Options::from_environment(programs) {
+        Ok(read) => read,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let make = Arc::new(make);
+    let trials = vec![trial::<rpc::Program, H>(&make, options)];
+    libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
+}
+
+fn trial<P: Generated, H: Harness>(make: &Arc<impl Fn() -> H + Send + Sync + 'static>, options: Options) -> Trial {
+    let make = Arc::clone(make);
+    Trial::test(format!("programs::{}", P::NAME), move || {
+        let report = run_kind::<P, H>(&*make, &options);
+        if report.held() {
+            tell(&report.to_string());
+            return Ok(());
+        }
+        Err(Failed::from(report.to_string()))
+    })
+}
+
+fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
+    Report::new::<P>(*options, explore::explore::<P, H>(make, *options, &|_| true))
+}
+
+fn tell(text: &str) {
+    // Nothing is left to be done if even standard error is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}

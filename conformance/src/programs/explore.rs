@@ -1,0 +1,151 @@
+//! Generates programs of one kind, runs each on a harness and a runtime of its own, and shrinks the first that fails.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use oslo_messaging::Capabilities;
+use proptest::strategy::BoxedStrategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::time::timeout;
+
+use super::{Options, Rule, Violation};
+use crate::case::BoxFuture;
+use crate::{Clock, Harness, Stage, runner};
+
+/// A kind of program.
+pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
+    /// What the kind is called.
+    const NAME: &'static str;
+
+    /// What must hold of every program.
+    fn rules() -> &'static [&'static Rule];
+
+    /// The rule that what is left on the bus breaks.
+    fn leftover() -> &'static Rule;
+
+    /// Generates programs.
+    fn strategy() -> BoxedStrategy<Self>;
+
+    /// How many steps the program has.
+    fn size(&self) -> usize;
+
+    /// Runs the program and says which rules it broke.
+    fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
+}
+
+/// What a run of programs of one kind found.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    /// How many programs ran, the one that failed included and its shrunk forms not.
+    pub(crate) programs: u64,
+    /// How many steps they had.
+    pub(crate) steps: usize,
+    pub(crate) found: Option<Found>,
+}
+
+/// A program that broke a rule, shrunk.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<Violation>,
+    /// The code that makes the program.
+    pub(crate) code: String,
+}
+
+/// Runs programs until one breaks a rule that `matters`, and shrinks it.
+pub(crate) fn explore<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    options: Options,
+    matters: &dyn Fn(&Violation) -> bool,
+) -> Explored {
+    let mut explored = Explored { programs: 0, steps: 0, found: None };
+    for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
+        explored.programs += 1;
+        explored.found = one::<P, H>(make, seed, matters, &mut explored.steps);
+        if explored.found.is_some() {
+            break;
+        }
+    }
+    explored
+}
+
+fn one<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    seed: u64,
+    matters: &dyn Fn(&Violation) -> bool,
+    steps: &mut usize,
+) -> Option<Found> {
+    let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
+    let size = Cell::new(0);
+    let outcome = runner_of(seed, make().clock()).run(&P::strategy(), |program| {
+        if first.replace(false) {
+            size.set(program.size());
+        }
+        let violations: Vec<_> = perform(&program, make()).into_iter().filter(|broken| matters(broken)).collect();
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let text = violations[0].to_string();
+        broken.replace(violations);
+        Err(TestCaseError::fail(text))
+    });
+    *steps += size.get();
+    match outcome {
+        Ok(()) => None,
+        Err(TestError::Fail(_, program)) => {
+            Some(Found { seed, violations: broken.into_inner(), code: program.to_string() })
+        }
+        Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
+    }
+}
+
+/// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
+pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
+    let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
+    runtime.block_on(async {
+        let stage = Stage::new(harness);
+        let capabilities = capabilities(&stage).await;
+        let mut violations = match timeout(limit, program.play(&stage)).await {
+            Ok(Ok(violations)) => violations,
+            Ok(Err(failed)) => vec![stuck::<P>(failed.message().unwrap_or("it failed without a word"))],
+            Err(_) => vec![stuck::<P>(&format!("it did not end within {limit:?}"))],
+        };
+        if let Err(failed) = stage.close().await {
+            violations.push(stuck::<P>(failed.message().unwrap_or("it could not be closed")));
+        }
+        violations.retain(|violation| violation.rule.binds(&capabilities));
+        violations
+    })
+}
+
+async fn capabilities(stage: &Stage) -> Capabilities {
+    match stage.connect().await {
+        Ok(transport) => transport.capabilities(),
+        // Without a connection there is nothing that could be excused.
+        Err(_) => Capabilities::default(),
+    }
+}
+
+fn stuck<P: Generated>(how: &str) -> Violation {
+    Violation::new(P::leftover(), how)
+}
+
+/// A runner whose one program depends on `seed` alone. Shrinking on a real clock is cut short.
+fn runner_of(seed: u64, clock: Clock) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let shrinking = match clock {
+        Clock::Paused => 4_000,
+        Clock::Real => 100,
+    };
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: shrinking,
+        max_shrink_time: u32::try_from(Duration::from_secs(120).as_millis()).expect("two minutes are few"),
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}

@@ -1,0 +1,38 @@
+//! Who plays a program: one actor for each server and each sender, ours or a foreign process.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use libtest_mimic::Failed;
+use serde::{Deserialize, Serialize};
+
+use super::history::{Log, Outcome};
+use super::{Request, Server};
+use crate::Stage;
+
+/// What an actor is asked to do. As JSON it is one line, so that an actor may be a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Command {
+    /// Serve, and note each execution as one of the server at `place`.
+    Start { place: usize, server: Server },
+    /// Stop serving; answer when everything has ended.
+    Stop,
+    /// Send, with `number` and `nap_ms` as arguments, and wait for what the kind of the request waits for.
+    Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64 },
+}
+
+/// Somebody who does what a program says. It may be asked several things at once.
+#[async_trait]
+pub(crate) trait Actor: fmt::Debug + Send + Sync {
+    /// Does it and says how it ended. The names in `command` are those of the bus.
+    async fn perform(&self, command: Command) -> Outcome;
+}
+
+/// Where actors come from.
+#[async_trait]
+pub(crate) trait Troupe: fmt::Debug + Send + Sync {
+    /// A new actor, which notes in `log` what runs at it.
+    async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed>;
+}
