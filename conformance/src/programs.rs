@@ -5,19 +5,21 @@
 //! and the smallest program that fails, as code; its seed plays it again.
 
 mod explore;
+mod flaws;
 mod options;
 mod report;
 pub mod rpc;
 mod rule;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::Harness;
+use crate::runner::{ignored, tell};
 pub(crate) use explore::Generated;
+pub use flaws::{caught_by, hunt};
 pub use options::{Options, PROGRAMS, SEED};
 pub use report::Report;
 pub use rule::{Rule, Violation};
@@ -42,9 +44,26 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: 
     libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
 }
 
+/// The `main` of a driver's test of programs on a machine without its bus: every trial is ignored with `reason`. Where
+/// `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped there.
+#[must_use]
+pub fn ignore_all(reason: &str) -> ExitCode {
+    match Options::from_environment(0) {
+        Ok((_, rest)) => ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>()], reason),
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn id<P: Generated>() -> String {
+    format!("programs::{}", P::NAME)
+}
+
 fn trial<P: Generated, H: Harness>(make: &Arc<impl Fn() -> H + Send + Sync + 'static>, options: Options) -> Trial {
     let make = Arc::clone(make);
-    Trial::test(format!("programs::{}", P::NAME), move || {
+    Trial::test(id::<P>(), move || {
         let report = run_kind::<P, H>(&*make, &options);
         if report.held() {
             tell(&report.to_string());
@@ -55,10 +74,5 @@ fn trial<P: Generated, H: Harness>(make: &Arc<impl Fn() -> H + Send + Sync + 'st
 }
 
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
-    Report::new::<P>(*options, explore::explore::<P, H>(make, *options, &|_| true))
-}
-
-fn tell(text: &str) {
-    // Nothing is left to be done if even standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    Report::new::<P>(*options, explore::explore::<P, H>(make, *options, explore::Search::Smallest))
 }

@@ -14,6 +14,13 @@ use super::{Options, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage, runner};
 
+/// What holds of programs of every kind.
+static ENDS: Rule = Rule {
+    id: "lifecycle::a_program_ends",
+    requires: &[],
+    says: "Its connections can be made, and every operation of a program ends.",
+};
+
 /// A kind of program.
 pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
     /// What the kind is called.
@@ -54,16 +61,25 @@ pub(crate) struct Found {
     pub(crate) code: String,
 }
 
-/// Runs programs until one breaks a rule that `matters`, and shrinks it.
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Search<'a> {
+    /// The smallest program that breaks any rule.
+    Smallest,
+    /// Any program that breaks this rule.
+    Breaking(&'a Rule),
+}
+
+/// Runs programs until one breaks a rule that is looked for.
 pub(crate) fn explore<P: Generated, H: Harness>(
     make: &dyn Fn() -> H,
     options: Options,
-    matters: &dyn Fn(&Violation) -> bool,
+    search: Search<'_>,
 ) -> Explored {
     let mut explored = Explored { programs: 0, steps: 0, found: None };
     for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
         explored.programs += 1;
-        explored.found = one::<P, H>(make, seed, matters, &mut explored.steps);
+        explored.found = one::<P, H>(make, seed, search, &mut explored.steps);
         if explored.found.is_some() {
             break;
         }
@@ -74,16 +90,24 @@ pub(crate) fn explore<P: Generated, H: Harness>(
 fn one<P: Generated, H: Harness>(
     make: &dyn Fn() -> H,
     seed: u64,
-    matters: &dyn Fn(&Violation) -> bool,
+    search: Search<'_>,
     steps: &mut usize,
 ) -> Option<Found> {
     let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
     let size = Cell::new(0);
-    let outcome = runner_of(seed, make().clock()).run(&P::strategy(), |program| {
+    let shrinking = match (search, make().clock()) {
+        (Search::Breaking(_), _) => 0,
+        (Search::Smallest, Clock::Paused) => 4_000,
+        (Search::Smallest, Clock::Real) => 100,
+    };
+    let outcome = runner_of(seed, shrinking).run(&P::strategy(), |program| {
         if first.replace(false) {
             size.set(program.size());
         }
-        let violations: Vec<_> = perform(&program, make()).into_iter().filter(|broken| matters(broken)).collect();
+        let mut violations = perform(&program, make());
+        if let Search::Breaking(rule) = search {
+            violations.retain(|violation| violation.rule == rule);
+        }
         if violations.is_empty() {
             return Ok(());
         }
@@ -109,11 +133,11 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<V
         let capabilities = capabilities(&stage).await;
         let mut violations = match timeout(limit, program.play(&stage)).await {
             Ok(Ok(violations)) => violations,
-            Ok(Err(failed)) => vec![stuck::<P>(failed.message().unwrap_or("it failed without a word"))],
-            Err(_) => vec![stuck::<P>(&format!("it did not end within {limit:?}"))],
+            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a word"))],
+            Err(_) => vec![Violation::new(&ENDS, format_args!("it did not end within {limit:?}"))],
         };
         if let Err(failed) = stage.close().await {
-            violations.push(stuck::<P>(failed.message().unwrap_or("it could not be closed")));
+            violations.push(Violation::new(P::leftover(), failed.message().unwrap_or("it could not be closed")));
         }
         violations.retain(|violation| violation.rule.binds(&capabilities));
         violations
@@ -128,18 +152,10 @@ async fn capabilities(stage: &Stage) -> Capabilities {
     }
 }
 
-fn stuck<P: Generated>(how: &str) -> Violation {
-    Violation::new(P::leftover(), how)
-}
-
-/// A runner whose one program depends on `seed` alone. Shrinking on a real clock is cut short.
-fn runner_of(seed: u64, clock: Clock) -> TestRunner {
+/// A runner whose one program depends on `seed` alone.
+fn runner_of(seed: u64, shrinking: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let shrinking = match clock {
-        Clock::Paused => 4_000,
-        Clock::Real => 100,
-    };
     let config = Config {
         cases: 1,
         failure_persistence: None,

@@ -20,8 +20,8 @@ use crate::Stage;
 use crate::case::BoxFuture;
 
 use libtest_mimic::Failed;
-pub use program::{Act, Program, Server};
 pub(crate) use program::Step;
+pub use program::{Act, Program, Server};
 pub use request::{Method, Request};
 
 impl Generated for Program {

@@ -31,15 +31,17 @@ fn server() -> impl Strategy<Value = Server> {
     let place = (option::weighted(0.6, 0..EXCHANGES.len()), 0..TOPICS.len(), 0..NAMES.len());
     let interface = (option::weighted(0.4, 0..NAMESPACES.len()), 0..VERSIONS.len());
     let manner = (prop_oneof![3 => Just(64_usize), 1 => Just(1), 1 => Just(2)], prop::bool::weighted(0.2));
-    (place, vec(interface, 1..=2), manner).prop_map(|((exchange, topic, name), interfaces, (methods, at_least_once))| {
-        let mut server = Server::new(TOPICS[topic], NAMES[name]).concurrency(methods);
-        server.exchange = exchange.map(|exchange| EXCHANGES[exchange].to_owned());
-        server.at_least_once = at_least_once;
-        interfaces.into_iter().fold(server, |server, (namespace, version)| match namespace {
-            None => server.interface(VERSIONS[version]),
-            Some(namespace) => server.interface_in(NAMESPACES[namespace], VERSIONS[version]),
-        })
-    })
+    (place, vec(interface, 1..=2), manner).prop_map(
+        |((exchange, topic, name), interfaces, (methods, at_least_once))| {
+            let mut server = Server::new(TOPICS[topic], NAMES[name]).concurrency(methods);
+            server.exchange = exchange.map(|exchange| EXCHANGES[exchange].to_owned());
+            server.at_least_once = at_least_once;
+            interfaces.into_iter().fold(server, |server, (namespace, version)| match namespace {
+                None => server.interface(VERSIONS[version]),
+                Some(namespace) => server.interface_in(NAMESPACES[namespace], VERSIONS[version]),
+            })
+        },
+    )
 }
 
 fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
@@ -62,7 +64,13 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     let oddities = (option::weighted(0.1, 0..=EXCHANGES.len()), option::weighted(0.06, 0..NAMES.len()), odd(), odd());
     let wrong = (option::weighted(0.08, 0..=NAMESPACES.len()), option::weighted(0.3, 0..VERSIONS.len()));
     (kind, method, meant, oddities, wrong).prop_map(
-        move |(kind, method, (server, interface, directed), (exchange, name, turned, impatient), (namespace, version))| {
+        move |(
+            kind,
+            method,
+            (server, interface, directed),
+            (exchange, name, turned, impatient),
+            (namespace, version),
+        )| {
             let server = &servers[server];
             let interface = &server.interfaces[interface.index(server.interfaces.len())];
             let request = match kind {

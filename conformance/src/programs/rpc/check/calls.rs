@@ -28,13 +28,15 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     if mandatory && !undeliverable && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
     }
-    if undeliverable && (!mandatory || timeline.surely_bound(sent)) {
+    let optional = sent.request.kind == Kind::Call && !mandatory;
+    if undeliverable && (optional || timeline.surely_bound(sent)) {
         broken(&rules::ONLY_UNDELIVERABLE);
     }
     if undeliverable && timeline.runs_of(sent.number).next().is_some() {
         broken(&rules::NEVER_RUNS);
     }
-    if sent.request.kind != Kind::Call && !undeliverable && *outcome != Outcome::Done {
+    let excused = mandatory && undeliverable;
+    if sent.request.kind != Kind::Call && !excused && *outcome != Outcome::Done {
         broken(&rules::SUCCEEDS);
     }
 }

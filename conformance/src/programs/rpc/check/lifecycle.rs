@@ -8,7 +8,9 @@ use crate::programs::rpc::timeline::Timeline;
 
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
-        for (rule, outcome) in lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(life.outcomes)) {
+        for (rule, outcome) in
+            lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(life.outcomes))
+        {
             if let Some(outcome) = outcome.filter(|outcome| **outcome != Outcome::Done) {
                 violations.push(Violation::new(rule, format_args!("server {server}: {outcome:?}")));
             }
