@@ -4,6 +4,7 @@
 //! its history is held against a model that has no clock and no bus. What fails is told with the rule, the message
 //! and the smallest program that fails, as code; its seed plays it again.
 
+pub mod delivery;
 mod explore;
 mod flaws;
 mod options;
@@ -24,9 +25,9 @@ pub use options::{Options, PROGRAMS, SEED};
 pub use report::Report;
 pub use rule::{Rule, Violation};
 
-/// Runs programs of RPC, until one breaks a rule.
-pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> Report {
-    run_kind::<rpc::Program, H>(&make, options)
+/// Runs programs of each kind, until one breaks a rule.
+pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 2] {
+    [run_kind::<rpc::Program, H>(&make, options), run_kind::<delivery::Program, H>(&make, options)]
 }
 
 /// The `main` of a driver's test of programs: one trial for each kind of program. `programs` says how many of each
@@ -40,7 +41,7 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: 
         }
     };
     let make = Arc::new(make);
-    let trials = vec![trial::<rpc::Program, H>(&make, options)];
+    let trials = vec![trial::<rpc::Program, H>(&make, options), trial::<delivery::Program, H>(&make, options)];
     libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
 }
 
@@ -49,7 +50,9 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: 
 #[must_use]
 pub fn ignore_all(reason: &str) -> ExitCode {
     match Options::from_environment(0) {
-        Ok((_, rest)) => ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>()], reason),
+        Ok((_, rest)) => {
+            ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>(), id::<delivery::Program>()], reason)
+        }
         Err(error) => {
             tell(&error);
             ExitCode::FAILURE

@@ -38,6 +38,9 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
     /// How many steps the program has.
     fn size(&self) -> usize;
 
+    /// Programs with a part less, the larger parts first: what shrinking by proptest cannot take out.
+    fn smaller(&self) -> Vec<Self>;
+
     /// Runs the program and says which rules it broke.
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
 }
@@ -119,9 +122,33 @@ fn one<P: Generated, H: Harness>(
     match outcome {
         Ok(()) => None,
         Err(TestError::Fail(_, program)) => {
-            Some(Found { seed, violations: broken.into_inner(), code: program.to_string() })
+            let (program, violations) = smallest(make, program, broken.into_inner(), shrinking);
+            Some(Found { seed, violations, code: program.to_string() })
         }
         Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
+    }
+}
+
+/// Takes parts out of `program` for as long as what is left breaks a rule, and no more than `runs` are needed.
+fn smallest<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    mut program: P,
+    mut violations: Vec<Violation>,
+    mut runs: u32,
+) -> (P, Vec<Violation>) {
+    'again: loop {
+        for smaller in program.smaller() {
+            if runs == 0 {
+                return (program, violations);
+            }
+            runs -= 1;
+            let broken = perform(&smaller, make());
+            if !broken.is_empty() {
+                (program, violations) = (smaller, broken);
+                continue 'again;
+            }
+        }
+        return (program, violations);
     }
 }
 

@@ -12,6 +12,7 @@ mod rules;
 mod rust_actor;
 mod strategy;
 mod timeline;
+mod whole;
 
 use proptest::strategy::{BoxedStrategy, Strategy};
 
@@ -41,6 +42,23 @@ impl Generated for Program {
 
     fn size(&self) -> usize {
         self.acts.iter().map(|act| act.steps.len()).sum()
+    }
+
+    fn smaller(&self) -> Vec<Self> {
+        let acts = (0..self.acts.len()).map(|act| {
+            let mut program = self.clone();
+            program.acts.remove(act);
+            program
+        });
+        let steps = self.acts.iter().enumerate().flat_map(|(act, steps)| {
+            (0..steps.steps.len()).map(move |step| {
+                let mut program = self.clone();
+                program.acts[act].steps.remove(step);
+                program
+            })
+        });
+        let servers = (0..self.servers.len()).filter_map(|server| self.without_server(server));
+        servers.chain(acts).chain(steps).filter(Self::is_whole).collect()
     }
 
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {

@@ -43,3 +43,17 @@ impl fmt::Display for Violation {
         write!(f, "{}: {}\n    the rule: {}", self.rule.id, self.how, self.rule.says)
     }
 }
+
+/// Lists the rules of one kind of program: each as a static, and all of them as `ALL`.
+macro_rules! rules {
+    ($($name:ident = $id:literal, [$($requires:ident),*], $says:literal;)*) => {
+        $(
+            #[doc = $says]
+            pub(crate) static $name: $crate::programs::Rule =
+                $crate::programs::Rule { id: $id, requires: &[$($requires),*], says: $says };
+        )*
+        /// Every rule.
+        pub(crate) static ALL: &[&$crate::programs::Rule] = &[$(&$name),*];
+    };
+}
+pub(crate) use rules;

@@ -2,15 +2,7 @@
 
 use oslo_messaging::Capability::{Fanout, Mandatory, RedeliveredFlag, Retention};
 
-use crate::programs::Rule;
-
-macro_rules! rules {
-    ($($name:ident = $id:literal, [$($requires:ident),*], $says:literal;)*) => {
-        $(#[doc = $says] pub(crate) static $name: Rule = Rule { id: $id, requires: &[$($requires),*], says: $says };)*
-        /// Every rule of RPC.
-        pub(crate) static ALL: &[&Rule] = &[$(&$name),*];
-    };
-}
+use crate::programs::rule::rules;
 
 rules! {
     CAST_RUNS = "rpc::cast_runs_exactly_once", [Retention],
@@ -34,7 +26,7 @@ rules! {
     IN_TIME = "rpc::a_call_ends_by_its_deadline", [],
         "A call ends by its deadline, give or take what the machine needs.";
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so", [Mandatory],
-        "A mandatory request where no queue is bound is undeliverable.";
+        "A mandatory request where no queue is bound is undeliverable, unless its sender gave up before.";
     ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable", [],
         "A request is undeliverable only if it is mandatory and may have met no queue.";
     NEVER_RUNS = "rpc::what_is_undeliverable_never_runs", [],

@@ -109,6 +109,7 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
     let mut up: BTreeSet<usize> = (0..servers.len()).filter(|server| first[*server]).collect();
     let opening = up.iter().fold(Act::new(), |act, server| act.start(*server));
     let mut program = Program { servers, acts: Vec::new() };
+    let mut ever = up.clone();
     if !opening.steps.is_empty() {
         program.acts.push(opening);
     }
@@ -126,10 +127,13 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
             }
         }
         let lasting: Vec<&Server> = before.intersection(&up).map(|server| &program.servers[*server]).collect();
+        ever.extend(&up);
+        let bound = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
         for step in &mut act.steps {
             if let Step::Send { request, .. } = step {
+                let returned = request.mandatory && !bound(request);
                 let answered = lasting.iter().any(|server| binds(server, request));
-                request.impatient |= request.kind == Kind::Call && !answered;
+                request.impatient |= request.kind == Kind::Call && !answered && !returned;
             }
         }
         program.acts.push(act);

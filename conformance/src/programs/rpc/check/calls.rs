@@ -25,7 +25,9 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     let mandatory = sent.request.mandatory && sent.request.kind != Kind::Fanout;
     let undeliverable = *outcome == Outcome::Undeliverable;
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
-    if mandatory && !undeliverable && !timeline.perhaps_bound(sent) {
+    // Who waits for a moment only may have given up before the bus said anything.
+    let gave_up = sent.request.impatient && *outcome == Outcome::TimedOut;
+    if mandatory && !undeliverable && !gave_up && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
     }
     let optional = sent.request.kind == Kind::Call && !mandatory;
