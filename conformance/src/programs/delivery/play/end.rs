@@ -8,7 +8,7 @@ use super::{Play, outcome_of};
 use crate::programs::delivery::event::Outcome;
 use crate::programs::delivery::ledger::{Phase, Reading};
 use crate::programs::delivery::program::Verdict;
-use crate::programs::delivery::publish::To;
+use crate::programs::delivery::publish::{Publish, To};
 use crate::programs::delivery::rules;
 
 /// How many messages one poll of the end takes.
@@ -48,7 +48,18 @@ impl Play<'_> {
         for reader in 0..self.listeners.len() {
             self.close(reader).await;
         }
+        self.call_after_inboxes().await;
         self.close_transports().await;
+    }
+
+    /// Publishes to every inbox that was closed: nobody may be there.
+    async fn call_after_inboxes(&mut self) {
+        let readers: Vec<usize> = self.inboxes.keys().copied().collect();
+        for reader in readers {
+            if self.ledger.inbox_of(reader).is_some() {
+                self.publish(&Publish::inbox(reader).mandatory()).await;
+            }
+        }
     }
 
     async fn let_go(&mut self, verdict: Verdict) {
