@@ -15,7 +15,7 @@ use super::routing::{Plan, QueueName, Routing, plans};
 use super::rules;
 use crate::programs::{Rule, Violation};
 use hand::Held;
-use item::{Item, Queue, State};
+use item::{Fate, Item, Queue, State};
 
 /// Every queue, what lies in it and who holds what.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Ledger {
             self.routing.declare(&plan);
             let queue = self.queues.entry(plan.queue).or_default();
             queue.readers += 1;
-            queue.copies.values_mut().for_each(|copy| copy.unseen = false);
+            queue.copies.values_mut().for_each(|copy| copy.unread = false);
         }
     }
 
@@ -178,7 +178,9 @@ impl Ledger {
 
     fn waited(&mut self) {
         for queue in self.queues.values_mut() {
-            queue.copies.values_mut().filter(|copy| copy.mortal && copy.unseen).for_each(|copy| copy.expired = true);
+            for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
+                copy.fate = Fate::Expired;
+            }
         }
     }
 

@@ -25,13 +25,21 @@ pub(super) struct Item {
     /// Whether somebody was handed it before.
     pub(super) seen: bool,
     /// Whether nobody read the queue since it was published.
-    pub(super) unseen: bool,
-    /// Whether it may expire within the program.
-    pub(super) mortal: bool,
-    /// Whether it surely has.
-    pub(super) expired: bool,
-    /// Whether it may be gone for another reason.
-    pub(super) doubtful: bool,
+    pub(super) unread: bool,
+    pub(super) fate: Fate,
+}
+
+/// Whether a copy that waits must come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It must.
+    Comes,
+    /// It may expire within the program, or have done so.
+    MayExpire,
+    /// It surely has expired, and must not come.
+    Expired,
+    /// It may be gone for another reason.
+    MayBeGone,
 }
 
 /// Where a copy is.
@@ -44,13 +52,13 @@ pub(super) enum State {
 }
 
 impl Item {
-    pub(super) fn new(publisher: usize, mortal: bool, unseen: bool) -> Self {
-        Self { state: State::Waiting, publisher, seen: false, unseen, mortal, expired: false, doubtful: false }
+    pub(super) fn new(publisher: usize, fate: Fate, unread: bool) -> Self {
+        Self { state: State::Waiting, publisher, seen: false, unread, fate }
     }
 
     /// Whether it must still be handed over.
     pub(super) fn is_due(&self) -> bool {
-        self.state == State::Waiting && !self.mortal && !self.doubtful
+        self.state == State::Waiting && self.fate == Fate::Comes
     }
 
     pub(super) fn give_back(&mut self) {
@@ -58,6 +66,6 @@ impl Item {
     }
 
     pub(super) fn doubt(&mut self) {
-        self.doubtful = true;
+        self.fate = Fate::MayBeGone;
     }
 }

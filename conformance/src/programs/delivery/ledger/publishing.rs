@@ -3,7 +3,7 @@
 use oslo_messaging::Capability;
 
 use super::Ledger;
-use super::item::Item;
+use super::item::{Fate, Item};
 use crate::programs::delivery::event::Outcome;
 use crate::programs::delivery::publish::{Life, Publish, To};
 use crate::programs::delivery::routing::plans;
@@ -41,7 +41,8 @@ impl Ledger {
         }
         for name in queues {
             let queue = self.queues.get_mut(&name).expect("what is bound exists");
-            let copy = Item::new(publish.transport, publish.life == Life::Short, queue.readers == 0);
+            let fate = if publish.life == Life::Short { Fate::MayExpire } else { Fate::Comes };
+            let copy = Item::new(publish.transport, fate, queue.readers == 0);
             queue.copies.insert(number, copy);
         }
     }

@@ -1,7 +1,7 @@
 //! What a poll may give.
 
 use super::hand::Held;
-use super::item::State;
+use super::item::{Fate, State};
 use super::{Ledger, Phase};
 use crate::programs::delivery::event::{Got, Polled};
 use crate::programs::delivery::routing::QueueName;
@@ -20,7 +20,9 @@ impl Ledger {
                     let how = format!("a poll of reader {reader} for {max} gave {}", messages.len());
                     self.broken(&rules::AT_MOST, how);
                 }
-                messages.iter().for_each(|got| self.got(reader, got));
+                for got in messages {
+                    self.got(reader, got);
+                }
                 self.window(reader);
             }
         }
@@ -60,7 +62,7 @@ impl Ledger {
         match copy.state {
             State::Gone => broken.push(&rules::GONE),
             State::Held(..) => broken.push(&rules::ONE_HAND),
-            State::Waiting if copy.expired => broken.push(&rules::EXPIRED),
+            State::Waiting if copy.fate == Fate::Expired => broken.push(&rules::EXPIRED),
             State::Waiting => {}
         }
         if copy.seen && !redelivered {

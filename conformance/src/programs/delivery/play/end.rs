@@ -1,5 +1,7 @@
 //! How a program begins and ends, whatever it did: with transports that work, and with nothing left.
 
+use std::num::NonZeroUsize;
+
 use futures_util::future::join_all;
 use oslo_messaging::{Message, PublishOptions, State};
 use tokio::time::{Instant, timeout};
@@ -91,18 +93,28 @@ impl Play<'_> {
         }
     }
 
-    /// Looks for what should not come.
+    /// Reads on until nothing comes for a while; what never falls silent is left to the rules.
     async fn silence(&mut self) {
+        for _ in 0..20 {
+            if !self.listen().await {
+                return;
+            }
+        }
+    }
+
+    /// Listens everywhere at once; whether something came.
+    async fn listen(&mut self) -> bool {
         let quiet = self.stage.budget().quiet;
-        let most = std::num::NonZeroUsize::MIN;
         let polls = self.listeners.iter_mut().enumerate().filter_map(|(reader, listener)| {
             let listener = listener.as_mut()?;
-            Some(async move { (reader, timeout(quiet, listener.poll(most)).await) })
+            Some(async move { (reader, timeout(quiet, listener.poll(NonZeroUsize::MIN)).await) })
         });
+        let mut came = 0;
         for (reader, polled) in join_all(polls).await {
-            self.polled(reader, most.get(), polled);
+            came += self.polled(reader, 1, polled).unwrap_or(0);
         }
         self.let_go(Verdict::Acknowledge).await;
+        came > 0
     }
 
     async fn close_transports(&mut self) {
