@@ -41,7 +41,7 @@ impl Generated for Program {
     }
 
     fn size(&self) -> usize {
-        self.acts.iter().map(|act| act.steps.len()).sum()
+        self.acts.iter().flat_map(|act| &act.steps).map(Step::times).sum()
     }
 
     fn smaller(&self) -> Vec<Self> {

@@ -68,6 +68,9 @@ impl fmt::Display for Request {
         if self.mandatory != (self.kind == Kind::Call) {
             f.write_str(".other_way_round()")?;
         }
+        if self.times != 1 {
+            write!(f, ".times({})", self.times)?;
+        }
         f.write_str(if self.impatient { ".impatient()" } else { "" })
     }
 }
@@ -99,7 +102,7 @@ mod tests {
                         .stop(0)
                         .send(0, Request::call("t").exchange("x").server("a").namespace("n").version("2.0"))
                         .send(1, Request::call("t").method(Method::Slow).other_way_round().impatient())
-                        .send(2, Request::fanout("t").method(Method::Fail))
+                        .send(2, Request::fanout("t").method(Method::Fail).times(3))
                         .send(0, Request::cast("t").method(Method::Missing).other_way_round())
                 )
         );

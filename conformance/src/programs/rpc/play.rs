@@ -66,8 +66,9 @@ impl Play<'_> {
 
     /// Sends what one sender has to say in an act: casts one after the other, calls beside them.
     async fn say(&self, sender: usize, requests: Vec<&Request>) {
-        let step = |request: &Request| Step::Send { sender, request: request.clone() };
-        let (calls, casts): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.kind == Kind::Call);
+        let step = |request: &Request| Step::Send { sender, request: request.clone().times(1) };
+        let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
+        let (calls, casts): (Vec<_>, Vec<_>) = each.partition(|request| request.kind == Kind::Call);
         let casting = async {
             for request in casts {
                 self.perform(step(request)).await;

@@ -49,6 +49,16 @@ pub(crate) enum Step {
     Send { sender: usize, request: Request },
 }
 
+impl Step {
+    /// How often it is done.
+    pub(crate) fn times(&self) -> usize {
+        match self {
+            Self::Send { request, .. } => request.times,
+            Self::Start { .. } | Self::Stop { .. } => 1,
+        }
+    }
+}
+
 impl Program {
     /// A program without servers and acts.
     #[must_use]

@@ -14,6 +14,7 @@ pub struct Request {
     pub(crate) method: Method,
     pub(crate) mandatory: bool,
     pub(crate) impatient: bool,
+    pub(crate) times: usize,
 }
 
 /// How a request is sent.
@@ -71,6 +72,7 @@ impl Request {
             method: Method::Answer,
             mandatory: false,
             impatient: false,
+            times: 1,
         }
     }
 
@@ -126,6 +128,13 @@ impl Request {
     #[must_use]
     pub fn impatient(mut self) -> Self {
         self.impatient = true;
+        self
+    }
+
+    /// Is sent so many times, each with a number of its own.
+    #[must_use]
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
         self
     }
 }

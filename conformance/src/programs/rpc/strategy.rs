@@ -46,8 +46,10 @@ fn server() -> impl Strategy<Value = Server> {
 
 fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
     let count = servers.len();
+    let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];
     prop_oneof![
-        8 => (0..3_usize, request(servers)).prop_map(|(sender, request)| Step::Send { sender, request }),
+        8 => (0..3_usize, request(servers), times)
+            .prop_map(|(sender, request, times)| Step::Send { sender, request: request.times(times) }),
         1 => (0..count).prop_map(|server| Step::Start { server }),
         1 => (0..count).prop_map(|server| Step::Stop { server }),
     ]
