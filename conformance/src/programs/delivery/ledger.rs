@@ -200,3 +200,6 @@ impl Reading {
         Self { reader, lives: 0, phase: Phase::Shut, plans: Vec::new(), last: BTreeMap::new() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,3 +20,6 @@ pub(crate) fn check(program: &Program, history: &History, budget: Budget) -> Vec
     }
     violations
 }
+
+#[cfg(test)]
+mod tests;

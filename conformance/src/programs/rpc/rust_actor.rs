@@ -163,7 +163,7 @@ fn outcome_of(error: &Error) -> Outcome {
             Outcome::Raised { class: remote.class().to_owned(), message: remote.message().to_owned() }
         }
         (ErrorKind::Undeliverable, _) => Outcome::Undeliverable,
-        (ErrorKind::Timeout, _) if error.operation() == "call" => Outcome::TimedOut,
+        (ErrorKind::Timeout, _) => Outcome::TimedOut,
         _ => Outcome::Broken { error: error.to_string() },
     }
 }
