@@ -19,8 +19,11 @@ pub(crate) enum Command {
     Start { place: usize, server: Server },
     /// Stop serving; answer when everything has ended.
     Stop,
-    /// Send, with `number` and `nap_ms` as arguments, and wait for what the kind of the request waits for.
-    Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64 },
+    /// Vanish as a server that has crashed.
+    Kill,
+    /// Send, with `number` and `nap_ms` as arguments, and wait for what the kind of the request waits for, or give it up
+    /// after `give_up_ms`.
+    Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64, give_up_ms: Option<u64> },
 }
 
 /// Somebody who does what a program says. It may be asked several things at once.

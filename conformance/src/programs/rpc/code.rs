@@ -43,6 +43,7 @@ impl fmt::Display for Act {
             match step {
                 Step::Start { server } => write!(f, ".start({server})")?,
                 Step::Stop { server } => write!(f, ".stop({server})")?,
+                Step::Kill { server } => write!(f, ".kill({server})")?,
                 Step::Send { sender, request } => write!(f, "\n        .send({sender}, {request})")?,
             }
         }
@@ -71,7 +72,8 @@ impl fmt::Display for Request {
         if self.times != 1 {
             write!(f, ".times({})", self.times)?;
         }
-        f.write_str(if self.impatient { ".impatient()" } else { "" })
+        f.write_str(if self.impatient { ".impatient()" } else { "" })?;
+        f.write_str(if self.given_up { ".given_up()" } else { "" })
     }
 }
 
@@ -100,8 +102,9 @@ mod tests {
                 .act(
                     Act::new()
                         .stop(0)
+                        .kill(1)
                         .send(0, Request::call("t").exchange("x").server("a").namespace("n").version("2.0"))
-                        .send(1, Request::call("t").method(Method::Slow).other_way_round().impatient())
+                        .send(1, Request::call("t").method(Method::Slow).other_way_round().impatient().given_up())
                         .send(2, Request::fanout("t").method(Method::Fail).times(3))
                         .send(0, Request::cast("t").method(Method::Missing).other_way_round())
                 )

@@ -57,6 +57,8 @@ pub(crate) enum Outcome {
     Undeliverable,
     /// There was no answer in time.
     TimedOut,
+    /// The sender did not wait for the end.
+    GivenUp,
     /// Anything else.
     Broken { error: String },
 }

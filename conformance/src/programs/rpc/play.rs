@@ -54,7 +54,9 @@ impl Play<'_> {
         for step in &act.steps {
             match step {
                 Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
-                Step::Start { .. } | Step::Stop { .. } => parts.push(Box::pin(self.perform(step.clone()))),
+                Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
+                    parts.push(Box::pin(self.perform(step.clone())));
+                }
             }
         }
         parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.say(sender, requests)) as _));
@@ -86,11 +88,13 @@ impl Play<'_> {
                 (&self.servers[*server], Command::Start { place: *server, server: named })
             }
             Step::Stop { server } => (&self.servers[*server], Command::Stop),
+            Step::Kill { server } => (&self.servers[*server], Command::Kill),
             Step::Send { sender, request } => {
                 let nap_ms = millis(self.stage.budget().quiet / 3);
                 let timeout_ms = millis(patience(self.stage, request));
+                let give_up_ms = request.given_up.then_some(nap_ms / 4);
                 let request = named_request(self.stage, request);
-                (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms })
+                (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms, give_up_ms })
             }
         };
         let begun = Instant::now();

@@ -46,6 +46,7 @@ pub struct Act {
 pub(crate) enum Step {
     Start { server: usize },
     Stop { server: usize },
+    Kill { server: usize },
     Send { sender: usize, request: Request },
 }
 
@@ -54,7 +55,7 @@ impl Step {
     pub(crate) fn times(&self) -> usize {
         match self {
             Self::Send { request, .. } => request.times,
-            Self::Start { .. } | Self::Stop { .. } => 1,
+            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } => 1,
         }
     }
 }
@@ -84,7 +85,7 @@ impl Program {
     pub(crate) fn senders(&self) -> usize {
         let sender = |step: &Step| match step {
             Step::Send { sender, .. } => sender + 1,
-            Step::Start { .. } | Step::Stop { .. } => 0,
+            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => 0,
         };
         self.acts.iter().flat_map(|act| &act.steps).map(sender).max().unwrap_or(0)
     }
@@ -158,6 +159,13 @@ impl Act {
     #[must_use]
     pub fn stop(mut self, server: usize) -> Self {
         self.steps.push(Step::Stop { server });
+        self
+    }
+
+    /// Drops a server in the middle of what it does.
+    #[must_use]
+    pub fn kill(mut self, server: usize) -> Self {
+        self.steps.push(Step::Kill { server });
         self
     }
 

@@ -14,6 +14,7 @@ pub struct Request {
     pub(crate) method: Method,
     pub(crate) mandatory: bool,
     pub(crate) impatient: bool,
+    pub(crate) given_up: bool,
     pub(crate) times: usize,
 }
 
@@ -72,6 +73,7 @@ impl Request {
             method: Method::Answer,
             mandatory: false,
             impatient: false,
+            given_up: false,
             times: 1,
         }
     }
@@ -128,6 +130,13 @@ impl Request {
     #[must_use]
     pub fn impatient(mut self) -> Self {
         self.impatient = true;
+        self
+    }
+
+    /// Is given up in the middle: its sender drops it.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        self.given_up = true;
         self
     }
 

@@ -6,9 +6,11 @@ use crate::programs::rule::rules;
 
 rules! {
     CAST_RUNS = "rpc::cast_runs_exactly_once", [Retention],
-        "A cast to a queue that was bound runs once, if every server that reads the queue has the method.";
+        "A cast to a queue that was bound runs once, if every server that reads the queue has the method, and none that \
+         settles beforehand was killed.";
     RUNS_ONCE = "rpc::nothing_runs_twice", [],
-        "Without a loss a call or a cast runs at most once in all, and a fanout at most once at each server.";
+        "A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only what \
+         a killed server had that settles afterwards may run again, and says so.";
     ENTITLED = "rpc::a_request_runs_at_an_entitled_server", [],
         "A request runs only at a server that reads the queue of its topic or name, was up after the request was sent, \
          and not before the queue was bound to its exchange.";

@@ -10,7 +10,7 @@ use oslo_messaging::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::actor::{Actor, Command, Troupe};
 use super::history::{Event, Log, Outcome, Run};
@@ -45,8 +45,16 @@ impl Actor for RustActor {
         let outcome = match command {
             Command::Start { place, server } => self.start(place, &server).await,
             Command::Stop => self.stop().await,
-            Command::Send { number, request, nap_ms, timeout_ms } => {
-                self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms)).await
+            Command::Kill => {
+                drop(self.server.lock().await.take());
+                Ok(Outcome::Done)
+            }
+            Command::Send { number, request, nap_ms, timeout_ms, give_up_ms } => {
+                let sending = self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms));
+                match give_up_ms.map(Duration::from_millis) {
+                    None => sending.await,
+                    Some(patience) => timeout(patience, sending).await.unwrap_or(Ok(Outcome::GivenUp)),
+                }
             }
         };
         outcome.unwrap_or_else(|error| outcome_of(&error))

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::model::binds;
+use super::model::{binds, reads};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Method, Request};
 
@@ -48,10 +48,11 @@ fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
     let count = servers.len();
     let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];
     prop_oneof![
-        8 => (0..3_usize, request(servers), times)
+        16 => (0..3_usize, request(servers), times)
             .prop_map(|(sender, request, times)| Step::Send { sender, request: request.times(times) }),
-        1 => (0..count).prop_map(|server| Step::Start { server }),
-        1 => (0..count).prop_map(|server| Step::Stop { server }),
+        2 => (0..count).prop_map(|server| Step::Start { server }),
+        2 => (0..count).prop_map(|server| Step::Stop { server }),
+        1 => (0..count).prop_map(|server| Step::Kill { server }),
     ]
 }
 
@@ -63,14 +64,15 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     ];
     let odd = || prop::bool::weighted(0.08);
     let meant = (0..servers.len(), any::<prop::sample::Index>(), prop::bool::weighted(0.35));
-    let oddities = (option::weighted(0.1, 0..=EXCHANGES.len()), option::weighted(0.06, 0..NAMES.len()), odd(), odd());
+    let oddities =
+        (option::weighted(0.1, 0..=EXCHANGES.len()), option::weighted(0.06, 0..NAMES.len()), odd(), odd(), odd());
     let wrong = (option::weighted(0.08, 0..=NAMESPACES.len()), option::weighted(0.3, 0..VERSIONS.len()));
     (kind, method, meant, oddities, wrong).prop_map(
         move |(
             kind,
             method,
             (server, interface, directed),
-            (exchange, name, turned, impatient),
+            (exchange, name, turned, impatient, given_up),
             (namespace, version),
         )| {
             let server = &servers[server];
@@ -99,6 +101,7 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
             };
             request.mandatory = (kind == Kind::Call) != (turned && kind != Kind::Fanout);
             request.impatient = impatient && kind == Kind::Call;
+            request.given_up = given_up;
             request
         },
     )
@@ -121,7 +124,7 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
         for step in steps {
             let kept = match &step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
-                Step::Stop { server } => touched.insert(*server) && up.remove(server),
+                Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
                 Step::Send { .. } => true,
             };
             if kept {
@@ -131,10 +134,19 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
         let lasting: Vec<&Server> = before.intersection(&up).map(|server| &program.servers[*server]).collect();
         ever.extend(&up);
         let bound = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
+        let killed: Vec<&Server> = act
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Kill { server } => Some(&program.servers[*server]),
+                _ => None,
+            })
+            .collect();
         for step in &mut act.steps {
             if let Step::Send { request, .. } = step {
                 let returned = request.mandatory && !bound(request);
-                let answered = lasting.iter().any(|server| binds(server, request));
+                let taken = killed.iter().any(|server| reads(server, request));
+                let answered = !taken && lasting.iter().any(|server| binds(server, request));
                 request.impatient |= request.kind == Kind::Call && !answered && !returned;
             }
         }

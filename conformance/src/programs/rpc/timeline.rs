@@ -29,6 +29,8 @@ pub(crate) struct Life<'a> {
     pub(crate) started: usize,
     pub(crate) stopping: usize,
     pub(crate) stopped: usize,
+    /// Whether it was dropped, not stopped.
+    pub(crate) killed: bool,
     /// How the start and the stop ended, where they did.
     pub(crate) outcomes: [Option<&'a Outcome>; 2],
 }
@@ -81,10 +83,12 @@ impl<'a> Timeline<'a> {
                 started: NEVER,
                 stopping: NEVER,
                 stopped: NEVER,
+                killed: false,
                 outcomes: [None; 2],
             }),
-            Step::Stop { server } => {
+            Step::Stop { server } | Step::Kill { server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
+                    life.killed = matches!(step, Step::Kill { .. });
                     life.stopping = at;
                 }
             }
@@ -108,7 +112,7 @@ impl<'a> Timeline<'a> {
                     life.outcomes[0] = Some(outcome);
                 }
             }
-            Step::Stop { server } => {
+            Step::Stop { server } | Step::Kill { server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.stopped = at;
                     life.outcomes[1] = Some(outcome);
@@ -167,6 +171,26 @@ impl<'a> Timeline<'a> {
         self.runs.iter().filter(move |ran| ran.run.number == number)
     }
 
+    /// Whether a reader of the queue of `sent` was killed after it was sent, and may have taken it along.
+    pub(crate) fn perhaps_lost(&self, sent: &Sent<'_>) -> bool {
+        let killed = |server: usize| {
+            let mut lives = self.lives[server].iter();
+            !self.servers[server].at_least_once && lives.any(|life| life.killed && sent.begun < life.stopped)
+        };
+        self.readers(sent.request).any(killed)
+    }
+
+    /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes
+    /// again.
+    pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
+        let killed = |server: usize| {
+            let mut lives = self.lives[server].iter();
+            self.servers[server].at_least_once
+                && lives.any(|life| life.killed && life.stopping < to && from < life.stopped)
+        };
+        self.readers(request).any(killed)
+    }
+
     /// What was sent and must run without anything else being done, and has not: each message, and where if that is
     /// known.
     pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
@@ -183,6 +207,7 @@ impl<'a> Timeline<'a> {
                 due.extend(waiting.filter(missed).map(|server| (sent.number, Some(server))));
             } else if waiting.next().is_some()
                 && self.surely_bound(sent)
+                && !self.perhaps_lost(sent)
                 && self.all_run(sent.request)
                 && self.runs_of(sent.number).next().is_none()
             {

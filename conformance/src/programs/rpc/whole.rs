@@ -12,7 +12,7 @@ impl Program {
             let mut touched = BTreeSet::new();
             act.steps.iter().all(|step| match step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
-                Step::Stop { server } => touched.insert(*server) && up.remove(server),
+                Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
                 Step::Send { .. } => true,
             })
         })
@@ -24,8 +24,12 @@ impl Program {
         program.servers.remove(gone);
         for step in program.acts.iter_mut().flat_map(|act| &mut act.steps) {
             match step {
-                Step::Start { server } | Step::Stop { server } if *server == gone => return None,
-                Step::Start { server } | Step::Stop { server } if *server > gone => *server -= 1,
+                Step::Start { server } | Step::Stop { server } | Step::Kill { server } if *server == gone => {
+                    return None;
+                }
+                Step::Start { server } | Step::Stop { server } | Step::Kill { server } if *server > gone => {
+                    *server -= 1;
+                }
                 _ => {}
             }
         }

@@ -26,7 +26,7 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     let undeliverable = *outcome == Outcome::Undeliverable;
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     // Who waits for a moment only may have given up before the bus said anything.
-    let gave_up = sent.request.impatient && *outcome == Outcome::TimedOut;
+    let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
     if mandatory && !undeliverable && !gave_up && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
     }
@@ -37,7 +37,8 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     if undeliverable && timeline.runs_of(sent.number).next().is_some() {
         broken(&rules::NEVER_RUNS);
     }
-    let excused = mandatory && undeliverable;
+    let given_up = sent.request.given_up && *outcome == Outcome::GivenUp;
+    let excused = given_up || (mandatory && undeliverable);
     if sent.request.kind != Kind::Call && !excused && *outcome != Outcome::Done {
         broken(&rules::SUCCEEDS);
     }
@@ -75,14 +76,17 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
         }
         Outcome::TimedOut => {
             let up = |server: usize| timeline.surely_up(server, sent.begun, sent.ended);
-            let bound = timeline.surely_bound(sent);
+            let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost(sent);
+            // Who runs it again answers again, but perhaps too late.
+            let bound = bound && !timeline.perhaps_again(sent.request, sent.begun, sent.ended);
             if bound && !sent.request.impatient && timeline.readers(sent.request).any(up) {
                 broken(&rules::ANSWERED);
             }
         }
         // What may be undeliverable is told above.
         Outcome::Undeliverable => {}
-        Outcome::Done | Outcome::Broken { .. } => broken(&rules::ANSWERED),
+        Outcome::GivenUp if sent.request.given_up => {}
+        Outcome::Done | Outcome::GivenUp | Outcome::Broken { .. } => broken(&rules::ANSWERED),
     }
 }
 

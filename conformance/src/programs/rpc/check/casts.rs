@@ -6,7 +6,7 @@ use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::model::Dispatch;
 use crate::programs::rpc::request::Kind;
 use crate::programs::rpc::rules;
-use crate::programs::rpc::timeline::{NEVER, Sent, Timeline};
+use crate::programs::rpc::timeline::{NEVER, Ran, Sent, Timeline};
 
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
@@ -22,6 +22,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
 
 fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let kept = sent.outcome == Some(&Outcome::Done) && timeline.surely_bound(sent);
+    let kept = kept && !timeline.perhaps_lost(sent);
     if kept && timeline.all_run(sent.request) && timeline.runs_of(sent.number).next().is_none() {
         violations.push(Violation::new(&rules::CAST_RUNS, format_args!("{} never ran", sent.name())));
     }
@@ -45,7 +46,9 @@ fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violati
 }
 
 fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
-    let mut servers: Vec<_> = timeline.runs_of(sent.number).map(|ran| ran.run.server).collect();
+    let again = |ran: &&Ran<'_>| ran.run.redelivered && timeline.perhaps_again(sent.request, sent.begun, ran.at);
+    let mut servers: Vec<_> =
+        timeline.runs_of(sent.number).filter(|ran| !again(ran)).map(|ran| ran.run.server).collect();
     let all = servers.clone();
     if sent.request.kind == Kind::Fanout {
         servers.sort_unstable();

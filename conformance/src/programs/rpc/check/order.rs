@@ -2,6 +2,7 @@
 
 use crate::Budget;
 use crate::programs::Violation;
+use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::request::{Kind, Request};
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
@@ -9,7 +10,8 @@ use crate::programs::rpc::timeline::{Sent, Timeline};
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for later in &timeline.sent {
         for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
-            if earlier.sender == later.sender && address(earlier.request) == address(later.request) {
+            let ended = earlier.outcome != Some(&Outcome::GivenUp);
+            if ended && earlier.sender == later.sender && address(earlier.request) == address(later.request) {
                 pair(timeline, earlier, later, violations);
             }
         }
