@@ -20,7 +20,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::Harness;
 use crate::runner::{ignored, tell};
 pub(crate) use explore::Generated;
-pub use flaws::{caught_by, hunt};
+pub use flaws::{caught_by, hunt, prove};
 pub use options::{Options, PROGRAMS, SEED};
 pub use report::Report;
 pub use rule::{Rule, Violation};

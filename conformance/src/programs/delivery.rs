@@ -14,12 +14,23 @@ mod whole;
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
+use super::explore::hold;
 use super::{Generated, Rule, Violation};
-use crate::Stage;
 use crate::case::BoxFuture;
+use crate::{Harness, Stage};
 
 pub use program::{Program, Reader, Verdict};
 pub use publish::Publish;
+
+impl Program {
+    /// Runs this program: what a test does with one that was pasted.
+    ///
+    /// # Errors
+    /// It broke a rule; the message says which, and how.
+    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
+        hold(self, harness)
+    }
+}
 
 impl Generated for Program {
     const NAME: &'static str = "delivery";

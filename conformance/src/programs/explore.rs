@@ -90,6 +90,15 @@ pub(crate) fn explore<P: Generated, H: Harness>(
     explored
 }
 
+/// Runs one program.
+///
+/// # Errors
+/// It broke a rule; the message says which, and how.
+pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(), Failed> {
+    let broken: Vec<String> = perform(program, harness).iter().map(ToString::to_string).collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
 fn one<P: Generated, H: Harness>(
     make: &dyn Fn() -> H,
     seed: u64,
@@ -153,7 +162,7 @@ fn smallest<P: Generated, H: Harness>(
 }
 
 /// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
-pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
+fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
         let stage = Stage::new(harness);

@@ -1,7 +1,13 @@
 //! The rules under test: which of them must catch which flaw of a driver.
 
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
 use super::explore::{Search, explore};
 use super::{Generated, Options, delivery, rpc};
+use crate::runner::tell;
 use crate::{Flaw, Flawed, Harness};
 
 /// The rule that must catch `flaw` in a run of programs; others may too.
@@ -41,6 +47,27 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
         Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
     }
+}
+
+/// The `main` of a driver's test of the rules: one trial for each flaw that is put into the driver, which fails unless
+/// the rule that must catch it does so within `programs` programs of a kind.
+pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
+    let (options, rest) = match Options::from_environment(programs) {
+        Ok(read) => read,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let make = Arc::new(make);
+    let trial = |flaw: &Flaw| {
+        let (make, flaw) = (Arc::clone(&make), *flaw);
+        Trial::test(format!("{flaw:?} breaks {}", caught_by(flaw)), move || match hunt(&*make, flaw, &options) {
+            Some(_) => Ok(()),
+            None => Err(format!("no program from seed {} broke it", options.seed).into()),
+        })
+    };
+    libtest_mimic::run(&Arguments::from_iter(rest), Flaw::ALL.iter().map(trial).collect()).exit_code()
 }
 
 /// Runs programs on a driver with `flaw` until the rule that must catch it does; how many it took, or `None` if all of

@@ -16,14 +16,25 @@ mod whole;
 
 use proptest::strategy::{BoxedStrategy, Strategy};
 
+use super::explore::hold;
 use super::{Generated, Rule, Violation};
-use crate::Stage;
 use crate::case::BoxFuture;
+use crate::{Harness, Stage};
 
 use libtest_mimic::Failed;
 pub(crate) use program::Step;
 pub use program::{Act, Program, Server};
 pub use request::{Method, Request};
+
+impl Program {
+    /// Runs this program: what a test does with one that was pasted.
+    ///
+    /// # Errors
+    /// It broke a rule; the message says which, and how.
+    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
+        hold(self, harness)
+    }
+}
 
 impl Generated for Program {
     const NAME: &'static str = "rpc";

@@ -39,3 +39,27 @@ pub(crate) trait Troupe: fmt::Debug + Send + Sync {
     /// A new actor, which notes in `log` what runs at it.
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed>;
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::programs::rpc::history::Run;
+
+    #[test]
+    fn what_an_actor_is_asked_and_says_is_a_line_of_json() {
+        let start = Command::Start { place: 1, server: Server::new("t", "a").exchange("x").interface_in("n", "1.0") };
+        let send =
+            Command::Send { number: 7, request: Request::call("t"), nap_ms: 100, timeout_ms: 300, give_up_ms: None };
+        for command in [start, Command::Stop, Command::Kill, send] {
+            let line = serde_json::to_string(&command).unwrap();
+            assert_eq!(serde_json::from_str::<Command>(&line).unwrap(), command, "{line}");
+            assert!(!line.contains('\n'));
+        }
+        let returned: Outcome = serde_json::from_value(json!({"returned": {"server": 1, "number": 7}})).unwrap();
+        assert_eq!(returned, Outcome::Returned { server: 1, number: 7 });
+        let run = json!({"server": 1, "number": 7, "method": "answer", "redelivered": false});
+        assert_eq!(serde_json::from_value::<Run>(run).unwrap().number, 7);
+    }
+}
