@@ -2,7 +2,39 @@
 //!
 //! A program is generated and shrunk by proptest, played on a bus of the driver with many operations in flight, and
 //! its history is held against a model that has no clock and no bus. What fails is told with the rule, the message
-//! and the smallest program that fails, as code; its seed plays it again.
+//! and the smallest program that fails, as code; its seed plays it again:
+//!
+//! ```text
+//! cargo test --test programs -- rpc --programs 1 --seed 30097
+//! ```
+//!
+//! There are two kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`delivery`]
+//! stands on the driver interface alone: every kind of address, settlement, expiry, pools. Both are Rust that can be
+//! pasted and run as a test:
+//!
+//! ```no_run
+//! use oslo_messaging_conformance::programs::rpc::{Act, Program, Request, Server};
+//! # use oslo_messaging_conformance::{Budget, Harness, async_trait};
+//! # struct MyBus;
+//! # #[async_trait]
+//! # impl Harness for MyBus {
+//! #     async fn transport(&self) -> oslo_messaging::Result<std::sync::Arc<dyn oslo_messaging::Transport>> {
+//! #         unimplemented!()
+//! #     }
+//! #     fn budget(&self) -> Budget {
+//! #         Budget::default()
+//! #     }
+//! # }
+//!
+//! let program = Program::new()
+//!     .server(Server::new("t", "a").interface("1.0"))
+//!     .act(Act::new().start(0))
+//!     .act(Act::new().send(0, Request::cast("t").times(5)).send(1, Request::call("t")).stop(0));
+//! program.hold(MyBus).expect("every rule holds");
+//! ```
+//!
+//! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
 
 pub mod delivery;
 mod explore;
