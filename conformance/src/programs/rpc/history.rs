@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Ended { step: usize, outcome: Outcome, took: Duration },
     /// A method was polled for the first time.
     Ran(Run),
+    /// A method ended.
+    Finished { server: usize, number: usize },
     /// Everything had run that must run, or the wait for it was in vain.
     Settled,
 }

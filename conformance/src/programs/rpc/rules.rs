@@ -11,6 +11,8 @@ rules! {
     RUNS_ONCE = "rpc::nothing_runs_twice", [],
         "A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only what \
          a killed server had that settles afterwards may run again, and says so.";
+    RUNS_AGAIN = "rpc::what_was_cut_short_runs_again", [Retention],
+        "A cast whose method was cut short, since its server was killed that settles afterwards, runs again.";
     ENTITLED = "rpc::a_request_runs_at_an_entitled_server", [],
         "A request runs only at a server that reads the queue of its topic or name, was up after the request was sent, \
          and not before the queue was bound to its exchange.";

@@ -137,19 +137,25 @@ impl Place {
         Answer { server: self.server, number }
     }
 
+    fn finish(&self, answer: Answer) -> Answer {
+        self.log.note(Event::Finished { server: answer.server, number: answer.number });
+        answer
+    }
+
     async fn answer(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
-        Ok(self.run(Method::Answer, &context, args.number))
+        let answer = self.run(Method::Answer, &context, args.number);
+        Ok(self.finish(answer))
     }
 
     async fn slow(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
         let answer = self.run(Method::Slow, &context, args.number);
         sleep(Duration::from_millis(args.nap_ms)).await;
-        Ok(answer)
+        Ok(self.finish(answer))
     }
 
     async fn fail(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
-        self.run(Method::Fail, &context, args.number);
-        Err(Refusal(args.number))
+        let answer = self.run(Method::Fail, &context, args.number);
+        Err(Refusal(self.finish(answer).number))
     }
 }
 

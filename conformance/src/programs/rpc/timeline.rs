@@ -19,6 +19,8 @@ pub(crate) struct Timeline<'a> {
     pub(crate) lives: Vec<Vec<Life<'a>>>,
     pub(crate) sent: Vec<Sent<'a>>,
     pub(crate) runs: Vec<Ran<'a>>,
+    /// Which method ended: its position, its server, its message.
+    pub(crate) finished: Vec<(usize, usize, usize)>,
     pub(crate) settled: Vec<usize>,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Timeline<'a> {
             lives: vec![Vec::new(); program.servers.len()],
             sent: Vec::new(),
             runs: Vec::new(),
+            finished: Vec::new(),
             settled: Vec::new(),
         };
         for (at, event) in history.events.iter().enumerate() {
@@ -70,6 +73,7 @@ impl<'a> Timeline<'a> {
                     timeline.end(at, *step, &history.steps[*step], outcome, *took);
                 }
                 Event::Ran(run) => timeline.runs.push(Ran { at, run }),
+                Event::Finished { server, number } => timeline.finished.push((at, *server, *number)),
                 Event::Settled => timeline.settled.push(at),
             }
         }
@@ -191,6 +195,18 @@ impl<'a> Timeline<'a> {
         self.readers(request).any(killed)
     }
 
+    /// Whether the last execution of a cast was cut short by a kill, at a server that settles afterwards.
+    pub(crate) fn cut_short(&self, sent: &Sent<'_>) -> bool {
+        let Some(last) = self.runs_of(sent.number).last() else { return false };
+        let server = last.run.server;
+        let ended = |finished: &(usize, usize, usize)| {
+            finished.0 > last.at && (finished.1, finished.2) == (server, sent.number)
+        };
+        let mut lives = self.lives[server].iter();
+        let killed = lives.any(|life| life.killed && life.starting < last.at && last.at < life.stopped);
+        killed && self.servers[server].at_least_once && !self.finished.iter().any(ended)
+    }
+
     /// What was sent and must run without anything else being done, and has not: each message, and where if that is
     /// known.
     pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
@@ -209,7 +225,7 @@ impl<'a> Timeline<'a> {
                 && self.surely_bound(sent)
                 && !self.perhaps_lost(sent)
                 && self.all_run(sent.request)
-                && self.runs_of(sent.number).next().is_none()
+                && (self.runs_of(sent.number).next().is_none() || self.cut_short(sent))
             {
                 due.push((sent.number, None));
             }

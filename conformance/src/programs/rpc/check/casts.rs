@@ -26,6 +26,10 @@ fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation
     if kept && timeline.all_run(sent.request) && timeline.runs_of(sent.number).next().is_none() {
         violations.push(Violation::new(&rules::CAST_RUNS, format_args!("{} never ran", sent.name())));
     }
+    if kept && timeline.all_run(sent.request) && timeline.cut_short(sent) {
+        let how = format_args!("{} was cut short and did not run again", sent.name());
+        violations.push(Violation::new(&rules::RUNS_AGAIN, how));
+    }
 }
 
 fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {

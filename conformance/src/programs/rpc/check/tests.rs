@@ -15,7 +15,7 @@ impl Told {
         Program::new()
             .server(Server::new("t", "a").interface("1.0"))
             .server(Server::new("t", "b").interface("1.0"))
-            .server(Server::new("u", "c").interface_in("n", "2.0"))
+            .server(Server::new("u", "c").interface_in("n", "2.0").at_least_once())
     }
 
     fn begin(&mut self, step: Step) -> usize {
@@ -118,6 +118,12 @@ fn every_rule_of_routing_is_broken_by_a_history_that_breaks_it() {
         let fanout = told.cast(Request::fanout("u").namespace("n").version("2.0"));
         told.ran(2, fanout);
         told.ran(2, fanout);
+    });
+    broken(&rules::RUNS_AGAIN, |told| {
+        let cast = told.cast(Request::cast("u").namespace("n").version("2.0"));
+        told.ran(2, cast);
+        told.done(Step::Kill { server: 2 });
+        told.done(Step::Start { server: 2 });
     });
     broken(&rules::ENTITLED, |told| {
         let cast = told.cast(Request::cast("t").server("a"));
