@@ -33,12 +33,15 @@
 //! Each [`Case`] is one trial of its own and cites the sentence of the contract that it checks. One that needs what
 //! the driver does not declare is ignored with that reason; in its place one runs that expects a refusal. What ran is compared with the pinned list, so that no
 //! case stops running in silence.
+//!
+//! Beside the cases, which are examples, stand [`programs`]: generated ones, whose histories must satisfy rules.
 
 mod case;
 mod cases;
 mod expected;
 mod flawed;
 mod harness;
+pub mod programs;
 mod reading;
 mod recorder;
 mod runner;

@@ -57,11 +57,17 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &s
 /// Where `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped there.
 #[must_use]
 pub fn ignore_all(reason: &str) -> ExitCode {
-    let trial = |case: &Case| {
+    let ids = cases().map(|case| case.id.to_owned()).collect();
+    ignored(&Arguments::from_args(), ids, reason)
+}
+
+/// Ignores a trial for each of `ids`, which is a failure where nothing may be skipped.
+pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> ExitCode {
+    let trial = |id: String| {
         let reason = reason.to_owned();
-        Trial::ignorable_test(case.id, move || Ok(Completion::ignored_with(reason)))
+        Trial::ignorable_test(id, move || Ok(Completion::ignored_with(reason)))
     };
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), cases().map(trial).collect());
+    let conclusion = libtest_mimic::run(arguments, ids.into_iter().map(trial).collect());
     for (variable, value) in [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")] {
         if std::env::var(variable).is_ok_and(|is| is == value) {
             tell(&format!("nothing may be skipped where {variable} is {value}, but {reason}"));
@@ -134,7 +140,7 @@ fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     })
 }
 
-fn runtime(clock: Clock) -> Runtime {
+pub(crate) fn runtime(clock: Clock) -> Runtime {
     Builder::new_current_thread()
         .enable_all()
         .start_paused(clock == Clock::Paused)
@@ -143,7 +149,7 @@ fn runtime(clock: Clock) -> Runtime {
 }
 
 /// Far over what any case needs, so that a driver that hangs fails its case and not the whole suite.
-fn limit(clock: Clock) -> Duration {
+pub(crate) fn limit(clock: Clock) -> Duration {
     match clock {
         Clock::Real => Duration::from_secs(120),
         Clock::Paused => Duration::from_secs(24 * 3600),
@@ -155,7 +161,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("it panicked without a word").to_owned()
 }
 
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     // Nothing is left to be done if even standard error is closed.
     let _ = writeln!(io::stderr(), "\n{text}");
 }

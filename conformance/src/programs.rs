@@ -1,0 +1,113 @@
+//! Generated programs, whose histories must satisfy every rule.
+//!
+//! A program is generated and shrunk by proptest, played on a bus of the driver with many operations in flight, and
+//! its history is held against a model that has no clock and no bus. What fails is told with the rule, the message
+//! and the smallest program that fails, as code; its seed plays it again:
+//!
+//! ```text
+//! cargo test --test programs -- rpc --programs 1 --seed 30097
+//! ```
+//!
+//! There are two kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`delivery`]
+//! stands on the driver interface alone: every kind of address, settlement, expiry, pools. Both are Rust that can be
+//! pasted and run as a test:
+//!
+//! ```no_run
+//! use oslo_messaging_conformance::programs::rpc::{Act, Program, Request, Server};
+//! # use oslo_messaging_conformance::{Budget, Harness, async_trait};
+//! # struct MyBus;
+//! # #[async_trait]
+//! # impl Harness for MyBus {
+//! #     async fn transport(&self) -> oslo_messaging::Result<std::sync::Arc<dyn oslo_messaging::Transport>> {
+//! #         unimplemented!()
+//! #     }
+//! #     fn budget(&self) -> Budget {
+//! #         Budget::default()
+//! #     }
+//! # }
+//!
+//! let program = Program::new()
+//!     .server(Server::new("t", "a").interface("1.0"))
+//!     .act(Act::new().start(0))
+//!     .act(Act::new().send(0, Request::cast("t").times(5)).send(1, Request::call("t")).stop(0));
+//! program.hold(MyBus).expect("every rule holds");
+//! ```
+//!
+//! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
+
+pub mod delivery;
+mod explore;
+mod flaws;
+mod options;
+mod report;
+pub mod rpc;
+mod rule;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::Harness;
+use crate::runner::{ignored, tell};
+pub(crate) use explore::Generated;
+pub use flaws::{caught_by, hunt, prove};
+pub use options::{Options, PROGRAMS, SEED};
+pub use report::Report;
+pub use rule::{Rule, Violation};
+
+/// Runs programs of each kind, until one breaks a rule.
+pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 2] {
+    [run_kind::<rpc::Program, H>(&make, options), run_kind::<delivery::Program, H>(&make, options)]
+}
+
+/// The `main` of a driver's test of programs: one trial for each kind of program. `programs` says how many of each
+/// kind run unless the environment or the command line says otherwise; `make` makes a harness for each.
+pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
+    let (options, rest) = match Options::from_environment(programs) {
+        Ok(read) => read,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let make = Arc::new(make);
+    let trials = vec![trial::<rpc::Program, H>(&make, options), trial::<delivery::Program, H>(&make, options)];
+    libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
+}
+
+/// The `main` of a driver's test of programs on a machine without its bus: every trial is ignored with `reason`. Where
+/// `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped there.
+#[must_use]
+pub fn ignore_all(reason: &str) -> ExitCode {
+    match Options::from_environment(0) {
+        Ok((_, rest)) => {
+            ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>(), id::<delivery::Program>()], reason)
+        }
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn id<P: Generated>() -> String {
+    format!("programs::{}", P::NAME)
+}
+
+fn trial<P: Generated, H: Harness>(make: &Arc<impl Fn() -> H + Send + Sync + 'static>, options: Options) -> Trial {
+    let make = Arc::clone(make);
+    Trial::test(id::<P>(), move || {
+        let report = run_kind::<P, H>(&*make, &options);
+        if report.held() {
+            tell(&report.to_string());
+            return Ok(());
+        }
+        Err(Failed::from(report.to_string()))
+    })
+}
+
+fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
+    Report::new::<P>(*options, explore::explore::<P, H>(make, *options, explore::Search::Smallest))
+}

@@ -1,0 +1,205 @@
+//! The reference model of queues: told what was done and what came of it, it says which rules that breaks. Pure.
+
+mod hand;
+mod item;
+mod publishing;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oslo_messaging::{Capabilities, Capability};
+
+use super::event::{Event, Outcome};
+use super::program::{Program, Reader, Reads, Shared};
+use super::routing::{Plan, QueueName, Routing, plans};
+use super::rules;
+use crate::programs::{Rule, Violation};
+use hand::Held;
+use item::{Fate, Item, Queue, State};
+
+/// Every queue, what lies in it and who holds what.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) readers: Vec<Reading>,
+    capabilities: Capabilities,
+    routing: Routing,
+    queues: BTreeMap<QueueName, Queue>,
+    held: BTreeMap<usize, Held>,
+    violations: Vec<Violation>,
+}
+
+/// A reader and the queues it has while it is open.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) reader: Reader,
+    /// How often it was opened.
+    lives: usize,
+    pub(crate) phase: Phase,
+    plans: Vec<Plan>,
+    /// The last new message of each queue and publisher.
+    last: BTreeMap<(QueueName, usize), usize>,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Shut,
+    Open,
+    Stopped,
+}
+
+impl Ledger {
+    pub(crate) fn new(program: &Program, capabilities: Capabilities) -> Self {
+        let readers = program.readers.iter().cloned().map(Reading::new).collect();
+        let (routing, queues, held) = (Routing::default(), BTreeMap::new(), BTreeMap::new());
+        Self { readers, capabilities, routing, queues, held, violations: Vec::new() }
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match event {
+            Event::Opened { reader, outcome } => self.opened(*reader, outcome),
+            Event::Published { number, publish, outcome } => self.published(*number, publish, outcome),
+            Event::Polled { reader, max, polled } => self.polled(*reader, *max, polled),
+            Event::Settled { token, verdict, outcome } => self.settled(*token, *verdict, outcome),
+            Event::Stopped { reader, outcome } => self.stopped(*reader, outcome),
+            Event::Closed { reader, outcome } => self.closed(*reader, outcome),
+            Event::Forgotten { reader } => self.forgotten(*reader),
+            Event::Waited => self.waited(),
+        }
+    }
+
+    /// What was broken, the copies that are lost included. Nothing can be noted any more.
+    pub(crate) fn close(mut self) -> Vec<Violation> {
+        for (number, queue) in self.outstanding() {
+            self.broken(&rules::LOST, format!("message {number} in queue '{queue}' was not handed over"));
+        }
+        self.violations
+    }
+
+    /// What must still be handed over to readers that are open.
+    pub(crate) fn outstanding(&self) -> Vec<(usize, QueueName)> {
+        let mut outstanding = Vec::new();
+        for (name, queue) in &self.queues {
+            let due = queue.copies.iter().filter(|(_, copy)| copy.is_due());
+            outstanding.extend(due.map(|(number, _)| (*number, name.clone())));
+        }
+        outstanding
+    }
+
+    /// The queue that the inbox of `reader` has or had last.
+    pub(crate) fn inbox_of(&self, reader: usize) -> Option<QueueName> {
+        let reading = self.readers.get(reader)?;
+        (reading.lives > 0 && reading.reader.reads == Reads::Inbox).then(|| reading.plans[0].queue.clone())
+    }
+
+    /// Shared queues that nobody has a reader for, with the reader that each needs.
+    pub(crate) fn unread(&self) -> Vec<Reader> {
+        let read: BTreeSet<_> =
+            self.readers.iter().flat_map(|reading| plans(&reading.reader.reads, "")).map(|plan| plan.queue).collect();
+        let ensured = self.queues.iter().filter(|(name, _)| !read.contains(*name));
+        ensured.filter_map(|(_, queue)| queue.ensured_for.clone()).collect()
+    }
+
+    fn opened(&mut self, reader: usize, outcome: &Outcome) {
+        let reading = &mut self.readers[reader];
+        let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: Shared::Pool(_), .. });
+        if pool && !self.capabilities.has(Capability::Pools) {
+            self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, || {
+                format!("opening the pooled reader {reader}")
+            });
+            return;
+        }
+        let done = *outcome == Outcome::Done;
+        self.expect(&rules::OPENED, &Outcome::Done, outcome, || format!("opening reader {reader}"));
+        if !done {
+            return;
+        }
+        let reading = &mut self.readers[reader];
+        reading.lives += 1;
+        reading.phase = Phase::Open;
+        reading.last.clear();
+        reading.plans = plans(&reading.reader.reads, &format!("{reader}.{}", reading.lives));
+        for plan in reading.plans.clone() {
+            self.routing.declare(&plan);
+            let queue = self.queues.entry(plan.queue).or_default();
+            queue.readers += 1;
+            queue.copies.values_mut().for_each(|copy| copy.unread = false);
+        }
+    }
+
+    fn stopped(&mut self, reader: usize, outcome: &Outcome) {
+        self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("stopping reader {reader}"));
+        self.readers[reader].phase = Phase::Stopped;
+        for plan in self.readers[reader].plans.clone() {
+            let queue = self.queues.get_mut(&plan.queue).expect("an open reader has its queues");
+            queue.has_lost_a_reader = true;
+            if plan.private {
+                // What the broker had not handed over goes with the queue.
+                queue.copies.values_mut().for_each(Item::doubt);
+            }
+        }
+    }
+
+    fn closed(&mut self, reader: usize, outcome: &Outcome) {
+        self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("closing reader {reader}"));
+        self.leave(reader);
+        for plan in self.readers[reader].plans.clone().iter().filter(|plan| plan.private) {
+            self.routing.delete(&plan.queue);
+        }
+    }
+
+    fn forgotten(&mut self, reader: usize) {
+        self.leave(reader);
+        for plan in self.readers[reader].plans.clone().iter().filter(|plan| plan.private) {
+            self.routing.doubt(&plan.queue);
+        }
+    }
+
+    /// The reader is gone: what it held goes back, and private queues are nobody's.
+    fn leave(&mut self, reader: usize) {
+        self.readers[reader].phase = Phase::Shut;
+        for held in self.held.values_mut().filter(|held| held.reader == reader) {
+            held.over = true;
+        }
+        for plan in self.readers[reader].plans.clone() {
+            if plan.private {
+                self.queues.remove(&plan.queue);
+                continue;
+            }
+            let queue = self.queues.get_mut(&plan.queue).expect("shared queues stay");
+            queue.readers -= 1;
+            queue.has_lost_a_reader = true;
+            let back =
+                queue.copies.values_mut().filter(|copy| matches!(copy.state, State::Held(by, _) if by == reader));
+            back.for_each(Item::give_back);
+        }
+    }
+
+    fn waited(&mut self) {
+        for queue in self.queues.values_mut() {
+            for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
+                copy.fate = Fate::Expired;
+            }
+        }
+    }
+
+    fn expect(&mut self, rule: &'static Rule, expected: &Outcome, is: &Outcome, what: impl Fn() -> String) {
+        if expected != is {
+            self.broken(rule, format!("{} ended {is:?}, not {expected:?}", what()));
+        }
+    }
+
+    pub(crate) fn broken(&mut self, rule: &'static Rule, how: String) {
+        self.violations.push(Violation::new(rule, how));
+    }
+}
+
+impl Reading {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader, lives: 0, phase: Phase::Shut, plans: Vec::new(), last: BTreeMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Messages in hand.
+
+use oslo_messaging::Capability;
+
+use super::item::{Item, State};
+use super::{Ledger, Phase};
+use crate::programs::delivery::event::Outcome;
+use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::routing::QueueName;
+use crate::programs::delivery::rules;
+
+/// A message in hand.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) reader: usize,
+    /// The queue and the number, if it should have come at all.
+    pub(super) place: Option<(QueueName, usize)>,
+    /// Whether the listener it came from is gone.
+    pub(super) over: bool,
+}
+
+impl Ledger {
+    pub(super) fn settled(&mut self, token: usize, verdict: Verdict, outcome: &Outcome) {
+        let Some(held) = self.held.remove(&token) else { return };
+        let reader = held.reader;
+        let what = || format!("to {verdict:?} message {:?} of reader {reader}", held.place);
+        let before_handover = self.readers[reader].reader.before_handover;
+        if verdict == Verdict::Drop {
+            if !before_handover && !held.over {
+                self.give_back(&held, token);
+            }
+            return;
+        }
+        if before_handover {
+            // It was settled before, so this does nothing, wherever its listener is.
+            if !held.over {
+                self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
+            }
+            return;
+        }
+        if held.over {
+            self.expect(&rules::SETTLED, &Outcome::Closed, outcome, what);
+            return;
+        }
+        if verdict == Verdict::Requeue && !self.capabilities.has(Capability::Requeue) {
+            self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, what);
+            self.change(&held, token, Item::doubt);
+            return;
+        }
+        self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
+        match verdict {
+            Verdict::Acknowledge | Verdict::Reject => self.change(&held, token, |copy| copy.state = State::Gone),
+            Verdict::Requeue | Verdict::Drop => self.give_back(&held, token),
+        }
+    }
+
+    fn change(&mut self, held: &Held, token: usize, change: impl FnOnce(&mut Item)) {
+        let Some((queue, number)) = &held.place else { return };
+        let copy = self.queues.get_mut(queue).and_then(|queue| queue.copies.get_mut(number));
+        // A copy that somebody else has meanwhile is not this one's to change.
+        if let Some(copy) = copy.filter(|copy| matches!(copy.state, State::Held(_, by) if by == token)) {
+            change(copy);
+        }
+    }
+
+    fn give_back(&mut self, held: &Held, token: usize) {
+        self.change(held, token, Item::give_back);
+        // To the private queue of a reader that has stopped, or on a driver that cannot, it is given back for good.
+        let Some((name, number)) = &held.place else { return };
+        let reading = &self.readers[held.reader];
+        let private = reading.plans.iter().any(|plan| plan.private && plan.queue == *name);
+        if (private && reading.phase == Phase::Stopped) || !self.capabilities.has(Capability::Requeue) {
+            let copy = self.queues.get_mut(name).and_then(|queue| queue.copies.get_mut(number));
+            copy.into_iter().for_each(Item::doubt);
+        }
+    }
+}

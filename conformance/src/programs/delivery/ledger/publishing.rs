@@ -1,0 +1,75 @@
+//! What becomes of a publish.
+
+use oslo_messaging::Capability;
+
+use super::Ledger;
+use super::item::{Fate, Item};
+use crate::programs::delivery::event::Outcome;
+use crate::programs::delivery::publish::{Life, Publish, To};
+use crate::programs::delivery::routing::plans;
+use crate::programs::delivery::{Reader, rules};
+
+impl Ledger {
+    pub(super) fn published(&mut self, number: usize, publish: &Publish, outcome: &Outcome) {
+        let what = || format!("message {number}, {publish},");
+        if publish.too_late {
+            self.expect(&rules::PUBLISHED, &Outcome::TimedOut, outcome, what);
+            return;
+        }
+        if self.unsupported(publish) {
+            self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, what);
+            return;
+        }
+        self.ensure(publish);
+        let inbox = match &publish.to {
+            To::Inbox { reader } => self.inbox_of(*reader),
+            _ => None,
+        };
+        let (queues, perhaps) = self.routing.route(&publish.to, inbox.as_ref());
+        let returned = *outcome == Outcome::Undeliverable;
+        if publish.mandatory && queues.is_empty() {
+            if !returned && !perhaps {
+                self.broken(&rules::RETURNED, format!("{} ended {outcome:?}", what()));
+            }
+        } else if returned && publish.mandatory {
+            self.broken(&rules::RETURNED, format!("{} ended {outcome:?}, but queues {queues:?} are bound", what()));
+        } else {
+            self.expect(&rules::PUBLISHED, &Outcome::Done, outcome, what);
+        }
+        if *outcome != Outcome::Done {
+            return;
+        }
+        for name in queues {
+            let queue = self.queues.get_mut(&name).expect("what is bound exists");
+            let fate = if publish.life == Life::Short { Fate::MayExpire } else { Fate::Comes };
+            let copy = Item::new(publish.transport, fate, queue.readers == 0);
+            queue.copies.insert(number, copy);
+        }
+    }
+
+    fn unsupported(&self, publish: &Publish) -> bool {
+        let needed = [
+            (matches!(publish.to, To::Server { .. }), Capability::ServerAddress),
+            (matches!(publish.to, To::Fanout { .. }), Capability::Fanout),
+            (publish.mandatory, Capability::Mandatory),
+            (publish.ensure_queue, Capability::EnsureQueue),
+            (publish.life != Life::Endless, Capability::Expiration),
+        ];
+        needed.iter().any(|(needs, capability)| *needs && !self.capabilities.has(*capability))
+    }
+
+    /// A publisher makes a queue of ours always, and that of a notification if it is asked to.
+    fn ensure(&mut self, publish: &Publish) {
+        let reader = match &publish.to {
+            To::Queue { name } => Reader::queue(name),
+            To::Notification { exchange, topic, priority } if publish.ensure_queue => {
+                Reader::notifications(exchange, &[(topic, priority)])
+            }
+            _ => return,
+        };
+        for plan in plans(&reader.reads, "") {
+            self.routing.declare(&plan);
+            self.queues.entry(plan.queue).or_default().ensured_for = Some(reader.clone());
+        }
+    }
+}

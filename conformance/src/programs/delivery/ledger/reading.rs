@@ -1,0 +1,102 @@
+//! What a poll may give.
+
+use super::hand::Held;
+use super::item::{Fate, State};
+use super::{Ledger, Phase};
+use crate::programs::delivery::event::{Got, Polled};
+use crate::programs::delivery::routing::QueueName;
+use crate::programs::delivery::rules;
+
+impl Ledger {
+    pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
+        match polled {
+            Polled::Nothing => {}
+            Polled::End if self.readers[reader].phase == Phase::Stopped => {}
+            Polled::End | Polled::Failed(_) => {
+                self.broken(&rules::ENDED, format!("a poll of reader {reader}, which goes on, ended {polled:?}"));
+            }
+            Polled::Messages(messages) => {
+                if messages.is_empty() || messages.len() > max {
+                    let how = format!("a poll of reader {reader} for {max} gave {}", messages.len());
+                    self.broken(&rules::AT_MOST, how);
+                }
+                for got in messages {
+                    self.got(reader, got);
+                }
+                self.window(reader);
+            }
+        }
+    }
+
+    fn got(&mut self, reader: usize, got: &Got) {
+        let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
+            self.held.insert(got.token, Held { reader, place: None, over: false });
+            self.broken(&rules::ADDRESSED, format!("reader {reader} was handed message {:?}", got.number));
+            return;
+        };
+        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false });
+        if !got.intact {
+            self.broken(&rules::UNCHANGED, format!("message {number} came changed to reader {reader}"));
+        }
+        self.marks(reader, number, &queue, got.redelivered);
+        self.order(reader, number, &queue, got.redelivered);
+        let before_handover = self.readers[reader].reader.before_handover;
+        let copy = self.queues.get_mut(&queue).and_then(|queue| queue.copies.get_mut(&number));
+        let copy = copy.expect("the copy was found");
+        copy.seen = true;
+        copy.state = if before_handover { State::Gone } else { State::Held(reader, got.token) };
+    }
+
+    /// The queue of `reader` that has a copy of the message.
+    fn queue_of(&self, reader: usize, number: usize) -> Option<QueueName> {
+        let plans = self.readers[reader].plans.iter();
+        let mut names = plans.map(|plan| &plan.queue);
+        let has = |name: &&QueueName| self.queues.get(*name).is_some_and(|queue| queue.copies.contains_key(&number));
+        names.find(has).cloned()
+    }
+
+    fn marks(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
+        let queue = &self.queues[name];
+        let copy = &queue.copies[&number];
+        let mut broken = Vec::new();
+        match copy.state {
+            State::Gone => broken.push(&rules::GONE),
+            State::Held(..) => broken.push(&rules::ONE_HAND),
+            State::Waiting if copy.fate == Fate::Expired => broken.push(&rules::EXPIRED),
+            State::Waiting => {}
+        }
+        if copy.seen && !redelivered {
+            broken.push(&rules::MARKED);
+        }
+        if redelivered && !copy.seen && !queue.has_lost_a_reader {
+            broken.push(&rules::FRESH);
+        }
+        for rule in broken {
+            self.broken(rule, format!("message {number} of queue '{name}' came to reader {reader}"));
+        }
+    }
+
+    fn order(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
+        if redelivered {
+            return;
+        }
+        let publisher = self.queues[name].copies[&number].publisher;
+        let last = self.readers[reader].last.insert((name.clone(), publisher), number);
+        if let Some(last) = last.filter(|last| *last > number) {
+            let how = format!("message {number} of queue '{name}' came to reader {reader} after message {last}");
+            self.broken(&rules::ORDER, how);
+        }
+    }
+
+    fn window(&mut self, reader: usize) {
+        let reading = &self.readers[reader];
+        if reading.reader.before_handover {
+            return;
+        }
+        let bound = usize::from(reading.reader.window) * reading.plans.len();
+        let held = self.held.values().filter(|held| held.reader == reader && !held.over).count();
+        if held > bound {
+            self.broken(&rules::WINDOW, format!("reader {reader} holds {held} messages, and may hold {bound}"));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use super::*;
+use crate::programs::delivery::Publish;
+use crate::programs::delivery::event::{Got, Polled};
+use crate::programs::delivery::program::Verdict;
+
+/// A ledger that is told by hand of a driver that can do everything, and which messages are in hand.
+struct Told {
+    ledger: Ledger,
+    published: usize,
+    tokens: usize,
+}
+
+const ALL: [Capability; 7] = [
+    Capability::ServerAddress,
+    Capability::Fanout,
+    Capability::Mandatory,
+    Capability::Expiration,
+    Capability::Requeue,
+    Capability::EnsureQueue,
+    Capability::Pools,
+];
+
+impl Told {
+    /// Reader 0 reads a queue, reader 1 an inbox, reader 2 a server that is settled before handover, reader 3 the queue
+    /// of the first with a window of 1; all but the last are open.
+    fn new(capabilities: &[Capability]) -> Self {
+        let program = Program::new()
+            .reader(Reader::queue("q"))
+            .reader(Reader::inbox())
+            .reader(Reader::server("x", "t", "a").before_handover())
+            .reader(Reader::queue("q").window(1));
+        let ledger = Ledger::new(&program, capabilities.iter().copied().collect());
+        let mut told = Self { ledger, published: 0, tokens: 0 };
+        (0..3).for_each(|reader| told.open(reader));
+        told
+    }
+
+    fn open(&mut self, reader: usize) {
+        self.ledger.note(&Event::Opened { reader, outcome: Outcome::Done });
+    }
+
+    fn publish(&mut self, publish: Publish, outcome: Outcome) -> usize {
+        let number = self.published;
+        self.published += 1;
+        self.ledger.note(&Event::Published { number, publish, outcome });
+        number
+    }
+
+    fn enqueue(&mut self) -> usize {
+        self.publish(Publish::queue("q"), Outcome::Done)
+    }
+
+    fn got(&mut self, reader: usize, number: usize, redelivered: bool) -> usize {
+        let token = self.tokens;
+        self.tokens += 1;
+        let got = Got { number: Some(number), redelivered, intact: true, token };
+        self.ledger.note(&Event::Polled { reader, max: 1, polled: Polled::Messages(vec![got]) });
+        token
+    }
+
+    fn settle(&mut self, token: usize, verdict: Verdict, outcome: Outcome) {
+        self.ledger.note(&Event::Settled { token, verdict, outcome });
+    }
+
+    fn close(&mut self, reader: usize) {
+        self.ledger.note(&Event::Closed { reader, outcome: Outcome::Done });
+    }
+}
+
+fn broken_by(capabilities: &[Capability], tell: impl Fn(&mut Told)) -> Vec<&'static Rule> {
+    let mut told = Told::new(capabilities);
+    tell(&mut told);
+    told.ledger.close().into_iter().map(|violation| violation.rule).collect()
+}
+
+fn broken(rule: &'static Rule, tell: fn(&mut Told)) {
+    assert_eq!(broken_by(&ALL, tell), [rule], "{}", rule.id);
+}
+
+#[test]
+fn what_is_settled_given_back_and_read_in_order_breaks_nothing() {
+    let rules = broken_by(&ALL, |told| {
+        let (first, second) = (told.enqueue(), told.enqueue());
+        let held = told.got(0, first, false);
+        told.settle(held, Verdict::Requeue, Outcome::Done);
+        let held = told.got(0, first, true);
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        let held = told.got(0, second, false);
+        told.close(0);
+        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+        told.open(3);
+        let held = told.got(3, second, true);
+        told.settle(held, Verdict::Reject, Outcome::Done);
+        let fanout = told.publish(Publish::fanout("t"), Outcome::Done);
+        told.got(2, fanout, false);
+        told.publish(Publish::topic("y", "t").mandatory(), Outcome::Undeliverable);
+        told.close(1);
+        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+    });
+    assert_eq!(rules, [] as [&Rule; 0]);
+}
+
+#[test]
+fn every_rule_of_publishing_is_broken_by_what_breaks_it() {
+    broken(&rules::PUBLISHED, |told| {
+        told.publish(Publish::queue("q").too_late(), Outcome::Undeliverable);
+    });
+    broken(&rules::PUBLISHED, |told| {
+        told.publish(Publish::topic("x", "v"), Outcome::TimedOut);
+    });
+    broken(&rules::RETURNED, |told| {
+        told.publish(Publish::topic("x", "v").mandatory(), Outcome::Done);
+    });
+    broken(&rules::RETURNED, |told| {
+        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+    });
+    broken(&rules::OPENED, |told| {
+        told.ledger.note(&Event::Opened { reader: 3, outcome: Outcome::Other("why".to_owned()) });
+    });
+    let rules = broken_by(&[], |told| {
+        told.publish(Publish::fanout("t"), Outcome::Done);
+    });
+    assert_eq!(rules, [&rules::REFUSED]);
+}
+
+#[test]
+fn every_rule_of_reading_is_broken_by_what_breaks_it() {
+    broken(&rules::ADDRESSED, |told| {
+        let number = told.publish(Publish::topic("x", "v"), Outcome::Done);
+        told.got(0, number, false);
+    });
+    broken(&rules::UNCHANGED, |told| {
+        let got = Got { number: Some(told.enqueue()), redelivered: false, intact: false, token: 0 };
+        told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(vec![got]) });
+    });
+    broken(&rules::FRESH, |told| {
+        let number = told.enqueue();
+        told.got(0, number, true);
+    });
+    broken(&rules::LOST, |told| {
+        told.enqueue();
+    });
+    broken(&rules::ORDER, |told| {
+        let (first, second) = (told.enqueue(), told.enqueue());
+        told.got(0, second, false);
+        told.got(0, first, false);
+    });
+    broken(&rules::AT_MOST, |told| {
+        told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(Vec::new()) });
+    });
+    broken(&rules::WINDOW, |told| {
+        told.open(3);
+        let (first, second) = (told.enqueue(), told.enqueue());
+        told.got(3, first, false);
+        told.got(3, second, false);
+    });
+    broken(&rules::ENDED, |told| told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::End }));
+    broken(&rules::EXPIRED, |told| {
+        told.close(0);
+        let number = told.publish(Publish::queue("q").short_lived(), Outcome::Done);
+        told.ledger.note(&Event::Waited);
+        told.open(0);
+        told.got(0, number, false);
+    });
+}
+
+#[test]
+fn every_rule_of_settling_is_broken_by_what_breaks_it() {
+    broken(&rules::GONE, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.got(0, number, true);
+    });
+    broken(&rules::GONE, |told| {
+        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
+        told.got(2, number, false);
+        told.got(2, number, true);
+    });
+    broken(&rules::ONE_HAND, |told| {
+        told.open(3);
+        let number = told.enqueue();
+        told.got(0, number, false);
+        told.got(3, number, true);
+    });
+    broken(&rules::MARKED, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        told.settle(held, Verdict::Drop, Outcome::Done);
+        told.got(0, number, false);
+    });
+    broken(&rules::SETTLED, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+    });
+    broken(&rules::CLOSED, |told| told.ledger.note(&Event::Closed { reader: 0, outcome: Outcome::TimedOut }));
+}

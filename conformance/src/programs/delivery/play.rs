@@ -1,0 +1,232 @@
+//! Plays a program: does its steps, sees to it that everything can end, and keeps the ledger.
+
+mod bus;
+mod end;
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use oslo_messaging::{
+    Address, Deadline, Error, ErrorKind, IncomingMessage, Lifetime, Listener, Message, PublishOptions, Settle,
+    Subscription, Transport,
+};
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
+
+use super::event::{Event, Got, Outcome, Polled};
+use super::ledger::{Ledger, Phase};
+use super::program::{Program, Reader, Reads, Shared, Step, Verdict};
+use super::publish::{Life, Publish};
+use crate::Stage;
+use crate::programs::Violation;
+
+/// What a poll of a listener gives.
+type PollResult = oslo_messaging::Result<Option<Vec<Box<dyn IncomingMessage>>>>;
+
+/// A program while it is played.
+struct Play<'a> {
+    stage: &'a Stage,
+    ledger: Ledger,
+    transports: Vec<Arc<dyn Transport>>,
+    listeners: Vec<Option<Box<dyn Listener>>>,
+    /// The address of the last inbox of each reader that had one.
+    inboxes: BTreeMap<usize, Address>,
+    /// What is in hand, the oldest first.
+    hand: Vec<InHand>,
+    tokens: usize,
+    /// What was published, by its number.
+    published: Vec<Message>,
+}
+
+struct InHand {
+    token: usize,
+    reader: usize,
+    message: Box<dyn IncomingMessage>,
+}
+
+/// Plays `program` and then reads what is left, closes everything, and says which rules were broken.
+///
+/// # Errors
+/// A transport could not be had.
+pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
+    let mut transports = Vec::new();
+    for _ in 0..=program.transports() {
+        transports.push(stage.connect().await?);
+    }
+    let ledger = Ledger::new(program, transports[0].capabilities());
+    let listeners = program.readers.iter().map(|_| None).collect();
+    let (hand, published) = (Vec::new(), Vec::new());
+    let inboxes = BTreeMap::new();
+    let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published };
+    play.ready().await;
+    for step in &program.steps {
+        play.step(step).await;
+    }
+    play.end().await;
+    Ok(play.ledger.close())
+}
+
+impl Play<'_> {
+    async fn step(&mut self, step: &Step) {
+        let look = self.stage.budget().quiet / 10;
+        match step {
+            Step::Open { reader } => self.open(*reader).await,
+            Step::Publish { count, publish } => {
+                for _ in 0..*count {
+                    self.publish(publish).await;
+                }
+            }
+            Step::Poll { reader, max } => drop(self.poll(*reader, *max, look).await),
+            Step::Glance { reader, max } => drop(self.poll(*reader, *max, Duration::from_millis(1)).await),
+            Step::Settle { reader, which, verdict } => self.settle_one(*reader, *which, *verdict).await,
+            Step::Stop { reader } => self.stop(*reader).await,
+            Step::Close { reader } => self.close(*reader).await,
+            Step::Forget { reader } => self.forget(*reader),
+            Step::Wait => {
+                sleep(self.stage.budget().quiet).await;
+                self.ledger.note(&Event::Waited);
+            }
+        }
+    }
+
+    async fn open(&mut self, reader: usize) {
+        let spec = self.ledger.readers[reader].reader.clone();
+        let subscription = self.subscription(&spec);
+        let opened = self.transports[spec.transport].subscribe(&subscription, self.stage.soon()).await;
+        self.ledger.note(&Event::Opened { reader, outcome: outcome_of(opened.as_ref().err()) });
+        if let Ok(listener) = opened
+            && self.ledger.readers[reader].phase == Phase::Open
+        {
+            self.inboxes.insert(reader, listener.address().clone());
+            self.listeners[reader] = Some(listener);
+        }
+    }
+
+    async fn publish(&mut self, publish: &Publish) {
+        let number = self.published.len();
+        let mut message = bus::message(number);
+        let quiet = self.stage.budget().quiet;
+        message.expiration = match publish.life {
+            Life::Endless => None,
+            Life::Long => Some(Duration::from_secs(3_600)),
+            Life::Short => Some(quiet / 10),
+        };
+        let deadline = if publish.too_late { Deadline::after(Duration::ZERO) } else { self.stage.soon() };
+        let mut options = PublishOptions::by(deadline);
+        options.mandatory = publish.mandatory;
+        options.ensure_queue = publish.ensure_queue;
+        let to = self.address(&publish.to);
+        self.published.push(message.clone());
+        let sent = self.transports[publish.transport].publish(&to, message, &options).await;
+        let outcome = outcome_of(sent.as_ref().err());
+        self.ledger.note(&Event::Published { number, publish: publish.clone(), outcome });
+    }
+
+    /// Polls once; how many messages came, or `None` if no more will.
+    async fn poll(&mut self, reader: usize, max: usize, patience: Duration) -> Option<usize> {
+        let listener = self.listeners[reader].as_mut()?;
+        let most = NonZeroUsize::new(max).unwrap_or(NonZeroUsize::MIN);
+        let polled = timeout(patience, listener.poll(most)).await;
+        self.polled(reader, most.get(), polled)
+    }
+
+    fn polled(&mut self, reader: usize, max: usize, polled: Result<PollResult, Elapsed>) -> Option<usize> {
+        let polled = match polled {
+            Err(_) => Polled::Nothing,
+            Ok(Ok(None)) => Polled::End,
+            Ok(Err(error)) => Polled::Failed(outcome_of(Some(&error))),
+            Ok(Ok(Some(messages))) => {
+                Polled::Messages(messages.into_iter().map(|message| self.take(reader, message)).collect())
+            }
+        };
+        let came = match &polled {
+            Polled::Nothing => Some(0),
+            Polled::Messages(messages) => Some(messages.len()),
+            Polled::End | Polled::Failed(_) => None,
+        };
+        self.ledger.note(&Event::Polled { reader, max, polled });
+        came
+    }
+
+    fn take(&mut self, reader: usize, message: Box<dyn IncomingMessage>) -> Got {
+        let token = self.tokens;
+        self.tokens += 1;
+        let came = message.message();
+        let number = bus::number_of(came).filter(|number| *number < self.published.len());
+        let intact = number.is_some_and(|number| bus::same(came, &self.published[number]));
+        let redelivered = message.redelivered();
+        self.hand.push(InHand { token, reader, message });
+        Got { number, redelivered, intact, token }
+    }
+
+    async fn settle_one(&mut self, reader: usize, which: usize, verdict: Verdict) {
+        let of_reader: Vec<usize> = (0..self.hand.len()).filter(|at| self.hand[*at].reader == reader).collect();
+        let Some(which) = which.checked_rem(of_reader.len()) else { return };
+        let held = self.hand.remove(of_reader[which]);
+        self.settle(held, verdict).await;
+    }
+
+    async fn settle(&mut self, held: InHand, verdict: Verdict) {
+        let InHand { token, message, .. } = held;
+        let settled = match verdict {
+            Verdict::Acknowledge => message.acknowledge().await,
+            Verdict::Requeue => message.requeue().await,
+            Verdict::Reject => message.reject().await,
+            Verdict::Drop => {
+                drop(message);
+                Ok(())
+            }
+        };
+        self.ledger.note(&Event::Settled { token, verdict, outcome: outcome_of(settled.as_ref().err()) });
+    }
+
+    async fn stop(&mut self, reader: usize) {
+        let deadline = self.stage.soon();
+        let Some(listener) = self.listeners[reader].as_mut() else { return };
+        let stopped = listener.stop(deadline).await;
+        self.ledger.note(&Event::Stopped { reader, outcome: outcome_of(stopped.as_ref().err()) });
+    }
+
+    async fn close(&mut self, reader: usize) {
+        let Some(listener) = self.listeners[reader].take() else { return };
+        let closed = listener.close(self.stage.soon()).await;
+        self.ledger.note(&Event::Closed { reader, outcome: outcome_of(closed.as_ref().err()) });
+    }
+
+    /// Drops a listener, and before it what came from it: what a message in hand can still do then is not promised.
+    fn forget(&mut self, reader: usize) {
+        let Some(listener) = self.listeners[reader].take() else { return };
+        let (gone, kept) = std::mem::take(&mut self.hand).into_iter().partition(|held| held.reader == reader);
+        self.hand = kept;
+        let gone: Vec<InHand> = gone;
+        for InHand { token, message, .. } in gone {
+            drop(message);
+            self.ledger.note(&Event::Settled { token, verdict: Verdict::Drop, outcome: Outcome::Done });
+        }
+        drop(listener);
+        self.ledger.note(&Event::Forgotten { reader });
+    }
+
+    fn subscription(&self, reader: &Reader) -> Subscription {
+        let settle = if reader.before_handover { Settle::BeforeHandover } else { Settle::ByReceiver };
+        let window = NonZeroU16::new(reader.window).unwrap_or(NonZeroU16::MIN);
+        let private = matches!(&reader.reads, Reads::Notifications { queue: Shared::Own, .. });
+        let lifetime = if private { Lifetime::Private } else { Lifetime::Shared };
+        let source = bus::source(self.stage, &reader.reads);
+        Subscription::new(source).with_settle(settle).with_window(window).with_lifetime(lifetime)
+    }
+}
+
+fn outcome_of(error: Option<&Error>) -> Outcome {
+    let Some(error) = error else { return Outcome::Done };
+    match error.kind() {
+        ErrorKind::Undeliverable => Outcome::Undeliverable,
+        ErrorKind::Timeout => Outcome::TimedOut,
+        ErrorKind::Closed => Outcome::Closed,
+        ErrorKind::Unsupported => Outcome::Unsupported,
+        _ => Outcome::Other(error.to_string()),
+    }
+}

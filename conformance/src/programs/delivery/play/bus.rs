@@ -1,0 +1,71 @@
+//! The names and messages of a program on the bus.
+
+use oslo_messaging::{Address, Message, Source};
+
+use super::Play;
+use crate::Stage;
+use crate::programs::delivery::program::{Reads, Shared};
+use crate::programs::delivery::publish::To;
+
+/// What a message has behind its number: bytes that are no text.
+const BINARY: &[u8] = &[b'|', 0, 0xff, 0xfe, 0xc3, 0x28, b'\n'];
+
+/// The message with `number`: the number is its body's start, and a header.
+pub(super) fn message(number: usize) -> Message {
+    let body: Vec<u8> = number.to_string().into_bytes().into_iter().chain(BINARY.iter().copied()).collect();
+    Message::new(body).with_header("number", number.to_string()).with_header("x-\u{e9}", "\u{1f980} , ;")
+}
+
+/// Which message it is.
+pub(super) fn number_of(message: &Message) -> Option<usize> {
+    let digits: String = message.body.iter().map(|byte| char::from(*byte)).take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Whether what came is what was sent.
+pub(super) fn same(came: &Message, sent: &Message) -> bool {
+    came.body == sent.body && came.headers == sent.headers && came.id == sent.id
+}
+
+/// What a reader reads, by its names on the bus.
+pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
+    match reads {
+        Reads::Server { exchange, topic, name } => {
+            Source::Server { exchange: stage.name(exchange), topic: stage.name(topic), server: stage.name(name) }
+        }
+        Reads::Inbox => Source::Inbox,
+        Reads::Queue { name } => Source::Queue { name: stage.name(name) },
+        Reads::Notifications { exchange, events, queue } => {
+            let address = |(topic, priority): &(String, String)| notification(stage, exchange, topic, priority);
+            let pool = match queue {
+                Shared::Pool(pool) => Some(stage.name(pool)),
+                Shared::Everybodys | Shared::Own => None,
+            };
+            Source::Notifications { addresses: events.iter().map(address).collect(), pool }
+        }
+    }
+}
+
+fn notification(stage: &Stage, exchange: &str, topic: &str, priority: &str) -> Address {
+    Address::Notification { exchange: stage.name(exchange), topic: stage.name(topic), priority: priority.to_owned() }
+}
+
+impl Play<'_> {
+    /// Where a message goes, by its names on the bus.
+    pub(super) fn address(&self, to: &To) -> Address {
+        let name = |name: &String| self.stage.name(name);
+        match to {
+            To::Topic { exchange, topic } => Address::Topic { exchange: name(exchange), topic: name(topic) },
+            To::Server { exchange, topic, name: server } => {
+                Address::Server { exchange: name(exchange), topic: name(topic), server: name(server) }
+            }
+            To::Fanout { topic } => Address::Fanout { topic: name(topic) },
+            To::Notification { exchange, topic, priority } => notification(self.stage, exchange, topic, priority),
+            To::Queue { name: queue } => Address::Queue { name: name(queue) },
+            To::Inbox { reader } => {
+                let nowhere = || Address::Direct { queue: self.stage.name("no-inbox") };
+                self.inboxes.get(reader).cloned().unwrap_or_else(nowhere)
+            }
+        }
+    }
+}

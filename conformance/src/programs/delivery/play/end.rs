@@ -1,0 +1,136 @@
+//! How a program begins and ends, whatever it did: with transports that work, and with nothing left.
+
+use std::num::NonZeroUsize;
+
+use futures_util::future::join_all;
+use oslo_messaging::{Message, PublishOptions, State};
+use tokio::time::{Instant, timeout};
+
+use super::{Play, outcome_of};
+use crate::programs::delivery::event::Outcome;
+use crate::programs::delivery::ledger::{Phase, Reading};
+use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::publish::{Publish, To};
+use crate::programs::delivery::rules;
+
+/// How many messages one poll of the end takes.
+const MANY: usize = 50;
+
+impl Play<'_> {
+    /// Waits until every transport says that it is ready.
+    pub(super) async fn ready(&mut self) {
+        for transport in self.transports.clone() {
+            let mut health = transport.health();
+            let ready = health.wait_for(|health| health.state == State::Ready);
+            if !matches!(timeout(self.stage.budget().arrive, ready).await, Ok(Ok(_))) {
+                let state = format!("{:?}", transport.health().borrow().state);
+                self.ledger.broken(&rules::HEALTH, format!("a transport that is connected says {state}"));
+            }
+        }
+    }
+
+    /// Settles what is in hand, lets those who stopped end, reads every queue to its end, and closes everything.
+    pub(super) async fn end(&mut self) {
+        self.let_go(Verdict::Acknowledge).await;
+        for reader in 0..self.listeners.len() {
+            if self.ledger.readers[reader].phase == Phase::Stopped {
+                self.drain(reader).await;
+            }
+            if self.ledger.readers[reader].phase == Phase::Shut {
+                self.open(reader).await;
+            }
+        }
+        for spec in self.ledger.unread() {
+            self.ledger.readers.push(Reading::new(spec));
+            self.listeners.push(None);
+            self.open(self.listeners.len() - 1).await;
+        }
+        self.read_all().await;
+        self.silence().await;
+        for reader in 0..self.listeners.len() {
+            self.close(reader).await;
+        }
+        self.call_after_inboxes().await;
+        self.close_transports().await;
+    }
+
+    /// Publishes to every inbox that was closed: nobody may be there.
+    async fn call_after_inboxes(&mut self) {
+        let readers: Vec<usize> = self.inboxes.keys().copied().collect();
+        for reader in readers {
+            if self.ledger.inbox_of(reader).is_some() {
+                self.publish(&Publish::inbox(reader).mandatory()).await;
+            }
+        }
+    }
+
+    async fn let_go(&mut self, verdict: Verdict) {
+        for held in std::mem::take(&mut self.hand) {
+            self.settle(held, verdict).await;
+        }
+    }
+
+    /// Reads a listener that has stopped to its end, and closes it.
+    async fn drain(&mut self, reader: usize) {
+        while let Some(came) = self.poll(reader, MANY, self.stage.budget().arrive).await {
+            if came == 0 {
+                self.ledger.broken(&rules::ENDED, format!("reader {reader} was stopped and does not end"));
+                break;
+            }
+            self.let_go(Verdict::Acknowledge).await;
+        }
+        self.close(reader).await;
+    }
+
+    /// Reads until nothing is outstanding, or what is does not come.
+    async fn read_all(&mut self) {
+        let (begun, budget) = (Instant::now(), self.stage.budget());
+        while !self.ledger.outstanding().is_empty() && begun.elapsed() < budget.arrive {
+            for reader in 0..self.listeners.len() {
+                self.poll(reader, MANY, budget.quiet / 10).await;
+                self.let_go(Verdict::Acknowledge).await;
+            }
+        }
+    }
+
+    /// Reads on until nothing comes for a while; what never falls silent is left to the rules.
+    async fn silence(&mut self) {
+        for _ in 0..20 {
+            if !self.listen().await {
+                return;
+            }
+        }
+    }
+
+    /// Listens everywhere at once; whether something came.
+    async fn listen(&mut self) -> bool {
+        let quiet = self.stage.budget().quiet;
+        let polls = self.listeners.iter_mut().enumerate().filter_map(|(reader, listener)| {
+            let listener = listener.as_mut()?;
+            Some(async move { (reader, timeout(quiet, listener.poll(NonZeroUsize::MIN)).await) })
+        });
+        let mut came = 0;
+        for (reader, polled) in join_all(polls).await {
+            came += self.polled(reader, 1, polled).unwrap_or(0);
+        }
+        self.let_go(Verdict::Acknowledge).await;
+        came > 0
+    }
+
+    async fn close_transports(&mut self) {
+        for transport in std::mem::take(&mut self.transports) {
+            let closed = transport.close(self.stage.soon()).await;
+            let to = self.address(&To::Queue { name: "late".to_owned() });
+            let late = transport.publish(&to, Message::new("late"), &PublishOptions::by(self.stage.soon())).await;
+            let (closed, late) = (outcome_of(closed.as_ref().err()), outcome_of(late.as_ref().err()));
+            if closed != Outcome::Done || late != Outcome::Closed {
+                self.ledger
+                    .broken(&rules::OVER, format!("closing it ended {closed:?}, and a publish after it {late:?}"));
+            }
+            let state = transport.health().borrow().state.clone();
+            if state != State::Closed {
+                self.ledger.broken(&rules::HEALTH, format!("a transport that was closed says {state:?}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Generates programs of delivery. What is generated is mended, so that every step of a program means something and a
+//! program that shrinks stays one.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::ledger::Phase;
+use super::program::{Program, Reader, Reads, Step, Verdict};
+use super::publish::{Life, Publish, To};
+
+const EXCHANGES: [&str; 2] = ["x", "y"];
+const TOPICS: [&str; 2] = ["t", "u"];
+const NAMES: [&str; 2] = ["a", "b"];
+const EVENTS: [&str; 2] = ["n", "o"];
+const PRIORITIES: [&str; 2] = ["info", "error"];
+const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
+const POOLS: [&str; 2] = ["p", "s"];
+
+/// Programs of at most five readers and some thirty steps.
+pub(crate) fn programs() -> impl Strategy<Value = Program> {
+    let readers = vec((reader(), prop::bool::weighted(0.6)), 1..=5);
+    readers.prop_flat_map(|readers| {
+        let steps = vec(step(readers.iter().map(|(reader, _)| reader.clone()).collect()), 1..=30);
+        (Just(readers), steps).prop_map(|(readers, steps)| mended(readers, steps))
+    })
+}
+
+fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    (0..names.len()).prop_map(|name| names[name].to_owned())
+}
+
+fn reader() -> impl Strategy<Value = Reader> {
+    let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES));
+    let events = vec((0..EVENTS.len(), 0..PRIORITIES.len()), 1..=2);
+    let notifications = (one_of(&EXCHANGES), events, 0..4_usize).prop_map(|(exchange, mut events, whose)| {
+        events.sort_unstable();
+        events.dedup();
+        let events: Vec<_> =
+            events.into_iter().map(|(topic, priority)| (EVENTS[topic], PRIORITIES[priority])).collect();
+        let reader = Reader::notifications(&exchange, &events);
+        match whose {
+            0 => reader.private(),
+            1 => reader.pool(POOLS[0]),
+            2 => reader.pool(POOLS[1]),
+            _ => reader,
+        }
+    });
+    let reader = prop_oneof![
+        4 => server.prop_map(|(exchange, topic, name)| Reader::server(&exchange, &topic, &name)),
+        2 => Just(Reader::inbox()),
+        4 => notifications,
+        1 => one_of(&QUEUES).prop_map(|name| Reader::queue(&name)),
+    ];
+    let window = prop_oneof![3 => Just(100_u16), 2 => 1..4_u16];
+    (reader, 0..2_usize, prop::bool::weighted(0.4), window).prop_map(|(reader, transport, before_handover, window)| {
+        Reader { transport, before_handover, window, ..reader }
+    })
+}
+
+fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
+    let at = 0..readers.len();
+    let verdict = prop_oneof![
+        4 => Just(Verdict::Acknowledge), 3 => Just(Verdict::Requeue), 1 => Just(Verdict::Reject), 2 => Just(Verdict::Drop)
+    ];
+    let count = prop_oneof![2 => Just(1_usize), 1 => 2..7_usize];
+    prop_oneof![
+        8 => (count, publish(readers)).prop_map(|(count, publish)| Step::Publish { count, publish }),
+        6 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Poll { reader, max }),
+        2 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Glance { reader, max }),
+        6 => (at.clone(), 0..4_usize, verdict)
+            .prop_map(|(reader, which, verdict)| Step::Settle { reader, which, verdict }),
+        2 => at.clone().prop_map(|reader| Step::Open { reader }),
+        1 => at.clone().prop_map(|reader| Step::Stop { reader }),
+        1 => at.clone().prop_map(|reader| Step::Close { reader }),
+        1 => at.prop_map(|reader| Step::Forget { reader }),
+        1 => Just(Step::Wait),
+    ]
+}
+
+/// Publishes that mostly mean one of `readers`.
+fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
+    let life = prop_oneof![6 => Just(Life::Endless), 1 => Just(Life::Long), 1 => Just(Life::Short)];
+    let manner = (0..2_usize, prop::bool::weighted(0.3), prop::bool::weighted(0.3), life, prop::bool::weighted(0.03));
+    (0..readers.len(), any::<prop::sample::Index>(), to(), prop::bool::weighted(0.15), manner).prop_map(
+        move |(reader, index, stray, strays, (transport, mandatory, ensure_queue, life, too_late))| {
+            let to = if strays { stray } else { aimed(reader, &readers[reader].reads, index) };
+            let ensure_queue = ensure_queue && matches!(to, To::Notification { .. });
+            if too_late {
+                return Publish { transport, ..Publish::to(to) }.too_late();
+            }
+            let mandatory = mandatory && !matches!(to, To::Fanout { .. });
+            Publish { transport, mandatory, ensure_queue, life, ..Publish::to(to) }
+        },
+    )
+}
+
+/// An address at which `reads` is reached.
+fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
+    match reads {
+        Reads::Server { exchange, topic, name } => match index.index(5) {
+            0 => To::Server { exchange: exchange.clone(), topic: topic.clone(), name: name.clone() },
+            1 => To::Fanout { topic: topic.clone() },
+            _ => To::Topic { exchange: exchange.clone(), topic: topic.clone() },
+        },
+        Reads::Inbox => To::Inbox { reader },
+        Reads::Queue { name } => To::Queue { name: name.clone() },
+        Reads::Notifications { exchange, events, .. } => {
+            let (topic, priority) = events[index.index(events.len())].clone();
+            To::Notification { exchange: exchange.clone(), topic, priority }
+        }
+    }
+}
+
+/// An address that perhaps nobody reads.
+fn to() -> impl Strategy<Value = To> {
+    let topic = (one_of(&EXCHANGES), one_of(&TOPICS)).prop_map(|(exchange, topic)| To::Topic { exchange, topic });
+    let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES)).prop_map(|(exchange, topic, name)| To::Server {
+        exchange,
+        topic,
+        name,
+    });
+    let notification = (one_of(&EXCHANGES), one_of(&EVENTS), one_of(&PRIORITIES))
+        .prop_map(|(exchange, topic, priority)| To::Notification { exchange, topic, priority });
+    let fanout = one_of(&TOPICS).prop_map(|topic| To::Fanout { topic });
+    prop_oneof![topic, server, notification, fanout, one_of(&QUEUES).prop_map(|name| To::Queue { name })]
+}
+
+/// The program of these parts: nobody polls, stops or closes what is not open, or opens what is.
+fn mended(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
+    let mut phases: Vec<Phase> =
+        readers.iter().map(|(_, first)| if *first { Phase::Open } else { Phase::Shut }).collect();
+    let mut program = Program { readers: readers.into_iter().map(|(reader, _)| reader).collect(), steps: Vec::new() };
+    let first = (0..phases.len()).filter(|reader| phases[*reader] == Phase::Open);
+    program.steps.extend(first.map(|reader| Step::Open { reader }));
+    for step in steps {
+        let Some((reader, from, to)) = step.of_reader() else {
+            program.steps.push(step);
+            continue;
+        };
+        if from.contains(&phases[reader]) {
+            phases[reader] = to.unwrap_or(phases[reader]);
+            program.steps.push(step);
+        }
+    }
+    program
+}

@@ -1,0 +1,283 @@
+//! Generates programs of one kind, runs each on a harness and a runtime of its own, and shrinks the first that fails.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use oslo_messaging::Capabilities;
+use proptest::strategy::BoxedStrategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::time::timeout;
+
+use super::{Options, Rule, Violation};
+use crate::case::BoxFuture;
+use crate::{Clock, Harness, Stage, runner};
+
+/// What holds of programs of every kind.
+static ENDS: Rule = Rule {
+    id: "lifecycle::a_program_ends",
+    requires: &[],
+    says: "Its connections can be made, and every operation of a program ends.",
+};
+
+/// A kind of program.
+pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
+    /// What the kind is called.
+    const NAME: &'static str;
+
+    /// What must hold of every program.
+    fn rules() -> &'static [&'static Rule];
+
+    /// The rule that what is left on the bus breaks.
+    fn leftover() -> &'static Rule;
+
+    /// Generates programs.
+    fn strategy() -> BoxedStrategy<Self>;
+
+    /// How many steps the program has.
+    fn size(&self) -> usize;
+
+    /// Programs with a part less, the larger parts first: what shrinking by proptest cannot take out.
+    fn smaller(&self) -> Vec<Self>;
+
+    /// Runs the program and says which rules it broke.
+    fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
+}
+
+/// What a run of programs of one kind found.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    /// How many programs ran, the one that failed included and its shrunk forms not.
+    pub(crate) programs: u64,
+    /// How many steps they had.
+    pub(crate) steps: usize,
+    pub(crate) found: Option<Found>,
+}
+
+/// A program that broke a rule, shrunk.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<Violation>,
+    /// The code that makes the program.
+    pub(crate) code: String,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Search<'a> {
+    /// The smallest program that breaks any rule.
+    Smallest,
+    /// Any program that breaks this rule.
+    Breaking(&'a Rule),
+}
+
+/// Runs programs until one breaks a rule that is looked for.
+pub(crate) fn explore<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    options: Options,
+    search: Search<'_>,
+) -> Explored {
+    let mut explored = Explored { programs: 0, steps: 0, found: None };
+    for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
+        explored.programs += 1;
+        explored.found = one::<P, H>(make, seed, search, &mut explored.steps);
+        if explored.found.is_some() {
+            break;
+        }
+    }
+    explored
+}
+
+/// Runs one program.
+///
+/// # Errors
+/// It broke a rule; the message says which, and how.
+pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(), Failed> {
+    let broken: Vec<String> = perform(program, harness).iter().map(ToString::to_string).collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
+fn one<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    seed: u64,
+    search: Search<'_>,
+    steps: &mut usize,
+) -> Option<Found> {
+    let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
+    let size = Cell::new(0);
+    let shrinking = match (search, make().clock()) {
+        (Search::Breaking(_), _) => 0,
+        (Search::Smallest, Clock::Paused) => 4_000,
+        (Search::Smallest, Clock::Real) => 100,
+    };
+    let outcome = runner_of(seed, shrinking).run(&P::strategy(), |program| {
+        if first.replace(false) {
+            size.set(program.size());
+        }
+        let mut violations = perform(&program, make());
+        if let Search::Breaking(rule) = search {
+            violations.retain(|violation| violation.rule == rule);
+        }
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let text = violations[0].to_string();
+        broken.replace(violations);
+        Err(TestCaseError::fail(text))
+    });
+    *steps += size.get();
+    match outcome {
+        Ok(()) => None,
+        Err(TestError::Fail(_, program)) => {
+            let (program, violations) = smallest(make, program, broken.into_inner(), shrinking);
+            Some(Found { seed, violations, code: program.to_string() })
+        }
+        Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
+    }
+}
+
+/// Takes parts out of `program` for as long as what is left breaks a rule, and no more than `runs` are needed.
+fn smallest<P: Generated, H: Harness>(
+    make: &dyn Fn() -> H,
+    mut program: P,
+    mut violations: Vec<Violation>,
+    mut runs: u32,
+) -> (P, Vec<Violation>) {
+    'again: loop {
+        for smaller in program.smaller() {
+            if runs == 0 {
+                return (program, violations);
+            }
+            runs -= 1;
+            let broken = perform(&smaller, make());
+            if !broken.is_empty() {
+                (program, violations) = (smaller, broken);
+                continue 'again;
+            }
+        }
+        return (program, violations);
+    }
+}
+
+/// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
+fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
+    let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
+    runtime.block_on(async {
+        let stage = Stage::new(harness);
+        let capabilities = capabilities(&stage).await;
+        let mut violations = match timeout(limit, program.play(&stage)).await {
+            Ok(Ok(violations)) => violations,
+            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a word"))],
+            Err(_) => vec![Violation::new(&ENDS, format_args!("it did not end within {limit:?}"))],
+        };
+        if let Err(failed) = stage.close().await {
+            violations.push(Violation::new(P::leftover(), failed.message().unwrap_or("it could not be closed")));
+        }
+        violations.retain(|violation| violation.rule.binds(&capabilities));
+        violations
+    })
+}
+
+async fn capabilities(stage: &Stage) -> Capabilities {
+    match stage.connect().await {
+        Ok(transport) => transport.capabilities(),
+        // Without a connection there is nothing that could be excused.
+        Err(_) => Capabilities::default(),
+    }
+}
+
+/// A runner whose one program depends on `seed` alone.
+fn runner_of(seed: u64, shrinking: u32) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: shrinking,
+        max_shrink_time: u32::try_from(Duration::from_secs(120).as_millis()).expect("two minutes are few"),
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::strategy::{Strategy, ValueTree};
+
+    use super::*;
+    use crate::programs::{delivery, rpc};
+
+    fn generated<P: Generated>(seed: u64) -> String {
+        let tree = P::strategy().new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
+        tree.current().to_string()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_program_again_and_another_seed_another() {
+        assert_eq!(generated::<rpc::Program>(7), generated::<rpc::Program>(7));
+        assert_ne!(generated::<rpc::Program>(7), generated::<rpc::Program>(8));
+        assert_eq!(generated::<delivery::Program>(7), generated::<delivery::Program>(7));
+    }
+
+    #[test]
+    fn every_step_is_among_the_programs() {
+        let rpc: String = (0..200).map(generated::<rpc::Program>).collect();
+        let delivery: String = (0..200).map(generated::<delivery::Program>).collect();
+        for step in [
+            ".start(",
+            ".stop(",
+            ".kill(",
+            "::call(",
+            "::cast(",
+            "::fanout(",
+            ".settle()",
+            ".times(",
+            ".given_up()",
+            ".impatient()",
+            ".other_way_round()",
+            ".at_least_once()",
+            ".concurrency(1)",
+            "Method::Slow",
+            "Method::Fail",
+            "Method::Missing",
+            ".namespace(",
+            ".server(",
+            ".exchange(",
+            ".version(",
+        ] {
+            assert!(rpc.contains(step), "{step}");
+        }
+        for step in [
+            ".open(",
+            ".publish(",
+            ".poll(",
+            ".glance(",
+            "Verdict::Acknowledge",
+            "Verdict::Requeue",
+            "Verdict::Reject",
+            "Verdict::Drop",
+            ".stop(",
+            ".close(",
+            ".forget(",
+            ".wait()",
+            ".mandatory()",
+            ".ensure_queue()",
+            ".short_lived()",
+            ".long_lived()",
+            ".too_late()",
+            "::inbox(",
+            "::queue(",
+            "::fanout(",
+            ".pool(",
+            ".private()",
+            ".before_handover()",
+            ".window(1)",
+            ".by(1)",
+            ".on(1)",
+        ] {
+            assert!(delivery.contains(step), "{step}");
+        }
+    }
+}

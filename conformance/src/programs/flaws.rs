@@ -1,0 +1,104 @@
+//! The rules under test: which of them must catch which flaw of a driver.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use super::explore::{Search, explore};
+use super::{Generated, Options, delivery, rpc};
+use crate::runner::tell;
+use crate::{Flaw, Flawed, Harness};
+
+/// The rule that must catch `flaw` in a run of programs; others may too.
+#[must_use]
+pub fn caught_by(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::PublishedTwice => "rpc::nothing_runs_twice",
+        Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
+        Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
+        Flaw::ServerIgnored | Flaw::ExchangeIgnored => "rpc::a_request_runs_at_an_entitled_server",
+        Flaw::PriorityIgnored => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
+        Flaw::FanoutLost => "rpc::fanout_reaches_every_subscribed_server",
+        Flaw::MandatoryIgnored => "rpc::an_undeliverable_call_says_so",
+        Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
+        Flaw::ReturnCrossed => "rpc::only_what_has_no_queue_is_undeliverable",
+        Flaw::HeadersLost | Flaw::BodyMangled => "delivery::a_message_arrives_unchanged",
+        Flaw::ExpirationIgnored => "delivery::what_expired_is_dropped",
+        Flaw::ExpiresAtOnce
+        | Flaw::QueueNotEnsured
+        | Flaw::PoolIgnored
+        | Flaw::CancelledPollLoses
+        | Flaw::DroppedGoesOn
+        | Flaw::RequeueDrops
+        | Flaw::DroppedStaysOut => "delivery::nothing_is_lost",
+        Flaw::DeadlineIgnored => "delivery::a_publish_ends_as_it_must",
+        Flaw::PollOverflows => "delivery::a_poll_takes_no_more_than_its_maximum",
+        Flaw::WindowIgnored => "delivery::the_window_bounds_what_is_unsettled",
+        Flaw::StopNeverEnds => "lifecycle::a_server_ends_when_it_is_stopped",
+        Flaw::CloseLeavesQueue => "delivery::a_return_is_told",
+        Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
+            "delivery::what_is_settled_is_gone"
+        }
+        Flaw::RedeliveredFlagLost => "delivery::what_comes_back_says_so",
+        Flaw::RedeliveredAlways => "rpc::nothing_is_redelivered_without_a_loss",
+        Flaw::SettlesAfterClose => "delivery::settling_succeeds_until_the_end",
+        Flaw::CloseIsNothing => "lifecycle::a_closed_transport_does_nothing",
+        Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
+        Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
+    }
+}
+
+/// The `main` of a driver's test of the rules: one trial for each flaw that is put into the driver, which fails unless
+/// the rule that must catch it does so within `programs` programs of a kind.
+pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
+    let (options, rest) = match Options::from_environment(programs) {
+        Ok(read) => read,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let make = Arc::new(make);
+    let trial = |flaw: &Flaw| {
+        let (make, flaw) = (Arc::clone(&make), *flaw);
+        Trial::test(format!("{flaw:?} breaks {}", caught_by(flaw)), move || match hunt(&*make, flaw, &options) {
+            Some(_) => Ok(()),
+            None => Err(format!("no program from seed {} broke it", options.seed).into()),
+        })
+    };
+    libtest_mimic::run(&Arguments::from_iter(rest), Flaw::ALL.iter().map(trial).collect()).exit_code()
+}
+
+/// Runs programs on a driver with `flaw` until the rule that must catch it does; how many it took, or `None` if all of
+/// them did not.
+pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
+    let flawed = || Flawed::new(make(), flaw);
+    let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);
+    found.or_else(|| hunt_kind::<delivery::Program, _>(&flawed, flaw, *options))
+}
+
+fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: Options) -> Option<u64> {
+    let rule = P::rules().iter().find(|rule| rule.id == caught_by(flaw))?;
+    let explored = explore::<P, H>(make, options, Search::Breaking(rule));
+    explored.found.map(|_| explored.programs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_an_id_of_its_own_and_every_flaw_names_one() {
+        let mut ids = BTreeSet::new();
+        for rule in rpc::Program::rules().iter().chain(delivery::Program::rules()) {
+            assert!(ids.insert(rule.id), "{} is there twice", rule.id);
+            assert!(rule.id.contains("::") && rule.says.ends_with('.'), "{}", rule.id);
+        }
+        for flaw in Flaw::ALL {
+            assert!(ids.contains(caught_by(*flaw)), "{flaw:?}");
+        }
+    }
+}

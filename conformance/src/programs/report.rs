@@ -1,0 +1,48 @@
+//! What a run of programs found, for people.
+
+use std::fmt;
+
+use super::explore::Explored;
+use super::{Generated, Options};
+
+/// How a run of programs of one kind ended.
+#[derive(Debug)]
+#[must_use = "it says whether every rule held"]
+pub struct Report {
+    name: &'static str,
+    rules: usize,
+    options: Options,
+    explored: Explored,
+}
+
+impl Report {
+    pub(crate) fn new<P: Generated>(options: Options, explored: Explored) -> Self {
+        Self { name: P::NAME, rules: P::rules().len(), options, explored }
+    }
+
+    /// Whether every rule held in every program.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        self.explored.found.is_none()
+    }
+
+    /// How many programs ran.
+    #[must_use]
+    pub fn programs(&self) -> u64 {
+        self.explored.programs
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, Explored { programs, steps, found }) = (self.name, &self.explored);
+        write!(f, "{name}: {programs} programs of {steps} steps from seed {}, ", self.options.seed)?;
+        let Some(found) = found else { return write!(f, "and {} rules held", self.rules) };
+        writeln!(f, "until one broke")?;
+        for violation in &found.violations {
+            writeln!(f, "  {violation}")?;
+        }
+        writeln!(f, "run it again with --programs 1 --seed {}; the smallest program that fails:", found.seed)?;
+        write!(f, "{}", found.code)
+    }
+}

@@ -1,0 +1,81 @@
+//! Programs of RPC: servers of a generated topology start and stop while calls, casts and fanouts are in flight.
+
+mod actor;
+mod check;
+mod code;
+mod history;
+mod model;
+mod play;
+mod program;
+mod request;
+mod rules;
+mod rust_actor;
+mod strategy;
+mod timeline;
+mod whole;
+
+use proptest::strategy::{BoxedStrategy, Strategy};
+
+use super::explore::hold;
+use super::{Generated, Rule, Violation};
+use crate::case::BoxFuture;
+use crate::{Harness, Stage};
+
+use libtest_mimic::Failed;
+pub(crate) use program::Step;
+pub use program::{Act, Program, Server};
+pub use request::{Method, Request};
+
+impl Program {
+    /// Runs this program: what a test does with one that was pasted.
+    ///
+    /// # Errors
+    /// It broke a rule; the message says which, and how.
+    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
+        hold(self, harness)
+    }
+}
+
+impl Generated for Program {
+    const NAME: &'static str = "rpc";
+
+    fn rules() -> &'static [&'static Rule] {
+        rules::ALL
+    }
+
+    fn leftover() -> &'static Rule {
+        &rules::NOTHING_LEFT
+    }
+
+    fn strategy() -> BoxedStrategy<Self> {
+        strategy::programs().boxed()
+    }
+
+    fn size(&self) -> usize {
+        self.acts.iter().flat_map(|act| &act.steps).map(Step::times).sum()
+    }
+
+    fn smaller(&self) -> Vec<Self> {
+        let acts = (0..self.acts.len()).map(|act| {
+            let mut program = self.clone();
+            program.acts.remove(act);
+            program
+        });
+        let steps = self.acts.iter().enumerate().flat_map(|(act, steps)| {
+            (0..steps.steps.len()).map(move |step| {
+                let mut program = self.clone();
+                program.acts[act].steps.remove(step);
+                program
+            })
+        });
+        let servers = (0..self.servers.len()).filter_map(|server| self.without_server(server));
+        servers.chain(acts).chain(steps).filter(Self::is_whole).collect()
+    }
+
+    fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {
+        Box::pin(async move {
+            let history = play::play(stage, &rust_actor::RustTroupe, self).await?;
+            Ok(check::check(self, &history, stage.budget()))
+        })
+    }
+}

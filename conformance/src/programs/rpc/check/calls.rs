@@ -1,0 +1,100 @@
+//! What senders are told.
+
+use crate::Budget;
+use crate::programs::Violation;
+use crate::programs::rpc::history::Outcome;
+use crate::programs::rpc::model::Dispatch;
+use crate::programs::rpc::program::FAILURE;
+use crate::programs::rpc::request::{Kind, Method};
+use crate::programs::rpc::rules;
+use crate::programs::rpc::timeline::{Sent, Timeline};
+
+pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Vec<Violation>) {
+    for sent in &timeline.sent {
+        let Some(outcome) = sent.outcome else { continue };
+        delivery(timeline, sent, outcome, violations);
+        if sent.request.kind == Kind::Call {
+            call(timeline, sent, outcome, violations);
+            in_time(sent, budget, violations);
+        }
+    }
+}
+
+/// What is undeliverable, and what is not.
+fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
+    let mandatory = sent.request.mandatory && sent.request.kind != Kind::Fanout;
+    let undeliverable = *outcome == Outcome::Undeliverable;
+    let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
+    // Who waits for a moment only may have given up before the bus said anything.
+    let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
+    if mandatory && !undeliverable && !gave_up && !timeline.perhaps_bound(sent) {
+        broken(&rules::SAYS_UNDELIVERABLE);
+    }
+    let optional = sent.request.kind == Kind::Call && !mandatory;
+    if undeliverable && (optional || timeline.surely_bound(sent)) {
+        broken(&rules::ONLY_UNDELIVERABLE);
+    }
+    if undeliverable && timeline.runs_of(sent.number).next().is_some() {
+        broken(&rules::NEVER_RUNS);
+    }
+    let given_up = sent.request.given_up && *outcome == Outcome::GivenUp;
+    let excused = given_up || (mandatory && undeliverable);
+    if sent.request.kind != Kind::Call && !excused && *outcome != Outcome::Done {
+        broken(&rules::SUCCEEDS);
+    }
+}
+
+fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
+    let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
+    let ran_at = |server: usize| {
+        let mut before = timeline.runs_of(sent.number).filter(|ran| ran.at < sent.ended);
+        before.any(|ran| ran.run.server == server)
+    };
+    match outcome {
+        Outcome::Returned { server, number } => {
+            let method = matches!(sent.request.method, Method::Answer | Method::Slow);
+            if *number != sent.number || !method || !ran_at(*server) {
+                broken(&rules::OWN_REPLY);
+            }
+        }
+        Outcome::Raised { class, message } if class == FAILURE => {
+            let own = *message == sent.number.to_string() && sent.request.method == Method::Fail;
+            if !own || !timeline.readers(sent.request).any(ran_at) {
+                broken(&rules::OWN_REPLY);
+            }
+        }
+        Outcome::Raised { class, .. } => {
+            let refused = timeline.readers(sent.request).map(|server| timeline.dispatch(server, sent.request));
+            let said = match class.as_str() {
+                "UnsupportedVersion" => Some(Dispatch::UnsupportedVersion),
+                "NoSuchMethod" => Some(Dispatch::NoSuchMethod),
+                _ => None,
+            };
+            if !refused.into_iter().any(|dispatch| Some(dispatch) == said) {
+                broken(&rules::DISPATCHED);
+            }
+        }
+        Outcome::TimedOut => {
+            let up = |server: usize| timeline.surely_up(server, sent.begun, sent.ended);
+            let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost(sent);
+            // Who runs it again answers again, but perhaps too late.
+            let bound = bound && !timeline.perhaps_again(sent.request, sent.begun, sent.ended);
+            if bound && !sent.request.impatient && timeline.readers(sent.request).any(up) {
+                broken(&rules::ANSWERED);
+            }
+        }
+        // What may be undeliverable is told above.
+        Outcome::Undeliverable => {}
+        Outcome::GivenUp if sent.request.given_up => {}
+        Outcome::Done | Outcome::GivenUp | Outcome::Broken { .. } => broken(&rules::ANSWERED),
+    }
+}
+
+fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
+    let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
+    // As much again: the machine may be busy with others.
+    if sent.took > patience + budget.arrive {
+        let how = format_args!("{} took {:?} of {patience:?}", sent.name(), sent.took);
+        violations.push(Violation::new(&rules::IN_TIME, how));
+    }
+}

@@ -1,0 +1,26 @@
+//! Servers that start, stop and end.
+
+use crate::Budget;
+use crate::programs::Violation;
+use crate::programs::rpc::history::Outcome;
+use crate::programs::rpc::rules;
+use crate::programs::rpc::timeline::Timeline;
+
+pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
+    for (server, lives) in timeline.lives.iter().enumerate() {
+        for (rule, outcome) in
+            lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(life.outcomes))
+        {
+            if let Some(outcome) = outcome.filter(|outcome| **outcome != Outcome::Done) {
+                violations.push(Violation::new(rule, format_args!("server {server}: {outcome:?}")));
+            }
+        }
+    }
+    for ran in &timeline.runs {
+        let server = ran.run.server;
+        if !timeline.perhaps_up(server, ran.at, ran.at) {
+            let how = format_args!("message {} ran at server {server} when it had ended", ran.run.number);
+            violations.push(Violation::new(&rules::NOTHING_LATER, how));
+        }
+    }
+}

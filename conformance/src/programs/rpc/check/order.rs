@@ -1,0 +1,49 @@
+//! In which order requests run, and whether they say that they were handed over before.
+
+use crate::Budget;
+use crate::programs::Violation;
+use crate::programs::rpc::history::Outcome;
+use crate::programs::rpc::request::{Kind, Request};
+use crate::programs::rpc::rules;
+use crate::programs::rpc::timeline::{Sent, Timeline};
+
+pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
+    for later in &timeline.sent {
+        for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
+            let ended = earlier.outcome != Some(&Outcome::GivenUp);
+            if ended && earlier.sender == later.sender && address(earlier.request) == address(later.request) {
+                pair(timeline, earlier, later, violations);
+            }
+        }
+        marks(timeline, later, violations);
+    }
+}
+
+fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violations: &mut Vec<Violation>) {
+    for first in timeline.runs_of(earlier.number).filter(|ran| !ran.run.redelivered) {
+        let mut after = timeline.runs_of(later.number).filter(|ran| ran.run.server == first.run.server);
+        if let Some(second) = after.find(|second| second.at < first.at) {
+            let server = second.run.server;
+            let how = format_args!("at server {server} {} ran after {}", earlier.name(), later.name());
+            violations.push(Violation::new(&rules::ORDER, how));
+        }
+    }
+}
+
+fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
+    for ran in timeline.runs_of(sent.number).filter(|ran| ran.run.redelivered) {
+        let stopped = |server: usize| timeline.lives[server].iter().any(|life| life.stopping < ran.at);
+        if !timeline.readers(sent.request).any(stopped) {
+            let how = format_args!("{} came redelivered to server {}", sent.name(), ran.run.server);
+            violations.push(Violation::new(&rules::MARK, how));
+        }
+    }
+}
+
+/// What makes two requests go the same way.
+fn address(request: &Request) -> (bool, Option<&str>, &str, Option<&str>) {
+    if request.kind == Kind::Fanout {
+        return (true, None, &request.topic, None);
+    }
+    (false, request.exchange.as_deref(), &request.topic, request.server.as_deref())
+}

@@ -1,0 +1,139 @@
+//! Plays a program: hires the actors, runs the acts, sees to it that everything can end, and gives the history.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, join_all};
+use libtest_mimic::Failed;
+use tokio::time::Instant;
+
+use super::actor::{Actor, Command, Troupe};
+use super::history::{Event, History, Log};
+use super::program::{Act, Program, Server, Step};
+use super::request::{Kind, Request};
+use super::timeline::Timeline;
+use crate::Stage;
+
+/// The actors of one program and the history they write.
+#[derive(Debug)]
+struct Play<'a> {
+    stage: &'a Stage,
+    program: &'a Program,
+    log: Log,
+    servers: Vec<Arc<dyn Actor>>,
+    senders: Vec<Arc<dyn Actor>>,
+}
+
+/// Plays `program` with actors of `troupe`. After its last act every server is started once more, so that whatever
+/// waits in a queue runs, and stopped when everything has run.
+///
+/// # Errors
+/// An actor could not be hired.
+pub(crate) async fn play(stage: &Stage, troupe: &dyn Troupe, program: &Program) -> Result<History, Failed> {
+    let log = Log::default();
+    let (mut servers, mut senders) = (Vec::new(), Vec::new());
+    for _ in &program.servers {
+        servers.push(troupe.hire(stage, &log).await?);
+    }
+    for _ in 0..program.senders() {
+        senders.push(troupe.hire(stage, &log).await?);
+    }
+    let play = Play { stage, program, log, servers, senders };
+    for act in &program.acts {
+        play.act(act).await;
+    }
+    play.end().await;
+    Ok(play.log.history())
+}
+
+impl Play<'_> {
+    async fn act(&self, act: &Act) {
+        let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
+        let mut lines: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
+        for step in &act.steps {
+            match step {
+                Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
+                Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
+                    parts.push(Box::pin(self.perform(step.clone())));
+                }
+            }
+        }
+        parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.say(sender, requests)) as _));
+        join_all(parts).await;
+        if act.settle {
+            self.settle().await;
+        }
+    }
+
+    /// Sends what one sender has to say in an act: casts one after the other, calls beside them.
+    async fn say(&self, sender: usize, requests: Vec<&Request>) {
+        let step = |request: &Request| Step::Send { sender, request: request.clone().times(1) };
+        let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
+        let (calls, casts): (Vec<_>, Vec<_>) = each.partition(|request| request.kind == Kind::Call);
+        let casting = async {
+            for request in casts {
+                self.perform(step(request)).await;
+            }
+        };
+        let calling = join_all(calls.into_iter().map(|request| self.perform(step(request))));
+        futures_util::join!(casting, calling);
+    }
+
+    async fn perform(&self, step: Step) {
+        let number = self.log.begin(&step);
+        let (actor, command) = match &step {
+            Step::Start { server } => {
+                let named = named_server(self.stage, &self.program.servers[*server]);
+                (&self.servers[*server], Command::Start { place: *server, server: named })
+            }
+            Step::Stop { server } => (&self.servers[*server], Command::Stop),
+            Step::Kill { server } => (&self.servers[*server], Command::Kill),
+            Step::Send { sender, request } => {
+                let nap_ms = millis(self.stage.budget().quiet / 3);
+                let timeout_ms = millis(patience(self.stage, request));
+                let give_up_ms = request.given_up.then_some(nap_ms / 4);
+                let request = named_request(self.stage, request);
+                (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms, give_up_ms })
+            }
+        };
+        let begun = Instant::now();
+        let outcome = actor.perform(command).await;
+        self.log.end(number, outcome, begun.elapsed());
+    }
+
+    async fn settle(&self) {
+        let due = |history: &History| Timeline::new(self.program, history).due().is_empty();
+        self.log.wait(self.stage.budget().arrive, due).await;
+        self.log.note(Event::Settled);
+    }
+
+    async fn end(&self) {
+        let running = Timeline::new(self.program, &self.log.history()).running();
+        let all = 0..self.program.servers.len();
+        let missing = all.clone().filter(|server| !running.contains(server));
+        join_all(missing.map(|server| self.perform(Step::Start { server }))).await;
+        self.settle().await;
+        self.log.quiet(self.stage.budget().quiet).await;
+        join_all(all.map(|server| self.perform(Step::Stop { server }))).await;
+    }
+}
+
+/// How long a request may take.
+pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
+    if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a budget is no age of the world")
+}
+
+fn named_server(stage: &Stage, server: &Server) -> Server {
+    let exchange = server.exchange.as_deref().map(|exchange| stage.name(exchange));
+    Server { exchange, topic: stage.name(&server.topic), ..server.clone() }
+}
+
+fn named_request(stage: &Stage, request: &Request) -> Request {
+    let exchange = request.exchange.as_deref().map(|exchange| stage.name(exchange));
+    Request { exchange, topic: stage.name(&request.topic), ..request.clone() }
+}

@@ -1,0 +1,183 @@
+//! An actor that speaks through this library.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use libtest_mimic::Failed;
+use oslo_messaging::{
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Exception, Failure, Result, RpcClient, RpcServer, Target,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::actor::{Actor, Command, Troupe};
+use super::history::{Event, Log, Outcome, Run};
+use super::program::Interface;
+use super::request::{Kind, Method, Request};
+use super::{Server, program};
+use crate::{Budget, Stage};
+
+/// Actors in this process, each with a bus of its own.
+#[derive(Debug)]
+pub(crate) struct RustTroupe;
+
+#[derive(Debug)]
+struct RustActor {
+    bus: Bus,
+    log: Log,
+    budget: Budget,
+    server: Mutex<Option<RpcServer>>,
+}
+
+#[async_trait]
+impl Troupe for RustTroupe {
+    async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
+        let (bus, budget) = (stage.bus().await?, stage.budget());
+        Ok(Arc::new(RustActor { bus, log: log.clone(), budget, server: Mutex::new(None) }))
+    }
+}
+
+#[async_trait]
+impl Actor for RustActor {
+    async fn perform(&self, command: Command) -> Outcome {
+        let outcome = match command {
+            Command::Start { place, server } => self.start(place, &server).await,
+            Command::Stop => self.stop().await,
+            Command::Kill => {
+                drop(self.server.lock().await.take());
+                Ok(Outcome::Done)
+            }
+            Command::Send { number, request, nap_ms, timeout_ms, give_up_ms } => {
+                let sending = self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms));
+                match give_up_ms.map(Duration::from_millis) {
+                    None => sending.await,
+                    Some(patience) => timeout(patience, sending).await.unwrap_or(Ok(Outcome::GivenUp)),
+                }
+            }
+        };
+        outcome.unwrap_or_else(|error| outcome_of(&error))
+    }
+}
+
+impl RustActor {
+    async fn start(&self, place: usize, server: &Server) -> Result<Outcome> {
+        let mut target = Target::topic(&server.topic).server(&server.name);
+        target.exchange.clone_from(&server.exchange);
+        let mut builder = RpcServer::builder(&self.bus, target).concurrency(server.concurrency);
+        if server.at_least_once {
+            builder = builder.at_least_once();
+        }
+        for interface in &server.interfaces {
+            builder = builder.endpoint(endpoint(place, interface, &self.log));
+        }
+        let started = builder.start(Deadline::after(self.budget.arrive)).await?;
+        *self.server.lock().await = Some(started);
+        Ok(Outcome::Done)
+    }
+
+    async fn stop(&self) -> Result<Outcome> {
+        if let Some(server) = self.server.lock().await.take() {
+            server.wait(Deadline::after(self.budget.arrive)).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
+        let mut target = Target::topic(&request.topic);
+        target.exchange.clone_from(&request.exchange);
+        target.server.clone_from(&request.server);
+        target.namespace.clone_from(&request.namespace);
+        target.version.clone_from(&request.version);
+        target.fanout = request.kind == Kind::Fanout;
+        let client = RpcClient::new(&self.bus, target).timeout(timeout).mandatory(request.mandatory);
+        let (context, method) = (Context::new(), request.method.name());
+        if request.kind != Kind::Call {
+            client.cast(&context, method, &args).await?;
+            return Ok(Outcome::Done);
+        }
+        let Answer { server, number } = client.call(&context, method, &args).await?;
+        Ok(Outcome::Returned { server, number })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Arguments {
+    number: usize,
+    nap_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    server: usize,
+    number: usize,
+}
+
+/// The state of every method: where it runs, and where that is noted.
+struct Place {
+    server: usize,
+    log: Log,
+}
+
+/// What a method fails with; its text is the number of the message.
+struct Refusal(usize);
+
+impl Exception for Refusal {
+    fn failure(&self) -> Failure {
+        Failure::new("builtins", program::FAILURE, self.0.to_string()).expected()
+    }
+}
+
+impl Place {
+    fn run(&self, method: Method, context: &Context, number: usize) -> Answer {
+        let redelivered = context.request().is_some_and(|request| request.redelivered);
+        let run = Run { server: self.server, number, method: method.name().to_owned(), redelivered };
+        self.log.note(Event::Ran(run));
+        Answer { server: self.server, number }
+    }
+
+    fn finish(&self, answer: Answer) -> Answer {
+        self.log.note(Event::Finished { server: answer.server, number: answer.number });
+        answer
+    }
+
+    async fn answer(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
+        let answer = self.run(Method::Answer, &context, args.number);
+        Ok(self.finish(answer))
+    }
+
+    async fn slow(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
+        let answer = self.run(Method::Slow, &context, args.number);
+        sleep(Duration::from_millis(args.nap_ms)).await;
+        Ok(self.finish(answer))
+    }
+
+    async fn fail(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
+        let answer = self.run(Method::Fail, &context, args.number);
+        Err(Refusal(self.finish(answer).number))
+    }
+}
+
+fn endpoint(server: usize, interface: &Interface, log: &Log) -> Endpoint<Place> {
+    let endpoint = Endpoint::new(Place { server, log: log.clone() }).version(&interface.version);
+    let endpoint = match &interface.namespace {
+        Some(namespace) => endpoint.namespace(namespace),
+        None => endpoint,
+    };
+    endpoint
+        .method(Method::Answer.name(), Place::answer)
+        .method(Method::Slow.name(), Place::slow)
+        .method(Method::Fail.name(), Place::fail)
+}
+
+fn outcome_of(error: &Error) -> Outcome {
+    match (error.kind(), error.remote()) {
+        (ErrorKind::Remote, Some(remote)) => {
+            Outcome::Raised { class: remote.class().to_owned(), message: remote.message().to_owned() }
+        }
+        (ErrorKind::Undeliverable, _) => Outcome::Undeliverable,
+        (ErrorKind::Timeout, _) => Outcome::TimedOut,
+        _ => Outcome::Broken { error: error.to_string() },
+    }
+}

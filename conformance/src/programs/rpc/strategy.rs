@@ -1,0 +1,156 @@
+//! Generates programs of RPC. What is generated is mended, so that every part of a program means something and a
+//! program that shrinks stays one.
+
+use std::collections::BTreeSet;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::model::{binds, reads};
+use super::program::{Act, Program, Server, Step};
+use super::request::{Kind, Method, Request};
+
+const EXCHANGES: [&str; 2] = ["x", "y"];
+const TOPICS: [&str; 3] = ["t", "u", "v"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
+const NAMESPACES: [&str; 2] = ["m", "n"];
+const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
+
+/// Programs of at most four servers and six acts.
+pub(crate) fn programs() -> impl Strategy<Value = Program> {
+    let servers = vec((server(), prop::bool::weighted(0.75)), 1..=4);
+    servers.prop_flat_map(|servers| {
+        let steps = vec(step(servers.iter().map(|(server, _)| server.clone()).collect()), 1..=7);
+        let acts = vec((steps, any::<bool>()), 1..=5);
+        (Just(servers), acts).prop_map(|(servers, acts)| mended(servers, acts))
+    })
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let place = (option::weighted(0.6, 0..EXCHANGES.len()), 0..TOPICS.len(), 0..NAMES.len());
+    let interface = (option::weighted(0.4, 0..NAMESPACES.len()), 0..VERSIONS.len());
+    let manner = (prop_oneof![3 => Just(64_usize), 1 => Just(1), 1 => Just(2)], prop::bool::weighted(0.2));
+    (place, vec(interface, 1..=2), manner).prop_map(
+        |((exchange, topic, name), interfaces, (methods, at_least_once))| {
+            let mut server = Server::new(TOPICS[topic], NAMES[name]).concurrency(methods);
+            server.exchange = exchange.map(|exchange| EXCHANGES[exchange].to_owned());
+            server.at_least_once = at_least_once;
+            interfaces.into_iter().fold(server, |server, (namespace, version)| match namespace {
+                None => server.interface(VERSIONS[version]),
+                Some(namespace) => server.interface_in(NAMESPACES[namespace], VERSIONS[version]),
+            })
+        },
+    )
+}
+
+fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
+    let count = servers.len();
+    let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];
+    prop_oneof![
+        16 => (0..3_usize, request(servers), times)
+            .prop_map(|(sender, request, times)| Step::Send { sender, request: request.times(times) }),
+        2 => (0..count).prop_map(|server| Step::Start { server }),
+        2 => (0..count).prop_map(|server| Step::Stop { server }),
+        1 => (0..count).prop_map(|server| Step::Kill { server }),
+    ]
+}
+
+/// Requests that mostly mean one of `servers`, with one thing or another that is not as it is there.
+fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
+    let kind = prop_oneof![4 => Just(Kind::Call), 4 => Just(Kind::Cast), 2 => Just(Kind::Fanout)];
+    let method = prop_oneof![
+        5 => Just(Method::Answer), 2 => Just(Method::Slow), 1 => Just(Method::Fail), 1 => Just(Method::Missing)
+    ];
+    let odd = || prop::bool::weighted(0.08);
+    let meant = (0..servers.len(), any::<prop::sample::Index>(), prop::bool::weighted(0.35));
+    let oddities =
+        (option::weighted(0.1, 0..=EXCHANGES.len()), option::weighted(0.06, 0..NAMES.len()), odd(), odd(), odd());
+    let wrong = (option::weighted(0.08, 0..=NAMESPACES.len()), option::weighted(0.3, 0..VERSIONS.len()));
+    (kind, method, meant, oddities, wrong).prop_map(
+        move |(
+            kind,
+            method,
+            (server, interface, directed),
+            (exchange, name, turned, impatient, given_up),
+            (namespace, version),
+        )| {
+            let server = &servers[server];
+            let interface = &server.interfaces[interface.index(server.interfaces.len())];
+            let request = match kind {
+                Kind::Call => Request::call(&server.topic),
+                Kind::Cast => Request::cast(&server.topic),
+                Kind::Fanout => Request::fanout(&server.topic),
+            };
+            let mut request = Request { method, ..request };
+            request.exchange = match exchange {
+                Some(exchange) => EXCHANGES.get(exchange).map(|exchange| (*exchange).to_owned()),
+                None => server.exchange.clone(),
+            };
+            request.server = match name {
+                Some(name) => Some(NAMES[name].to_owned()),
+                None => directed.then(|| server.name.clone()),
+            };
+            request.namespace = match namespace {
+                Some(namespace) => NAMESPACES.get(namespace).map(|namespace| (*namespace).to_owned()),
+                None => interface.namespace.clone(),
+            };
+            request.version = match version {
+                Some(version) => Some(VERSIONS[version].to_owned()),
+                None => Some(interface.version.clone()),
+            };
+            request.mandatory = (kind == Kind::Call) != (turned && kind != Kind::Fanout);
+            request.impatient = impatient && kind == Kind::Call;
+            request.given_up = given_up;
+            request
+        },
+    )
+}
+
+/// The program of these parts: servers start and stop in turn, once in an act, and calls that nobody may answer do
+/// not cost a whole budget.
+fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+    let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+    let mut up: BTreeSet<usize> = (0..servers.len()).filter(|server| first[*server]).collect();
+    let opening = up.iter().fold(Act::new(), |act, server| act.start(*server));
+    let mut program = Program { servers, acts: Vec::new() };
+    let mut ever = up.clone();
+    if !opening.steps.is_empty() {
+        program.acts.push(opening);
+    }
+    for (steps, settle) in acts {
+        let mut touched = BTreeSet::new();
+        let (before, mut act) = (up.clone(), Act { steps: Vec::new(), settle });
+        for step in steps {
+            let kept = match &step {
+                Step::Start { server } => touched.insert(*server) && up.insert(*server),
+                Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
+                Step::Send { .. } => true,
+            };
+            if kept {
+                act.steps.push(step);
+            }
+        }
+        let lasting: Vec<&Server> = before.intersection(&up).map(|server| &program.servers[*server]).collect();
+        ever.extend(&up);
+        let bound = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
+        let killed: Vec<&Server> = act
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Kill { server } => Some(&program.servers[*server]),
+                _ => None,
+            })
+            .collect();
+        for step in &mut act.steps {
+            if let Step::Send { request, .. } = step {
+                let returned = request.mandatory && !bound(request);
+                let taken = killed.iter().any(|server| reads(server, request));
+                let answered = !taken && lasting.iter().any(|server| binds(server, request));
+                request.impatient |= request.kind == Kind::Call && !answered && !returned;
+            }
+        }
+        program.acts.push(act);
+    }
+    program
+}

@@ -1,0 +1,246 @@
+//! A history read back: who was up when, what was sent when, what ran where.
+
+use std::time::Duration;
+
+use super::Server;
+use super::history::{Event, History, Outcome, Run};
+use super::model::{Dispatch, dispatch, reads};
+use super::program::{Program, Step};
+use super::request::{Kind, Request};
+
+/// A position in the history that was not reached.
+pub(crate) const NEVER: usize = usize::MAX;
+
+/// A history in terms of servers and messages. All positions are those of its events.
+#[derive(Debug)]
+pub(crate) struct Timeline<'a> {
+    pub(crate) servers: &'a [Server],
+    /// The times a server was up, by its place.
+    pub(crate) lives: Vec<Vec<Life<'a>>>,
+    pub(crate) sent: Vec<Sent<'a>>,
+    pub(crate) runs: Vec<Ran<'a>>,
+    /// Which method ended: its position, its server, its message.
+    pub(crate) finished: Vec<(usize, usize, usize)>,
+    pub(crate) settled: Vec<usize>,
+}
+
+/// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life<'a> {
+    pub(crate) starting: usize,
+    pub(crate) started: usize,
+    pub(crate) stopping: usize,
+    pub(crate) stopped: usize,
+    /// Whether it was dropped, not stopped.
+    pub(crate) killed: bool,
+    /// How the start and the stop ended, where they did.
+    pub(crate) outcomes: [Option<&'a Outcome>; 2],
+}
+
+/// A message that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent<'a> {
+    pub(crate) number: usize,
+    pub(crate) sender: usize,
+    pub(crate) request: &'a Request,
+    pub(crate) begun: usize,
+    pub(crate) ended: usize,
+    pub(crate) outcome: Option<&'a Outcome>,
+    pub(crate) took: Duration,
+}
+
+/// An execution and its position.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ran<'a> {
+    pub(crate) at: usize,
+    pub(crate) run: &'a Run,
+}
+
+impl<'a> Timeline<'a> {
+    pub(crate) fn new(program: &'a Program, history: &'a History) -> Self {
+        let mut timeline = Self {
+            servers: &program.servers,
+            lives: vec![Vec::new(); program.servers.len()],
+            sent: Vec::new(),
+            runs: Vec::new(),
+            finished: Vec::new(),
+            settled: Vec::new(),
+        };
+        for (at, event) in history.events.iter().enumerate() {
+            match event {
+                Event::Begun(number) => timeline.begin(at, *number, &history.steps[*number]),
+                Event::Ended { step, outcome, took } => {
+                    timeline.end(at, *step, &history.steps[*step], outcome, *took);
+                }
+                Event::Ran(run) => timeline.runs.push(Ran { at, run }),
+                Event::Finished { server, number } => timeline.finished.push((at, *server, *number)),
+                Event::Settled => timeline.settled.push(at),
+            }
+        }
+        timeline
+    }
+
+    fn begin(&mut self, at: usize, number: usize, step: &'a Step) {
+        match step {
+            Step::Start { server } => self.lives[*server].push(Life {
+                starting: at,
+                started: NEVER,
+                stopping: NEVER,
+                stopped: NEVER,
+                killed: false,
+                outcomes: [None; 2],
+            }),
+            Step::Stop { server } | Step::Kill { server } => {
+                if let Some(life) = self.lives[*server].last_mut() {
+                    life.killed = matches!(step, Step::Kill { .. });
+                    life.stopping = at;
+                }
+            }
+            Step::Send { sender, request } => self.sent.push(Sent {
+                number,
+                sender: *sender,
+                request,
+                begun: at,
+                ended: NEVER,
+                outcome: None,
+                took: Duration::ZERO,
+            }),
+        }
+    }
+
+    fn end(&mut self, at: usize, number: usize, step: &Step, outcome: &'a Outcome, took: Duration) {
+        match step {
+            Step::Start { server } => {
+                if let Some(life) = self.lives[*server].last_mut() {
+                    life.started = if *outcome == Outcome::Done { at } else { NEVER };
+                    life.outcomes[0] = Some(outcome);
+                }
+            }
+            Step::Stop { server } | Step::Kill { server } => {
+                if let Some(life) = self.lives[*server].last_mut() {
+                    life.stopped = at;
+                    life.outcomes[1] = Some(outcome);
+                }
+            }
+            Step::Send { .. } => {
+                if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
+                    (sent.ended, sent.outcome, sent.took) = (at, Some(outcome), took);
+                }
+            }
+        }
+    }
+
+    /// The servers that are up now.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        let up = |server: &usize| self.lives[*server].last().is_some_and(|life| life.stopping == NEVER);
+        (0..self.servers.len()).filter(up).collect()
+    }
+
+    /// Whether `server` was up all the time from `from` to `to`.
+    pub(crate) fn surely_up(&self, server: usize, from: usize, to: usize) -> bool {
+        self.lives[server].iter().any(|life| life.started < from && to < life.stopping)
+    }
+
+    /// Whether `server` may have been up at some time from `from` to `to`.
+    pub(crate) fn perhaps_up(&self, server: usize, from: usize, to: usize) -> bool {
+        self.lives[server].iter().any(|life| life.starting < to && from < life.stopped)
+    }
+
+    /// Whether a queue was surely bound where `sent` went before it was sent: queues stay when their readers go.
+    pub(crate) fn surely_bound(&self, sent: &Sent<'_>) -> bool {
+        self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.started < sent.begun))
+    }
+
+    /// Whether a queue may have been bound there before the send had ended.
+    pub(crate) fn perhaps_bound(&self, sent: &Sent<'_>) -> bool {
+        self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.starting < sent.ended))
+    }
+
+    /// The servers that read the queue to which `request` goes.
+    pub(crate) fn readers<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
+        (0..self.servers.len()).filter(|server| reads(&self.servers[*server], request))
+    }
+
+    /// Whether every server that could take `request` would run it.
+    pub(crate) fn all_run(&self, request: &Request) -> bool {
+        self.readers(request).all(|server| self.dispatch(server, request) == Dispatch::Runs)
+    }
+
+    pub(crate) fn dispatch(&self, server: usize, request: &Request) -> Dispatch {
+        dispatch(&self.servers[server], request)
+    }
+
+    /// The executions of a message.
+    pub(crate) fn runs_of(&self, number: usize) -> impl Iterator<Item = &Ran<'a>> {
+        self.runs.iter().filter(move |ran| ran.run.number == number)
+    }
+
+    /// Whether a reader of the queue of `sent` was killed after it was sent, and may have taken it along.
+    pub(crate) fn perhaps_lost(&self, sent: &Sent<'_>) -> bool {
+        let killed = |server: usize| {
+            let mut lives = self.lives[server].iter();
+            !self.servers[server].at_least_once && lives.any(|life| life.killed && sent.begun < life.stopped)
+        };
+        self.readers(sent.request).any(killed)
+    }
+
+    /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes
+    /// again.
+    pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
+        let killed = |server: usize| {
+            let mut lives = self.lives[server].iter();
+            self.servers[server].at_least_once
+                && lives.any(|life| life.killed && life.stopping < to && from < life.stopped)
+        };
+        self.readers(request).any(killed)
+    }
+
+    /// Whether the last execution of a cast was cut short by a kill, at a server that settles afterwards.
+    pub(crate) fn cut_short(&self, sent: &Sent<'_>) -> bool {
+        let Some(last) = self.runs_of(sent.number).last() else { return false };
+        let server = last.run.server;
+        let ended = |finished: &(usize, usize, usize)| {
+            finished.0 > last.at && (finished.1, finished.2) == (server, sent.number)
+        };
+        let mut lives = self.lives[server].iter();
+        let killed = lives.any(|life| life.killed && life.starting < last.at && last.at < life.stopped);
+        killed && self.servers[server].at_least_once && !self.finished.iter().any(ended)
+    }
+
+    /// What was sent and must run without anything else being done, and has not: each message, and where if that is
+    /// known.
+    pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
+        let mut due = Vec::new();
+        let sent = self.sent.iter().filter(|sent| sent.outcome == Some(&Outcome::Done));
+        for sent in sent {
+            let mut waiting = self.readers(sent.request).filter(|server| self.surely_up(*server, NEVER - 1, NEVER - 1));
+            if sent.request.kind == Kind::Fanout {
+                let missed = |server: &usize| {
+                    self.surely_up(*server, sent.begun, NEVER - 1)
+                        && self.dispatch(*server, sent.request) == Dispatch::Runs
+                        && !self.runs_of(sent.number).any(|ran| ran.run.server == *server)
+                };
+                due.extend(waiting.filter(missed).map(|server| (sent.number, Some(server))));
+            } else if waiting.next().is_some()
+                && self.surely_bound(sent)
+                && !self.perhaps_lost(sent)
+                && self.all_run(sent.request)
+                && (self.runs_of(sent.number).next().is_none() || self.cut_short(sent))
+            {
+                due.push((sent.number, None));
+            }
+        }
+        due
+    }
+
+    fn binders<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
+        (0..self.servers.len()).filter(|server| super::model::binds(&self.servers[*server], request))
+    }
+}
+
+impl Sent<'_> {
+    /// The message as violations name it.
+    pub(crate) fn name(&self) -> String {
+        format!("message {} of sender {}, {},", self.number, self.sender, self.request)
+    }
+}

@@ -1,0 +1,59 @@
+//! What must hold of every program, as data.
+
+use std::fmt;
+
+use oslo_messaging::{Capabilities, Capability};
+
+/// One sentence that the history of every program must satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// `area::sentence`. It never changes, since flaws and divergences name it.
+    pub id: &'static str,
+    /// What a driver must declare for the rule to bind it.
+    pub requires: &'static [Capability],
+    /// The sentence.
+    pub says: &'static str,
+}
+
+/// A rule that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// By which message or which server, and how.
+    pub how: String,
+}
+
+impl Rule {
+    /// Whether the rule binds a driver that declares `capabilities`.
+    #[must_use]
+    pub(crate) fn binds(&self, capabilities: &Capabilities) -> bool {
+        self.requires.iter().all(|capability| capabilities.has(*capability))
+    }
+}
+
+impl Violation {
+    pub(crate) fn new(rule: &'static Rule, how: impl fmt::Display) -> Self {
+        Self { rule, how: how.to_string() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n    the rule: {}", self.rule.id, self.how, self.rule.says)
+    }
+}
+
+/// Lists the rules of one kind of program: each as a static, and all of them as `ALL`.
+macro_rules! rules {
+    ($($name:ident = $id:literal, [$($requires:ident),*], $says:literal;)*) => {
+        $(
+            #[doc = $says]
+            pub(crate) static $name: $crate::programs::Rule =
+                $crate::programs::Rule { id: $id, requires: &[$($requires),*], says: $says };
+        )*
+        /// Every rule.
+        pub(crate) static ALL: &[&$crate::programs::Rule] = &[$(&$name),*];
+    };
+}
+pub(crate) use rules;

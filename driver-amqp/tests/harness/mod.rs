@@ -1,0 +1,34 @@
+//! A RabbitMQ node as the conformance suite sees it.
+
+use std::sync::Arc;
+
+use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use oslo_messaging_conformance::{Budget, Harness, async_trait};
+use xtask::broker::RABBIT_URL;
+
+/// Every case and every program share one node, and use names of their own on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rabbit {
+    url: TransportUrl,
+}
+
+impl Rabbit {
+    /// The node that the environment names, or why there is none.
+    pub(crate) fn from_environment() -> std::result::Result<Self, String> {
+        let text = std::env::var(RABBIT_URL).map_err(|_| format!("{RABBIT_URL} is not set"))?;
+        Ok(Self { url: TransportUrl::parse(&text).expect("whoever sets the variable sets a URL") })
+    }
+}
+
+#[async_trait]
+impl Harness for Rabbit {
+    async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        let deadline = Deadline::after(self.budget().arrive);
+        Ok(Arc::new(AmqpTransport::connect(&self.url, AmqpConfig::default(), deadline).await?))
+    }
+
+    fn budget(&self) -> Budget {
+        Budget::default()
+    }
+}

@@ -1,0 +1,11 @@
+//! The rules of the programs under test: every flaw that is put into the driver breaks the rule that must catch it.
+
+mod harness;
+
+use std::process::ExitCode;
+
+use harness::Fake;
+
+fn main() -> ExitCode {
+    oslo_messaging_conformance::programs::prove(Fake::default, 500)
+}
