@@ -9,12 +9,14 @@ mod notify_batch;
 mod notify_fail;
 mod notify_listen;
 mod notify_pool;
+mod peer;
 mod publish;
 mod refused;
 mod retention;
 mod rpc;
 mod rpc_call;
 mod rpc_cast;
+mod rpc_request;
 mod rpc_server;
 mod settle;
 
@@ -32,6 +34,7 @@ pub(crate) const ALL: &[&[Case]] = &[
     rpc_call::CASES,
     rpc_cast::CASES,
     rpc_server::CASES,
+    rpc_request::CASES,
     notify_listen::CASES,
     notify_pool::CASES,
     notify_fail::CASES,
