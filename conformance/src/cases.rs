@@ -16,8 +16,11 @@ mod retention;
 mod rpc;
 mod rpc_call;
 mod rpc_cast;
+mod rpc_life;
+mod rpc_reply;
 mod rpc_request;
 mod rpc_server;
+mod rpc_time;
 mod settle;
 
 use crate::Case;
@@ -35,6 +38,9 @@ pub(crate) const ALL: &[&[Case]] = &[
     rpc_cast::CASES,
     rpc_server::CASES,
     rpc_request::CASES,
+    rpc_reply::CASES,
+    rpc_life::CASES,
+    rpc_time::CASES,
     notify_listen::CASES,
     notify_pool::CASES,
     notify_fail::CASES,

@@ -121,7 +121,7 @@ pub(super) fn many(count: usize) -> NonZeroUsize {
 
 /// `what`, each as a number.
 pub(super) fn sorted(what: Vec<String>) -> std::result::Result<Vec<u32>, Failed> {
-    let mut numbers = what.iter().map(|n| n.parse()).collect::<std::result::Result<Vec<u32>, _>>()?;
+    let mut numbers = what.into_iter().map(|n| n.parse()).collect::<std::result::Result<Vec<u32>, _>>()?;
     numbers.sort_unstable();
     Ok(numbers)
 }

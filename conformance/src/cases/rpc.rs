@@ -139,6 +139,9 @@ impl Counter {
             .method("user", async |_: Arc<Self>, context: Context, (): ()| {
                 Ok::<_, Infallible>(context.get::<String>("user"))
             })
+            .method("redelivered", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.request().is_some_and(|request| request.redelivered))
+            })
             .method("names", async |_: Arc<Self>, context: Context, (): ()| {
                 Ok::<_, Infallible>(context.values().map(|(name, _)| name.to_owned()).collect::<Vec<_>>())
             })
