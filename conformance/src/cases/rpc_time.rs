@@ -33,11 +33,11 @@ pub(super) const CASES: &[Case] = &[
         run: |stage| Box::pin(a_call_that_expired_in_its_queue_never_runs(stage)),
     },
     Case {
-        id: "rpc_time::a_cast_does_not_expire_with_its_sender",
-        requires: &[Capability::Retention],
+        id: "rpc_time::a_call_carries_its_timeout_and_a_cast_none",
+        requires: &[Capability::Expiration],
         lacks: None,
-        cites: "oslo.messaging Connection.topic_send: a cast has no timeout, so it is published without expiration.",
-        run: |stage| Box::pin(a_cast_does_not_expire_with_its_sender(stage)),
+        cites: "oslo.messaging TestRequestWireFormat: expiration is the timeout of a call; a cast has none.",
+        run: |stage| Box::pin(a_call_carries_its_timeout_and_a_cast_none(stage)),
     },
     Case {
         id: "rpc_time::a_call_from_a_method_ends_by_its_callers_deadline",
@@ -101,32 +101,33 @@ async fn the_clock_runs_from_the_first_step(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
-/// Leaves the queues of a server behind that nobody reads.
-async fn leave_queues(stage: &Stage) -> Outcome {
-    Group::start(stage, &["a"]).await?.stop().await
-}
-
 async fn a_call_that_expired_in_its_queue_never_runs(stage: &Stage) -> Outcome {
-    leave_queues(stage).await?;
-    let (_bus, client) = client(stage).await?;
-    let error = add(&client.prepare().timeout(stage.budget().quiet), 1).await.expect_err("nobody is there");
+    let first = Group::start(stage, &["a"]).await?;
+    // Its connection and its inbox are open, so that the short time is spent in the queue alone.
+    add(&first.client, 1).await?;
+    let hurried = first.client.prepare().timeout(stage.budget().quiet * 2);
+    first.stop().await?;
+    let error = add(&hurried, 100).await.expect_err("nobody is there");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
-    let group = Group::start(stage, &["a"]).await?;
-    assert_eq!(add(&group.client, 10).await?, 10, "the call of before did not run");
-    assert_eq!(group.recorder.quiet().await?.len(), 1);
-    group.stop().await
+    let next = Group::start(stage, &["a"]).await?;
+    assert_eq!(add(&next.client, 10).await?, 10, "the call of before did not run");
+    assert_eq!(next.recorder.quiet().await?.len(), 1);
+    next.stop().await
 }
 
-async fn a_cast_does_not_expire_with_its_sender(stage: &Stage) -> Outcome {
-    leave_queues(stage).await?;
-    let (_bus, client) = client(stage).await?;
-    client.prepare().timeout(stage.budget().quiet).cast(&Context::new(), "add", &json!({ "increment": 7 })).await?;
-    // Nothing tells that its sender's time has passed: all there is to do is to let it pass.
-    tokio::time::sleep(stage.budget().quiet * 2).await;
-    let group = Group::start(stage, &["a"]).await?;
-    group.recorder.wait(1).await?;
-    assert_eq!(group.recorder.at("a"), ["7"]);
-    group.stop().await
+async fn a_call_carries_its_timeout_and_a_cast_none(stage: &Stage) -> Outcome {
+    let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
+    let (context, client) = (Context::new(), client.timeout(Duration::from_secs(77)));
+    client.cast(&context, "add", &()).await?;
+    let cast = peer.reading.next().await?;
+    assert_eq!(cast.message().expiration, None, "a cast outlives the patience of whoever sent it");
+    cast.acknowledge().await?;
+    let called = tokio::select! {
+        answer = client.call::<Value>(&context, "add", &()) => return Err(format!("nobody answers, but {answer:?}").into()),
+        called = peer.reading.next() => called?,
+    };
+    assert_eq!(called.message().expiration, Some(Duration::from_secs(77)));
+    Ok(called.acknowledge().await?)
 }
 
 /// Calls somebody else with the context that it was given, and keeps how that failed.
