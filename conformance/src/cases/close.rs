@@ -82,8 +82,7 @@ async fn an_open_listener_ends_with_its_transport(stage: &Stage) -> Outcome {
     let (polled, closed) = tokio::join!(polling, transport.close(stage.soon()));
     closed?;
     for polled in [polled?, stage.soon().run("poll", server.listener().poll(NonZeroUsize::MIN)).await?] {
-        let error = polled.err().ok_or("nothing was sent, and it was not stopped")?;
-        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        assert!(polled.is_err(), "nothing was sent, and it was not stopped: {polled:?}");
     }
     Ok(())
 }
