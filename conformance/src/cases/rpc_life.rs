@@ -38,14 +38,15 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_life::all_who_stop_it_share_one_outcome",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging TestServerLocking: stop and wait run once each, whoever and however often they are called.",
+        cites: "oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once \
+                each, whoever and however often they are called.",
         run: |stage| Box::pin(all_who_stop_it_share_one_outcome(stage)),
     },
     Case {
         id: "rpc_life::it_starts_again_from_its_settings",
         requires: &[],
         lacks: None,
-        cites: "RpcServerBuilder: Clone it to start the same server again. oslo.messaging TestServerLocking.test_restart.",
+        cites: "RpcServerBuilder: Clone it to start the same server again.",
         run: |stage| Box::pin(it_starts_again_from_its_settings(stage)),
     },
     Case {

@@ -14,7 +14,7 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_target::what_cannot_be_reached_is_refused",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging TestCall.test_fanout_call and TestRPCServer.test_no_target_topic: InvalidTarget, and for a \
+        cites: "oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a \
                 server at its start.",
         run: |stage| Box::pin(what_cannot_be_reached_is_refused(stage)),
     },
@@ -30,7 +30,7 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_target::a_version_that_is_none_is_refused",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging TestCheckVersion: '5', '5.a' and '5.5.a' are no versions.",
+        cites: "oslo.messaging TestCanSendVersion.test_invalid_version_type: '5', '5.a' and '5.5.a' are no versions.",
         run: |stage| Box::pin(a_version_that_is_none_is_refused(stage)),
     },
     Case {

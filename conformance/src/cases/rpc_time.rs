@@ -36,7 +36,8 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_time::a_call_carries_its_timeout_and_a_cast_none",
         requires: &[Capability::Expiration],
         lacks: None,
-        cites: "oslo.messaging TestRequestWireFormat: expiration is the timeout of a call; a cast has none.",
+        cites: "oslo.messaging TestRabbitPublisher.test_send and test_send_with_timeout: expiration is the \
+                timeout, or none.",
         run: |stage| Box::pin(a_call_carries_its_timeout_and_a_cast_none(stage)),
     },
     Case {
