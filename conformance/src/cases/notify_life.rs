@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         id: "notify_life::a_copy_is_settled_too",
         requires: KEEPS,
         lacks: None,
-        cites: "oslo.messaging AMQPListener.__call__ returns at a duplicate without settling it; here it is done with.",
+        cites: "oslo.messaging AMQPListener.__call__: it returns at a duplicate without settling it. Here it is done with.",
         run: |stage| Box::pin(a_copy_is_settled_too(stage)),
     },
 ];

@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_reply::a_call_takes_one_reply",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging ReplyWaiter._process_reply means to drop a second reply; its call is then unknown.",
+        cites: "oslo.messaging ReplyWaiter._process_reply: a second reply is to be dropped; its call is unknown by then.",
         run: |stage| Box::pin(a_call_takes_one_reply(stage)),
     },
     Case {
@@ -66,7 +66,7 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_reply::one_to_a_vanished_caller_blocks_no_other",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging AMQPIncomingMessage.reply tries for 60 s in the worker; here a server of one worker goes on.",
+        cites: "oslo.messaging AMQPIncomingMessage.reply: it tries for 60 s in the worker. Here a server of one worker goes on.",
         run: |stage| Box::pin(one_to_a_vanished_caller_blocks_no_other(stage)),
     },
     Case {

@@ -65,7 +65,7 @@ pub(super) const CASES: &[Case] = &[
         id: "rpc_time::a_refused_request_leaves_no_heartbeat_behind",
         requires: &[],
         lacks: None,
-        cites: "oslo.messaging RPCDispatcher.dispatch leaves its watchdog running for an unknown method; here it ends with \
+        cites: "oslo.messaging RPCDispatcher.dispatch: it leaves its watchdog running for an unknown method; here it ends with \
                 the answer.",
         run: |stage| Box::pin(a_refused_request_leaves_no_heartbeat_behind(stage)),
     },
