@@ -28,26 +28,46 @@ pub enum Flaw {
     PriorityIgnored,
     /// A fanout stays within the exchange it was not given: it goes nowhere.
     FanoutLost,
+    /// A fanout reaches one server, the last that was started.
+    FanoutReachesOne,
     /// A message that no queue is bound for is thrown away, mandatory or not.
     MandatoryIgnored,
     /// Every message needs a queue that is bound, mandatory or not.
     MandatoryAlways,
     /// A return is told to whoever publishes next.
     ReturnCrossed,
+    /// A reply goes to whoever was answered before.
+    ReplyCrossed,
+    /// What is sent to a queue by name is thrown away unless it is an inbox.
+    DirectReachesInboxesAlone,
     /// Headers stay behind.
     HeadersLost,
+    /// The value of a header ends after 255 bytes.
+    LongHeaderCut,
     /// A body loses the bytes that are not text.
     BodyMangled,
+    /// A body ends after half a megabyte.
+    LongBodyCut,
+    /// A name ends after 255 bytes.
+    LongNameCut,
     /// Messages live for ever.
     ExpirationIgnored,
+    /// A time to live is taken for seconds, though it is in milliseconds.
+    ExpirationInSeconds,
+    /// Requests live for ever, whatever else expires.
+    RequestsNeverExpire,
     /// Messages that have a life lose it at once.
     ExpiresAtOnce,
     /// The queue of a notification is not made before somebody listens.
     QueueNotEnsured,
     /// Members of a pool read the shared queue instead.
     PoolIgnored,
+    /// Each member of a pool has a copy of its own.
+    PoolNotShared,
     /// A deadline that passed is not looked at.
     DeadlineIgnored,
+    /// A subscription returns before its queues exist.
+    SubscribesLate,
     /// A poll gives more than it was asked for.
     PollOverflows,
     /// What a poll took is lost if it is cancelled.
@@ -60,6 +80,10 @@ pub enum Flaw {
     DroppedGoesOn,
     /// Closing a listener leaves its private queue behind.
     CloseLeavesQueue,
+    /// Closing one listener ends every listener of its transport.
+    CloseEndsNeighbours,
+    /// Whoever waits for a message is not told that the transport was closed.
+    ClosedPollHangs,
     /// What was acknowledged comes back.
     AcknowledgedComesBack,
     /// What was rejected comes back.
@@ -74,6 +98,8 @@ pub enum Flaw {
     RedeliveredAlways,
     /// What is to be settled before handover is left to its receiver.
     HandedOverUnsettled,
+    /// What is left to its receiver is settled before handover.
+    SettledTooEarly,
     /// Settling after the end succeeds.
     SettlesAfterClose,
     /// A closed transport goes on working.
@@ -94,22 +120,34 @@ impl Flaw {
         Self::ExchangeIgnored,
         Self::PriorityIgnored,
         Self::FanoutLost,
+        Self::FanoutReachesOne,
         Self::MandatoryIgnored,
         Self::MandatoryAlways,
         Self::ReturnCrossed,
+        Self::ReplyCrossed,
+        Self::DirectReachesInboxesAlone,
         Self::HeadersLost,
+        Self::LongHeaderCut,
         Self::BodyMangled,
+        Self::LongBodyCut,
+        Self::LongNameCut,
         Self::ExpirationIgnored,
+        Self::ExpirationInSeconds,
+        Self::RequestsNeverExpire,
         Self::ExpiresAtOnce,
         Self::QueueNotEnsured,
         Self::PoolIgnored,
+        Self::PoolNotShared,
         Self::DeadlineIgnored,
+        Self::SubscribesLate,
         Self::PollOverflows,
         Self::CancelledPollLoses,
         Self::WindowIgnored,
         Self::StopNeverEnds,
         Self::DroppedGoesOn,
         Self::CloseLeavesQueue,
+        Self::CloseEndsNeighbours,
+        Self::ClosedPollHangs,
         Self::AcknowledgedComesBack,
         Self::RejectedComesBack,
         Self::RequeueDrops,
@@ -117,6 +155,7 @@ impl Flaw {
         Self::RedeliveredFlagLost,
         Self::RedeliveredAlways,
         Self::HandedOverUnsettled,
+        Self::SettledTooEarly,
         Self::SettlesAfterClose,
         Self::CloseIsNothing,
         Self::HealthStuck,
@@ -138,17 +177,17 @@ impl Flaw {
             Self::ServerIgnored => "address::a_server_is_reached_alone",
             Self::ExchangeIgnored => "address::exchanges_keep_topics_apart",
             Self::PriorityIgnored => "notification::a_listener_hears_its_topics_and_priorities_alone",
-            Self::FanoutLost => "address::a_fanout_reaches_every_server_of_every_exchange",
+            Self::FanoutLost | Self::FanoutReachesOne => "address::a_fanout_reaches_every_server_of_every_exchange",
             Self::MandatoryIgnored => "publish::mandatory_to_nobody_is_undeliverable",
             Self::MandatoryAlways => "publish::to_nobody_succeeds_without_mandatory",
             Self::ReturnCrossed => "publish::a_return_is_told_to_its_own_publisher",
             Self::HeadersLost | Self::BodyMangled | Self::RedeliveredAlways => {
                 "publish::what_is_sent_arrives_unchanged"
             }
-            Self::ExpirationIgnored => "retention::an_expired_message_is_dropped",
+            Self::ExpirationIgnored | Self::ExpirationInSeconds => "retention::an_expired_message_is_dropped",
             Self::ExpiresAtOnce => "retention::a_message_is_not_dropped_before_it_expires",
             Self::QueueNotEnsured => "notification::it_is_kept_before_anyone_listens",
-            Self::PoolIgnored => "notification::every_pool_gets_a_copy_that_its_members_share",
+            Self::PoolIgnored | Self::PoolNotShared => "notification::every_pool_gets_a_copy_that_its_members_share",
             Self::DeadlineIgnored => "publish::a_deadline_that_passed_is_a_timeout",
             Self::PollOverflows => "listen::a_poll_takes_no_more_than_its_maximum",
             Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
@@ -159,12 +198,21 @@ impl Flaw {
             Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",
             Self::RejectedComesBack => "settle::a_rejected_message_is_gone",
             Self::RequeueDrops => "settle::a_requeued_message_comes_back",
-            Self::DroppedStaysOut => "settle::a_message_dropped_unsettled_comes_back",
+            Self::DroppedStaysOut | Self::SettledTooEarly => "settle::a_message_dropped_unsettled_comes_back",
             Self::RedeliveredFlagLost => "settle::what_comes_back_says_so",
             Self::HandedOverUnsettled => "settle::what_was_settled_before_handover_never_comes_back",
             Self::SettlesAfterClose => "settle::settling_after_close_is_closed",
             Self::CloseIsNothing => "close::later_operations_are_closed",
             Self::HealthStuck => "close::a_connected_transport_becomes_ready",
+            Self::ReplyCrossed => "rpc_reply::they_reach_their_own_callers",
+            Self::DirectReachesInboxesAlone => "neighbours::a_queue_is_reached_past_its_exchange",
+            Self::LongBodyCut => "limits::a_megabyte_arrives_whole",
+            Self::LongHeaderCut => "limits::headers_of_every_length_arrive",
+            Self::LongNameCut => "limits::a_longer_name_is_too_large_and_never_cut",
+            Self::RequestsNeverExpire => "rpc_time::a_call_that_expired_in_its_queue_never_runs",
+            Self::SubscribesLate => "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
+            Self::CloseEndsNeighbours => "neighbours::a_listener_ends_without_the_other",
+            Self::ClosedPollHangs => "close::an_open_listener_ends_with_its_transport",
             Self::Undeclared(capability) => refusing(capability),
         }
     }

@@ -1,5 +1,7 @@
 //! The life of a transport.
 
+use std::num::NonZeroUsize;
+
 use oslo_messaging::{ErrorKind, Message, PublishOptions, Source, State, Subscription};
 
 use crate::{Case, Outcome, Stage};
@@ -25,6 +27,21 @@ pub(super) const CASES: &[Case] = &[
         lacks: None,
         cites: "Transport::close: Closes every connection (of this transport).",
         run: |stage| Box::pin(one_transport_does_not_close_another(stage)),
+    },
+    Case {
+        id: "close::an_open_listener_ends_with_its_transport",
+        requires: &[],
+        lacks: None,
+        cites: "Transport::close: Closes every connection; later operations fail with Closed. Listener::poll: Only a loss \
+                that cannot be repaired. It is final.",
+        run: |stage| Box::pin(an_open_listener_ends_with_its_transport(stage)),
+    },
+    Case {
+        id: "close::all_who_close_it_succeed",
+        requires: &[],
+        lacks: None,
+        cites: "Transport::close: Idempotent.",
+        run: |stage| Box::pin(all_who_close_it_succeed(stage)),
     },
 ];
 
@@ -56,4 +73,24 @@ async fn one_transport_does_not_close_another(stage: &Stage) -> Outcome {
     stage.publish(&two, &stage.topic("e", "t"), ["x"]).await?;
     assert_eq!(server.texts(1).await?, ["x"]);
     Ok(())
+}
+
+async fn an_open_listener_ends_with_its_transport(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let polling = stage.soon().run("poll", server.listener().poll(NonZeroUsize::MIN));
+    let (polled, closed) = tokio::join!(polling, transport.close(stage.soon()));
+    closed?;
+    for polled in [polled?, stage.soon().run("poll", server.listener().poll(NonZeroUsize::MIN)).await?] {
+        assert!(polled.is_err(), "nothing was sent, and it was not stopped: {polled:?}");
+    }
+    Ok(())
+}
+
+async fn all_who_close_it_succeed(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["to nobody"]).await?;
+    let close = || transport.close(stage.soon());
+    let (one, two, three) = tokio::join!(close(), close(), close());
+    Ok(one.and(two).and(three)?)
 }

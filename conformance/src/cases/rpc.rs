@@ -9,17 +9,20 @@ use libtest_mimic::Failed;
 use oslo_messaging::{Context, Endpoint, Exception, Failure, RpcClient, RpcServer, RpcServerBuilder, Target};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{Outcome, Recorder, Stage};
 
 /// Servers of one topic, each on a connection of its own, and a client on another.
 pub(super) struct Group<'a> {
     stage: &'a Stage,
-    servers: Vec<RpcServer>,
+    pub(super) servers: Vec<RpcServer>,
     /// What ran, at which server.
     pub(super) recorder: Recorder,
     /// A client of the topic.
     pub(super) client: RpcClient,
+    /// What `hold` waits for: one permit lets one call of it go on.
+    pub(super) gate: Arc<Semaphore>,
 }
 
 impl<'a> Group<'a> {
@@ -40,15 +43,15 @@ impl<'a> Group<'a> {
         names: &[&str],
         change: impl Fn(RpcServerBuilder) -> RpcServerBuilder,
     ) -> Result<Self, Failed> {
-        let recorder = stage.recorder();
+        let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
         let mut servers = Vec::new();
         for name in names {
             let builder = RpcServer::builder(&stage.bus().await?, target.clone().server(*name));
-            let builder = change(builder.endpoint(Counter::endpoint(name, &recorder)));
+            let builder = change(builder.endpoint(Counter::endpoint(name, &recorder, &gate)));
             servers.push(builder.start(stage.soon()).await?);
         }
         let client = RpcClient::new(&stage.bus().await?, target).timeout(stage.budget().arrive);
-        Ok(Self { stage, servers, recorder, client })
+        Ok(Self { stage, servers, recorder, client, gate })
     }
 
     /// Stops every server, waits for its methods and ends.
@@ -70,7 +73,22 @@ impl fmt::Debug for Group<'_> {
 pub(super) struct Counter {
     name: String,
     recorder: Recorder,
+    gate: Arc<Semaphore>,
     state: Mutex<(i64, String)>,
+}
+
+/// Says that a method was aborted, unless it is told that it ended.
+struct Abort<'a> {
+    counter: &'a Counter,
+    ended: bool,
+}
+
+impl Drop for Abort<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.counter.recorder.record(&self.counter.name, "aborted");
+        }
+    }
 }
 
 /// What the reference's endpoint raises in its place.
@@ -103,8 +121,9 @@ struct Echo {
 }
 
 impl Counter {
-    fn endpoint(name: &str, recorder: &Recorder) -> Endpoint<Self> {
-        let state = Self { name: name.to_owned(), recorder: recorder.clone(), state: Mutex::default() };
+    pub(super) fn endpoint(name: &str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Endpoint<Self> {
+        let state =
+            Self { name: name.to_owned(), recorder: recorder.clone(), gate: Arc::clone(gate), state: Mutex::default() };
         Endpoint::new(state)
             .method("add", async |counter: Arc<Self>, _: Context, args: By| Ok::<_, Infallible>(counter.add(&args)))
             .method("subtract", async |counter: Arc<Self>, _: Context, args: By| counter.subtract(&args))
@@ -112,12 +131,19 @@ impl Counter {
                 Ok::<_, Infallible>(counter.append(&args))
             })
             .method("wait", Self::wait)
+            .method("hold", Self::hold)
             .method("panic", async |_: Arc<Self>, _: Context, (): ()| -> Result<(), Infallible> {
                 panic!("on request")
             })
             .method("echo", async |_: Arc<Self>, _: Context, args: Echo| Ok::<_, Infallible>(args.value))
             .method("user", async |_: Arc<Self>, context: Context, (): ()| {
                 Ok::<_, Infallible>(context.get::<String>("user"))
+            })
+            .method("redelivered", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.request().is_some_and(|request| request.redelivered))
+            })
+            .method("names", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.values().map(|(name, _)| name.to_owned()).collect::<Vec<_>>())
             })
     }
 
@@ -149,6 +175,16 @@ impl Counter {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         self.recorder.record(&self.name, "waited");
         Ok(ms)
+    }
+
+    /// Says that it began, waits for the gate, says that it ended and returns where it ran.
+    async fn hold(self: Arc<Self>, _: Context, (): ()) -> Result<String, Infallible> {
+        self.recorder.record(&self.name, "began");
+        let mut abort = Abort { counter: &self, ended: false };
+        self.gate.acquire().await.expect("the gate is never closed").forget();
+        abort.ended = true;
+        self.recorder.record(&self.name, "ended");
+        Ok(self.name.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, (i64, String)> {

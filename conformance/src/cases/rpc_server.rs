@@ -66,6 +66,21 @@ pub(super) const CASES: &[Case] = &[
                 remote errors.",
         run: |stage| Box::pin(version_and_namespace_must_fit(stage)),
     },
+    Case {
+        id: "rpc_server::a_ping_is_answered_only_if_it_is_to_be",
+        requires: &[],
+        lacks: None,
+        cites: "oslo.messaging TestDispatcher with rpc_ping_enabled: oslo_rpc_server_ping is answered with pong; without \
+                it is no method.",
+        run: |stage| Box::pin(a_ping_is_answered_only_if_it_is_to_be(stage)),
+    },
+    Case {
+        id: "rpc_server::it_runs_no_more_methods_than_it_may",
+        requires: &[],
+        lacks: None,
+        cites: "RpcServerBuilder::concurrency: How many methods run at once.",
+        run: |stage| Box::pin(it_runs_no_more_methods_than_it_may(stage)),
+    },
 ];
 
 async fn it_survives_a_caller_that_gave_up(stage: &Stage) -> Outcome {
@@ -241,4 +256,32 @@ async fn version_and_namespace_must_fit(stage: &Stage) -> Outcome {
     assert_eq!(asked(&client, Some("Name1"), Some("7.6"), "foo").await?, "UnsupportedVersion");
     assert_eq!(asked(&client, Some("Name2"), Some("7.5"), "foo").await?, "UnsupportedVersion");
     Ok(server.wait(stage.soon()).await?)
+}
+
+async fn a_ping_is_answered_only_if_it_is_to_be(stage: &Stage) -> Outcome {
+    let target = |name: &str| Target::topic(stage.name(name)).exchange(stage.name("e"));
+    for (name, answer) in [("quiet", "NoSuchMethod"), ("pinged", "pong")] {
+        let group =
+            Group::with(stage, target(name), &["a"], |server| if name == "pinged" { server.ping() } else { server });
+        let group = group.await?;
+        assert_eq!(asked(&group.client, None, None, "oslo_rpc_server_ping").await?, answer);
+        group.stop().await?;
+    }
+    Ok(())
+}
+
+async fn it_runs_no_more_methods_than_it_may(stage: &Stage) -> Outcome {
+    let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
+    let group = Group::with(stage, target, &["a"], |server| server.concurrency(3)).await?;
+    for _ in 0..6 {
+        group.client.cast(&Context::new(), "hold", &()).await?;
+    }
+    group.recorder.wait(3).await?;
+    assert_eq!(group.recorder.quiet().await?.len(), 3, "three began, and three wait");
+    group.gate.add_permits(1);
+    group.recorder.wait(5).await?;
+    assert_eq!(group.recorder.quiet().await?.len(), 5, "one ended, and one took its place");
+    group.gate.add_permits(5);
+    group.recorder.wait(12).await?;
+    group.stop().await
 }

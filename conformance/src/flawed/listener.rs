@@ -1,10 +1,14 @@
 //! The flaws of a listener and of the messages it hands over.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result};
+use oslo_messaging::{
+    Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
+};
 use tokio::time::sleep;
 
 use super::Flaw;
@@ -13,13 +17,30 @@ use super::Flaw;
 pub(super) struct FlawedListener {
     /// `None` once it is closed.
     inner: Option<Box<dyn Listener>>,
+    /// What is still to be subscribed to.
+    late: Option<(Arc<dyn Transport>, Subscription)>,
+    /// Set once a listener of the same transport was closed.
+    closed: Arc<AtomicBool>,
     address: Address,
     flaw: Flaw,
 }
 
 impl FlawedListener {
-    pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw) -> Self {
-        Self { address: inner.address().clone(), inner: Some(inner), flaw }
+    pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw, closed: Arc<AtomicBool>) -> Self {
+        Self { address: inner.address().clone(), inner: Some(inner), late: None, closed, flaw }
+    }
+
+    /// A listener that subscribes when it is first used.
+    pub(super) fn late(transport: Arc<dyn Transport>, subscription: Subscription, flaw: Flaw) -> Self {
+        let address = subscription.address("");
+        Self { address, inner: None, late: Some((transport, subscription)), closed: Arc::default(), flaw }
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        if let Some((transport, subscription)) = self.late.take() {
+            self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);
+        }
+        Ok(())
     }
 
     fn inner(&mut self) -> &mut dyn Listener {
@@ -35,8 +56,16 @@ impl Listener for FlawedListener {
 
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         let flaw = self.flaw;
+        self.open().await?;
+        if flaw == Flaw::CloseEndsNeighbours && self.closed.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         let max = if flaw == Flaw::PollOverflows { max.saturating_add(3) } else { max };
-        let Some(messages) = self.inner().poll(max).await? else {
+        let polled = self.inner().poll(max).await;
+        if flaw == Flaw::ClosedPollHangs && polled.is_err() {
+            std::future::pending::<()>().await;
+        }
+        let Some(messages) = polled? else {
             if flaw == Flaw::StopNeverEnds {
                 std::future::pending::<()>().await;
             }
@@ -51,10 +80,12 @@ impl Listener for FlawedListener {
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
+        self.open().await?;
         self.inner().stop(deadline).await
     }
 
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
+        self.closed.store(true, Ordering::SeqCst);
         match self.inner.take() {
             Some(inner) if self.flaw != Flaw::CloseLeavesQueue => inner.close(deadline).await,
             _ => Ok(()),

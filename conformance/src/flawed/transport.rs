@@ -24,6 +24,11 @@ pub(super) struct FlawedTransport {
     flaw: Flaw,
     published: AtomicU64,
     returned: AtomicBool,
+    /// The last server that was started, and the last queue that was written to by name.
+    last_server: Mutex<Option<Source>>,
+    last_queue: Mutex<Option<String>>,
+    /// Set once a listener was closed.
+    closed: Arc<AtomicBool>,
     /// The publish that waits to change places with the next one.
     held: Mutex<Option<(Address, Message)>>,
     health: watch::Sender<Health>,
@@ -32,8 +37,17 @@ pub(super) struct FlawedTransport {
 impl FlawedTransport {
     pub(super) fn new(inner: Arc<dyn Transport>, flaw: Flaw) -> Self {
         let health = watch::Sender::new(Health::new(State::Connecting));
-        let (published, returned, held) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
-        Self { inner, flaw, published, returned, held, health }
+        Self {
+            inner,
+            flaw,
+            published: AtomicU64::new(0),
+            returned: AtomicBool::new(false),
+            last_server: Mutex::new(None),
+            last_queue: Mutex::new(None),
+            closed: Arc::new(AtomicBool::new(false)),
+            held: Mutex::new(None),
+            health,
+        }
     }
 
     /// What becomes of the address, the message and the options before they reach the driver.
@@ -44,8 +58,14 @@ impl FlawedTransport {
             Flaw::QueueNotEnsured => options.ensure_queue = false,
             Flaw::DeadlineIgnored => options.deadline = patient(options.deadline),
             Flaw::ExpirationIgnored => message.expiration = None,
+            Flaw::ExpirationInSeconds => message.expiration = message.expiration.map(|expiration| expiration * 1000),
+            Flaw::RequestsNeverExpire if matches!(to, Address::Topic { .. } | Address::Server { .. }) => {
+                message.expiration = None;
+            }
             Flaw::ExpiresAtOnce => message.expiration = message.expiration.map(|_| Duration::ZERO),
             Flaw::HeadersLost => message.headers.clear(),
+            Flaw::LongHeaderCut => message.headers.values_mut().for_each(cut),
+            Flaw::LongBodyCut => message.body.truncate(512 * 1024),
             Flaw::BodyMangled => message.body = String::from_utf8_lossy(&message.body).into_owned().into(),
             _ => {}
         }
@@ -56,8 +76,28 @@ impl FlawedTransport {
             (Flaw::ExchangeIgnored, Address::Topic { topic, .. }) => {
                 Address::Topic { exchange: EVERY_EXCHANGE.to_owned(), topic: topic.clone() }
             }
+            (Flaw::LongNameCut, Address::Topic { exchange, topic }) => {
+                Address::Topic { exchange: exchange.clone(), topic: shortened(topic) }
+            }
+            (Flaw::LongNameCut, Address::Queue { name }) => Address::Queue { name: shortened(name) },
             (Flaw::FanoutLost, Address::Fanout { topic }) => Address::Fanout { topic: format!("{topic}-lost") },
             _ => to.clone(),
+        }
+    }
+
+    /// Where a message goes if that depends on what happened before. `None`: nowhere.
+    async fn diverted(&self, to: Address) -> Option<Address> {
+        match (self.flaw, to) {
+            (Flaw::ReplyCrossed, Address::Direct { queue }) => {
+                let before = self.last_queue.lock().await.replace(queue.clone());
+                Some(Address::Direct { queue: before.unwrap_or(queue) })
+            }
+            (Flaw::DirectReachesInboxesAlone, Address::Direct { queue }) if !queue.starts_with("reply_") => None,
+            (Flaw::FanoutReachesOne, to @ Address::Fanout { .. }) => match self.last_server.lock().await.clone() {
+                Some(Source::Server { exchange, topic, server }) => Some(Address::Server { exchange, topic, server }),
+                _ => Some(to),
+            },
+            (_, to) => Some(to),
         }
     }
 
@@ -97,6 +137,7 @@ impl Transport for FlawedTransport {
     async fn publish(&self, to: &Address, mut message: Message, options: &PublishOptions) -> Result<()> {
         let mut options = *options;
         let to = self.spoil(to, &mut message, &mut options);
+        let Some(to) = self.diverted(to).await else { return Ok(()) };
         let number = self.published.fetch_add(1, Ordering::SeqCst);
         match self.flaw {
             Flaw::LostInSilence if number % 5 == 4 => Ok(()),
@@ -117,6 +158,14 @@ impl Transport for FlawedTransport {
                 let window = subscription.window.saturating_mul(NonZeroU16::new(100).expect("100 is not 0"));
                 subscription.window = window;
             }
+            (Flaw::SettledTooEarly, _) => subscription.settle = Settle::BeforeHandover,
+            (Flaw::FanoutReachesOne, source @ Source::Server { .. }) => {
+                *self.last_server.lock().await = Some(source.clone());
+            }
+            (Flaw::PoolNotShared, Source::Notifications { pool: Some(pool), .. }) => {
+                pool.push_str(&uuid::Uuid::new_v4().to_string());
+            }
+            (Flaw::LongNameCut, Source::Queue { name }) => cut(name),
             (Flaw::HandedOverUnsettled, _) => subscription.settle = Settle::ByReceiver,
             (Flaw::ExchangeIgnored, Source::Server { exchange, .. }) => EVERY_EXCHANGE.clone_into(exchange),
             (Flaw::PriorityIgnored, Source::Notifications { addresses, .. }) => every_priority(addresses),
@@ -124,8 +173,11 @@ impl Transport for FlawedTransport {
             _ => {}
         }
         let deadline = if self.flaw == Flaw::DeadlineIgnored { patient(deadline) } else { deadline };
+        if self.flaw == Flaw::SubscribesLate && matches!(subscription.source, Source::Server { .. }) {
+            return Ok(Box::new(FlawedListener::late(Arc::clone(&self.inner), subscription, self.flaw)));
+        }
         let inner = self.inner.subscribe(&subscription, deadline).await?;
-        Ok(Box::new(FlawedListener::new(inner, self.flaw)))
+        Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed))))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
@@ -135,6 +187,18 @@ impl Transport for FlawedTransport {
 
 fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
+}
+
+/// What is left of a text in a field of 255 bytes.
+fn cut(text: &mut String) {
+    let end = (0..=255.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+}
+
+fn shortened(text: &str) -> String {
+    let mut text = text.to_owned();
+    cut(&mut text);
+    text
 }
 
 fn every_priority(addresses: &mut Vec<Address>) {

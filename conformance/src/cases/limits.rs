@@ -1,0 +1,113 @@
+//! How long, large and many things may be.
+
+use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Source, Subscription};
+
+use crate::{Case, Outcome, Stage};
+
+/// The longest name that AMQP 0-9-1 has, in bytes, and with it the longest that peers may use.
+const LONGEST_NAME: usize = 255;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "limits::a_name_of_255_bytes_works",
+        requires: &[],
+        lacks: None,
+        cites: "AMQP 0-9-1, short string: 255 bytes; the names of peers may be as long as that.",
+        run: |stage| Box::pin(a_name_of_255_bytes_works(stage)),
+    },
+    Case {
+        id: "limits::a_longer_name_is_too_large_and_never_cut",
+        requires: &[],
+        lacks: None,
+        cites: "Transport::subscribe: TooLarge for a name over the broker's limit.",
+        run: |stage| Box::pin(a_longer_name_is_too_large_and_never_cut(stage)),
+    },
+    Case {
+        id: "limits::a_megabyte_arrives_whole",
+        requires: &[],
+        lacks: None,
+        cites: "Message::body: The body. ErrorKind::TooLarge: over a limit of the broker, and never cut.",
+        run: |stage| Box::pin(a_megabyte_arrives_whole(stage)),
+    },
+    Case {
+        id: "limits::headers_of_every_length_arrive",
+        requires: &[],
+        lacks: None,
+        cites: "Headers: Headers whose values are text.",
+        run: |stage| Box::pin(headers_of_every_length_arrive(stage)),
+    },
+];
+
+/// A name of this case that is `bytes` long.
+fn long(stage: &Stage, what: &str, bytes: usize) -> String {
+    format!("{:-<bytes$}", stage.name(what))
+}
+
+async fn a_name_of_255_bytes_works(stage: &Stage) -> Outcome {
+    let (transport, name) = (stage.connect().await?, long(stage, "q", LONGEST_NAME));
+    let mut queue = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;
+    stage.publish(&transport, &Address::Queue { name: name.clone() }, ["x"]).await?;
+    stage.publish(&transport, &Address::Direct { queue: name }, ["y"]).await?;
+    assert_eq!(queue.texts(2).await?, ["x", "y"]);
+    // Of a topic more names are made: the longest is <topic>_fanout_<32 digits>.
+    let (exchange, topic) = (long(stage, "e", LONGEST_NAME), long(stage, "t", LONGEST_NAME - 40));
+    let server = Source::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".to_owned() };
+    let mut server = stage.read(&transport, Subscription::new(server)).await?;
+    stage.publish(&transport, &Address::Topic { exchange, topic }, ["z"]).await?;
+    assert_eq!(server.texts(1).await?, ["z"]);
+    Ok(())
+}
+
+async fn a_longer_name_is_too_large_and_never_cut(stage: &Stage) -> Outcome {
+    let (transport, name) = (stage.connect().await?, long(stage, "q", LONGEST_NAME + 1));
+    let cut = Source::Queue { name: name[..LONGEST_NAME].to_owned() };
+    let mut cut = stage.read(&transport, Subscription::new(cut)).await?;
+    let options = PublishOptions::by(stage.soon());
+    for to in [Address::Queue { name: name.clone() }, Address::Topic { exchange: stage.name("e"), topic: name.clone() }]
+    {
+        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("its name is too long");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    let server = Source::Server { exchange: stage.name("e"), topic: name.clone(), server: "s".to_owned() };
+    for source in [Source::Queue { name: name.clone() }, server] {
+        let error = transport.subscribe(&Subscription::new(source), stage.soon()).await.expect_err("too long a name");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    cut.quiet().await?;
+    // The transport is as good as before.
+    stage.publish(&transport, &cut.address(), ["x"]).await?;
+    assert_eq!(cut.texts(1).await?, ["x"]);
+    Ok(())
+}
+
+async fn a_megabyte_arrives_whole(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let body: Vec<u8> = (0..1u32 << 20).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
+    let options = PublishOptions::by(stage.soon());
+    transport.publish(&stage.topic("e", "t"), Message::new(body.clone()), &options).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["and the next one"]).await?;
+    let large = server.next().await?;
+    assert!(large.message().body == body, "{} bytes came", large.message().body.len());
+    large.acknowledge().await?;
+    assert_eq!(server.texts(1).await?, ["and the next one"]);
+    Ok(())
+}
+
+async fn headers_of_every_length_arrive(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let many = (0..100).fold(Message::new("x"), |message, n| message.with_header(format!("h{n}"), n.to_string()));
+    let sent = many
+        .with_header("n".repeat(LONGEST_NAME), "of a long name")
+        .with_header("255", "v".repeat(255))
+        .with_header("256", "v".repeat(256))
+        .with_header("ten thousand", "\u{e9}".repeat(5_000))
+        .with_header("none", "")
+        .with_header("number", "-1")
+        .with_header("lines", "a\r\n\tb\u{0}");
+    transport.publish(&stage.topic("e", "t"), sent.clone(), &PublishOptions::by(stage.soon())).await?;
+    let came = server.next().await?;
+    assert_eq!(came.message().headers, sent.headers);
+    Ok(came.acknowledge().await?)
+}

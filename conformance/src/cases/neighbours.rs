@@ -1,0 +1,166 @@
+//! What shares a transport and must not feel it.
+
+use std::num::NonZeroU16;
+
+use futures_util::future::try_join_all;
+use oslo_messaging::{Address, Capability, Source, Subscription};
+
+use crate::{Case, Outcome, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "neighbours::a_listener_ends_without_the_other",
+        requires: &[],
+        lacks: None,
+        cites: "Listener: A reader of one subscription; Listener::close: Stops, ..., of that subscription alone.",
+        run: |stage| Box::pin(a_listener_ends_without_the_other(stage)),
+    },
+    Case {
+        id: "neighbours::a_listener_settles_its_own_messages",
+        requires: &[Capability::Requeue, Capability::Retention],
+        lacks: None,
+        cites: "IncomingMessage: Settling consumes it; dropping it unsettled requeues it.",
+        run: |stage| Box::pin(a_listener_settles_its_own_messages(stage)),
+    },
+    Case {
+        id: "neighbours::a_window_is_of_one_listener",
+        requires: &[],
+        lacks: None,
+        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
+        run: |stage| Box::pin(a_window_is_of_one_listener(stage)),
+    },
+    Case {
+        id: "neighbours::each_address_keeps_its_order",
+        requires: &[Capability::ServerAddress, Capability::Fanout],
+        lacks: None,
+        cites: "Transport::publish: From one caller to one address, order holds.",
+        run: |stage| Box::pin(each_address_keeps_its_order(stage)),
+    },
+    Case {
+        id: "neighbours::each_of_many_publishers_keeps_its_order",
+        requires: &[],
+        lacks: None,
+        cites: "Transport::publish: From one caller to one address, order holds.",
+        run: |stage| Box::pin(each_of_many_publishers_keeps_its_order(stage)),
+    },
+    Case {
+        id: "neighbours::a_queue_is_reached_past_its_exchange",
+        requires: &[],
+        lacks: None,
+        cites: "Address::Direct: A queue by its name. Subscription::queues: the names of a server's queues.",
+        run: |stage| Box::pin(a_queue_is_reached_past_its_exchange(stage)),
+    },
+];
+
+async fn a_listener_ends_without_the_other(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut stays = stage.read(&transport, Subscription::new(stage.server("e", "t", "stays"))).await?;
+    let closed = stage.read(&transport, Subscription::new(stage.server("e", "u", "closed"))).await?;
+    let dropped = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
+    let mut stopped = stage.read(&transport, Subscription::new(stage.server("e", "v", "stopped"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["1"]).await?;
+    closed.close().await?;
+    drop(dropped);
+    stopped.listener().stop(stage.soon()).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["2"]).await?;
+    assert_eq!(stays.texts(2).await?, ["1", "2"]);
+    let next = stage.read(&transport, Subscription::new(stage.server("e", "w", "next"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["3"]).await?;
+    assert_eq!(stays.texts(1).await?, ["3"]);
+    next.close().await?;
+    Ok(stays.close().await?)
+}
+
+async fn a_listener_settles_its_own_messages(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
+    let mut two = stage.read(&transport, Subscription::new(stage.server("e", "u", "two"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["t1", "t2", "t3"]).await?;
+    stage.publish(&transport, &stage.topic("e", "u"), ["u1", "u2", "u3"]).await?;
+    let (held, mut others) = (one.take(3).await?, two.take(3).await?);
+    // The last one first: what one listener settles is none of what another one holds, nor what came before it.
+    others.remove(2).acknowledge().await?;
+    others.remove(0).reject().await?;
+    two.close().await?;
+    let mut two = stage.read(&transport, Subscription::new(stage.server("e", "u", "two"))).await?;
+    assert_eq!(two.texts(1).await?, ["u2"]);
+    drop((others, held));
+    let mut back = one.texts(3).await?;
+    back.sort();
+    assert_eq!(back, ["t1", "t2", "t3"]);
+    one.quiet().await?;
+    two.quiet().await
+}
+
+async fn a_window_is_of_one_listener(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let narrow = Subscription::new(stage.server("e", "t", "narrow")).with_window(NonZeroU16::MIN);
+    let mut narrow = stage.read(&transport, narrow).await?;
+    let mut wide = stage.read(&transport, Subscription::new(stage.server("e", "u", "wide"))).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["1", "2"]).await?;
+    stage.publish(&transport, &stage.topic("e", "u"), ["1", "2", "3", "4", "5"]).await?;
+    let held = narrow.next().await?;
+    let wide_ones = wide.take(5).await?;
+    narrow.quiet().await?;
+    for message in wide_ones {
+        message.acknowledge().await?;
+    }
+    narrow.quiet().await?;
+    held.acknowledge().await?;
+    assert_eq!(narrow.texts(1).await?, ["2"]);
+    Ok(())
+}
+
+async fn each_address_keeps_its_order(stage: &Stage) -> Outcome {
+    let (transport, recorder) = (stage.connect().await?, stage.recorder());
+    let inbox = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
+    let direct = inbox.address();
+    let _inbox = inbox.record(&recorder, "direct");
+    let mut servers = Vec::new();
+    let mut addresses = vec![("direct", direct), ("topic", stage.topic("e", "topic"))];
+    let (exchange, topic) = (stage.name("e"), stage.name("server"));
+    addresses.push(("server", Address::Server { exchange, topic, server: stage.name("s") }));
+    addresses.push(("fanout", Address::Fanout { topic: stage.name("fanout") }));
+    for (place, _) in &addresses[1..] {
+        let subscription = Subscription::new(stage.server("e", place, "s"));
+        servers.push(stage.read(&transport, subscription).await?.record(&recorder, place));
+    }
+    let sent: Vec<_> = (0..50).map(|n| n.to_string()).collect();
+    for one in &sent {
+        try_join_all(addresses.iter().map(|(_, to)| stage.publish(&transport, to, [one]))).await?;
+    }
+    recorder.wait(sent.len() * addresses.len()).await?;
+    for (place, _) in &addresses {
+        assert_eq!(recorder.at(place), sent, "{place}");
+    }
+    Ok(())
+}
+
+async fn each_of_many_publishers_keeps_its_order(stage: &Stage) -> Outcome {
+    let (transport, to) = (stage.connect().await?, stage.topic("e", "t"));
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    let (publishers, each) = (8, 25);
+    let texts = |publisher: usize| (0..each).map(move |n| format!("{publisher} {n:02}"));
+    try_join_all((0..publishers).map(|publisher| stage.publish(&transport, &to, texts(publisher)))).await?;
+    let read = server.texts(publishers * each).await?;
+    for publisher in 0..publishers {
+        let own = format!("{publisher} ");
+        let heard: Vec<_> = read.iter().filter(|text| text.starts_with(&own)).cloned().collect();
+        assert_eq!(heard, texts(publisher).collect::<Vec<_>>());
+    }
+    server.quiet().await
+}
+
+async fn a_queue_is_reached_past_its_exchange(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let subscription = Subscription::new(stage.server("e", "t", "s"));
+    let mut server = stage.read(&transport, subscription.clone()).await?;
+    let mut sent = Vec::new();
+    // The third one is private, and called as its reader chooses.
+    for queue in subscription.queues("").into_iter().take(2) {
+        stage.publish(&transport, &Address::Direct { queue: queue.name.clone() }, [&queue.name]).await?;
+        sent.push(queue.name);
+    }
+    assert_eq!(server.texts(2).await?, sent);
+    server.quiet().await
+}
