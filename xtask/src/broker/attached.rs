@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value};
 
 use super::layout::Layout;
+use super::ready;
 use crate::command::output_within;
 
 /// The variable that names where clients connect to.
@@ -21,6 +22,9 @@ pub const RABBIT_NODE: &str = "OSLO_TEST_RABBIT_NODE";
 
 /// How long one `rabbitmqctl` may take: a second or two, most of it to start Erlang.
 const CONTROL: Duration = Duration::from_secs(60);
+
+/// How long a node may run on after it was told to stop: milliseconds, or as long as the machine is busy.
+const FREEZING: Duration = Duration::from_secs(20);
 
 /// The share of memory above which RabbitMQ stops publishers unless told otherwise.
 const USUAL_WATERMARK: &str = "0.4";
@@ -182,10 +186,12 @@ impl AttachedNode {
     /// Freezes the node with `SIGSTOP`: connections stay open and nothing answers, until the guard is dropped.
     ///
     /// # Errors
-    /// When the server cannot be signalled.
+    /// When the server cannot be signalled, or does not stop.
     pub fn pause(&self) -> Result<Paused> {
         self.signal(Signal::STOP)?;
-        Ok(Paused(self.clone()))
+        let paused = Paused(self.clone());
+        ready::frozen(self.process()?, FREEZING)?;
+        Ok(paused)
     }
 
     /// Kills the server without a farewell. Only who started it can start it again.
@@ -205,8 +211,11 @@ impl AttachedNode {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.layout.process_id()?).context("the server has no process id")?;
-        kill_process(pid, signal).with_context(|| format!("could not send {signal:?} to the server"))
+        kill_process(self.process()?, signal).with_context(|| format!("could not send {signal:?} to the server"))
+    }
+
+    fn process(&self) -> Result<Pid> {
+        Pid::from_raw(self.layout.process_id()?).context("the server has no process id")
     }
 }
 
