@@ -89,9 +89,9 @@ pub(super) fn frozen(process: Pid, budget: Duration) -> Result<()> {
 /// The state of each thread, as `proc_pid_stat(5)` has it; a thread that ends meanwhile is left out.
 fn threads(process: Pid) -> Option<Vec<char>> {
     let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).ok()?;
-    let state = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
-    let stats = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
-    Some(stats.filter_map(state).collect())
+    let letter = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
+    let files = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    Some(files.filter_map(letter).collect())
 }
 
 fn handshake(port: u16) -> io::Result<()> {
