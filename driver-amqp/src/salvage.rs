@@ -29,10 +29,12 @@ impl Failures {
         Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
     }
 
-    /// Adds another publish; the broker's own words say more than that the channel is not there any more.
+    /// Adds another publish. The broker's own words say more than that the channel is not there any more, and most of all
+    /// those about the channel.
     pub(crate) fn add(&mut self, sequence: Sequence, sent: Sent, error: lapin::Error) {
         self.sent.insert(sequence, sent);
-        if self.error.is_none() || (self.said().is_none() && said(&error).is_some()) {
+        let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
+        if self.error.as_ref().is_none_or(|known| says(&error) > says(known)) {
             self.error = Some(error);
         }
     }
@@ -110,16 +112,15 @@ impl<'a> Salvage<'a> {
             if refusal.as_ref().is_none_or(|error| error.executed() == Executed::No) {
                 job.ticket.give_back();
             }
-            match refusal {
-                Some(error) => drop(job.fate.send(Err(error))),
-                None => {
-                    if missing {
-                        // The lane declares it again, on whatever link there is then.
-                        job.declared = 0;
-                    }
-                    again.push_back(job);
-                }
+            if let Some(error) = refusal {
+                drop(job.fate.send(Err(error)));
+                continue;
             }
+            if missing {
+                // The lane declares it again, on whatever link there is then.
+                job.declared = 0;
+            }
+            again.push_back(job);
         }
         again
     }
@@ -179,9 +180,12 @@ mod tests {
     #[test]
     fn what_the_broker_said_of_the_channel_stays_true_when_the_connection_goes_too() {
         let gone = AMQPError::new(AMQPHardError::CHANNELERROR.into(), "CHANNEL_ERROR".into());
-        let mut failures = Failures::first(1, Sent::Unknown, missing());
-        failures.add(2, Sent::Never, Lapin::ProtocolError(gone).into());
-        assert_eq!(failures.loss(), Loss::Channel);
+        let gone = lapin::Error::from(Lapin::ProtocolError(gone));
+        for (first, second) in [(missing(), gone.clone()), (gone, missing())] {
+            let mut failures = Failures::first(1, Sent::Unknown, first);
+            failures.add(2, Sent::Never, second);
+            assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (Loss::Channel, Some(404)));
+        }
     }
 
     #[test]
