@@ -26,19 +26,33 @@ pub(crate) enum Queue {
     Shared,
 }
 
-/// What to do after `error` over `queue`.
-pub(crate) fn fate(error: &Error, queue: Queue) -> Fate {
+/// What to do after `error` over `queue`. `settling` says that the broker has only just come back: a queue that it has
+/// not found yet, or that it still holds for a connection that is gone, is given a little time.
+pub(crate) fn fate(error: &Error, queue: Queue, settling: bool) -> Fate {
     if error.is_transient() {
         return Fate::Again;
     }
-    let text = error.to_string();
-    // The broker's words for a queue on a node that is down (404), and for one that is another connection's own (405).
-    let unreachable = text.contains("is down or inaccessible") || text.contains("RESOURCE_LOCKED");
+    let unreachable = error.kind() == ErrorKind::Topology && says_unreachable(&error.to_string());
     match queue {
+        _ if unreachable && settling => Fate::Again,
         Queue::Inbox => Fate::End,
-        Queue::Private if unreachable && error.kind() == ErrorKind::Topology => Fate::Rename,
+        Queue::Private if unreachable => Fate::Rename,
         Queue::Private | Queue::Shared => Fate::Mend,
     }
+}
+
+/// The broker's words for a queue that is on record and does not run (404, in RabbitMQ's `rabbit_amqqueue`), and for one
+/// that is another connection's own (405).
+fn says_unreachable(text: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "is down or inaccessible",
+        "may be stopping or being demoted",
+        "process is stopped by supervisor",
+        "has crashed and failed to restart",
+        "failed to perform operation on queue",
+        "RESOURCE_LOCKED",
+    ];
+    WORDS.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -53,7 +67,7 @@ mod tests {
     fn an_inbox_ends_where_another_private_queue_takes_a_new_name_and_a_shared_one_waits() {
         let topology = |text: &'static str| Error::new(ErrorKind::Topology, "declare queue").with_source(text);
         let transient = || Error::new(ErrorKind::Refused, "declare queue").transient();
-        for (error, queue, expected) in [
+        for (error, queue, settled) in [
             (topology(DOWN), Queue::Inbox, Fate::End),
             (topology(LOCKED), Queue::Inbox, Fate::End),
             (topology(DOWN), Queue::Private, Fate::Rename),
@@ -65,7 +79,22 @@ mod tests {
             (transient(), Queue::Inbox, Fate::Again),
             (transient(), Queue::Shared, Fate::Again),
         ] {
-            assert_eq!(fate(&error, queue), expected, "{error} {queue:?}");
+            assert_eq!(fate(&error, queue, false), settled, "{error} {queue:?}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_has_just_come_back_is_given_time_to_find_its_queues_and_for_nothing_else() {
+        let topology = |text: &'static str| Error::new(ErrorKind::Topology, "declare queue").with_source(text);
+        for (error, queue, settling) in [
+            (topology(DOWN), Queue::Inbox, Fate::Again),
+            (topology(LOCKED), Queue::Private, Fate::Again),
+            (topology(DOWN), Queue::Shared, Fate::Again),
+            (topology(TYPE), Queue::Inbox, Fate::End),
+            (topology(TYPE), Queue::Shared, Fate::Mend),
+            (Error::new(ErrorKind::Denied, "declare queue"), Queue::Inbox, Fate::End),
+        ] {
+            assert_eq!(fate(&error, queue, true), settling, "{error} {queue:?}");
         }
     }
 }

@@ -89,7 +89,7 @@ impl Keeper {
                     return Ok(());
                 }
                 Err(error) if gate.lost_with(&link, &error).await => {}
-                Err(error) => mend = Some(self.cope(error)?),
+                Err(error) => mend = Some(self.cope(error, link.is_settling())?),
             }
         }
     }
@@ -111,7 +111,7 @@ impl Keeper {
                     return Ok(());
                 }
                 Err(_) if !self.place.is_connected() => return self.reopen().await,
-                Err(error) => mend = Some(self.cope(error)?),
+                Err(error) => mend = Some(self.cope(error, self.place.link.is_settling())?),
             }
         }
     }
@@ -130,12 +130,12 @@ impl Keeper {
         }
     }
 
-    /// What to do about an error; whether somebody has to mend something.
+    /// What to do about an error, on a link that is `settling` or not; whether somebody has to mend something.
     ///
     /// # Errors
     /// The error, if there is nothing to do.
-    fn cope(&mut self, error: Error) -> Result<bool> {
-        let fate = fate(&error, self.opener.blames(&error));
+    fn cope(&mut self, error: Error, settling: bool) -> Result<bool> {
+        let fate = fate(&error, self.opener.blames(&error), settling);
         warn!(%error, ?fate, "a listener cannot come back");
         match fate {
             Fate::End => return Err(error),

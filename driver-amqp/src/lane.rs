@@ -19,7 +19,7 @@ use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::barrier::{Barrier, Sequence};
@@ -31,11 +31,9 @@ use crate::link::Link;
 use crate::outcome::{Outcome, publish};
 use crate::parcel::Job;
 use crate::ready::Ready;
-use crate::salvage::{Failures, Loss, Salvage};
+use crate::salvage::{Failures, Salvage};
 use crate::wreck::Sent;
 
-/// How long lapin may take to end what was out on a connection whose socket is shut: it has nothing to wait for.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a lane rests whose link does not work, and is not yet seen to be gone.
 const REST: Duration = Duration::from_millis(50);
 
@@ -243,15 +241,10 @@ impl Lane {
     /// The channel is gone, and takes everything with it that was out on it. All of it ends at once; then each publish is
     /// told what is known of it, and what did not arrive goes first on the next channel, in the old order.
     async fn clear_up(&mut self, mut failures: Failures) {
-        let (loss, patience) = match &self.channel {
-            // lapin notes the loss of a connection after it has told of it; of a channel, the broker tells.
-            Some((link, _)) if failures.are_of_channel() && is_of(&self.shared.gate.now(), link) => {
-                (Loss::Channel, self.shared.config.request_timeout)
-            }
-            _ => (Loss::Connection, LAST_WORDS),
-        };
-        let soon = Deadline::after(patience);
-        while let Ok(Some((sequence, outcome))) = soon.run("publish", self.in_flight.next()).await {
+        let started = Instant::now();
+        // Of a channel the broker tells, and may take its time; of a connection there is nobody left to tell.
+        while let Some(patience) = failures.patience(&self.shared.config).checked_sub(started.elapsed()) {
+            let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
                 Outcome::Confirmed(confirmation) => self.confirmed(sequence, *confirmation),
                 Outcome::NotSent(error) => failures.add(sequence, Sent::Never, error),
@@ -259,7 +252,7 @@ impl Lane {
             }
         }
         let out = self.start_over();
-        let mut again = Salvage::new(&self.shared, failures, loss).sort(out).await;
+        let mut again = Salvage::new(&self.shared, failures).sort(out);
         again.append(&mut self.again);
         self.again = again;
     }

@@ -1,10 +1,16 @@
 //! Two connections to one broker, made together and given up together.
 
+use std::time::Duration;
+
 use oslo_messaging::{Deadline, Result};
+use tokio::time::Instant;
 
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
 use crate::machine::Generation;
+
+/// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// One connection for publishing and one for the rest, so that an alarm of the broker stops the one and not the other.
 /// When one is lost, the other is given up too: a server that hears and cannot answer is worse than one that is seen to be
@@ -15,6 +21,7 @@ pub(crate) struct Link {
     pub(crate) host: String,
     pub(crate) publishing: Connection,
     pub(crate) consuming: Connection,
+    since: Instant,
 }
 
 impl Link {
@@ -33,7 +40,12 @@ impl Link {
     ) -> Result<Self> {
         let publishing = Connection::open(endpoint, config, deadline).await?;
         let consuming = Connection::open(endpoint, config, deadline).await?;
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming })
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, since: Instant::now() })
+    }
+
+    /// Whether it follows a lost one, and is new.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.generation > 1 && self.since.elapsed() < SETTLING
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -40,7 +40,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node and returns once it accepts AMQP connections.
+    /// Starts a node and returns once it has started wholly.
     ///
     /// # Errors
     /// When RabbitMQ is not installed, or the node is not ready within two minutes; the end of its log is in the message.
@@ -131,7 +131,9 @@ impl Node {
 
     fn await_ready(&mut self) -> Result<()> {
         let layout = self.attached.layout();
-        ready::server(&mut self.server, layout.amqp_port(), START).with_context(|| layout.end_of_log())
+        ready::server(&mut self.server, layout.amqp_port(), START)
+            .and_then(|()| ready::application(layout.rabbitmqctl(), START))
+            .with_context(|| layout.end_of_log())
     }
 
     fn end(&mut self) -> Result<()> {

@@ -91,6 +91,7 @@ const CASES: &[Case] = &cases! {
         a_node_that_is_killed_and_comes_back_is_found_again,
         a_node_that_an_operator_restarts_is_found_again,
         what_went_with_the_node_is_made_again,
+        calls_go_on_after_a_node_was_killed,
         connections_that_an_operator_closes_are_made_again,
         a_node_that_freezes_for_a_while_is_found_again,
         a_node_that_freezes_with_much_on_the_way_is_found_again,

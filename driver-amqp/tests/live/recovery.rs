@@ -1,10 +1,16 @@
 //! Every fault of a broker is survived: who publishes and who reads go on by themselves, and lose nothing that was
 //! confirmed.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{Deadline, ErrorKind, Executed, Message, PublishOptions, Settle, State, Transport};
+use oslo_messaging::{
+    Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Message, PublishOptions, RpcClient, RpcServer, Settle,
+    State, Target, Transport,
+};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -43,6 +49,56 @@ pub(crate) async fn a_node_that_an_operator_restarts_is_found_again() {
     stage.control(|stage| stage.node.rabbitmqctl(&["start_app"]).expect("it starts")).await;
     within(ARRIVE, "the patient publish", patient).await.expect("no panic").expect("the broker is back");
     traffic.survived().await;
+}
+
+/// A server and a caller, each on connections of their own, with calls under way all the time.
+pub(crate) async fn calls_go_on_after_a_node_was_killed() {
+    let (node, stage) = Stage::own().await;
+    let (serving, calling) =
+        (Arc::new(stage.connect_with(durable()).await), Arc::new(stage.connect_with(durable()).await));
+    let endpoint = Endpoint::new(())
+        .method("echo", async |_: Arc<()>, _: Context, arguments: BTreeMap<String, u32>| {
+            Ok::<_, Infallible>(arguments["number"])
+        });
+    let target = Target::topic("calls");
+    let server = RpcServer::builder(&Bus::new(Arc::clone(&serving)), target.clone().server("one")).endpoint(endpoint);
+    let server = server.start(soon()).await.expect("the queues are new");
+    let bus = Bus::new(Arc::clone(&calling));
+    let client = RpcClient::new(&bus, target);
+    let call = async |number: u32, timeout: Duration| {
+        let arguments = BTreeMap::from([("number".to_owned(), number)]);
+        let called = client.prepare().timeout(timeout).call::<u32>(&Context::new(), "echo", &arguments).await;
+        called.inspect(|answer| assert_eq!(*answer, number))
+    };
+    for number in 0..10 {
+        call(number, ARRIVE).await.expect("an answer");
+    }
+    let faulting = async {
+        let node = killed(node).await;
+        restarted(node).await
+    };
+    let calls = async {
+        // Whatever was executed or not, nobody waits past his time; and a call in the middle of it all is answered.
+        for number in 0..1_000 {
+            let started = Instant::now();
+            let _ = call(number, SLACK).await;
+            assert!(started.elapsed() < 2 * SLACK, "{:?}", started.elapsed());
+            if calling.counters().losses > 0 {
+                break;
+            }
+        }
+        call(1_000, 4 * ARRIVE).await
+    };
+    let (_node, answer) = tokio::join!(faulting, calls);
+    answer.expect("the broker is back in time");
+    for transport in [&serving, &calling] {
+        back(transport, 1).await;
+    }
+    for number in 0..100 {
+        call(number, ARRIVE).await.expect("an answer");
+    }
+    server.wait(soon()).await.expect("the broker answers");
+    bus.close(soon()).await.expect("the broker answers");
 }
 
 /// Objects that go with the node are made again too.

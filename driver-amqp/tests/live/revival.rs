@@ -148,8 +148,9 @@ pub(crate) async fn nothing_of_a_lost_connection_is_settled_or_handed_over() {
     let again = take(listener.as_mut(), 5).await;
     assert_eq!(texts(&again), bodies);
     assert!(again.iter().all(|message| message.redelivered()));
-    let counters = transport.counters();
-    assert_eq!((counters.settlements_dropped, counters.deliveries_dropped), (2, 3));
+    assert_eq!(transport.counters().deliveries_dropped, 3);
+    until("both settlements to be dropped", async || transport.counters().settlements_dropped >= 2).await;
+    assert_eq!(transport.counters().settlements_dropped, 2);
     for message in again {
         message.acknowledge().await.expect("an acknowledgement");
     }

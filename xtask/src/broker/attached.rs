@@ -1,13 +1,15 @@
 //! A running node as a test sees it: its URL, its contents, and the levers that hurt it.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::layout::Layout;
+use super::ready;
 use crate::command::output_within;
 
 /// The variable that names where clients connect to.
@@ -21,6 +23,9 @@ pub const RABBIT_NODE: &str = "OSLO_TEST_RABBIT_NODE";
 
 /// How long one `rabbitmqctl` may take: a second or two, most of it to start Erlang.
 const CONTROL: Duration = Duration::from_secs(60);
+
+/// How long a node may run on after it was told to stop: milliseconds, or as long as the machine is busy.
+const FREEZING: Duration = Duration::from_secs(20);
 
 /// The share of memory above which RabbitMQ stops publishers unless told otherwise.
 const USUAL_WATERMARK: &str = "0.4";
@@ -122,12 +127,20 @@ impl AttachedNode {
     }
 
     /// Makes a virtual host in which `guest` may do everything: a broker of its own for one test.
+    /// Its name may hold no character that a URL would have to escape.
     ///
     /// # Errors
-    /// As [`AttachedNode::rabbitmqctl`].
+    /// As [`AttachedNode::rabbitmqctl`]; when the node's directory cannot be written to.
     pub fn add_vhost(&self, vhost: &str) -> Result<()> {
-        self.rabbitmqctl(&["add_vhost", vhost])?;
-        self.set_permissions("guest", vhost, ".*", ".*", ".*")
+        // Both at once: most of what a `rabbitmqctl` takes is the start of Erlang.
+        let all = json!({"user": "guest", "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"});
+        let definitions = json!({"vhosts": [{"name": vhost}], "permissions": [all]});
+        let file = self.directory().join(format!("{vhost}.json"));
+        fs::write(&file, definitions.to_string()).with_context(|| format!("could not write {}", file.display()))?;
+        let path = file.to_str().context("the node's directory has no name in Unicode")?;
+        let imported = self.rabbitmqctl(&["import_definitions", path]);
+        fs::remove_file(&file).with_context(|| format!("could not remove {}", file.display()))?;
+        imported.map(drop)
     }
 
     /// Removes a virtual host with all its queues, closing the connections to it.
@@ -182,10 +195,12 @@ impl AttachedNode {
     /// Freezes the node with `SIGSTOP`: connections stay open and nothing answers, until the guard is dropped.
     ///
     /// # Errors
-    /// When the server cannot be signalled.
+    /// When the server cannot be signalled, or does not stop.
     pub fn pause(&self) -> Result<Paused> {
         self.signal(Signal::STOP)?;
-        Ok(Paused(self.clone()))
+        let paused = Paused(self.clone());
+        ready::frozen(self.process()?, FREEZING)?;
+        Ok(paused)
     }
 
     /// Kills the server without a farewell. Only who started it can start it again.
@@ -205,8 +220,11 @@ impl AttachedNode {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.layout.process_id()?).context("the server has no process id")?;
-        kill_process(pid, signal).with_context(|| format!("could not send {signal:?} to the server"))
+        kill_process(self.process()?, signal).with_context(|| format!("could not send {signal:?} to the server"))
+    }
+
+    fn process(&self) -> Result<Pid> {
+        Pid::from_raw(self.layout.process_id()?).context("the server has no process id")
     }
 }
 
