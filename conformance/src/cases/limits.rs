@@ -65,19 +65,24 @@ async fn a_longer_name_is_too_large_and_never_cut(stage: &Stage) -> Outcome {
     let options = PublishOptions::by(stage.soon());
     for to in [Address::Queue { name: name.clone() }, Address::Topic { exchange: stage.name("e"), topic: name.clone() }]
     {
-        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("its name is too long");
-        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        too_large_or_taken_whole(transport.publish(&to, Message::new("x"), &options).await);
     }
     let server = Source::Server { exchange: stage.name("e"), topic: name.clone(), server: "s".to_owned() };
     for source in [Source::Queue { name: name.clone() }, server] {
-        let error = transport.subscribe(&Subscription::new(source), stage.soon()).await.expect_err("too long a name");
-        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        too_large_or_taken_whole(transport.subscribe(&Subscription::new(source), stage.soon()).await);
     }
     cut.quiet().await?;
     // The transport is as good as before.
     stage.publish(&transport, &cut.address(), ["x"]).await?;
     assert_eq!(cut.texts(1).await?, ["x"]);
     Ok(())
+}
+
+/// A broker need not have a limit. What it took whole does not reach whoever reads the name that is cut.
+fn too_large_or_taken_whole<T>(outcome: oslo_messaging::Result<T>) {
+    if let Err(error) = outcome {
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
 }
 
 async fn a_megabyte_arrives_whole(stage: &Stage) -> Outcome {
