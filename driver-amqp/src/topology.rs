@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind as LapinKind};
-use oslo_messaging::{Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::{Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
 
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
@@ -84,14 +84,7 @@ impl<'a> Declarer<'a> {
         let form = queue_form(plan.lifetime, self.config);
         self.declare_queue(&name, form).await?;
         for binding in &plan.bindings {
-            let exchange = short("exchange", &binding.exchange.name)?;
-            let key = short("routing key", &binding.routing_key)?;
-            let channel = self.channel().await?;
-            let bind =
-                channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default());
-            let bound = self.connection.ask("bind queue", self.deadline, bind).await;
-            self.keep_channel(&bound);
-            bound.map_err(|error| error.with("queue", &plan.name).with("exchange", &binding.exchange.name))?;
+            self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
         }
         Ok(())
     }
@@ -121,6 +114,24 @@ impl<'a> Declarer<'a> {
             match difference.and_then(|text| form.adopting(&text)) {
                 Some(adopted) => form = adopted,
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared: the one
+    /// of a topic whose last server stops while the next one starts. Then it is declared again.
+    async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
+        let exchange = short("exchange", &binding.exchange.name)?;
+        let key = short("routing key", &binding.routing_key)?;
+        loop {
+            let channel = self.channel().await?;
+            let (arguments, options) = (FieldTable::default(), QueueBindOptions::default());
+            let binds = channel.queue_bind(queue.clone(), exchange.clone(), key.clone(), options, arguments);
+            let bound = self.connection.ask("bind queue", self.deadline, binds).await;
+            self.keep_channel(&bound);
+            match bound {
+                Err(error) if is_gone(&error) => self.exchange(&binding.exchange).await?,
+                bound => return bound.map_err(|error| error.with("exchange", &binding.exchange.name)),
             }
         }
     }
@@ -197,6 +208,11 @@ fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
     let inequivalent = kind == ErrorKind::Topology && text.contains("inequivalent arg");
     let unusable = text.contains("inequivalent arg 'type'") || text.contains("'stream'");
     if inequivalent && !unusable && !strict { Verdict::Adopt } else { Verdict::Refuse }
+}
+
+/// Whether an exchange is not there.
+fn is_gone(error: &Error) -> bool {
+    error.kind() == ErrorKind::Topology && error.to_string().contains("NOT_FOUND - no exchange")
 }
 
 /// The error for a publish to an exchange that cannot be declared, told at each publish.

@@ -1,6 +1,8 @@
 //! `cargo xtask lint`: everything that can be wrong without running a test.
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 use xtask::command::{cargo, run as run_command};
@@ -15,6 +17,7 @@ const NO_ADVISORIES: &str = "failed to fetch advisory database";
 /// Runs every check, also after one has failed, and says which did.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<bool> {
     let mut failed = Vec::new();
+    forget_packages()?;
     for (name, mut command) in checks() {
         eprintln!("--- {name}");
         if !run_command(&mut command, interrupt)?.success() {
@@ -46,6 +49,22 @@ fn checks() -> [(&'static str, Command); 4] {
         ("documentation", documentation),
         ("packaging", packaging()),
     ]
+}
+
+/// Removes what an earlier packaging unpacked. Cargo takes a version that it unpacked once for unchanged, also one that
+/// no registry has, and would build today's packages against yesterday's.
+fn forget_packages() -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let Some(Ok(registries)) = home.map(|home| fs::read_dir(home.join("registry/src"))) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?;
+        // A registry without a host is one that cargo made up for packaging.
+        if registry.file_name().to_string_lossy().starts_with('-') {
+            fs::remove_dir_all(registry.path()).with_context(|| format!("could not remove {registry:?}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Packages all published crates together, so that each finds the others although no registry has them yet, and builds

@@ -24,9 +24,6 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
         | Flaw::ReplyCrossed
         | Flaw::DirectReachesInboxesAlone
         | Flaw::PoolNotShared => return None,
-        Flaw::CloseEndsNeighbours | Flaw::SettledTooEarly => "delivery::nothing_is_lost",
-        Flaw::ExpirationInSeconds | Flaw::RequestsNeverExpire => "delivery::what_expired_is_dropped",
-        Flaw::SubscribesLate => "delivery::a_return_is_told",
         Flaw::PublishedTwice => "rpc::nothing_runs_twice",
         Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
         Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
@@ -37,8 +34,12 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
         Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
         Flaw::ReturnCrossed => "rpc::only_what_has_no_queue_is_undeliverable",
         Flaw::HeadersLost | Flaw::BodyMangled => "delivery::a_message_arrives_unchanged",
-        Flaw::ExpirationIgnored => "delivery::what_expired_is_dropped",
-        Flaw::ExpiresAtOnce
+        Flaw::ExpirationIgnored | Flaw::ExpirationInSeconds | Flaw::RequestsNeverExpire => {
+            "delivery::what_expired_is_dropped"
+        }
+        Flaw::CloseEndsNeighbours
+        | Flaw::SettledTooEarly
+        | Flaw::ExpiresAtOnce
         | Flaw::QueueNotEnsured
         | Flaw::PoolIgnored
         | Flaw::CancelledPollLoses
@@ -49,7 +50,7 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
         Flaw::PollOverflows => "delivery::a_poll_takes_no_more_than_its_maximum",
         Flaw::WindowIgnored => "delivery::the_window_bounds_what_is_unsettled",
         Flaw::StopNeverEnds => "lifecycle::a_server_ends_when_it_is_stopped",
-        Flaw::CloseLeavesQueue => "delivery::a_return_is_told",
+        Flaw::CloseLeavesQueue | Flaw::SubscribesLate => "delivery::a_return_is_told",
         Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
             "delivery::what_is_settled_is_gone"
         }

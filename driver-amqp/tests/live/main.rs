@@ -80,7 +80,8 @@ const CASES: &[Case] = &cases! {
         polls_dropped_after_one_step_lose_nothing,
         a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;
     topology:
-        a_server_an_inbox_and_a_notifier_make_the_reference_s_objects;
+        a_server_an_inbox_and_a_notifier_make_the_reference_s_objects,
+        a_server_starts_while_the_last_one_of_its_topic_stops;
     loss:
         what_was_out_when_the_node_was_killed_may_have_arrived,
         a_frozen_node_keeps_nobody_past_the_deadline,

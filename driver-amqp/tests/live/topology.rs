@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use oslo_messaging::{Address, Message, Source, Subscription, Transport};
 
-use crate::stage::{Stage, options, server, subscribe, topic};
+use crate::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
+
+/// How often a server takes over from the last one of its topic. Without the second declaration one in some twenty fails.
+const HANDOVERS: usize = 200;
 
 /// The columns of `rabbitmqctl`, one line an object.
 type Lines = BTreeSet<String>;
@@ -56,6 +59,22 @@ pub(crate) async fn a_server_an_inbox_and_a_notifier_make_the_reference_s_object
             "x-compute -> queue compute.host-1 by compute.host-1 {}".into(),
         ])
     );
+}
+
+pub(crate) async fn a_server_starts_while_the_last_one_of_its_topic_stops() {
+    let stage = Stage::shared().await;
+    let [one, other] = [stage.connect().await, stage.connect().await];
+    let server = server("compute");
+    let mut last = subscribe(&one, &server).await;
+    for handover in 0..HANDOVERS {
+        let next = if handover % 2 == 0 { &other } else { &one };
+        // The fanout exchange goes with its last queue, before or after the new queue is bound.
+        let (closed, started) = tokio::join!(last.close(soon()), next.subscribe(&server, soon()));
+        closed.expect("the last server stops");
+        last = started.unwrap_or_else(|error| panic!("handover {handover}: {error}"));
+    }
+    publish(&one, &fanout("compute"), "to all").await.expect("a fanout");
+    assert_eq!(texts(&take(&mut *last, 1).await), ["to all"]);
 }
 
 /// The queues, the exchanges that are not every broker's, and the bindings that are not every queue's.
