@@ -1,5 +1,6 @@
 //! Two connections to one broker, made together and given up together.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oslo_messaging::{Deadline, Result};
@@ -22,6 +23,7 @@ pub(crate) struct Link {
     pub(crate) publishing: Connection,
     pub(crate) consuming: Connection,
     since: Instant,
+    given_up: AtomicBool,
 }
 
 impl Link {
@@ -40,7 +42,8 @@ impl Link {
     ) -> Result<Self> {
         let publishing = Connection::open(endpoint, config, deadline).await?;
         let consuming = Connection::open(endpoint, config, deadline).await?;
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming, since: Instant::now() })
+        let (since, given_up) = (Instant::now(), AtomicBool::new(false));
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, since, given_up })
     }
 
     /// Whether it follows a lost one, and is new.
@@ -52,8 +55,14 @@ impl Link {
         self.publishing.is_connected() && self.consuming.is_connected()
     }
 
+    /// Whether nothing that is done on it counts any more. Each connection may be slower to notice.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
     /// Shuts both sockets down without a goodbye: everything that waits for the broker ends.
     pub(crate) fn abandon(&self) {
+        self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();
     }

@@ -72,7 +72,7 @@ impl Session {
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
-        let place = Place { link: Arc::clone(link), channel: channel.clone() };
+        let place = Place { link: Arc::clone(link), channel };
         let mut readers = Vec::new();
         for (index, queue) in queues.iter().enumerate() {
             let consumer = Some(place.consume(index, queue, deadline).await?);
@@ -81,7 +81,7 @@ impl Session {
         }
         let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
         Ok(Self {
-            settler: Settler::start(channel, window, Arc::clone(counts), tasks),
+            settler: Settler::start(&place, window, Arc::clone(counts), tasks),
             place,
             readers,
             merge: Merge::default(),

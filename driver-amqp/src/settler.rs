@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::counters::{Counts, count};
+use crate::link::Link;
+use crate::place::Place;
 use crate::tasks::Tasks;
 use crate::watermark::{Frame, Tag, Watermark};
 
@@ -39,14 +41,16 @@ pub(crate) struct Settler {
     /// Whether the channel was lost, rather than closed.
     lost: Arc<AtomicBool>,
     status: ChannelStatus,
+    link: Arc<Link>,
     counts: Arc<Counts>,
 }
 
 impl Settler {
-    /// Starts the task that writes to `channel`, on which the broker hands over `window` messages at once.
-    pub(crate) fn start(channel: Channel, window: u16, counts: Arc<Counts>, tasks: &Tasks) -> Self {
+    /// Starts the task that writes to the channel of `place`, on which the broker hands over `window` messages at once.
+    pub(crate) fn start(place: &Place, window: u16, counts: Arc<Counts>, tasks: &Tasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
+        let (channel, link) = (place.channel.clone(), Arc::clone(&place.link));
         let status = channel.status().clone();
         let (watermark, batch) = (Watermark::default(), batch(window));
         let task = Task {
@@ -59,7 +63,7 @@ impl Settler {
             unwritten: 0,
         };
         tasks.spawn(task.run());
-        Self { commands, lost, status, counts }
+        Self { commands, lost, status, link, counts }
     }
 
     /// Says that the channel is lost: nothing more is written, and who settles is told so.
@@ -81,7 +85,7 @@ impl Settler {
     pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<(), Error> {
         let lost = match self.commands.send(command) {
             // Recorded, but the task will find that it cannot write it, and count it.
-            Ok(()) => !self.status.connected(),
+            Ok(()) => self.link.is_given_up() || !self.status.connected(),
             Err(_) if self.lost.load(Ordering::Acquire) => {
                 count(&self.counts.settlements_dropped, 1);
                 true

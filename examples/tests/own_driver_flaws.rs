@@ -13,7 +13,7 @@ const PINNED: &str = include_str!("expected/own_driver.txt");
 const HARMLESS: [Flaw; 2] = [Flaw::CloseLeavesQueue, Flaw::Undeclared(Capability::Pools)];
 
 /// Flaws in what this driver does not do; the cases that would catch them are not run.
-const FOREIGN: [Flaw; 2] = [Flaw::PoolIgnored, Flaw::RedeliveredFlagLost];
+const FOREIGN: [Flaw; 3] = [Flaw::PoolIgnored, Flaw::PoolNotShared, Flaw::RedeliveredFlagLost];
 
 #[test]
 fn every_flaw_is_caught_by_the_case_it_names() {
