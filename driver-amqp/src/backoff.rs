@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use oslo_messaging::Retry;
 use uuid::Uuid;
 
-/// The longest wait while what stands in the way may be gone any moment.
-const CAP: Duration = Duration::from_secs(10);
+use crate::config::AmqpConfig;
+
 /// The waits while somebody has to mend something first: a password, a virtual host, a queue of the wrong type.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
@@ -22,9 +21,13 @@ pub(crate) enum Pause {
 
 impl Pause {
     /// How long it is. `random` is uniform in `0.0..1.0`.
-    pub(crate) fn length(self, random: f64) -> Duration {
+    pub(crate) fn length(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
-            Self::Soon(tries) => Retry::until_deadline().with_cap(CAP).delay(tries, random),
+            Self::Soon(tries) => {
+                let ceiling = 2_u32.checked_pow(tries).and_then(|factor| config.reconnect_wait.checked_mul(factor));
+                let most = config.reconnect_wait_max;
+                ceiling.unwrap_or(most).min(most).mul_f64(random)
+            }
             // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
             Self::Long(tries) => {
                 let ceiling = 2_u32.checked_pow(tries).and_then(|factor| PATIENT.checked_mul(factor));
@@ -34,9 +37,9 @@ impl Pause {
     }
 
     /// How long it is this time.
-    pub(crate) fn dice(self) -> Duration {
+    pub(crate) fn dice(self, config: &AmqpConfig) -> Duration {
         let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
-        self.length(f64::from(bits) / (f64::from(u32::MAX) + 1.0))
+        self.length(config, f64::from(bits) / (f64::from(u32::MAX) + 1.0))
     }
 }
 
@@ -46,11 +49,13 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_cap_and_only_the_short_ones_may_be_nothing() {
-        let longest =
-            |pause: fn(u32) -> Pause| [0, 1, 2, 31, u32::MAX].map(|tries| pause(tries).length(1.0).as_millis());
+        let config = AmqpConfig::default();
+        let longest = |pause: fn(u32) -> Pause| {
+            [0, 1, 2, 31, u32::MAX].map(|tries| pause(tries).length(&config, 1.0).as_millis())
+        };
         assert_eq!(longest(Pause::Soon), [100, 200, 400, 10_000, 10_000]);
         assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
-        assert_eq!(Pause::Soon(9).length(0.0), Duration::ZERO);
-        assert_eq!(Pause::Long(0).length(0.0), Duration::from_secs(1));
+        assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
+        assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
     }
 }

@@ -1,8 +1,13 @@
 //! The settings of the driver, and how a URL gives them.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
+
+use crate::login::Login;
+use crate::options;
+use crate::tls::Tls;
 
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,28 @@ pub struct AmqpConfig {
     pub transient_queues_ttl: Duration,
     /// Whether shared queues and topic exchanges are declared durable. Default: no, as the reference.
     pub durable_queues: bool,
+    /// Whether shared queues are declared as quorum queues, which makes topic exchanges durable too. Default: no.
+    pub quorum_queues: bool,
+    /// Whether reply and fanout queues are declared as quorum queues, which makes fanout exchanges durable. Default: no.
+    pub transient_quorum_queues: bool,
+    /// How often a shared quorum queue hands a message over before it drops it; zero leaves it to the broker, which
+    /// from RabbitMQ 4.0 on says 20. Default: 0.
+    pub quorum_delivery_limit: u32,
+    /// The most messages that a listener holds at once, if it would take more; zero sets no limit. Default: 0.
+    pub max_prefetch: u16,
+    /// The longest first wait before a lost connection is made again. Each wait is random below it, and it doubles.
+    /// Default: 100 ms.
+    pub reconnect_wait: Duration,
+    /// The longest of these waits. Default: 10 s.
+    pub reconnect_wait_max: Duration,
+    /// Whether the hosts are put into another order whenever all were tried. Default: no.
+    pub shuffle_hosts: bool,
+    /// How we say who we are. Default: AMQPLAIN.
+    pub login: Login,
+    /// Whether connections are made inside of TLS. Default: no; a URL with the scheme `amqps` says yes.
+    pub use_tls: bool,
+    /// Whom we trust, and who we are, inside of TLS.
+    pub tls: Tls,
     /// Whether shared queues and topic exchanges go with their last user. Default: no.
     pub auto_delete: bool,
     /// Whether an object that exists in another form is an error instead of a warning. Default: no.
@@ -45,6 +72,16 @@ impl Default for AmqpConfig {
             max_message_size: 128 * 1024 * 1024,
             transient_queues_ttl: Duration::from_secs(1_800),
             durable_queues: false,
+            quorum_queues: false,
+            transient_quorum_queues: false,
+            quorum_delivery_limit: 0,
+            max_prefetch: 0,
+            reconnect_wait: Duration::from_millis(100),
+            reconnect_wait_max: Duration::from_secs(10),
+            shuffle_hosts: false,
+            login: Login::default(),
+            use_tls: false,
+            tls: Tls::default(),
             auto_delete: false,
             strict: false,
         }
@@ -52,25 +89,40 @@ impl Default for AmqpConfig {
 }
 
 impl AmqpConfig {
-    /// These settings with those of the query of `url`, under the reference's names.
+    /// Durable shared queues: what is confirmed outlives a restart of the broker. As `amqp_durable_queues`.
+    #[must_use]
+    pub fn durable() -> Self {
+        Self::default().with_durable_queues(true)
+    }
+
+    /// Quorum queues wherever there are queues: what is confirmed outlives the loss of a node. As `rabbit_quorum_queue` and
+    /// `rabbit_transient_quorum_queue`, which every peer must have too.
+    #[must_use]
+    pub fn quorum() -> Self {
+        Self { quorum_queues: true, transient_quorum_queues: true, ..Self::default() }
+    }
+
+    /// These settings with those of the query of `url`, and TLS if its scheme is `amqps`.
     ///
-    /// Known are `heartbeat_timeout_threshold` and `rabbit_transient_queues_ttl` (seconds), `amqp_durable_queues`,
-    /// `amqp_auto_delete` and `ssl` (booleans; `ssl` may only be false, since this build has no TLS).
+    #[doc = include_str!("../OPTIONS.md")]
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be read.
+    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be
+    /// used.
     pub fn with_query(mut self, url: &TransportUrl) -> Result<Self> {
-        for (option, value) in url.query() {
-            match option.as_str() {
-                "heartbeat_timeout_threshold" => self.heartbeat = seconds(option, value)?,
-                "rabbit_transient_queues_ttl" => self.transient_queues_ttl = seconds(option, value)?,
-                "amqp_durable_queues" => self.durable_queues = boolean(option, value)?,
-                "amqp_auto_delete" => self.auto_delete = boolean(option, value)?,
-                "ssl" if !boolean(option, value)? => {}
-                "ssl" => return Err(without_tls()),
-                _ => return Err(refused(option, value, "the option is not known")),
-            }
+        self.use_tls |= url.scheme() == "amqps";
+        for (name, value) in url.query() {
+            options::apply(&mut self, name, value)?;
         }
+        Ok(self)
+    }
+
+    /// These settings with one of the reference's options, as its configuration file has it.
+    ///
+    /// # Errors
+    /// As [`with_query`](Self::with_query), which lists them.
+    pub fn with_option(mut self, name: &str, value: &str) -> Result<Self> {
+        options::apply(&mut self, name, value)?;
         Ok(self)
     }
 
@@ -101,47 +153,59 @@ impl AmqpConfig {
         self.max_message_size = bytes;
         self
     }
-}
 
-/// What asking for TLS is answered with.
-pub(crate) fn without_tls() -> Error {
-    Error::new(ErrorKind::Config, "connect").with("reason", "this build of the driver has no TLS support")
-}
-
-fn seconds(option: &str, value: &str) -> Result<Duration> {
-    value.parse().map(Duration::from_secs).map_err(|_| refused(option, value, "a whole number of seconds is needed"))
-}
-
-fn boolean(option: &str, value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(refused(option, value, "true or false is needed")),
+    /// How many messages a listener that wants `window` of them holds.
+    pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
+        NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
     }
-}
 
-fn refused(option: &str, value: &str, reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read URL").with("option", option).with("value", value).with("reason", reason)
+    /// Adds to the `error` of a login what it may mean. In TLS 1.3 a broker that does not take our certificate says so when
+    /// the handshake is over, and what it says may be lost with the connection.
+    pub(crate) fn suspect(&self, error: Error) -> Error {
+        let shown = self.use_tls && self.tls.cert_file.is_some();
+        if shown && error.kind() == ErrorKind::Disconnected {
+            return error
+                .with("reason", "it ended right after the TLS handshake: the broker may not accept our certificate");
+        }
+        error
+    }
+
+    /// Makes connections inside of TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.use_tls = true;
+        self.tls = tls;
+        self
+    }
+
+    /// Sets how we say who we are.
+    #[must_use]
+    pub fn with_login(mut self, login: Login) -> Self {
+        self.login = login;
+        self
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(query: &str) -> Result<AmqpConfig> {
-        AmqpConfig::default().with_query(&TransportUrl::parse(&format!("rabbit://h/?{query}"))?)
+    fn read(url: &str) -> Result<AmqpConfig> {
+        AmqpConfig::default().with_query(&TransportUrl::parse(url)?)
     }
 
     #[test]
-    fn the_reference_s_options_are_read_from_the_url() {
-        let config = read("heartbeat_timeout_threshold=60&amqp_durable_queues=true&ssl=False").unwrap();
-        assert_eq!((config.heartbeat, config.durable_queues), (Duration::from_secs(60), true));
+    fn the_query_goes_over_what_was_set_and_the_scheme_may_ask_for_tls() {
+        let config = read("rabbit://h/?heartbeat_timeout_threshold=60&amqp_durable_queues=true&ssl=False").unwrap();
+        assert_eq!((config.heartbeat, config.durable_queues, config.use_tls), (Duration::from_secs(60), true, false));
+        assert!(read("amqps://h/").unwrap().use_tls);
+        assert!(read("rabbit://h/?nonsense=1").is_err());
     }
 
     #[test]
-    fn an_unknown_option_an_unreadable_value_and_tls_are_refused() {
-        for query in ["nonsense=1", "heartbeat_timeout_threshold=soon", "amqp_auto_delete=maybe", "ssl=true"] {
-            assert_eq!(read(query).unwrap_err().kind(), ErrorKind::Config, "{query}");
-        }
+    fn a_listener_holds_no_more_than_it_wants_and_may() {
+        let window = NonZeroU16::new(64).unwrap();
+        let held = |max_prefetch| AmqpConfig { max_prefetch, ..AmqpConfig::default() }.prefetch(window);
+        assert_eq!([0, 10, 100].map(held), [64, 10, 64]);
     }
 }

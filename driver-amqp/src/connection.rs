@@ -5,7 +5,6 @@ use std::net::Shutdown;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use async_compat::CompatExt;
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
@@ -19,12 +18,14 @@ use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::errors::translate;
+use crate::tls::explain;
+use crate::wire::{Wire, plain, runtime, secured};
 
 /// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
-/// and in some thousand of lapin's closes one does not, takes nothing from anybody.
+/// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Where a broker is and who asks.
@@ -59,13 +60,17 @@ impl Connection {
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
-            let stream = reach(endpoint).await?;
-            let socket = KillSwitch::of(&stream)?;
-            let lapin = shake_hands(endpoint, config, stream).await?;
+            let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
+            let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+            let wire =
+                if config.use_tls { secured(config.tls.wrap(stream, &endpoint.host).await?) } else { plain(stream) };
+            let lapin = shake_hands(endpoint, config, wire)
+                .await
+                .map_err(|error| config.suspect(translate("connect", &error)))?;
             Ok(Self { lapin, socket, request_timeout: config.request_timeout })
         };
         match deadline.run("connect", opening).await {
-            Ok(opened) => opened.map_err(|error| endpoint.explain(translate("connect", &error))),
+            Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
             Err(timeout) => Err(endpoint.explain(timeout.with("reason", "the broker did not answer in time"))),
         }
     }
@@ -128,7 +133,7 @@ impl Connection {
 }
 
 impl KillSwitch {
-    fn of(stream: &TcpStream) -> lapin::Result<Self> {
+    fn of(stream: &TcpStream) -> io::Result<Self> {
         Ok(Self(SockRef::from(stream).try_clone()?))
     }
 
@@ -145,21 +150,20 @@ impl Drop for KillSwitch {
 }
 
 /// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
-async fn reach(endpoint: &Endpoint) -> lapin::Result<TcpStream> {
+async fn reach(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     tune(&stream)?;
     Ok(stream)
 }
 
-async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, stream: TcpStream) -> lapin::Result<lapin::Connection> {
-    let runtime = async_rs::Runtime::tokio_current();
-    let once = Mutex::new(Some(stream));
+async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {
+    let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
-        let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
-        Ok::<_, lapin::Error>(AsyncTcpStream::Plain(stream.compat()))
+        let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+        Ok::<_, lapin::Error>(AsyncTcpStream::Plain(wire))
     };
-    lapin::Connection::connector(endpoint.uri(config), runtime, connect, properties()).await
+    lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
 }
 
 impl Endpoint {
@@ -179,6 +183,7 @@ impl Endpoint {
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
                 heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
+                auth_mechanism: Some(config.login.mechanism()),
                 ..AMQPQueryString::default()
             },
         }

@@ -7,7 +7,7 @@ use oslo_messaging::{Connector, Deadline, Result, Transport, TransportUrl};
 
 use crate::{AmqpConfig, AmqpTransport};
 
-/// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps` (which this build refuses: it has no TLS).
+/// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`, the last one inside of TLS.
 #[derive(Debug, Clone, Default)]
 pub struct AmqpConnector {
     config: AmqpConfig,

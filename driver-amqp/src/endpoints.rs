@@ -3,11 +3,11 @@
 use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
 use uuid::Uuid;
 
-use crate::config::without_tls;
+use crate::config::AmqpConfig;
 use crate::connection::Endpoint;
 
-/// The port of AMQP without TLS.
-const PORT: u16 = 5672;
+/// The ports of AMQP, without TLS and inside of it.
+const PORTS: [u16; 2] = [5672, 5671];
 /// The account that RabbitMQ has when it is new, and what the reference falls back to.
 const GUEST: &str = "guest";
 
@@ -16,6 +16,7 @@ const GUEST: &str = "guest";
 pub(crate) struct Hosts {
     endpoints: Vec<Endpoint>,
     next: usize,
+    shuffle: bool,
 }
 
 impl Hosts {
@@ -23,10 +24,10 @@ impl Hosts {
     ///
     /// # Errors
     /// As [`endpoints`].
-    pub(crate) fn of(url: &TransportUrl) -> Result<Self> {
-        let mut endpoints = endpoints(url)?;
-        endpoints.sort_by_cached_key(|_| Uuid::new_v4());
-        Ok(Self { endpoints, next: 0 })
+    pub(crate) fn of(url: &TransportUrl, config: &AmqpConfig) -> Result<Self> {
+        let mut endpoints = endpoints(url, config.use_tls)?;
+        shuffle(&mut endpoints);
+        Ok(Self { endpoints, next: 0, shuffle: config.shuffle_hosts })
     }
 
     /// How many there are: at least one.
@@ -36,22 +37,31 @@ impl Hosts {
 
     /// The host whose turn it is; one after the other, and then the first again.
     pub(crate) fn next(&mut self) -> &Endpoint {
-        let endpoint = &self.endpoints[self.next];
-        self.next = (self.next + 1) % self.endpoints.len();
-        endpoint
+        if self.next == self.endpoints.len() {
+            self.next = 0;
+            if self.shuffle {
+                shuffle(&mut self.endpoints);
+            }
+        }
+        self.next += 1;
+        &self.endpoints[self.next - 1]
     }
+}
+
+fn shuffle(endpoints: &mut [Endpoint]) {
+    endpoints.sort_by_cached_key(|_| Uuid::new_v4());
 }
 
 /// The hosts of `url`; `localhost` if it names none.
 ///
 /// # Errors
-/// `Config` for a scheme that asks for TLS or is not ours, and for a virtual host whose name AMQP cannot carry.
-pub(crate) fn endpoints(url: &TransportUrl) -> Result<Vec<Endpoint>> {
+/// `Config` for a scheme that is not ours, and for a virtual host whose name AMQP cannot carry.
+fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     match url.scheme() {
-        "rabbit" | "kombu" | "amqp" => {}
-        "amqps" => return Err(without_tls()),
+        "rabbit" | "kombu" | "amqp" | "amqps" => {}
         other => return Err(Error::new(ErrorKind::Config, "connect").with("scheme", other)),
     }
+    let port = PORTS[usize::from(tls)];
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
     // lapin's own conversion would panic.
     if vhost.len() > 255 {
@@ -63,7 +73,7 @@ pub(crate) fn endpoints(url: &TransportUrl) -> Result<Vec<Endpoint>> {
         .iter()
         .map(|host| Endpoint {
             host: host.hostname.clone().unwrap_or_else(|| "localhost".to_owned()),
-            port: host.port.unwrap_or(PORT),
+            port: host.port.unwrap_or(port),
             user: host.username.clone().unwrap_or_else(|| GUEST.to_owned()),
             password: host.password.as_ref().map_or_else(|| GUEST.to_owned(), |password| password.expose().to_owned()),
             vhost: vhost.to_owned(),
@@ -72,7 +82,7 @@ pub(crate) fn endpoints(url: &TransportUrl) -> Result<Vec<Endpoint>> {
     if endpoints.is_empty() {
         endpoints.push(Endpoint {
             host: "localhost".to_owned(),
-            port: PORT,
+            port,
             user: GUEST.to_owned(),
             password: GUEST.to_owned(),
             vhost: vhost.to_owned(),
@@ -86,7 +96,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Result<Vec<Endpoint>> {
-        endpoints(&TransportUrl::parse(url).unwrap())
+        endpoints(&TransportUrl::parse(url).unwrap(), false)
     }
 
     #[test]
@@ -106,11 +116,11 @@ mod tests {
     fn hosts_are_shuffled_once_and_then_taken_in_turn() {
         let url = TransportUrl::parse("rabbit://one,two,three,four,five,six/").unwrap();
         let round = |hosts: &mut Hosts| -> Vec<_> { (0..6).map(|_| hosts.next().name()).collect() };
-        let mut hosts = Hosts::of(&url).unwrap();
+        let mut hosts = Hosts::of(&url, &AmqpConfig::default()).unwrap();
         let first = round(&mut hosts);
         assert_eq!(round(&mut hosts), first);
         // One order in 720 is the same: fifty times in a row it is not.
-        assert!((0..50).any(|_| round(&mut Hosts::of(&url).unwrap()) != first));
+        assert!((0..50).any(|_| round(&mut Hosts::of(&url, &AmqpConfig::default()).unwrap()) != first));
         let mut sorted = first;
         sorted.sort();
         sorted.dedup();
@@ -125,8 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_and_a_password_is_never_shown() {
-        assert_eq!(read("amqps://h/").unwrap_err().kind(), ErrorKind::Config);
+    fn tls_has_a_port_of_its_own_and_a_password_is_never_shown() {
+        let url = TransportUrl::parse("amqps://h,k:1/").unwrap();
+        let ports: Vec<_> = endpoints(&url, true).unwrap().iter().map(|endpoint| endpoint.port).collect();
+        assert_eq!(ports, [5671, 1]);
         assert!(!format!("{:?}", read("rabbit://u:secret@h/").unwrap()).contains("secret"));
     }
 }

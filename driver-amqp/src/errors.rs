@@ -2,9 +2,18 @@
 
 use lapin::ErrorKind as Lapin;
 use oslo_messaging::{Error, ErrorKind, Executed};
+use tokio_rustls::rustls;
+
+use crate::tls;
 
 /// What lapin's `error` means for `operation`. Nothing is said of the execution: the caller knows what was sent.
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {
+    // A certificate of ours that the broker does not take is told only when the handshake is over.
+    if let Lapin::IOError(io) = error.kind()
+        && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    {
+        return tls::explain(io);
+    }
     let (kind, transient) = match error.kind() {
         Lapin::ProtocolError(protocol) => kind_of(protocol.get_id(), protocol.get_message().as_str()),
         Lapin::IOError(_) | Lapin::MissingHeartbeatError | Lapin::InvalidConnectionState(_) => {

@@ -126,7 +126,7 @@ impl Keeper {
         self.tries = self.tries.saturating_add(1);
         tokio::select! {
             () = self.opener.common.gate.left(generation) => {}
-            () = sleep(pause.dice()) => {}
+            () = sleep(pause.dice(&self.opener.common.config)) => {}
         }
     }
 

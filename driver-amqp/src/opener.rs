@@ -81,7 +81,7 @@ impl Opener {
             for queue in &queues {
                 declarer.queue(queue).await?;
             }
-            Session::open(link, self.subscription.window.get(), &queues, counts, tasks, deadline).await
+            Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
         };
         deadline.run("subscribe", opening).await?
     }

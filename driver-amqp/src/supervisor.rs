@@ -90,7 +90,7 @@ impl Supervisor {
             }
             Phase::Ready(_) | Phase::Blocked(..) => watch(self.watcher.as_mut()).await,
             Phase::Lost { pause, .. } => {
-                sleep(pause.dice()).await;
+                sleep(pause.dice(&self.charge.config)).await;
                 Event::Due
             }
             Phase::Closed => Event::Closed,

@@ -89,12 +89,15 @@ impl<'a> Declarer<'a> {
         Ok(())
     }
 
-    /// Declares a durable queue of ours by name.
+    /// Declares a durable queue of ours by name, replicated if shared queues are.
     ///
     /// # Errors
     /// As [`queue`](Self::queue).
     pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
-        let form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
+        let mut form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
+        if self.config.quorum_queues {
+            quorum(&mut form.arguments);
+        }
         self.declare_queue(&short("queue", name)?, form).await
     }
 
@@ -175,25 +178,33 @@ impl Form {
     }
 }
 
-/// The reference's defaults for what both sides declare (oslo.messaging `impl_rabbit.py`).
+/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`).
 fn exchange_form(kind: ExchangeKind, config: &AmqpConfig) -> Form {
     let fanout = kind == ExchangeKind::Fanout;
-    Form {
-        durable: config.durable_queues && !fanout,
-        auto_delete: fanout || config.auto_delete,
-        arguments: FieldTable::default(),
-    }
+    let durable = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
+    Form { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
 }
 
 /// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
 /// reader, which every version of RabbitMQ accepts.
 fn queue_form(lifetime: Lifetime, config: &AmqpConfig) -> Form {
+    let mut arguments = FieldTable::default();
     match lifetime {
         Lifetime::Shared => {
-            Form { durable: config.durable_queues, auto_delete: config.auto_delete, arguments: FieldTable::default() }
+            if config.quorum_queues {
+                quorum(&mut arguments);
+                if config.quorum_delivery_limit > 0 {
+                    let limit = AMQPValue::LongLongInt(config.quorum_delivery_limit.into());
+                    arguments.insert("x-delivery-limit".into(), limit);
+                }
+            }
+            let durable = config.durable_queues || config.quorum_queues;
+            Form { durable, auto_delete: config.auto_delete, arguments }
         }
         Lifetime::Private => {
-            let mut arguments = FieldTable::default();
+            if config.transient_quorum_queues {
+                quorum(&mut arguments);
+            }
             if !config.transient_queues_ttl.is_zero() {
                 let ttl = i64::try_from(config.transient_queues_ttl.as_millis()).unwrap_or(i64::MAX);
                 arguments.insert("x-expires".into(), AMQPValue::LongLongInt(ttl));
@@ -201,6 +212,10 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig) -> Form {
             Form { durable: true, auto_delete: false, arguments }
         }
     }
+}
+
+fn quorum(arguments: &mut FieldTable) {
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }
 
 /// An object of another durability or with other arguments works all the same; one of another type does not.
@@ -250,5 +265,35 @@ mod tests {
         assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
         let shared = queue_form(Lifetime::Shared, &config);
         assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
+    }
+
+    #[test]
+    fn each_of_the_three_options_makes_durable_what_is_its() {
+        let forms = |config: &AmqpConfig| {
+            let durable = |kind| exchange_form(kind, config).durable;
+            let queue = |lifetime| {
+                let form = queue_form(lifetime, config);
+                (form.durable, form.arguments.contains_key("x-queue-type"))
+            };
+            let (topic, fanout) = (durable(ExchangeKind::Topic), durable(ExchangeKind::Fanout));
+            (topic, fanout, queue(Lifetime::Shared), queue(Lifetime::Private))
+        };
+        let classic = (true, false);
+        assert_eq!(forms(&AmqpConfig::default()), (false, false, (false, false), classic));
+        assert_eq!(forms(&AmqpConfig::durable()), (true, false, classic, classic));
+        assert_eq!(forms(&AmqpConfig::quorum()), (true, true, (true, true), (true, true)));
+        let shared = AmqpConfig { transient_quorum_queues: false, ..AmqpConfig::quorum() };
+        assert_eq!(forms(&shared), (true, false, (true, true), classic));
+    }
+
+    #[test]
+    fn a_delivery_limit_is_an_argument_of_shared_quorum_queues_alone() {
+        let limited = |config| AmqpConfig { quorum_delivery_limit: 5, ..config };
+        let has =
+            |config: &AmqpConfig, lifetime| queue_form(lifetime, config).arguments.contains_key("x-delivery-limit");
+        assert!(has(&limited(AmqpConfig::quorum()), Lifetime::Shared));
+        assert!(!has(&limited(AmqpConfig::quorum()), Lifetime::Private));
+        assert!(!has(&limited(AmqpConfig::default()), Lifetime::Shared));
+        assert!(!has(&AmqpConfig::quorum(), Lifetime::Shared));
     }
 }

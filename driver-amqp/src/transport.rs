@@ -62,7 +62,7 @@ impl AmqpTransport {
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
         let mut failures = Vec::new();
-        let mut hosts = Hosts::of(url)?;
+        let mut hosts = Hosts::of(url, &config)?;
         for tried in 0..hosts.len() {
             // A host that never answers must leave the others their share of the time.
             let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);

@@ -9,6 +9,7 @@ mod programs;
 mod ready;
 
 pub use attached::{AttachedNode, MemoryAlarm, Paused, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE};
+pub use layout::Settings;
 pub use programs::Programs;
 
 use std::process::{Child, Command};
@@ -45,17 +46,25 @@ impl Node {
     /// # Errors
     /// When RabbitMQ is not installed, or the node is not ready within two minutes; the end of its log is in the message.
     pub fn start() -> Result<Self> {
+        Self::start_with(&Settings::default())
+    }
+
+    /// As [`start`](Self::start), with settings of its own.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(settings: &Settings) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::start_once() {
+            match Self::start_once(settings) {
                 Err(error) if attempt < ATTEMPTS && ready::ended_early(&error) => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    fn start_once() -> Result<Self> {
-        let layout = Layout::create(Programs::find()?)?;
+    fn start_once(settings: &Settings) -> Result<Self> {
+        let layout = Layout::create(Programs::find()?, settings)?;
         // From here on the keeper removes the directory, whatever becomes of us.
         let mut keeper = Keeper::start(layout.directory())?;
         let mapper = layout.mapper().spawn().context("could not start the Erlang port mapper")?;

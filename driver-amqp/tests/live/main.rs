@@ -15,6 +15,7 @@ mod settle;
 mod silent;
 mod stage;
 mod thread;
+mod tls;
 mod topology;
 mod traffic;
 
@@ -40,7 +41,7 @@ const CASES: &[Case] = &cases! {
         an_unknown_virtual_host_is_named,
         a_virtual_host_that_is_closed_to_the_user_is_denied,
         nothing_listening_is_disconnected,
-        tls_and_unknown_options_are_refused_before_connecting,
+        unknown_options_and_values_are_refused_before_connecting,
         a_virtual_host_of_256_bytes_is_refused,
         a_second_host_is_taken_when_the_first_refuses,
         a_second_host_is_taken_when_the_first_never_answers;
@@ -79,6 +80,10 @@ const CASES: &[Case] = &cases! {
         cancelled_polls_lose_nothing_and_keep_the_order,
         polls_dropped_after_one_step_lose_nothing,
         a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;
+    tls:
+        a_broker_is_verified_and_each_refusal_is_told_apart,
+        a_client_that_the_broker_does_not_know_is_refused,
+        every_login_method_logs_in;
     topology:
         a_server_an_inbox_and_a_notifier_make_the_reference_s_objects,
         a_server_starts_while_the_last_one_of_its_topic_stops;

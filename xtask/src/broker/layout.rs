@@ -25,6 +25,15 @@ const CONFIGURATION: &str = "loopback_users = none\nheartbeat = 10\nlog.console 
 /// Enough of a log to see why a node did not start.
 const LOG_LINES: usize = 40;
 
+/// What a node has beyond the others.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Lines of `rabbitmq.conf`.
+    pub configuration: String,
+    /// The plugins that it runs.
+    pub plugins: Vec<String>,
+}
+
 /// Where one node lives. Written into its directory, so that another process can run `rabbitmqctl` against it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Layout {
@@ -39,7 +48,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Makes the directory, with everything in it that the node reads.
-    pub(super) fn create(programs: Programs) -> Result<Self> {
+    pub(super) fn create(programs: Programs, settings: &Settings) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let [amqp_port, distribution_port, mapper_port] = free_ports()?;
@@ -53,7 +62,7 @@ impl Layout {
             mapper_port,
             as_nobody: rustix::process::geteuid().is_root(),
         };
-        layout.write().with_context(|| format!("could not prepare {}", layout.directory.display()))?;
+        layout.write(settings).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
         Ok(layout)
     }
 
@@ -119,7 +128,7 @@ impl Layout {
         format!("the node {} did not become ready; the end of its log:\n{}", self.name, lines[from..].join("\n"))
     }
 
-    fn write(&self) -> Result<()> {
+    fn write(&self, settings: &Settings) -> Result<()> {
         for directory in [self.directory.clone(), self.directory.join("log"), self.directory.join("mnesia")] {
             fs::create_dir(&directory)?;
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
@@ -127,10 +136,12 @@ impl Layout {
         }
         let cookie = format!("oslo{}x{}", self.mapper_port, std::process::id());
         let description = serde_json::to_string(self)?;
+        let configuration = format!("{CONFIGURATION}{}", settings.configuration);
+        let plugins = format!("[{}].\n", settings.plugins.join(","));
         for (name, content, mode) in [
             (".erlang.cookie", cookie.as_str(), 0o400),
-            ("rabbitmq.conf", CONFIGURATION, 0o600),
-            ("enabled_plugins", "[].\n", 0o600),
+            ("rabbitmq.conf", configuration.as_str(), 0o600),
+            ("enabled_plugins", plugins.as_str(), 0o600),
             ("node.json", description.as_str(), 0o600),
         ] {
             let file = self.directory.join(name);

@@ -1,0 +1,324 @@
+//! The reference's options by their names there, `[oslo_messaging_rabbit]` of its configuration: one table, from which URLs
+//! are read and `OPTIONS.md` is written.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use oslo_messaging::{Error, ErrorKind, Result};
+
+use crate::config::AmqpConfig;
+use crate::login::Login;
+
+/// One option of the reference.
+pub(crate) struct RabbitOption {
+    pub(crate) name: &'static str,
+    /// What is read, with its unit.
+    pub(crate) takes: &'static str,
+    pub(crate) says: &'static str,
+    read: Read,
+}
+
+/// What becomes of a value.
+enum Read {
+    /// It is set.
+    Set(fn(&mut AmqpConfig, &str) -> Option<()>),
+    /// What it governs is not there, or goes by itself; so any value is taken.
+    Ignored,
+    /// Only these values can be had.
+    Only(&'static [&'static str]),
+}
+
+const BOOLEAN: &str = "true, false";
+const SECONDS: &str = "seconds";
+
+const fn set(
+    name: &'static str,
+    takes: &'static str,
+    says: &'static str,
+    read: fn(&mut AmqpConfig, &str) -> Option<()>,
+) -> RabbitOption {
+    RabbitOption { name, takes, says, read: Read::Set(read) }
+}
+
+const fn ignored(name: &'static str, says: &'static str) -> RabbitOption {
+    RabbitOption { name, takes: "anything", says, read: Read::Ignored }
+}
+
+const fn only(
+    name: &'static str,
+    takes: &'static str,
+    says: &'static str,
+    values: &'static [&'static str],
+) -> RabbitOption {
+    RabbitOption { name, takes, says, read: Read::Only(values) }
+}
+
+/// Every option of the section, in the reference's groups (oslo.messaging 18.3.1 `impl_rabbit.py` and `amqp.py`).
+pub(crate) const OPTIONS: &[RabbitOption] = &[
+    set(
+        "amqp_durable_queues",
+        BOOLEAN,
+        "Shared queues and topic exchanges are durable. Default: false.",
+        |config, value| boolean(value).map(|durable| config.durable_queues = durable),
+    ),
+    set(
+        "amqp_auto_delete",
+        BOOLEAN,
+        "Shared queues and topic exchanges go with their last user. Default: false.",
+        |config, value| boolean(value).map(|auto_delete| config.auto_delete = auto_delete),
+    ),
+    set(
+        "rabbit_quorum_queue",
+        BOOLEAN,
+        "Shared queues are quorum queues, and topic exchanges durable. Default: false.",
+        |config, value| boolean(value).map(|quorum| config.quorum_queues = quorum),
+    ),
+    set(
+        "rabbit_transient_quorum_queue",
+        BOOLEAN,
+        "Reply and fanout queues are quorum queues, and fanout exchanges durable. Default: false.",
+        |config, value| boolean(value).map(|quorum| config.transient_quorum_queues = quorum),
+    ),
+    set(
+        "rabbit_quorum_delivery_limit",
+        "a number",
+        "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker. Default: 0.",
+        |config, value| number(value).map(|limit| config.quorum_delivery_limit = limit),
+    ),
+    set(
+        "rabbit_transient_queues_ttl",
+        SECONDS,
+        "How long a private queue outlives its reader; 0 for ever. Default: 1800.",
+        |config, value| seconds(value).map(|ttl| config.transient_queues_ttl = ttl),
+    ),
+    set(
+        "rabbit_qos_prefetch_count",
+        "a number",
+        "The most messages that a listener holds at once, if it would take more; 0 sets no limit. Default: 0.",
+        |config, value| number(value).map(|count| config.max_prefetch = count),
+    ),
+    set(
+        "heartbeat_timeout_threshold",
+        SECONDS,
+        "After how much silence a connection is given up; 0 turns it off. Default: 10 (the reference: 60).",
+        |config, value| {
+            // AMQP counts it in whole seconds.
+            number(value).map(|heartbeat: u16| config.heartbeat = Duration::from_secs(heartbeat.into()))
+        },
+    ),
+    set(
+        "rabbit_retry_interval",
+        SECONDS,
+        "The longest first wait before a lost connection is made again; each wait is random below it, and it doubles. Default: 0.1 (the reference: 1).",
+        |config, value| seconds(value).map(|wait| config.reconnect_wait = wait),
+    ),
+    set(
+        "rabbit_interval_max",
+        SECONDS,
+        "The longest of these waits. Default: 10 (the reference: 30).",
+        |config, value| seconds(value).map(|wait| config.reconnect_wait_max = wait),
+    ),
+    set(
+        "kombu_failover_strategy",
+        "round-robin, shuffle",
+        "In which order the hosts of the URL are tried. Either way the order is random to begin with. Default: round-robin.",
+        |config, value| {
+            config.shuffle_hosts = match value {
+                "round-robin" => false,
+                "shuffle" => true,
+                _ => return None,
+            };
+            Some(())
+        },
+    ),
+    set(
+        "rabbit_login_method",
+        "PLAIN, AMQPLAIN, EXTERNAL, RABBIT-CR-DEMO",
+        "How we say who we are. Default: AMQPLAIN.",
+        |config, value| Login::named(value).map(|login| config.login = login),
+    ),
+    set(
+        "ssl",
+        BOOLEAN,
+        "Connections are made inside of TLS. Default: false, or true with the scheme `amqps`.",
+        |config, value| boolean(value).map(|on| config.use_tls = on),
+    ),
+    set(
+        "ssl_ca_file",
+        "a file",
+        "The authorities that are trusted, as PEM. Default: those of the system.",
+        |config, value| {
+            config.tls.ca_file = file(value);
+            Some(())
+        },
+    ),
+    set("ssl_cert_file", "a file", "Our certificate, as PEM. Default: none.", |config, value| {
+        config.tls.cert_file = file(value);
+        Some(())
+    }),
+    set(
+        "ssl_key_file",
+        "a file",
+        "The key of our certificate, as PEM. Default: in `ssl_cert_file`.",
+        |config, value| {
+            config.tls.key_file = file(value);
+            Some(())
+        },
+    ),
+    only(
+        "ssl_enforce_hostname_verification",
+        "true",
+        "The host name is always verified, as in the reference.",
+        &["true", "True", "1", "yes", "on"],
+    ),
+    only(
+        "rabbit_stream_fanout",
+        "false",
+        "Fanout over a stream is not there yet.",
+        &["false", "False", "0", "no", "off"],
+    ),
+    only(
+        "use_queue_manager",
+        "false",
+        "Queues whose names outlive their process are not there yet.",
+        &["false", "False", "0", "no", "off"],
+    ),
+    only(
+        "kombu_compression",
+        "nothing",
+        "Bodies are sent as they are; compressed ones are read.",
+        &["", "none", "None"],
+    ),
+    ignored("direct_mandatory_flag", "Replies are always mandatory, as in the reference."),
+    ignored("kombu_missing_consumer_retry_timeout", "A reply is tried until its caller's deadline."),
+    ignored("rabbit_retry_backoff", "The wait before a reconnect doubles."),
+    ignored("kombu_reconnect_delay", "The wait before a reconnect is that of `rabbit_retry_interval`."),
+    ignored("kombu_reconnect_splay", "The wait before a reconnect is always random."),
+    ignored("heartbeat_rate", "Both sides send twice in each `heartbeat_timeout_threshold`."),
+    ignored("enable_cancel_on_failover", "A cancelled consumer is always put back."),
+    ignored("rpc_conn_pool_size", "There are two connections to one host, whatever is sent."),
+    ignored("conn_pool_min_size", "As `rpc_conn_pool_size`."),
+    ignored("conn_pool_ttl", "As `rpc_conn_pool_size`."),
+    ignored("ssl_version", "TLS 1.2 and 1.3 are spoken."),
+    ignored("ssl_enforce_fips_mode", "Without effect in the reference too."),
+    ignored("hostname", "Belongs to `use_queue_manager`."),
+    ignored("processname", "Belongs to `use_queue_manager`."),
+    ignored("rabbit_ha_queues", "RabbitMQ 3.0 took no notice of it any more: use a policy."),
+    ignored("rabbit_quorum_max_memory_length", "RabbitMQ 3.10 took no notice of it any more."),
+    ignored("rabbit_quorum_max_memory_bytes", "As `rabbit_quorum_max_memory_length`."),
+];
+
+impl RabbitOption {
+    /// Takes over `value`.
+    ///
+    /// # Errors
+    /// `Config`, with what is needed.
+    pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
+        let taken = match self.read {
+            Read::Set(set) => set(config, value),
+            Read::Ignored => Some(()),
+            Read::Only(values) => values.contains(&value).then_some(()),
+        };
+        taken.ok_or_else(|| refused(self.name, value, &format!("it takes {}. {}", self.takes, self.says)))
+    }
+
+    #[cfg(test)]
+    fn row(&self) -> String {
+        format!("| `{}` | {} | {} |", self.name, self.takes, self.says)
+    }
+}
+
+/// Takes over the option `name`.
+///
+/// # Errors
+/// `Config` if the reference has no such option, or the value cannot be used.
+pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<()> {
+    match OPTIONS.iter().find(|option| option.name == name) {
+        Some(option) => option.apply(config, value.trim()),
+        None => Err(refused(name, value, "the option is not known")),
+    }
+}
+
+fn seconds(value: &str) -> Option<Duration> {
+    let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn number<N: FromStr>(value: &str) -> Option<N> {
+    value.parse().ok()
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// The reference leaves files out by an empty text.
+fn file(value: &str) -> Option<std::path::PathBuf> {
+    (!value.is_empty()).then(|| value.into())
+}
+
+fn refused(option: &str, value: &str, reason: &str) -> Error {
+    Error::new(ErrorKind::Config, "read options").with("option", option).with("value", value).with("reason", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Tls;
+
+    fn read(name: &str, value: &str) -> Result<AmqpConfig> {
+        let mut config = AmqpConfig::default();
+        apply(&mut config, name, value).map(|()| config)
+    }
+
+    #[test]
+    fn the_document_lists_every_option_once() {
+        let rows: Vec<_> = OPTIONS.iter().map(RabbitOption::row).collect();
+        let table = format!("| option | takes | effect |\n|---|---|---|\n{}\n", rows.join("\n"));
+        assert!(include_str!("../OPTIONS.md").ends_with(&table), "OPTIONS.md should end with\n{table}");
+        let names: std::collections::BTreeSet<_> = OPTIONS.iter().map(|option| option.name).collect();
+        assert_eq!(names.len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn each_option_has_the_effect_that_it_names() {
+        assert!(read("amqp_durable_queues", "True").unwrap().durable_queues);
+        assert!(read("rabbit_quorum_queue", "yes").unwrap().quorum_queues);
+        assert!(read("rabbit_transient_quorum_queue", "1").unwrap().transient_quorum_queues);
+        assert_eq!(read("rabbit_quorum_delivery_limit", "5").unwrap().quorum_delivery_limit, 5);
+        assert_eq!(read("rabbit_qos_prefetch_count", "100").unwrap().max_prefetch, 100);
+        assert_eq!(read("heartbeat_timeout_threshold", "60").unwrap().heartbeat, Duration::from_secs(60));
+        assert_eq!(read("rabbit_retry_interval", "0.5").unwrap().reconnect_wait, Duration::from_millis(500));
+        assert_eq!(read("rabbit_login_method", "external").unwrap().login, Login::External);
+        assert!(read("ssl", "on").unwrap().use_tls);
+        assert_eq!(read("ssl_ca_file", "/ca.pem").unwrap().tls, Tls::new().with_ca_file("/ca.pem"));
+        assert_eq!(read("ssl_ca_file", "").unwrap().tls, Tls::new());
+        assert!(read("kombu_failover_strategy", "shuffle").unwrap().shuffle_hosts);
+        assert_eq!(read("rabbit_ha_queues", "true").unwrap(), AmqpConfig::default());
+    }
+
+    #[test]
+    fn what_cannot_be_had_or_read_is_refused_with_its_name() {
+        for (name, value) in [
+            ("nonsense", "1"),
+            ("heartbeat_timeout_threshold", "soon"),
+            ("heartbeat_timeout_threshold", "-1"),
+            ("amqp_auto_delete", "maybe"),
+            ("rabbit_quorum_delivery_limit", "-1"),
+            ("rabbit_qos_prefetch_count", "65536"),
+            ("rabbit_login_method", "GSSAPI"),
+            ("kombu_failover_strategy", "alphabetical"),
+            ("rabbit_stream_fanout", "true"),
+            ("use_queue_manager", "true"),
+            ("kombu_compression", "gzip"),
+            ("ssl_enforce_hostname_verification", "false"),
+        ] {
+            let error = read(name, value).unwrap_err();
+            assert!(error.kind() == ErrorKind::Config && error.to_string().contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The byte stream to a broker, with TLS or without, as lapin wants to have it.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use async_compat::{Compat, CompatExt};
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures_util::{AsyncRead, AsyncWrite, Stream};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+/// Bytes as they are, or inside of TLS.
+pub(crate) type Wire = Compat<Either<TcpStream, TlsStream<TcpStream>>>;
+
+/// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
+/// one for key stores, and tells its errors as text.
+pub(crate) type Kit = RuntimeParts<Tokio, Wires>;
+
+/// Tokio's timers and sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Wires(Tokio);
+
+/// The runtime of whoever calls.
+pub(crate) fn runtime() -> Runtime<Kit> {
+    Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
+}
+
+/// A stream without TLS.
+pub(crate) fn plain(stream: TcpStream) -> Wire {
+    Either::Left(stream).compat()
+}
+
+/// A stream inside of TLS.
+pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Wire {
+    Either::Right(stream).compat()
+}
+
+impl Reactor for Wires {
+    type TcpStream = Wire;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    /// Nobody brings a socket of another kind.
+    fn register<H: Read + Write + Send + 'static>(
+        &self,
+        _socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        Err::<Wire, _>(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.0.sleep(duration)
+    }
+
+    fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.0.interval(duration)
+    }
+
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        async move { TcpStream::connect(address).await.map(plain) }
+    }
+}

@@ -1,0 +1,143 @@
+//! TLS on a real node: who is believed, who is not and why, and how one logs in.
+
+mod papers;
+
+use std::fs;
+
+use oslo_messaging::{ErrorKind, Result, Transport as _};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
+use papers::{Papers, Validity};
+use tokio::net::TcpListener;
+use xtask::broker::{Node, Settings};
+
+use crate::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
+
+/// The user whose name the client's certificate has.
+const CLIENT: &str = "client";
+
+/// A node that listens inside of TLS too, and the papers of both sides.
+struct Secure {
+    node: Node,
+    port: u16,
+    papers: Papers,
+}
+
+pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
+    let secure = Secure::start().await;
+    let (papers, port) = (&secure.papers, secure.port);
+    let trusting = Tls::new().with_ca_file(papers.authority());
+
+    let transport = secure.connect("localhost", &trusting, Login::AmqPlain).await.expect("a verified broker");
+    let topic_name = unique("secured");
+    let mut listener = subscribe(&transport, &server(&topic_name)).await;
+    let large = "x".repeat(1 << 20);
+    publish(&transport, &topic(&topic_name), &large).await.expect("a publish");
+    assert_eq!(texts(&take(&mut *listener, 1).await), [large]);
+    transport.close(soon()).await.expect("the broker answers");
+
+    let told = async |host: &str, tls: &Tls| {
+        let error = refusal(secure.connect(host, tls, Login::AmqPlain).await.map(drop));
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Denied, false), "{error}");
+        error.to_string()
+    };
+    assert!(told("127.0.0.1", &trusting).await.contains("for another host name"));
+    let mistaken = Tls::new().with_ca_file(papers.other_authority());
+    assert!(told("localhost", &mistaken).await.contains("an authority that is not trusted"));
+    assert!(told("localhost", &Tls::new()).await.contains("an authority that is not trusted"), "the system's");
+    secure.show(Validity::Over).await;
+    assert!(told("localhost", &trusting).await.contains("has expired"));
+    // What was renewed is used from the next connection on.
+    secure.show(Validity::Now).await;
+    secure.connect("localhost", &trusting, Login::AmqPlain).await.expect("the certificate is good again");
+
+    let plain_port = secure.node.attached().port();
+    let plain = format!("amqps://localhost:{plain_port}/");
+    let error = refusal(
+        AmqpTransport::connect(&url(&plain), AmqpConfig::default().with_tls(trusting.clone()), soon()).await.map(drop),
+    );
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    let nobody = format!("amqps://localhost:{nobody}/");
+    let error = refusal(AmqpTransport::connect(&url(&nobody), AmqpConfig::default(), soon()).await.map(drop));
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    assert_ne!(port, plain_port);
+}
+
+/// Whether the alert of the broker is read before the end of the connection is chance; the suspicion is told either way.
+pub(crate) async fn a_client_that_the_broker_does_not_know_is_refused() {
+    let secure = Secure::start().await;
+    let stranger = secure.papers.client("stranger", secure.papers.other());
+    let tls = Tls::new().with_ca_file(secure.papers.authority()).with_identity(stranger.certificate, stranger.key);
+    let error = refusal(secure.connect("localhost", &tls, Login::AmqPlain).await.map(drop));
+    assert!(error.to_string().contains("not accept our certificate"), "{error}");
+}
+
+pub(crate) async fn every_login_method_logs_in() {
+    let secure = Secure::start().await;
+    let trusting = Tls::new().with_ca_file(secure.papers.authority());
+    for login in [Login::Plain, Login::AmqPlain, Login::RabbitCrDemo] {
+        let connected = secure.connect("localhost", &trusting, login).await;
+        connected.unwrap_or_else(|error| panic!("{login:?}: {error}")).close(soon()).await.expect("the broker answers");
+    }
+    let error = refusal(secure.connect("localhost", &trusting, Login::External).await.map(drop));
+    assert_eq!(error.kind(), ErrorKind::Denied, "without a certificate nobody vouches for us: {error}");
+    let ours = secure.papers.client(CLIENT, secure.papers.trusted());
+    let ours = trusting.with_identity(&ours.certificate, &ours.key);
+    let transport = secure.connect("localhost", &ours, Login::External).await.expect("the certificate says who we are");
+    let users = secure.control(&["list_connections", "user", "auth_mechanism"]).await;
+    assert!(users.lines().any(|line| line.starts_with(CLIENT) && line.ends_with("EXTERNAL")), "{users}");
+    transport.close(soon()).await.expect("the broker answers");
+}
+
+impl Secure {
+    async fn start() -> Self {
+        blocking(|| {
+            let papers = Papers::new();
+            papers.issue(Validity::Now);
+            let port =
+                std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+            let directory = papers.directory().display();
+            let configuration = format!(
+                "listeners.ssl.1 = 127.0.0.1:{port}\n\
+                 ssl_options.cacertfile = {directory}/authority.pem\n\
+                 ssl_options.certfile = {directory}/broker.pem\n\
+                 ssl_options.keyfile = {directory}/broker.key\n\
+                 ssl_options.verify = verify_peer\n\
+                 ssl_options.fail_if_no_peer_cert = false\n\
+                 ssl_cert_login_from = common_name\n\
+                 auth_mechanisms.1 = PLAIN\n\
+                 auth_mechanisms.2 = AMQPLAIN\n\
+                 auth_mechanisms.3 = EXTERNAL\n\
+                 auth_mechanisms.4 = RABBIT-CR-DEMO\n"
+            );
+            let settings = Settings { configuration, plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()] };
+            let node = Node::start_with(&settings).expect("a node");
+            node.rabbitmqctl(&["add_user", CLIENT, "never used"]).expect("a user");
+            node.rabbitmqctl(&["set_permissions", CLIENT, ".*", ".*", ".*"]).expect("its rights");
+            Self { node, port, papers }
+        })
+        .await
+    }
+
+    async fn connect(&self, host: &str, tls: &Tls, login: Login) -> Result<AmqpTransport> {
+        let config = AmqpConfig::default().with_tls(tls.clone()).with_login(login);
+        AmqpTransport::connect(&url(&format!("amqps://{host}:{}/", self.port)), config, soon()).await
+    }
+
+    /// Gives the broker another certificate, which it shows from now on.
+    async fn show(&self, validity: Validity) {
+        self.papers.issue(validity);
+        self.control(&["eval", "ssl:clear_pem_cache()."]).await;
+    }
+
+    async fn control(&self, arguments: &'static [&'static str]) -> String {
+        let node = self.node.attached().clone();
+        blocking(move || node.rabbitmqctl(arguments).expect("rabbitmqctl")).await
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.papers.directory());
+    }
+}

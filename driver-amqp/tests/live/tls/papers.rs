@@ -1,0 +1,104 @@
+//! Authorities and certificates, made for one test.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
+
+use crate::stage::unique;
+
+/// A directory of PEM files that a broker may read.
+pub(crate) struct Papers {
+    directory: PathBuf,
+    trusted: Authority,
+    other: Authority,
+}
+
+/// Whoever signs.
+pub(crate) type Authority = Issuer<'static, KeyPair>;
+
+/// When the broker's certificate is valid.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Validity {
+    Now,
+    Over,
+}
+
+/// The files of one who has a certificate.
+pub(crate) struct Identity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Papers {
+    pub(crate) fn new() -> Self {
+        let directory = std::env::temp_dir().join(unique("oslo-messaging-papers"));
+        fs::create_dir(&directory).expect("a directory");
+        // The broker is another user.
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let trusted = authority(&directory.join("authority.pem"));
+        let other = authority(&directory.join("other.pem"));
+        Self { directory, trusted, other }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.directory.join("authority.pem")
+    }
+
+    pub(crate) fn other_authority(&self) -> PathBuf {
+        self.directory.join("other.pem")
+    }
+
+    pub(crate) fn trusted(&self) -> &Authority {
+        &self.trusted
+    }
+
+    pub(crate) fn other(&self) -> &Authority {
+        &self.other
+    }
+
+    /// Writes the certificate of a broker that is called `localhost`, in place of the one it had.
+    pub(crate) fn issue(&self, validity: Validity) {
+        let mut parameters = CertificateParams::default();
+        parameters.subject_alt_names = vec![SanType::DnsName("localhost".try_into().expect("a name"))];
+        if let Validity::Over = validity {
+            parameters.not_before = date_time_ymd(2001, 1, 1);
+            parameters.not_after = date_time_ymd(2002, 1, 1);
+        }
+        self.sign("broker", parameters, &self.trusted);
+    }
+
+    /// A certificate for a client that is called `name`.
+    pub(crate) fn client(&self, name: &str, by: &Authority) -> Identity {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        self.sign(name, parameters, by)
+    }
+
+    fn sign(&self, file: &str, parameters: CertificateParams, by: &Authority) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = parameters.signed_by(&key, by).expect("a certificate");
+        let written = |extension: &str, text: String| {
+            let path = self.directory.join(format!("{file}.{extension}"));
+            fs::write(&path, text).expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+            path
+        };
+        Identity { certificate: written("pem", certificate.pem()), key: written("key", key.serialize_pem()) }
+    }
+}
+
+fn authority(file: &Path) -> Authority {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.distinguished_name.push(DnType::CommonName, unique("an authority"));
+    let key = KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    fs::write(file, certificate.pem()).expect("a file");
+    Issuer::new(parameters, key)
+}
