@@ -6,10 +6,11 @@ mod harness;
 use std::process::ExitCode;
 
 use harness::Rabbit;
+use oslo_messaging_amqp::AmqpConfig;
 use oslo_messaging_conformance::{ignore_all, main as conform};
 
 fn main() -> ExitCode {
-    match Rabbit::from_environment() {
+    match Rabbit::from_environment(AmqpConfig::default()) {
         Ok(rabbit) => conform(move || rabbit.clone(), include_str!("expected.txt")),
         Err(reason) => ignore_all(&reason),
     }

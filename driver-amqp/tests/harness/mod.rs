@@ -11,13 +11,14 @@ use xtask::broker::RABBIT_URL;
 #[derive(Debug, Clone)]
 pub(crate) struct Rabbit {
     url: TransportUrl,
+    config: AmqpConfig,
 }
 
 impl Rabbit {
-    /// The node that the environment names, or why there is none.
-    pub(crate) fn from_environment() -> std::result::Result<Self, String> {
+    /// The node that the environment names, for transports of these settings, or why there is none.
+    pub(crate) fn from_environment(config: AmqpConfig) -> std::result::Result<Self, String> {
         let text = std::env::var(RABBIT_URL).map_err(|_| format!("{RABBIT_URL} is not set"))?;
-        Ok(Self { url: TransportUrl::parse(&text).expect("whoever sets the variable sets a URL") })
+        Ok(Self { url: TransportUrl::parse(&text).expect("whoever sets the variable sets a URL"), config })
     }
 }
 
@@ -25,7 +26,7 @@ impl Rabbit {
 impl Harness for Rabbit {
     async fn transport(&self) -> Result<Arc<dyn Transport>> {
         let deadline = Deadline::after(self.budget().arrive);
-        Ok(Arc::new(AmqpTransport::connect(&self.url, AmqpConfig::default(), deadline).await?))
+        Ok(Arc::new(AmqpTransport::connect(&self.url, self.config.clone(), deadline).await?))
     }
 
     fn budget(&self) -> Budget {
