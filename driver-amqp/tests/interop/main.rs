@@ -23,6 +23,7 @@ mod notify_from_python;
 mod notify_shared;
 mod notify_to_python;
 mod peer;
+mod profile;
 mod python_server;
 mod rust_server;
 mod sample;
@@ -88,6 +89,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         undeliverable::TESTS,
         monitor::TESTS,
         compression::TESTS,
+        profile::TESTS,
         topology::TESTS,
         encoding::TESTS,
         notify_from_python::TESTS,

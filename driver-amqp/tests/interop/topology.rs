@@ -18,7 +18,8 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] =
     &[test!(rust_joins_what_python_has_declared), test!(python_joins_what_rust_has_declared)];
 
-const TOPIC: &str = "topology";
+/// Where [`use_everything`] calls.
+pub(crate) const TOPIC: &str = "topology";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
@@ -73,7 +74,7 @@ async fn assert_exact(setting: &Setting, first: First) {
 }
 
 /// A call and a fanout of either side, so that every queue and exchange is there.
-async fn use_everything(bus: &Bus, peer: &Peer) {
+pub(crate) async fn use_everything(bus: &Bus, peer: &Peer) {
     let client = RpcClient::new(bus, Target::topic(TOPIC));
     let context = Context::new();
     assert_eq!(client.prepare().server("python").call::<String>(&context, "whoami", &()).await.unwrap(), "python");
@@ -83,7 +84,7 @@ async fn use_everything(bus: &Bus, peer: &Peer) {
 }
 
 /// Runs one `rabbitmqctl`, which takes seconds.
-async fn ask<T, E>(node: &AttachedNode, vhost: &str, question: fn(&AttachedNode, &str) -> Result<T, E>) -> T
+pub(crate) async fn ask<T, E>(node: &AttachedNode, vhost: &str, question: fn(&AttachedNode, &str) -> Result<T, E>) -> T
 where
     T: Send + 'static,
     E: Debug + Send + 'static,

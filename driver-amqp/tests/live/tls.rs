@@ -2,8 +2,6 @@
 
 mod papers;
 
-use std::fs;
-
 use oslo_messaging::{ErrorKind, Result, Transport as _};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
 use papers::{Papers, Validity};
@@ -92,25 +90,14 @@ pub(crate) async fn every_login_method_logs_in() {
 impl Secure {
     async fn start() -> Self {
         blocking(|| {
-            let papers = Papers::new();
+            let papers = Papers::new(&unique("live"));
             papers.issue(Validity::Now);
             let port =
                 std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-            let directory = papers.directory().display();
-            let configuration = format!(
-                "listeners.ssl.1 = 127.0.0.1:{port}\n\
-                 ssl_options.cacertfile = {directory}/authority.pem\n\
-                 ssl_options.certfile = {directory}/broker.pem\n\
-                 ssl_options.keyfile = {directory}/broker.key\n\
-                 ssl_options.verify = verify_peer\n\
-                 ssl_options.fail_if_no_peer_cert = false\n\
-                 ssl_cert_login_from = common_name\n\
-                 auth_mechanisms.1 = PLAIN\n\
-                 auth_mechanisms.2 = AMQPLAIN\n\
-                 auth_mechanisms.3 = EXTERNAL\n\
-                 auth_mechanisms.4 = RABBIT-CR-DEMO\n"
-            );
-            let settings = Settings { configuration, plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()] };
+            let settings = Settings {
+                configuration: papers.configuration(port),
+                plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()],
+            };
             let node = Node::start_with(&settings).expect("a node");
             node.rabbitmqctl(&["add_user", CLIENT, "never used"]).expect("a user");
             node.rabbitmqctl(&["set_permissions", CLIENT, ".*", ".*", ".*"]).expect("its rights");
@@ -133,11 +120,5 @@ impl Secure {
     async fn control(&self, arguments: &'static [&'static str]) -> String {
         let node = self.node.attached().clone();
         blocking(move || node.rabbitmqctl(arguments).expect("rabbitmqctl")).await
-    }
-}
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(self.papers.directory());
     }
 }

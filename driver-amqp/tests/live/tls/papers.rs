@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 
-use crate::stage::unique;
-
 /// A directory of PEM files that a broker may read.
 pub(crate) struct Papers {
     directory: PathBuf,
@@ -32,8 +30,9 @@ pub(crate) struct Identity {
 }
 
 impl Papers {
-    pub(crate) fn new() -> Self {
-        let directory = std::env::temp_dir().join(unique("oslo-messaging-papers"));
+    /// Two authorities in a new directory that has `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("oslo-messaging-papers-{name}"));
         fs::create_dir(&directory).expect("a directory");
         // The broker is another user.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -42,8 +41,22 @@ impl Papers {
         Self { directory, trusted, other }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    /// What makes a broker listen at `port` inside of TLS, and ask for certificates, and offer every login method.
+    pub(crate) fn configuration(&self, port: u16) -> String {
+        let directory = self.directory.display();
+        format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\n\
+             ssl_options.cacertfile = {directory}/authority.pem\n\
+             ssl_options.certfile = {directory}/broker.pem\n\
+             ssl_options.keyfile = {directory}/broker.key\n\
+             ssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = false\n\
+             ssl_cert_login_from = common_name\n\
+             auth_mechanisms.1 = PLAIN\n\
+             auth_mechanisms.2 = AMQPLAIN\n\
+             auth_mechanisms.3 = EXTERNAL\n\
+             auth_mechanisms.4 = RABBIT-CR-DEMO\n"
+        )
     }
 
     pub(crate) fn authority(&self) -> PathBuf {
@@ -93,10 +106,16 @@ impl Papers {
     }
 }
 
+impl Drop for Papers {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
 fn authority(file: &Path) -> Authority {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    parameters.distinguished_name.push(DnType::CommonName, unique("an authority"));
+    parameters.distinguished_name.push(DnType::CommonName, file.display().to_string());
     let key = KeyPair::generate().expect("a key");
     let certificate = parameters.self_signed(&key).expect("a certificate");
     fs::write(file, certificate.pem()).expect("a file");
