@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::clock::WallClock;
 use crate::rpc::inbox::Inbox;
 use crate::wire::Compression;
-use crate::{Capabilities, Deadline, Health, Registry, Result, Retry, Transport, TransportUrl};
+use crate::{Capabilities, ConfigFile, Deadline, Health, Registry, Result, Retry, Transport, TransportUrl};
 
 /// A connection to a message bus: make clients and servers from it.
 ///
@@ -67,6 +67,17 @@ impl Bus {
     pub async fn connect(url: &str, registry: &Registry, deadline: Deadline) -> Result<Self> {
         let url = TransportUrl::parse(url)?;
         Ok(Self::new(registry.connect(&url, deadline).await?))
+    }
+
+    /// Connects to where `file` says with the driver that `registry` has for it; takes the default exchange and the timeout
+    /// of calls from there too. A driver's own settings come with its connector.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a timeout that is none.
+    pub async fn configured(file: &ConfigFile, registry: &Registry, deadline: Deadline) -> Result<Self> {
+        let timeout = file.rpc_response_timeout()?;
+        let transport = registry.connect(&file.transport_url()?, deadline).await?;
+        Ok(Self::builder(transport).default_exchange(file.control_exchange()).timeout(timeout).build())
     }
 
     /// What the driver can do.

@@ -3,7 +3,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
+use oslo_messaging::{ConfigFile, Error, ErrorKind, Result, TransportUrl};
+use tracing::warn;
 
 use crate::login::Login;
 use crate::options;
@@ -12,6 +13,7 @@ use crate::tls::Tls;
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of the reference, and they are independent")]
 pub struct AmqpConfig {
     /// How long one host may take to accept a connection and finish the handshake. Default: 10 s.
     pub connect_timeout: Duration,
@@ -117,6 +119,22 @@ impl AmqpConfig {
         Ok(self)
     }
 
+    /// These settings with those of the section `[oslo_messaging_rabbit]` of `file`. What is not known is left out with a
+    /// warning: a file may be older than we are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a value that cannot be used.
+    pub fn with_file(mut self, file: &ConfigFile) -> Result<Self> {
+        for (name, value) in file.section("oslo_messaging_rabbit") {
+            if options::is_known(name) {
+                options::apply(&mut self, name, &value)?;
+            } else {
+                warn!(option = name, "[oslo_messaging_rabbit] has an option that is not known");
+            }
+        }
+        Ok(self)
+    }
+
     /// These settings with one of the reference's options, as its configuration file has it.
     ///
     /// # Errors
@@ -200,6 +218,15 @@ mod tests {
         assert_eq!((config.heartbeat, config.durable_queues, config.use_tls), (Duration::from_secs(60), true, false));
         assert!(read("amqps://h/").unwrap().use_tls);
         assert!(read("rabbit://h/?nonsense=1").is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_reference_is_read_and_what_is_old_in_it_is_left() {
+        let text = "[oslo_messaging_rabbit]\nrabbit_quorum_queue = true\nheartbeat_in_pthread = false\n";
+        let file = ConfigFile::parse(text).unwrap();
+        assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
+        let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
+        assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
     }
 
     #[test]

@@ -62,9 +62,12 @@ impl Connection {
         let opening = async {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
-            let wire =
-                if config.use_tls { secured(config.tls.wrap(stream, &endpoint.host).await?) } else { plain(stream) };
-            let lapin = shake_hands(endpoint, config, wire)
+            let wire = if config.use_tls {
+                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?)
+            } else {
+                plain(stream)
+            };
+            let lapin = Box::pin(shake_hands(endpoint, config, wire))
                 .await
                 .map_err(|error| config.suspect(translate("connect", &error)))?;
             Ok(Self { lapin, socket, request_timeout: config.request_timeout })

@@ -1,5 +1,7 @@
 //! lapin's errors in our words: the one place where they are translated.
 
+use std::error::Error as StdError;
+
 use lapin::ErrorKind as Lapin;
 use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls;
@@ -10,7 +12,7 @@ use crate::tls;
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {
     // A certificate of ours that the broker does not take is told only when the handshake is over.
     if let Lapin::IOError(io) = error.kind()
-        && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+        && io.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
     {
         return tls::explain(io);
     }

@@ -228,6 +228,11 @@ impl RabbitOption {
     }
 }
 
+/// Whether the reference has an option of this name.
+pub(crate) fn is_known(name: &str) -> bool {
+    OPTIONS.iter().any(|option| option.name == name)
+}
+
 /// Takes over the option `name`.
 ///
 /// # Errors

@@ -59,6 +59,7 @@ impl Reactor for Wires {
         self.0.interval(duration)
     }
 
+    #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,
         address: SocketAddr,

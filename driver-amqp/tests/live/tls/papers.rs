@@ -83,17 +83,17 @@ impl Papers {
             parameters.not_before = date_time_ymd(2001, 1, 1);
             parameters.not_after = date_time_ymd(2002, 1, 1);
         }
-        self.sign("broker", parameters, &self.trusted);
+        self.sign("broker", &parameters, &self.trusted);
     }
 
     /// A certificate for a client that is called `name`.
     pub(crate) fn client(&self, name: &str, by: &Authority) -> Identity {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, name);
-        self.sign(name, parameters, by)
+        self.sign(name, &parameters, by)
     }
 
-    fn sign(&self, file: &str, parameters: CertificateParams, by: &Authority) -> Identity {
+    fn sign(&self, file: &str, parameters: &CertificateParams, by: &Authority) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, by).expect("a certificate");
         let written = |extension: &str, text: String| {

@@ -1,0 +1,138 @@
+//! The form of an `oslo.config` file (oslo.config `iniparser.BaseParser`). Pure.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::invalid;
+use crate::Result;
+
+/// Sections, their options, and each value that an option was given.
+pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// Reads the sections of a file.
+///
+/// # Errors
+/// `Config` with the number of a line that is none, and never with the line, which may hold a password.
+pub(super) fn parse(text: &str) -> Result<Sections> {
+    let mut reader = Reader::default();
+    for (number, line) in text.lines().enumerate() {
+        reader.line(line.trim_end()).map_err(|reason| invalid(reason).with("line", number + 1))?;
+    }
+    reader.flush();
+    Ok(reader.sections)
+}
+
+/// What was read so far, and the assignment that may go on in the next line.
+#[derive(Debug, Default)]
+struct Reader {
+    sections: Sections,
+    section: String,
+    key: String,
+    value: String,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) -> Result<(), &'static str> {
+        if line.starts_with([' ', '\t']) {
+            if self.key.is_empty() {
+                return Err("nothing is continued here");
+            }
+            self.value.push('\n');
+            self.value.push_str(line.trim_start());
+            return Ok(());
+        }
+        self.flush();
+        match line.chars().next() {
+            None | Some('#' | ';') => Ok(()),
+            Some('[') => self.begin(line),
+            Some(_) => self.assign(line),
+        }
+    }
+
+    fn begin(&mut self, line: &str) -> Result<(), &'static str> {
+        let name = line[1..].strip_suffix(']').ok_or("a section must end with ]")?;
+        if name.is_empty() {
+            return Err("a section must have a name");
+        }
+        name.clone_into(&mut self.section);
+        self.sections.entry(name.to_owned()).or_default();
+        Ok(())
+    }
+
+    fn assign(&mut self, line: &str) -> Result<(), &'static str> {
+        let (key, value) = line.split_once([':', '=']).ok_or("an assignment needs = or :")?;
+        if self.section.is_empty() {
+            return Err("an assignment must stand in a section");
+        }
+        if key.trim().is_empty() {
+            return Err("an assignment needs a name");
+        }
+        key.trim().clone_into(&mut self.key);
+        unquoted(value.trim()).clone_into(&mut self.value);
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let (key, value) = (mem::take(&mut self.key), mem::take(&mut self.value));
+        if !key.is_empty() {
+            let options = self.sections.entry(self.section.clone()).or_default();
+            options.entry(key).or_default().push(value);
+        }
+    }
+}
+
+/// Quotes around a whole value are no part of it. One quote alone is both, in the reference.
+fn unquoted(value: &str) -> &str {
+    let inside = |quote| match value.strip_prefix(quote) {
+        Some("") => Some(""),
+        rest => rest?.strip_suffix(quote),
+    };
+    inside('"').or_else(|| inside('\'')).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(text: &str) -> String {
+        parse(&format!("[s]\nk{text}\n")).unwrap()["s"]["k"].join("|")
+    }
+
+    #[test]
+    fn an_assignment_is_read_as_the_reference_reads_it() {
+        // oslo.config 10.7.0 reads each of them so.
+        for (text, expected) in [
+            ("=v", "v"),
+            (" : a = b", "a = b"),
+            (" = a : b ", "a : b"),
+            ("=", ""),
+            ("=\"quoted = \"", "quoted = "),
+            ("='a\"", "'a\""),
+            ("='", ""),
+            ("=a # no comment", "a # no comment"),
+            ("=a\n  b\n\tc", "a\nb\nc"),
+            ("=a\n\nk=b", "a|b"),
+        ] {
+            assert_eq!(value(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_nothing_is_told_by_its_number_and_not_shown() {
+        for text in
+            ["[s]\nsecret", "[s\nsecret=1", "[]\n", "secret=1", "[s]\n=secret", "[s]\n  secret", "[s]\nk=v\n\n secret"]
+        {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("line: ") && !error.contains("secret"), "{text:?}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in "[\\[\\]a=:'\" \t\n#;\\PC]{0,200}") {
+            let _ = parse(&text);
+        }
+    }
+}

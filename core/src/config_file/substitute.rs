@@ -1,0 +1,99 @@
+//! References between values (oslo.config `ConfigOpts._substitute`, Python's `string.Template`). Pure.
+
+use super::ini::Sections;
+
+/// How deep references may go; one that refers to itself stays as it is written from there on.
+const DEPTH: usize = 8;
+
+/// `value` of `section` with `$name`, `${name}` and `${section.name}` put in place, and `$$` and `\$` as a dollar. A name
+/// without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it is: it may
+/// have a default, which its library alone knows.
+pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> String {
+    expand(sections, section, value, DEPTH)
+}
+
+fn expand(sections: &Sections, section: &str, value: &str, depth: usize) -> String {
+    let value = value.replace("\\$", "$$");
+    let mut rest = value.as_str();
+    let mut expanded = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        if let Some(after) = after.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+            continue;
+        }
+        let (name, end) = reference(after);
+        match name.filter(|_| depth > 0).and_then(|name| find(sections, section, name)) {
+            Some((section, value)) => expanded.push_str(&expand(sections, section, value, depth - 1)),
+            None => expanded.push_str(&rest[at..=at + end]),
+        }
+        rest = &after[end..];
+    }
+    expanded + rest
+}
+
+/// The name after a dollar, and how many bytes it takes with its braces.
+fn reference(after: &str) -> (Option<&str>, usize) {
+    if let Some(inside) = after.strip_prefix('{') {
+        let length = name_length(inside);
+        let whole = length > 0 && inside[length..].starts_with('}');
+        return if whole { (Some(&inside[..length]), length + 2) } else { (None, 0) };
+    }
+    match name_length(after) {
+        0 => (None, 0),
+        length => (Some(&after[..length]), length),
+    }
+}
+
+/// Upper and lower case are the same to Python's templates.
+fn name_length(text: &str) -> usize {
+    let starts = text.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic());
+    let part = |letter: char| matches!(letter, '_' | '.') || letter.is_ascii_alphanumeric();
+    if starts { text.find(|letter| !part(letter)).unwrap_or(text.len()) } else { 0 }
+}
+
+fn find<'a>(sections: &'a Sections, section: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    let in_section = |section: &str, name: &str| {
+        let (section, options) = sections.get_key_value(section)?;
+        Some((section.as_str(), options.get(name)?.last()?.as_str()))
+    };
+    match name.split_once('.') {
+        Some((section, name)) => in_section(section, name),
+        None => in_section(section, name).or_else(|| in_section("DEFAULT", name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config_file::ini;
+
+    fn value(text: &str) -> String {
+        let file = format!("[DEFAULT]\nhost = mq1\nloop = $loop\ndeep = <$host>\n[s]\nport = 5672\nk = {text}\n");
+        let sections = ini::parse(&file).unwrap();
+        substitute(&sections, "s", &sections["s"]["k"][0])
+    }
+
+    #[test]
+    fn references_are_put_in_place_and_all_else_is_left() {
+        for (text, expected) in [
+            ("$host:$port", "mq1:5672"),
+            ("${host}name", "mq1name"),
+            ("${s.port}", "5672"),
+            ("$deep", "<mq1>"),
+            ("p$$w", "p$w"),
+            (r"p\$w", "p$w"),
+            ("$", "$"),
+            ("$ {", "$ {"),
+            ("${", "${"),
+            ("${host", "${host"),
+            ("$nobody ${nobody} $1", "$nobody ${nobody} $1"),
+            ("$loop", "$loop"),
+            ("grün$hostß", "grünmq1ß"),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
+        }
+    }
+}
