@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oslo_messaging::{Result, Transport};
 
+use crate::programs::Foreign;
+
 /// How the suite reaches one driver. A fresh one is made for each case.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
@@ -22,6 +24,15 @@ pub trait Harness: Send + Sync + 'static {
     /// The clock the cases run by. Default: the real one.
     fn clock(&self) -> Clock {
         Clock::Real
+    }
+
+    /// Actors of another implementation on the same bus, for generated programs; or why there are none. They are asked
+    /// only by programs that are told to have them, and need [`Clock::Real`]. Default: there are none.
+    ///
+    /// # Errors
+    /// The reason, which is shown where such programs are left out.
+    fn foreign(&self) -> std::result::Result<Foreign, String> {
+        Err("this harness has no foreign actors".to_owned())
     }
 
     /// What the bus still holds after a case closed everything, one line each; any line fails the case. Default: none,

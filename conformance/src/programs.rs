@@ -34,12 +34,18 @@
 //! program.hold(MyBus).expect("every rule holds");
 //! ```
 //!
+//! The servers and senders of a program of RPC are played by this library, or by [`Foreign`] processes of another
+//! implementation that the harness offers, or by both, mixed as the program's seed says: `--actors rust|python|mixed`.
+//!
 //! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
 
+mod actors;
 pub mod delivery;
 mod explore;
 mod flaws;
+mod foreign;
 mod options;
+mod plan;
 mod report;
 pub mod rpc;
 mod rule;
@@ -47,13 +53,17 @@ mod rule;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 
 use crate::Harness;
 use crate::runner::{ignored, tell};
+pub use actors::Actors;
 pub(crate) use explore::Generated;
 pub use flaws::{caught_by, hunt, prove};
-pub use options::{Options, PROGRAMS, SEED};
+pub use foreign::Foreign;
+use options::Wishes;
+pub use options::{ACTORS, Options, PROGRAMS, SEED};
+pub use plan::Plan;
 pub use report::Report;
 pub use rule::{Rule, Violation};
 
@@ -62,50 +72,30 @@ pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 2] {
     [run_kind::<rpc::Program, H>(&make, options), run_kind::<delivery::Program, H>(&make, options)]
 }
 
-/// The `main` of a driver's test of programs: one trial for each kind of program. `programs` says how many of each
-/// kind run unless the environment or the command line says otherwise; `make` makes a harness for each.
-pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
-    let (options, rest) = match Options::from_environment(programs) {
-        Ok(read) => read,
-        Err(error) => {
-            tell(&error);
-            return ExitCode::FAILURE;
-        }
-    };
-    let make = Arc::new(make);
-    let trials = vec![trial::<rpc::Program, H>(&make, options), trial::<delivery::Program, H>(&make, options)];
-    libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
+/// The `main` of a driver's test of programs: one trial for each kind of program, and for each kind of actors. `plan`
+/// says how many programs each runs unless the environment or the command line says otherwise; `make` makes a harness
+/// for each program.
+pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl Into<Plan>) -> ExitCode {
+    let plan = plan.into();
+    wished(|wishes, arguments| libtest_mimic::run(arguments, plan.trials(wishes, &Arc::new(make))).exit_code())
 }
 
 /// The `main` of a driver's test of programs on a machine without its bus: every trial is ignored with `reason`. Where
 /// `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped there.
 #[must_use]
-pub fn ignore_all(reason: &str) -> ExitCode {
-    match Options::from_environment(0) {
-        Ok((_, rest)) => {
-            ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>(), id::<delivery::Program>()], reason)
-        }
+pub fn ignore_all(plan: impl Into<Plan>, reason: &str) -> ExitCode {
+    let plan = plan.into();
+    wished(|wishes, arguments| ignored(arguments, plan.ids(wishes), reason))
+}
+
+fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
+    match Wishes::from_environment() {
+        Ok((wishes, rest)) => run(&wishes, &Arguments::from_iter(rest)),
         Err(error) => {
             tell(&error);
             ExitCode::FAILURE
         }
     }
-}
-
-fn id<P: Generated>() -> String {
-    format!("programs::{}", P::NAME)
-}
-
-fn trial<P: Generated, H: Harness>(make: &Arc<impl Fn() -> H + Send + Sync + 'static>, options: Options) -> Trial {
-    let make = Arc::clone(make);
-    Trial::test(id::<P>(), move || {
-        let report = run_kind::<P, H>(&*make, &options);
-        if report.held() {
-            tell(&report.to_string());
-            return Ok(());
-        }
-        Err(Failed::from(report.to_string()))
-    })
 }
 
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {

@@ -7,7 +7,8 @@ use libtest_mimic::Failed;
 use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, Source, Subscription, Transport};
 use uuid::Uuid;
 
-use crate::{Budget, Harness, Reading, Recorder};
+use crate::programs::Foreign;
+use crate::{Budget, Clock, Harness, Reading, Recorder};
 
 /// The stage of one case: connections to one bus, names nobody else uses, and budgets.
 ///
@@ -47,6 +48,17 @@ impl Stage {
     #[must_use]
     pub(crate) fn recorder(&self) -> Recorder {
         Recorder::new(self.budget())
+    }
+
+    /// The foreign actors.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn foreign(&self) -> std::result::Result<Foreign, String> {
+        match self.harness.clock() {
+            Clock::Real => self.harness.foreign(),
+            Clock::Paused => Err("foreign processes know nothing of a paused clock".to_owned()),
+        }
     }
 
     /// Opens a new connection.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use oslo_messaging::Capabilities;
-use proptest::strategy::BoxedStrategy;
+use proptest::strategy::{BoxedStrategy, Strategy as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::time::timeout;
 
-use super::{Options, Rule, Violation};
+use super::{Actors, Options, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage, runner};
 
@@ -34,6 +34,12 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
 
     /// Generates programs.
     fn strategy() -> BoxedStrategy<Self>;
+
+    /// The program played by `actors`, as `seed` says who plays what. Default: it has no actors.
+    #[must_use]
+    fn cast(self, _actors: Actors, _seed: u64) -> Self {
+        self
+    }
 
     /// How many steps the program has.
     fn size(&self) -> usize;
@@ -82,7 +88,7 @@ pub(crate) fn explore<P: Generated, H: Harness>(
     let mut explored = Explored { programs: 0, steps: 0, found: None };
     for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
         explored.programs += 1;
-        explored.found = one::<P, H>(make, seed, search, &mut explored.steps);
+        explored.found = one::<P, H>(make, seed, options.actors, search, &mut explored.steps);
         if explored.found.is_some() {
             break;
         }
@@ -102,6 +108,7 @@ pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(
 fn one<P: Generated, H: Harness>(
     make: &dyn Fn() -> H,
     seed: u64,
+    actors: Actors,
     search: Search<'_>,
     steps: &mut usize,
 ) -> Option<Found> {
@@ -112,21 +119,22 @@ fn one<P: Generated, H: Harness>(
         (Search::Smallest, Clock::Paused) => 4_000,
         (Search::Smallest, Clock::Real) => 100,
     };
-    let outcome = runner_of(seed, shrinking).run(&P::strategy(), |program| {
-        if first.replace(false) {
-            size.set(program.size());
-        }
-        let mut violations = perform(&program, make());
-        if let Search::Breaking(rule) = search {
-            violations.retain(|violation| violation.rule == rule);
-        }
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let text = violations[0].to_string();
-        broken.replace(violations);
-        Err(TestCaseError::fail(text))
-    });
+    let outcome =
+        runner_of(seed, shrinking).run(&P::strategy().prop_map(move |program| program.cast(actors, seed)), |program| {
+            if first.replace(false) {
+                size.set(program.size());
+            }
+            let mut violations = perform(&program, make());
+            if let Search::Breaking(rule) = search {
+                violations.retain(|violation| violation.rule == rule);
+            }
+            if violations.is_empty() {
+                return Ok(());
+            }
+            let text = violations[0].to_string();
+            broken.replace(violations);
+            Err(TestCaseError::fail(text))
+        });
     *steps += size.get();
     match outcome {
         Ok(()) => None,

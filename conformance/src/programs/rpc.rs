@@ -1,11 +1,14 @@
 //! Programs of RPC: servers of a generated topology start and stop while calls, casts and fanouts are in flight.
 
 mod actor;
+mod cast;
 mod check;
 mod code;
 mod history;
 mod model;
 mod play;
+mod process;
+mod process_actor;
 mod program;
 mod request;
 mod rules;
@@ -17,11 +20,12 @@ mod whole;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Generated, Rule, Violation};
+use super::{Actors, Generated, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Harness, Stage};
 
 use libtest_mimic::Failed;
+pub(crate) use process::Process;
 pub(crate) use program::Step;
 pub use program::{Act, Program, Server};
 pub use request::{Method, Request};
@@ -69,12 +73,16 @@ impl Generated for Program {
             })
         });
         let servers = (0..self.servers.len()).filter_map(|server| self.without_server(server));
-        servers.chain(acts).chain(steps).filter(Self::is_whole).collect()
+        servers.chain(acts).chain(steps).filter(Self::is_whole).chain(self.less_foreign()).collect()
+    }
+
+    fn cast(self, actors: Actors, seed: u64) -> Self {
+        self.cast_by(actors, seed)
     }
 
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {
         Box::pin(async move {
-            let history = play::play(stage, &rust_actor::RustTroupe, self).await?;
+            let history = play::play(stage, self).await?;
             Ok(check::check(self, &history, stage.budget()))
         })
     }

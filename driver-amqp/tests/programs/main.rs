@@ -1,17 +1,23 @@
-//! Generated programs on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names.
+//! Generated programs on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: played by this library, by the reference
+//! implementation in Python, whose interpreter `OSLO_TEST_PYTHON` names, and by both together.
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod python;
 
 use std::process::ExitCode;
 
 use harness::Rabbit;
 use oslo_messaging_amqp::AmqpConfig;
-use oslo_messaging_conformance::programs;
+use oslo_messaging_conformance::programs::{self, Actors, Plan};
 
 fn main() -> ExitCode {
+    let plan = Plan::from(40).and(25, Actors::Mixed).and(10, Actors::Python);
     match Rabbit::from_environment(AmqpConfig::default()) {
-        Ok(rabbit) => programs::main(move || rabbit.clone(), 40),
-        Err(reason) => programs::ignore_all(&reason),
+        Ok(rabbit) => {
+            let rabbit = python::Beside::new(rabbit);
+            programs::main(move || rabbit.clone(), plan)
+        }
+        Err(reason) => programs::ignore_all(plan, &reason),
     }
 }

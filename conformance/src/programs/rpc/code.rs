@@ -12,6 +12,9 @@ impl fmt::Display for Program {
         for server in &self.servers {
             write!(f, "\n    .server({server})")?;
         }
+        for sender in &self.foreign_senders {
+            write!(f, "\n    .foreign_sender({sender})")?;
+        }
         for act in &self.acts {
             write!(f, "\n    .act({act})")?;
         }
@@ -32,7 +35,8 @@ impl fmt::Display for Server {
         if self.concurrency != 64 {
             write!(f, ".concurrency({})", self.concurrency)?;
         }
-        f.write_str(if self.at_least_once { ".at_least_once()" } else { "" })
+        f.write_str(if self.at_least_once { ".at_least_once()" } else { "" })?;
+        f.write_str(if self.foreign { ".foreign()" } else { "" })
     }
 }
 
@@ -98,6 +102,8 @@ mod tests {
             Program::new()
                 .server(Server::new("t", "a").exchange("x").interface("1.0").interface_in("n", "2.1").concurrency(1))
                 .server(Server::new("t", "b").at_least_once())
+                .server(Server::new("t", "c").foreign())
+                .foreign_sender(2)
                 .act(Act::new().start(0).start(1).settle())
                 .act(
                     Act::new()

@@ -12,6 +12,7 @@ use super::actor::{Actor, Command, Troupe};
 use super::history::{Event, History, Log};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
+use super::rust_actor::RustTroupe;
 use super::timeline::Timeline;
 use crate::Stage;
 
@@ -25,19 +26,19 @@ struct Play<'a> {
     senders: Vec<Arc<dyn Actor>>,
 }
 
-/// Plays `program` with actors of `troupe`. After its last act every server is started once more, so that whatever
+/// Plays `program`, each part by an actor of the troupe that it names. After its last act every server is started once more, so that whatever
 /// waits in a queue runs, and stopped when everything has run.
 ///
 /// # Errors
 /// An actor could not be hired.
-pub(crate) async fn play(stage: &Stage, troupe: &dyn Troupe, program: &Program) -> Result<History, Failed> {
+pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let log = Log::default();
     let (mut servers, mut senders) = (Vec::new(), Vec::new());
-    for _ in &program.servers {
-        servers.push(troupe.hire(stage, &log).await?);
+    for server in &program.servers {
+        servers.push(hire(stage, server.foreign, &log).await?);
     }
-    for _ in 0..program.senders() {
-        senders.push(troupe.hire(stage, &log).await?);
+    for sender in 0..program.senders() {
+        senders.push(hire(stage, program.foreign_senders.contains(&sender), &log).await?);
     }
     let play = Play { stage, program, log, servers, senders };
     for act in &program.acts {
@@ -45,6 +46,10 @@ pub(crate) async fn play(stage: &Stage, troupe: &dyn Troupe, program: &Program) 
     }
     play.end().await;
     Ok(play.log.history())
+}
+
+async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
+    if foreign { stage.foreign()?.hire(stage, log).await } else { RustTroupe.hire(stage, log).await }
 }
 
 impl Play<'_> {

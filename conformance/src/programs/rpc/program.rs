@@ -1,5 +1,7 @@
 //! A program of RPC: servers, and acts of steps that run at the same time.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Request;
@@ -12,6 +14,7 @@ pub(crate) const FAILURE: &str = "ValueError";
 pub struct Program {
     pub(crate) servers: Vec<Server>,
     pub(crate) acts: Vec<Act>,
+    pub(crate) foreign_senders: BTreeSet<usize>,
 }
 
 /// A server that a program can start, by its place in the list. Several may have the same name.
@@ -23,6 +26,7 @@ pub struct Server {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) concurrency: usize,
     pub(crate) at_least_once: bool,
+    pub(crate) foreign: bool,
 }
 
 /// A namespace and a version that a server answers to, with every method but the missing one.
@@ -81,6 +85,13 @@ impl Program {
         self
     }
 
+    /// Has the sender played by a process of another implementation.
+    #[must_use]
+    pub fn foreign_sender(mut self, sender: usize) -> Self {
+        self.foreign_senders.insert(sender);
+        self
+    }
+
     /// How many senders there are.
     pub(crate) fn senders(&self) -> usize {
         let sender = |step: &Step| match step {
@@ -102,6 +113,7 @@ impl Server {
             interfaces: Vec::new(),
             concurrency: 64,
             at_least_once: false,
+            foreign: false,
         }
     }
 
@@ -137,6 +149,13 @@ impl Server {
     #[must_use]
     pub fn at_least_once(mut self) -> Self {
         self.at_least_once = true;
+        self
+    }
+
+    /// Is played by a process of another implementation.
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.foreign = true;
         self
     }
 }

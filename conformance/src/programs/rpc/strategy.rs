@@ -113,7 +113,7 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
     let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
     let mut up: BTreeSet<usize> = (0..servers.len()).filter(|server| first[*server]).collect();
     let opening = up.iter().fold(Act::new(), |act, server| act.start(*server));
-    let mut program = Program { servers, acts: Vec::new() };
+    let mut program = Program { servers, ..Program::new() };
     let mut ever = up.clone();
     if !opening.steps.is_empty() {
         program.acts.push(opening);

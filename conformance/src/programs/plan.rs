@@ -1,0 +1,141 @@
+//! The trials of a driver's test of programs.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Completion, Failed, Trial};
+
+use super::options::Wishes;
+use super::{Actors, Generated, Options, delivery, rpc, run_kind};
+use crate::Harness;
+use crate::runner::tell;
+
+/// How many programs a driver's test runs unless it is told otherwise, by whom they are played. A number is that of the
+/// programs of each kind that this library plays alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(Vec<(Actors, u64)>);
+
+/// One trial to be: its kind and its actors.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rpc,
+    Delivery,
+}
+
+impl From<u64> for Plan {
+    fn from(programs: u64) -> Self {
+        Self(vec![(Actors::Rust, programs)])
+    }
+}
+
+impl Plan {
+    /// Runs so many programs of RPC played by `actors` too, in a trial of their own.
+    #[must_use]
+    pub fn and(mut self, programs: u64, actors: Actors) -> Self {
+        self.0.retain(|(planned, _)| *planned != actors);
+        self.0.push((actors, programs));
+        self
+    }
+
+    /// What the trials are called.
+    pub(super) fn ids(&self, wishes: &Wishes) -> Vec<String> {
+        self.entries(wishes).iter().map(Entry::id).collect()
+    }
+
+    pub(super) fn trials<H: Harness>(
+        &self,
+        wishes: &Wishes,
+        make: &Arc<impl Fn() -> H + Send + Sync + 'static>,
+    ) -> Vec<Trial> {
+        self.entries(wishes).into_iter().map(|entry| entry.trial(make)).collect()
+    }
+
+    /// The trials that are wished for: those of some actors, planned or not, or all that are planned.
+    fn entries(&self, wishes: &Wishes) -> Vec<Entry> {
+        let planned = |actors: Actors| self.0.iter().find(|(planned, _)| *planned == actors).map(|(_, count)| *count);
+        let chosen = match wishes.actors {
+            Some(actors) => vec![(actors, planned(actors).unwrap_or(1))],
+            None => self.0.clone(),
+        };
+        let entries = chosen.into_iter().flat_map(|(actors, programs)| {
+            // Below RPC there is nobody to be played.
+            let kinds: &[Kind] = if actors.are_foreign() { &[Kind::Rpc] } else { &[Kind::Rpc, Kind::Delivery] };
+            kinds.iter().map(move |kind| Entry { kind: *kind, options: wishes.options(actors, programs) })
+        });
+        entries.collect()
+    }
+}
+
+impl Entry {
+    fn id(&self) -> String {
+        let name = match self.kind {
+            Kind::Rpc => rpc::Program::NAME,
+            Kind::Delivery => delivery::Program::NAME,
+        };
+        if self.options.actors.are_foreign() {
+            format!("programs::{name}_{}", self.options.actors)
+        } else {
+            format!("programs::{name}")
+        }
+    }
+
+    fn trial<H: Harness>(self, make: &Arc<impl Fn() -> H + Send + Sync + 'static>) -> Trial {
+        let make = Arc::clone(make);
+        Trial::ignorable_test(self.id(), move || {
+            if self.options.actors.are_foreign()
+                && let Err(reason) = make().foreign()
+            {
+                return left_out(reason);
+            }
+            let report = match self.kind {
+                Kind::Rpc => run_kind::<rpc::Program, H>(&*make, &self.options),
+                Kind::Delivery => run_kind::<delivery::Program, H>(&*make, &self.options),
+            };
+            if report.held() {
+                tell(&report.to_string());
+                return Ok(Completion::Completed);
+            }
+            Err(Failed::from(report.to_string()))
+        })
+    }
+}
+
+/// A trial that cannot run: ignored for all to see, or failed where nothing may be skipped.
+fn left_out(reason: String) -> Result<Completion, Failed> {
+    for (variable, value) in [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")] {
+        if std::env::var(variable).is_ok_and(|is| is == value) {
+            return Err(format!("nothing may be skipped where {variable} is {value}, but {reason}").into());
+        }
+    }
+    Ok(Completion::ignored_with(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned() -> Plan {
+        Plan::from(40).and(25, Actors::Mixed).and(10, Actors::Python)
+    }
+
+    #[test]
+    fn every_kind_of_actors_has_a_trial_of_its_own() {
+        let all = ["programs::rpc", "programs::delivery", "programs::rpc_mixed", "programs::rpc_python"];
+        assert_eq!(planned().ids(&Wishes::default()), all);
+        let programs: Vec<u64> = planned().entries(&Wishes::default()).iter().map(|e| e.options.programs).collect();
+        assert_eq!(programs, [40, 40, 25, 10]);
+    }
+
+    #[test]
+    fn actors_that_are_wished_for_play_alone() {
+        let wishes = |actors| Wishes { actors: Some(actors), ..Wishes::default() };
+        assert_eq!(planned().ids(&wishes(Actors::Mixed)), ["programs::rpc_mixed"]);
+        assert_eq!(planned().ids(&wishes(Actors::Rust)), ["programs::rpc", "programs::delivery"]);
+        assert_eq!(Plan::from(40).ids(&wishes(Actors::Python)), ["programs::rpc_python"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! An actor that is a process of another implementation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use libtest_mimic::Failed;
+use tokio::sync::RwLock;
+
+use super::actor::{Actor, Command, Troupe};
+use super::history::{Log, Outcome};
+use super::process::Process;
+use crate::Stage;
+use crate::programs::Foreign;
+
+/// How long a process may take until it can be asked: seconds, or as long as the machine is busy.
+const READY: Duration = Duration::from_secs(60);
+
+/// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
+#[derive(Debug)]
+struct ProcessActor {
+    foreign: Foreign,
+    log: Log,
+    /// How long the end of a command may be awaited, beyond the time that the command itself names.
+    patience: Duration,
+    hired: RwLock<Hired>,
+}
+
+#[derive(Debug)]
+struct Hired {
+    process: Option<Process>,
+    serving: bool,
+}
+
+#[async_trait]
+impl Troupe for Foreign {
+    async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
+        let hired = Hired { process: Some(hire(self, log).await?), serving: false };
+        // Longer than any rule allows, so that the rule fails and not the wait.
+        let patience = stage.budget().arrive * 3;
+        Ok(Arc::new(ProcessActor { foreign: self.clone(), log: log.clone(), patience, hired: RwLock::new(hired) }))
+    }
+}
+
+async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
+    let process = foreign.take()?;
+    process.ready(READY).await.map_err(|error| format!("a foreign actor cannot play: {error}"))?;
+    process.note_in(Some(log.clone()));
+    Ok(process)
+}
+
+#[async_trait]
+impl Actor for ProcessActor {
+    async fn perform(&self, command: Command) -> Outcome {
+        let outcome = match &command {
+            Command::Start { .. } => self.start(&command).await,
+            Command::Stop => self.stop(&command).await,
+            Command::Kill => {
+                self.kill().await;
+                Ok(Outcome::Done)
+            }
+            Command::Send { timeout_ms, .. } => {
+                self.ask(&command, Duration::from_millis(*timeout_ms) + self.patience).await
+            }
+        };
+        outcome.unwrap_or_else(|error| Outcome::Broken { error })
+    }
+}
+
+impl ProcessActor {
+    async fn start(&self, command: &Command) -> Result<Outcome, String> {
+        let mut hired = self.hired.write().await;
+        hired.serving = true;
+        if hired.process.is_none() {
+            hired.process = Some(hire(&self.foreign, &self.log).await?);
+        }
+        drop(hired);
+        self.ask(command, self.patience).await
+    }
+
+    async fn stop(&self, command: &Command) -> Result<Outcome, String> {
+        let outcome = self.ask(command, self.patience).await?;
+        self.hired.write().await.serving = outcome != Outcome::Done;
+        Ok(outcome)
+    }
+
+    async fn kill(&self) {
+        let mut hired = self.hired.write().await;
+        if let Some(process) = hired.process.take() {
+            process.kill();
+            self.foreign.replace();
+        }
+        hired.serving = false;
+    }
+
+    async fn ask(&self, command: &Command, at_most: Duration) -> Result<Outcome, String> {
+        match &self.hired.read().await.process {
+            Some(process) => process.ask(command, at_most).await,
+            None => Err("the process was killed".to_owned()),
+        }
+    }
+}
+
+impl Drop for ProcessActor {
+    fn drop(&mut self) {
+        let hired = self.hired.get_mut();
+        let Some(process) = hired.process.take() else { return };
+        process.note_in(None);
+        if process.is_idle() && !hired.serving {
+            self.foreign.give_back(process);
+        }
+    }
+}
