@@ -41,6 +41,7 @@
 
 mod actors;
 pub mod delivery;
+mod divergence;
 mod explore;
 mod flaws;
 mod foreign;
@@ -58,6 +59,7 @@ use libtest_mimic::Arguments;
 use crate::Harness;
 use crate::runner::{ignored, tell};
 pub use actors::Actors;
+pub use divergence::Divergence;
 pub(crate) use explore::Generated;
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;

@@ -10,7 +10,7 @@ use proptest::strategy::{BoxedStrategy, Strategy as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::time::timeout;
 
-use super::{Actors, Options, Rule, Violation};
+use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage, runner};
 
@@ -28,6 +28,11 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
 
     /// What must hold of every program.
     fn rules() -> &'static [&'static Rule];
+
+    /// What foreign actors are excused from. Default: nothing.
+    fn divergences() -> Vec<Divergence> {
+        Vec::new()
+    }
 
     /// The rule that what is left on the bus breaks.
     fn leftover() -> &'static Rule;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::explore::Explored;
-use super::{Generated, Options};
+use super::{Divergence, Generated, Options};
 
 /// How a run of programs of one kind ended.
 #[derive(Debug)]
@@ -12,12 +12,14 @@ pub struct Report {
     name: &'static str,
     rules: usize,
     options: Options,
+    divergences: Vec<Divergence>,
     explored: Explored,
 }
 
 impl Report {
     pub(crate) fn new<P: Generated>(options: Options, explored: Explored) -> Self {
-        Self { name: P::NAME, rules: P::rules().len(), options, explored }
+        let divergences = if options.actors.are_foreign() { P::divergences() } else { Vec::new() };
+        Self { name: P::NAME, rules: P::rules().len(), options, divergences, explored }
     }
 
     /// Whether every rule held in every program.
@@ -36,13 +38,21 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, Explored { programs, steps, found }) = (self.name, &self.explored);
-        write!(f, "{name}: {programs} programs of {steps} steps from seed {}, ", self.options.seed)?;
-        let Some(found) = found else { return write!(f, "and {} rules held", self.rules) };
+        let Options { seed, actors, .. } = self.options;
+        write!(f, "{name}: {programs} programs of {steps} steps from seed {seed} with {actors} actors, ")?;
+        let Some(found) = found else {
+            write!(f, "and {} rules held", self.rules)?;
+            return self.divergences.iter().try_for_each(|divergence| write!(f, "\n  but for {divergence}"));
+        };
         writeln!(f, "until one broke")?;
         for violation in &found.violations {
             writeln!(f, "  {violation}")?;
         }
-        writeln!(f, "run it again with --programs 1 --seed {}; the smallest program that fails:", found.seed)?;
+        writeln!(
+            f,
+            "run it again with --programs 1 --seed {} --actors {actors}; the smallest program that fails:",
+            found.seed
+        )?;
         write!(f, "{}", found.code)
     }
 }

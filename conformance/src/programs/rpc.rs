@@ -4,6 +4,7 @@ mod actor;
 mod cast;
 mod check;
 mod code;
+mod divergence;
 mod history;
 mod model;
 mod play;
@@ -20,7 +21,7 @@ mod whole;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Actors, Generated, Rule, Violation};
+use super::{Actors, Divergence, Generated, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Harness, Stage};
 
@@ -45,6 +46,10 @@ impl Generated for Program {
 
     fn rules() -> &'static [&'static Rule] {
         rules::ALL
+    }
+
+    fn divergences() -> Vec<Divergence> {
+        divergence::ALL.iter().map(|excuse| excuse.divergence).collect()
     }
 
     fn leftover() -> &'static Rule {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Server;
 use super::history::{Event, History, Outcome, Run};
 use super::model::{Dispatch, dispatch, reads};
 use super::program::{Program, Step};
 use super::request::{Kind, Request};
+use super::{Server, divergence};
 
 /// A position in the history that was not reached.
 pub(crate) const NEVER: usize = usize::MAX;
@@ -179,9 +179,27 @@ impl<'a> Timeline<'a> {
     pub(crate) fn perhaps_lost(&self, sent: &Sent<'_>) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
-            !self.servers[server].at_least_once && lives.any(|life| life.killed && sent.begun < life.stopped)
+            !self.settles_afterwards(server) && lives.any(|life| life.killed && sent.begun < life.stopped)
         };
-        self.readers(sent.request).any(killed)
+        self.readers(sent.request).any(|server| killed(server) || self.perhaps_lost_at_stop(server, sent))
+    }
+
+    /// Whether `server` is one that loses what it has when it stops, and may have had `sent`: nothing is left for it to
+    /// lose if everything had run before it was stopped.
+    fn perhaps_lost_at_stop(&self, server: usize, sent: &Sent<'_>) -> bool {
+        let had = |life: &Life<'_>| {
+            let waited_for = if sent.request.kind == Kind::Call { sent.ended } else { NEVER };
+            let (given, stopping) = (life.started.max(sent.ended), life.stopping);
+            let had_run = self.settled.iter().any(|settled| given < *settled && *settled < stopping);
+            stopping < waited_for && sent.begun < life.stopped && !had_run
+        };
+        divergence::LOSES_AT_STOP.holds_for(&self.servers[server]) && self.lives[server].iter().any(had)
+    }
+
+    /// Whether what `server` was doing when it was killed must run again.
+    fn settles_afterwards(&self, server: usize) -> bool {
+        let server = &self.servers[server];
+        server.at_least_once && !divergence::ACKNOWLEDGES_FIRST.holds_for(server)
     }
 
     /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes
@@ -189,7 +207,7 @@ impl<'a> Timeline<'a> {
     pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
-            self.servers[server].at_least_once
+            self.settles_afterwards(server)
                 && lives.any(|life| life.killed && life.stopping < to && from < life.stopped)
         };
         self.readers(request).any(killed)
@@ -204,7 +222,7 @@ impl<'a> Timeline<'a> {
         };
         let mut lives = self.lives[server].iter();
         let killed = lives.any(|life| life.killed && life.starting < last.at && last.at < life.stopped);
-        killed && self.servers[server].at_least_once && !self.finished.iter().any(ended)
+        killed && self.settles_afterwards(server) && !self.finished.iter().any(ended)
     }
 
     /// What was sent and must run without anything else being done, and has not: each message, and where if that is

@@ -2,6 +2,7 @@
 
 use crate::Budget;
 use crate::programs::Violation;
+use crate::programs::rpc::divergence;
 use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::request::{Kind, Request};
 use crate::programs::rpc::rules;
@@ -20,7 +21,9 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
 }
 
 fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violations: &mut Vec<Violation>) {
-    for first in timeline.runs_of(earlier.number).filter(|ran| !ran.run.redelivered) {
+    // Which of the two came first cannot be said where they start in any order.
+    let in_order = |server: usize| !divergence::STARTS_IN_ANY_ORDER.holds_for(&timeline.servers[server]);
+    for first in timeline.runs_of(earlier.number).filter(|ran| !ran.run.redelivered && in_order(ran.run.server)) {
         let mut after = timeline.runs_of(later.number).filter(|ran| ran.run.server == first.run.server);
         if let Some(second) = after.find(|second| second.at < first.at) {
             let server = second.run.server;
