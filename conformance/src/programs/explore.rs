@@ -1,6 +1,7 @@
 //! Generates programs of one kind, runs each on a harness and a runtime of its own, and shrinks the first that fails.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(crate) struct Explored {
     pub(crate) programs: u64,
     /// How many steps they had.
     pub(crate) steps: usize,
+    /// How often which rule was broken by foreign actors that are excused.
+    pub(crate) excused: BTreeMap<&'static str, u64>,
     pub(crate) found: Option<Found>,
 }
 
@@ -90,10 +93,10 @@ pub(crate) fn explore<P: Generated, H: Harness>(
     options: Options,
     search: Search<'_>,
 ) -> Explored {
-    let mut explored = Explored { programs: 0, steps: 0, found: None };
+    let mut explored = Explored { programs: 0, steps: 0, excused: BTreeMap::new(), found: None };
     for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
         explored.programs += 1;
-        explored.found = one::<P, H>(make, seed, options.actors, search, &mut explored.steps);
+        one::<P, H>(make, seed, options.actors, search, &mut explored);
         if explored.found.is_some() {
             break;
         }
@@ -106,7 +109,7 @@ pub(crate) fn explore<P: Generated, H: Harness>(
 /// # Errors
 /// It broke a rule; the message says which, and how.
 pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(), Failed> {
-    let broken: Vec<String> = perform(program, harness).iter().map(ToString::to_string).collect();
+    let broken: Vec<String> = perform(program, harness).violations.iter().map(ToString::to_string).collect();
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
 }
 
@@ -115,40 +118,45 @@ fn one<P: Generated, H: Harness>(
     seed: u64,
     actors: Actors,
     search: Search<'_>,
-    steps: &mut usize,
-) -> Option<Found> {
+    explored: &mut Explored,
+) {
     let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
-    let size = Cell::new(0);
+    let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
     let shrinking = match (search, make().clock()) {
         (Search::Breaking(_), _) => 0,
         (Search::Smallest, Clock::Paused) => 4_000,
         (Search::Smallest, Clock::Real) => 100,
     };
-    let outcome =
-        runner_of(seed, shrinking).run(&P::strategy().prop_map(move |program| program.cast(actors, seed)), |program| {
-            if first.replace(false) {
-                size.set(program.size());
-            }
-            let mut violations = perform(&program, make());
-            if let Search::Breaking(rule) = search {
-                violations.retain(|violation| violation.rule == rule);
-            }
-            if violations.is_empty() {
-                return Ok(());
-            }
-            let text = violations[0].to_string();
-            broken.replace(violations);
-            Err(TestCaseError::fail(text))
-        });
-    *steps += size.get();
-    match outcome {
+    let programs = P::strategy().prop_map(move |program| program.cast(actors, seed));
+    let outcome = runner_of(seed, shrinking).run(&programs, |program| {
+        let performed = perform(&program, make());
+        if first.replace(false) {
+            size.set(program.size());
+            excused.replace(performed.excused);
+        }
+        let mut violations = performed.violations;
+        if let Search::Breaking(rule) = search {
+            violations.retain(|violation| violation.rule == rule);
+        }
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let text = violations[0].to_string();
+        broken.replace(violations);
+        Err(TestCaseError::fail(text))
+    });
+    explored.steps += size.get();
+    for rule in excused.into_inner() {
+        *explored.excused.entry(rule.id).or_default() += 1;
+    }
+    explored.found = match outcome {
         Ok(()) => None,
         Err(TestError::Fail(_, program)) => {
             let (program, violations) = smallest(make, program, broken.into_inner(), shrinking);
             Some(Found { seed, violations, code: program.to_string() })
         }
         Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
-    }
+    };
 }
 
 /// Takes parts out of `program` for as long as what is left breaks a rule, and no more than `runs` are needed.
@@ -164,7 +172,7 @@ fn smallest<P: Generated, H: Harness>(
                 return (program, violations);
             }
             runs -= 1;
-            let broken = perform(&smaller, make());
+            let broken = perform(&smaller, make()).violations;
             if !broken.is_empty() {
                 (program, violations) = (smaller, broken);
                 continue 'again;
@@ -174,8 +182,14 @@ fn smallest<P: Generated, H: Harness>(
     }
 }
 
+/// What one program broke.
+struct Performed {
+    violations: Vec<Violation>,
+    excused: Vec<&'static Rule>,
+}
+
 /// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
-fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
+fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
         let stage = Stage::new(harness);
@@ -189,7 +203,9 @@ fn perform<P: Generated>(program: &P, harness: impl Harness) -> Vec<Violation> {
             violations.push(Violation::new(P::leftover(), failed.message().unwrap_or("it could not be closed")));
         }
         violations.retain(|violation| violation.rule.binds(&capabilities));
-        violations
+        let excused =
+            violations.extract_if(.., |violation| violation.excused).map(|violation| violation.rule).collect();
+        Performed { violations, excused }
     })
 }
 

@@ -35,14 +35,29 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What foreign actors may do instead of keeping a rule, and how often they did.
+    fn excused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for divergence in &self.divergences {
+            write!(f, "\n  but for {}", divergence.id)?;
+        }
+        self.explored.excused.iter().try_for_each(|(rule, times)| {
+            let by =
+                self.divergences.iter().filter(|divergence| divergence.rules.iter().any(|named| named.id == *rule));
+            let by: Vec<&str> = by.map(|divergence| divergence.id).collect();
+            write!(f, "\n  {times} times excused from {rule} by {}", by.join(" or "))
+        })
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, Explored { programs, steps, found }) = (self.name, &self.explored);
+        let (name, Explored { programs, steps, found, .. }) = (self.name, &self.explored);
         let Options { seed, actors, .. } = self.options;
         write!(f, "{name}: {programs} programs of {steps} steps from seed {seed} with {actors} actors, ")?;
         let Some(found) = found else {
             write!(f, "and {} rules held", self.rules)?;
-            return self.divergences.iter().try_for_each(|divergence| write!(f, "\n  but for {divergence}"));
+            return self.excused(f);
         };
         writeln!(f, "until one broke")?;
         for violation in &found.violations {

@@ -88,7 +88,7 @@ impl Generated for Program {
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {
         Box::pin(async move {
             let history = play::play(stage, self).await?;
-            Ok(check::check(self, &history, stage.budget()))
+            Ok(check::judge(self, &history, stage.budget()))
         })
     }
 }

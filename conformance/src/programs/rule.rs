@@ -20,6 +20,8 @@ pub struct Rule {
 pub struct Violation {
     /// The rule.
     pub rule: &'static Rule,
+    /// Whether that is a divergence of the reference, which fails no program.
+    pub excused: bool,
     /// By which message or which server, and how.
     pub how: String,
 }
@@ -34,7 +36,11 @@ impl Rule {
 
 impl Violation {
     pub(crate) fn new(rule: &'static Rule, how: impl fmt::Display) -> Self {
-        Self { rule, how: how.to_string() }
+        Self { rule, excused: false, how: how.to_string() }
+    }
+
+    pub(crate) fn excused(self) -> Self {
+        Self { excused: true, ..self }
     }
 }
 

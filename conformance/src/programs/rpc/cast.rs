@@ -22,6 +22,11 @@ impl Program {
         self
     }
 
+    /// The program with actors of ours alone.
+    pub(crate) fn ours(&self) -> Self {
+        self.clone().cast_by(Actors::Rust, 0)
+    }
+
     /// The program with one foreign actor less: which of them it takes to fail says most.
     pub(crate) fn less_foreign(&self) -> Vec<Self> {
         let servers = (0..self.servers.len()).filter(|server| self.servers[*server].foreign).map(|server| {

@@ -4,7 +4,7 @@
 //! read in oslo.messaging 18.3.1.
 
 use super::{Server, rules};
-use crate::programs::Divergence;
+use crate::programs::{Divergence, Rule};
 
 /// What foreign servers are excused from.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ impl Excuse {
 pub(crate) static ACKNOWLEDGES_FIRST: Excuse = Excuse {
     divergence: Divergence {
         id: "reference::requests_are_acknowledged_on_arrival",
-        rules: &[&rules::RUNS_AGAIN],
+        rules: &[&rules::RUNS_AGAIN, &rules::CAST_RUNS, &rules::ANSWERED],
         says: "A server acknowledges every request before it handles it and can do nothing else, so that what it was asked to \
-         settle afterwards does not run again when it is killed (`_drivers/amqpdriver.py`, `RpcAMQPListener.__call__`).",
+         settle afterwards is gone when it is killed (`_drivers/amqpdriver.py`, `RpcAMQPListener.__call__`).",
     },
     concerns: |server| server.at_least_once,
 };
@@ -57,6 +57,11 @@ pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
 
 /// All of them.
 pub(crate) static ALL: &[&Excuse] = &[&ACKNOWLEDGES_FIRST, &LOSES_AT_STOP, &STARTS_IN_ANY_ORDER];
+
+/// Whether a divergence is known that breaks `rule`.
+pub(crate) fn excuses(rule: &Rule) -> bool {
+    ALL.iter().any(|excuse| excuse.divergence.rules.contains(&rule))
+}
 
 #[cfg(test)]
 mod tests {

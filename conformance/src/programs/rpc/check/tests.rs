@@ -1,3 +1,5 @@
+mod foreign;
+
 use std::time::Duration;
 
 use super::*;
