@@ -1,6 +1,7 @@
-//! The repository's tasks: `cargo xtask lint | test | broker`.
+//! The repository's tasks: `cargo xtask lint | test | conformance | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
+mod conformance;
 mod lint;
 mod serve;
 mod suite;
@@ -34,6 +35,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
+    /// both together, and holds what happened against the rules.
+    Conformance(conformance::Programs),
     /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
     Broker {
         /// Leaves the node's directory, with its data and its log, behind.
@@ -59,6 +63,7 @@ fn run(task: &Task) -> Result<bool> {
     match task {
         Task::Lint => lint::run(&interrupt),
         Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
+        Task::Conformance(programs) => conformance::run(programs, &interrupt),
         Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
     }
 }
