@@ -12,8 +12,8 @@ use xtask::{install, python};
 #[derive(Debug, Args)]
 pub(crate) struct Programs {
     /// How many of each kind.
-    #[arg(long, default_value_t = 100)]
-    programs: u64,
+    #[arg(long = "programs", default_value_t = 100)]
+    count: u64,
     /// By whom programs of RPC are played; without it, by each of the three in turn.
     #[arg(long, value_enum)]
     actors: Option<Actors>,
@@ -81,7 +81,7 @@ impl Programs {
             (Driver::Amqp, _) => "oslo-messaging-amqp",
         };
         let mut arguments = words(&["-p", package, "--test", "programs", "--"]);
-        arguments.extend(words(&["--programs", &self.programs.to_string()]));
+        arguments.extend(words(&["--programs", &self.count.to_string()]));
         if let Some(actors) = self.actors.and_then(|actors| actors.to_possible_value()) {
             arguments.extend(words(&["--actors", actors.get_name()]));
         }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn programs(driver: Driver, actors: Option<Actors>) -> Programs {
-        Programs { programs: 7, actors, seed: Some(3), driver }
+        Programs { count: 7, actors, seed: Some(3), driver }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Actors {
     }
 }
 
-/// Every bit of the result depends on every bit of the seed, so that neighbours among seeds differ (SplitMix64).
+/// Every bit of the result depends on every bit of the seed, so that neighbours among seeds differ (`SplitMix64`).
 fn mixed(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
