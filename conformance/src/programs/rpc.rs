@@ -49,7 +49,7 @@ impl Generated for Program {
     }
 
     fn divergences() -> Vec<Divergence> {
-        divergence::ALL.iter().map(|excuse| excuse.divergence).collect()
+        divergence::ALL.iter().map(|divergence| **divergence).collect()
     }
 
     fn leftover() -> &'static Rule {

@@ -1,27 +1,35 @@
 //! Where the reference breaks a rule, or cannot do what a rule is about: as data, so that nothing is excused in silence.
 //!
-//! A divergence excuses foreign servers alone, and of those only the ones that it names. Found by these programs, and
+//! A divergence excuses foreign actors alone, and of those only the ones that it names. Found by these programs, and
 //! read in oslo.messaging 18.3.1.
 
-use super::{Server, rules};
+use super::request::Kind;
+use super::{Request, Server, rules};
 use crate::programs::{Divergence, Rule};
 
-/// What foreign servers are excused from.
+/// What some foreign servers, or the senders of some requests, are excused from.
 #[derive(Debug)]
-pub(crate) struct Excuse {
-    pub(crate) divergence: Divergence,
-    concerns: fn(&Server) -> bool,
+pub(crate) struct Excuse<T: 'static> {
+    divergence: Divergence,
+    concerns: fn(&T) -> bool,
 }
 
-impl Excuse {
+impl Excuse<Server> {
     /// Whether `server` is excused.
     pub(crate) fn holds_for(&self, server: &Server) -> bool {
         server.foreign && (self.concerns)(server)
     }
 }
 
+impl Excuse<Request> {
+    /// Whether a sender is excused that sent `request`.
+    pub(crate) fn holds_for(&self, foreign: bool, request: &Request) -> bool {
+        foreign && (self.concerns)(request)
+    }
+}
+
 /// Nothing that a server of the reference was doing comes back when it is killed.
-pub(crate) static ACKNOWLEDGES_FIRST: Excuse = Excuse {
+pub(crate) static ACKNOWLEDGES_FIRST: Excuse<Server> = Excuse {
     divergence: Divergence {
         id: "reference::requests_are_acknowledged_on_arrival",
         rules: &[&rules::RUNS_AGAIN, &rules::CAST_RUNS, &rules::ANSWERED],
@@ -32,7 +40,7 @@ pub(crate) static ACKNOWLEDGES_FIRST: Excuse = Excuse {
 };
 
 /// What reaches a server of the reference while it stops may be gone.
-pub(crate) static LOSES_AT_STOP: Excuse = Excuse {
+pub(crate) static LOSES_AT_STOP: Excuse<Server> = Excuse {
     divergence: Divergence {
         id: "reference::a_server_loses_what_arrives_while_it_stops",
         rules: &[&rules::CAST_RUNS, &rules::ANSWERED],
@@ -45,7 +53,7 @@ pub(crate) static LOSES_AT_STOP: Excuse = Excuse {
 };
 
 /// A server of the reference with several threads starts methods in any order.
-pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
+pub(crate) static STARTS_IN_ANY_ORDER: Excuse<Server> = Excuse {
     divergence: Divergence {
         id: "reference::threads_start_in_any_order",
         rules: &[&rules::ORDER],
@@ -55,12 +63,30 @@ pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
     concerns: |server| server.concurrency > 1,
 };
 
+/// A sender of the reference fails once when the exchange of a fanout has gone.
+pub(crate) static FANOUT_FAILS: Excuse<Request> = Excuse {
+    divergence: Divergence {
+        id: "reference::a_fanout_fails_when_its_exchange_has_gone",
+        rules: &[&rules::SUCCEEDS],
+        says: "The exchange of a fanout goes with the last queue bound to it. A connection declares it once, keeps that in \
+               mind, and fails with `MessageDeliveryFailure` (404) when it publishes to what has gone; so does one \
+               between whose declaration and publication it goes. The next attempt declares it anew \
+               (`_drivers/impl_rabbit.py`, `Connection._publish`, `_declared_exchanges`).",
+    },
+    concerns: |request| request.kind == Kind::Fanout,
+};
+
 /// All of them.
-pub(crate) static ALL: &[&Excuse] = &[&ACKNOWLEDGES_FIRST, &LOSES_AT_STOP, &STARTS_IN_ANY_ORDER];
+pub(crate) static ALL: &[&Divergence] = &[
+    &ACKNOWLEDGES_FIRST.divergence,
+    &LOSES_AT_STOP.divergence,
+    &STARTS_IN_ANY_ORDER.divergence,
+    &FANOUT_FAILS.divergence,
+];
 
 /// Whether a divergence is known that breaks `rule`.
 pub(crate) fn excuses(rule: &Rule) -> bool {
-    ALL.iter().any(|excuse| excuse.divergence.rules.contains(&rule))
+    ALL.iter().any(|divergence| divergence.rules.contains(&rule))
 }
 
 #[cfg(test)]
@@ -68,13 +94,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_divergence_excuses_foreign_servers_alone() {
+    fn a_divergence_excuses_foreign_actors_alone() {
         let ours = Server::new("t", "a").at_least_once();
-        for excuse in ALL {
+        for excuse in [&ACKNOWLEDGES_FIRST, &LOSES_AT_STOP, &STARTS_IN_ANY_ORDER] {
             assert!(!excuse.holds_for(&ours), "{}", excuse.divergence.id);
             assert!(excuse.holds_for(&ours.clone().foreign()), "{}", excuse.divergence.id);
         }
         assert!(!STARTS_IN_ANY_ORDER.holds_for(&ours.clone().foreign().concurrency(1)));
         assert!(!ACKNOWLEDGES_FIRST.holds_for(&Server::new("t", "a").foreign()));
+        assert!(FANOUT_FAILS.holds_for(true, &Request::fanout("t")));
+        assert!(!FANOUT_FAILS.holds_for(false, &Request::fanout("t")));
+        assert!(!FANOUT_FAILS.holds_for(true, &Request::cast("t")));
+    }
+
+    #[test]
+    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
+        for divergence in ALL {
+            assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
+            assert!(!divergence.rules.is_empty() && divergence.rules.iter().all(|rule| rules::ALL.contains(rule)));
+            assert!(divergence.says.contains(".py`"), "{}", divergence.id);
+        }
     }
 }

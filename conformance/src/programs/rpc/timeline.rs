@@ -1,5 +1,6 @@
 //! A history read back: who was up when, what was sent when, what ran where.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::history::{Event, History, Outcome, Run};
@@ -15,6 +16,7 @@ pub(crate) const NEVER: usize = usize::MAX;
 #[derive(Debug)]
 pub(crate) struct Timeline<'a> {
     pub(crate) servers: &'a [Server],
+    foreign_senders: &'a BTreeSet<usize>,
     /// The times a server was up, by its place.
     pub(crate) lives: Vec<Vec<Life<'a>>>,
     pub(crate) sent: Vec<Sent<'a>>,
@@ -60,6 +62,7 @@ impl<'a> Timeline<'a> {
     pub(crate) fn new(program: &'a Program, history: &'a History) -> Self {
         let mut timeline = Self {
             servers: &program.servers,
+            foreign_senders: &program.foreign_senders,
             lives: vec![Vec::new(); program.servers.len()],
             sent: Vec::new(),
             runs: Vec::new(),
@@ -194,6 +197,16 @@ impl<'a> Timeline<'a> {
             stopping < waited_for && sent.begun < life.stopped && !had_run
         };
         divergence::LOSES_AT_STOP.holds_for(&self.servers[server]) && self.lives[server].iter().any(had)
+    }
+
+    /// Whether `sent` met an exchange that had gone, at a sender that does not mend that: it may have gone if nobody held
+    /// it all the while.
+    pub(crate) fn met_no_exchange(&self, sent: &Sent<'_>) -> bool {
+        let gone =
+            matches!(sent.outcome, Some(Outcome::Broken { error }) if error.contains("(404) NOT_FOUND - no exchange"));
+        let foreign = self.foreign_senders.contains(&sent.sender);
+        let held = || self.readers(sent.request).any(|server| self.surely_up(server, sent.begun, sent.ended));
+        gone && divergence::FANOUT_FAILS.holds_for(foreign, sent.request) && !held()
     }
 
     /// Whether what `server` was doing when it was killed must run again.

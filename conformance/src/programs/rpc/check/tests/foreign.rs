@@ -93,3 +93,30 @@ fn a_foreign_server_with_one_thread_keeps_the_order() {
     assert_eq!(judged(server().foreign().concurrency(1), swapped), (vec![&rules::ORDER], vec![]));
     assert_eq!(judged(server(), swapped), (vec![&rules::ORDER], vec![]));
 }
+
+#[test]
+fn a_foreign_sender_may_meet_no_exchange_for_a_fanout_when_nobody_is_up() {
+    let gone = |told: &mut Told| {
+        let number = told.send(Request::fanout("t"));
+        told.end(number, Outcome::Broken { error: "(404) NOT_FOUND - no exchange 't_fanout'".to_owned() });
+    };
+    let stopped = |told: &mut Told| {
+        told.done(Step::Stop { server: 0 });
+        gone(told);
+    };
+    let program = || Program::new().server(server()).foreign_sender(0);
+    let counted = |program: Program, tell: &dyn Fn(&mut Told)| {
+        let mut told = Told(History::default());
+        told.done(Step::Start { server: 0 });
+        tell(&mut told);
+        let violations = judge(&program, &told.0, Budget::default());
+        violations
+            .into_iter()
+            .filter(|violation| !violation.excused)
+            .map(|violation| violation.rule)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(counted(program(), &stopped), [] as [&Rule; 0]);
+    assert_eq!(counted(program(), &gone), [&rules::SUCCEEDS]);
+    assert_eq!(counted(program().ours(), &stopped), [&rules::SUCCEEDS]);
+}
