@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::rpc::Process;
+
+/// How long a process may take until it can be asked: seconds, or as long as the machine is busy.
+const READY: Duration = Duration::from_secs(60);
 
 /// Processes that play servers and senders beside, or in place of, this library. Clones share them.
 ///
@@ -35,10 +39,18 @@ impl Foreign {
         Self { pool: Arc::new(Pool { make: Box::new(make), idle: Mutex::default() }) }
     }
 
-    /// An idle process, or a new one that may not be ready yet.
-    pub(crate) fn take(&self) -> Result<Process, String> {
+    /// A process that is ready: one that is idle, or a new one.
+    pub(crate) async fn take(&self) -> Result<Process, String> {
         let idle = self.pool.idle().pop();
-        idle.map_or_else(|| self.start(), Ok)
+        let process = idle.map_or_else(|| self.start(), Ok)?;
+        process.ready(READY).await.map_err(|error| format!("a foreign actor cannot play: {error}"))?;
+        Ok(process)
+    }
+
+    /// Sees that a process can be started, so that a program need not find out.
+    pub(crate) async fn rehearse(&self) -> Result<(), String> {
+        self.give_back(self.take().await?);
+        Ok(())
     }
 
     /// Takes back a process that has nothing to do.
@@ -63,7 +75,7 @@ impl Foreign {
 }
 
 impl Pool {
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

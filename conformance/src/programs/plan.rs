@@ -6,8 +6,8 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use super::options::Wishes;
 use super::{Actors, Generated, Options, delivery, rpc, run_kind};
-use crate::Harness;
-use crate::runner::tell;
+use crate::runner::{self, tell};
+use crate::{Clock, Harness};
 
 /// How many programs a driver's test runs unless it is told otherwise, by whom they are played. A number is that of the
 /// programs of each kind that this library plays alone.
@@ -87,10 +87,11 @@ impl Entry {
     fn trial<H: Harness>(self, make: &Arc<impl Fn() -> H + Send + Sync + 'static>) -> Trial {
         let make = Arc::clone(make);
         Trial::ignorable_test(self.id(), move || {
-            if self.options.actors.are_foreign()
-                && let Err(reason) = make().foreign()
-            {
-                return left_out(reason);
+            if self.options.actors.are_foreign() {
+                match make().foreign() {
+                    Ok(foreign) => runner::runtime(Clock::Real).block_on(foreign.rehearse())?,
+                    Err(reason) => return left_out(reason),
+                }
             }
             let report = match self.kind {
                 Kind::Rpc => run_kind::<rpc::Program, H>(&*make, &self.options),

@@ -13,9 +13,6 @@ use super::process::Process;
 use crate::Stage;
 use crate::programs::Foreign;
 
-/// How long a process may take until it can be asked: seconds, or as long as the machine is busy.
-const READY: Duration = Duration::from_secs(60);
-
 /// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
 #[derive(Debug)]
 struct ProcessActor {
@@ -43,8 +40,7 @@ impl Troupe for Foreign {
 }
 
 async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
-    let process = foreign.take()?;
-    process.ready(READY).await.map_err(|error| format!("a foreign actor cannot play: {error}"))?;
+    let process = foreign.take().await?;
     process.note_in(Some(log.clone()));
     Ok(process)
 }
