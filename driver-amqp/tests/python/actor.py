@@ -8,6 +8,7 @@ an error it was not asked for is answered `{"broken": {"error": ..}}`. Ends at t
 
     start     place, server: {exchange, topic, name, interfaces: [{namespace, version}], concurrency}
     stop
+    tell      -> when everything was said that happened before
     send      number, request: {kind, exchange, topic, server, namespace, version, method, mandatory}, nap_ms,
               timeout_ms, give_up_ms
 
@@ -95,6 +96,9 @@ class Actor:
 
     def perform(self, command):
         """Does one command and returns how it ended."""
+        if command == 'tell':
+            # What was said before is on its way before the answer is.
+            return 'done'
         if command == 'stop':
             return self._stop()
         [(name, fields)] = command.items()

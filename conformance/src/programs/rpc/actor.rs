@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Stop,
     /// Vanish as a server that has crashed.
     Kill,
+    /// Answer when everything is noted that happened at you before.
+    Tell,
     /// Send, with `number` and `nap_ms` as arguments, and wait for what the kind of the request waits for, or give it up
     /// after `give_up_ms`.
     Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64, give_up_ms: Option<u64> },
@@ -52,7 +54,7 @@ mod tests {
         let start = Command::Start { place: 1, server: Server::new("t", "a").exchange("x").interface_in("n", "1.0") };
         let send =
             Command::Send { number: 7, request: Request::call("t"), nap_ms: 100, timeout_ms: 300, give_up_ms: None };
-        for command in [start, Command::Stop, Command::Kill, send] {
+        for command in [start, Command::Stop, Command::Kill, Command::Tell, send] {
             let line = serde_json::to_string(&command).unwrap();
             assert_eq!(serde_json::from_str::<Command>(&line).unwrap(), command, "{line}");
             assert!(!line.contains('\n'));

@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 use tokio::time::Instant;
 
 use super::actor::{Actor, Command, Troupe};
-use super::history::{Event, History, Log};
+use super::history::{Event, History, Log, Outcome};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
 use super::rust_actor::RustTroupe;
@@ -104,7 +104,17 @@ impl Play<'_> {
         };
         let begun = Instant::now();
         let outcome = actor.perform(command).await;
-        self.log.end(number, outcome, begun.elapsed());
+        let took = begun.elapsed();
+        if matches!(outcome, Outcome::Returned { .. } | Outcome::Raised { .. }) {
+            self.hear().await;
+        }
+        self.log.end(number, outcome, took);
+    }
+
+    /// Waits until what ran at foreign servers is noted: an answer may overtake on its way what its server says.
+    async fn hear(&self) {
+        let foreign = self.servers.iter().zip(&self.program.servers).filter(|(_, server)| server.foreign);
+        join_all(foreign.map(|(actor, _)| actor.perform(Command::Tell))).await;
     }
 
     async fn settle(&self) {

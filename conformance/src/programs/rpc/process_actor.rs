@@ -55,6 +55,7 @@ impl Actor for ProcessActor {
                 self.kill().await;
                 Ok(Outcome::Done)
             }
+            Command::Tell => self.ask(&command, self.patience).await,
             Command::Send { timeout_ms, .. } => {
                 self.ask(&command, Duration::from_millis(*timeout_ms) + self.patience).await
             }

@@ -49,6 +49,8 @@ impl Actor for RustActor {
                 drop(self.server.lock().await.take());
                 Ok(Outcome::Done)
             }
+            // It notes what happens while it happens.
+            Command::Tell => Ok(Outcome::Done),
             Command::Send { number, request, nap_ms, timeout_ms, give_up_ms } => {
                 let sending = self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms));
                 match give_up_ms.map(Duration::from_millis) {
