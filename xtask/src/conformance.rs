@@ -12,7 +12,7 @@ use xtask::{install, python};
 #[derive(Debug, Args)]
 pub(crate) struct Programs {
     /// How many of each kind.
-    #[arg(long = "programs", default_value_t = 100)]
+    #[arg(long = "programs", value_name = "N", default_value_t = 100)]
     count: u64,
     /// By whom programs of RPC are played; without it, by each of the three in turn.
     #[arg(long, value_enum)]

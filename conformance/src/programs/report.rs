@@ -54,7 +54,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, Explored { programs, steps, found, .. }) = (self.name, &self.explored);
         let Options { seed, actors, .. } = self.options;
-        write!(f, "{name}: {programs} programs of {steps} steps from seed {seed} with {actors} actors, ")?;
+        let (with, again) = match actors.are_foreign() {
+            true => (format!("with {actors} actors, "), format!(" --actors {actors}")),
+            false => (String::new(), String::new()),
+        };
+        write!(f, "{name}: {programs} programs of {steps} steps from seed {seed}, {with}")?;
         let Some(found) = found else {
             write!(f, "and {} rules held", self.rules)?;
             return self.excused(f);
@@ -63,11 +67,7 @@ impl fmt::Display for Report {
         for violation in &found.violations {
             writeln!(f, "  {violation}")?;
         }
-        writeln!(
-            f,
-            "run it again with --programs 1 --seed {} --actors {actors}; the smallest program that fails:",
-            found.seed
-        )?;
+        writeln!(f, "run it again with --programs 1 --seed {}{again}; the smallest program that fails:", found.seed)?;
         write!(f, "{}", found.code)
     }
 }
