@@ -251,6 +251,10 @@ impl<H: Harness> Harness for Flawed<H> {
     fn clock(&self) -> Clock {
         self.inner.clock()
     }
+
+    fn driver(&self) -> String {
+        self.inner.driver()
+    }
 }
 
 #[cfg(test)]

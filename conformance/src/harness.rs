@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use oslo_messaging::{Result, Transport};
 
 use crate::programs::Foreign;
+use crate::report::driver_of_this_test;
 
 /// How the suite reaches one driver. A fresh one is made for each case.
 #[async_trait]
@@ -33,6 +34,11 @@ pub trait Harness: Send + Sync + 'static {
     /// The reason, which is shown where such programs are left out.
     fn foreign(&self) -> std::result::Result<Foreign, String> {
         Err("this harness has no foreign actors".to_owned())
+    }
+
+    /// What a report calls the driver. Default: the package whose test it is.
+    fn driver(&self) -> String {
+        driver_of_this_test()
     }
 
     /// What the bus still holds after a case closed everything, one line each; any line fails the case. Default: none,

@@ -34,7 +34,8 @@
 //! the driver does not declare is ignored with that reason; in its place one runs that expects a refusal. What ran is compared with the pinned list, so that no
 //! case stops running in silence.
 //!
-//! Beside the cases, which are examples, stand [`programs`]: generated ones, whose histories must satisfy rules.
+//! Beside the cases, which are examples, stand [`programs`]: generated ones, whose histories must satisfy rules. What
+//! ran, and how it ended, becomes a page for people: see [`report`].
 
 mod case;
 mod cases;
@@ -44,6 +45,7 @@ mod harness;
 pub mod programs;
 mod reading;
 mod recorder;
+pub mod report;
 mod runner;
 mod stage;
 

@@ -38,15 +38,18 @@
 //! implementation that the harness offers, or by both, mixed as the program's seed says: `--actors rust|python|mixed`.
 //!
 //! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
+//! [`differential()`] runs the same programs on two drivers and compares what they determine.
 
 mod actors;
 pub mod delivery;
+pub mod differential;
 mod divergence;
 mod explore;
 mod flaws;
 mod foreign;
 mod options;
 mod plan;
+mod progress;
 mod report;
 pub mod rpc;
 mod rule;
@@ -57,10 +60,13 @@ use std::sync::Arc;
 use libtest_mimic::Arguments;
 
 use crate::Harness;
+use crate::report::write;
 use crate::runner::{ignored, tell};
 pub use actors::Actors;
+pub use differential::differential;
 pub use divergence::Divergence;
 pub(crate) use explore::Generated;
+use explore::{Quest, explore, perform, shrinking};
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;
 use options::Wishes;
@@ -69,7 +75,8 @@ pub use plan::Plan;
 pub use report::Report;
 pub use rule::{Rule, Violation};
 
-/// Runs programs of each kind, until one breaks a rule.
+/// Runs programs of each kind, until one breaks a rule, and writes how that ended where
+/// [`REPORT`](crate::report::REPORT) says.
 pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 2] {
     [run_kind::<rpc::Program, H>(&make, options), run_kind::<delivery::Program, H>(&make, options)]
 }
@@ -87,7 +94,10 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl
 #[must_use]
 pub fn ignore_all(plan: impl Into<Plan>, reason: &str) -> ExitCode {
     let plan = plan.into();
-    wished(|wishes, arguments| ignored(arguments, plan.ids(wishes), reason))
+    wished(|wishes, arguments| {
+        plan.left_out(wishes, reason);
+        ignored(arguments, plan.ids(wishes), reason)
+    })
 }
 
 fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
@@ -101,5 +111,9 @@ fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
 }
 
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
-    Report::new::<P>(*options, explore::explore::<P, H>(make, *options, explore::Search::Smallest))
+    let (check, shrinking) = (|program: &P| perform(program, make()), shrinking(make().clock()));
+    let quest = Quest { programs: P::strategy(), check: &check, shrinking, name: Some(P::NAME.to_owned()) };
+    let report = Report::rules::<P>(*options, explore(&quest, *options));
+    write(&report.record(make().driver()));
+    report
 }

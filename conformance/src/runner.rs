@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
@@ -13,6 +13,7 @@ use oslo_messaging::{Capabilities, Result as DriverResult};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Harness, Stage, cases, expected};
 
 /// How a run of the suite ended.
@@ -57,8 +58,12 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &s
 /// Where `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped there.
 #[must_use]
 pub fn ignore_all(reason: &str) -> ExitCode {
-    let ids = cases().map(|case| case.id.to_owned()).collect();
-    ignored(&Arguments::from_args(), ids, reason)
+    let (ids, arguments): (Vec<_>, _) = (cases().map(|case| case.id.to_owned()).collect(), Arguments::from_args());
+    if !arguments.list {
+        let runs = ids.iter().map(|id| CaseRun::new(id, Ended::Ignored(reason.to_owned()), 0.0)).collect();
+        report::write(&Record::new(report::driver_of_this_test(), Part::Cases(runs)));
+    }
+    ignored(&arguments, ids, reason)
 }
 
 /// Ignores a trial for each of `ids`, which is a failure where nothing may be skipped.
@@ -77,7 +82,7 @@ pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> 
     conclusion.exit_code()
 }
 
-/// Runs the cases that `arguments` ask for.
+/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says.
 ///
 /// # Errors
 /// The harness cannot connect.
@@ -88,20 +93,30 @@ pub fn run<H: Harness>(
 ) -> DriverResult<Report> {
     let make = Arc::new(make);
     let capabilities = if arguments.list { Capabilities::default() } else { declared(make())? };
-    let ran = Arc::new(Mutex::new(BTreeSet::new()));
+    let driver = make().driver();
+    let (ran, runs) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(Mutex::new(Vec::new())));
     let trial = |case: &'static Case| {
-        let (make, ran, excuse) = (Arc::clone(&make), Arc::clone(&ran), case.excused(&capabilities));
+        let (make, excuse) = (Arc::clone(&make), case.excused(&capabilities));
+        let (ran, runs) = (Arc::clone(&ran), Arc::clone(&runs));
         Trial::ignorable_test(case.id, move || {
             let line = expected::line(case.id, excuse.as_deref());
             ran.lock().unwrap_or_else(PoisonError::into_inner).insert(line);
-            match excuse {
+            let begun = Instant::now();
+            let outcome = match excuse {
                 Some(excuse) => Ok(Completion::ignored_with(excuse)),
                 None => perform(case, make()).map(|()| Completion::Completed),
-            }
+            };
+            let run = CaseRun::new(case.id, Ended::of(&outcome), begun.elapsed().as_secs_f64());
+            runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+            outcome
         })
     };
     let applying = cases().filter(|case| case.applies(&capabilities));
     let conclusion = libtest_mimic::run(arguments, applying.map(trial).collect());
+    if !arguments.list {
+        let runs = std::mem::take(&mut *runs.lock().unwrap_or_else(PoisonError::into_inner));
+        report::write(&Record::new(driver, Part::Cases(runs)));
+    }
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored && !arguments.list;
     let ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
     let drift = if whole { expected::drift(pinned, &ran) } else { Vec::new() };

@@ -1,8 +1,9 @@
-//! The repository's tasks: `cargo xtask lint | test | conformance | broker`.
+//! The repository's tasks: `cargo xtask lint | test | report | conformance | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
 mod lint;
+mod report;
 mod serve;
 mod suite;
 mod summary;
@@ -38,6 +39,12 @@ enum Task {
     /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
     /// both together, and holds what happened against the rules.
     Conformance(conformance::Programs),
+    /// Makes the page and the table of what the last `test` did again, from its records.
+    Report {
+        /// Puts the table into README.md too; refused unless every test ran and held.
+        #[arg(long)]
+        readme: bool,
+    },
     /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
     Broker {
         /// Leaves the node's directory, with its data and its log, behind.
@@ -64,6 +71,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Lint => lint::run(&interrupt),
         Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
+        Task::Report { readme } => report::run(*readme),
         Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
     }
 }

@@ -13,6 +13,7 @@ use xtask::interrupt::Interrupt;
 use xtask::python::PYTHON;
 use xtask::{install, python};
 
+use crate::report;
 use crate::suite::{self, Suite};
 use crate::summary::Summary;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(no_broker: bool, arguments: &[String], interrupt: &Interrupt) 
     command.args(arguments);
     let node = if no_broker { forget_node(&mut command) } else { Some(prepare(&mut command, interrupt)?) };
     let suites = suite::build(arguments, interrupt)?;
+    report::begin(&mut command)?;
     let (success, summary) = run_suites(&mut command, suites, interrupt)?;
     if let Some(node) = node {
         node.stop()?;
@@ -38,7 +40,14 @@ pub(crate) fn run(no_broker: bool, arguments: &[String], interrupt: &Interrupt) 
         (false, []) => Claim::Everything,
         (false, _) => Claim::Part,
     };
-    Ok(report(&summary, claim) && success)
+    let held = tell(&summary, claim) && success;
+    report::finish(match (claim, held) {
+        (Claim::Everything, true) => report::EVERYTHING,
+        (Claim::Everything, false) => "every test, some of which failed",
+        (Claim::Part, _) => "a part of the tests",
+        (Claim::NoBroker, _) => "the tests that need no broker",
+    })?;
+    Ok(held)
 }
 
 /// What a run is to prove.
@@ -98,7 +107,7 @@ fn relay(reader: PipeReader, mut summary: Summary) -> Result<Summary> {
     Ok(summary)
 }
 
-fn report(summary: &Summary, claim: Claim) -> bool {
+fn tell(summary: &Summary, claim: Claim) -> bool {
     println!("--- summary");
     for line in summary.lines() {
         println!("{line}");
@@ -112,6 +121,7 @@ fn report(summary: &Summary, claim: Claim) -> bool {
         Claim::Part => println!("a part of the tests: that every live suite ran was not checked"),
         Claim::NoBroker => println!("without a broker: the live tests were left out"),
     }
+    println!("report: {}", report::PAGE);
     println!("{}", summary.total());
     objections.is_empty()
 }

@@ -1,6 +1,7 @@
 //! Programs of delivery: bytes to every kind of address, read by readers that settle, give back, stop, close and vanish.
 
 mod code;
+mod determined;
 mod event;
 mod ledger;
 mod play;

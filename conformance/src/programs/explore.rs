@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use oslo_messaging::Capabilities;
@@ -11,6 +11,7 @@ use proptest::strategy::{BoxedStrategy, Strategy as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::time::timeout;
 
+use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage, runner};
@@ -66,6 +67,8 @@ pub(crate) struct Explored {
     pub(crate) steps: usize,
     /// How often which rule was broken by foreign actors that are excused.
     pub(crate) excused: BTreeMap<&'static str, u64>,
+    /// What they took on the machine's clock.
+    pub(crate) took: Duration,
     pub(crate) found: Option<Found>,
 }
 
@@ -78,30 +81,43 @@ pub(crate) struct Found {
     pub(crate) code: String,
 }
 
-/// What is looked for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Search<'a> {
-    /// The smallest program that breaks any rule.
-    Smallest,
-    /// Any program that breaks this rule.
-    Breaking(&'a Rule),
+/// What is looked for among programs.
+pub(crate) struct Quest<'a, P: Generated> {
+    /// Where programs come from.
+    pub(crate) programs: BoxedStrategy<P>,
+    /// Says what a program breaks.
+    pub(crate) check: &'a dyn Fn(&P) -> Performed,
+    /// How many runs the smallest program that breaks something is worth.
+    pub(crate) shrinking: u32,
+    /// What it is called where its progress is told; not told if `None`.
+    pub(crate) name: Option<String>,
 }
 
-/// Runs programs until one breaks a rule that is looked for.
-pub(crate) fn explore<P: Generated, H: Harness>(
-    make: &dyn Fn() -> H,
-    options: Options,
-    search: Search<'_>,
-) -> Explored {
-    let mut explored = Explored { programs: 0, steps: 0, excused: BTreeMap::new(), found: None };
+/// Runs programs until one breaks something.
+pub(crate) fn explore<P: Generated>(quest: &Quest<'_, P>, options: Options) -> Explored {
+    let begun = Instant::now();
+    let mut explored = Explored { programs: 0, steps: 0, took: Duration::ZERO, excused: BTreeMap::new(), found: None };
+    let progress = quest.name.as_ref().map(|name| Progress::new(name, options.programs));
     for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
+        if let Some(progress) = &progress {
+            progress.next(explored.programs, explored.steps, seed);
+        }
         explored.programs += 1;
-        one::<P, H>(make, seed, options.actors, search, &mut explored);
+        quest.one(seed, options.actors, &mut explored);
         if explored.found.is_some() {
             break;
         }
     }
+    explored.took = begun.elapsed();
     explored
+}
+
+/// How many runs a smaller program is worth on a driver with this clock.
+pub(crate) fn shrinking(clock: Clock) -> u32 {
+    match clock {
+        Clock::Paused => 4_000,
+        Clock::Real => 100,
+    }
 }
 
 /// Runs one program.
@@ -113,83 +129,74 @@ pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
 }
 
-fn one<P: Generated, H: Harness>(
-    make: &dyn Fn() -> H,
-    seed: u64,
-    actors: Actors,
-    search: Search<'_>,
-    explored: &mut Explored,
-) {
-    let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
-    let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
-    let shrinking = match (search, make().clock()) {
-        (Search::Breaking(_), _) => 0,
-        (Search::Smallest, Clock::Paused) => 4_000,
-        (Search::Smallest, Clock::Real) => 100,
-    };
-    let programs = P::strategy().prop_map(move |program| program.cast(actors, seed));
-    let outcome = runner_of(seed, shrinking).run(&programs, |program| {
-        let performed = perform(&program, make());
-        if first.replace(false) {
-            size.set(program.size());
-            excused.replace(performed.excused);
+impl<P: Generated> Quest<'_, P> {
+    fn one(&self, seed: u64, actors: Actors, explored: &mut Explored) {
+        let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
+        let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
+        let programs = self.programs.clone().prop_map(move |program| program.cast(actors, seed));
+        let outcome = runner_of(seed, self.shrinking).run(&programs, |program| {
+            let performed = (self.check)(&program);
+            if first.replace(false) {
+                size.set(program.size());
+                excused.replace(performed.excused);
+            }
+            let violations = performed.violations;
+            if violations.is_empty() {
+                return Ok(());
+            }
+            let text = violations[0].to_string();
+            broken.replace(violations);
+            Err(TestCaseError::fail(text))
+        });
+        explored.steps += size.get();
+        for rule in excused.into_inner() {
+            *explored.excused.entry(rule.id).or_default() += 1;
         }
-        let mut violations = performed.violations;
-        if let Search::Breaking(rule) = search {
-            violations.retain(|violation| violation.rule == rule);
-        }
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let text = violations[0].to_string();
-        broken.replace(violations);
-        Err(TestCaseError::fail(text))
-    });
-    explored.steps += size.get();
-    for rule in excused.into_inner() {
-        *explored.excused.entry(rule.id).or_default() += 1;
+        explored.found = match outcome {
+            Ok(()) => None,
+            Err(TestError::Fail(_, program)) => {
+                let (program, violations) = self.smallest(program, broken.into_inner());
+                Some(Found { seed, violations, code: program.to_string() })
+            }
+            Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
+        };
     }
-    explored.found = match outcome {
-        Ok(()) => None,
-        Err(TestError::Fail(_, program)) => {
-            let (program, violations) = smallest(make, program, broken.into_inner(), shrinking);
-            Some(Found { seed, violations, code: program.to_string() })
-        }
-        Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
-    };
-}
 
-/// Takes parts out of `program` for as long as what is left breaks a rule, and no more than `runs` are needed.
-fn smallest<P: Generated, H: Harness>(
-    make: &dyn Fn() -> H,
-    mut program: P,
-    mut violations: Vec<Violation>,
-    mut runs: u32,
-) -> (P, Vec<Violation>) {
-    'again: loop {
-        for smaller in program.smaller() {
-            if runs == 0 {
-                return (program, violations);
+    /// Takes parts out of `program` for as long as what is left breaks something, and it is worth another run.
+    fn smallest(&self, mut program: P, mut violations: Vec<Violation>) -> (P, Vec<Violation>) {
+        let mut runs = self.shrinking;
+        'again: loop {
+            for smaller in program.smaller() {
+                if runs == 0 {
+                    return (program, violations);
+                }
+                runs -= 1;
+                let broken = (self.check)(&smaller).violations;
+                if !broken.is_empty() {
+                    (program, violations) = (smaller, broken);
+                    continue 'again;
+                }
             }
-            runs -= 1;
-            let broken = perform(&smaller, make()).violations;
-            if !broken.is_empty() {
-                (program, violations) = (smaller, broken);
-                continue 'again;
-            }
+            return (program, violations);
         }
-        return (program, violations);
     }
 }
 
 /// What one program broke.
-struct Performed {
-    violations: Vec<Violation>,
-    excused: Vec<&'static Rule>,
+pub(crate) struct Performed {
+    pub(crate) violations: Vec<Violation>,
+    /// The rules that foreign actors broke and are excused from.
+    pub(crate) excused: Vec<&'static Rule>,
+}
+
+impl From<Vec<Violation>> for Performed {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self { violations, excused: Vec::new() }
+    }
 }
 
 /// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
-fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
+pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
         let stage = Stage::new(harness);

@@ -1,14 +1,15 @@
 //! The rules under test: which of them must catch which flaw of a driver.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
-use super::explore::{Search, explore};
+use super::explore::{Quest, explore, perform as play};
 use super::{Generated, Options, delivery, rpc};
-use crate::runner::tell;
-use crate::{Flaw, Flawed, Harness};
+use crate::report::{FlawRun, Part, Record, write};
+use crate::runner::{perform, tell};
+use crate::{Flaw, Flawed, Harness, cases};
 
 /// The rule that must catch `flaw` in a run of programs; others may too. `None` for a flaw that no rule is sure to catch in
 /// so many programs: it shows in what programs do rarely or never, such as names, headers and bodies of great length, or
@@ -16,19 +17,13 @@ use crate::{Flaw, Flawed, Harness};
 #[must_use]
 pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
     Some(match flaw {
-        Flaw::LongHeaderCut
-        | Flaw::LongBodyCut
-        | Flaw::LongNameCut
-        | Flaw::ClosedPollHangs
-        | Flaw::FanoutReachesOne
-        | Flaw::ReplyCrossed
-        | Flaw::DirectReachesInboxesAlone
-        | Flaw::PoolNotShared => return None,
+        Flaw::LongHeaderCut | Flaw::LongBodyCut | Flaw::LongNameCut | Flaw::ClosedPollHangs => return None,
         Flaw::PublishedTwice => "rpc::nothing_runs_twice",
         Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
         Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
         Flaw::ServerIgnored | Flaw::ExchangeIgnored => "rpc::a_request_runs_at_an_entitled_server",
-        Flaw::PriorityIgnored => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
+        Flaw::PriorityIgnored | Flaw::FanoutReachesOne => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
+        Flaw::ReplyCrossed => "rpc::a_call_in_time_is_answered",
         Flaw::FanoutLost => "rpc::fanout_reaches_every_subscribed_server",
         Flaw::MandatoryIgnored => "rpc::an_undeliverable_call_says_so",
         Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
@@ -42,6 +37,7 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
         | Flaw::ExpiresAtOnce
         | Flaw::QueueNotEnsured
         | Flaw::PoolIgnored
+        | Flaw::PoolNotShared
         | Flaw::CancelledPollLoses
         | Flaw::DroppedGoesOn
         | Flaw::RequeueDrops
@@ -50,7 +46,7 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
         Flaw::PollOverflows => "delivery::a_poll_takes_no_more_than_its_maximum",
         Flaw::WindowIgnored => "delivery::the_window_bounds_what_is_unsettled",
         Flaw::StopNeverEnds => "lifecycle::a_server_ends_when_it_is_stopped",
-        Flaw::CloseLeavesQueue | Flaw::SubscribesLate => "delivery::a_return_is_told",
+        Flaw::CloseLeavesQueue | Flaw::SubscribesLate | Flaw::DirectReachesInboxesAlone => "delivery::a_return_is_told",
         Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
             "delivery::what_is_settled_is_gone"
         }
@@ -63,8 +59,9 @@ pub fn caught_by(flaw: Flaw) -> Option<&'static str> {
     })
 }
 
-/// The `main` of a driver's test of the rules: one trial for each flaw that is put into the driver, which fails unless
-/// the rule that must catch it does so within `programs` programs of a kind.
+/// The `main` of a driver's test of the suite: one trial for each flaw that is put into the driver, which fails unless
+/// the case that must catch it does so, and the rule that must does within `programs` programs of a kind. What caught
+/// each is written where [`REPORT`](crate::report::REPORT) says.
 pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
@@ -73,20 +70,50 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
             return ExitCode::FAILURE;
         }
     };
-    let make = Arc::new(make);
-    let trial = |flaw: &Flaw| {
-        let (make, flaw) = (Arc::clone(&make), *flaw);
-        let name = |rule| format!("{flaw:?} breaks {rule}");
-        let Some(rule) = caught_by(flaw) else {
-            let why = "a case catches it, and no rule is sure to";
-            return Trial::ignorable_test(name("no rule"), move || Ok(Completion::ignored_with(why)));
+    let (arguments, driver) = (Arguments::from_iter(rest), make().driver());
+    let (make, runs) = (Arc::new(make), Arc::new(Mutex::new(Vec::new())));
+    let trial = |(place, flaw): (usize, &Flaw)| {
+        let (make, runs, flaw) = (Arc::clone(&make), Arc::clone(&runs), *flaw);
+        let name = match caught_by(flaw) {
+            Some(rule) => format!("{flaw:?} breaks {rule}"),
+            None => format!("{flaw:?} fails {}", flaw.caught_by()),
         };
-        Trial::test(name(rule), move || match hunt(&*make, flaw, &options) {
-            Some(_) => Ok(()),
-            None => Err(format!("no program from seed {} broke it", options.seed).into()),
+        Trial::test(name, move || {
+            let run = chase(&*make, flaw, &options);
+            let verdict = verdict(&run, options.seed);
+            runs.lock().unwrap_or_else(PoisonError::into_inner).push((place, run));
+            verdict
         })
     };
-    libtest_mimic::run(&Arguments::from_iter(rest), Flaw::ALL.iter().map(trial).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, Flaw::ALL.iter().enumerate().map(trial).collect());
+    if !arguments.list {
+        let mut runs = std::mem::take(&mut *runs.lock().unwrap_or_else(PoisonError::into_inner));
+        runs.sort_by_key(|(place, _)| *place);
+        write(&Record::new(driver, Part::Flaws(runs.into_iter().map(|(_, run)| run).collect())));
+    }
+    conclusion.exit_code()
+}
+
+/// Looks for `flaw` with its case and its rule.
+fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> FlawRun {
+    let case = cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists");
+    FlawRun {
+        flaw: format!("{flaw:?}"),
+        case: case.id.to_owned(),
+        case_caught: perform(case, Flawed::new(make(), flaw)).is_err(),
+        rule: caught_by(flaw).map(str::to_owned),
+        programs: hunt(make, flaw, options),
+    }
+}
+
+fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
+    if !run.case_caught {
+        return Err(format!("the case {} passes", run.case).into());
+    }
+    match (&run.rule, run.programs) {
+        (Some(rule), None) => Err(format!("no program from seed {seed} broke {rule}").into()),
+        _ => Ok(()),
+    }
 }
 
 /// Runs programs on a driver with `flaw` until the rule that must catch it does; how many it took, or `None` if all of
@@ -99,7 +126,12 @@ pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> 
 
 fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: Options) -> Option<u64> {
     let rule = P::rules().iter().find(|rule| Some(rule.id) == caught_by(flaw))?;
-    let explored = explore::<P, H>(make, options, Search::Breaking(rule));
+    let check = |program: &P| {
+        let mut performed = play(program, make());
+        performed.violations.retain(|violation| violation.rule == *rule);
+        performed
+    };
+    let explored = explore(&Quest { programs: P::strategy(), check: &check, shrinking: 0, name: None }, options);
     explored.found.map(|_| explored.programs)
 }
 

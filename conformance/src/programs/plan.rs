@@ -6,7 +6,8 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use super::options::Wishes;
 use super::{Actors, Generated, Options, delivery, rpc, run_kind};
-use crate::runner::{self, tell};
+use crate::report::{Part, ProgramRun, Record, driver_of_this_test, write};
+use crate::runner;
 use crate::{Clock, Harness};
 
 /// How many programs a driver's test runs unless it is told otherwise, by whom they are played. A number is that of the
@@ -47,6 +48,13 @@ impl Plan {
         self.entries(wishes).iter().map(Entry::id).collect()
     }
 
+    /// Keeps for the report that none of it ran.
+    pub(super) fn left_out(&self, wishes: &Wishes, reason: &str) {
+        for entry in self.entries(wishes) {
+            entry.left_out(reason);
+        }
+    }
+
     pub(super) fn trials<H: Harness>(
         &self,
         wishes: &Wishes,
@@ -71,12 +79,23 @@ impl Plan {
     }
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rpc => rpc::Program::NAME,
+            Self::Delivery => delivery::Program::NAME,
+        }
+    }
+}
+
 impl Entry {
+    fn left_out(&self, reason: &str) {
+        let run = ProgramRun::ignored(self.kind.name(), &self.options, reason);
+        write(&Record::new(driver_of_this_test(), Part::Programs(run)));
+    }
+
     fn id(&self) -> String {
-        let name = match self.kind {
-            Kind::Rpc => rpc::Program::NAME,
-            Kind::Delivery => delivery::Program::NAME,
-        };
+        let name = self.kind.name();
         if self.options.actors.are_foreign() {
             format!("programs::{name}_{}", self.options.actors)
         } else {
@@ -90,18 +109,17 @@ impl Entry {
             if self.options.actors.are_foreign() {
                 match make().foreign() {
                     Ok(foreign) => runner::runtime(Clock::Real).block_on(foreign.rehearse())?,
-                    Err(reason) => return left_out(reason),
+                    Err(reason) => {
+                        self.left_out(&reason);
+                        return left_out(reason);
+                    }
                 }
             }
             let report = match self.kind {
                 Kind::Rpc => run_kind::<rpc::Program, H>(&*make, &self.options),
                 Kind::Delivery => run_kind::<delivery::Program, H>(&*make, &self.options),
             };
-            if report.held() {
-                tell(&report.to_string());
-                return Ok(Completion::Completed);
-            }
-            Err(Failed::from(report.to_string()))
+            report.told().map(|()| Completion::Completed)
         })
     }
 }

@@ -2,24 +2,60 @@
 
 use std::fmt;
 
+use libtest_mimic::Failed;
+
 use super::explore::Explored;
 use super::{Divergence, Generated, Options};
+use crate::report::{Ended, Part, ProgramRun, Record};
+use crate::runner::tell;
 
 /// How a run of programs of one kind ended.
 #[derive(Debug)]
 #[must_use = "it says whether every rule held"]
 pub struct Report {
     name: &'static str,
+    /// What every program was held against, in two words.
+    held: String,
     rules: usize,
+    actors: String,
     options: Options,
     divergences: Vec<Divergence>,
     explored: Explored,
 }
 
 impl Report {
-    pub(crate) fn new<P: Generated>(options: Options, explored: Explored) -> Self {
+    /// A report of programs that were held against the rules.
+    pub(crate) fn rules<P: Generated>(options: Options, explored: Explored) -> Self {
+        let rules = P::rules().len();
+        let (held, actors) = (format!("{rules} rules held"), options.actors.to_string());
         let divergences = if options.actors.are_foreign() { P::divergences() } else { Vec::new() };
-        Self { name: P::NAME, rules: P::rules().len(), options, divergences, explored }
+        Self { name: P::NAME, held, actors, rules, options, divergences, explored }
+    }
+
+    /// A report of programs that ran on the driver called `other` too.
+    pub(crate) fn compared<P: Generated>(other: &str, options: Options, explored: Explored) -> Self {
+        let held = format!("each gave the same on {other}");
+        let (actors, divergences) = (format!("as on {other}"), Vec::new());
+        Self { name: P::NAME, held, actors, rules: 1, options, divergences, explored }
+    }
+
+    /// Tells it: a trial that failed says so itself.
+    pub(crate) fn told(&self) -> Result<(), Failed> {
+        if self.held() {
+            tell(&self.to_string());
+            return Ok(());
+        }
+        Err(Failed::from(self.to_string()))
+    }
+
+    /// What is kept of it.
+    pub(crate) fn record(&self, driver: String) -> Record {
+        let ended = if self.held() { Ended::Passed } else { Ended::Failed(self.to_string()) };
+        let Explored { programs, steps, took, .. } = &self.explored;
+        let (kind, actors, seconds) = (self.name.to_owned(), self.actors.clone(), took.as_secs_f64());
+        let (rules, seed) = (self.rules, self.options.seed);
+        let run = ProgramRun { kind, actors, seed, programs: *programs, steps: *steps, rules, seconds, ended };
+        Record::new(driver, Part::Programs(run))
     }
 
     /// Whether every rule held in every program.
@@ -54,13 +90,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, Explored { programs, steps, found, .. }) = (self.name, &self.explored);
         let Options { seed, actors, .. } = self.options;
-        let (with, again) = match actors.are_foreign() {
-            true => (format!("with {actors} actors, "), format!(" --actors {actors}")),
-            false => (String::new(), String::new()),
-        };
+        let (mut with, mut again) = (String::new(), String::new());
+        if actors.are_foreign() {
+            (with, again) = (format!("with {actors} actors, "), format!(" --actors {actors}"));
+        }
         write!(f, "{name}: {programs} programs of {steps} steps from seed {seed}, {with}")?;
         let Some(found) = found else {
-            write!(f, "and {} rules held", self.rules)?;
+            write!(f, "and {}", self.held)?;
             return self.excused(f);
         };
         writeln!(f, "until one broke")?;

@@ -4,6 +4,7 @@ mod actor;
 mod cast;
 mod check;
 mod code;
+mod determined;
 mod divergence;
 mod history;
 mod model;

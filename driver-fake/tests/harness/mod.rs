@@ -20,6 +20,10 @@ impl Harness for Fake {
         Budget::default()
     }
 
+    fn driver(&self) -> String {
+        "oslo-messaging-fake".to_owned()
+    }
+
     fn clock(&self) -> Clock {
         Clock::Paused
     }

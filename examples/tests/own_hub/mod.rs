@@ -24,6 +24,10 @@ impl Harness for OwnHub {
         Budget::default()
     }
 
+    fn driver(&self) -> String {
+        "own_driver".to_owned()
+    }
+
     fn clock(&self) -> Clock {
         Clock::Paused
     }

@@ -87,6 +87,20 @@ impl Ledger {
         outstanding
     }
 
+    /// Whether something must still be handed over that somebody can be handed now.
+    pub(crate) fn is_due(&self) -> bool {
+        let read = |queue: &QueueName| {
+            let mut open = self.readers.iter().filter(|reading| reading.phase == Phase::Open);
+            open.any(|reading| reading.plans.iter().any(|plan| plan.queue == *queue))
+        };
+        self.outstanding().iter().any(|(_, queue)| read(queue))
+    }
+
+    /// The queue from which a message in hand came.
+    pub(crate) fn queue_in_hand(&self, token: usize) -> Option<QueueName> {
+        self.held.get(&token)?.place.as_ref().map(|(queue, _)| queue.clone())
+    }
+
     /// The queue that the inbox of `reader` has or had last.
     pub(crate) fn inbox_of(&self, reader: usize) -> Option<QueueName> {
         let reading = self.readers.get(reader)?;

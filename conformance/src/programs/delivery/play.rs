@@ -2,6 +2,7 @@
 
 mod bus;
 mod end;
+mod gather;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -20,6 +21,7 @@ use super::event::{Event, Got, Outcome, Polled};
 use super::ledger::{Ledger, Phase};
 use super::program::{Program, Reader, Reads, Shared, Step, Verdict};
 use super::publish::{Life, Publish};
+use super::routing::QueueName;
 use crate::Stage;
 use crate::programs::Violation;
 
@@ -39,6 +41,16 @@ struct Play<'a> {
     tokens: usize,
     /// What was published, by its number.
     published: Vec<Message>,
+    /// What happened.
+    told: Vec<Told>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) event: Event,
+    /// The queue of each message that came, if it should have come at all.
+    pub(super) queues: Vec<Option<QueueName>>,
 }
 
 struct InHand {
@@ -52,6 +64,30 @@ struct InHand {
 /// # Errors
 /// A transport could not be had.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
+    let mut play = begin(stage, program).await?;
+    for step in &program.steps {
+        play.step(step).await;
+    }
+    play.end().await;
+    Ok(play.ledger.close())
+}
+
+/// Plays `program` as [`play`] does, but has everything handed over and settled after each step, so that nothing depends
+/// on how fast it comes. Gives what happened.
+///
+/// # Errors
+/// A transport could not be had.
+pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Told>, Failed> {
+    let mut play = begin(stage, program).await?;
+    for step in &program.steps {
+        play.step(step).await;
+        play.gather().await;
+    }
+    play.end().await;
+    Ok(play.told)
+}
+
+async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Failed> {
     let mut transports = Vec::new();
     for _ in 0..=program.transports() {
         transports.push(stage.connect().await?);
@@ -60,13 +96,9 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
     let listeners = program.readers.iter().map(|_| None).collect();
     let (hand, published) = (Vec::new(), Vec::new());
     let inboxes = BTreeMap::new();
-    let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published };
+    let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, told: Vec::new() };
     play.ready().await;
-    for step in &program.steps {
-        play.step(step).await;
-    }
-    play.end().await;
-    Ok(play.ledger.close())
+    Ok(play)
 }
 
 impl Play<'_> {
@@ -87,16 +119,27 @@ impl Play<'_> {
             Step::Forget { reader } => self.forget(*reader),
             Step::Wait => {
                 sleep(self.stage.budget().quiet).await;
-                self.ledger.note(&Event::Waited);
+                self.note(Event::Waited);
             }
         }
+    }
+
+    fn note(&mut self, event: Event) {
+        self.ledger.note(&event);
+        let queues = match &event {
+            Event::Polled { polled: Polled::Messages(messages), .. } => {
+                messages.iter().map(|got| self.ledger.queue_in_hand(got.token)).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.told.push(Told { event, queues });
     }
 
     async fn open(&mut self, reader: usize) {
         let spec = self.ledger.readers[reader].reader.clone();
         let subscription = self.subscription(&spec);
         let opened = self.transports[spec.transport].subscribe(&subscription, self.stage.soon()).await;
-        self.ledger.note(&Event::Opened { reader, outcome: outcome_of(opened.as_ref().err()) });
+        self.note(Event::Opened { reader, outcome: outcome_of(opened.as_ref().err()) });
         if let Ok(listener) = opened
             && self.ledger.readers[reader].phase == Phase::Open
         {
@@ -122,7 +165,7 @@ impl Play<'_> {
         self.published.push(message.clone());
         let sent = self.transports[publish.transport].publish(&to, message, &options).await;
         let outcome = outcome_of(sent.as_ref().err());
-        self.ledger.note(&Event::Published { number, publish: publish.clone(), outcome });
+        self.note(Event::Published { number, publish: publish.clone(), outcome });
     }
 
     /// Polls once; how many messages came, or `None` if no more will.
@@ -147,7 +190,7 @@ impl Play<'_> {
             Polled::Messages(messages) => Some(messages.len()),
             Polled::End | Polled::Failed(_) => None,
         };
-        self.ledger.note(&Event::Polled { reader, max, polled });
+        self.note(Event::Polled { reader, max, polled });
         came
     }
 
@@ -180,20 +223,20 @@ impl Play<'_> {
                 Ok(())
             }
         };
-        self.ledger.note(&Event::Settled { token, verdict, outcome: outcome_of(settled.as_ref().err()) });
+        self.note(Event::Settled { token, verdict, outcome: outcome_of(settled.as_ref().err()) });
     }
 
     async fn stop(&mut self, reader: usize) {
         let deadline = self.stage.soon();
         let Some(listener) = self.listeners[reader].as_mut() else { return };
         let stopped = listener.stop(deadline).await;
-        self.ledger.note(&Event::Stopped { reader, outcome: outcome_of(stopped.as_ref().err()) });
+        self.note(Event::Stopped { reader, outcome: outcome_of(stopped.as_ref().err()) });
     }
 
     async fn close(&mut self, reader: usize) {
         let Some(listener) = self.listeners[reader].take() else { return };
         let closed = listener.close(self.stage.soon()).await;
-        self.ledger.note(&Event::Closed { reader, outcome: outcome_of(closed.as_ref().err()) });
+        self.note(Event::Closed { reader, outcome: outcome_of(closed.as_ref().err()) });
     }
 
     /// Drops a listener, and before it what came from it: what a message in hand can still do then is not promised.
@@ -204,10 +247,10 @@ impl Play<'_> {
         let gone: Vec<InHand> = gone;
         for InHand { token, message, .. } in gone {
             drop(message);
-            self.ledger.note(&Event::Settled { token, verdict: Verdict::Drop, outcome: Outcome::Done });
+            self.note(Event::Settled { token, verdict: Verdict::Drop, outcome: Outcome::Done });
         }
         drop(listener);
-        self.ledger.note(&Event::Forgotten { reader });
+        self.note(Event::Forgotten { reader });
     }
 
     fn subscription(&self, reader: &Reader) -> Subscription {

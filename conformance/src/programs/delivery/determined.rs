@@ -1,0 +1,106 @@
+//! What a program determines on every bus: which publishes succeed, and which queues hand over which message how often.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libtest_mimic::Failed;
+
+use super::event::{Event, Outcome, Polled};
+use super::play::{Told, play_step_by_step};
+use super::program::{Program, Step};
+use super::publish::Life;
+use super::routing::{QueueName, plans};
+use crate::Stage;
+use crate::case::BoxFuture;
+use crate::programs::differential::{Determined, Outcomes};
+
+impl Determined for Program {
+    /// Without polls, settling and waiting, since everything is handed over and settled after each step; readers are
+    /// closed, not dropped; nothing expires.
+    fn determined(mut self) -> Self {
+        self.steps
+            .retain(|step| !matches!(step, Step::Poll { .. } | Step::Glance { .. } | Step::Settle { .. } | Step::Wait));
+        for step in &mut self.steps {
+            match step {
+                Step::Forget { reader } => *step = Step::Close { reader: *reader },
+                Step::Publish { publish, .. } if publish.life == Life::Short => publish.life = Life::Long,
+                _ => {}
+            }
+        }
+        self
+    }
+
+    fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>> {
+        Box::pin(async move { Ok(outcomes(self, &play_step_by_step(stage, self).await?)) })
+    }
+}
+
+fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
+    let (mixed, mut outcomes) = (mixed(program), Outcomes::new());
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    let mut note = |what: String, how: &str| {
+        let time = times.entry(what.clone()).or_default();
+        *time += 1;
+        outcomes.insert(format!("{what}, time {time}"), how.to_owned());
+    };
+    let mut handed: BTreeMap<String, String> = BTreeMap::new();
+    for Told { event, queues } in told {
+        match event {
+            Event::Opened { reader, outcome } => note(format!("opening reader {reader}"), kind(outcome)),
+            Event::Stopped { reader, outcome } => note(format!("stopping reader {reader}"), kind(outcome)),
+            Event::Closed { reader, outcome } => note(format!("closing reader {reader}"), kind(outcome)),
+            Event::Published { number, publish, outcome } => {
+                note(format!("message {number}, {publish}"), kind(outcome));
+            }
+            Event::Polled { reader, polled: Polled::End, .. } => note(format!("polling reader {reader}"), "ended"),
+            Event::Polled { reader, polled: Polled::Failed(outcome), .. } => {
+                note(format!("polling reader {reader}"), kind(outcome));
+            }
+            Event::Polled { reader, polled: Polled::Messages(messages), .. } => {
+                for (got, queue) in messages.iter().zip(queues) {
+                    let number = got.number.map_or("unknown".to_owned(), |number| number.to_string());
+                    let Some(queue) = queue else {
+                        handed.insert(format!("message {number} at reader {reader}"), "is none of its own".to_owned());
+                        continue;
+                    };
+                    let how = handed.entry(format!("message {number} in queue '{queue}'")).or_default();
+                    if mixed.contains(queue) {
+                        "handed over".clone_into(how);
+                        continue;
+                    }
+                    how.push_str(if how.is_empty() { "handed over " } else { ", then " });
+                    how.push_str(if got.redelivered { "again" } else { "as new" });
+                    how.push_str(if got.intact { "" } else { " and changed" });
+                }
+            }
+            Event::Polled { polled: Polled::Nothing, .. }
+            | Event::Settled { .. }
+            | Event::Forgotten { .. }
+            | Event::Waited => {}
+        }
+    }
+    outcomes.extend(handed);
+    outcomes
+}
+
+/// The queues that have readers of both kinds, those that settle and those that need not: whose turn it is decides
+/// whether a message comes back.
+fn mixed(program: &Program) -> BTreeSet<QueueName> {
+    let mut kinds: BTreeMap<QueueName, BTreeSet<bool>> = BTreeMap::new();
+    for reader in &program.readers {
+        for plan in plans(&reader.reads, "").into_iter().filter(|plan| !plan.private) {
+            kinds.entry(plan.queue).or_default().insert(reader.before_handover);
+        }
+    }
+    kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(queue, _)| queue).collect()
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Undeliverable => "undeliverable",
+        Outcome::TimedOut => "timed out",
+        Outcome::Closed => "closed",
+        Outcome::Unsupported => "unsupported",
+        Outcome::Other(_) => "failed otherwise",
+    }
+}

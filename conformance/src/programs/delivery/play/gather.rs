@@ -1,0 +1,72 @@
+//! Has everything handed over that is due, and settles it in a way that depends on the message alone.
+
+use std::num::NonZeroUsize;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Play, bus};
+use crate::programs::delivery::event::{Event, Got, Polled};
+use crate::programs::delivery::ledger::Phase;
+use crate::programs::delivery::program::Verdict;
+
+/// How many messages one poll takes.
+const MANY: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
+
+impl Play<'_> {
+    /// Polls everywhere and settles what comes, until nothing is due or what is does not come.
+    pub(super) async fn gather(&mut self) {
+        let (begun, budget) = (Instant::now(), self.stage.budget());
+        // A bus that hands over without end is left to the comparison after a while.
+        let mut rounds = 0;
+        while self.ledger.is_due() && begun.elapsed() < budget.arrive && rounds < 100 {
+            let readings = &self.ledger.readers;
+            let open = |reader: &usize| readings.get(*reader).is_some_and(|reading| reading.phase == Phase::Open);
+            let listeners = self.listeners.iter_mut().enumerate().filter(|(reader, _)| open(reader));
+            let polls = listeners.filter_map(|(reader, listener)| {
+                let listener = listener.as_mut()?;
+                Some(async move { (reader, timeout(budget.quiet / 10, listener.poll(MANY)).await) })
+            });
+            let mut came = 0;
+            for (reader, polled) in join_all(polls).await {
+                came += self.polled(reader, MANY.get(), polled).unwrap_or(0);
+            }
+            rounds += came.min(1);
+            if came == 0 {
+                // Listeners that have ended give nothing at once, and a clock that is paused would stand still.
+                sleep(budget.quiet / 10).await;
+            }
+            self.settle_by_number().await;
+        }
+    }
+
+    async fn settle_by_number(&mut self) {
+        for held in std::mem::take(&mut self.hand) {
+            let came_before = self.came_before(held.token);
+            let verdict = bus::number_of(held.message.message()).map(|number| verdict(number, came_before));
+            self.settle(held, verdict.unwrap_or(Verdict::Acknowledge)).await;
+        }
+    }
+
+    /// Whether what is in hand under `token` came before from its queue.
+    fn came_before(&self, token: usize) -> bool {
+        let came = self.told.iter().flat_map(|told| match &told.event {
+            Event::Polled { polled: Polled::Messages(messages), .. } => messages.iter().zip(&told.queues).collect(),
+            _ => Vec::new(),
+        });
+        let came: Vec<(&Got, _)> = came.collect();
+        let Some((this, queue)) = came.iter().find(|(got, _)| got.token == token) else { return false };
+        came.iter().any(|(got, of)| got.token < token && got.number == this.number && of == queue)
+    }
+}
+
+/// What becomes of a message: each fate has its share of the numbers, and whatever came back is done with.
+fn verdict(number: usize, came_before: bool) -> Verdict {
+    match number % 4 {
+        _ if came_before => Verdict::Acknowledge,
+        1 => Verdict::Requeue,
+        2 => Verdict::Reject,
+        3 => Verdict::Drop,
+        _ => Verdict::Acknowledge,
+    }
+}

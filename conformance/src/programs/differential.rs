@@ -1,0 +1,180 @@
+//! The same programs on two drivers: what a program determines must be the same on both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proptest::strategy::Strategy;
+use tokio::time::timeout;
+
+use super::explore::{Quest, explore, shrinking};
+use super::{Generated, Options, Report, Rule, Violation, delivery, rpc};
+use crate::case::BoxFuture;
+use crate::report::write;
+use crate::runner::{ignored, tell};
+use crate::{Harness, Stage, runner};
+
+/// What holds of two drivers.
+static SAME: Rule = Rule {
+    id: "differential::what_a_program_determines_is_the_same",
+    requires: &[],
+    says: "A program gives the same on both drivers, as far as it determines what it gives.",
+};
+
+/// What a program gave: what was observed, and how it was.
+pub(crate) type Outcomes = BTreeMap<String, String>;
+
+/// A kind of program that can be made to determine its outcome.
+pub(crate) trait Determined: Generated {
+    /// The program without what two buses may resolve differently. Doing it again changes nothing.
+    #[must_use]
+    fn determined(self) -> Self;
+
+    /// Runs the program and gives what it determines.
+    fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>>;
+}
+
+/// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there, and writes how
+/// that ended where [`REPORT`](crate::report::REPORT) says. The report has the smallest program that differs.
+///
+/// Programs are made to determine what they give: no server is killed and no listener dropped, nobody gives up and
+/// nothing expires; servers start and stop while nothing is under way, and every act, or every step of a program of
+/// delivery, ends when all that must run or arrive has.
+///
+/// Compared are
+/// - of a request, how it ended: returned its own answer, raised its own failure, the class of another one,
+///   undeliverable, timed out; a call times out only where no server could answer;
+/// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
+///   queue; of a fanout, at which servers it ran;
+/// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over, how
+///   often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped unsettled
+///   once;
+/// - whether servers and readers start, stop, end and close.
+///
+/// Free, and not compared, are
+/// - which of several servers or readers of one queue takes a message;
+/// - how a request ends, and whether it runs, if that decides it, since they have other versions, namespaces or methods;
+/// - whether a call that timed out ran nevertheless;
+/// - how often a queue hands a message over if some of its readers settle themselves and others need not;
+/// - order between requests or messages, and the words of an error. Rules hold each driver to those.
+pub fn differential<A: Harness, B: Harness>(
+    make: impl Fn() -> A,
+    other: impl Fn() -> B,
+    options: &Options,
+) -> [Report; 2] {
+    [kind::<rpc::Program, A, B>(&make, &other, options), kind::<delivery::Program, A, B>(&make, &other, options)]
+}
+
+/// The `main` of a test that compares two drivers: one trial for each kind of program. `programs` says how many of each
+/// kind run unless the environment or the command line says otherwise.
+pub fn main<A: Harness, B: Harness>(
+    make: impl Fn() -> A + Send + Sync + 'static,
+    other: impl Fn() -> B + Send + Sync + 'static,
+    programs: u64,
+) -> ExitCode {
+    let (options, rest) = match Options::from_environment(programs) {
+        Ok(read) => read,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let (make, other) = (Arc::new(make), Arc::new(other));
+    let (again, other_again) = (Arc::clone(&make), Arc::clone(&other));
+    let trials = vec![
+        Trial::test(id::<rpc::Program>(), move || kind::<rpc::Program, A, B>(&*make, &*other, &options).told()),
+        Trial::test(id::<delivery::Program>(), move || {
+            kind::<delivery::Program, A, B>(&*again, &*other_again, &options).told()
+        }),
+    ];
+    libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
+}
+
+/// The `main` of a test that compares two drivers, on a machine without the bus of one: every trial is ignored with
+/// `reason`. Where `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped
+/// there.
+#[must_use]
+pub fn ignore_all(reason: &str) -> ExitCode {
+    match Options::from_environment(0) {
+        Ok((_, rest)) => {
+            ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>(), id::<delivery::Program>()], reason)
+        }
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn id<P: Generated>() -> String {
+    format!("differential::{}", P::NAME)
+}
+
+fn kind<P: Determined, A: Harness, B: Harness>(
+    make: &dyn Fn() -> A,
+    other: &dyn Fn() -> B,
+    options: &Options,
+) -> Report {
+    let (name, other_name) = (make().driver(), other().driver());
+    let check = |program: &P| {
+        // What was shrunk may have to be mended again.
+        let program = program.clone().determined();
+        let (here, there) = (outcomes(&program, make()), outcomes(&program, other()));
+        differences([&name, &other_name], [&here, &there]).into()
+    };
+    // Each run is two, and waits where the rules need not.
+    let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
+    let programs = P::strategy().prop_map(P::determined).boxed();
+    let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
+    let report = Report::compared::<P>(&other_name, *options, explore(&quest, *options));
+    write(&report.record(name.clone()));
+    report
+}
+
+/// What a program gives on a driver, on a runtime and a stage of its own.
+fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
+    let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
+    runtime.block_on(async {
+        let stage = Stage::new(harness);
+        let mut outcomes = match timeout(limit, program.outcomes(&stage)).await {
+            Ok(Ok(outcomes)) => outcomes,
+            Ok(Err(failed)) => told("the program", failed.message().unwrap_or("failed without a word")),
+            Err(_) => told("the program", &format!("did not end within {limit:?}")),
+        };
+        if let Err(failed) = stage.close().await {
+            outcomes.extend(told("what was opened", failed.message().unwrap_or("could not be closed")));
+        }
+        outcomes
+    })
+}
+
+fn told(what: &str, how: &str) -> Outcomes {
+    Outcomes::from([(what.to_owned(), how.to_owned())])
+}
+
+fn differences(drivers: [&str; 2], outcomes: [&Outcomes; 2]) -> Vec<Violation> {
+    let all: BTreeSet<&String> = outcomes.iter().flat_map(|outcomes| outcomes.keys()).collect();
+    let told = |what: &String| outcomes.map(|outcomes| outcomes.get(what).map_or("nothing", String::as_str));
+    let differing = all.into_iter().map(|what| (what, told(what))).filter(|(_, [here, there])| here != there);
+    let violation = |(what, [here, there]): (&String, [&str; 2])| {
+        Violation::new(&SAME, format_args!("{what}: '{here}' on {}, '{there}' on {}", drivers[0], drivers[1]))
+    };
+    differing.map(violation).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_one_driver_gave_is_a_difference_too() {
+        let both = told("a", "done");
+        let mut here = told("b", "done");
+        here.extend(both.clone());
+        assert_eq!(differences(["x", "y"], [&both, &both]), []);
+        let differences = differences(["x", "y"], [&here, &both]);
+        assert_eq!(differences[0].how, "b: 'done' on x, 'nothing' on y");
+        assert_eq!(differences.len(), 1);
+    }
+}

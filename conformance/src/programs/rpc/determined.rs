@@ -1,0 +1,159 @@
+//! What a program determines on every bus: how each request ends, where casts and fanouts run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libtest_mimic::Failed;
+
+use super::history::{History, Outcome};
+use super::model::{Dispatch, binds, reads};
+use super::play::play;
+use super::program::{Act, FAILURE, Program, Step};
+use super::request::{Kind, Method, Request};
+use super::timeline::{Sent, Timeline};
+use crate::Stage;
+use crate::case::BoxFuture;
+use crate::programs::differential::{Determined, Outcomes};
+
+impl Determined for Program {
+    /// Servers start and stop in acts of their own; every act settles; nobody is killed or gives up, and a call is
+    /// impatient exactly if nobody can answer it.
+    fn determined(self) -> Self {
+        let mut program = Self { acts: Vec::new(), servers: self.servers, foreign_senders: self.foreign_senders };
+        let (mut up, mut ever) = (BTreeSet::new(), BTreeSet::new());
+        for act in self.acts {
+            let (sends, moves): (Vec<_>, Vec<_>) =
+                act.steps.into_iter().partition(|step| matches!(step, Step::Send { .. }));
+            let moves: Vec<Step> = moves.into_iter().map(stopped).collect();
+            for step in &moves {
+                match step {
+                    Step::Start { server } => drop((up.insert(*server), ever.insert(*server))),
+                    Step::Stop { server } | Step::Kill { server } => drop(up.remove(server)),
+                    Step::Send { .. } => {}
+                }
+            }
+            let reached = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
+            let read = |request: &Request| up.iter().any(|server| reads(&program.servers[*server], request));
+            let sends = sends.into_iter().map(|step| patient(step, reached, read));
+            let acts = [moves, sends.collect()].map(|steps| Act { steps, settle: true });
+            program.acts.extend(acts.into_iter().filter(|act| !act.steps.is_empty()));
+        }
+        program
+    }
+
+    fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>> {
+        Box::pin(async move { Ok(outcomes(self, &play(stage, self).await?)) })
+    }
+}
+
+fn stopped(step: Step) -> Step {
+    if let Step::Kill { server } = step { Step::Stop { server } } else { step }
+}
+
+fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Request) -> bool) -> Step {
+    let Step::Send { sender, mut request } = step else { return step };
+    let (reached, read) = (reached(&request), read(&request));
+    let returned = request.mandatory && !reached;
+    request.given_up = false;
+    request.impatient = request.kind == Kind::Call && !returned && !(reached && read);
+    Step::Send { sender, request }
+}
+
+fn outcomes(program: &Program, history: &History) -> Outcomes {
+    let timeline = Timeline::new(program, history);
+    let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
+    for sent in &timeline.sent {
+        // Numbers are given in the order of begin, which is the same only within these.
+        let call = sent.request.kind == Kind::Call;
+        let nth = sent_before.entry((sent.sender, call)).or_insert(0);
+        *nth += 1;
+        let kind = if call { "call" } else { "cast" };
+        let name = format!("{kind} {nth} of sender {}, {}", sent.sender, sent.request);
+        if let Some(ended) = ended(&timeline, sent) {
+            outcomes.insert(format!("{name}, ended"), ended);
+        }
+        if let Some(ran) = ran(&timeline, sent) {
+            outcomes.insert(format!("{name}, ran"), ran);
+        }
+    }
+    for (server, lives) in timeline.lives.iter().enumerate() {
+        for (life, outcome) in
+            lives.iter().enumerate().flat_map(|(life, at)| at.outcomes.map(|outcome| (life, outcome)))
+        {
+            let how = outcome.map_or("never", |outcome| if *outcome == Outcome::Done { "done" } else { "failed" });
+            let entry = outcomes.entry(format!("life {life} of server {server}")).or_default();
+            entry.push_str(how);
+            entry.push(' ');
+        }
+    }
+    outcomes
+}
+
+/// How a request ended, unless that depends on which server took it.
+fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
+    if sent.request.kind == Kind::Call && dispatched(timeline, sent, up_then(timeline, sent)).len() > 1 {
+        return None;
+    }
+    let text = match sent.outcome? {
+        Outcome::Done => "done",
+        Outcome::Undeliverable => "undeliverable",
+        Outcome::TimedOut => "timed out",
+        Outcome::GivenUp => "given up",
+        Outcome::Broken { .. } => "failed otherwise",
+        Outcome::Returned { server, number } => {
+            let own = *number == sent.number && timeline.readers(sent.request).any(|reader| reader == *server);
+            if own { "returned" } else { "returned what is not its own" }
+        }
+        Outcome::Raised { class, message } if class == FAILURE => {
+            let own = *message == sent.number.to_string() && sent.request.method == Method::Fail;
+            if own { "raised" } else { "raised what is not its own" }
+        }
+        Outcome::Raised { class, .. } => return Some(format!("raised {class}")),
+    };
+    Some(text.to_owned())
+}
+
+/// Where a request ran, unless that depends on which server took it: which of the servers that read a queue takes a
+/// message is the bus's to choose, but a fanout runs at each.
+fn ran(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
+    let takers: Vec<usize> = match sent.request.kind {
+        Kind::Call => up_then(timeline, sent).collect(),
+        // It may wait until others are there.
+        Kind::Cast => timeline.readers(sent.request).collect(),
+        Kind::Fanout => Vec::new(),
+    };
+    let free = dispatched(timeline, sent, takers.into_iter()).len() > 1;
+    // Who takes a call that timed out, or whether it expires before, is a matter of moments.
+    if free || sent.outcome == Some(&Outcome::TimedOut) {
+        return None;
+    }
+    let place = |server: usize| {
+        let reads = timeline.readers(sent.request).any(|reader| reader == server);
+        if reads && sent.request.kind != Kind::Fanout {
+            "at one of its servers".to_owned()
+        } else {
+            format!("at server {server}")
+        }
+    };
+    let mut places: Vec<String> = timeline
+        .runs_of(sent.number)
+        .map(|ran| place(ran.run.server) + if ran.run.redelivered { " again" } else { "" })
+        .collect();
+    places.sort();
+    Some(if places.is_empty() { "nowhere".to_owned() } else { places.join(", ") })
+}
+
+/// The servers that read the queue of a request while it was sent.
+fn up_then<'a>(timeline: &'a Timeline<'_>, sent: &'a Sent<'_>) -> impl Iterator<Item = usize> + 'a {
+    timeline.readers(sent.request).filter(|server| timeline.surely_up(*server, sent.begun, sent.ended))
+}
+
+/// What `servers` do with a request, each answer once.
+fn dispatched(timeline: &Timeline<'_>, sent: &Sent<'_>, servers: impl Iterator<Item = usize>) -> Vec<Dispatch> {
+    let mut all = Vec::new();
+    for dispatch in servers.map(|server| timeline.dispatch(server, sent.request)) {
+        if !all.contains(&dispatch) {
+            all.push(dispatch);
+        }
+    }
+    all
+}

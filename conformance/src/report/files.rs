@@ -1,0 +1,64 @@
+//! Records in a directory, a file each.
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::{Part, Record, Records};
+use crate::runner::tell;
+
+/// Names the directory into which records are written.
+pub const REPORT: &str = "OSLO_TEST_REPORT";
+
+/// Writes a record where the environment says; what cannot be written is told and fails nothing.
+pub(crate) fn write(record: &Record) {
+    let Some(directory) = env::var_os(REPORT) else { return };
+    if let Err(error) = write_to(directory.as_ref(), record) {
+        tell(&format!("no record could be written into {}: {error}", directory.display()));
+    }
+}
+
+/// The driver that this process tests, if no harness can be asked: the package whose test it is.
+pub(crate) fn driver_of_this_test() -> String {
+    env::var("CARGO_PKG_NAME").unwrap_or_else(|_| {
+        let program = env::current_exe().ok();
+        let stem = program.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+        stem.unwrap_or_else(|| "a driver".to_owned())
+    })
+}
+
+/// Writes a record as the file that it alone has.
+pub(super) fn write_to(directory: &Path, record: &Record) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let part = match &record.part {
+        Part::Cases(_) => "cases".to_owned(),
+        Part::Programs(run) => format!("programs.{}.{}", run.kind, run.actors),
+        Part::Flaws(_) => "flaws".to_owned(),
+    };
+    let name = format!("{}.{part}", record.driver);
+    let safe = |char: char| if char.is_alphanumeric() || "-_.".contains(char) { char } else { '-' };
+    let name: String = name.chars().map(safe).collect();
+    fs::write(directory.join(name + ".json"), serde_json::to_vec_pretty(record)?)
+}
+
+impl Records {
+    /// Reads every record of a directory; without the directory there are none.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is no record.
+    pub fn read(directory: &Path) -> io::Result<Self> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            entries => entries?,
+        };
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.sort();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let read = |path: &Path| {
+            let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            serde_json::from_slice(&fs::read(path).map_err(told)?).map_err(|error| told(error.into()))
+        };
+        paths.iter().map(|path| read(path)).collect()
+    }
+}

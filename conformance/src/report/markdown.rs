@@ -1,0 +1,93 @@
+//! The summary as a table in Markdown. It has neither seeds nor seconds, so that the same tests give the same text.
+
+use std::collections::BTreeSet;
+
+use super::table::Counts;
+use super::{Ended, ProgramRun, Records};
+
+/// What stands where a driver has nothing.
+const NOTHING: &str = "–";
+
+impl Records {
+    /// A table of groups of cases, kinds of programs and flaws, with a column for each driver.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let drivers = self.drivers();
+        let mut rows = vec![row("", drivers.iter().map(|driver| format!("`{driver}`"))), rule(drivers.len())];
+        for (group, ids) in self.groups() {
+            let of = |driver: &&str| {
+                let runs = self.cases_of(driver).filter(|run| ids.contains(&run.case.as_str()));
+                counted(Counts::of(runs))
+            };
+            rows.push(row(&format!("`{group}`"), drivers.iter().map(of)));
+        }
+        let all = |driver: &&str| bold(counted(Counts::of(self.cases_of(driver))));
+        rows.push(row("**all cases**", drivers.iter().map(all)));
+        for (kind, actors) in self.kinds() {
+            let of = |driver: &&str| {
+                let mut runs = self.programs_of(driver);
+                let run = runs.find(|run| (run.kind.as_str(), run.actors.as_str()) == (kind, actors));
+                run.map_or(NOTHING.to_owned(), played)
+            };
+            rows.push(row(&format!("generated programs: {kind}, {actors}"), drivers.iter().map(of)));
+        }
+        if drivers.iter().any(|driver| self.flaws_of(driver).next().is_some()) {
+            rows.push(row("flaws that their case catches", drivers.iter().map(|driver| self.caught_by_case(driver))));
+            rows.push(row("flaws that their rule catches", drivers.iter().map(|driver| self.caught_by_rule(driver))));
+        }
+        rows.concat()
+    }
+
+    fn caught_by_case(&self, driver: &str) -> String {
+        let flaws = self.flaws_of(driver).count();
+        share(self.flaws_of(driver).filter(|run| run.case_caught).count(), flaws)
+    }
+
+    fn caught_by_rule(&self, driver: &str) -> String {
+        let flaws = self.flaws_of(driver).count();
+        share(self.flaws_of(driver).filter(|run| run.programs.is_some()).count(), flaws)
+    }
+}
+
+fn row(name: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.collect();
+    format!("| {name} | {} |\n", cells.join(" | "))
+}
+
+fn rule(columns: usize) -> String {
+    format!("|---|{}\n", "---|".repeat(columns))
+}
+
+fn counted(counts: Counts) -> String {
+    let parts = [(counts.failed, " FAILED"), (counts.passed, ""), (counts.ignored, " not run")];
+    let told: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count}{what}")).collect();
+    if told.is_empty() { NOTHING.to_owned() } else { told.join(", ") }
+}
+
+fn bold(text: String) -> String {
+    if text == NOTHING { text } else { format!("**{text}**") }
+}
+
+fn played(run: &ProgramRun) -> String {
+    match run.ended {
+        Ended::Passed => run.programs.to_string(),
+        Ended::Failed(_) => format!("FAILED after {}", run.programs),
+        Ended::Ignored(_) => "not run".to_owned(),
+    }
+}
+
+fn share(some: usize, all: usize) -> String {
+    if all == 0 { NOTHING.to_owned() } else { format!("{some} of {all}") }
+}
+
+/// Puts `table` into `text`, between the two lines that mark its place. `None` if they are not there, once each and in
+/// this order.
+#[must_use]
+pub fn embed(text: &str, table: &str) -> Option<String> {
+    const MARKS: [&str; 2] = ["<!-- conformance -->\n", "<!-- /conformance -->\n"];
+    let places: BTreeSet<usize> = MARKS.iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at).collect();
+    let [begin, end] = MARKS.map(|mark| text.find(mark));
+    let (begin, end) = (begin? + MARKS[0].len(), end?);
+    (places.len() == 2 && begin <= end).then(|| format!("{}\n{table}\n{}", &text[..begin], &text[end..]))
+}

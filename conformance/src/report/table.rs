@@ -1,0 +1,124 @@
+//! Records, seen from where a page needs them.
+
+use std::collections::BTreeSet;
+
+use super::{CaseRun, Ended, FlawRun, Part, ProgramRun, Records};
+use crate::cases;
+
+/// How many cases ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+    pub(super) ignored: usize,
+}
+
+impl Counts {
+    pub(super) fn of<'a>(runs: impl Iterator<Item = &'a CaseRun>) -> Self {
+        let mut counts = Self::default();
+        for run in runs {
+            *match run.ended {
+                Ended::Passed => &mut counts.passed,
+                Ended::Failed(_) => &mut counts.failed,
+                Ended::Ignored(_) => &mut counts.ignored,
+            } += 1;
+        }
+        counts
+    }
+}
+
+impl Records {
+    /// Everything that makes this a run that proves less than a whole one: what failed, and what was not caught, one line
+    /// each.
+    #[must_use]
+    pub fn objections(&self) -> Vec<String> {
+        let mut objections = Vec::new();
+        for record in &self.0 {
+            let driver = &record.driver;
+            let mut failed = |what: &str| objections.push(format!("{driver}: {what}"));
+            match &record.part {
+                Part::Cases(runs) => {
+                    let bad = runs.iter().filter(|run| matches!(run.ended, Ended::Failed(_)));
+                    bad.for_each(|run| failed(&format!("{} failed", run.case)));
+                }
+                Part::Programs(run) if matches!(run.ended, Ended::Failed(_)) => {
+                    failed(&format!("a program of kind {} failed", run.kind));
+                }
+                Part::Programs(_) => {}
+                Part::Flaws(runs) => {
+                    runs.iter().filter(|run| !run.caught()).for_each(|run| failed(&format!("{} got away", run.flaw)));
+                }
+            }
+        }
+        objections
+    }
+
+    /// The drivers, by name.
+    pub(super) fn drivers(&self) -> Vec<&str> {
+        let drivers: BTreeSet<&str> = self.0.iter().map(|record| record.driver.as_str()).collect();
+        drivers.into_iter().collect()
+    }
+
+    /// Every case of a driver.
+    pub(super) fn cases_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a CaseRun> {
+        let runs = self.parts_of(driver).filter_map(|part| match part {
+            Part::Cases(runs) => Some(runs),
+            Part::Programs(_) | Part::Flaws(_) => None,
+        });
+        runs.flatten()
+    }
+
+    /// Every run of programs: those of a driver.
+    pub(super) fn programs_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a ProgramRun> {
+        self.parts_of(driver).filter_map(|part| match part {
+            Part::Programs(run) => Some(run),
+            Part::Cases(_) | Part::Flaws(_) => None,
+        })
+    }
+
+    /// Every flaw that was put into a driver.
+    pub(super) fn flaws_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a FlawRun> {
+        let runs = self.parts_of(driver).filter_map(|part| match part {
+            Part::Flaws(runs) => Some(runs),
+            Part::Cases(_) | Part::Programs(_) => None,
+        });
+        runs.flatten()
+    }
+
+    /// What was run, as groups of ids in the order of the suite; cases that the suite does not know come last.
+    pub(super) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
+        let all = self.drivers();
+        let ran: BTreeSet<&str> =
+            all.iter().flat_map(|driver| self.cases_of(driver)).map(|run| run.case.as_str()).collect();
+        let known: Vec<&str> = cases().map(|case| case.id).filter(|id| ran.contains(id)).collect();
+        let unknown = ran.iter().copied().filter(|id| !known.contains(id));
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for id in known.iter().copied().chain(unknown) {
+            let name = id.split_once("::").map_or(id, |(group, _)| group);
+            match groups.iter_mut().find(|(group, _)| *group == name) {
+                Some((_, ids)) => ids.push(id),
+                None => groups.push((name, vec![id])),
+            }
+        }
+        groups
+    }
+
+    /// Who played programs of which kind, over all drivers.
+    pub(super) fn kinds(&self) -> Vec<(&str, &str)> {
+        let mut kinds: Vec<(&str, &str)> = Vec::new();
+        for run in self.0.iter().filter_map(|record| match &record.part {
+            Part::Programs(run) => Some(run),
+            Part::Cases(_) | Part::Flaws(_) => None,
+        }) {
+            let kind = (run.kind.as_str(), run.actors.as_str());
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
+    fn parts_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a Part> {
+        self.0.iter().filter(move |record| record.driver == driver).map(|record| &record.part)
+    }
+}
