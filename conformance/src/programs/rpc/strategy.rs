@@ -66,7 +66,7 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     let meant = (0..servers.len(), any::<prop::sample::Index>(), prop::bool::weighted(0.35));
     let oddities =
         (option::weighted(0.1, 0..=EXCHANGES.len()), option::weighted(0.06, 0..NAMES.len()), odd(), odd(), odd());
-    let wrong = (option::weighted(0.08, 0..=NAMESPACES.len()), option::weighted(0.3, 0..VERSIONS.len()));
+    let wrong = (option::weighted(0.08, 0..=NAMESPACES.len()), option::weighted(0.3, 0..=VERSIONS.len()));
     (kind, method, meant, oddities, wrong).prop_map(
         move |(
             kind,
@@ -96,7 +96,7 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
                 None => interface.namespace.clone(),
             };
             request.version = match version {
-                Some(version) => Some(VERSIONS[version].to_owned()),
+                Some(version) => VERSIONS.get(version).map(|version| (*version).to_owned()),
                 None => Some(interface.version.clone()),
             };
             request.mandatory = (kind == Kind::Call) != (turned && kind != Kind::Fanout);
