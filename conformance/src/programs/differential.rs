@@ -83,9 +83,15 @@ pub fn main<A: Harness, B: Harness>(
     let (make, other) = (Arc::new(make), Arc::new(other));
     let (again, other_again) = (Arc::clone(&make), Arc::clone(&other));
     let trials = vec![
-        Trial::test(id::<rpc::Program>(), move || kind::<rpc::Program, A, B>(&*make, &*other, &options).told()),
+        Trial::test(id::<rpc::Program>(), move || {
+            let report = kind::<rpc::Program, A, B>(&*make, &*other, &options);
+            write(&report.record(make().driver()));
+            report.told()
+        }),
         Trial::test(id::<delivery::Program>(), move || {
-            kind::<delivery::Program, A, B>(&*again, &*other_again, &options).told()
+            let report = kind::<delivery::Program, A, B>(&*again, &*other_again, &options);
+            write(&report.record(again().driver()));
+            report.told()
         }),
     ];
     libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
@@ -127,9 +133,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
     let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
     let programs = P::strategy().prop_map(P::determined).boxed();
     let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
-    let report = Report::compared::<P>(&other_name, *options, explore(&quest, *options));
-    write(&report.record(name.clone()));
-    report
+    Report::compared::<P>(&other_name, *options, explore(&quest, *options))
 }
 
 /// What a program gives on a driver, on a runtime and a stage of its own.

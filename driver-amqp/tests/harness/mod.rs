@@ -32,4 +32,9 @@ impl Harness for Rabbit {
     fn budget(&self) -> Budget {
         Budget::default()
     }
+
+    fn driver(&self) -> String {
+        let queues = if self.config.quorum_queues { ", quorum queues" } else { "" };
+        format!("{}{queues}", env!("CARGO_PKG_NAME"))
+    }
 }
