@@ -3,16 +3,22 @@
 //! The relay and the rules are tried by themselves; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
 //! `cargo xtask test` provides it.
 
+#[path = "../live/process.rs"]
+mod process;
 mod proxy;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
 mod stage;
+mod sweep;
 mod wire;
 
 use std::process::ExitCode;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+
+use sweep::{points, rules, tally};
 
 /// One case: a sentence, and how to try it.
 type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
@@ -39,6 +45,26 @@ const PURE: &[Pure] = &pure! {
         an_acknowledgement_of_the_broker_is_a_confirm,
         every_offset_lies_in_one_frame_and_the_torn_one_is_known,
         what_is_too_short_to_be_known_is_not_guessed;
+    points:
+        four_of_five_are_within_what_concerns_a_message,
+        the_same_seed_makes_the_same_points_and_another_others,
+        every_offset_of_every_stream_is_one_point,
+        a_point_is_read_as_it_is_printed;
+    rules:
+        what_is_sound_breaks_nothing,
+        a_confirmed_message_that_is_nowhere_is_lost,
+        a_method_that_ran_answers,
+        what_is_said_not_to_have_happened_did_not,
+        only_who_sent_to_nobody_is_told_so,
+        nothing_ends_after_its_deadline,
+        what_fails_afterwards_does_not_work_again,
+        a_second_run_is_marked_and_comes_of_a_loss_or_not_at_all,
+        events_handled_twice_are_marked_and_few,
+        what_one_task_sends_to_one_server_starts_in_its_order;
+    tally:
+        enough_is_enough,
+        whatever_always_fails_is_a_shortfall_of_its_own,
+        nothing_at_all_is_not_enough;
 };
 
 /// What needs sockets and no broker.
@@ -55,6 +81,16 @@ const RELAYED: &[Case] = &cases! {
         a_peer_that_is_not_there_and_one_that_closes_end_the_connection;
 };
 
+/// What needs a broker, and is alone in the process: connections are counted, and time is short.
+const SWEEPS: &[Case] = &[
+    ("sweep::every_guarantee_holds_wherever_connections_are_cut", || {
+        Box::pin(sweep::every_guarantee_holds_wherever_connections_are_cut())
+    }),
+    ("sweep::a_client_whose_every_call_fails_does_not_pass", || {
+        Box::pin(sweep::a_client_whose_every_call_fails_does_not_pass())
+    }),
+];
+
 fn main() -> ExitCode {
     let pure = PURE.iter().map(|&(name, case)| {
         Trial::test(name, move || {
@@ -68,5 +104,22 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).collect()).exit_code()
+    let sweeps = SWEEPS.iter().map(|&(name, case)| live(name, move || stage::run_alone_within(sweep::limit(), case())));
+    libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(sweeps).collect()).exit_code()
+}
+
+/// A trial on a node, ignored without one; where nothing may be skipped, it fails instead.
+fn live(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if std::env::var_os(RABBIT_URL).is_some() {
+            run();
+            return Ok(Completion::Completed);
+        }
+        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
+            if std::env::var(variable).is_ok_and(|is| is == value) {
+                return Err(format!("nothing may be skipped where {variable} is {value}").into());
+            }
+        }
+        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
+    })
 }

@@ -8,6 +8,7 @@ mod declare;
 mod limit;
 mod loss;
 mod mandatory;
+mod process;
 mod properties;
 mod recovery;
 mod revival;

@@ -38,18 +38,23 @@ static COMPANY: RwLock<()> = RwLock::new(());
 /// Runs one case on a runtime of its own.
 pub(crate) fn run(case: impl Future<Output = ()>) {
     let _company = COMPANY.read().unwrap_or_else(PoisonError::into_inner);
-    block_on(case);
+    block_on(LIMIT, case);
 }
 
 /// Runs one case while no other runs.
 pub(crate) fn run_alone(case: impl Future<Output = ()>) {
-    let _company = COMPANY.write().unwrap_or_else(PoisonError::into_inner);
-    block_on(case);
+    run_alone_within(LIMIT, case);
 }
 
-fn block_on(case: impl Future<Output = ()>) {
+/// As [`run_alone`], for a case that takes long.
+pub(crate) fn run_alone_within(limit: Duration, case: impl Future<Output = ()>) {
+    let _company = COMPANY.write().unwrap_or_else(PoisonError::into_inner);
+    block_on(limit, case);
+}
+
+fn block_on(limit: Duration, case: impl Future<Output = ()>) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    runtime.block_on(within(LIMIT, "the case", case));
+    runtime.block_on(within(limit, "the case", case));
 }
 
 impl Stage {

@@ -6,6 +6,7 @@ use oslo_messaging::{Deadline, ErrorKind, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
+use crate::process::{self, io_threads};
 use crate::silent::Silent;
 use crate::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
 
@@ -53,7 +54,7 @@ pub(crate) async fn a_frozen_node_leaves_none_after_a_close_or_a_drop() {
 pub(crate) async fn connections_that_were_made_again_leave_none() {
     none_is_left().await;
     let stage = Stage::shared().await;
-    let sockets = sockets();
+    let sockets = process::sockets();
     let transport = stage.connect().await;
     let listener = subscribe(&transport, &server("again")).await;
     for times in 1..=5 {
@@ -64,7 +65,7 @@ pub(crate) async fn connections_that_were_made_again_leave_none() {
     listener.close(soon()).await.expect("the broker answers");
     transport.close(soon()).await.expect("the broker answers");
     none_is_left().await;
-    until("the sockets to be closed", async || self::sockets() <= sockets).await;
+    until("the sockets to be closed", async || process::sockets() <= sockets).await;
 }
 
 /// The second host accepts and never answers, so that a try to connect is under way for long.
@@ -72,7 +73,7 @@ pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_clo
     none_is_left().await;
     let (node, stage) = Stage::own().await;
     let silent = Silent::listen().await;
-    let sockets = sockets();
+    let sockets = process::sockets();
     let good = format!("guest:guest@127.0.0.1:{}", stage.node.port());
     let address = url(&format!("rabbit://{good},guest:guest@127.0.0.1:{}/{}", silent.port, stage.vhost));
     let connect = async || AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await.expect("one answers");
@@ -85,26 +86,9 @@ pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_clo
     drop((closed, dropped, listener));
     until("the other try to be over", async || silent.connections() == 0).await;
     none_is_left().await;
-    until("the sockets to be closed", async || self::sockets() <= sockets).await;
-}
-
-/// The sockets that this process has open.
-fn sockets() -> usize {
-    let descriptors = std::fs::read_dir("/proc/self/fd").expect("a list of descriptors");
-    let is_socket = |path: std::path::PathBuf| {
-        std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-    };
-    descriptors.filter(|entry| entry.as_ref().is_ok_and(|entry| is_socket(entry.path()))).count()
+    until("the sockets to be closed", async || process::sockets() <= sockets).await;
 }
 
 async fn none_is_left() {
     until("the threads of lapin to end", async || io_threads() == 0).await;
-}
-
-/// The threads of this process that drive a connection of lapin's.
-fn io_threads() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("a list of threads");
-    let name =
-        |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok();
-    tasks.filter_map(name).filter(|name| name.trim() == "lapin-io-loop").count()
 }

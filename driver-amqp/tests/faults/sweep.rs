@@ -1,0 +1,120 @@
+//! A scenario of calls, casts, a fanout and events with two servers, cut once at every place that was chosen.
+
+mod client;
+mod dice;
+mod history;
+pub(crate) mod points;
+mod report;
+pub(crate) mod rules;
+mod run;
+mod staff;
+pub(crate) mod tally;
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::process::{io_threads, sockets};
+use crate::stage::{Stage, until, within};
+
+use dice::Dice;
+use points::{Point, chosen, every};
+use report::Report;
+use run::{Field, Outcome, run};
+use staff::METHOD;
+use tally::MINIMUMS;
+
+/// Says how many offsets are cut at, or `all`, or one point as a failure names it.
+const OFFSETS: &str = "OSLO_TEST_OFFSETS";
+/// How many unless it is said.
+const USUAL: usize = 120;
+/// How many runs take place at once: most of the time of each is spent waiting.
+const AT_ONCE: usize = 12;
+/// Far over what any run needs.
+const RUN: Duration = Duration::from_secs(120);
+
+/// G1 to G7 and G9 hold wherever the connection of a client, of a server or of all of them is cut, G8 afterwards.
+pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
+    let seed = dice::seed();
+    let (field, recorded) = set().await;
+    until("the threads of the run without a fault to end", async || io_threads() == 1).await;
+    let before = sockets();
+    let mut dice = Dice::new(seed);
+    let points = match env::var(OFFSETS).as_deref() {
+        Err(_) => chosen(&recorded.streams, USUAL, &mut dice),
+        Ok("all") => every(&recorded.streams, &mut dice),
+        Ok(text) => match text.parse() {
+            Ok(count) => chosen(&recorded.streams, count, &mut dice),
+            Err(_) => vec![text.parse().expect("a number, `all`, or a point")],
+        },
+    };
+    let begun = Instant::now();
+    let report = cut_at(&field, &points, METHOD).await;
+    eprintln!("seed {seed}, {:.1} s\n{report}", begun.elapsed().as_secs_f64());
+    report.verdict(MINIMUMS, points.len() >= USUAL);
+    until("the threads of lapin to end, but for that of the bare client", async || io_threads() == 1).await;
+    until("the sockets to be closed", async || sockets() <= before).await;
+}
+
+/// The same with a client that calls what no server has: nothing that it is told keeps it from failing.
+pub(crate) async fn a_client_whose_every_call_fails_does_not_pass() {
+    let (field, recorded) = set().await;
+    let points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
+    let report = cut_at(&field, &points, "nonsense").await;
+    let short = report.shortfalls(MINIMUMS);
+    for what in ["call during", "call afterwards"] {
+        assert!(
+            short.iter().any(|short| short.starts_with(what) && short.contains(" 0 succeeded")),
+            "{what}: {short:?}"
+        );
+    }
+}
+
+/// How long all of it may take.
+pub(crate) fn limit() -> Duration {
+    match env::var(OFFSETS).as_deref() {
+        Err(_) => Duration::from_secs(600),
+        Ok("all") => Duration::from_secs(24 * 3_600),
+        Ok(text) => Duration::from_secs(600) + RUN / 20 * text.parse().unwrap_or(1),
+    }
+}
+
+/// A virtual host, and a run on it in which nothing is cut and nothing fails.
+async fn set() -> (Arc<Field>, Outcome) {
+    let stage = Stage::shared().await;
+    let field = Field { port: stage.node.port(), vhost: stage.vhost.clone(), bare: stage.bare().await };
+    let field = Arc::new(field);
+    let recorded = within(RUN, "a run without a fault", run(Arc::clone(&field), None, METHOD)).await;
+    assert_eq!(recorded.violations, Vec::<String>::new());
+    let failed = recorded.history.ended.iter().filter(|ended| !tally::succeeded(ended));
+    assert_eq!(failed.count(), 0, "{:?}", recorded.history.ended);
+    (field, recorded)
+}
+
+/// One run for each of `points`, many at once.
+async fn cut_at(field: &Arc<Field>, points: &[Point], method: &'static str) -> Report {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut report = Report::default();
+    let mut runs = JoinSet::new();
+    for &point in points {
+        while let Some(done) = runs.try_join_next() {
+            report.add(done.expect("a run does not panic without telling"));
+        }
+        let permit = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+        let field = Arc::clone(field);
+        runs.spawn(async move {
+            let _permit = permit;
+            // On a task of its own, so that a panic is told with the place that caused it.
+            let running = tokio::spawn(run(field, Some(point), method));
+            (point, within(RUN, "a run", running).await.map_err(|panic| panic.to_string()))
+        });
+    }
+    while let Some(done) = runs.join_next().await {
+        report.add(done.expect("a run does not panic without telling"));
+    }
+    report
+}

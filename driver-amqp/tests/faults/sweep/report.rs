@@ -1,0 +1,87 @@
+//! What came of all runs together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::points::Point;
+use super::rules::{self, Repeats};
+use super::run::Outcome;
+use super::tally::{Minimum, Tally};
+use crate::wire::Concern;
+
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    runs: usize,
+    /// How many cuts came where they should.
+    at_their_place: usize,
+    /// How many of those tore a frame of each concern.
+    torn: BTreeMap<Concern, usize>,
+    tally: Tally,
+    /// What ran a second time where that is not refused.
+    repeats: Repeats,
+    recoveries: Vec<Duration>,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// Adds a run, or why there is none.
+    pub(crate) fn add(&mut self, (point, outcome): (Point, Result<Outcome, String>)) {
+        self.runs += 1;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(panic) => return self.failures.push(format!("{point}: {panic}")),
+        };
+        self.failures.extend(outcome.violations.iter().map(|violation| format!("{point}: {violation}")));
+        self.at_their_place += usize::from(outcome.trip.is_some_and(|trip| trip.at_its_place));
+        if let Some((_, concern)) = outcome.torn {
+            *self.torn.entry(concern).or_default() += 1;
+        }
+        self.tally.add(&outcome.history);
+        let repeats = rules::repeats(&outcome.history);
+        self.repeats.methods += repeats.methods;
+        self.repeats.events += repeats.events;
+        self.recoveries.push(outcome.recovery);
+    }
+
+    /// What is missing of `minimums`.
+    pub(crate) fn shortfalls(&self, minimums: &[Minimum]) -> Vec<String> {
+        self.tally.shortfalls(self.runs, minimums)
+    }
+
+    /// Panics unless everything held and enough was done. `aimed` says that the places were chosen so that half of them
+    /// are within what concerns a message.
+    pub(crate) fn verdict(&self, minimums: &[Minimum], aimed: bool) {
+        let mut objections = self.failures.clone();
+        objections.extend(self.shortfalls(minimums));
+        if aimed && self.at_their_place * 10 < self.runs * 9 {
+            objections.push(format!("only {} of {} cuts came where they should", self.at_their_place, self.runs));
+        }
+        if aimed && self.within_messages() * 2 < self.runs {
+            objections.push(format!("only {} of {} cuts tore what they should", self.within_messages(), self.runs));
+        }
+        assert!(objections.is_empty(), "{} objections:\n{}", objections.len(), objections.join("\n"));
+    }
+
+    fn within_messages(&self) -> usize {
+        self.torn.iter().filter(|(concern, _)| **concern != Concern::Other).map(|(_, count)| count).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} runs, {} cut where they should be, within frames of", self.runs, self.at_their_place)?;
+        for (concern, count) in &self.torn {
+            writeln!(f, "  {concern}: {count}")?;
+        }
+        write!(f, "{}", self.tally)?;
+        let Repeats { methods, events } = self.repeats;
+        writeln!(f, "run twice, each marked as redelivered: {methods} requests, {events} events")?;
+        let mut recoveries = self.recoveries.clone();
+        recoveries.sort_unstable();
+        let at = |percent: usize| recoveries.get(recoveries.len() * percent / 100).copied().unwrap_or_default();
+        let longest = recoveries.last().copied().unwrap_or_default();
+        writeln!(f, "everything worked again after {:?} (median), {:?} (95 %), {longest:?} (all)", at(50), at(95))?;
+        write!(f, "{} failures", self.failures.len())
+    }
+}

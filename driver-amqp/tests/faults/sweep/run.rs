@@ -1,0 +1,211 @@
+//! One run: two servers, a listener and a client, each behind a relay of its own, and one place at which they are cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{BasicGetOptions, QueueDeleteOptions};
+use oslo_messaging::Bus;
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::Client;
+use super::history::History;
+use super::points::{Party, Point, Reach, Stream};
+use super::rules;
+use super::staff::{self, Log};
+use crate::proxy::{Direction, Proxy, Trip};
+use crate::stage::{ARRIVE, soon, unique, until, url, within};
+use crate::wire::{Concern, Kind, frame_at, frames};
+
+/// How long what was confirmed may take to come out.
+const OUT: Duration = Duration::from_secs(10);
+
+/// Where runs take place: a virtual host that they share, each with names of its own.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) port: u16,
+    pub(crate) vhost: String,
+    /// A client that looks into queues.
+    pub(crate) bare: lapin::Connection,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) history: History,
+    /// Everything that should not be.
+    pub(crate) violations: Vec<String>,
+    pub(crate) trip: Option<Trip>,
+    /// The frame that was torn, if the cut came where it should.
+    pub(crate) torn: Option<(Kind, Concern)>,
+    /// From the cut until everything had worked again.
+    pub(crate) recovery: Duration,
+    /// What went over the first connections until the client was done with what it does meanwhile.
+    pub(crate) streams: Vec<Stream>,
+}
+
+/// Plays the scenario once, cut at `point`; its client calls `method`.
+pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, method: &'static str) -> Outcome {
+    let proxies = [Proxy::to(field.port).await, Proxy::to(field.port).await, Proxy::to(field.port).await];
+    if let Some(point) = point {
+        arm(&proxies, point);
+    }
+    let mut violations = Vec::new();
+    let (topic, events, log) = (unique("t"), unique("e"), Arc::new(Log::default()));
+    let refusing = point.is_some_and(|point| point.refusing);
+    let [client_proxy, first_proxy, second_proxy] = &proxies;
+    let first = Peer::connect(first_proxy, &field.vhost, &mut violations).await;
+    let second = Peer::connect(second_proxy, &field.vhost, &mut violations).await;
+    let one = staff::serve(&first.bus, &topic, 0, refusing, &log).await.expect("the first server");
+    let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
+    let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
+    let own = Peer::connect(client_proxy, &field.vhost, &mut violations).await;
+    let client = Client::new(&own.bus, &topic, &events, method);
+
+    client.during().await;
+    let streams = streams(&proxies);
+    proxies.iter().for_each(Proxy::spring);
+    noticed(point, &proxies, &[&own, &first, &second]).await;
+    client.afterwards().await;
+    let trip = point.and_then(|point| proxies[point.party as usize].trip());
+    let recovery = trip.map(|trip| trip.when.elapsed()).unwrap_or_default();
+
+    let mut history = History { refusing, ..History::default() };
+    mark_hurt(&mut history, point);
+    let look = |history: &mut History| {
+        (history.ended, history.methods, history.events) = (client.ended(), log.methods(), log.events());
+    };
+    look(&mut history);
+    let coming_out = async {
+        while !history.is_complete() {
+            sleep(Duration::from_millis(10)).await;
+            look(&mut history);
+        }
+    };
+    // What does not come out is told below.
+    let _ = timeout(OUT, coming_out).await;
+
+    let ends = [
+        ("the first server", one.wait(soon()).await),
+        ("the second server", two.wait(soon()).await),
+        ("the listener", listener.wait(soon()).await),
+        ("the client's bus", own.bus.close(soon()).await),
+        ("the first server's bus", first.bus.close(soon()).await),
+        ("the second server's bus", second.bus.close(soon()).await),
+    ];
+    let failed = ends.into_iter().filter_map(|(what, end)| {
+        Some(format!(
+            "{what} did not end well: {} {}",
+            end.err()?,
+            proxies.iter().map(Proxy::tmp).collect::<Vec<_>>().join(" || ")
+        ))
+    });
+    violations.extend(failed);
+    look(&mut history);
+    history.left = left(&field, &topic, &events).await;
+    violations.extend(rules::violations(&history));
+    let torn = point.and_then(|point| torn(&proxies, point, trip?));
+    Outcome { history, violations, trip, torn, recovery, streams }
+}
+
+fn arm(proxies: &[Proxy; 3], point: Point) {
+    let (its, others): (Vec<_>, Vec<_>) = Party::ALL.iter().zip(proxies).partition(|(party, _)| **party == point.party);
+    let others: Vec<&Proxy> = match point.reach {
+        Reach::Alone => vec![],
+        Reach::Everybody => others.into_iter().map(|(_, proxy)| proxy).collect(),
+    };
+    its[0].1.arm(point.at, point.fault, &others);
+}
+
+fn mark_hurt(history: &mut History, point: Option<Point>) {
+    let hurt = |party| point.is_some_and(|point| point.hurts(party));
+    history.client_hurt = hurt(Party::Client);
+    history.servers_hurt = [hurt(Party::FirstServer), hurt(Party::SecondServer)];
+}
+
+/// A bus behind a relay.
+struct Peer {
+    bus: Bus,
+    transport: Arc<AmqpTransport>,
+    connected: Instant,
+}
+
+impl Peer {
+    /// Connects through `proxy`. If the cut comes while it connects, it is told so and tries again, as a program would.
+    async fn connect(proxy: &Proxy, vhost: &str, violations: &mut Vec<String>) -> Self {
+        let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
+        let transport = loop {
+            let untouched = proxy.trip().is_none();
+            match AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await {
+                Ok(transport) => break Arc::new(transport),
+                Err(error) => {
+                    let cut = untouched && proxy.trip().is_some();
+                    assert!(cut, "the relay let everything through, and {error}");
+                    if !error.is_transient() {
+                        violations.push(format!("a connection that was cut is told as if it were refused: {error}"));
+                    }
+                }
+            }
+        };
+        Self { bus: Bus::new(Arc::clone(&transport)), transport, connected: Instant::now() }
+    }
+}
+
+/// Waits until everybody whose connections were cut has seen it: what is sent before is lost with them.
+async fn noticed(point: Option<Point>, proxies: &[Proxy; 3], peers: &[&Peer; 3]) {
+    let Some(trip) = point.and_then(|point| proxies[point.party as usize].trip()) else { return };
+    for (party, peer) in Party::ALL.iter().zip(peers) {
+        let hurt = point.is_some_and(|point| point.hurts(*party)) && trip.when > peer.connected;
+        until("the loss", async || !hurt || peer.transport.counters().losses > 0).await;
+    }
+}
+
+/// What went over the two connections of each party.
+fn streams(proxies: &[Proxy; 3]) -> Vec<Stream> {
+    let mut streams = Vec::new();
+    for (&party, proxy) in Party::ALL.iter().zip(proxies) {
+        for connection in 0..2 {
+            for direction in [Direction::ToBroker, Direction::FromBroker] {
+                let mut tape = proxy.tape(connection, direction);
+                tape.sent.truncate(tape.passed);
+                streams.push(Stream { party, connection, direction, bytes: tape.sent });
+            }
+        }
+    }
+    streams
+}
+
+/// The frame that the cut went through.
+fn torn(proxies: &[Proxy; 3], point: Point, trip: Trip) -> Option<(Kind, Concern)> {
+    let tape = proxies[point.party as usize].tape(point.at.connection, point.at.direction);
+    let frames = frames(&tape.sent);
+    let frame = frame_at(&frames, tape.passed).filter(|frame| trip.at_its_place && frame.is_torn_by(tape.passed))?;
+    Some((frame.kind, frame.concern(point.at.direction)))
+}
+
+/// The numbers of what lies in the queues that outlive their readers; the queues are deleted.
+async fn left(field: &Field, topic: &str, events: &str) -> Vec<u32> {
+    let looking = async {
+        let channel = field.bare.create_channel().await?;
+        let mut numbers = Vec::new();
+        let queues = [topic.to_owned(), format!("{topic}.s0"), format!("{topic}.s1"), format!("{events}.info")];
+        for queue in queues {
+            while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await?
+            {
+                numbers.push(number(&message.delivery.data).expect("what was sent has a number"));
+            }
+            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+        }
+        channel.close(200, "done".into()).await?;
+        Ok::<_, lapin::Error>(numbers)
+    };
+    within(ARRIVE, "looking into the queues", looking).await.expect("they are there")
+}
+
+fn number(body: &[u8]) -> Option<u32> {
+    let envelope: Value = serde_json::from_slice(body).ok()?;
+    let message: Value = serde_json::from_str(envelope["oslo.message"].as_str()?).ok()?;
+    let of = |part: &str| message[part]["number"].as_u64();
+    u32::try_from(of("args").or_else(|| of("payload"))?).ok()
+}

@@ -1,0 +1,76 @@
+//! The servers and the listener of a run, and the log in which they write what they start.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use oslo_messaging::{
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority, Result, RpcServer, Target,
+};
+use serde::{Deserialize, Serialize};
+
+use super::history::Started;
+use crate::stage::soon;
+
+/// The method that the servers have.
+pub(crate) const METHOD: &str = "work";
+
+/// What a request or an event says.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Work {
+    pub(crate) number: u32,
+    /// How long it takes.
+    pub(crate) ms: u64,
+}
+
+/// What was started, in the order of first polls.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    methods: Mutex<Vec<Started>>,
+    events: Mutex<Vec<Started>>,
+}
+
+impl Log {
+    pub(crate) fn methods(&self) -> Vec<Started> {
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn events(&self) -> Vec<Started> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Starts server number `server` of `topic`.
+pub(crate) async fn serve(bus: &Bus, topic: &str, server: usize, refusing: bool, log: &Arc<Log>) -> Result<RpcServer> {
+    let state = (server, Arc::clone(log));
+    let endpoint =
+        Endpoint::new(state).method(METHOD, async |state: Arc<(usize, Arc<Log>)>, context: Context, work: Work| {
+            let redelivered = context.request().is_some_and(|request| request.redelivered);
+            let start = Started { number: work.number, server: state.0, redelivered };
+            state.1.methods.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+            tokio::time::sleep(Duration::from_millis(work.ms)).await;
+            Ok::<_, Infallible>(work.number)
+        });
+    let builder = RpcServer::builder(bus, Target::topic(topic).server(name(server))).endpoint(endpoint);
+    let builder = if refusing { builder.refuse_redelivered() } else { builder };
+    builder.start(soon()).await
+}
+
+/// What server number `server` is called.
+pub(crate) fn name(server: usize) -> String {
+    format!("s{server}")
+}
+
+/// Starts the listener of `topic`.
+pub(crate) async fn listen(bus: &Bus, topic: &str, log: &Arc<Log>) -> Result<NotificationListener> {
+    let endpoint = NotificationEndpoint::shared(Arc::clone(log)).on(
+        Priority::Info,
+        "*",
+        async |log: Arc<Log>, event: Event<Work>| {
+            let start = Started { number: event.payload.number, server: 0, redelivered: event.redelivered };
+            log.events.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+            Ok::<_, Infallible>(())
+        },
+    );
+    NotificationListener::builder(bus).target(Target::topic(topic)).endpoint(endpoint).start(soon()).await
+}

@@ -1,0 +1,49 @@
+//! A run in which nothing works is counted as one.
+
+use std::time::Duration;
+
+use oslo_messaging::{ErrorKind, Executed};
+
+use super::super::history::{Ended, History, Kind, Phase, Told};
+use super::{Count, MINIMUMS, Tally};
+
+fn refused(kind: ErrorKind) -> Result<(), Told> {
+    Err(Told { kind, executed: Executed::No, text: String::new() })
+}
+
+/// `runs` runs with just what is needed, in which `fails` says what fails.
+fn tally(runs: usize, fails: impl Fn(Phase, Kind) -> bool) -> Tally {
+    let mut tally = Tally::default();
+    let mut history = History::default();
+    for minimum in MINIMUMS {
+        let (phase, kind, took) = (minimum.phase, minimum.kind, Duration::ZERO);
+        let told = match (fails(phase, kind), kind) {
+            (true, _) => refused(ErrorKind::Remote),
+            (false, Kind::Undeliverable) => refused(ErrorKind::Undeliverable),
+            (false, _) => Ok(()),
+        };
+        let ended = Ended { number: 0, kind, phase, sequence: None, told, took, allowed: took };
+        history.ended.extend(vec![ended; minimum.attempts]);
+    }
+    (0..runs).for_each(|_| tally.add(&history));
+    tally
+}
+
+pub(crate) fn enough_is_enough() {
+    let tally = tally(3, |_, _| false);
+    assert_eq!(tally.shortfalls(3, MINIMUMS), Vec::<String>::new());
+    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), Count { attempted: 15, succeeded: 15 });
+    assert_eq!(tally.shortfalls(4, MINIMUMS).len(), MINIMUMS.len(), "of everything a run is missing");
+}
+
+pub(crate) fn whatever_always_fails_is_a_shortfall_of_its_own() {
+    for minimum in MINIMUMS {
+        let fails = |phase, kind| (phase, kind) == (minimum.phase, minimum.kind);
+        let short = tally(2, fails).shortfalls(2, MINIMUMS);
+        assert!(short.len() == 1 && short[0].contains("0 succeeded"), "{short:?}");
+    }
+}
+
+pub(crate) fn nothing_at_all_is_not_enough() {
+    assert_eq!(Tally::default().shortfalls(1, MINIMUMS).len(), MINIMUMS.len());
+}
