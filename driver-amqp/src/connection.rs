@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,13 @@ use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::errors::translate;
+use crate::gate::lost;
 use crate::tls::explain;
 use crate::wire::{Wire, plain, runtime, secured};
 
@@ -27,6 +30,10 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment
+/// it may never end: its thread has seen the end, and nobody looks at the request any more.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where a broker is and who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +56,10 @@ pub(crate) struct Connection {
 /// A second handle on the socket of a connection. Dropping it shuts the socket down, which ends whatever reads or writes
 /// it: lapin's thread, above all, which knows no deadline.
 #[derive(Debug)]
-struct KillSwitch(Socket);
+struct KillSwitch {
+    socket: Socket,
+    thrown: CancellationToken,
+}
 
 impl Connection {
     /// Connects to one broker.
@@ -94,7 +104,22 @@ impl Connection {
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
-        deadline.run(operation, request).await?.map_err(|error| translate(operation, &error))
+        deadline.run(operation, self.hear(operation, Box::pin(request))).await?
+    }
+
+    /// Waits for what lapin has to say, for as long as the connection lives.
+    ///
+    /// # Errors
+    /// lapin's; `Disconnected` if the connection was given up and lapin does not say so.
+    pub(crate) async fn hear<T>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T> {
+        match unless(&self.socket.thrown, request).await {
+            Some(said) => said.map_err(|error| translate(operation, &error)),
+            None => Err(lost(operation, "the connection is gone")),
+        }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -137,18 +162,29 @@ impl Connection {
 
 impl KillSwitch {
     fn of(stream: &TcpStream) -> io::Result<Self> {
-        Ok(Self(SockRef::from(stream).try_clone()?))
+        Ok(Self { socket: SockRef::from(stream).try_clone()?, thrown: CancellationToken::new() })
     }
 
     fn shut(&self) {
         // It fails only if the peer was faster.
-        let _ = self.0.shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.thrown.cancel();
     }
 }
 
 impl Drop for KillSwitch {
     fn drop(&mut self) {
         self.shut();
+    }
+}
+
+/// What comes of `request`; `None` if nothing has come a while after `thrown`.
+async fn unless<T>(thrown: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
+    let mut request = pin!(request);
+    tokio::select! {
+        biased;
+        said = &mut request => Some(said),
+        () = thrown.cancelled() => timeout(LAST_WORDS, request).await.ok(),
     }
 }
 
@@ -225,4 +261,37 @@ fn properties() -> ConnectionProperties {
     let program = program.rsplit('/').next().unwrap_or_default().to_owned();
     let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
     ConnectionProperties::default().with_connection_name(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lapin_never_answers_ends_soon_after_the_connection() {
+        let thrown = CancellationToken::new();
+        let begun = Instant::now();
+        let throwing = async {
+            sleep(Duration::from_secs(3)).await;
+            thrown.cancel();
+        };
+        let (said, ()) = tokio::join!(unless(&thrown, pending::<()>()), throwing);
+        assert_eq!((said, begun.elapsed()), (None, Duration::from_secs(3) + LAST_WORDS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lapin_says_before_the_end_or_at_it_counts() {
+        let thrown = CancellationToken::new();
+        assert_eq!(unless(&thrown, async { 1 }).await, Some(1));
+        thrown.cancel();
+        let late = async {
+            sleep(LAST_WORDS / 2).await;
+            2
+        };
+        assert_eq!(unless(&thrown, late).await, Some(2));
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) struct AmqpListener {
 
 /// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
 struct Writing {
-    written: BoxFuture<'static, lapin::Result<()>>,
+    written: BoxFuture<'static, Result<()>>,
     batch: Batch,
 }
 
@@ -146,7 +146,7 @@ impl AmqpListener {
         let Writing { batch, .. } = self.writing.take()?;
         if let Err(error) = written {
             count(&self.counts.deliveries_dropped, batch.len());
-            self.lose(&lost("acknowledge", &error.to_string()));
+            self.lose(&error);
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());

@@ -154,9 +154,10 @@ impl Session {
     }
 
     /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
-    pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, lapin::Result<()>> {
-        let channel = self.place.channel.clone();
-        Box::pin(async move { channel.basic_ack(last, BasicAckOptions { multiple }).await })
+    pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
+        let Place { link, channel } = self.place.clone();
+        let options = BasicAckOptions { multiple };
+        Box::pin(async move { link.consuming.hear("acknowledge", channel.basic_ack(last, options)).await })
     }
 
     /// Ends every consumer; where one cannot be, the channel, so that nothing new arrives all the same.

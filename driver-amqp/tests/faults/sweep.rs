@@ -24,7 +24,7 @@ use crate::stage::{Stage, until, within};
 use dice::Dice;
 use points::{Point, chosen, every};
 use report::Report;
-use run::{Field, Outcome, run};
+use run::{Field, Manner, Outcome, run};
 use staff::METHOD;
 use tally::MINIMUMS;
 
@@ -34,6 +34,9 @@ const OFFSETS: &str = "OSLO_TEST_OFFSETS";
 const USUAL: usize = 120;
 /// How many runs take place at once: most of the time of each is spent waiting.
 const AT_ONCE: usize = 12;
+/// A client that calls what there is, and waits for twice the heartbeat of 10 s and the longest pause between two tries to
+/// connect.
+const SOUND: Manner = Manner { method: METHOD, recovery: Duration::from_secs(30) };
 /// Far over what any run needs.
 const RUN: Duration = Duration::from_secs(120);
 
@@ -53,7 +56,7 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
         },
     };
     let begun = Instant::now();
-    let report = cut_at(&field, &points, METHOD).await;
+    let report = cut_at(&field, &points, SOUND).await;
     eprintln!("seed {seed}, {:.1} s\n{report}", begun.elapsed().as_secs_f64());
     report.verdict(MINIMUMS, points.len() >= USUAL);
     until("the threads of lapin to end, but for that of the bare client", async || io_threads() == 1).await;
@@ -63,8 +66,9 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
 /// The same with a client that calls what no server has: nothing that it is told keeps it from failing.
 pub(crate) async fn a_client_whose_every_call_fails_does_not_pass() {
     let (field, recorded) = set().await;
+    let nonsense = Manner { method: "nonsense", recovery: Duration::from_secs(2) };
     let points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
-    let report = cut_at(&field, &points, "nonsense").await;
+    let report = cut_at(&field, &points, nonsense).await;
     let short = report.shortfalls(MINIMUMS);
     for what in ["call during", "call afterwards"] {
         assert!(
@@ -88,7 +92,7 @@ async fn set() -> (Arc<Field>, Outcome) {
     let stage = Stage::shared().await;
     let field = Field { port: stage.node.port(), vhost: stage.vhost.clone(), bare: stage.bare().await };
     let field = Arc::new(field);
-    let recorded = within(RUN, "a run without a fault", run(Arc::clone(&field), None, METHOD)).await;
+    let recorded = within(RUN, "a run without a fault", Box::pin(run(Arc::clone(&field), None, SOUND))).await;
     assert_eq!(recorded.violations, Vec::<String>::new());
     let failed = recorded.history.ended.iter().filter(|ended| !tally::succeeded(ended));
     assert_eq!(failed.count(), 0, "{:?}", recorded.history.ended);
@@ -96,7 +100,7 @@ async fn set() -> (Arc<Field>, Outcome) {
 }
 
 /// One run for each of `points`, many at once.
-async fn cut_at(field: &Arc<Field>, points: &[Point], method: &'static str) -> Report {
+async fn cut_at(field: &Arc<Field>, points: &[Point], manner: Manner) -> Report {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut report = Report::default();
     let mut runs = JoinSet::new();
@@ -109,7 +113,7 @@ async fn cut_at(field: &Arc<Field>, points: &[Point], method: &'static str) -> R
         runs.spawn(async move {
             let _permit = permit;
             // On a task of its own, so that a panic is told with the place that caused it.
-            let running = tokio::spawn(run(field, Some(point), method));
+            let running = tokio::spawn(run(field, Some(point), manner));
             (point, within(RUN, "a run", running).await.map_err(|panic| panic.to_string()))
         });
     }

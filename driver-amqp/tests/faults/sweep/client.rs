@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient, Target};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::history::{Ended, Kind, Phase};
 use super::staff::{Work, name};
 
-/// How long each may take while the connection is cut. Most of it is over at once; a call whose request was lost waits for
-/// its answer to the end.
-const DURING: Duration = Duration::from_secs(6);
-/// How long each may take afterwards: twice the heartbeat of 10 s, and the longest pause between two tries to connect.
-const AFTERWARDS: Duration = Duration::from_secs(30);
+/// How long each may take. Most of it is over at once; a call whose request was lost waits for its answer to the end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
+/// How long to wait before everything is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Client {
     rpc: RpcClient,
@@ -45,15 +45,11 @@ impl Client {
 
     /// Does some of everything at once.
     pub(crate) async fn during(&self) {
-        let (first, second) = (self.rpc.prepare().server(name(0)), self.rpc.prepare().server(name(1)));
-        let calls = join_all([
-            self.call(Phase::During, &self.rpc, 0),
-            self.call(Phase::During, &self.rpc, 20),
-            self.call(Phase::During, &self.rpc, 40),
-            self.call(Phase::During, &self.rpc, 60),
-            self.call(Phase::During, &first, 10),
-            self.call(Phase::During, &second, 30),
-        ]);
+        let called = [(None, 0), (None, 20), (None, 40), (None, 60), (Some(0), 10), (Some(1), 30)];
+        let calls =
+            called.map(|(server, ms)| async move { self.call(Phase::During, &self.to(server), ms).await }.boxed());
+        let calls = join_all(calls);
+        let first = self.to(Some(0));
         let in_order = async {
             for sequence in 0..5 {
                 self.cast(Kind::Cast, &first, Some(sequence)).await;
@@ -81,67 +77,81 @@ impl Client {
         tokio::join!(calls, in_order, others, fanouts, nobody, events);
     }
 
+    /// Tries until everything works: each queue is asked so often that every reader of it has had its turn, also one that is
+    /// gone and that the broker has not missed yet.
+    pub(crate) async fn recovered(&self) {
+        loop {
+            let mut works = true;
+            for server in [None, None, None, None, Some(0), Some(0), Some(1), Some(1)] {
+                works &= self.call(Phase::Recovering, &self.to(server), 0).await;
+            }
+            works &= self.notify(Phase::Recovering).await;
+            if works {
+                return;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Does what must work again, in a row.
     pub(crate) async fn afterwards(&self) {
         for server in [None, Some(0), None, Some(1), None] {
-            let client = self.rpc.prepare();
-            let client = match server {
-                Some(server) => client.server(name(server)),
-                None => client,
-            };
-            self.call(Phase::Afterwards, &client, 0).await;
+            self.call(Phase::Afterwards, &self.to(server), 0).await;
         }
         for _ in 0..5 {
             self.notify(Phase::Afterwards).await;
         }
     }
 
-    async fn call(&self, phase: Phase, client: &RpcClient, ms: u64) {
-        let allowed = allowed(phase);
+    /// A client of one server, or of all.
+    fn to(&self, server: Option<usize>) -> RpcClient {
+        match server {
+            Some(server) => self.rpc.prepare().server(name(server)),
+            None => self.rpc.prepare(),
+        }
+    }
+
+    /// Whether it succeeded.
+    async fn call(&self, phase: Phase, client: &RpcClient, ms: u64) -> bool {
         let calling = async |number| {
-            let client = client.prepare().timeout(allowed);
+            let client = client.prepare().timeout(PATIENCE);
             let answer: u32 = client.call(&Context::new(), self.method, &Work { number, ms }).await?;
             assert_eq!(answer, number, "the answer of another call");
             Ok(())
         };
-        self.told(Kind::Call, phase, None, calling).await;
+        self.told(Kind::Call, phase, None, calling).await
     }
 
     async fn cast(&self, kind: Kind, client: &RpcClient, sequence: Option<u32>) {
         let casting = async |number| {
-            let client = client.prepare().timeout(allowed(Phase::During));
+            let client = client.prepare().timeout(PATIENCE);
             client.cast(&Context::new(), self.method, &Work { number, ms: 0 }).await
         };
         self.told(kind, Phase::During, sequence, casting).await;
     }
 
-    async fn notify(&self, phase: Phase) {
+    async fn notify(&self, phase: Phase) -> bool {
         let notifying = async |number| {
-            let notifier = self.notifier.prepare().timeout(allowed(phase));
+            let notifier = self.notifier.prepare().timeout(PATIENCE);
             notifier.info(&Context::new(), "work", &Work { number, ms: 0 }).await
         };
-        self.told(Kind::Notification, phase, None, notifying).await;
+        self.told(Kind::Notification, phase, None, notifying).await
     }
 
-    /// Does something with a number of its own, and notes what it is told.
+    /// Does something with a number of its own, and notes what it is told; true if it succeeded.
     async fn told<Fut: Future<Output = Result<()>>>(
         &self,
         kind: Kind,
         phase: Phase,
         sequence: Option<u32>,
         act: impl FnOnce(u32) -> Fut,
-    ) {
+    ) -> bool {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
         let told = act(number).await.map_err(Into::into);
-        let ended = Ended { number, kind, phase, sequence, told, took: begun.elapsed(), allowed: allowed(phase) };
+        let succeeded = told.is_ok();
+        let ended = Ended { number, kind, phase, sequence, told, took: begun.elapsed(), allowed: PATIENCE };
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-    }
-}
-
-fn allowed(phase: Phase) -> Duration {
-    match phase {
-        Phase::During => DURING,
-        Phase::Afterwards => AFTERWARDS,
+        succeeded
     }
 }

@@ -21,7 +21,9 @@ pub(crate) enum Kind {
 pub(crate) enum Phase {
     /// While the connection was cut.
     During,
-    /// Once it had been.
+    /// Once it had been, until everything works: also what the broker still hands to somebody who is gone may fail.
+    Recovering,
+    /// After that.
     Afterwards,
 }
 
@@ -44,6 +46,8 @@ pub(crate) struct Ended {
 pub(crate) struct Told {
     pub(crate) kind: ErrorKind,
     pub(crate) executed: Executed,
+    /// For whoever reads a report.
+    #[allow(dead_code, reason = "it is read as a part of `Debug`")]
     pub(crate) text: String,
 }
 
@@ -140,6 +144,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::During => "during",
+            Self::Recovering => "recovering",
             Self::Afterwards => "afterwards",
         })
     }

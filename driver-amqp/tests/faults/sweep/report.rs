@@ -54,7 +54,7 @@ impl Report {
     pub(crate) fn verdict(&self, minimums: &[Minimum], aimed: bool) {
         let mut objections = self.failures.clone();
         objections.extend(self.shortfalls(minimums));
-        if aimed && self.at_their_place * 10 < self.runs * 9 {
+        if aimed && self.at_their_place * 10 < self.runs * 8 {
             objections.push(format!("only {} of {} cuts came where they should", self.at_their_place, self.runs));
         }
         if aimed && self.within_messages() * 2 < self.runs {

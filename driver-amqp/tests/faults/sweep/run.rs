@@ -30,6 +30,15 @@ pub(crate) struct Field {
     pub(crate) bare: lapin::Connection,
 }
 
+/// How the client of a run behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// What it calls.
+    pub(crate) method: &'static str,
+    /// How long it gives everything to work again.
+    pub(crate) recovery: Duration,
+}
+
 /// What came of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -45,8 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) streams: Vec<Stream>,
 }
 
-/// Plays the scenario once, cut at `point`; its client calls `method`.
-pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, method: &'static str) -> Outcome {
+/// Plays the scenario once, cut at `point`.
+pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner) -> Outcome {
     let proxies = [Proxy::to(field.port).await, Proxy::to(field.port).await, Proxy::to(field.port).await];
     if let Some(point) = point {
         arm(&proxies, point);
@@ -61,12 +70,15 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, method: &'stati
     let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
     let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
     let own = Peer::connect(client_proxy, &field.vhost, &mut violations).await;
-    let client = Client::new(&own.bus, &topic, &events, method);
+    let client = Client::new(&own.bus, &topic, &events, manner.method);
 
-    client.during().await;
+    Box::pin(client.during()).await;
     let streams = streams(&proxies);
     proxies.iter().for_each(Proxy::spring);
     noticed(point, &proxies, &[&own, &first, &second]).await;
+    if timeout(manner.recovery, client.recovered()).await.is_err() {
+        violations.push(format!("G8: it does not work again within {:?}", manner.recovery));
+    }
     client.afterwards().await;
     let trip = point.and_then(|point| proxies[point.party as usize].trip());
     let recovery = trip.map(|trip| trip.when.elapsed()).unwrap_or_default();
@@ -94,13 +106,7 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, method: &'stati
         ("the first server's bus", first.bus.close(soon()).await),
         ("the second server's bus", second.bus.close(soon()).await),
     ];
-    let failed = ends.into_iter().filter_map(|(what, end)| {
-        Some(format!(
-            "{what} did not end well: {} {}",
-            end.err()?,
-            proxies.iter().map(Proxy::tmp).collect::<Vec<_>>().join(" || ")
-        ))
-    });
+    let failed = ends.into_iter().filter_map(|(what, end)| Some(format!("{what} did not end well: {}", end.err()?)));
     violations.extend(failed);
     look(&mut history);
     history.left = left(&field, &topic, &events).await;
