@@ -3,6 +3,8 @@
 //! The relay and the rules are tried by themselves; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
 //! `cargo xtask test` provides it.
 
+mod broker;
+mod office;
 #[path = "../live/process.rs"]
 mod process;
 mod proxy;
@@ -10,6 +12,7 @@ mod proxy;
 #[allow(dead_code, reason = "only a part of it is used here")]
 mod stage;
 mod sweep;
+mod weather;
 mod wire;
 
 use std::process::ExitCode;
@@ -18,6 +21,7 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 
+use proxy::tests as relay;
 use sweep::{points, rules, tally};
 
 /// One case: a sentence, and how to try it.
@@ -28,7 +32,7 @@ type Pure = (&'static str, fn());
 /// The cases of one module, named after it and them.
 macro_rules! cases {
     ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::tests::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
+        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
     };
 }
 
@@ -69,7 +73,7 @@ const PURE: &[Pure] = &pure! {
 
 /// What needs sockets and no broker.
 const RELAYED: &[Case] = &cases! {
-    proxy:
+    relay:
         bytes_go_through_and_are_counted_and_kept,
         a_cut_is_orderly_and_a_reset_is_not,
         an_armed_cut_lets_through_exactly_what_is_before_its_offset,
@@ -81,15 +85,28 @@ const RELAYED: &[Case] = &cases! {
         a_peer_that_is_not_there_and_one_that_closes_end_the_connection;
 };
 
+/// What needs a broker.
+const LIVE: &[Case] = &cases! {
+    weather:
+        single_bytes_make_whole_messages,
+        a_delay_is_waited_for_and_costs_no_connection,
+        a_network_that_stands_still_keeps_nobody_past_the_deadline,
+        a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
+        a_goodbye_that_is_swallowed_ends_by_its_deadline;
+    broker:
+        a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer,
+        queues_that_are_deleted_under_a_server_and_a_listener_are_made_again,
+        connections_that_are_closed_in_mid_call_cost_no_answer,
+        an_alarm_in_mid_call_delays_the_answer,
+        rights_that_are_taken_away_are_told_and_everything_goes_on_with_them;
+};
+
 /// What needs a broker, and is alone in the process: connections are counted, and time is short.
-const SWEEPS: &[Case] = &[
-    ("sweep::every_guarantee_holds_wherever_connections_are_cut", || {
-        Box::pin(sweep::every_guarantee_holds_wherever_connections_are_cut())
-    }),
-    ("sweep::a_client_whose_every_call_fails_does_not_pass", || {
-        Box::pin(sweep::a_client_whose_every_call_fails_does_not_pass())
-    }),
-];
+const SWEEPS: &[Case] = &cases! {
+    sweep:
+        every_guarantee_holds_wherever_connections_are_cut,
+        a_client_whose_every_call_fails_does_not_pass;
+};
 
 fn main() -> ExitCode {
     let pure = PURE.iter().map(|&(name, case)| {
@@ -105,7 +122,8 @@ fn main() -> ExitCode {
         })
     });
     let sweeps = SWEEPS.iter().map(|&(name, case)| live(name, move || stage::run_alone_within(sweep::limit(), case())));
-    libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(sweeps).collect()).exit_code()
+    let lives = LIVE.iter().map(|&(name, case)| live(name, move || stage::run(case())));
+    libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect()).exit_code()
 }
 
 /// A trial on a node, ignored without one; where nothing may be skipped, it fails instead.
