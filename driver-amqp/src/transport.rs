@@ -217,6 +217,8 @@ impl Transport for AmqpTransport {
             }
         };
         match options.deadline.run("publish", publishing).await {
+            // Its reader may be on its way back, as we are: whoever has time left may try again.
+            Ok(Err(error)) if error.kind() == ErrorKind::Undeliverable && gate.is_settling() => Err(error.transient()),
             Ok(published) => published,
             Err(_) => Err(gate.overdue("publish", ticket.abandon())),
         }

@@ -66,7 +66,8 @@ const CASES: &[Case] = &cases! {
         fanouts_keep_their_order_when_their_exchange_went,
         a_topic_exchange_that_an_operator_deleted_is_declared_again,
         a_queue_of_ours_that_an_operator_deleted_is_declared_again,
-        an_undeliverable_message_certainly_reached_nobody;
+        an_undeliverable_message_certainly_reached_nobody,
+        a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
     properties:
         they_are_the_reference_s_and_an_id,
         headers_and_expiration_travel_as_the_reference_writes_them,
