@@ -3,7 +3,9 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use oslo_messaging::{ConfigFile, Error, ErrorKind, Result, TransportUrl};
+use oslo_messaging::wire::Compression;
+use oslo_messaging::wire::compression::HEADER;
+use oslo_messaging::{ConfigFile, Error, ErrorKind, Message, Result, TransportUrl};
 use tracing::warn;
 
 use crate::login::Login;
@@ -58,6 +60,19 @@ pub struct AmqpConfig {
     pub tls: Tls,
     /// Whether shared queues and topic exchanges go with their last user. Default: no.
     pub auto_delete: bool,
+    /// Whether the names of reply and fanout queues outlive their process, so that it finds them again when it is restarted:
+    /// `reply_<hostname>:<processname>:<number>`. They are not deleted, and expire. A name that somebody else has is an error
+    /// after two heartbeats. Default: no, they are random.
+    pub stable_queue_names: bool,
+    /// The machine in these names. Default: none, so what the system calls it.
+    pub hostname: Option<String>,
+    /// The process in these names. Default: none, so the name of the program.
+    pub processname: Option<String>,
+    /// Whether the servers of a topic read their fanouts from one stream, which every peer must do too; for that
+    /// `transient_quorum_queues` must be set. Default: no, each has a queue of its own.
+    pub stream_fanout: bool,
+    /// How bodies are compressed that are not yet. Every peer reads it. Default: not at all.
+    pub compression: Option<Compression>,
     /// Whether an object that exists in another form is an error instead of a warning. Default: no.
     pub strict: bool,
 }
@@ -85,6 +100,11 @@ impl Default for AmqpConfig {
             use_tls: false,
             tls: Tls::default(),
             auto_delete: false,
+            stable_queue_names: false,
+            hostname: None,
+            processname: None,
+            stream_fanout: false,
+            compression: None,
             strict: false,
         }
     }
@@ -172,6 +192,35 @@ impl AmqpConfig {
         self
     }
 
+    /// What is missing for what is asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], as the reference's.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.stream_fanout && !self.transient_quorum_queues {
+            return Err(Error::new(ErrorKind::Config, "read options")
+                .with("option", "rabbit_stream_fanout")
+                .with("reason", "it needs `rabbit_transient_quorum_queue`"));
+        }
+        Ok(())
+    }
+
+    /// `message` as it travels: compressed, unless it is already.
+    pub(crate) fn compressed(&self, mut message: Message) -> Message {
+        if let Some(compression) = self.compression
+            && !message.headers.contains_key(HEADER)
+        {
+            message.body = compression.compress(&message.body);
+            message = message.with_header(HEADER, compression.content_type());
+        }
+        message
+    }
+
+    /// How long the broker may take to notice that whoever had a name is gone.
+    pub(crate) fn patience_for_a_name(&self) -> Duration {
+        if self.heartbeat.is_zero() { Duration::from_secs(20) } else { 2 * self.heartbeat }
+    }
+
     /// How many messages a listener that wants `window` of them holds.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
@@ -227,6 +276,24 @@ mod tests {
         assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
         let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
         assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn bodies_are_compressed_as_the_file_says_and_not_twice() {
+        let file = ConfigFile::parse("[oslo_messaging_rabbit]\nkombu_compression = gzip\n").unwrap();
+        let config = AmqpConfig::default().with_file(&file).unwrap();
+        let once = config.compressed(Message::new("text"));
+        assert_eq!(once.headers[HEADER], "application/x-gzip");
+        assert_eq!(oslo_messaging::wire::compression::body(&once).unwrap(), "text");
+        assert_eq!(config.compressed(once.clone()).body, once.body);
+        assert!(AmqpConfig::default().compressed(Message::new("text")).headers.is_empty());
+    }
+
+    #[test]
+    fn streams_need_what_the_reference_says() {
+        assert!(read("rabbit://h/?rabbit_stream_fanout=true").unwrap().check().is_err());
+        let both = "rabbit://h/?rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true";
+        assert!(read(both).unwrap().check().is_ok());
     }
 
     #[test]
