@@ -196,7 +196,15 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         "kombu_compression",
         "gzip, bz2, nothing",
         "How bodies are compressed that are sent; compressed ones are always read. Default: nothing.",
-        |config, value| compression(value).map(|compression| config.compression = compression),
+        |config, value| {
+            config.compression = match value.to_ascii_lowercase().as_str() {
+                "" | "none" => None,
+                // The reference's own help says so, and kombu does not know it.
+                "bz2" => Some(Compression::Bzip2),
+                kombus => Some(Compression::from_header(kombus)?),
+            };
+            Some(())
+        },
     ),
     ignored("direct_mandatory_flag", "Replies are always mandatory, as in the reference."),
     ignored("kombu_missing_consumer_retry_timeout", "A reply is tried until its caller's deadline."),
@@ -270,15 +278,6 @@ fn boolean(value: &str) -> Option<bool> {
 
 fn name(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
-}
-
-/// By the names of kombu and, since the reference's own help says so, `bz2`, which kombu does not know.
-fn compression(value: &str) -> Option<Option<Compression>> {
-    match value.to_ascii_lowercase().as_str() {
-        "" | "none" => Some(None),
-        "bz2" => Some(Some(Compression::Bzip2)),
-        other => Compression::from_header(other).map(Some),
-    }
 }
 
 /// The reference leaves files out by an empty text.

@@ -39,12 +39,16 @@ impl Place {
         let options = BasicConsumeOptions { exclusive: reading.alone, ..BasicConsumeOptions::default() };
         let consume = self.channel.basic_consume(name.clone(), tag(index)?, options, reading.arguments.clone());
         let consumer = self.link.consuming.ask("consume", deadline, consume).await;
-        let consumer = consumer.map_err(|error| match reading.alone && says_taken(&error) {
-            true => taken(name.as_str()).with_source(error),
-            false => error.with("queue", &name),
+        let consumer = consumer.map_err(|error| {
+            let refused = reading.alone && says_taken(&error);
+            if refused { taken(name.as_str()).with_source(error) } else { error.with("queue", &name) }
         })?;
+        if !reading.alone && !reading.stream {
+            return Ok(consumer);
+        }
         // A stream is read a moment after the broker says so, but before it answers what it is asked next.
-        if (reading.alone || reading.stream) && self.readers(&name, deadline).await? > 1 && reading.alone {
+        let readers = self.readers(&name, deadline).await?;
+        if reading.alone && readers > 1 {
             let cancel = self.channel.basic_cancel(tag(index)?, BasicCancelOptions::default());
             self.link.consuming.ask("stop", deadline, cancel).await?;
             return Err(taken(name.as_str()));
