@@ -8,12 +8,15 @@ use oslo_messaging::{Listener, Settle};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use crate::stage::{
-    Stage, all, assert_quiet, back, fanout, publish, server, soon, subscribe, take, text, texts, until,
+    Stage, all, assert_quiet, back, fanout, publish, server, soon, subscribe, take, text, texts, unique, until, url,
 };
 
+fn streams() -> AmqpConfig {
+    AmqpConfig::quorum().with_option("rabbit_stream_fanout", "true").expect("an option")
+}
+
 async fn connect(stage: &Stage) -> AmqpTransport {
-    let config = AmqpConfig::quorum().with_option("rabbit_stream_fanout", "true").expect("an option");
-    stage.connect_with(config).await
+    stage.connect_with(streams()).await
 }
 
 async fn server_of(transport: &AmqpTransport, topic: &str) -> Box<dyn Listener> {
@@ -44,16 +47,29 @@ pub(crate) async fn every_server_reads_all_that_comes_while_it_runs_and_nothing_
 }
 
 pub(crate) async fn a_reader_goes_on_where_it_was_after_a_loss() {
-    let stage = Stage::shared().await;
-    let transport = connect(&stage).await;
+    let (stage, user) = (Stage::shared().await, unique("u"));
+    let name = user.clone();
+    let allow = move |stage: &Stage| {
+        stage.node.add_user(&name, "before").expect("a user");
+        stage.node.set_permissions(&name, &stage.vhost, ".*", ".*", ".*").expect("permissions");
+    };
+    stage.control(allow).await;
+    let address = url(&stage.node.url_as(&user, "before", &stage.vhost));
+    let transport = AmqpTransport::connect(&address, streams(), soon()).await.expect("a connection");
     let mut listener = server_of(&transport, "on").await;
     let mut idle = server_of(&transport, "idle").await;
     for body in ["1", "2"] {
         publish(&transport, &fanout("on"), body).await.expect("a publish");
     }
     assert_eq!(texts(&take(listener.as_mut(), 2).await), ["1", "2"]);
+    let change = async |password: &'static str| {
+        let user = user.clone();
+        let change = move |stage: &Stage| stage.node.rabbitmqctl(&["change_password", &user, password]).expect("done");
+        stage.control(change).await;
+    };
+    // So that it stays away until everything is published.
+    change("after").await;
     stage.close_connections("a loss").await;
-    // By somebody who was not there before.
     let outside = stage.bare().await.create_channel().await.expect("a channel");
     for (exchange, body) in [("on_fanout", "3"), ("idle_fanout", "first"), ("on_fanout", "4")] {
         let sent = outside.basic_publish(
@@ -65,6 +81,7 @@ pub(crate) async fn a_reader_goes_on_where_it_was_after_a_loss() {
         );
         sent.await.expect("a publish");
     }
+    change("before").await;
     back(&transport, 1).await;
     publish(&transport, &fanout("on"), "5").await.expect("a publish");
     assert_eq!(texts(&take(listener.as_mut(), 3).await), ["3", "4", "5"]);
