@@ -11,7 +11,7 @@ use checks::CHECKS;
 fn corpus(name: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let mut inputs: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut inputs: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     inputs.sort();
     inputs
 }
