@@ -24,6 +24,7 @@
 
 mod backoff;
 mod barrier;
+mod claim;
 mod config;
 mod connection;
 mod connector;
@@ -48,6 +49,7 @@ mod outcome;
 mod parcel;
 mod place;
 mod properties;
+mod reading;
 mod ready;
 mod revival;
 mod roll;
@@ -55,6 +57,7 @@ mod salvage;
 mod session;
 mod settler;
 mod status;
+mod stream;
 mod supervisor;
 mod tasks;
 mod tls;

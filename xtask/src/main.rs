@@ -1,7 +1,8 @@
-//! The repository's tasks: `cargo xtask lint | test | report | conformance | broker`.
+//! The repository's tasks: `cargo xtask lint | test | report | conformance | fuzz | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
+mod fuzz;
 mod lint;
 mod report;
 mod serve;
@@ -45,6 +46,9 @@ enum Task {
         #[arg(long)]
         readme: bool,
     },
+    /// Looks for inputs that break what is promised for every input: of messages, URLs and configuration files. Takes a nightly
+    /// toolchain and cargo-fuzz.
+    Fuzz(fuzz::Fuzzing),
     /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
     Broker {
         /// Leaves the node's directory, with its data and its log, behind.
@@ -71,6 +75,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Lint => lint::run(&interrupt),
         Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
+        Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
         Task::Report { readme } => report::run(*readme),
         Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
     }
