@@ -1,0 +1,38 @@
+//! What grows is seen, and what is held only during a fault is not.
+
+use std::time::Duration;
+
+use super::super::history::History;
+use super::super::record::{Fault, Hurt, Record, Sample};
+use super::{Usage, compared, growth, usage};
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Ten minutes, with a fault in the second half of minute 3 while which much is held.
+fn history(memory_in_the_end: u64) -> History {
+    let mut history = History::default();
+    for second in 0..600 {
+        let memory = if second < 540 { 10_000 } else { memory_in_the_end };
+        let faulty = (210..240).contains(&second);
+        let (memory, threads) = if faulty { (90_000, 90) } else { (memory, 9) };
+        history.add(Record::Sample(Sample { at: secs(second), memory, threads, descriptors: 20 }));
+    }
+    let (begun, closed) = (secs(210), secs(239));
+    history.add(Record::Fault(Fault { hurt: Hurt::Freeze, begun, over: begun, closed, recovered: true }));
+    history
+}
+
+pub(crate) fn a_minute_is_judged_by_what_was_held_in_peace() {
+    let held = Usage { memory: 10_000, threads: 9, descriptors: 20 };
+    assert_eq!(usage(&history(10_000), secs(180)), Some(held));
+    assert_eq!(usage(&history(10_000), secs(700)), None);
+}
+
+pub(crate) fn what_grew_by_more_than_a_twentieth_is_told() {
+    let growth = |memory| growth(compared(&history(memory)).expect("ten minutes"));
+    assert_eq!((growth(10_500), growth(8_000)), (vec![], vec![]));
+    assert_eq!(growth(10_501), ["G8: resident memory in KiB grew from 10000 in minute 3 to 10501"]);
+    assert_eq!(compared(&History::default()), None);
+}
