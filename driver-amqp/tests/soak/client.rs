@@ -10,8 +10,6 @@ use super::journal::Journal;
 use super::record::{Ended, Kind, Record};
 use super::staff::{EVENTS, METHOD, NOBODY, ONCE, TOPIC, Work, name};
 
-/// How long most of it may take: longer than a node takes to come back.
-pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// How long a call with little time may take, and one that asks whether everything works.
 const HASTE: Duration = Duration::from_secs(1);
 
@@ -24,10 +22,12 @@ pub(crate) struct Client {
     journal: Journal,
     numbers: AtomicU32,
     failed: AtomicU64,
+    /// How long most of it may take.
+    patience: Duration,
 }
 
 impl Client {
-    pub(crate) fn new(bus: &Bus, journal: &Journal) -> Self {
+    pub(crate) fn new(bus: &Bus, patience: Duration, journal: &Journal) -> Self {
         Self {
             work: RpcClient::new(bus, Target::topic(TOPIC)),
             once: RpcClient::new(bus, Target::topic(ONCE)),
@@ -36,6 +36,7 @@ impl Client {
             journal: journal.clone(),
             numbers: AtomicU32::new(0),
             failed: AtomicU64::new(0),
+            patience,
         }
     }
 
@@ -52,13 +53,13 @@ impl Client {
     /// Does one thing of `kind`; what takes its time takes `ms`. True if it succeeded.
     pub(crate) async fn act(&self, kind: Kind, ms: u64) -> bool {
         match kind {
-            Kind::Call => self.call(kind, &self.work, PATIENT, ms).await,
+            Kind::Call => self.call(kind, &self.work, self.patience, ms).await,
             Kind::Hasty => self.call(kind, &self.work, HASTE, ms).await,
-            Kind::Once => self.call(kind, &self.once, PATIENT, ms).await,
+            Kind::Once => self.call(kind, &self.once, self.patience, ms).await,
             Kind::Cast => self.cast(kind, &self.work, None).await,
             Kind::Fanout => self.cast(kind, &self.work.prepare().fanout(), None).await,
             Kind::Undeliverable => self.cast(kind, &self.nobody, None).await,
-            Kind::Notification => self.notify(PATIENT).await,
+            Kind::Notification => self.notify(self.patience).await,
             Kind::Probe => self.works().await,
         }
     }
@@ -98,9 +99,9 @@ impl Client {
 
     async fn cast(&self, kind: Kind, client: &RpcClient, place: Option<(u32, u32)>) -> bool {
         let casting = async |number| {
-            client.prepare().timeout(PATIENT).cast(&Context::new(), METHOD, &Work { number, ms: 0 }).await
+            client.prepare().timeout(self.patience).cast(&Context::new(), METHOD, &Work { number, ms: 0 }).await
         };
-        self.told(kind, PATIENT, place, casting).await
+        self.told(kind, self.patience, place, casting).await
     }
 
     async fn notify(&self, allowed: Duration) -> bool {

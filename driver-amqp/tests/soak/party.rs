@@ -6,6 +6,7 @@ use std::time::Duration;
 use oslo_messaging::{Bus, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
+use super::plan::Plan;
 use super::record::{Queues, Whose};
 use crate::faults::proxy::{Fault, Proxy};
 use crate::stage::{Stage, soon, url};
@@ -26,14 +27,18 @@ pub(crate) struct Party {
 pub(crate) struct Parties([Party; 3]);
 
 impl Party {
-    async fn connect(stage: &Stage, queues: Queues) -> Result<Self> {
+    async fn connect(stage: &Stage, plan: &Plan) -> Result<Self> {
         let relay = Proxy::without_tapes(stage.node.port()).await;
         let query = format!("heartbeat_timeout_threshold={}", HEARTBEAT.as_secs());
         let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}?{query}", relay.port(), stage.vhost));
-        let config = match queues {
+        let mut config = match plan.queues {
             Queues::Durable => AmqpConfig::durable(),
             Queues::Quorum => AmqpConfig::quorum(),
         };
+        if plan.is_short() {
+            // Faults come so fast that no connection lives long enough to be trusted, and the pauses would only grow.
+            config.reconnect_wait_max = Duration::from_millis(500);
+        }
         let transport = Arc::new(AmqpTransport::connect(&address, config, soon()).await?);
         let bus = Bus::new(Arc::clone(&transport));
         Ok(Self { relay, transport, bus })
@@ -41,10 +46,10 @@ impl Party {
 }
 
 impl Parties {
-    pub(crate) async fn connect(stage: &Stage, queues: Queues) -> Result<Self> {
-        let client = Party::connect(stage, queues).await?;
-        let first = Party::connect(stage, queues).await?;
-        Ok(Self([client, first, Party::connect(stage, queues).await?]))
+    pub(crate) async fn connect(stage: &Stage, plan: &Plan) -> Result<Self> {
+        let client = Party::connect(stage, plan).await?;
+        let first = Party::connect(stage, plan).await?;
+        Ok(Self([client, first, Party::connect(stage, plan).await?]))
     }
 
     pub(crate) fn buses(&self) -> [&Bus; 3] {

@@ -70,6 +70,12 @@ impl Plan {
         self.length <= TRIAL
     }
 
+    /// How long most of what is done may take: longer than a node takes to come back, if there is time. What was lost takes
+    /// all of it.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(if self.is_short() { 5 } else { 20 })
+    }
+
     /// How long capacity is measured.
     pub(crate) fn measuring(&self) -> Duration {
         (self.length / 12).clamp(Duration::from_millis(1_500), Duration::from_secs(10))

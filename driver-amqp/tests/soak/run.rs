@@ -47,12 +47,12 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<()> {
 
 async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
     let (node, stage) = Stage::own().await;
-    let parties = Parties::connect(&stage, plan.queues).await.expect("a node that has just started");
+    let parties = Parties::connect(&stage, plan).await.expect("a node that has just started");
     let [own, first, second] = parties.buses();
     let servers = [staff::serve(first, 0, journal).await, staff::serve(second, 1, journal).await];
     let servers = servers.map(|servers| servers.expect("the queues are new"));
     let listener = staff::listen(first, journal).await.expect("the queue is new");
-    let client = Arc::new(Client::new(own, journal));
+    let client = Arc::new(Client::new(own, plan.patience(), journal));
     let mut dice = Dice::new(plan.seed);
 
     let sampling =
@@ -64,7 +64,7 @@ async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
     let nemesis = Nemesis { node, parties: &parties, client: &client, journal, progress, dice };
     let node = nemesis.rage(plan).await;
     sleep(plan.length.saturating_sub(journal.now()).max(plan.calm())).await;
-    workers.stop(journal).await;
+    workers.stop(plan.patience(), journal).await;
     drop(sampling);
 
     come_out(&stage, journal).await;

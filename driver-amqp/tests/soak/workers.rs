@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::client::{Client, PATIENT};
+use super::client::Client;
 use super::journal::Journal;
 use super::record::{Kind, Paced};
 use crate::dice::Dice;
@@ -74,7 +74,7 @@ impl Workers {
     }
 
     /// Has them end what they are doing; whoever does not is told of.
-    pub(crate) async fn stop(mut self, journal: &Journal) {
+    pub(crate) async fn stop(mut self, patience: Duration, journal: &Journal) {
         self.pace.send_replace(Pace::Stop);
         let ending = async {
             while let Some(ended) = self.tasks.join_next().await {
@@ -83,7 +83,7 @@ impl Workers {
                 }
             }
         };
-        if timeout(PATIENT + LATE, ending).await.is_err() {
+        if timeout(patience + LATE, ending).await.is_err() {
             journal.trouble(format!("{} workers do something that does not end", self.tasks.len()));
         }
     }
