@@ -17,6 +17,10 @@ const HISTORY: &str = "OSLO_SOAK_HISTORY";
 const CHECK: &str = "OSLO_SOAK_CHECK";
 const SEED: &str = "OSLO_TEST_SEED";
 
+/// Blocks of this many bytes and more go back to the system as soon as they are free. What the C library keeps of them for
+/// later, and lapin has some of 4 MiB for each connection, would hide what grows.
+const GIVEN_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
+
 /// Where in the workspace the history of a run is unless it is said.
 const USUAL: &str = "target/soak.jsonl";
 
@@ -77,7 +81,7 @@ impl Soak {
         let queues = self.queues.to_possible_value().expect("no value is hidden");
         command.env(SECONDS, (self.minutes * 60).to_string()).env(QUEUES, queues.get_name());
         let history = self.history.as_deref().map_or_else(|| Ok(workspace_root().join(USUAL)), absolute)?;
-        command.env(HISTORY, history);
+        command.env(HISTORY, history).env(GIVEN_BACK.0, GIVEN_BACK.1);
         if let Some(seed) = self.seed {
             command.env(SEED, seed.to_string());
         }

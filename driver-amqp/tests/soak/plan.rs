@@ -76,9 +76,10 @@ impl Plan {
         Duration::from_secs(if self.is_short() { 5 } else { 20 })
     }
 
-    /// How long capacity is measured.
+    /// How long capacity is measured: in a long run until what every reader remembers of its last messages, ten thousand of
+    /// them, is nearly full, so that what the process holds in minute 3 grows no more because of that.
     pub(crate) fn measuring(&self) -> Duration {
-        (self.length / 12).clamp(Duration::from_millis(1_500), Duration::from_secs(10))
+        (self.length / 6).min(Duration::from_secs(100))
     }
 
     /// How long everything is left alone in the end.

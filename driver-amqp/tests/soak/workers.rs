@@ -18,9 +18,9 @@ const WORKERS: u32 = 64;
 const ORDERED: u32 = 8;
 /// What the others do, so often in a hundred.
 const MIX: &[(Kind, usize)] = &[
-    (Kind::Call, 42),
+    (Kind::Call, 34),
     (Kind::Hasty, 10),
-    (Kind::Once, 16),
+    (Kind::Once, 24),
     (Kind::Cast, 6),
     (Kind::Fanout, 4),
     (Kind::Notification, 20),
@@ -62,9 +62,9 @@ impl Workers {
     /// Measures how much they do in `measuring`, and has them do half of it from then on.
     pub(crate) async fn measure(&self, measuring: Duration) -> Paced {
         // The first calls open what the later ones use.
-        tokio::time::sleep(measuring / 3).await;
+        tokio::time::sleep(measuring / 4).await;
         let (begun, before) = (Instant::now(), self.client.attempted());
-        tokio::time::sleep(measuring).await;
+        tokio::time::sleep(measuring * 3 / 4).await;
         let done = f64::from(self.client.attempted() - before);
         let each = begun.elapsed().mul_f64(f64::from(WORKERS) * 2.0 / done.max(1.0));
         self.pace.send_replace(Pace::Every(each));
