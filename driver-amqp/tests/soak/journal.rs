@@ -70,7 +70,10 @@ impl Writing {
 /// When it cannot be opened; each item, when its line cannot be read.
 pub(crate) fn read(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Record>>> {
     let lines = BufReader::new(File::open(path)?).lines();
-    Ok(lines.map(|line| serde_json::from_str(&line?).map_err(io::Error::from)))
+    let record = |(number, line): (usize, io::Result<String>)| {
+        serde_json::from_str(&line?).map_err(|error| io::Error::other(format!("line {}: {error}", number + 1)))
+    };
+    Ok(lines.enumerate().map(record))
 }
 
 fn write(mut file: BufWriter<File>, records: &Receiver<Record>) -> io::Result<()> {

@@ -150,6 +150,7 @@ impl fmt::Display for Report {
         self.write_faults(f)?;
         let (methods, events) = self.repeats;
         writeln!(f, "\nstarted twice: {methods} requests, {events} events")?;
+        writeln!(f, "nothing ended later than {:?} past its deadline", self.tally.latest)?;
         self.write_usage(f)?;
         writeln!(f, "\n{} objections", self.objections.len())?;
         // Many of one kind would hide the others.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::history::History;
 use super::record::{Ended, Kind};
@@ -22,12 +23,15 @@ pub(crate) struct Tally {
     pub(crate) outside: BTreeMap<Kind, Count>,
     /// Of each fault, by its place.
     pub(crate) faults: Vec<Count>,
+    /// How far past its deadline anything ended, at most.
+    pub(crate) latest: Duration,
 }
 
 impl Tally {
     pub(crate) fn of(history: &History) -> Self {
         let mut tally = Self { faults: vec![Count::default(); history.faults.len()], ..Self::default() };
         for ended in &history.ended {
+            tally.latest = tally.latest.max(ended.took().saturating_sub(ended.allowed));
             let fault = history.fault_of(ended);
             let counts = if fault.is_some() { &mut tally.inside } else { &mut tally.outside };
             counts.entry(ended.kind).or_default().add(ended);
