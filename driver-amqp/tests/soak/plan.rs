@@ -19,7 +19,7 @@ const CHECK: &str = "OSLO_SOAK_CHECK";
 /// From this length on it is judged what the process holds in the end.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// How long the trial of every test run takes.
-const TRIAL: Duration = Duration::from_secs(24);
+pub(crate) const TRIAL: Duration = Duration::from_secs(24);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
