@@ -45,7 +45,7 @@ impl Client {
         self.numbers.load(Ordering::Relaxed)
     }
 
-    /// How much of it has failed; what was to fail counts as well.
+    /// How much of it has failed.
     pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
@@ -122,10 +122,11 @@ impl Client {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let begun = self.journal.now();
         let told = act(number).await.err().map(Into::into);
-        let succeeded = told.is_none();
-        self.failed.fetch_add(u64::from(!succeeded), Ordering::Relaxed);
         let done = self.journal.now();
-        self.journal.write(Record::Ended(Ended { number, kind, place, begun, done, allowed, told }));
+        let ended = Ended { number, kind, place, begun, done, allowed, told };
+        let succeeded = ended.succeeded();
+        self.failed.fetch_add(u64::from(!succeeded), Ordering::Relaxed);
+        self.journal.write(Record::Ended(ended));
         succeeded
     }
 }

@@ -183,6 +183,14 @@ pub(crate) struct Over {
 }
 
 impl Ended {
+    /// Whether it went well; who sent to nobody is well served by being told.
+    pub(crate) fn succeeded(&self) -> bool {
+        match &self.told {
+            None => self.kind != Kind::Undeliverable,
+            Some(told) => self.kind == Kind::Undeliverable && told.kind == "Undeliverable",
+        }
+    }
+
     /// How long it took.
     pub(crate) fn took(&self) -> Duration {
         self.done.saturating_sub(self.begun)

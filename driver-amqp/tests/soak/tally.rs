@@ -59,12 +59,11 @@ impl Tally {
 impl Count {
     fn add(&mut self, ended: &Ended) {
         self.attempted += 1;
-        match (&ended.told, ended.kind) {
-            (None, Kind::Undeliverable) => *self.failed.entry("not told".to_owned()).or_default() += 1,
-            (None, _) => self.succeeded += 1,
-            // Who sent to nobody is well served by being told.
-            (Some(told), Kind::Undeliverable) if told.kind == "Undeliverable" => self.succeeded += 1,
-            (Some(told), _) => *self.failed.entry(told.kind.clone()).or_default() += 1,
+        if ended.succeeded() {
+            self.succeeded += 1;
+        } else {
+            let kind = ended.told.as_ref().map_or("not told", |told| told.kind.as_str());
+            *self.failed.entry(kind.to_owned()).or_default() += 1;
         }
     }
 }
