@@ -69,7 +69,8 @@ const PURE: &[Pure] = &pure! {
         what_does_not_work_again_soon_is_told;
     usage:
         a_minute_is_judged_by_what_was_held_in_peace,
-        what_grew_by_more_than_a_twentieth_is_told;
+        what_grew_by_more_than_a_twentieth_is_told,
+        nothing_is_compared_before_every_reader_had_what_it_remembers;
 };
 
 /// What a thread that did something blocking may idle: they are counted.

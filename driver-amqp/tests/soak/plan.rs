@@ -76,10 +76,10 @@ impl Plan {
         Duration::from_secs(if self.is_short() { 5 } else { 20 })
     }
 
-    /// How long capacity is measured: in a long run until what every reader remembers of its last messages, ten thousand of
-    /// them, is nearly full, so that what the process holds in minute 3 grows no more because of that.
+    /// How long capacity is measured: long enough in a long run for every reader to have had nearly as much as it remembers,
+    /// so that what the process holds grows no more because of that.
     pub(crate) fn measuring(&self) -> Duration {
-        (self.length / 6).min(Duration::from_secs(100))
+        (self.length / 6).min(Duration::from_secs(150))
     }
 
     /// How long everything is left alone in the end.

@@ -30,7 +30,7 @@ pub(crate) struct Report {
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
     repeats: (usize, usize),
     minutes: Vec<(u64, Usage)>,
-    compared: Option<(Usage, Usage)>,
+    compared: Option<(Duration, Usage, Usage)>,
     objections: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl Report {
         if seconds >= LONG.as_secs() {
             match self.compared {
                 Some(compared) => short.extend(growth(compared)),
-                None => short.push("what the process held was not seen".to_owned()),
+                None => short.push("readers were not full in time, so growth could not be judged".to_owned()),
             }
         }
         short
@@ -134,8 +134,10 @@ impl Report {
             writeln!(f, "  {minute:>6} {memory:>7} {threads:>6} {descriptors:>8}")?;
         }
         match self.compared {
-            Some((before, after)) => writeln!(f, "minute 3: {before:?}; the last: {after:?}"),
-            None => writeln!(f, "too short to be judged"),
+            Some((baseline, before, after)) => {
+                writeln!(f, "the minute from {} s: {before:?}; the last: {after:?}", baseline.as_secs())
+            }
+            None => writeln!(f, "not judged"),
         }
     }
 }

@@ -18,9 +18,9 @@ const WORKERS: u32 = 64;
 const ORDERED: u32 = 8;
 /// What the others do, so often in a hundred.
 const MIX: &[(Kind, usize)] = &[
-    (Kind::Call, 34),
+    (Kind::Call, 24),
     (Kind::Hasty, 10),
-    (Kind::Once, 24),
+    (Kind::Once, 34),
     (Kind::Cast, 6),
     (Kind::Fanout, 4),
     (Kind::Notification, 20),
