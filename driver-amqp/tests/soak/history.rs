@@ -71,11 +71,16 @@ impl History {
         self.starts.iter().map(|(number, starts)| (*number, starts.as_slice()))
     }
 
-    /// The last fault that was felt at some time from `from` to `to`.
-    pub(crate) fn fault_within(&self, from: Duration, to: Duration) -> Option<&Fault> {
-        // They do not overlap, so the last that had begun by then is the only one to ask.
+    /// The faults that were felt at some time from `from` to `to`, the last one first.
+    pub(crate) fn faults_within(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Fault> {
+        // They do not overlap, so they are closed in the order in which they begin.
         let begun = self.faults.partition_point(|fault| fault.begun <= to);
-        self.faults[..begun].last().filter(|fault| fault.closed >= from)
+        self.faults[..begun].iter().rev().take_while(move |fault| fault.closed >= from)
+    }
+
+    /// The last of them.
+    pub(crate) fn fault_within(&self, from: Duration, to: Duration) -> Option<&Fault> {
+        self.faults_within(from, to).next()
     }
 
     /// The fault during which, or during a part of which, something was under way.

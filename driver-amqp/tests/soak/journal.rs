@@ -1,5 +1,7 @@
 //! The file that a run is written to, line by line, so that the run itself remembers nothing.
 
+pub(crate) mod tests;
+
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;

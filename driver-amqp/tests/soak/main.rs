@@ -56,6 +56,12 @@ macro_rules! pure {
 const PURE: &[Pure] = &pure! {
     gauge:
         a_number_is_read_from_the_status_of_a_process;
+    journal:
+        what_is_written_is_read_again,
+        a_line_that_was_torn_is_named;
+    tally:
+        whatever_touches_a_fault_is_counted_with_it_and_the_rest_outside,
+        who_sent_to_nobody_succeeds_by_being_told;
     rules:
         what_is_sound_breaks_nothing,
         what_was_confirmed_and_is_nowhere_is_lost,

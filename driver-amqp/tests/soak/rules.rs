@@ -67,7 +67,7 @@ fn confirmed(history: &History, ended: &Ended) -> Option<&'static str> {
 /// servers are bound again publishes to nobody, which succeeds.
 fn may_miss(history: &History, fanout: &Ended) -> bool {
     let durable = history.begun.as_ref().is_some_and(|begun| begun.queues == Queues::Quorum);
-    !durable && history.fault_of(fanout).is_some_and(|fault| fault.hurt == Hurt::Kill)
+    !durable && history.faults_within(fanout.begun, fanout.done).any(|fault| fault.hurt == Hurt::Kill)
 }
 
 /// G5: what ran answers, if there was time to find out that a connection was lost, unless it was refused when it came again.

@@ -1,5 +1,7 @@
 //! How much was done, how much of it succeeded, and what the rest was told. Pure.
 
+pub(crate) mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

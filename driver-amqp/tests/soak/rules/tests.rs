@@ -111,6 +111,7 @@ pub(crate) fn what_was_confirmed_and_is_nowhere_is_lost() {
     breaks(half, [], "G1: confirmed and lost on a server");
     // The exchange went with the node, unless it is durable.
     holds(half, [fault(Hurt::Kill, 2, 5)]);
+    holds(half, [fault(Hurt::Kill, 2, 3), fault(Hurt::Freeze, 4, 5)]);
     breaks(half, [fault(Hurt::Freeze, 2, 5)], "G1");
 }
 
