@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Bus, Context, NotificationListener, RpcClient, Target};
+use oslo_messaging::{Bus, Context, NotificationListener, RpcClient, State, Target};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -56,6 +56,7 @@ async fn both_ways_everything_goes_on_after_a_node_was_killed(setting: Arc<Setti
         node
     })
     .await;
+    company.misses_the_broker().await;
     let restarting = blocking(move || {
         node.restart().expect("it is back");
         node
@@ -71,6 +72,7 @@ async fn both_ways_everything_goes_on_after_an_orderly_restart(setting: Arc<Sett
     let peer = setting.peer_at(&url);
     let mut company = Company::meet(&peer, &url).await;
     control(node.attached(), &["stop_app"]).await;
+    company.misses_the_broker().await;
     tokio::join!(company.is_patient(), control(node.attached(), &["start_app"]));
     company.works().await;
     company.part().await;
@@ -142,6 +144,13 @@ impl<'a> Company<'a> {
         let mut company = Self { bus, peer, rust, python, rust_listener, heard, python_listener, next: 0 };
         company.in_a_row(3).await;
         company
+    }
+
+    /// Waits until Rust knows that the broker is gone: what it sends before that is lost with the connection.
+    async fn misses_the_broker(&self) {
+        let mut health = self.bus.health();
+        let missed = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
+        timeout(ARRIVE, missed).await.expect("the loss is seen").expect("the bus is there");
     }
 
     /// What is begun while there is no broker is done when it is back: calls both ways are answered, and an event arrives.
