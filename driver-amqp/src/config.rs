@@ -10,6 +10,9 @@ use crate::login::Login;
 use crate::options;
 use crate::tls::Tls;
 
+/// lapin walks through all that is unconfirmed for each confirm of several, so more would cost more than it gains.
+const WIDEST_WINDOW: usize = 4_096;
+
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,7 +28,8 @@ pub struct AmqpConfig {
     pub heartbeat: Duration,
     /// How many tasks publish, each on a channel of its own. One destination always has the same. Default: 4.
     pub lanes: usize,
-    /// How many publishes of one lane may wait for their confirm. Default: 512.
+    /// How many publishes of one lane may wait for their confirm, 1 to 4,096: what is above it waits in this process, and
+    /// the work for each confirm grows with it. Default: 512.
     pub publish_window: usize,
     /// The largest body that is sent, in bytes. Default: 128 MiB, the limit of RabbitMQ 3; RabbitMQ 4 refuses more than
     /// 16 MiB unless it is told otherwise, which is then [`ErrorKind::TooLarge`] all the same.
@@ -172,6 +176,18 @@ impl AmqpConfig {
         self
     }
 
+    /// These settings, if a driver can work with them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much.
+    pub(crate) fn checked(self) -> Result<Self> {
+        if (1..=WIDEST_WINDOW).contains(&self.publish_window) {
+            return Ok(self);
+        }
+        let error = Error::new(ErrorKind::Config, "connect").with("publish_window", self.publish_window);
+        Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")))
+    }
+
     /// How many messages a listener that wants `window` of them holds.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
@@ -227,6 +243,15 @@ mod tests {
         assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
         let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
         assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
+        let checked = |publish_window| AmqpConfig { publish_window, ..AmqpConfig::default() }.checked();
+        for window in [0, 4_097] {
+            assert_eq!(checked(window).unwrap_err().kind(), ErrorKind::Config, "{window}");
+        }
+        assert!(checked(1).is_ok() && checked(4_096).is_ok());
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl AmqpTransport {
     /// # Cancellation
     /// A dropped future leaves no connection behind.
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
-        let config = config.with_query(url)?;
+        let config = config.with_query(url)?.checked()?;
         let mut failures = Vec::new();
         let mut hosts = Hosts::of(url, &config)?;
         for tried in 0..hosts.len() {

@@ -4,6 +4,7 @@
 //! `cargo xtask test` provides it.
 
 mod broker;
+mod hazard;
 mod node;
 mod office;
 #[path = "../live/process.rs"]
@@ -88,6 +89,11 @@ const RELAYED: &[Case] = &cases! {
 
 /// What needs a broker.
 const LIVE: &[Case] = &cases! {
+    hazard:
+        publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
+        what_its_publishers_gave_up_is_confirmed_all_the_same,
+        what_a_stalled_network_does_not_take_waits_in_our_window,
+        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else;
     weather:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,

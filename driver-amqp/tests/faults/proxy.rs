@@ -127,6 +127,14 @@ impl Proxy {
         self.shared.weather.send_replace(Weather::FAIR);
     }
 
+    /// Tells the client of one connection what the broker never said. It goes between two reads of the relay: where nothing
+    /// else is under way, that is between two frames.
+    pub(crate) fn forge(&self, connection: usize, bytes: &[u8]) {
+        if let Some(line) = self.shared.state().lines.get(connection) {
+            line.forge(bytes);
+        }
+    }
+
     /// When the armed fault came, if it has.
     pub(crate) fn trip(&self) -> Option<Trip> {
         *self.shared.trip.borrow()

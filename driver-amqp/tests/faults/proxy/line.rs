@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::fault::Ending;
 
@@ -33,12 +33,22 @@ pub(super) struct Line {
     /// How much of each direction is kept.
     kept: usize,
     tapes: [Mutex<Tape>; 2],
+    /// What the client is told in the broker's name.
+    forged: Mutex<Vec<u8>>,
+    forging: Notify,
     ending: watch::Sender<Option<Ending>>,
 }
 
 impl Line {
     pub(super) fn new(number: usize, kept: usize) -> Self {
-        Self { number, kept, tapes: Default::default(), ending: watch::Sender::new(None) }
+        Self {
+            number,
+            kept,
+            tapes: Default::default(),
+            forged: Mutex::default(),
+            forging: Notify::new(),
+            ending: watch::Sender::new(None),
+        }
     }
 
     pub(super) fn tape(&self, direction: Direction) -> Tape {
@@ -59,6 +69,22 @@ impl Line {
     /// Notes that `count` bytes are let through to the other.
     pub(super) fn pass(&self, direction: Direction, count: usize) {
         self.tape_of(direction).passed += count;
+    }
+
+    pub(super) fn forge(&self, bytes: &[u8]) {
+        self.forged.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.forging.notify_one();
+    }
+
+    /// What is to be said in the name of who sends in `direction`, once there is something.
+    pub(super) async fn forgery(&self, direction: Direction) -> Vec<u8> {
+        match direction {
+            Direction::ToBroker => std::future::pending().await,
+            Direction::FromBroker => {
+                self.forging.notified().await;
+                std::mem::take(&mut *self.forged.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
     }
 
     /// Has the connection end; the first ending counts.
