@@ -1,4 +1,4 @@
-//! The repository's tasks: `cargo xtask lint | test | report | conformance | fuzz | broker`.
+//! The repository's tasks: `cargo xtask lint | test | report | conformance | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
@@ -6,6 +6,7 @@ mod fuzz;
 mod lint;
 mod report;
 mod serve;
+mod soak;
 mod suite;
 mod summary;
 mod test;
@@ -40,6 +41,9 @@ enum Task {
     /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
     /// both together, and holds what happened against the rules.
     Conformance(conformance::Programs),
+    /// Keeps calls, casts and events going while connections are cut and the node is killed, frozen and alarmed, and holds
+    /// what happened against the rules.
+    Soak(soak::Soak),
     /// Makes the page and the table of what the last `test` did again, from its records.
     Report {
         /// Puts the table into README.md too; refused unless every test ran and held.
@@ -76,6 +80,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
         Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
+        Task::Soak(soak) => soak::run(soak, &interrupt),
         Task::Report { readme } => report::run(*readme),
         Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
     }

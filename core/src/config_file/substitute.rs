@@ -105,10 +105,9 @@ mod tests {
     }
     #[test]
     fn references_that_multiply_come_to_an_end() {
-        let levels: String = ('a'..='h')
-            .zip('b'..='i')
-            .map(|(name, next)| format!("{name}={}\n", format!("${next}").repeat(40)))
-            .collect();
+        let level = |(name, next): (char, char)| format!("{name}={}\n", format!("${next}").repeat(40));
+        let levels: Vec<_> = ('a'..='h').zip('b'..='i').map(level).collect();
+        let levels = levels.concat();
         let sections = ini::parse(&format!("[s]\n{levels}i=x\n")).unwrap();
         let value = substitute(&sections, "s", "$a");
         // The first of them as deep as references go, the last ones as they are written.

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::fault::Ending;
 
 /// How much of one direction is kept, so that no test fills the memory with what it sends.
-const KEPT: usize = 1024 * 1024;
+pub(super) const KEPT: usize = 1024 * 1024;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub(crate) struct Tape {
 pub(super) struct Line {
     /// Its place among the connections of its relay.
     pub(super) number: usize,
+    /// How much of each direction is kept.
+    kept: usize,
     tapes: [Mutex<Tape>; 2],
     /// What the client is told in the broker's name.
     forged: Mutex<Vec<u8>>,
@@ -38,9 +40,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(number: usize) -> Self {
+    pub(super) fn new(number: usize, kept: usize) -> Self {
         Self {
             number,
+            kept,
             tapes: Default::default(),
             forged: Mutex::default(),
             forging: Notify::new(),
@@ -59,7 +62,7 @@ impl Line {
     /// Notes that `bytes` were read at one end.
     pub(super) fn read(&self, direction: Direction, bytes: &[u8]) {
         let mut tape = self.tape_of(direction);
-        let room = KEPT.saturating_sub(tape.sent.len()).min(bytes.len());
+        let room = self.kept.saturating_sub(tape.sent.len()).min(bytes.len());
         tape.sent.extend_from_slice(&bytes[..room]);
     }
 
