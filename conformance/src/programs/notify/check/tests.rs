@@ -1,0 +1,1 @@
+//! Histories that keep the rules, and histories that break one each.
