@@ -24,9 +24,9 @@ pub(crate) enum Happened {
     Begun(usize),
     /// A step was done, or why not.
     Ended { step: usize, outcome: Result<(), String> },
-    /// A handler was polled for the first time; `run` names that.
-    Ran { run: usize, listener: usize, heard: Vec<Heard> },
-    /// A handler ended.
+    /// A handler was polled for the first time.
+    Ran { listener: usize, heard: Vec<Heard> },
+    /// The handler ended that is at the place `run` in the list.
     Answered { run: usize, answer: Answer },
     /// When all had ended, this lay in a queue.
     Found(Letter),
@@ -78,12 +78,12 @@ impl Log {
         number
     }
 
-    /// Notes that a handler runs, and names the run.
+    /// Notes that a handler runs, and gives the place of that in the list.
     pub(crate) fn run(&self, listener: usize, heard: Vec<Heard>) -> usize {
         let mut run = 0;
         self.0.send_modify(|history| {
             run = history.events.len();
-            history.events.push((Instant::now(), Happened::Ran { run, listener, heard }));
+            history.events.push((Instant::now(), Happened::Ran { listener, heard }));
         });
         run
     }

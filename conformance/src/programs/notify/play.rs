@@ -150,7 +150,12 @@ impl Play<'_> {
     }
 
     async fn settle(&self) {
-        let done = |history: &History| Timeline::new(self.program, history).due().is_empty();
+        let mut asked = false;
+        let done = |history: &History| {
+            // Nothing else makes an end of anything.
+            let answered = matches!(history.events.last(), Some((_, Happened::Answered { .. })));
+            (!std::mem::replace(&mut asked, true) || answered) && Timeline::new(self.program, history).due().is_empty()
+        };
         // Some are given back, some fail, and a listener of one handler lets the others wait for each of them.
         self.log.wait(self.stage.budget().arrive * 3, done).await;
     }

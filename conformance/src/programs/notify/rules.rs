@@ -48,5 +48,5 @@ rules! {
     KEPT = "notify::what_nobody_reads_is_kept", [EnsureQueue, Retention],
         "An event whose publisher makes the queue lies there once, if nobody ever reads it.";
     NOTHING_LEFT = "notify::nothing_is_left", [],
-        "When every listener has ended, no queue that somebody read holds anything, and no other what was not for it.";
+        "When every listener has ended, no queue holds what all its readers want, and one without readers only what it kept.";
 }

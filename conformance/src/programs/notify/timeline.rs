@@ -20,6 +20,8 @@ pub(super) struct Timeline<'a> {
     /// The lives of each listener.
     pub(super) lives: Vec<Vec<Life>>,
     pub(super) runs: Vec<Ran<'a>>,
+    /// What the readers of each copy were given of each event, in order.
+    chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
     pub(super) letters: Vec<&'a Letter>,
 }
 
@@ -73,7 +75,8 @@ pub(super) enum Copy {
 impl<'a> Timeline<'a> {
     pub(super) fn new(program: &'a Program, history: &'a History) -> Self {
         let lives = program.listeners.iter().map(|_| Vec::new()).collect();
-        let mut timeline = Self { program, sent: Vec::new(), lives, runs: Vec::new(), letters: Vec::new() };
+        let mut timeline =
+            Self { program, sent: Vec::new(), lives, runs: Vec::new(), chains: BTreeMap::new(), letters: Vec::new() };
         let mut answers = BTreeMap::new();
         for (at, (when, happened)) in history.events.iter().enumerate() {
             match happened {
@@ -81,7 +84,7 @@ impl<'a> Timeline<'a> {
                 Happened::Ended { step, outcome } => {
                     timeline.ended(*step, &history.steps[*step], outcome, (at, *when));
                 }
-                Happened::Ran { listener, heard, .. } => {
+                Happened::Ran { listener, heard } => {
                     let life = timeline.lives[*listener].len().saturating_sub(1);
                     let (listener, when, together, answer) = (*listener, *when, heard.len(), None);
                     let ran = |heard| Ran { listener, life, at, when, together, heard, answer };
@@ -96,6 +99,13 @@ impl<'a> Timeline<'a> {
         for ran in &mut timeline.runs {
             ran.answer = answers.get(&ran.at).copied();
         }
+        let mut chains = BTreeMap::<_, Vec<_>>::new();
+        for ran in &timeline.runs {
+            if let Some(number) = ran.heard.number {
+                chains.entry((timeline.copy(ran), number)).or_default().push(*ran);
+            }
+        }
+        timeline.chains = chains;
         timeline
     }
 
@@ -228,9 +238,8 @@ impl<'a> Timeline<'a> {
     }
 
     /// What the readers of a copy were given of one event, in order.
-    pub(super) fn chain(&self, copy: &Copy, number: usize) -> Vec<Ran<'a>> {
-        let of = |ran: &&Ran<'_>| ran.heard.number == Some(number) && self.copy(ran) == *copy;
-        self.runs.iter().filter(of).copied().collect()
+    pub(super) fn chain(&self, copy: &Copy, number: usize) -> &[Ran<'a>] {
+        self.chains.get(&(copy.clone(), number)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the handler failed in the last try that there is.

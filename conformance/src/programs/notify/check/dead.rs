@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::programs::Violation;
+use crate::programs::notify::Listener;
 use crate::programs::notify::history::Letter;
-use crate::programs::notify::model::queue;
+use crate::programs::notify::model::{queue, reads, wants};
 use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, Sent, Timeline};
@@ -57,7 +58,8 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// What somebody reads is empty, and what nobody reads has what came.
+/// What somebody reads is empty, unless another reader of the queue would not have handled it, and what nobody reads has
+/// what came.
 fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let everybodys = Copy::Shared(Reads::Everybodys);
     let nobodys = |sent: &&Sent<'_>| timeline.readers(&everybodys, sent.tell).is_empty();
@@ -79,9 +81,17 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
     for letter in timeline.letters.iter().filter(|letter| letter.dead.is_none()) {
         let of = |(queue, number): &(String, usize)| *queue == letter.queue && Some(*number) == letter.heard.number;
-        if !kept.iter().any(of) {
+        let disputed = timeline.sent(letter.heard.number).is_some_and(|sent| disputed(timeline, &letter.queue, sent));
+        if !disputed && !kept.iter().any(of) {
             let how = format_args!("{:?} lies in {}", letter.heard.number, letter.queue);
             violations.push(Violation::new(&rules::NOTHING_LEFT, how));
         }
     }
+}
+
+/// Whether a reader of the queue takes the event and does nothing with it, so that nobody waits for it.
+fn disputed(timeline: &Timeline<'_>, name: &str, sent: &Sent<'_>) -> bool {
+    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.tell);
+    let mut readers = timeline.program.listeners.iter().filter(|listener| reads(listener));
+    readers.any(|listener| queue(&listener.reads, sent.tell).as_deref() == Some(name) && !wants(listener, sent.tell))
 }
