@@ -19,12 +19,12 @@ const TYPES: [&str; 3] = ["order.made", "order.sold", "orders"];
 const PATTERNS: [&str; 2] = ["order.*", "order.made"];
 const PUBLISHERS: [&str; 2] = ["shop", "bank"];
 
-/// Programs of at most four listeners and five acts.
+/// Programs of at most four listeners and four acts.
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
     let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
     listeners.prop_flat_map(|listeners| {
-        let steps = vec(step(listeners.iter().map(|(listener, _)| listener.clone()).collect()), 1..=6);
-        let acts = vec((steps, any::<bool>()), 1..=4);
+        let steps = vec(step(listeners.iter().map(|(listener, _)| listener.clone()).collect()), 1..=5);
+        let acts = vec((steps, any::<bool>()), 1..=3);
         (Just(listeners), acts).prop_map(|(listeners, acts)| mended(listeners, acts))
     })
 }
