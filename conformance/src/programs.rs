@@ -9,9 +9,10 @@
 //! ```
 //!
 //! There are three kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
-//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`delivery`]
-//! stands on the driver interface alone: every kind of address, settlement, expiry, pools. Both are Rust that can be
-//! pasted and run as a test:
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`notify`]
+//! starts, stops and drops listeners under events that are handled in batches, given back, tried again and given up.
+//! [`delivery`] stands on the driver interface alone: every kind of address, settlement, expiry, pools. All are Rust that
+//! can be pasted and run as a test:
 //!
 //! ```no_run
 //! use oslo_messaging_conformance::programs::rpc::{Act, Program, Request, Server};
