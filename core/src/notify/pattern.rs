@@ -62,7 +62,7 @@ fn translate(pattern: &str) -> String {
     while let Some(next) = rest.chars().next() {
         rest = &rest[next.len_utf8()..];
         match next {
-            // Bytes, not characters: a tenth of the work to compile, and what follows begins with a character all the same.
+            // Bytes, not characters: far less to compile, and what follows begins with a character all the same.
             '*' => regex.push_str("(?s-u:.*)"),
             '?' => regex.push('.'),
             '[' => match set(rest) {
