@@ -4,6 +4,7 @@ use oslo_messaging::Priority;
 
 /// An event of a program: where it goes, who tells it, and what its handlers are to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each turns on one thing that may go with any other")]
 pub struct Tell {
     pub(crate) exchange: String,
     pub(crate) topic: String,

@@ -11,20 +11,28 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         for copy in &copies {
             let chain = timeline.chain(copy, sent.number);
             let mut broken = |rule: &'static Rule, how: &str| {
-                let had: Vec<String> = chain.iter().map(ran).collect();
+                let had: Vec<String> = chain.iter().take(12).map(ran).collect();
                 let how = format_args!("{} {how}: {}", sent.name(), had.join(", then "));
                 violations.push(Violation::new(rule, how));
             };
             first(timeline, sent, copy, chain.first(), &mut broken);
+            // What is wrong once may be wrong without end.
             for pair in chain.windows(2) {
-                next(timeline, &pair[0], &pair[1], &mut broken);
+                let mut held = true;
+                next(timeline, &pair[0], &pair[1], &mut |rule, how| {
+                    held = false;
+                    broken(rule, how);
+                });
+                if !held {
+                    break;
+                }
             }
         }
     }
     for (copy, number) in timeline.owed() {
         let chain = timeline.chain(&copy, number);
         if !chain.last().is_some_and(|last| is_done(timeline, &copy, last)) {
-            let had: Vec<String> = chain.iter().map(ran).collect();
+            let had: Vec<String> = chain.iter().take(12).map(ran).collect();
             let name = timeline.sent(Some(number)).map(Sent::name).unwrap_or_default();
             let how = format_args!("{name} was not handled from {copy:?}, which had it: [{}]", had.join(", then "));
             violations.push(Violation::new(&rules::NOT_LOST, how));
@@ -62,10 +70,10 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
     let life = timeline.life(before);
     let stopped = !same && life.is_some_and(|life| life.stopping < after.at);
     if stopped && life.is_some_and(|life| life.killed) {
-        return if is_new {
-        } else {
-            broken(&rules::TRIES, "did not begin anew when its listener was dropped")
-        };
+        if !is_new {
+            broken(&rules::TRIES, "did not begin anew when its listener was dropped");
+        }
+        return;
     }
     match answer {
         None => broken(&rules::ONE_HAS_IT, "was with two at a time"),
