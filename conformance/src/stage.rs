@@ -32,6 +32,12 @@ impl Stage {
         self.harness.budget()
     }
 
+    /// Which clock this runs by.
+    #[must_use]
+    pub(crate) fn clock(&self) -> Clock {
+        self.harness.clock()
+    }
+
     /// The deadline of an operation that must succeed.
     #[must_use]
     pub(crate) fn soon(&self) -> Deadline {
