@@ -187,6 +187,12 @@ impl Listener {
         self.drops = true;
         self
     }
+
+    /// Whether no event can overtake one of its own priority. It can if batches are worked on at once: in one of them it
+    /// may wait for the handler of another priority.
+    pub(crate) fn starts_in_turn(&self) -> bool {
+        self.batch.is_none() || self.concurrency == 1 || self.priorities.len() == 1
+    }
 }
 
 impl Act {

@@ -37,7 +37,8 @@ rules! {
          was told or its listener started. Held only on a paused clock.";
     ORDER = "notify::order_holds_from_one_notifier", [],
         "Of two events of one notifier to one topic and priority, the second told when the first was confirmed, a \
-         listener that has both for the first time has the first one first.";
+         listener that has both for the first time has the first one first; unless it works on several batches at once, \
+         where an event may wait for the handler of another priority in its batch.";
     MARK = "notify::what_comes_back_says_so", [RedeliveredFlag],
         "An event says that it was handed over before if its queue gave it to somebody, and only if somebody who reads \
          the queue may have had it.";

@@ -65,8 +65,14 @@ fn unchanged(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 
 fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let is_new = |ran: &&Ran<'_>| ran.heard.attempt == 1 && !ran.heard.redelivered;
-    let new: Vec<(&Ran<'_>, &Sent<'_>)> =
-        timeline.runs.iter().filter(is_new).filter_map(|ran| Some((ran, timeline.sent(ran.heard.number)?))).collect();
+    let in_turn = |ran: &&Ran<'_>| timeline.listener(ran).starts_in_turn();
+    let new: Vec<(&Ran<'_>, &Sent<'_>)> = timeline
+        .runs
+        .iter()
+        .filter(is_new)
+        .filter(in_turn)
+        .filter_map(|ran| Some((ran, timeline.sent(ran.heard.number)?)))
+        .collect();
     for (place, (earlier, told)) in new.iter().enumerate() {
         let later = new[place + 1..].iter().find(|(later, before)| {
             (later.listener, later.life) == (earlier.listener, earlier.life)
