@@ -3,14 +3,18 @@
 //! Nothing is shared with a RabbitMQ that the machine may already run, so a test may freeze, kill or fill its node.
 
 mod attached;
+mod distribution;
 mod keeper;
 mod layout;
 mod programs;
 mod ready;
+mod release;
 
 pub use attached::{AttachedNode, MemoryAlarm, Paused, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE};
+pub use distribution::{make, obstacle};
 pub use layout::Settings;
 pub use programs::Programs;
+pub use release::{BROKER, Release};
 
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -41,10 +45,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node and returns once it has started wholly.
+    /// Starts a node of the release that [`BROKER`] names, by default of what is installed, and returns once it has
+    /// started wholly.
     ///
     /// # Errors
-    /// When RabbitMQ is not installed, or the node is not ready within two minutes; the end of its log is in the message.
+    /// When RabbitMQ is not installed, or the release was not made ready, or the node is not ready within two minutes; the end of its log is in the message.
     pub fn start() -> Result<Self> {
         Self::start_with(&Settings::default())
     }
@@ -54,17 +59,26 @@ impl Node {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &Settings) -> Result<Self> {
+        Self::start_release(Release::from_env()?, settings)
+    }
+
+    /// As [`start`](Self::start), of `release` or of what is installed, whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_release(release: Option<Release>, settings: &Settings) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::start_once(settings) {
+            match Self::start_once(release, settings) {
                 Err(error) if attempt < ATTEMPTS && ready::ended_early(&error) => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    fn start_once(settings: &Settings) -> Result<Self> {
-        let layout = Layout::create(Programs::find()?, settings)?;
+    fn start_once(release: Option<Release>, settings: &Settings) -> Result<Self> {
+        let programs = release.map_or_else(Programs::find, distribution::find)?;
+        let layout = Layout::create(programs, release, settings)?;
         // From here on the keeper removes the directory, whatever becomes of us.
         let mut keeper = Keeper::start(layout.directory())?;
         let mapper = layout.mapper().spawn().context("could not start the Erlang port mapper")?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::layout::Layout;
 use super::ready;
+use super::release::BROKER;
 use crate::command::output_within;
 
 /// The variable that names where clients connect to.
@@ -61,10 +62,18 @@ impl AttachedNode {
         Layout::read(Path::new(&file)).map(Self::new)
     }
 
-    /// What another process needs to find this node.
+    /// What it is: `RabbitMQ` and its version, and what else sets it apart.
     #[must_use]
-    pub fn environment(&self) -> [(&'static str, String); 2] {
-        [(RABBIT_URL, self.url.clone()), (RABBIT_NODE, self.layout.file().display().to_string())]
+    pub fn broker(&self) -> String {
+        self.layout.broker()
+    }
+
+    /// What another process needs to find this node, and to start others of its kind.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let release = self.layout.release().map(|release| (BROKER, release.to_string()));
+        let node = [(RABBIT_URL, self.url.clone()), (RABBIT_NODE, self.layout.file().display().to_string())];
+        node.into_iter().chain(release).collect()
     }
 
     /// Where clients connect to, as `guest` and in the virtual host `/`: a transport URL, as this library and the

@@ -11,10 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::programs::Programs;
-
-/// `nobody` and its group, on every Linux: what a node runs as when we are root, since it needs no right at all.
-const NOBODY: u32 = 65534;
+use super::programs::{NOBODY, Programs};
+use super::release::Release;
 
 /// Two schedulers: enough to be quick, few enough not to fight the tests for the machine.
 const ERLANG_ARGUMENTS: &str = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none";
@@ -43,15 +41,18 @@ pub(super) struct Layout {
     amqp_port: u16,
     distribution_port: u16,
     mapper_port: u16,
+    version: String,
+    release: Option<Release>,
     as_nobody: bool,
 }
 
 impl Layout {
     /// Makes the directory, with everything in it that the node reads.
-    pub(super) fn create(programs: Programs, settings: &Settings) -> Result<Self> {
+    pub(super) fn create(programs: Programs, release: Option<Release>, settings: &Settings) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let [amqp_port, distribution_port, mapper_port] = free_ports()?;
+        let version = programs.version()?;
         let layout = Self {
             // Not under `target`, whose parents `nobody` may not be allowed to enter.
             directory: std::env::temp_dir().join(format!("oslo-messaging-rabbit-{unique}")),
@@ -60,6 +61,8 @@ impl Layout {
             amqp_port,
             distribution_port,
             mapper_port,
+            version,
+            release,
             as_nobody: rustix::process::geteuid().is_root(),
         };
         layout.write(settings).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
@@ -79,6 +82,18 @@ impl Layout {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What it is: the version, and what else is to be known of it.
+    pub(super) fn broker(&self) -> String {
+        match self.release.and_then(Release::remark) {
+            Some(remark) => format!("RabbitMQ {}, {remark}", self.version),
+            None => format!("RabbitMQ {}", self.version),
+        }
+    }
+
+    pub(super) fn release(&self) -> Option<Release> {
+        self.release
     }
 
     pub(super) fn amqp_port(&self) -> u16 {
@@ -136,7 +151,7 @@ impl Layout {
         }
         let cookie = format!("oslo{}x{}", self.mapper_port, std::process::id());
         let description = serde_json::to_string(self)?;
-        let configuration = format!("{CONFIGURATION}{}", settings.configuration);
+        let configuration = [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration].concat();
         let plugins = format!("[{}].\n", settings.plugins.join(","));
         for (name, content, mode) in [
             (".erlang.cookie", cookie.as_str(), 0o400),
@@ -160,11 +175,8 @@ impl Layout {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().envs(self.environment()).current_dir(&self.directory);
-        if self.as_nobody {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        let mut command = self.programs.command(program, &self.directory);
+        command.env_clear().envs(self.environment());
         command
     }
 
@@ -176,7 +188,7 @@ impl Layout {
         let port = |port: u16| port.to_string();
         vec![
             ("HOME", self.directory.display().to_string()),
-            ("PATH", format!("{scripts}:{erlang}:/usr/bin:/bin")),
+            ("PATH", format!("{scripts}:{erlang}:/usr/bin:/bin:/usr/sbin:/sbin")),
             ("LANG", "C.UTF-8".into()),
             ("ERL_EPMD_PORT", port(self.mapper_port)),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
