@@ -32,7 +32,8 @@ pub struct AmqpConfig {
     pub max_message_size: usize,
     /// How long a private queue outlives its reader; zero for ever. Default: 30 min.
     pub transient_queues_ttl: Duration,
-    /// Whether shared queues and topic exchanges are declared durable. Default: no, as the reference.
+    /// Whether shared queues and topic exchanges are declared durable. Default: no, as the reference; on a broker that
+    /// denies transient queues they are durable all the same, and fanout exchanges with them.
     pub durable_queues: bool,
     /// Whether shared queues are declared as quorum queues, which makes topic exchanges durable too. Default: no.
     pub quorum_queues: bool,
@@ -172,6 +173,11 @@ impl AmqpConfig {
         self
     }
 
+    /// Whether anything is declared that a broker may want durable: an exchange or a shared queue.
+    pub(crate) fn declares_transient(&self) -> bool {
+        !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
+    }
+
     /// How many messages a listener that wants `window` of them holds.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
@@ -227,6 +233,13 @@ mod tests {
         assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
         let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
         assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn a_broker_need_not_be_asked_when_everything_is_durable() {
+        let both = AmqpConfig { transient_quorum_queues: true, ..AmqpConfig::durable() };
+        let asked = [AmqpConfig::default(), AmqpConfig::durable(), both, AmqpConfig::quorum()];
+        assert_eq!(asked.map(|config| config.declares_transient()), [true, true, false, false]);
     }
 
     #[test]

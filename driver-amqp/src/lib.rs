@@ -47,6 +47,7 @@ mod options;
 mod outcome;
 mod parcel;
 mod place;
+mod probe;
 mod properties;
 mod ready;
 mod revival;

@@ -77,7 +77,7 @@ impl Opener {
         let Common { config, status, counts, tasks, .. } = &self.common;
         let queues = self.queues();
         let opening = async {
-            let mut declarer = Declarer::new(&link.consuming, config, status, deadline);
+            let mut declarer = Declarer::new(link, config, status, deadline);
             for queue in &queues {
                 declarer.queue(queue).await?;
             }
@@ -94,7 +94,7 @@ impl Opener {
         let queue = self.queues().swap_remove(index);
         let resuming = async {
             let Common { config, status, .. } = &self.common;
-            Declarer::new(&place.link.consuming, config, status, deadline).queue(&queue).await?;
+            Declarer::new(&place.link, config, status, deadline).queue(&queue).await?;
             place.consume(index, &queue, deadline).await
         };
         let consumer = deadline.run("subscribe", resuming).await??;
