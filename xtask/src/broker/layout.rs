@@ -1,5 +1,6 @@
 //! What makes a node private: its directory, its ports, its name, and the environment that carries them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -47,8 +48,14 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Makes the directory, with everything in it that the node reads.
-    pub(super) fn create(programs: Programs, release: Option<Release>, settings: &Settings) -> Result<Self> {
+    /// Makes the directory, with everything in it that the node reads. With `first` it makes one broker with that node:
+    /// it has its cookie and its port mapper, and joins it when it starts for the first time.
+    pub(super) fn create(
+        programs: Programs,
+        release: Option<Release>,
+        first: Option<&Self>,
+        settings: &Settings,
+    ) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let [amqp_port, distribution_port, mapper_port] = free_ports()?;
@@ -60,12 +67,13 @@ impl Layout {
             name: format!("oslo-{unique}@localhost"),
             amqp_port,
             distribution_port,
-            mapper_port,
+            mapper_port: first.map_or(mapper_port, |first| first.mapper_port),
             version,
             release,
             as_nobody: rustix::process::geteuid().is_root(),
         };
-        layout.write(settings).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
+        let peers = first.map(|first| joining([first, &layout])).unwrap_or_default();
+        layout.write(settings, &peers).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
         Ok(layout)
     }
 
@@ -90,6 +98,11 @@ impl Layout {
             Some(remark) => format!("RabbitMQ {}, {remark}", self.version),
             None => format!("RabbitMQ {}", self.version),
         }
+    }
+
+    /// What the node is called among nodes.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn release(&self) -> Option<Release> {
@@ -143,7 +156,7 @@ impl Layout {
         format!("the node {} did not become ready; the end of its log:\n{}", self.name, lines[from..].join("\n"))
     }
 
-    fn write(&self, settings: &Settings) -> Result<()> {
+    fn write(&self, settings: &Settings, peers: &str) -> Result<()> {
         for directory in [self.directory.clone(), self.directory.join("log"), self.directory.join("mnesia")] {
             fs::create_dir(&directory)?;
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
@@ -151,7 +164,7 @@ impl Layout {
         }
         let cookie = format!("oslo{}x{}", self.mapper_port, std::process::id());
         let description = serde_json::to_string(self)?;
-        let configuration = [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration].concat();
+        let configuration = [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration, peers].concat();
         let plugins = format!("[{}].\n", settings.plugins.join(","));
         for (name, content, mode) in [
             (".erlang.cookie", cookie.as_str(), 0o400),
@@ -206,6 +219,15 @@ impl Layout {
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS.into()),
         ]
     }
+}
+
+/// What tells a node which others it makes one broker with.
+fn joining(nodes: [&Layout; 2]) -> String {
+    let mut lines = "cluster_formation.peer_discovery_backend = classic_config\n".to_owned();
+    for (place, node) in nodes.iter().enumerate() {
+        let _ = writeln!(lines, "cluster_formation.classic_config.nodes.{} = {}", place + 1, node.name);
+    }
+    lines
 }
 
 /// Ports that are free now. All are held until all are known, so they differ.

@@ -40,3 +40,10 @@ fn a_node_is_told_from_others_of_its_version() {
     assert_eq!(layout().broker(), "RabbitMQ 4.3.6, transient queues denied");
     assert_eq!(Layout { release: None, ..layout() }.broker(), "RabbitMQ 4.3.6");
 }
+
+#[test]
+fn a_node_that_joins_another_names_both() {
+    let second = Layout { name: "oslo-2@localhost".into(), ..layout() };
+    let lines = joining([&layout(), &second]);
+    assert!(lines.contains("nodes.1 = oslo-1@localhost\n") && lines.contains("nodes.2 = oslo-2@localhost\n"), "{lines}");
+}
