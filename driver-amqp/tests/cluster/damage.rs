@@ -65,8 +65,7 @@ async fn scene(what: &'static str, times: usize, hurt: fn(&mut Cluster, usize, &
             let (vhost, topic) = (vhost.clone(), troupes[hit % 2].topic().to_owned());
             let member = with(move |cluster| hurt(cluster, hit, &vhost, &topic)).await;
             let hurt_at = Instant::now();
-            within(RECOVERY, "working again", async { tokio::join!(troupes[0].recovered(), troupes[1].recovered()) })
-                .await;
+            tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
             verdict.recoveries.push(hurt_at.elapsed());
             with(move |cluster| cluster.restart(member).expect("it comes back")).await;
             sleep(UNHURT).await;
@@ -77,7 +76,7 @@ async fn scene(what: &'static str, times: usize, hurt: fn(&mut Cluster, usize, &
     verdict.lasted = begun.elapsed();
     let bare = bare(&vhost).await;
     for troupe in troupes {
-        within(RECOVERY, "working again", troupe.recovered()).await;
+        troupe.recovered(RECOVERY).await;
         verdict.add(&troupe.end(&bare).await);
     }
     eprintln!("{what}: {verdict}");

@@ -14,6 +14,7 @@ use crate::stage::{ARRIVE, soon, unique, within};
 use crate::sweep::client::Client;
 use crate::sweep::history::History;
 use crate::sweep::staff::{self, METHOD, Log};
+use crate::sweep::tally::succeeded;
 
 /// How long a client rests after some of everything: enough that the machine has time for the broker.
 const REST: Duration = Duration::from_millis(250);
@@ -64,9 +65,14 @@ impl Troupe {
         }
     }
 
-    /// Tries until everything works.
-    pub(crate) async fn recovered(&self) {
-        Box::pin(self.client.recovered()).await;
+    /// Tries until everything works, for as long as `budget` allows.
+    pub(crate) async fn recovered(&self, budget: Duration) {
+        if timeout(budget, Box::pin(self.client.recovered())).await.is_err() {
+            let ended = self.client.ended();
+            let failed: Vec<_> = ended.iter().rev().filter(|ended| !succeeded(ended)).take(12).collect();
+            let health: Vec<_> = self.buses.iter().map(|bus| bus.health().borrow().clone()).collect();
+            panic!("it does not work again within {budget:?}: {health:#?}, last, the latest first: {failed:#?}");
+        }
     }
 
     /// Does what must work again, ends, and tells everything that happened. `bare` looks into what is left in queues.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::options::QueueDeleteOptions;
-use oslo_messaging::{ErrorKind, Executed, State, Transport};
+use oslo_messaging::{ErrorKind, Executed, State};
 
 use crate::office::Office;
 use crate::stage::{ARRIVE, Stage, back, soon, unique, until, url, within};

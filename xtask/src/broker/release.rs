@@ -76,9 +76,26 @@ impl Release {
         }
     }
 
+    /// Whether whoever declares a queue that is neither durable nor exclusive loses the connection.
+    #[must_use]
+    pub fn denies_transient(self) -> bool {
+        self == Self::V4_3Denied
+    }
+
+    /// `url` with the options without which the reference gets nowhere on this release.
+    #[must_use]
+    pub fn reference_url(self, url: &str) -> String {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        if self.denies_transient() {
+            format!("{url}{separator}amqp_durable_queues=true&rabbit_transient_quorum_queue=true")
+        } else {
+            url.to_owned()
+        }
+    }
+
     /// What is to be known of its nodes beside their version.
     pub(crate) fn remark(self) -> Option<&'static str> {
-        (self == Self::V4_3Denied).then_some("transient queues denied")
+        self.denies_transient().then_some("transient queues denied")
     }
 }
 
@@ -110,6 +127,13 @@ mod tests {
         }
         let error = "4".parse::<Release>().unwrap_err().to_string();
         assert!(error.contains("3.10, 4.0, 4.3, 4.3-denied"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_is_told_what_it_needs_and_nothing_else() {
+        let denied = Release::V4_3Denied.reference_url("rabbit://h/?ssl=true");
+        assert_eq!(denied, "rabbit://h/?ssl=true&amqp_durable_queues=true&rabbit_transient_quorum_queue=true");
+        assert_eq!(Release::V4_0.reference_url("rabbit://h/"), "rabbit://h/");
     }
 
     #[test]
