@@ -42,12 +42,7 @@ pub(crate) struct Declarer<'a> {
 }
 
 impl<'a> Declarer<'a> {
-    pub(crate) fn new(
-        link: &'a Link,
-        config: &'a AmqpConfig,
-        status: &'a Arc<Status>,
-        deadline: Deadline,
-    ) -> Self {
+    pub(crate) fn new(link: &'a Link, config: &'a AmqpConfig, status: &'a Arc<Status>, deadline: Deadline) -> Self {
         // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
         let (connection, transient) = (&link.consuming, link.transient);
         Self { connection, transient, config, status, deadline, channel: None }

@@ -3,10 +3,11 @@
 use std::env;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use oslo_messaging_conformance::report::REPORT;
 use xtask::broker::{self, Node, Release, Settings};
 use xtask::interrupt::Interrupt;
+use xtask::python::{self, PYTHON};
 
 use crate::report;
 use crate::suite::Suite;
@@ -16,9 +17,14 @@ use crate::test::{follow, point};
 /// The newest release, as its makers ship it. What it denies, the one that most machines have installed does not.
 pub(crate) const RELEASE: Release = Release::V4_3Denied;
 
-/// The suites that run there: what every driver must do is worth the time, what only this one does is tried by hand with
-/// `--broker`.
-const SUITES: [&str; 2] = ["oslo-messaging-amqp test conformance", "oslo-messaging-amqp test conformance_quorum"];
+/// The suites that run there, and which of their tests: what every driver must do, and which objects there are then. The
+/// rest is worth the time by hand, with `--broker`.
+const SUITES: [(&str, &[&str]); 4] = [
+    ("oslo-messaging-amqp test conformance", &[]),
+    ("oslo-messaging-amqp test conformance_quorum", &[]),
+    ("oslo-messaging-amqp test live", &["topology::"]),
+    ("oslo-messaging-amqp test interop", &["profile::"]),
+];
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +56,14 @@ pub(crate) fn run(suites: &[Suite], summary: Summary, interrupt: &Interrupt) -> 
     outcome
 }
 
-fn run_on(
-    node: &Node,
-    suites: &[Suite],
-    mut summary: Summary,
-    interrupt: &Interrupt,
-) -> Result<(Elsewhere, Summary)> {
+fn run_on(node: &Node, suites: &[Suite], mut summary: Summary, interrupt: &Interrupt) -> Result<(Elsewhere, Summary)> {
     let mut held = true;
-    for suite in suites.iter().filter(|suite| SUITES.contains(&suite.name.as_str())) {
+    let python = python::interpreter()?;
+    for (name, which) in SUITES {
+        let suite = suites.iter().find(|suite| suite.name == name).with_context(|| format!("{name} is not there"))?;
         // Not through cargo, which would build everything again for one package alone.
         let mut command = Command::new(&suite.executable);
-        command.current_dir(&suite.directory).env(REPORT, report::directory());
+        command.args(which).current_dir(&suite.directory).env(REPORT, report::directory()).env(PYTHON, &python);
         point(&mut command, node);
         summary.enter(Suite { name: format!("{} on {}", suite.name, node.attached().broker()), ..suite.clone() });
         let success;

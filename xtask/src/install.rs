@@ -63,9 +63,17 @@ pub(crate) fn debootstrap() -> Result<String> {
         apt("debootstrap")?;
     }
     let mut sources = Command::new(APT_GET);
-    sources.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"]);
+    sources.args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Created-By: Packages",
+        "Origin: Debian",
+        "Label: Debian",
+    ]);
     let mirrors = output_within(&mut sources, ASK).context("the sources of packages could not be asked for")?;
-    let mirror = mirrors.lines().next().context("no mirror of Debian is among the sources of packages (`apt-get update`?)")?;
+    let mirror =
+        mirrors.lines().next().context("no mirror of Debian is among the sources of packages (`apt-get update`?)")?;
     Ok(mirror.to_owned())
 }
 

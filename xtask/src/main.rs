@@ -83,7 +83,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Test { no_broker, broker, arguments } => {
             let kind = if *no_broker { Broker::None } else { Broker::Of(*broker) };
             test::run(kind, arguments, &interrupt)
-        },
+        }
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
         Task::Report { readme } => report::run(*readme),
         Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),

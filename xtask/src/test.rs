@@ -10,8 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use xtask::broker::{BROKER, Node, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE, Release};
 use xtask::command::{cargo, supervise};
 use xtask::interrupt::Interrupt;
-use xtask::python;
-use xtask::python::PYTHON;
+use xtask::python::{self, PYTHON};
 
 use crate::elsewhere::{self, Elsewhere};
 use crate::suite;
@@ -147,7 +146,7 @@ fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
         Claim::NoBroker => println!("without a broker: the live tests were left out"),
     }
     if let Elsewhere::LeftOut(reason) = elsewhere {
-        println!("LEFT OUT: the conformance suite on RabbitMQ {}: {reason}", elsewhere::RELEASE);
+        println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", elsewhere::RELEASE);
     }
     println!("report: {}", report::PAGE);
     println!("{}", summary.total());

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::stage::{ARRIVE, soon, unique, within};
 use crate::sweep::client::Client;
 use crate::sweep::history::History;
-use crate::sweep::staff::{self, METHOD, Log};
+use crate::sweep::staff::{self, Log, METHOD};
 use crate::sweep::tally::succeeded;
 
 /// How long a client rests after some of everything: enough that the machine has time for the broker.
@@ -43,9 +43,8 @@ impl Troupe {
             buses.push(Bus::new(transport));
         }
         let (topic, events, log) = (unique("t"), unique("e"), Arc::new(Log::default()));
-        let serve = async |index: usize| {
-            staff::serve(&buses[index], &topic, index, refusing, &log).await.expect("a server")
-        };
+        let serve =
+            async |index: usize| staff::serve(&buses[index], &topic, index, refusing, &log).await.expect("a server");
         let servers = [serve(0).await, serve(1).await];
         let listener = staff::listen(&buses[0], &events, &log).await.expect("the listener");
         let client = Client::new(&buses[2], &topic, &events, METHOD);
@@ -65,9 +64,14 @@ impl Troupe {
         }
     }
 
-    /// Tries until everything works, for as long as `budget` allows.
+    /// Tries until everything works, for as long as `budget` allows; whether it does.
+    pub(crate) async fn works(&self, budget: Duration) -> bool {
+        timeout(budget, Box::pin(self.client.recovered())).await.is_ok()
+    }
+
+    /// As [`works`](Self::works), which must come true.
     pub(crate) async fn recovered(&self, budget: Duration) {
-        if timeout(budget, Box::pin(self.client.recovered())).await.is_err() {
+        if !self.works(budget).await {
             let ended = self.client.ended();
             let failed: Vec<_> = ended.iter().rev().filter(|ended| !succeeded(ended)).take(12).collect();
             let health: Vec<_> = self.buses.iter().map(|bus| bus.health().borrow().clone()).collect();
@@ -78,7 +82,8 @@ impl Troupe {
     /// Does what must work again, ends, and tells everything that happened. `bare` looks into what is left in queues.
     pub(crate) async fn end(self, bare: &lapin::Connection) -> History {
         Box::pin(self.client.afterwards()).await;
-        let hurt = History { refusing: self.refusing, client_hurt: true, servers_hurt: [true; 2], ..History::default() };
+        let hurt =
+            History { refusing: self.refusing, client_hurt: true, servers_hurt: [true; 2], ..History::default() };
         let look = || History {
             ended: self.client.ended().into_iter().map(unordered).collect(),
             methods: self.log.methods(),

@@ -24,8 +24,10 @@ const MINIMUMS: &[Minimum] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) lasted: Duration,
-    /// From each blow until everything had worked again, without the member that was hurt.
-    pub(crate) recoveries: Vec<Duration>,
+    /// From each blow until everything had worked without the member that was hurt; `None` if not everything did.
+    pub(crate) without: Vec<Option<Duration>>,
+    /// From each member's return until everything had worked.
+    pub(crate) with: Vec<Duration>,
     troupes: usize,
     tally: Tally,
     repeats: Repeats,
@@ -67,7 +69,15 @@ impl fmt::Display for Verdict {
         let Repeats { methods, events } = self.repeats;
         writeln!(f, "  run twice, each marked as redelivered: {methods} requests, {events} events")?;
         writeln!(f, "  answers that did not come in time: {}; longest overrun: {:?}", self.late, self.overrun)?;
-        writeln!(f, "  everything worked again after {:?}", self.recoveries)?;
+        for (blow, (without, with)) in self.without.iter().zip(&self.with).enumerate() {
+            match without {
+                Some(without) => {
+                    write!(f, "  blow {}: everything worked without the member after {without:?}", blow + 1)?
+                }
+                None => write!(f, "  blow {}: not everything worked without the member", blow + 1)?,
+            }
+            writeln!(f, ", and with it again {with:?} after it was back")?;
+        }
         write!(f, "  {} rules broken", self.violations.len())
     }
 }

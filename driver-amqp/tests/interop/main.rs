@@ -129,7 +129,9 @@ const DENIED: [&str; 1] = ["profile::ours_without_options_meets_python_where_tra
 fn trial(test: &'static Test, setting: Arc<Setting>, runtime: Arc<Runtime>) -> Trial {
     Trial::ignorable_test(test.name(), move || {
         if setting.denies_transient() && TRANSIENT.contains(&test.name()) {
-            return Ok(Completion::ignored_with("the broker denies the queues that Python declares with these options"));
+            return Ok(Completion::ignored_with(
+                "the broker denies the queues that Python declares with these options",
+            ));
         }
         if !setting.denies_transient() && DENIED.contains(&test.name()) {
             return Ok(Completion::ignored_with("the broker denies no queues"));

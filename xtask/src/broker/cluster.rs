@@ -51,7 +51,8 @@ impl Cluster {
     /// Where `guest` connects to in `vhost`: one URL with every member.
     #[must_use]
     pub fn url(&self, vhost: &str) -> String {
-        let hosts: Vec<_> = self.nodes.iter().map(|node| format!("guest:guest@127.0.0.1:{}", node.attached().port())).collect();
+        let hosts: Vec<_> =
+            self.nodes.iter().map(|node| format!("guest:guest@127.0.0.1:{}", node.attached().port())).collect();
         format!("rabbit://{}/{vhost}", hosts.join(","))
     }
 
@@ -60,8 +61,10 @@ impl Cluster {
     /// # Errors
     /// When there is no such queue, or none leads it, or `asked` does not answer.
     pub fn leader(&self, asked: usize, vhost: &str, name: &str) -> Result<usize> {
-        let table = self.node(asked).rabbitmqctl(&["--formatter", "json", "list_queues", "-p", vhost, "name", "leader"])?;
-        let queues: Vec<Value> = serde_json::from_str(&table).with_context(|| format!("no table of queues: {table}"))?;
+        let table =
+            self.node(asked).rabbitmqctl(&["--formatter", "json", "list_queues", "-p", vhost, "name", "leader"])?;
+        let queues: Vec<Value> =
+            serde_json::from_str(&table).with_context(|| format!("no table of queues: {table}"))?;
         let queue = queues.iter().find(|queue| queue["name"] == name).with_context(|| format!("no queue {name}"))?;
         let leads = |node: &Node| queue["leader"] == node.attached().layout().name();
         match self.nodes.iter().position(leads) {

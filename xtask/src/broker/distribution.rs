@@ -25,7 +25,8 @@ const ENGINE: Duration = Duration::from_secs(30);
 const RULES: &str = "/usr/share/debootstrap/scripts/sid";
 
 /// Makes a Debian in `$4` in a mount namespace of its own, so that whatever is mounted meanwhile is gone with it.
-const BOOTSTRAP: &str = r#"exec debootstrap --force-check-gpg --variant=minbase --include=rabbitmq-server "$1" "$4" "$2" "$3""#;
+const BOOTSTRAP: &str =
+    r#"exec debootstrap --force-check-gpg --variant=minbase --include=rabbitmq-server "$1" "$4" "$2" "$3""#;
 
 /// Takes the files of an image out of the engine.
 const UNPACK: &str = r#"

@@ -164,7 +164,8 @@ impl Layout {
         }
         let cookie = format!("oslo{}x{}", self.mapper_port, std::process::id());
         let description = serde_json::to_string(self)?;
-        let configuration = [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration, peers].concat();
+        let configuration =
+            [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration, peers].concat();
         let plugins = format!("[{}].\n", settings.plugins.join(","));
         for (name, content, mode) in [
             (".erlang.cookie", cookie.as_str(), 0o400),

@@ -92,8 +92,8 @@ impl Programs {
         let script = fs::canonicalize(&script).with_context(|| format!("no {}", script.display()))?;
         let plugins = script.ancestors().nth(2).context("it lies too high")?.join("plugins");
         let entries = fs::read_dir(&plugins).with_context(|| format!("could not read {}", plugins.display()))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let version = names.filter_map(|name| version_of(&name).map(str::to_owned)).next();
+        let mut names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let version = names.find_map(|name| version_of(&name).map(str::to_owned));
         version.with_context(|| format!("{} says no version", plugins.display()))
     }
 

@@ -45,5 +45,8 @@ fn a_node_is_told_from_others_of_its_version() {
 fn a_node_that_joins_another_names_both() {
     let second = Layout { name: "oslo-2@localhost".into(), ..layout() };
     let lines = joining([&layout(), &second]);
-    assert!(lines.contains("nodes.1 = oslo-1@localhost\n") && lines.contains("nodes.2 = oslo-2@localhost\n"), "{lines}");
+    assert!(
+        lines.contains("nodes.1 = oslo-1@localhost\n") && lines.contains("nodes.2 = oslo-2@localhost\n"),
+        "{lines}"
+    );
 }
