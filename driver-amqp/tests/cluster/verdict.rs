@@ -70,13 +70,11 @@ impl fmt::Display for Verdict {
         writeln!(f, "  run twice, each marked as redelivered: {methods} requests, {events} events")?;
         writeln!(f, "  answers that did not come in time: {}; longest overrun: {:?}", self.late, self.overrun)?;
         for (blow, (without, with)) in self.without.iter().zip(&self.with).enumerate() {
-            match without {
-                Some(without) => {
-                    write!(f, "  blow {}: everything worked without the member after {without:?}", blow + 1)?
-                }
-                None => write!(f, "  blow {}: not everything worked without the member", blow + 1)?,
-            }
-            writeln!(f, ", and with it again {with:?} after it was back")?;
+            let without = match without {
+                Some(without) => format!("everything worked without the member after {without:?}"),
+                None => "not everything worked without the member".to_owned(),
+            };
+            writeln!(f, "  blow {}: {without}, and with it again {with:?} after it was back", blow + 1)?;
         }
         write!(f, "  {} rules broken", self.violations.len())
     }

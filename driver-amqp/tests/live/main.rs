@@ -117,11 +117,20 @@ const CASES: &[Case] = &cases! {
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 
-/// The cases about queues that differ from ours in that they are durable, where ours are durable too.
-const TRANSIENT: [&str; 2] = [
-    "declare::a_durable_queue_where_ours_is_not_is_used_with_one_warning",
-    "declare::several_differences_are_adopted_and_each_is_told",
+/// What cannot hold on every release: the case, on which it cannot, and why.
+const EXCEPTIONS: [(&str, fn(Release) -> bool, &str); 3] = [
+    (
+        "declare::a_durable_queue_where_ours_is_not_is_used_with_one_warning",
+        Release::denies_transient,
+        OURS_ARE_DURABLE,
+    ),
+    ("declare::several_differences_are_adopted_and_each_is_told", Release::denies_transient, OURS_ARE_DURABLE),
+    ("topology::a_server_starts_while_the_last_one_of_its_topic_stops", is_4_3, HALF_AN_EXCHANGE),
 ];
+const OURS_ARE_DURABLE: &str = "the broker denies transient queues, so ours are durable too";
+/// Once in some two hundred times. The exchange is then on record as `undefined`; whoever declares it, and who lists the
+/// exchanges, meets an internal error (`rabbit_exchange:assert_equivalence/6`, `function_clause`).
+const HALF_AN_EXCHANGE: &str = "RabbitMQ 4.3.6 may keep half of an exchange that deletes itself while it is declared, and then refuses it for ever";
 
 /// The cases that must be alone in the process.
 const ALONE: &[Case] = &cases! {
@@ -141,11 +150,12 @@ fn main() -> ExitCode {
 
 /// One trial, ignored without a node; where nothing may be skipped, it fails instead.
 fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    let denied = Release::from_env().is_ok_and(|release| release.is_some_and(Release::denies_transient));
-    let transient = TRANSIENT.contains(&name);
+    let exception = Release::from_env().ok().flatten().and_then(|release| {
+        EXCEPTIONS.iter().find(|(case, cannot, _)| *case == name && cannot(release)).map(|(_, _, reason)| *reason)
+    });
     Trial::ignorable_test(name, move || {
-        if denied && transient {
-            return Ok(Completion::ignored_with("the broker denies transient queues, so ours are durable"));
+        if let Some(reason) = exception {
+            return Ok(Completion::ignored_with(reason));
         }
         if std::env::var_os(RABBIT_URL).is_some() {
             run();
@@ -158,4 +168,8 @@ fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
         }
         Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
     })
+}
+
+fn is_4_3(release: Release) -> bool {
+    matches!(release, Release::V4_3 | Release::V4_3Denied)
 }
