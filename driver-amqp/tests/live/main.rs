@@ -117,8 +117,10 @@ const CASES: &[Case] = &cases! {
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 
-/// What cannot hold on every release: the case, on which it cannot, and why.
-const EXCEPTIONS: [(&str, fn(Release) -> bool, &str); 3] = [
+/// A case that cannot hold on every release: on which it cannot, and why.
+type Exception = (&'static str, fn(Release) -> bool, &'static str);
+
+const EXCEPTIONS: [Exception; 3] = [
     (
         "declare::a_durable_queue_where_ours_is_not_is_used_with_one_warning",
         Release::denies_transient,
