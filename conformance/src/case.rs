@@ -6,7 +6,7 @@ use std::pin::Pin;
 use libtest_mimic::Failed;
 use oslo_messaging::{Capabilities, Capability};
 
-use crate::Stage;
+use crate::{Disturbance, Stage};
 
 /// How a case ended. An assertion that does not hold may also panic.
 pub(crate) type Outcome = Result<(), Failed>;
@@ -23,6 +23,8 @@ pub struct Case {
     pub requires: &'static [Capability],
     /// What the driver must not declare: the case checks that it is refused.
     pub lacks: Option<Capability>,
+    /// What the case does to the bus.
+    pub disturbs: Option<Disturbance>,
     /// The sentence that is checked and where it stands.
     pub cites: &'static str,
     /// The program.
@@ -36,10 +38,13 @@ impl Case {
         self.lacks.is_none_or(|capability| !capabilities.has(capability))
     }
 
-    /// Why a driver that declares `capabilities` need not pass the case, if so.
-    pub(crate) fn excused(&self, capabilities: &Capabilities) -> Option<String> {
-        let missing = self.requires.iter().find(|capability| !capabilities.has(**capability))?;
-        Some(format!("the driver lacks {missing:?}"))
+    /// Why a driver that declares `capabilities` need not pass the case on a bus to which `possible` can be done, if so.
+    pub(crate) fn excused(&self, capabilities: &Capabilities, possible: &[Disturbance]) -> Option<String> {
+        if let Some(missing) = self.requires.iter().find(|capability| !capabilities.has(**capability)) {
+            return Some(format!("the driver lacks {missing:?}"));
+        }
+        let impossible = self.disturbs.filter(|disturbance| !possible.contains(disturbance))?;
+        Some(format!("the harness cannot {impossible}"))
     }
 }
 
@@ -65,16 +70,24 @@ mod tests {
     }
 
     fn case(requires: &'static [Capability], lacks: Option<Capability>) -> Case {
-        Case { id: "a::b", requires, lacks, cites: "", run: |_| Box::pin(async { Ok(()) }) }
+        Case { id: "a::b", requires, lacks, disturbs: None, cites: "", run: |_| Box::pin(async { Ok(()) }) }
     }
 
     #[test]
     fn a_driver_is_excused_by_what_it_lacks() {
         let (fanout, requeue) = (Capabilities::from_iter([Capability::Fanout]), Capabilities::default());
         let case = case(&[Capability::Fanout], None);
-        assert_eq!(case.excused(&fanout), None);
-        assert_eq!(case.excused(&requeue).unwrap(), "the driver lacks Fanout");
+        assert_eq!(case.excused(&fanout, &[]), None);
+        assert_eq!(case.excused(&requeue, &[]).unwrap(), "the driver lacks Fanout");
         assert!(case.applies(&requeue));
+    }
+
+    #[test]
+    fn a_harness_is_excused_from_what_it_cannot_do_to_its_bus() {
+        let case = Case { disturbs: Some(Disturbance::Restart), ..case(&[], None) };
+        let none = Capabilities::default();
+        assert_eq!(case.excused(&none, &[Disturbance::Cut]).unwrap(), "the harness cannot restart its bus");
+        assert_eq!(case.excused(&none, &[Disturbance::Restart]), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod address;
 mod close;
+mod disturb;
 mod limits;
 mod listen;
 mod neighbours;
@@ -56,4 +57,5 @@ pub(crate) const ALL: &[&[Case]] = &[
     notify_wire::CASES,
     notify_life::CASES,
     refused::CASES,
+    disturb::CASES,
 ];

@@ -1,5 +1,6 @@
 //! What the author of a driver writes.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,27 @@ pub trait Harness: Send + Sync + 'static {
         Err("this harness has no foreign actors".to_owned())
     }
 
+    /// What can be done to this bus. Cases that need more are ignored, and the reason says so. Default: nothing.
+    fn disturbances(&self) -> &'static [Disturbance] {
+        &[]
+    }
+
+    /// Does to the bus one of its [`disturbances`](Self::disturbances); returns when it is done.
+    ///
+    /// # Errors
+    /// It cannot be done, which fails the case.
+    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
+        Err(format!("this harness cannot {what}"))
+    }
+
+    /// Ends what lasts, and does nothing where nothing does. Every case ends with it.
+    ///
+    /// # Errors
+    /// It cannot be ended, which fails the case.
+    async fn calm(&self) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
     /// What a report calls the driver. Default: the package whose test it is.
     fn driver(&self) -> String {
         driver_of_this_test()
@@ -45,6 +67,28 @@ pub trait Harness: Send + Sync + 'static {
     /// for a bus that cannot tell.
     async fn leftovers(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// What can happen to a bus under those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disturbance {
+    /// Every connection of the harness is lost; the bus is there all the while.
+    Cut,
+    /// The bus takes nothing from publishers, until it is [calm](Harness::calm).
+    Block,
+    /// The bus ends and starts again. What it promised to keep is there; every connection is lost.
+    Restart,
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cut => "cut connections",
+            Self::Block => "block publishers",
+            Self::Restart => "restart its bus",
+        })
     }
 }
 

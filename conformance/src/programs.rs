@@ -8,10 +8,11 @@
 //! cargo test --test programs -- rpc --programs 1 --seed 30097
 //! ```
 //!
-//! There are two kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
-//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`delivery`]
-//! stands on the driver interface alone: every kind of address, settlement, expiry, pools. Both are Rust that can be
-//! pasted and run as a test:
+//! There are three kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`notify`]
+//! starts, stops and drops listeners under events that are handled in batches, given back, tried again and given up.
+//! [`delivery`] stands on the driver interface alone: every kind of address, settlement, expiry, pools. All are Rust that
+//! can be pasted and run as a test:
 //!
 //! ```no_run
 //! use oslo_messaging_conformance::programs::rpc::{Act, Program, Request, Server};
@@ -47,6 +48,7 @@ mod divergence;
 mod explore;
 mod flaws;
 mod foreign;
+pub mod notify;
 mod options;
 mod plan;
 mod progress;
@@ -77,8 +79,12 @@ pub use rule::{Rule, Violation};
 
 /// Runs programs of each kind, until one breaks a rule, and writes how that ended where
 /// [`REPORT`](crate::report::REPORT) says.
-pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 2] {
-    [run_kind::<rpc::Program, H>(&make, options), run_kind::<delivery::Program, H>(&make, options)]
+pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
+    [
+        run_kind::<rpc::Program, H>(&make, options),
+        run_kind::<notify::Program, H>(&make, options),
+        run_kind::<delivery::Program, H>(&make, options),
+    ]
 }
 
 /// The `main` of a driver's test of programs: one trial for each kind of program, and for each kind of actors. `plan`

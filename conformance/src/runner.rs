@@ -93,10 +93,10 @@ pub fn run<H: Harness>(
 ) -> DriverResult<Report> {
     let make = Arc::new(make);
     let capabilities = if arguments.list { Capabilities::default() } else { declared(make())? };
-    let driver = make().driver();
+    let (driver, possible) = (make().driver(), make().disturbances());
     let (ran, runs) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(Mutex::new(Vec::new())));
     let trial = |case: &'static Case| {
-        let (make, excuse) = (Arc::clone(&make), case.excused(&capabilities));
+        let (make, excuse) = (Arc::clone(&make), case.excused(&capabilities, possible));
         let (ran, runs) = (Arc::clone(&ran), Arc::clone(&runs));
         Trial::ignorable_test(case.id, move || {
             let line = expected::line(case.id, excuse.as_deref());

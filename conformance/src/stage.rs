@@ -8,7 +8,7 @@ use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, So
 use uuid::Uuid;
 
 use crate::programs::Foreign;
-use crate::{Budget, Clock, Harness, Reading, Recorder};
+use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 
 /// The stage of one case: connections to one bus, names nobody else uses, and budgets.
 ///
@@ -30,6 +30,12 @@ impl Stage {
     #[must_use]
     pub(crate) fn budget(&self) -> Budget {
         self.harness.budget()
+    }
+
+    /// Which clock this runs by.
+    #[must_use]
+    pub(crate) fn clock(&self) -> Clock {
+        self.harness.clock()
     }
 
     /// The deadline of an operation that must succeed.
@@ -81,6 +87,22 @@ impl Stage {
         Ok(bus)
     }
 
+    /// Does something to the bus.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub(crate) async fn disturb(&self, what: Disturbance) -> Result<(), Failed> {
+        Ok(self.harness.disturb(what).await?)
+    }
+
+    /// Ends what lasts.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub(crate) async fn calm(&self) -> Result<(), Failed> {
+        Ok(self.harness.calm().await?)
+    }
+
     /// The source of `server` on `topic` of `exchange`, each made a [`name`](Self::name).
     #[must_use]
     pub(crate) fn server(&self, exchange: &str, topic: &str, server: &str) -> Source {
@@ -121,6 +143,7 @@ impl Stage {
 
     /// Closes every connection and asks what the bus still holds.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
+        self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));
         for bus in buses {
             bus.close(self.soon()).await?;

@@ -100,7 +100,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// again only what definitely was not sent. From one caller to one address, order holds.
     ///
     /// # Errors
-    /// `Undeliverable` if mandatory and no queue is bound, `Refused` for a negative confirm, `TooLarge`, `Blocked`,
+    /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again, since
+    /// whoever has the queue may be on its way back too; `Refused` for a negative confirm, `TooLarge`, `Blocked`,
     /// `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`; [`executed`](crate::Error::executed) says
     /// whether the bus may own the message all the same.
     ///

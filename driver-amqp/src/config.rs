@@ -3,12 +3,17 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use oslo_messaging::{ConfigFile, Error, ErrorKind, Result, TransportUrl};
+use oslo_messaging::wire::Compression;
+use oslo_messaging::wire::compression::HEADER;
+use oslo_messaging::{ConfigFile, Error, ErrorKind, Message, Result, TransportUrl};
 use tracing::warn;
 
 use crate::login::Login;
 use crate::options;
 use crate::tls::Tls;
+
+/// lapin walks through all that is unconfirmed for each confirm of several, so more would cost more than it gains.
+const WIDEST_WINDOW: usize = 4_096;
 
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +30,8 @@ pub struct AmqpConfig {
     pub heartbeat: Duration,
     /// How many tasks publish, each on a channel of its own. One destination always has the same. Default: 4.
     pub lanes: usize,
-    /// How many publishes of one lane may wait for their confirm. Default: 512.
+    /// How many publishes of one lane may wait for their confirm, 1 to 4,096: what is above it waits in this process, and
+    /// the work for each confirm grows with it. Default: 512.
     pub publish_window: usize,
     /// The largest body that is sent, in bytes. Default: 128 MiB, the limit of RabbitMQ 3; RabbitMQ 4 refuses more than
     /// 16 MiB unless it is told otherwise, which is then [`ErrorKind::TooLarge`] all the same.
@@ -59,6 +65,19 @@ pub struct AmqpConfig {
     pub tls: Tls,
     /// Whether shared queues and topic exchanges go with their last user. Default: no.
     pub auto_delete: bool,
+    /// Whether the names of reply and fanout queues outlive their process, so that it finds them again when it is restarted:
+    /// `reply_<hostname>:<processname>:<number>`. They are not deleted, and expire. A name that somebody else has is an error
+    /// after two heartbeats. Default: no, they are random.
+    pub stable_queue_names: bool,
+    /// The machine in these names. Default: none, so what the system calls it.
+    pub hostname: Option<String>,
+    /// The process in these names. Default: none, so the name of the program.
+    pub processname: Option<String>,
+    /// Whether the servers of a topic read their fanouts from one stream, which every peer must do too; for that
+    /// `transient_quorum_queues` must be set. Default: no, each has a queue of its own.
+    pub stream_fanout: bool,
+    /// How bodies are compressed that are not yet. Every peer reads it. Default: not at all.
+    pub compression: Option<Compression>,
     /// Whether an object that exists in another form is an error instead of a warning. Default: no.
     pub strict: bool,
 }
@@ -86,6 +105,11 @@ impl Default for AmqpConfig {
             use_tls: false,
             tls: Tls::default(),
             auto_delete: false,
+            stable_queue_names: false,
+            hostname: None,
+            processname: None,
+            stream_fanout: false,
+            compression: None,
             strict: false,
         }
     }
@@ -178,6 +202,39 @@ impl AmqpConfig {
         !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
     }
 
+    /// Whether a driver can work with these settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much, and for what lacks what it needs.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.stream_fanout && !self.transient_quorum_queues {
+            return Err(Error::new(ErrorKind::Config, "read options")
+                .with("option", "rabbit_stream_fanout")
+                .with("reason", "it needs `rabbit_transient_quorum_queue`"));
+        }
+        if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
+            let error = Error::new(ErrorKind::Config, "read options").with("publish_window", self.publish_window);
+            return Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
+        }
+        Ok(())
+    }
+
+    /// `message` as it travels: compressed, unless it is already.
+    pub(crate) fn compressed(&self, mut message: Message) -> Message {
+        if let Some(compression) = self.compression
+            && !message.headers.contains_key(HEADER)
+        {
+            message.body = compression.compress(&message.body);
+            message = message.with_header(HEADER, compression.content_type());
+        }
+        message
+    }
+
+    /// How long the broker may take to notice that whoever had a name is gone.
+    pub(crate) fn patience_for_a_name(&self) -> Duration {
+        if self.heartbeat.is_zero() { Duration::from_secs(20) } else { 2 * self.heartbeat }
+    }
+
     /// How many messages a listener that wants `window` of them holds.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
@@ -240,6 +297,33 @@ mod tests {
         let both = AmqpConfig { transient_quorum_queues: true, ..AmqpConfig::durable() };
         let asked = [AmqpConfig::default(), AmqpConfig::durable(), both, AmqpConfig::quorum()];
         assert_eq!(asked.map(|config| config.declares_transient()), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
+        let check = |publish_window| AmqpConfig { publish_window, ..AmqpConfig::default() }.check();
+        for window in [0, 4_097] {
+            assert_eq!(check(window).unwrap_err().kind(), ErrorKind::Config, "{window}");
+        }
+        assert!(check(1).is_ok() && check(4_096).is_ok());
+    }
+
+    #[test]
+    fn bodies_are_compressed_as_the_file_says_and_not_twice() {
+        let file = ConfigFile::parse("[oslo_messaging_rabbit]\nkombu_compression = gzip\n").unwrap();
+        let config = AmqpConfig::default().with_file(&file).unwrap();
+        let once = config.compressed(Message::new("text"));
+        assert_eq!(once.headers[HEADER], "application/x-gzip");
+        assert_eq!(oslo_messaging::wire::compression::body(&once).unwrap(), "text");
+        assert_eq!(config.compressed(once.clone()).body, once.body);
+        assert!(AmqpConfig::default().compressed(Message::new("text")).headers.is_empty());
+    }
+
+    #[test]
+    fn streams_need_what_the_reference_says() {
+        assert!(read("rabbit://h/?rabbit_stream_fanout=true").unwrap().check().is_err());
+        let both = "rabbit://h/?rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true";
+        assert!(read(both).unwrap().check().is_ok());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use oslo_messaging::{Error, ErrorKind};
 
+use crate::claim::is_taken;
+
 /// What to do after a try to come back has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -34,7 +36,7 @@ pub(crate) fn fate(error: &Error, queue: Queue, settling: bool) -> Fate {
     }
     let unreachable = error.kind() == ErrorKind::Topology && says_unreachable(&error.to_string());
     match queue {
-        _ if unreachable && settling => Fate::Again,
+        _ if (unreachable || is_taken(error)) && settling => Fate::Again,
         Queue::Inbox => Fate::End,
         Queue::Private if unreachable => Fate::Rename,
         Queue::Private | Queue::Shared => Fate::Mend,

@@ -93,6 +93,11 @@ impl Gate {
         }
     }
 
+    /// Whether the link of the moment follows a lost one, and is new.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.0.borrow().link().is_some_and(|link| link.is_settling())
+    }
+
     /// Waits for a link.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::backoff::Pause;
+use crate::claim::is_taken;
 use crate::counters::count;
 use crate::fate::{Fate, fate};
 use crate::machine::Generation;
@@ -31,6 +32,8 @@ pub(crate) struct Keeper {
     /// How often in a row something was put back, or could not be.
     tries: u32,
     since: Instant,
+    /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
+    taken: Option<Instant>,
 }
 
 impl Keeper {
@@ -42,7 +45,7 @@ impl Keeper {
         found: Arc<Found>,
     ) -> Self {
         let entry = opener.common.roll.enter(place.link.generation);
-        Self { opener, place, entry, complaints, found, session: 0, tries: 0, since: Instant::now() }
+        Self { opener, place, entry, complaints, found, session: 0, tries: 0, since: Instant::now(), taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -135,17 +138,23 @@ impl Keeper {
     /// # Errors
     /// The error, if there is nothing to do.
     fn cope(&mut self, error: Error, settling: bool) -> Result<bool> {
+        let settling = settling || is_taken(&error) && self.is_waiting_for_a_name();
         let fate = fate(&error, self.opener.blames(&error), settling);
         warn!(%error, ?fate, "a listener cannot come back");
         match fate {
             Fate::End => return Err(error),
-            Fate::Rename => self.opener.rename(),
+            Fate::Rename => self.opener.rename()?,
             Fate::Again | Fate::Mend => self.entry.ails(error.to_string()),
         }
         Ok(fate == Fate::Mend)
     }
 
+    fn is_waiting_for_a_name(&mut self) -> bool {
+        self.taken.get_or_insert_with(Instant::now).elapsed() < self.opener.common.config.patience_for_a_name()
+    }
+
     fn back(&mut self) {
+        self.taken = None;
         count(&self.opener.common.counts.revivals, 1);
         self.entry.well();
         self.since = Instant::now();

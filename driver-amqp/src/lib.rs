@@ -24,6 +24,7 @@
 
 mod backoff;
 mod barrier;
+mod claim;
 mod config;
 mod connection;
 mod connector;
@@ -49,6 +50,7 @@ mod parcel;
 mod place;
 mod probe;
 mod properties;
+mod reading;
 mod ready;
 mod revival;
 mod roll;
@@ -56,6 +58,7 @@ mod salvage;
 mod session;
 mod settler;
 mod status;
+mod stream;
 mod supervisor;
 mod tasks;
 mod tls;

@@ -12,7 +12,8 @@ use crate::connection::{Connection, Endpoint};
 use crate::machine::Generation;
 use crate::probe::{self, Transient};
 
-/// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections.
+/// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
+/// those who read from it to come back too.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// One connection for publishing and one for the rest, so that an alarm of the broker stops the one and not the other.

@@ -17,6 +17,7 @@ use crate::properties;
 use crate::revival::{Revival, Revived};
 use crate::session::{Read, Received, Session};
 use crate::settler::Settler;
+use crate::stream::Position;
 use crate::tasks::Tasks;
 use crate::watermark::Tag;
 
@@ -31,6 +32,7 @@ pub(crate) struct AmqpListener {
     /// `None` once it was stopped: what is lost then stays lost.
     revival: Option<Revival>,
     mode: Settle,
+    position: Arc<Position>,
     writing: Option<Writing>,
     /// Keeps the settlers' tasks until they have ended.
     _tasks: Arc<Tasks>,
@@ -57,6 +59,7 @@ impl AmqpListener {
         Self {
             address: opener.address(),
             mode: opener.subscription.settle,
+            position: Arc::clone(&opener.position),
             writing: None,
             _tasks: Arc::clone(&opener.common.tasks),
             counts: Arc::clone(&opener.common.counts),
@@ -150,7 +153,7 @@ impl AmqpListener {
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());
-        Some(batch.into_iter().map(|(_, received)| incoming(received, None)).collect())
+        Some(batch.into_iter().map(|(_, received)| incoming(&self.position, received, None)).collect())
     }
 
     /// What is ready, up to `max`, unless it has to be acknowledged first.
@@ -165,7 +168,8 @@ impl AmqpListener {
             }
             Settle::ByReceiver => {
                 count(&self.counts.handed_over_unsettled, batch.len());
-                let unsettled = |(tag, received)| incoming(received, Some((tag, session.settler().clone())));
+                let unsettled =
+                    |(tag, received)| incoming(&self.position, received, Some((tag, session.settler().clone())));
                 Some(batch.into_iter().map(unsettled).collect())
             }
         }
@@ -234,7 +238,12 @@ impl Listener for AmqpListener {
     }
 }
 
-fn incoming((queue, delivery): Received, unsettled: Option<(Tag, Settler)>) -> Box<dyn IncomingMessage> {
+fn incoming(
+    position: &Position,
+    (queue, delivery): Received,
+    unsettled: Option<(Tag, Settler)>,
+) -> Box<dyn IncomingMessage> {
+    position.pass(&queue, &delivery);
     let redelivered = delivery.redelivered;
     let message = properties::message(delivery, queue);
     Box::new(match unsettled {

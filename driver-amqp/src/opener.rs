@@ -5,16 +5,19 @@ use std::sync::Arc;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
+use crate::claim::Claim;
 use crate::config::AmqpConfig;
 use crate::counters::Counts;
 use crate::fate::Queue;
 use crate::gate::Gate;
 use crate::link::Link;
 use crate::place::Place;
+use crate::reading::Reading;
 use crate::revival::Resumed;
 use crate::roll::Roll;
 use crate::session::Session;
 use crate::status::Status;
+use crate::stream::{self, Position, is_stream};
 use crate::tasks::Tasks;
 use crate::topology::Declarer;
 
@@ -34,16 +37,25 @@ pub(crate) struct Common {
 pub(crate) struct Opener {
     pub(crate) common: Common,
     pub(crate) subscription: Subscription,
+    /// How far its stream was read, if it reads one.
+    pub(crate) position: Arc<Position>,
     unique: String,
+    claim: Option<Claim>,
 }
 
 impl Opener {
-    pub(crate) fn new(common: Common, subscription: Subscription) -> Self {
-        Self { common, subscription, unique: unique() }
+    /// # Errors
+    /// `Config` if names are to be stable and there is none.
+    pub(crate) fn new(common: Common, subscription: Subscription) -> Result<Self> {
+        let position = Position::new(&stream::named(subscription.queues(""), &common.config), &common.config);
+        let position = Arc::new(position);
+        let mut opener = Self { common, subscription, position, unique: String::new(), claim: None };
+        opener.rename()?;
+        Ok(opener)
     }
 
     pub(crate) fn queues(&self) -> Vec<QueuePlan> {
-        self.subscription.queues(&self.unique)
+        stream::named(self.subscription.queues(&self.unique), &self.common.config)
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -51,14 +63,24 @@ impl Opener {
     }
 
     /// Gives the private queues another name.
-    pub(crate) fn rename(&mut self) {
-        self.unique = unique();
+    ///
+    /// # Errors
+    /// `Config` if names are to be stable and there is no other.
+    pub(crate) fn rename(&mut self) -> Result<()> {
+        let config = &self.common.config;
+        let claim = if config.stable_queue_names { Claim::take(config, &self.subscription)? } else { None };
+        self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
+        // The old one is given up only now, or it would be the new one.
+        self.claim = claim;
+        Ok(())
     }
 
     /// What kind of queue `error` is about, as far as it says.
     pub(crate) fn blames(&self, error: &Error) -> Queue {
         let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
-        let private = self.queues().iter().any(|queue| queue.lifetime == Lifetime::Private && named(&queue.name));
+        // Another name helps a queue that is ours alone, and a stream is everybody's.
+        let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.common.config);
+        let private = self.queues().iter().any(|queue| own(queue) && named(&queue.name));
         match self.subscription.source {
             Source::Inbox => Queue::Inbox,
             _ if private => Queue::Private,
@@ -75,15 +97,18 @@ impl Opener {
     /// Leaves no consumer behind.
     pub(crate) async fn open(&self, link: &Arc<Link>, deadline: Deadline) -> Result<Session> {
         let Common { config, status, counts, tasks, .. } = &self.common;
-        let queues = self.queues();
+        let reading = |queue| Reading::of(queue, config, &self.position);
+        let queues: Vec<_> = self.queues().into_iter().map(reading).collect();
         let opening = async {
             let mut declarer = Declarer::new(link, config, status, deadline);
             for queue in &queues {
-                declarer.queue(queue).await?;
+                declarer.queue(&queue.plan).await?;
             }
             Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
         };
-        deadline.run("subscribe", opening).await?
+        let session = deadline.run("subscribe", opening).await??;
+        self.position.began();
+        Ok(session)
     }
 
     /// Declares the queue of `index` again, and consumes it on the channel that consumed it before.
@@ -91,10 +116,14 @@ impl Opener {
     /// # Errors
     /// As [`open`](Self::open).
     pub(crate) async fn resume(&self, place: &Place, index: usize, deadline: Deadline) -> Result<Resumed> {
-        let queue = self.queues().swap_remove(index);
+        let Common { config, status, .. } = &self.common;
+        let plan = self.queues().swap_remove(index);
+        if is_stream(&plan, config) {
+            self.position.doubt();
+        }
+        let queue = Reading::of(plan, config, &self.position);
         let resuming = async {
-            let Common { config, status, .. } = &self.common;
-            Declarer::new(&place.link, config, status, deadline).queue(&queue).await?;
+            Declarer::new(&place.link, config, status, deadline).queue(&queue.plan).await?;
             place.consume(index, &queue, deadline).await
         };
         let consumer = deadline.run("subscribe", resuming).await??;
@@ -102,6 +131,6 @@ impl Opener {
     }
 }
 
-fn unique() -> String {
+fn random() -> String {
     Uuid::new_v4().simple().to_string()
 }

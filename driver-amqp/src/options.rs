@@ -4,6 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use oslo_messaging::wire::Compression;
 use oslo_messaging::{Error, ErrorKind, Result};
 
 use crate::config::AmqpConfig;
@@ -171,23 +172,39 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         "The host name is always verified, as in the reference.",
         &["true", "True", "1", "yes", "on"],
     ),
-    only(
+    set(
         "rabbit_stream_fanout",
-        "false",
-        "Fanout over a stream is not there yet.",
-        &["false", "False", "0", "no", "off"],
+        BOOLEAN,
+        "The servers of a topic read their fanouts from one stream, each what is published while it runs; needs `rabbit_transient_quorum_queue`. Default: false.",
+        |config, value| boolean(value).map(|stream| config.stream_fanout = stream),
     ),
-    only(
+    set(
         "use_queue_manager",
-        "false",
-        "Queues whose names outlive their process are not there yet.",
-        &["false", "False", "0", "no", "off"],
+        BOOLEAN,
+        "Reply and fanout queues have the same names after a restart, `<hostname>:<processname>:<number>` at their end, and are kept; one that somebody else reads is refused. Default: false.",
+        |config, value| boolean(value).map(|stable| config.stable_queue_names = stable),
     ),
-    only(
+    set("hostname", "a name", "The machine in these names. Default: what the system calls it.", |config, value| {
+        config.hostname = name(value);
+        Some(())
+    }),
+    set("processname", "a name", "The process in these names. Default: the name of the program.", |config, value| {
+        config.processname = name(value);
+        Some(())
+    }),
+    set(
         "kombu_compression",
-        "nothing",
-        "Bodies are sent as they are; compressed ones are read.",
-        &["", "none", "None"],
+        "gzip, bz2, nothing",
+        "How bodies are compressed that are sent; compressed ones are always read. Default: nothing.",
+        |config, value| {
+            config.compression = match value.to_ascii_lowercase().as_str() {
+                "" | "none" => None,
+                // The reference's own help says so, and kombu does not know it.
+                "bz2" => Some(Compression::Bzip2),
+                kombus => Some(Compression::from_header(kombus)?),
+            };
+            Some(())
+        },
     ),
     ignored("direct_mandatory_flag", "Replies are always mandatory, as in the reference."),
     ignored("kombu_missing_consumer_retry_timeout", "A reply is tried until its caller's deadline."),
@@ -201,8 +218,6 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ignored("conn_pool_ttl", "As `rpc_conn_pool_size`."),
     ignored("ssl_version", "TLS 1.2 and 1.3 are spoken."),
     ignored("ssl_enforce_fips_mode", "Without effect in the reference too."),
-    ignored("hostname", "Belongs to `use_queue_manager`."),
-    ignored("processname", "Belongs to `use_queue_manager`."),
     ignored("rabbit_ha_queues", "RabbitMQ 3.0 took no notice of it any more: use a policy."),
     ignored("rabbit_quorum_max_memory_length", "RabbitMQ 3.10 took no notice of it any more."),
     ignored("rabbit_quorum_max_memory_bytes", "As `rabbit_quorum_max_memory_length`."),
@@ -261,6 +276,10 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+fn name(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
 /// The reference leaves files out by an empty text.
 fn file(value: &str) -> Option<std::path::PathBuf> {
     (!value.is_empty()).then(|| value.into())
@@ -303,6 +322,18 @@ mod tests {
         assert_eq!(read("ssl_ca_file", "/ca.pem").unwrap().tls, Tls::new().with_ca_file("/ca.pem"));
         assert_eq!(read("ssl_ca_file", "").unwrap().tls, Tls::new());
         assert!(read("kombu_failover_strategy", "shuffle").unwrap().shuffle_hosts);
+        assert!(read("use_queue_manager", "true").unwrap().stable_queue_names);
+        assert_eq!(read("hostname", "h1").unwrap().hostname.as_deref(), Some("h1"));
+        assert_eq!(read("processname", "nova-api").unwrap().processname.as_deref(), Some("nova-api"));
+        assert!(read("rabbit_stream_fanout", "true").unwrap().stream_fanout);
+        for (value, compression) in [
+            ("gzip", Some(Compression::Zlib)),
+            ("bz2", Some(Compression::Bzip2)),
+            ("bzip2", Some(Compression::Bzip2)),
+            ("", None),
+        ] {
+            assert_eq!(read("kombu_compression", value).unwrap().compression, compression, "{value}");
+        }
         assert_eq!(read("rabbit_ha_queues", "true").unwrap(), AmqpConfig::default());
     }
 
@@ -317,9 +348,9 @@ mod tests {
             ("rabbit_qos_prefetch_count", "65536"),
             ("rabbit_login_method", "GSSAPI"),
             ("kombu_failover_strategy", "alphabetical"),
-            ("rabbit_stream_fanout", "true"),
-            ("use_queue_manager", "true"),
-            ("kombu_compression", "gzip"),
+            ("rabbit_stream_fanout", "perhaps"),
+            ("use_queue_manager", "perhaps"),
+            ("kombu_compression", "zstd"),
             ("ssl_enforce_hostname_verification", "false"),
         ] {
             let error = read(name, value).unwrap_err();

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use lapin::options::BasicConsumeOptions;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
-use oslo_messaging::{Deadline, QueuePlan, Result};
+use oslo_messaging::{Deadline, Error, Result};
 
+use crate::claim::taken;
 use crate::link::Link;
 use crate::names::short;
+use crate::reading::Reading;
 
 /// A channel, and the link that it is on.
 #[derive(Debug, Clone)]
@@ -23,17 +25,49 @@ impl Place {
         self.channel.status().connected() && self.link.is_connected()
     }
 
-    /// Starts to consume `queue`, the one of `index` of its subscription.
+    /// Starts to consume the queue of `reading`, the one of `index` of its subscription.
     ///
     /// # Errors
-    /// As the broker's; the channel is gone then.
-    pub(crate) async fn consume(&self, index: usize, queue: &QueuePlan, deadline: Deadline) -> Result<Consumer> {
-        let name = short("queue", &queue.name)?;
-        let options = BasicConsumeOptions::default();
-        let consume = self.channel.basic_consume(name, tag(index)?, options, FieldTable::default());
+    /// As the broker's, and then the channel is gone; [`taken`] if nobody else may read the queue and somebody does.
+    pub(crate) async fn consume(&self, index: usize, reading: &Reading, deadline: Deadline) -> Result<Consumer> {
+        let name = short("queue", &reading.plan.name)?;
+        // A quorum queue takes a second consumer whatever the first has asked for, so its readers are counted, before it is
+        // read and again when it is: of two that came at once, each sees the other.
+        if reading.alone && self.readers(&name, deadline).await? > 0 {
+            return Err(taken(name.as_str()));
+        }
+        let options = BasicConsumeOptions { exclusive: reading.alone, ..BasicConsumeOptions::default() };
+        let consume = self.channel.basic_consume(name.clone(), tag(index)?, options, reading.arguments.clone());
         let consumer = self.link.consuming.ask("consume", deadline, consume).await;
-        consumer.map_err(|error| error.with("queue", &queue.name))
+        let consumer = consumer.map_err(|error| {
+            let refused = reading.alone && says_taken(&error);
+            if refused { taken(name.as_str()).with_source(error) } else { error.with("queue", &name) }
+        })?;
+        if !reading.alone && !reading.stream {
+            return Ok(consumer);
+        }
+        // A stream is read a moment after the broker says so, but before it answers what it is asked next.
+        let readers = self.readers(&name, deadline).await?;
+        if reading.alone && readers > 1 {
+            let cancel = self.channel.basic_cancel(tag(index)?, BasicCancelOptions::default());
+            self.link.consuming.ask("stop", deadline, cancel).await?;
+            return Err(taken(name.as_str()));
+        }
+        Ok(consumer)
     }
+
+    /// How many consumers a queue has.
+    async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asking = self.channel.queue_declare(queue.clone(), options, FieldTable::default());
+        let found = self.link.consuming.ask("find queue", deadline, asking).await;
+        found.map(|queue| queue.consumer_count()).map_err(|error| error.with("queue", queue))
+    }
+}
+
+/// The broker's words where a classic queue has a reader that wants it alone, or another one.
+fn says_taken(error: &Error) -> bool {
+    error.to_string().contains("in exclusive use")
 }
 
 /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`).

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lapin::Consumer;
-use oslo_messaging::{Address, QueuePlan, Result};
+use oslo_messaging::{Address, Result};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::keeper::Keeper;
 use crate::opener::Opener;
 use crate::place::Place;
+use crate::reading::Reading;
 use crate::session::Session;
 
 /// What was put back, and the address that the listener has now.
@@ -25,7 +26,7 @@ pub(crate) enum Revived {
 pub(crate) struct Resumed {
     pub(crate) index: usize,
     pub(crate) consumer: Consumer,
-    pub(crate) queue: QueuePlan,
+    pub(crate) queue: Reading,
 }
 
 /// What the listener has lost.

@@ -10,7 +10,7 @@ use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::ShortString;
-use oslo_messaging::{Deadline, Error, Lifetime, QueuePlan, Result};
+use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 
 use crate::counters::{Counts, count};
@@ -20,6 +20,7 @@ use crate::link::Link;
 use crate::merge::Merge;
 use crate::names::short;
 use crate::place::{Place, tag};
+use crate::reading::Reading;
 use crate::revival::Resumed;
 use crate::settler::{Command, Settler};
 use crate::tasks::Tasks;
@@ -35,7 +36,8 @@ pub(crate) struct Session {
     merge: Merge<Received>,
     settler: Settler,
     counts: Arc<Counts>,
-    private: Vec<ShortString>,
+    /// What is deleted with the listener.
+    passing: Vec<ShortString>,
     /// Why the consumers could not be ended, and the channel was.
     failed: Option<Error>,
 }
@@ -65,7 +67,7 @@ impl Session {
     pub(crate) async fn open(
         link: &Arc<Link>,
         window: u16,
-        queues: &[QueuePlan],
+        queues: &[Reading],
         counts: &Arc<Counts>,
         tasks: &Tasks,
         deadline: Deadline,
@@ -76,17 +78,17 @@ impl Session {
         let mut readers = Vec::new();
         for (index, queue) in queues.iter().enumerate() {
             let consumer = Some(place.consume(index, queue, deadline).await?);
-            let queue = queue.name.as_str().into();
+            let queue = queue.plan.name.as_str().into();
             readers.push(Reader { consumer, tag: tag(index)?, queue, cancelled: false });
         }
-        let private = queues.iter().filter(|queue| queue.lifetime == Lifetime::Private);
+        let passing = queues.iter().filter(|queue| queue.passing);
         Ok(Self {
             settler: Settler::start(&place, window, Arc::clone(counts), tasks),
             place,
             readers,
             merge: Merge::default(),
             counts: Arc::clone(counts),
-            private: private.map(|queue| short("queue", &queue.name)).collect::<Result<_>>()?,
+            passing: passing.map(|queue| short("queue", &queue.plan.name)).collect::<Result<_>>()?,
             failed: None,
         })
     }
@@ -103,11 +105,11 @@ impl Session {
     pub(crate) fn put(&mut self, resumed: Resumed) -> Result<()> {
         let Resumed { index, consumer, queue } = resumed;
         let reader = &mut self.readers[index];
-        if queue.lifetime == Lifetime::Private && *reader.queue != *queue.name {
-            self.private.retain(|name| name.as_str() != &*reader.queue);
-            self.private.push(short("queue", &queue.name)?);
+        if queue.passing && *reader.queue != *queue.plan.name {
+            self.passing.retain(|name| name.as_str() != &*reader.queue);
+            self.passing.push(short("queue", &queue.plan.name)?);
         }
-        reader.queue = queue.name.as_str().into();
+        reader.queue = queue.plan.name.as_str().into();
         reader.consumer = Some(consumer);
         Ok(())
     }
@@ -198,7 +200,7 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        for queue in std::mem::take(&mut self.private) {
+        for queue in std::mem::take(&mut self.passing) {
             let deleting = self.place.channel.queue_delete(queue, QueueDeleteOptions::default());
             self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
         }

@@ -13,6 +13,7 @@ use crate::link::Link;
 use crate::names::short;
 use crate::probe::Transient;
 use crate::status::Status;
+use crate::stream::is_stream;
 
 /// How a queue or an exchange is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +82,9 @@ impl<'a> Declarer<'a> {
         for binding in &plan.bindings {
             self.exchange(&binding.exchange).await?;
         }
-        let form = queue_form(plan.lifetime, self.config, self.transient);
+        let stream = is_stream(plan, self.config);
+        let form =
+            if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config, self.transient) };
         self.declare_queue(&name, form).await?;
         for binding in &plan.bindings {
             self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
@@ -215,6 +218,17 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> 
             Form { durable: true, auto_delete: false, arguments }
         }
     }
+}
+
+/// As the reference declares it; what is older than a private queue would outlive its reader is dropped.
+fn stream_form(config: &AmqpConfig) -> Form {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+    if !config.transient_queues_ttl.is_zero() {
+        let age = format!("{}s", config.transient_queues_ttl.as_secs().max(1));
+        arguments.insert("x-max-age".into(), AMQPValue::LongString(age.into()));
+    }
+    Form { durable: true, auto_delete: false, arguments }
 }
 
 fn quorum(arguments: &mut FieldTable) {

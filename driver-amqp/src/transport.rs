@@ -11,9 +11,12 @@ use oslo_messaging::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::backoff::Pause;
+use crate::claim::is_taken;
 use crate::config::AmqpConfig;
 use crate::counters::{Counters, Counts};
 use crate::declared::{Declared, Needs};
@@ -61,6 +64,7 @@ impl AmqpTransport {
     /// A dropped future leaves no connection behind.
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
+        config.check()?;
         let mut failures = Vec::new();
         let mut hosts = Hosts::of(url, &config)?;
         for tried in 0..hosts.len() {
@@ -148,10 +152,17 @@ impl AmqpTransport {
 
     /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
     async fn open(&self, opener: &Opener, deadline: Deadline) -> Result<Session> {
+        let config = &self.common.config;
+        let (started, mut tries) = (Instant::now(), 0);
         loop {
             let link = self.common.gate.link("subscribe").await?;
             match opener.open(&link, deadline).await {
                 Err(error) if self.common.gate.lost_with(&link, &error).await => {}
+                // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
+                Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
+                    sleep(Pause::Soon(tries).dice(config)).await;
+                    tries += 1;
+                }
                 outcome => return outcome,
             }
         }
@@ -188,6 +199,7 @@ impl Transport for AmqpTransport {
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let gate = &self.common.gate;
         gate.check("publish")?;
+        let message = self.common.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
             return Err(gate.overdue("publish", Executed::No));
@@ -217,6 +229,8 @@ impl Transport for AmqpTransport {
             }
         };
         match options.deadline.run("publish", publishing).await {
+            // Its reader may be on its way back, as we are: whoever has time left may try again.
+            Ok(Err(error)) if error.kind() == ErrorKind::Undeliverable && gate.is_settling() => Err(error.transient()),
             Ok(published) => published,
             Err(_) => Err(gate.overdue("publish", ticket.abandon())),
         }
@@ -225,7 +239,7 @@ impl Transport for AmqpTransport {
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let gate = &self.common.gate;
         gate.check("subscribe")?;
-        let opener = Opener::new(self.common.clone(), subscription.clone());
+        let opener = Opener::new(self.common.clone(), subscription.clone())?;
         for queue in opener.queues() {
             // Before the first is declared, so that nothing is left behind by a name that cannot be.
             short("queue", &queue.name)?;

@@ -19,7 +19,7 @@ pub(crate) struct ConsumerId {
     pub(crate) index: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Consumer {
     pub(crate) queue: Id,
     /// Whether the queue goes when the listener is closed.
@@ -114,10 +114,11 @@ impl BrokerState {
         id
     }
 
-    /// Settles what `channel` holds under `tag`. Both exist while the message is in hand and the channel has not ended.
-    pub(crate) fn settle(&mut self, channel: Id, tag: Id, verdict: Verdict) {
+    /// Settles what `channel` holds under `tag`; whether it does. While the message is in hand and the channel has not
+    /// ended, only an interruption takes it away.
+    pub(crate) fn settle(&mut self, channel: Id, tag: Id, verdict: Verdict) -> bool {
         let held = self.channels.get_mut(&channel).and_then(|channel| channel.in_hand.remove(&tag));
-        let Some(delivery) = held else { return };
+        let Some(delivery) = held else { return false };
         match verdict {
             Verdict::Acknowledge => {
                 self.counters.acknowledged += 1;
@@ -131,6 +132,7 @@ impl BrokerState {
             self.put_back(queue, delivery.entry);
         }
         self.pump(queue);
+        true
     }
 
     /// Counts one message of `consumer` as settled, which may bring the consumer back into the round of its queue.
@@ -171,7 +173,39 @@ impl BrokerState {
         self.wakes.add(&channel.mailbox);
 
         let Channel { buffer, in_hand, consumers, .. } = channel;
-        let mut held: Vec<Delivery> = buffer.into_iter().chain(in_hand.into_values()).collect();
+        self.take_back(buffer.into_iter().chain(in_hand.into_values()).collect(), &consumers);
+        for consumer in consumers {
+            self.pump(consumer.queue);
+        }
+    }
+
+    /// The queues that `id` reads.
+    pub(crate) fn queues_of(&self, id: Id) -> Vec<Id> {
+        let consumers = self.channels.get(&id).map(|channel| channel.consumers.as_slice()).unwrap_or_default();
+        consumers.iter().map(|consumer| consumer.queue).collect()
+    }
+
+    /// Takes back what `id` holds, marked as redelivered, as if its connection had been lost and made again: its consumers
+    /// go on, and what is in hand cannot be settled any more.
+    pub(crate) fn interrupt_channel(&mut self, id: Id) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let (window, stopped) = (channel.window, channel.stopped);
+        let held = channel.buffer.drain(..).chain(std::mem::take(&mut channel.in_hand).into_values()).collect();
+        let consumers = channel.consumers.clone();
+        channel.consumers.iter_mut().for_each(|consumer| consumer.unsettled = 0);
+        self.take_back(held, &consumers);
+        for (index, consumer) in consumers.iter().enumerate() {
+            if let Some(queue) = self.queues.get_mut(&consumer.queue)
+                && consumer.unsettled >= window
+                && !stopped
+            {
+                queue.add_taker(ConsumerId { channel: id, index });
+            }
+        }
+    }
+
+    /// Puts back what `consumers` held.
+    fn take_back(&mut self, mut held: Vec<Delivery>, consumers: &[Consumer]) {
         // From the youngest to the oldest, each goes to the very front of its queue.
         held.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.entry.place));
         for Delivery { consumer, entry } in held {
@@ -180,9 +214,6 @@ impl BrokerState {
                 queue.unsettled -= 1;
             }
             self.put_back(queue_id, entry);
-        }
-        for consumer in consumers {
-            self.pump(consumer.queue);
         }
     }
 

@@ -41,6 +41,11 @@ impl End {
     }
 }
 
+/// The end of a connection that a fault cuts.
+pub(crate) fn cut() -> End {
+    End::Lost("the connection was cut".to_owned())
+}
+
 /// One transport, seen from the broker.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -119,6 +124,29 @@ impl BrokerState {
         working.sort_unstable();
         for connection in working {
             self.disconnect(connection, end);
+        }
+    }
+
+    /// Cuts every connection that works, each of which is made again at once: channels and consumers go on, with nothing in
+    /// hand.
+    pub(crate) fn interrupt_all(&mut self) {
+        let mut working: Vec<Id> = self.connections.keys().copied().collect();
+        working.sort_unstable();
+        let mut channels = Vec::new();
+        for id in working {
+            let ready = self.ready_state();
+            let Some(connection) = self.connections.get(&id).filter(|connection| connection.end.is_none()) else {
+                continue;
+            };
+            connection.show(cut().state());
+            connection.show(ready);
+            channels.extend(connection.channels.iter().copied());
+        }
+        for &channel in &channels {
+            self.interrupt_channel(channel);
+        }
+        for queue in channels.iter().flat_map(|channel| self.queues_of(*channel)).collect::<Vec<_>>() {
+            self.pump(queue);
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use oslo_messaging::{Address, Message};
 
 use crate::broker::Shared;
-use crate::connection::End;
+use crate::connection::{End, cut};
+use crate::state::BrokerState;
 use crate::transport::FakeTransport;
 
 /// At which instant a connection is cut.
@@ -116,7 +117,7 @@ impl fmt::Debug for Rule {
 
 /// The faults of one broker: by script, by seed, or at once.
 ///
-/// A transport that is cut stays dead: its publishes and polls fail with `Disconnected`, its health is `Lost`, and what
+/// A transport that is cut stays dead, unless it was only [interrupted](Faults::interrupt): its publishes and polls fail with `Disconnected`, its health is `Lost`, and what
 /// it held unsettled is back in the queues, marked as redelivered. Open a new one. Queues, exchanges and messages
 /// survive every fault but [`Fault::Drop`], as durable ones do.
 #[derive(Debug, Clone)]
@@ -161,8 +162,13 @@ impl Faults {
 
     /// Cuts one transport.
     pub fn disconnect(&self, transport: &FakeTransport) {
-        let end = End::Lost("the connection was cut".to_owned());
-        self.0.with(|state| state.disconnect(transport.id(), &end));
+        self.0.with(|state| state.disconnect(transport.id(), &cut()));
+    }
+
+    /// Cuts every transport, each of which is connected again at once, as a driver that mends its connection is: listeners
+    /// go on, what was handed over comes again, and what is in hand cannot be settled any more.
+    pub fn interrupt(&self) {
+        self.0.with(BrokerState::interrupt_all);
     }
 
     /// Kills the broker, which is there again at once: every transport is cut.

@@ -7,6 +7,7 @@ use oslo_messaging::{IncomingMessage, Message, Result};
 
 use crate::broker::Shared;
 use crate::channel::Verdict;
+use crate::connection::cut;
 use crate::id::Id;
 use crate::wakes::Mailbox;
 
@@ -60,8 +61,7 @@ impl Unsettled {
             if let Some(end) = self.mailbox.end.get() {
                 return Err(end.error_under_way(operation));
             }
-            state.settle(self.channel, self.tag, verdict);
-            Ok(())
+            if state.settle(self.channel, self.tag, verdict) { Ok(()) } else { Err(cut().error_under_way(operation)) }
         })
     }
 }

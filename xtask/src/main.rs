@@ -1,11 +1,13 @@
-//! The repository's tasks: `cargo xtask lint | test | report | conformance | broker`.
+//! The repository's tasks: `cargo xtask lint | test | report | conformance | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
 mod elsewhere;
+mod fuzz;
 mod lint;
 mod report;
 mod serve;
+mod soak;
 mod suite;
 mod summary;
 mod test;
@@ -46,12 +48,18 @@ enum Task {
     /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
     /// both together, and holds what happened against the rules.
     Conformance(conformance::Programs),
+    /// Keeps calls, casts and events going while connections are cut and the node is killed, frozen and alarmed, and holds
+    /// what happened against the rules.
+    Soak(soak::Soak),
     /// Makes the page and the table of what the last `test` did again, from its records.
     Report {
         /// Puts the table into README.md too; refused unless every test ran and held.
         #[arg(long)]
         readme: bool,
     },
+    /// Looks for inputs that break what is promised for every input: of messages, URLs and configuration files. Takes a nightly
+    /// toolchain and cargo-fuzz.
+    Fuzz(fuzz::Fuzzing),
     /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
     Broker {
         /// Leaves the node's directory, with its data and its log, behind.
@@ -85,6 +93,8 @@ fn run(task: &Task) -> Result<bool> {
             test::run(kind, arguments, &interrupt)
         }
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
+        Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
+        Task::Soak(soak) => soak::run(soak, &interrupt),
         Task::Report { readme } => report::run(*readme),
         Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),
     }

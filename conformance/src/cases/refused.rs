@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
 
 const fn refused(id: &'static str, lacks: Capability, run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>) -> Case {
     let cites = "Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.";
-    Case { id, requires: &[], lacks: Some(lacks), cites, run }
+    Case { id, requires: &[], lacks: Some(lacks), disturbs: None, cites, run }
 }
 
 fn unsupported<T>(outcome: Result<T>) -> Outcome {

@@ -243,7 +243,7 @@ mod tests {
     use proptest::strategy::{Strategy, ValueTree};
 
     use super::*;
-    use crate::programs::{delivery, rpc};
+    use crate::programs::{delivery, notify, rpc};
 
     fn generated<P: Generated>(seed: u64) -> String {
         let tree = P::strategy().new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
@@ -261,6 +261,34 @@ mod tests {
     fn every_step_is_among_the_programs() {
         let rpc: String = (0..200).map(generated::<rpc::Program>).collect();
         let delivery: String = (0..200).map(generated::<delivery::Program>).collect();
+        let notify: String = (0..200).map(generated::<notify::Program>).collect();
+        for step in [
+            ".start(",
+            ".stop(",
+            ".kill(",
+            ".settle()",
+            ".topic(",
+            ".priority(",
+            ".pool(",
+            ".tap()",
+            ".types(",
+            ".publisher(",
+            ".batch(",
+            ".concurrency(1)",
+            ".tries(",
+            ".drops()",
+            ".event_type(",
+            ".bare()",
+            ".without_queue()",
+            ".requeued(",
+            ".failing(",
+            ".failing(9)",
+            ".slow()",
+            ".times(",
+            ".at_once()",
+        ] {
+            assert!(notify.contains(step), "{step}");
+        }
         for step in [
             ".start(",
             ".stop(",

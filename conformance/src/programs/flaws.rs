@@ -140,11 +140,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::programs::notify;
 
     #[test]
     fn every_rule_has_an_id_of_its_own_and_every_flaw_names_one() {
         let mut ids = BTreeSet::new();
-        for rule in rpc::Program::rules().iter().chain(delivery::Program::rules()) {
+        for rule in rpc::Program::rules().iter().chain(delivery::Program::rules()).chain(notify::Program::rules()) {
             assert!(ids.insert(rule.id), "{} is there twice", rule.id);
             assert!(rule.id.contains("::") && rule.says.ends_with('.'), "{}", rule.id);
         }

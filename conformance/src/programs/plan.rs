@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::options::Wishes;
-use super::{Actors, Generated, Options, delivery, rpc, run_kind};
+use super::{Actors, Generated, Options, delivery, notify, rpc, run_kind};
 use crate::report::{Part, ProgramRun, Record, driver_of_this_test, write};
 use crate::runner;
 use crate::{Clock, Harness};
@@ -25,6 +25,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Rpc,
+    Notify,
     Delivery,
 }
 
@@ -71,8 +72,9 @@ impl Plan {
             None => self.0.clone(),
         };
         let entries = chosen.into_iter().flat_map(|(actors, programs)| {
-            // Below RPC there is nobody to be played.
-            let kinds: &[Kind] = if actors.are_foreign() { &[Kind::Rpc] } else { &[Kind::Rpc, Kind::Delivery] };
+            // The others have no parts that are played.
+            let kinds: &[Kind] =
+                if actors.are_foreign() { &[Kind::Rpc] } else { &[Kind::Rpc, Kind::Notify, Kind::Delivery] };
             kinds.iter().map(move |kind| Entry { kind: *kind, options: wishes.options(actors, programs) })
         });
         entries.collect()
@@ -83,6 +85,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Rpc => rpc::Program::NAME,
+            Self::Notify => notify::Program::NAME,
             Self::Delivery => delivery::Program::NAME,
         }
     }
@@ -117,6 +120,7 @@ impl Entry {
             }
             let report = match self.kind {
                 Kind::Rpc => run_kind::<rpc::Program, H>(&*make, &self.options),
+                Kind::Notify => run_kind::<notify::Program, H>(&*make, &self.options),
                 Kind::Delivery => run_kind::<delivery::Program, H>(&*make, &self.options),
             };
             report.told().map(|()| Completion::Completed)
@@ -144,17 +148,18 @@ mod tests {
 
     #[test]
     fn every_kind_of_actors_has_a_trial_of_its_own() {
-        let all = ["programs::rpc", "programs::delivery", "programs::rpc_mixed", "programs::rpc_python"];
+        let all =
+            ["programs::rpc", "programs::notify", "programs::delivery", "programs::rpc_mixed", "programs::rpc_python"];
         assert_eq!(planned().ids(&Wishes::default()), all);
         let programs: Vec<u64> = planned().entries(&Wishes::default()).iter().map(|e| e.options.programs).collect();
-        assert_eq!(programs, [40, 40, 25, 10]);
+        assert_eq!(programs, [40, 40, 40, 25, 10]);
     }
 
     #[test]
     fn actors_that_are_wished_for_play_alone() {
         let wishes = |actors| Wishes { actors: Some(actors), ..Wishes::default() };
         assert_eq!(planned().ids(&wishes(Actors::Mixed)), ["programs::rpc_mixed"]);
-        assert_eq!(planned().ids(&wishes(Actors::Rust)), ["programs::rpc", "programs::delivery"]);
+        assert_eq!(planned().ids(&wishes(Actors::Rust)), ["programs::rpc", "programs::notify", "programs::delivery"]);
         assert_eq!(Plan::from(40).ids(&wishes(Actors::Python)), ["programs::rpc_python"]);
     }
 }

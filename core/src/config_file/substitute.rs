@@ -5,14 +5,18 @@ use super::ini::Sections;
 /// How deep references may go; one that refers to itself stays as it is written from there on.
 const DEPTH: usize = 8;
 
+/// How many references one value may take in all; those behind stay as they are written. Values that each refer ten times to
+/// the next would otherwise grow tenfold with each.
+const REFERENCES: usize = 100;
+
 /// `value` of `section` with `$name`, `${name}` and `${section.name}` put in place, and `$$` and `\$` as a dollar. A name
 /// without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it is: it may
 /// have a default, which its library alone knows.
 pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> String {
-    expand(sections, section, value, DEPTH)
+    expand(sections, section, value, DEPTH, &mut { REFERENCES })
 }
 
-fn expand(sections: &Sections, section: &str, value: &str, depth: usize) -> String {
+fn expand(sections: &Sections, section: &str, value: &str, depth: usize, left: &mut usize) -> String {
     let value = value.replace("\\$", "$$");
     let mut rest = value.as_str();
     let mut expanded = String::with_capacity(rest.len());
@@ -25,8 +29,11 @@ fn expand(sections: &Sections, section: &str, value: &str, depth: usize) -> Stri
             continue;
         }
         let (name, end) = reference(after);
-        match name.filter(|_| depth > 0).and_then(|name| find(sections, section, name)) {
-            Some((section, value)) => expanded.push_str(&expand(sections, section, value, depth - 1)),
+        match name.filter(|_| depth > 0 && *left > 0).and_then(|name| find(sections, section, name)) {
+            Some((section, value)) => {
+                *left -= 1;
+                expanded.push_str(&expand(sections, section, value, depth - 1, left));
+            }
             None => expanded.push_str(&rest[at..=at + end]),
         }
         rest = &after[end..];
@@ -95,5 +102,15 @@ mod tests {
         ] {
             assert_eq!(value(text), expected, "{text}");
         }
+    }
+    #[test]
+    fn references_that_multiply_come_to_an_end() {
+        let level = |(name, next): (char, char)| format!("{name}={}\n", format!("${next}").repeat(40));
+        let levels: Vec<_> = ('a'..='h').zip('b'..='i').map(level).collect();
+        let levels = levels.concat();
+        let sections = ini::parse(&format!("[s]\n{levels}i=x\n")).unwrap();
+        let value = substitute(&sections, "s", "$a");
+        // The first of them as deep as references go, the last ones as they are written.
+        assert!(value.starts_with("$i") && value.ends_with("$b") && value.len() < 100 * REFERENCES, "{}", value.len());
     }
 }

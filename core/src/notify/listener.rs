@@ -143,7 +143,8 @@ impl NotificationListenerBuilder {
     /// How many handlers run at once, from 1 to 32,767. Default: 50, and with [`batch`](Self::batch) 1.
     ///
     /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run can
-    /// wait beside them for their next try.
+    /// wait beside them for their next try. Handlers are started in the order in which events came; but those of one
+    /// batch run one after the other, so that a batch may overtake what waits in the one before it.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = Some(handlers);
         self

@@ -37,7 +37,9 @@ pub(super) fn url(text: &str) -> Result<TransportUrl> {
         None if path.is_empty() => None,
         None => return Err(invalid("the scheme is followed by '://'")),
     };
-    let hosts = authority.split(',').filter(|text| !text.is_empty()).map(host).collect::<Result<_>>()?;
+    let hosts = authority.split(',').filter(|text| !text.is_empty()).map(host);
+    // `[]` says nothing at all, and so is no host.
+    let hosts = hosts.filter(|host| !matches!(host, Ok(host) if *host == Host::default())).collect::<Result<_>>()?;
     Ok(TransportUrl { hosts, virtual_host, query: options(query)?, ..TransportUrl::new(scheme)? })
 }
 

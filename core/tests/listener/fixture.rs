@@ -124,7 +124,7 @@ impl Seen {
         let reached = async {
             loop {
                 let rung = self.bell.notified();
-                if self.now().len() >= count {
+                if self.events.lock().unwrap().len() >= count {
                     return self.now();
                 }
                 rung.await;

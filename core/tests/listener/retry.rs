@@ -31,6 +31,21 @@ async fn an_event_that_fails_is_tried_five_times_and_those_behind_it_do_not_wait
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_may_be_tried_as_often_as_one_likes() {
+    const TRIES: u32 = 20_000;
+    let world = World::new();
+    let seen = Seen::new();
+    let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
+    let policy = FailurePolicy::default().with_tries(TRIES).with_first_wait(Duration::ZERO);
+    let listener = world.listener().endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
+    world.publish(Priority::Info, 1).await;
+    let seen = seen.wait(TRIES as usize).await;
+    listener.wait(soon()).await.unwrap();
+    assert_eq!(seen.last().map(|look| look.attempt), Some(TRIES));
+    assert_eq!(world.ready("notifications.info.dead"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_fails_once_is_handled_the_second_time() {
     let world = World::new();
     let seen = Seen::new();

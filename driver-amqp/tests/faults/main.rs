@@ -4,6 +4,8 @@
 //! `cargo xtask test` provides it.
 
 mod broker;
+mod hazard;
+mod node;
 mod office;
 #[path = "../live/process.rs"]
 mod process;
@@ -87,6 +89,11 @@ const RELAYED: &[Case] = &cases! {
 
 /// What needs a broker.
 const LIVE: &[Case] = &cases! {
+    hazard:
+        publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
+        what_its_publishers_gave_up_is_confirmed_all_the_same,
+        what_a_stalled_network_does_not_take_waits_in_our_window,
+        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else;
     weather:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
@@ -99,6 +106,12 @@ const LIVE: &[Case] = &cases! {
         connections_that_are_closed_in_mid_call_cost_no_answer,
         an_alarm_in_mid_call_delays_the_answer,
         rights_that_are_taken_away_are_told_and_everything_goes_on_with_them;
+    node:
+        a_node_that_is_killed_in_mid_call_costs_no_answer,
+        a_node_that_an_operator_restarts_in_mid_call_costs_no_answer,
+        a_node_that_stands_still_keeps_nobody_past_the_deadline,
+        a_disk_that_is_full_at_the_start_is_waited_for,
+        queues_that_somebody_declared_in_another_form_are_used;
 };
 
 /// What needs a broker, and is alone in the process: connections are counted, and time is short.

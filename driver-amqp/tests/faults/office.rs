@@ -58,6 +58,19 @@ impl Office {
         query: &str,
         address: &oslo_messaging::TransportUrl,
     ) -> Self {
+        let office = Self::set_up(stage, user, password, query, address).await;
+        office.works().await;
+        office
+    }
+
+    /// The same, on a broker on which nothing need work yet.
+    pub(crate) async fn set_up(
+        stage: Stage,
+        user: &str,
+        password: &str,
+        query: &str,
+        address: &oslo_messaging::TransportUrl,
+    ) -> Self {
         let serving = AmqpTransport::connect(address, AmqpConfig::default(), soon()).await.expect("a connection");
         let serving = Bus::new(serving);
         let (waiting, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -90,20 +103,8 @@ impl Office {
         let transport = AmqpTransport::connect(&own, AmqpConfig::default(), soon()).await.expect("a connection");
         let transport = Arc::new(transport);
         let bus = Bus::new(Arc::clone(&transport));
-        let office = Self {
-            stage,
-            relay,
-            transport,
-            bus,
-            waiting,
-            release,
-            serving,
-            server,
-            listener,
-            heard: Mutex::new(heard),
-        };
-        office.works().await;
-        office
+        let heard = Mutex::new(heard);
+        Self { stage, relay, transport, bus, waiting, release, serving, server, listener, heard }
     }
 
     /// Calls a method that answers with its number.

@@ -22,7 +22,7 @@ pub(crate) use fault::Fault;
 pub(crate) use line::{Direction, Tape};
 
 use fault::Weather;
-use line::Line;
+use line::{KEPT, Line};
 
 /// A running relay. Dropping it closes every connection through it.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub(crate) struct Trip {
 #[derive(Debug)]
 struct Shared {
     broker: SocketAddr,
+    /// How much of what goes one way on one connection is kept.
+    kept: usize,
     /// What all connections go through, those to come as well.
     weather: watch::Sender<Weather>,
     trip: watch::Sender<Option<Trip>>,
@@ -76,9 +78,20 @@ struct Plan {
 impl Proxy {
     /// A relay to the broker on `port` of this machine.
     pub(crate) async fn to(port: u16) -> Self {
+        Self::keeping(KEPT, port).await
+    }
+
+    /// The same, for a run in which memory is watched: its tapes are empty.
+    #[allow(dead_code, reason = "a soak needs it, and what is short needs the tapes")]
+    pub(crate) async fn without_tapes(port: u16) -> Self {
+        Self::keeping(0, port).await
+    }
+
+    async fn keeping(kept: usize, port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let shared = Arc::new(Shared {
             broker: (Ipv4Addr::LOCALHOST, port).into(),
+            kept,
             weather: watch::Sender::new(Weather::FAIR),
             trip: watch::Sender::new(None),
             state: Mutex::default(),
@@ -112,6 +125,14 @@ impl Proxy {
     /// Ends what lasts: connections that stood still go on, and what was swallowed stays so.
     pub(crate) fn heal(&self) {
         self.shared.weather.send_replace(Weather::FAIR);
+    }
+
+    /// Tells the client of one connection what the broker never said. It goes between two reads of the relay: where nothing
+    /// else is under way, that is between two frames.
+    pub(crate) fn forge(&self, connection: usize, bytes: &[u8]) {
+        if let Some(line) = self.shared.state().lines.get(connection) {
+            line.forge(bytes);
+        }
     }
 
     /// When the armed fault came, if it has.
@@ -173,7 +194,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let Ok((client, _)) = listener.accept().await else { return };
         let line = {
             let mut state = shared.state();
-            let line = Arc::new(Line::new(state.lines.len()));
+            let line = Arc::new(Line::new(state.lines.len(), shared.kept));
             state.lines.push(Arc::clone(&line));
             line
         };

@@ -15,6 +15,7 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test!(python_reads_what_rust_compresses),
     test!(rust_reads_what_python_compresses),
+    test!(the_option_of_the_reference_compresses_what_rust_sends),
     test!(either_side_marks_what_it_compresses_the_same_way),
 ];
 
@@ -69,6 +70,25 @@ async fn rust_reads_what_python_compresses(setting: Arc<Setting>) {
         peer.ok(json!({"do": "stop", "handle": handle})).await;
     }
     bus.close(soon()).await.unwrap();
+}
+
+async fn the_option_of_the_reference_compresses_what_rust_sends(setting: Arc<Setting>) {
+    let peer = setting.peer().await;
+    for (_, kombu, header) in ALL {
+        let (bus, topic) =
+            (setting.bus_with(&format!("kombu_compression={kombu}")).await, setting.unique("compression"));
+        let client = RpcClient::new(&bus, Target::topic(setting.python_topic().await));
+        let back: Value = client.call(&Context::new(), "echo", &json!({"arg": long_text()})).await.unwrap();
+        assert!(back == long_text(), "{kombu}");
+        let arguments = json!({"x-expires": 60_000});
+        peer.ok(json!({"do": "declare", "queue": topic, "exchange": "openstack", "arguments": arguments})).await;
+        let client = RpcClient::new(&bus, Target::topic(&topic));
+        client.cast(&Context::new(), "record", &json!({"n": long_text()})).await.unwrap();
+        let fetched = peer.ok(json!({"do": "fetch", "queue": topic, "timeout": 30})).await;
+        assert_eq!(fetched["headers"], json!({"compression": header}));
+        assert!(fetched["base64"].as_str().unwrap().len() < 2_000, "{kombu}");
+        bus.close(soon()).await.unwrap();
+    }
 }
 
 async fn either_side_marks_what_it_compresses_the_same_way(setting: Arc<Setting>) {

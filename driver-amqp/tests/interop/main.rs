@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; without a harness clippy knows none of this as tests"
 )]
 
+mod broker;
 mod budget;
 mod command;
 mod compression;
@@ -95,6 +96,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         notify_from_python::TESTS,
         notify_to_python::TESTS,
         notify_shared::TESTS,
+        broker::TESTS,
     ];
     files.into_iter().flatten()
 }

@@ -43,6 +43,8 @@ impl Peer {
             .args(["-B", "-W", "ignore"])
             .arg(script)
             .arg(url)
+            // What it counts across processes is behind a lock.
+            .env("OSLO_LOCK_PATH", std::env::temp_dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

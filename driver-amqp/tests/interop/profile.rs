@@ -1,13 +1,15 @@
-//! Both sides with the same options in the same URL: durable queues, quorum queues, TLS.
+//! Both sides with the same options in the same URL: durable queues, quorum queues, streams, names that stay, TLS.
 
 #[path = "../live/tls/papers.rs"]
 #[allow(dead_code, reason = "the tests of TLS alone need more of it")]
 mod papers;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
+use std::{env, fs};
 
-use oslo_messaging::{Bus, Context, Priority};
+use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Priority, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
 use xtask::broker::{AttachedNode, Node, Release, Settings};
 
@@ -24,6 +26,9 @@ pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_durable_queues),
     test!(both_sides_agree_on_quorum_queues),
     test!(both_sides_agree_on_quorum_queues_with_a_delivery_limit),
+    test!(both_sides_agree_on_fanouts_over_a_stream),
+    test!(both_sides_agree_on_names_that_outlive_them),
+    test!(a_name_that_python_has_is_refused_and_nothing_is_taken_from_it),
     test!(both_sides_meet_inside_of_tls),
     test!(ours_without_options_meets_python_where_transient_queues_are_denied),
 ];
@@ -44,6 +49,67 @@ async fn both_sides_agree_on_quorum_queues(setting: Arc<Setting>) {
 async fn both_sides_agree_on_quorum_queues_with_a_delivery_limit(setting: Arc<Setting>) {
     let queues = in_a_virtual_host(&setting, "rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=7").await;
     assert_shared(&queues, &json!({"x-queue-type": "quorum", "x-delivery-limit": 7}));
+}
+
+async fn both_sides_agree_on_fanouts_over_a_stream(setting: Arc<Setting>) {
+    let options = "rabbit_transient_quorum_queue=true&rabbit_stream_fanout=true&rabbit_qos_prefetch_count=10";
+    let mut queues = in_a_virtual_host(&setting, &format!("rabbit_quorum_queue=true&{options}")).await;
+    let stream = queues.iter().position(|queue| queue[0] == format!("{TOPIC}_fanout")).expect("one stream");
+    let arguments = json!({"x-queue-type": "stream", "x-max-age": "1800s"});
+    assert_eq!(queues.remove(stream), json!([format!("{TOPIC}_fanout"), true, arguments]));
+    assert!(!queues.iter().any(|queue| queue[0].as_str().is_some_and(|name| name.contains("_fanout"))), "{queues:?}");
+    assert_shared(&queues, &json!({"x-queue-type": "quorum"}));
+}
+
+async fn both_sides_agree_on_names_that_outlive_them(setting: Arc<Setting>) {
+    let host = setting.unique("host");
+    let options = format!("rabbit_transient_quorum_queue=true&use_queue_manager=true&hostname={host}");
+    let query = format!("rabbit_quorum_queue=true&{options}");
+    let queues = in_a_virtual_host_twice(&setting, &query).await;
+    let rust = env::current_exe().unwrap();
+    let rust = rust.file_name().unwrap().to_str().unwrap();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for queue in queues.iter().filter(|queue| is_private(queue)) {
+        assert_eq!((&queue[1], &queue[2]), (&json!(true), &json!({"x-queue-type": "quorum", "x-expires": 1_800_000})));
+        let name = queue[0].as_str().unwrap().to_owned();
+        if name.contains(rust) { ours.push(name) } else { theirs.push(name) }
+    }
+    ours.sort();
+    // The same ones twice, and they were kept.
+    assert_eq!(ours, [format!("reply_{host}:{rust}:1"), format!("{TOPIC}_fanout_{host}:{rust}:1")]);
+    let of_python = |name: &String| name.contains(&format!("_{host}:peer.py:"));
+    assert!(theirs.len() >= 2 && theirs.iter().all(of_python), "{theirs:?}");
+    forget_counter(&host, "peer.py");
+}
+
+async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting: Arc<Setting>) {
+    for kind in ["", "rabbit_transient_quorum_queue=true&"] {
+        let (host, topic) = (setting.unique("host"), setting.unique("taken"));
+        let options = format!("{kind}use_queue_manager=true&hostname={host}");
+        let peer = setting.peer_with(&format!("{options}&processname=twin"));
+        let python = PythonServer::start(&peer, &topic, "python").await;
+
+        let quick = format!("{options}&heartbeat_timeout_threshold=1");
+        let twin = setting.bus_with(&format!("{quick}&processname=twin")).await;
+        let target = Target::topic(&topic).server("rust");
+        let refused = RpcServer::builder(&twin, target).endpoint(Endpoint::new(())).start(soon()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Topology, "{refused}");
+        let name = format!("{topic}_fanout_{host}:twin:1");
+        assert!(refused.to_string().contains(&name) && refused.to_string().contains("processname"), "{refused}");
+        twin.close(soon()).await.unwrap();
+
+        // Its twin gone or not, everything is still Python's.
+        let other = setting.bus_with(&format!("{options}&processname=other")).await;
+        let client = RpcClient::new(&other, Target::topic(&topic)).fanout();
+        for number in 0..10 {
+            client.cast(&Context::new(), "record", &json!({"n": number})).await.unwrap();
+        }
+        assert_eq!(python.recorded(10).await.len(), 10);
+        other.close(soon()).await.unwrap();
+        python.stop().await;
+        peer.quit().await;
+        forget_counter(&host, "twin");
+    }
 }
 
 async fn both_sides_meet_inside_of_tls(setting: Arc<Setting>) {
@@ -72,11 +138,22 @@ async fn ours_without_options_meets_python_where_transient_queues_are_denied(set
 /// Lets both sides meet with the options of `query`; which queues there were, each with its name, whether it is durable, and
 /// its arguments.
 async fn in_a_virtual_host(setting: &Setting, query: &str) -> Vec<Value> {
+    meetings(setting, query, 1).await
+}
+
+/// As [`in_a_virtual_host`], with both sides started anew and met again.
+async fn in_a_virtual_host_twice(setting: &Setting, query: &str) -> Vec<Value> {
+    meetings(setting, query, 2).await
+}
+
+async fn meetings(setting: &Setting, query: &str, times: usize) -> Vec<Value> {
     let node = AttachedNode::from_env().expect("the node was exported with its URL");
     let vhost = setting.unique("profile");
     ask(&node, &vhost, AttachedNode::add_vhost).await;
     let url = format!("{}?{query}", node.url_as("guest", "guest", &vhost));
-    meet(setting, &url, &url).await;
+    for _ in 0..times {
+        meet(setting, &url, &url).await;
+    }
     let queues = ask(&node, &vhost, AttachedNode::queues).await;
     ask(&node, &vhost, AttachedNode::delete_vhost).await;
     let arguments = |value: &Value| -> Value {
@@ -119,6 +196,14 @@ fn assert_shared(queues: &[Value], arguments: &Value) {
     assert_eq!(shared.len(), 3 + 2 * Priority::ALL.len(), "{queues:?}");
     for queue in shared {
         assert_eq!((&queue[1], &queue[2]), (&json!(true), arguments), "{queue}");
+    }
+}
+
+/// Removes what Python counts a machine's processes with; the name of the machine was for one test.
+fn forget_counter(host: &str, process: &str) {
+    let lock = env::temp_dir().join(format!("oslo_read_shm_{host}_{process}"));
+    for file in [Path::new("/dev/shm").join(format!("{host}_{process}_qmanager")), lock] {
+        fs::remove_file(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 }
 

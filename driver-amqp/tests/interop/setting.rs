@@ -61,6 +61,11 @@ impl Setting {
         self.bus_and_transport().await.0
     }
 
+    /// A bus of our own on the broker with the options of `query`.
+    pub(crate) async fn bus_with(&self, query: &str) -> Bus {
+        Bus::new(transport(&format!("{}?{query}", self.url)).await)
+    }
+
     /// The Python process that tests share: starting one takes seconds.
     pub(crate) async fn peer(&self) -> &Peer {
         self.peer.get_or_init(async || self.another_peer()).await
@@ -84,6 +89,11 @@ impl Setting {
     /// A Python process for one test alone.
     pub(crate) fn another_peer(&self) -> Peer {
         self.peer_at(&self.url)
+    }
+
+    /// A Python process for one test alone, with the options of `query`.
+    pub(crate) fn peer_with(&self, query: &str) -> Peer {
+        self.peer_at(&format!("{}?{query}", self.url))
     }
 
     /// A Python process for one test alone, on another broker or virtual host.

@@ -8,6 +8,7 @@ mod declare;
 mod limit;
 mod loss;
 mod mandatory;
+mod names;
 mod process;
 mod properties;
 mod recovery;
@@ -15,6 +16,7 @@ mod revival;
 mod settle;
 mod silent;
 mod stage;
+mod stream;
 mod thread;
 mod tls;
 mod topology;
@@ -66,7 +68,16 @@ const CASES: &[Case] = &cases! {
         fanouts_keep_their_order_when_their_exchange_went,
         a_topic_exchange_that_an_operator_deleted_is_declared_again,
         a_queue_of_ours_that_an_operator_deleted_is_declared_again,
-        an_undeliverable_message_certainly_reached_nobody;
+        an_undeliverable_message_certainly_reached_nobody,
+        a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
+    names:
+        what_was_sent_while_a_process_was_down_is_there_when_it_is_started_again,
+        a_name_is_its_reader_s_alone_and_comes_back_after_a_loss,
+        a_name_that_stays_taken_is_an_error_and_its_reader_keeps_its_messages;
+    stream:
+        every_server_reads_all_that_comes_while_it_runs_and_nothing_twice,
+        a_reader_goes_on_where_it_was_after_a_loss,
+        a_stream_that_is_deleted_is_made_again;
     properties:
         they_are_the_reference_s_and_an_id,
         headers_and_expiration_travel_as_the_reference_writes_them,

@@ -1,15 +1,19 @@
 //! Who is told that a message went nowhere, and what becomes of exchanges that went.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
-use oslo_messaging::{Address, ErrorKind, Executed, Message, Source, Subscription, Transport};
+use oslo_messaging::{
+    Address, Bus, Context, Endpoint, ErrorKind, Executed, Message, RpcClient, RpcServer, Source, Subscription, Target,
+    Transport,
+};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::task::JoinSet;
 
 use crate::stage::{
-    ARRIVE, Stage, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic, within,
+    ARRIVE, Stage, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic, until, within,
 };
 
 const TASKS: usize = 64;
@@ -127,8 +131,29 @@ pub(crate) async fn an_undeliverable_message_certainly_reached_nobody() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
     let error = refusal(transport.publish(&topic("nobody"), Message::new(""), &options().mandatory()).await);
-    assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{error}");
+    let told = (error.kind(), error.executed(), error.is_transient());
+    assert_eq!(told, (ErrorKind::Undeliverable, Executed::No, false), "{error}");
     assert!(error.to_string().contains("x-nobody") && error.to_string().contains("312"), "{error}");
+}
+
+/// Servers come back when callers do, and perhaps a little later.
+pub(crate) async fn a_call_right_after_a_loss_waits_for_its_server_to_come_back_too() {
+    let stage = Stage::shared().await;
+    let (serving, calling) = (stage.connect().await, Arc::new(stage.connect().await));
+    let bus = Bus::new(Arc::clone(&calling));
+    stage.close_connections("everybody out").await;
+    back(&calling, 1).await;
+    let target = Target::topic("late");
+    let client = RpcClient::new(&bus, target.clone()).timeout(ARRIVE);
+    let late = async {
+        until("a call to be returned", async || calling.counters().returns > 0).await;
+        let endpoint = Endpoint::new(()).method("ping", async |_: Arc<()>, _: Context, (): ()| Ok::<_, Infallible>(7));
+        RpcServer::builder(&Bus::new(serving), target.server("one")).endpoint(endpoint).start(soon()).await
+    };
+    let context = Context::new();
+    let (answer, server) = tokio::join!(client.call::<u32>(&context, "ping", &()), late);
+    assert_eq!(answer.expect("it is sent again"), 7);
+    server.expect("a server").stop(soon()).await.expect("a stop");
 }
 
 fn queue(name: &str) -> Subscription {

@@ -11,8 +11,8 @@ all its servers, at the end of input.
     recorded  handle, count, timeout                           -> what casts to `record` left, once there are `count`
     call      target, method, args?, context?, client?         -> the method's result
     cast      the same; with `target.fanout` to every server
-    notify    topic, event_type, payload or payloads, priority or priorities?, publisher_id?, driver?, context or
-              request_context?
+    notify    topic, event_type, payload or payloads, priority or priorities?, publisher_id?, driver?, retry?, context
+              or request_context?
     listen    topics, exchange?, pool?, batch?, requeue?       -> a handle; `recorded` gives the notifications
     decode    bodies                                           -> what the reference makes of each
     declare, publish, fetch                                    see peer_raw.py

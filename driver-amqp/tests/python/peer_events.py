@@ -62,7 +62,7 @@ def notify(transport, request):
     """Publishes `request['payload']`, or each of `request['payloads']`, at each of the priorities that are asked for."""
     notifier = oslo_messaging.Notifier(
         transport, publisher_id=request.get('publisher_id', 'peer'), driver=request.get('driver', 'messaging'),
-        topics=[request['topic']], retry=0)
+        topics=[request['topic']], retry=request.get('retry', 0))
     if 'request_context' in request:
         context = request_context.RequestContext(**request['request_context'])
     else:

@@ -219,3 +219,29 @@ async fn a_killed_broker_cuts_everybody_and_keeps_its_queues() {
     broker.faults().kill();
     assert_eq!(fail(&fresh, &durable("q"), &plain()).await.kind(), ErrorKind::Disconnected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_transport_goes_on_and_what_it_held_comes_again() {
+    let broker = FakeBroker::new();
+    let transport = broker.transport();
+    let mut listener = listen(&transport, &narrow(queue("q"), 2)).await;
+    for text in ["a", "b", "c"] {
+        send(&transport, &durable("q"), text).await;
+    }
+    let held = receive(&mut listener).await;
+    broker.faults().interrupt();
+    assert_eq!(transport.health().borrow().state, State::Ready);
+    let error = held.acknowledge().await.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe));
+    let again = some(&mut listener, 9).await;
+    assert_eq!(bodies(&again), ["a", "b"], "the window is as wide as before");
+    assert!(again.iter().all(|message| message.redelivered()));
+    for message in again {
+        message.acknowledge().await.unwrap();
+    }
+    let last = receive(&mut listener).await;
+    assert!(!last.redelivered(), "it was never handed over");
+    last.acknowledge().await.unwrap();
+    listener.close(soon()).await.unwrap();
+    broker.assert_idle();
+}

@@ -6,6 +6,7 @@ mod concurrency;
 mod connecting;
 mod expiration;
 mod faults;
+mod inspect;
 mod lifecycle;
 mod model;
 mod routing;

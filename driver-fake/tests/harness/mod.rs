@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oslo_messaging::{Lifetime, Result, Transport};
-use oslo_messaging_conformance::{Budget, Clock, Harness, async_trait};
+use oslo_messaging_conformance::{Budget, Clock, Disturbance, Harness, async_trait};
 use oslo_messaging_fake::FakeBroker;
 
 /// A broker of its own for each case.
@@ -26,6 +26,24 @@ impl Harness for Fake {
 
     fn clock(&self) -> Clock {
         Clock::Paused
+    }
+
+    fn disturbances(&self) -> &'static [Disturbance] {
+        &[Disturbance::Cut, Disturbance::Block, Disturbance::Restart]
+    }
+
+    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
+        match what {
+            Disturbance::Cut | Disturbance::Restart => self.0.faults().interrupt(),
+            Disturbance::Block => self.0.faults().block("it is disturbed"),
+            _ => return Err(format!("the fake cannot {what}")),
+        }
+        Ok(())
+    }
+
+    async fn calm(&self) -> std::result::Result<(), String> {
+        self.0.faults().unblock();
+        Ok(())
     }
 
     async fn leftovers(&self) -> Vec<String> {

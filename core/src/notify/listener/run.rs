@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
@@ -51,7 +53,7 @@ impl Runner {
     /// Works on the events until each is settled.
     pub(super) async fn run(self: Arc<Self>, unit: Unit, permit: OwnedSemaphorePermit) {
         let later = self.attempt(unit).await;
-        self.postpone(later, permit).await;
+        self.finish(later, permit).await;
     }
 
     /// Moves a message that is no notification out of the way.
@@ -65,50 +67,65 @@ impl Runner {
         warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
         let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
         let later = self.give_up(delivery, &info).await;
-        self.postpone(later.into_iter().collect(), permit).await;
+        self.finish(later.into_iter().collect(), permit).await;
     }
 
-    /// Lets each of `later` wait on its own. The permit is held until there is room to wait in: when half of the window
-    /// waits, nothing new is begun.
-    async fn postpone(self: Arc<Self>, later: Vec<Later>, permit: OwnedSemaphorePermit) {
+    /// Lets each of `later` wait on its own, and what fails again wait again, until every event is settled.
+    async fn finish(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) {
+        let wait = |(later, room)| self.wait(later, room);
+        let mut waiting: FuturesUnordered<_> = self.make_room(later, permit).await.into_iter().map(wait).collect();
+        while let Some(again) = waiting.next().await {
+            waiting.extend(again.into_iter().map(wait));
+        }
+    }
+
+    /// Gets `later` room to wait in; gives them back instead if the listener is stopped. The permit is held until there
+    /// is room: when half of the window waits, nothing new is begun.
+    async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
         let events: usize = later.iter().map(Later::len).sum();
         if events == 0 {
-            return;
+            return Vec::new();
         }
         let events = u32::try_from(events).expect("a window has 16 bits");
         let mut stop = self.stop.clone();
         let mut room = tokio::select! {
             biased;
-            () = asked(&mut stop) => return join_all(later.into_iter().map(Later::give_back)).await.clear(),
+            () = asked(&mut stop) => {
+                join_all(later.into_iter().map(Later::give_back)).await;
+                return Vec::new();
+            }
             room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
         };
         drop(permit);
-        let waiting = later.into_iter().map(|later| {
+        let split = later.into_iter().map(|later| {
             let own = room.split(later.len()).expect("there is room for all of them");
-            Arc::clone(&self).wait(later, own)
+            (later, own)
         });
-        join_all(waiting.collect::<Vec<_>>()).await;
+        split.collect()
     }
 
-    /// Waits, then works on the events once more or gives them back; that at once if the listener is stopped.
-    fn wait(self: Arc<Self>, later: Later, room: OwnedSemaphorePermit) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let mut stop = self.stop.clone();
-            tokio::select! {
-                biased;
-                () = asked(&mut stop) => return later.give_back().await,
-                () = sleep(later.wait) => {}
+    /// Waits, then works on the events once more or gives them back; that at once if the listener is stopped. What fails
+    /// again is returned, with room to wait in.
+    async fn wait(&self, later: Later, room: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
+        let mut stop = self.stop.clone();
+        let stopped = tokio::select! {
+            biased;
+            () = asked(&mut stop) => true,
+            () = sleep(later.wait) => false,
+        };
+        match later.then {
+            Then::TryAgain(unit) if !stopped => {
+                // In this order: a handler that holds the permit may be waiting for our room.
+                drop(room);
+                let permit = self.permit().await;
+                let later = self.attempt(unit).await;
+                self.make_room(later, permit).await
             }
-            match later.then {
-                Then::GiveBack(_) => later.give_back().await,
-                Then::TryAgain(unit) => {
-                    // In this order: a handler that holds the permit may be waiting for our room.
-                    drop(room);
-                    let permit = self.permit().await;
-                    self.run(unit, permit).await;
-                }
+            _ => {
+                later.give_back().await;
+                Vec::new()
             }
-        })
+        }
     }
 
     /// Gives the events to each endpoint whose turn it is, and settles those that are through. The others are returned.

@@ -51,9 +51,15 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, li
     let mut buffer = vec![0; 16 * 1024];
     while !is_due(shared, line, direction) {
         under(&mut weather).await;
-        let read = match from.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(read) => read,
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(read) => read,
+            },
+            forged = line.forgery(direction) => match to.write_all(&forged).await {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
         };
         line.read(direction, &buffer[..read]);
         let mut rest = &buffer[..read];

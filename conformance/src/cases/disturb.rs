@@ -1,0 +1,318 @@
+//! What holds when connections are lost, publishers are stopped and the bus starts again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use libtest_mimic::Failed;
+use oslo_messaging::{
+    Address, Capability, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source,
+    State, Subscription, Target,
+};
+use serde_json::json;
+
+use super::notify::{ear, listener, notifier, tell};
+use super::rpc::Group;
+use crate::reading::text;
+use crate::{Case, Disturbance, Outcome, Reading, Stage};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "disturb::a_transport_is_ready_again_by_itself",
+        requires: &[],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "Transport::publish: The driver waits for a connection until the deadline.",
+        run: |stage| Box::pin(a_transport_is_ready_again_by_itself(stage)),
+    },
+    Case {
+        id: "disturb::what_was_in_hand_comes_back_marked",
+        requires: &[Capability::Retention, Capability::RedeliveredFlag],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "Settle::ByReceiver: what it never settles comes back. IncomingMessage::redelivered: handed over before.",
+        run: |stage| Box::pin(what_was_in_hand_comes_back_marked(stage)),
+    },
+    Case {
+        id: "disturb::a_listener_misses_nothing_over_a_cut",
+        requires: &[Capability::Retention, Capability::RedeliveredFlag],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "Listener::poll: (fails) only (with) a loss that cannot be repaired.",
+        run: |stage| Box::pin(a_listener_misses_nothing_over_a_cut(stage)),
+    },
+    Case {
+        id: "disturb::a_call_in_flight_is_answered_over_a_cut",
+        requires: &[],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of \
+                either side).",
+        run: |stage| Box::pin(a_call_in_flight_is_answered_over_a_cut(stage)),
+    },
+    Case {
+        id: "disturb::a_fanout_reaches_every_server_after_a_cut",
+        requires: &[Capability::Fanout],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "Capability::Fanout: A message reaches every server of a topic.",
+        run: |stage| Box::pin(a_fanout_reaches_every_server_after_a_cut(stage)),
+    },
+    Case {
+        id: "disturb::casts_around_a_cut_run_at_most_once",
+        requires: &[Capability::RedeliveredFlag],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "RpcServerBuilder::refuse_redelivered: a request runs at most once, also if its connection is lost.",
+        run: |stage| Box::pin(casts_around_a_cut_run_at_most_once(stage)),
+    },
+    Case {
+        id: "disturb::events_around_a_cut_are_all_handled",
+        requires: &[Capability::Retention, Capability::EnsureQueue, Capability::Confirms],
+        lacks: None,
+        disturbs: Some(Disturbance::Cut),
+        cites: "NotificationListener: a notification is handled at least once, or is a dead letter.",
+        run: |stage| Box::pin(events_around_a_cut_are_all_handled(stage)),
+    },
+    Case {
+        id: "disturb::a_blocked_publish_waits_until_its_deadline_and_did_not_happen",
+        requires: &[Capability::Confirms],
+        lacks: None,
+        disturbs: Some(Disturbance::Block),
+        cites: "Transport::publish: The driver waits for an alarm to end until the deadline; Blocked.",
+        run: |stage| Box::pin(a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage)),
+    },
+    Case {
+        id: "disturb::a_blocked_publish_goes_on_when_the_block_ends",
+        requires: &[Capability::Confirms],
+        lacks: None,
+        disturbs: Some(Disturbance::Block),
+        cites: "Transport::publish: The driver waits for an alarm to end. State::Blocked.",
+        run: |stage| Box::pin(a_blocked_publish_goes_on_when_the_block_ends(stage)),
+    },
+    Case {
+        id: "disturb::messages_are_read_and_settled_during_a_block",
+        requires: &[Capability::Retention],
+        lacks: None,
+        disturbs: Some(Disturbance::Block),
+        cites: "State::Blocked: the broker takes no publishes; consuming goes on.",
+        run: |stage| Box::pin(messages_are_read_and_settled_during_a_block(stage)),
+    },
+    Case {
+        id: "disturb::what_was_confirmed_outlives_a_restart",
+        requires: &[Capability::Retention, Capability::Confirms],
+        lacks: None,
+        disturbs: Some(Disturbance::Restart),
+        cites: "Address::Queue: A durable queue of ours. Transport::publish: returns when the bus owns it.",
+        run: |stage| Box::pin(what_was_confirmed_outlives_a_restart(stage)),
+    },
+    Case {
+        id: "disturb::calls_are_answered_again_after_a_restart",
+        requires: &[],
+        lacks: None,
+        disturbs: Some(Disturbance::Restart),
+        cites: "Transport: a lost connection is made again, and its listeners are put back.",
+        run: |stage| Box::pin(calls_are_answered_again_after_a_restart(stage)),
+    },
+];
+
+/// Long enough to see that a publish waits, and short beside what a bus takes to come back.
+const SHORT: Duration = Duration::from_secs(1);
+
+async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
+    for text in ["one", "two", "three"] {
+        stage.disturb(Disturbance::Cut).await?;
+        let mut health = transport.health();
+        stage.soon().run("become ready", health.wait_for(|health| health.state == State::Ready)).await??;
+        stage.publish(&transport, &stage.topic("e", "t"), [text]).await?;
+        // What was acknowledged just before it was cut may come again.
+        while server.texts(1).await? != [text] {}
+    }
+    Ok(())
+}
+
+async fn what_was_in_hand_comes_back_marked(stage: &Stage) -> Outcome {
+    let (_, mut reading) = full(stage, ["x"]).await?;
+    let held = reading.next().await?;
+    assert!(!held.redelivered(), "nobody has had it");
+    stage.disturb(Disturbance::Cut).await?;
+    let again = reading.next().await?;
+    assert!(again.redelivered() && text(again.as_ref()) == "x", "{again:?}");
+    let error = held.acknowledge().await.expect_err("the broker gave it to somebody else");
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    again.acknowledge().await?;
+    reading.quiet().await
+}
+
+async fn a_listener_misses_nothing_over_a_cut(stage: &Stage) -> Outcome {
+    let texts: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    let (_, mut reading) = full(stage, &texts).await?;
+    let mut seen: BTreeSet<String> = reading.texts(5).await?.into_iter().collect();
+    stage.disturb(Disturbance::Cut).await?;
+    while seen.len() < texts.len() {
+        let message = reading.next().await?;
+        let new = seen.insert(text(message.as_ref()));
+        assert!(new || message.redelivered(), "{message:?} came twice, and the second does not say so");
+        message.acknowledge().await?;
+    }
+    Ok(())
+}
+
+async fn a_call_in_flight_is_answered_over_a_cut(stage: &Stage) -> Outcome {
+    let group = Group::start(stage, &["s"]).await?;
+    let (context, nothing) = (Context::new(), json!({}));
+    let call = group.client.call::<String>(&context, "hold", &nothing);
+    let cutting = async {
+        group.recorder.wait(1).await?;
+        stage.disturb(Disturbance::Cut).await?;
+        group.gate.add_permits(1);
+        Ok::<_, Failed>(())
+    };
+    let (answer, cut) = tokio::join!(call, cutting);
+    cut?;
+    assert_eq!(answer?, "s");
+    assert_eq!(group.recorder.at("s"), ["began", "ended"]);
+    group.stop().await
+}
+
+async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
+    let group = Group::start(stage, &["a", "b", "c"]).await?;
+    stage.disturb(Disturbance::Cut).await?;
+    let everybody = group.client.prepare().fanout();
+    everybody.cast(&Context::new(), "append", &json!({ "text": "x" })).await?;
+    group.recorder.wait(3).await?;
+    for name in ["a", "b", "c"] {
+        assert_eq!(group.recorder.at(name), ["x"], "{name}");
+    }
+    group.stop().await
+}
+
+async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
+    const CASTS: usize = 40;
+    let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
+    let group = Group::with(stage, target, &["s"], RpcServerBuilder::refuse_redelivered).await?;
+    let cast = async |number: usize| {
+        group.client.cast(&Context::new(), "append", &json!({ "text": format!("({number})") })).await
+    };
+    let (told, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
+    cut?;
+    // Whatever became of those, what comes after is as ever.
+    let last = CASTS + 1;
+    cast(last).await?;
+    let ran = async || group.recorder.at("s");
+    while !ran().await.contains(&format!("({last})")) {
+        group.recorder.wait(ran().await.len() + 1).await?;
+    }
+    let ran = group.recorder.quiet().await?;
+    for (number, told) in told.into_iter().enumerate() {
+        let runs = ran.iter().filter(|event| event.what == format!("({number})")).count();
+        let most = usize::from(!matches!(&told, Err(error) if error.executed() == Executed::No));
+        assert!(runs <= most, "cast {number} ran {runs} times, and its sender was told {told:?}");
+    }
+    group.stop().await
+}
+
+async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
+    let recorder = stage.recorder();
+    let listener = listener(stage, &["t"]).await?.endpoint(ear("l", &recorder)).start(stage.soon()).await?;
+    let notifier = notifier(stage, &["t"]).await?;
+    tell(&notifier, 0..10).await?;
+    let (told, cut) = tokio::join!(tell(&notifier, 10..30), stage.disturb(Disturbance::Cut));
+    cut?;
+    told?;
+    let heard = || recorder.at("l").into_iter().collect::<BTreeSet<_>>();
+    while heard().len() < 30 {
+        recorder.wait(recorder.at("l").len() + 1).await?;
+    }
+    listener.wait(stage.soon()).await?;
+    Ok(())
+}
+
+async fn a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage: &Stage) -> Outcome {
+    let (to, mut reading) = full(stage, ["before"]).await?;
+    assert_eq!(reading.texts(1).await?, ["before"]);
+    let publisher = stage.connect().await?;
+    stage.disturb(Disturbance::Block).await?;
+    // One that is on its way when the broker says that it is blocked may be taken when the block ends.
+    let first = publisher.publish(&to, Message::new("first"), &PublishOptions::by(Deadline::after(SHORT))).await;
+    let first = first.expect_err("the bus takes nothing");
+    assert!(matches!(first.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{first}");
+    let error = publisher.publish(&to, Message::new("x"), &PublishOptions::by(Deadline::after(SHORT))).await;
+    let error = error.expect_err("the bus takes nothing");
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Blocked, Executed::No), "{error}");
+    stage.calm().await?;
+    stage.publish(&publisher, &to, ["after"]).await?;
+    let mut came = Vec::new();
+    while came.last().is_none_or(|text| text != "after") {
+        came.extend(reading.texts(1).await?);
+    }
+    came.retain(|text| text != "first" || first.executed() == Executed::No);
+    assert_eq!(came, ["after"]);
+    reading.quiet().await
+}
+
+async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome {
+    let (to, mut reading) = full(stage, ["before"]).await?;
+    assert_eq!(reading.texts(1).await?, ["before"]);
+    let publisher = stage.connect().await?;
+    stage.disturb(Disturbance::Block).await?;
+    let mut health = publisher.health();
+    let calming = async {
+        let blocked = health.wait_for(|health| matches!(health.state, State::Blocked { .. }));
+        stage.soon().run("become blocked", blocked).await??;
+        stage.calm().await?;
+        let ready = health.wait_for(|health| health.state == State::Ready);
+        stage.soon().run("become ready", ready).await??;
+        Ok::<_, Failed>(())
+    };
+    let (told, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
+    calmed?;
+    told?;
+    assert_eq!(reading.texts(1).await?, ["x"]);
+    Ok(())
+}
+
+async fn messages_are_read_and_settled_during_a_block(stage: &Stage) -> Outcome {
+    let (_, mut reading) = full(stage, ["a", "b", "c"]).await?;
+    stage.disturb(Disturbance::Block).await?;
+    assert_eq!(reading.texts(3).await?, ["a", "b", "c"]);
+    stage.calm().await?;
+    reading.quiet().await
+}
+
+async fn what_was_confirmed_outlives_a_restart(stage: &Stage) -> Outcome {
+    let texts: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    let (_, mut reading) = full(stage, &texts).await?;
+    stage.disturb(Disturbance::Restart).await?;
+    let mut seen = BTreeSet::new();
+    while seen.len() < texts.len() {
+        seen.extend(reading.texts(1).await?);
+    }
+    Ok(())
+}
+
+async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
+    let group = Group::start(stage, &["s"]).await?;
+    stage.disturb(Disturbance::Restart).await?;
+    let deadline = stage.soon();
+    loop {
+        // Until the server is back, there may be no queue.
+        match group.client.call::<String>(&Context::new(), "append", &json!({ "text": "x" })).await {
+            Ok(_) => break,
+            Err(error) if deadline.has_passed() => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    group.stop().await
+}
+
+/// A durable queue in which `texts` are, and who reads it.
+async fn full<T: AsRef<str>>(stage: &Stage, texts: impl IntoIterator<Item = T>) -> Result<(Address, Reading), Failed> {
+    let (transport, name) = (stage.connect().await?, stage.name("q"));
+    let reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;
+    let to = Address::Queue { name };
+    stage.publish(&transport, &to, texts).await?;
+    Ok((to, reading))
+}

@@ -1,0 +1,28 @@
+//! Holds a history against the rules.
+
+mod chains;
+mod dead;
+mod heard;
+mod lifecycle;
+
+use std::time::Duration;
+
+use super::history::History;
+use super::program::Program;
+use super::timeline::Timeline;
+use crate::programs::Violation;
+
+/// Every rule that `history` breaks, the gravest first. `window` is how long an event may wait for others, on a clock by
+/// which that can be told. Pure.
+pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
+    let timeline = Timeline::new(program, history);
+    let mut violations = Vec::new();
+    for rules in [chains::check, dead::check, lifecycle::check] {
+        rules(&timeline, &mut violations);
+    }
+    heard::check(&timeline, window, &mut violations);
+    violations
+}
+
+#[cfg(test)]
+mod tests;

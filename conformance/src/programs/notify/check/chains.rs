@@ -1,0 +1,106 @@
+//! What becomes of one copy of an event: who has it, after whom, and why again.
+
+use crate::programs::notify::history::Answer;
+use crate::programs::notify::rules;
+use crate::programs::notify::timeline::{Copy, Ran, Sent, Timeline};
+use crate::programs::{Rule, Violation};
+
+pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    let copies = timeline.copies();
+    for sent in &timeline.sent {
+        for copy in &copies {
+            let chain = timeline.chain(copy, sent.number);
+            let mut broken = |rule: &'static Rule, how: &str| {
+                let had: Vec<String> = chain.iter().take(12).map(ran).collect();
+                let how = format_args!("{} {how}: {}", sent.name(), had.join(", then "));
+                violations.push(Violation::new(rule, how));
+            };
+            first(timeline, sent, copy, chain.first(), &mut broken);
+            // What is wrong once may be wrong without end.
+            for pair in chain.windows(2) {
+                let mut held = true;
+                next(timeline, &pair[0], &pair[1], &mut |rule, how| {
+                    held = false;
+                    broken(rule, how);
+                });
+                if !held {
+                    break;
+                }
+            }
+        }
+    }
+    for (copy, number) in timeline.owed() {
+        let chain = timeline.chain(&copy, number);
+        if !chain.last().is_some_and(|last| is_done(timeline, &copy, last)) {
+            let had: Vec<String> = chain.iter().take(12).map(ran).collect();
+            let name = timeline.sent(Some(number)).map(Sent::name).unwrap_or_default();
+            let how = format_args!("{name} was not handled from {copy:?}, which had it: [{}]", had.join(", then "));
+            violations.push(Violation::new(&rules::NOT_LOST, how));
+        }
+    }
+}
+
+/// The first time that a queue hands an event over.
+fn first(
+    timeline: &Timeline<'_>,
+    sent: &Sent<'_>,
+    copy: &Copy,
+    ran: Option<&Ran<'_>>,
+    broken: &mut impl FnMut(&'static Rule, &str),
+) {
+    let Some(ran) = ran else { return };
+    if ran.heard.attempt != 1 {
+        broken(&rules::TRIES, "did not begin with its first try");
+    }
+    let readers = timeline.readers(copy, sent.tell);
+    let gone = |reader: &usize| timeline.lives[*reader].iter().any(|life| life.stopping < ran.at);
+    if ran.heard.redelivered && !readers.iter().any(gone) {
+        broken(&rules::MARK, "came redelivered");
+    }
+}
+
+/// One time that a queue hands an event over, or a listener tries it, after another.
+fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut impl FnMut(&'static Rule, &str)) {
+    let same = (before.listener, before.life) == (after.listener, after.life);
+    let answer = before.answer.filter(|(at, _)| *at < after.at).map(|(_, answer)| answer);
+    let is_new = after.heard.attempt == 1;
+    if is_new != after.heard.redelivered && !(before.heard.redelivered && same && !is_new) {
+        broken(&rules::MARK, if is_new { "came back without saying so" } else { "was tried again as redelivered" });
+    }
+    let life = timeline.life(before);
+    let stopped = !same && life.is_some_and(|life| life.stopping < after.at);
+    if stopped && life.is_some_and(|life| life.killed) {
+        if !is_new {
+            broken(&rules::TRIES, "did not begin anew when its listener was dropped");
+        }
+        return;
+    }
+    match answer {
+        None => broken(&rules::ONE_HAS_IT, "was with two at a time"),
+        Some(Answer::Handled) => broken(&rules::ONCE, "was handled and came back"),
+        Some(Answer::Requeued) if is_new => {}
+        Some(Answer::Requeued) => broken(&rules::GIVES_BACK, "was given back and tried again"),
+        Some(Answer::Failed) if timeline.is_final(before) => broken(&rules::TRIES, "was given up and came back"),
+        Some(Answer::Failed) if same && after.heard.attempt == before.heard.attempt + 1 => {}
+        Some(Answer::Failed) if stopped && is_new => {}
+        Some(Answer::Failed) => broken(&rules::TRIES, "was not tried again as the next try"),
+    }
+}
+
+/// Whether nothing is to come after `last`.
+fn is_done(timeline: &Timeline<'_>, copy: &Copy, last: &Ran<'_>) -> bool {
+    if !timeline.is_final(last) {
+        return last.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
+    }
+    let dropped = timeline.listener(last).drops || matches!(copy, Copy::Own { .. });
+    // A listener that was dropped when it gave the event up may not have come to the dead letter.
+    let cut_short = timeline.life(last).is_some_and(|life| life.killed);
+    dropped || !cut_short || timeline.letters.iter().any(|letter| letter.heard.number == last.heard.number)
+}
+
+fn ran(ran: &Ran<'_>) -> String {
+    let (listener, heard) = (ran.listener, ran.heard);
+    let again = if heard.redelivered { ", redelivered" } else { "" };
+    let answer = ran.answer.map_or("cut short".to_owned(), |(_, answer)| format!("{answer:?}"));
+    format!("listener {listener} in try {}{again}: {answer}", heard.attempt)
+}

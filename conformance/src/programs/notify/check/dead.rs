@@ -1,0 +1,97 @@
+//! What lies in the queues at the end.
+
+use std::collections::BTreeMap;
+
+use crate::programs::Violation;
+use crate::programs::notify::Listener;
+use crate::programs::notify::history::Letter;
+use crate::programs::notify::model::{queue, reads, wants};
+use crate::programs::notify::program::Reads;
+use crate::programs::notify::rules;
+use crate::programs::notify::timeline::{Copy, Sent, Timeline};
+
+pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    dead(timeline, violations);
+    for letter in &timeline.letters {
+        if let Some((_, Some(wrong))) = &letter.dead {
+            let how = format_args!("that of {:?} in {}: {wrong}", letter.heard.number, letter.queue);
+            violations.push(Violation::new(&rules::DEAD_SAYS, how));
+        }
+    }
+    lying(timeline, violations);
+}
+
+/// Each last try that failed makes one dead letter, and nothing else does.
+fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    let mut letters: BTreeMap<(&str, Option<usize>), Vec<&Letter>> = BTreeMap::new();
+    for letter in timeline.letters.iter().filter(|letter| letter.dead.is_some()) {
+        letters.entry((&letter.queue, letter.heard.number)).or_default().push(letter);
+    }
+    let mut ends: BTreeMap<(String, Option<usize>), (Vec<u32>, usize)> = BTreeMap::new();
+    for ran in timeline.runs.iter().filter(|ran| timeline.is_final(ran) && !timeline.listener(ran).drops) {
+        let Some(sent) = timeline.sent(ran.heard.number) else { continue };
+        let Some(queue) = queue(&timeline.listener(ran).reads, sent.tell) else { continue };
+        let (tries, sure) = ends.entry((queue, ran.heard.number)).or_default();
+        tries.push(timeline.listener(ran).tries);
+        *sure += usize::from(timeline.life(ran).is_some_and(|life| !life.killed));
+    }
+    for ((queue, number), (tries, sure)) in &ends {
+        let there = letters.remove(&(queue.as_str(), *number)).unwrap_or_default();
+        if there.len() < *sure || there.len() > tries.len() {
+            let how = format_args!(
+                "{number:?} in {queue} failed in {} last tries and lies there {} times",
+                tries.len(),
+                there.len()
+            );
+            violations.push(Violation::new(&rules::DEAD, how));
+        }
+        for (said, _) in there.iter().filter_map(|letter| letter.dead.as_ref()) {
+            if !tries.contains(said) {
+                let how = format_args!("that of {number:?} in {queue} says {said} tries, and there were {tries:?}");
+                violations.push(Violation::new(&rules::DEAD_SAYS, how));
+            }
+        }
+    }
+    for (queue, number) in letters.keys() {
+        let how = format_args!("{number:?} in {queue} did not fail in a last try");
+        violations.push(Violation::new(&rules::DEAD, how));
+    }
+}
+
+/// What somebody reads is empty, unless another reader of the queue would not have handled it, and what nobody reads has
+/// what came.
+fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    let everybodys = Copy::Shared(Reads::Everybodys);
+    let nobodys = |sent: &&Sent<'_>| timeline.readers(&everybodys, sent.tell).is_empty();
+    let mut kept: Vec<(String, usize)> = Vec::new();
+    for sent in timeline.sent.iter().filter(nobodys) {
+        let Some(queue) = queue(&Reads::Everybodys, sent.tell) else { continue };
+        let lies = |letter: &&&Letter| {
+            letter.dead.is_none() && letter.heard.number == Some(sent.number) && letter.queue == queue
+        };
+        let times = timeline.letters.iter().filter(lies).count();
+        let told = sent.outcome.is_some_and(Result::is_ok);
+        if times > 1 || (times == 0 && told && timeline.surely_bound(&everybodys, sent)) {
+            let how = format_args!("{} lies {times} times in {queue}", sent.name());
+            violations.push(Violation::new(&rules::KEPT, how));
+        }
+        if timeline.perhaps_bound(&everybodys, sent) {
+            kept.push((queue, sent.number));
+        }
+    }
+    for letter in timeline.letters.iter().filter(|letter| letter.dead.is_none()) {
+        let of = |(queue, number): &(String, usize)| *queue == letter.queue && Some(*number) == letter.heard.number;
+        let disputed = timeline.sent(letter.heard.number).is_some_and(|sent| disputed(timeline, &letter.queue, sent));
+        if !disputed && !kept.iter().any(of) {
+            let how = format_args!("{:?} lies in {}", letter.heard.number, letter.queue);
+            violations.push(Violation::new(&rules::NOTHING_LEFT, how));
+        }
+    }
+}
+
+/// Whether a reader of the queue takes the event and does nothing with it, so that nobody waits for it.
+fn disputed(timeline: &Timeline<'_>, name: &str, sent: &Sent<'_>) -> bool {
+    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.tell);
+    let mut readers = timeline.program.listeners.iter().filter(|listener| reads(listener));
+    readers.any(|listener| queue(&listener.reads, sent.tell).as_deref() == Some(name) && !wants(listener, sent.tell))
+}

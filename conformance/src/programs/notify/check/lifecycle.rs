@@ -1,0 +1,27 @@
+//! Listeners that start, stop and end, and notifiers that are heard.
+
+use crate::programs::Violation;
+use crate::programs::notify::rules;
+use crate::programs::notify::timeline::Timeline;
+
+pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    for (listener, lives) in timeline.lives.iter().enumerate() {
+        for (rule, error) in lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(&life.errors))
+        {
+            if let Some(error) = error {
+                violations.push(Violation::new(rule, format_args!("listener {listener}: {error}")));
+            }
+        }
+    }
+    for sent in &timeline.sent {
+        if let Some(Err(error)) = sent.outcome {
+            violations.push(Violation::new(&rules::SENT, format_args!("{}: {error}", sent.name())));
+        }
+    }
+    for ran in &timeline.runs {
+        if timeline.life(ran).is_none_or(|life| life.ended < ran.at) {
+            let how = format_args!("listener {} had event {:?} when it had ended", ran.listener, ran.heard.number);
+            violations.push(Violation::new(&rules::NOTHING_LATER, how));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A history that keeps the rules, and changes of it that each break one.
+
+use oslo_messaging::Priority;
+use tokio::time::Instant;
+
+use super::*;
+use crate::programs::Rule;
+use crate::programs::notify::history::{Answer, Happened, Heard, Letter};
+use crate::programs::notify::program::Step;
+use crate::programs::notify::rules;
+use crate::programs::notify::{Listener, Tell};
+
+/// The place in the history of the first run, and the number of the one event.
+const FIRST: usize = 4;
+const EVENT: usize = 1;
+
+fn heard(attempt: u32, redelivered: bool) -> Heard {
+    Heard { number: Some(EVENT), attempt, redelivered, message_id: "id".to_owned(), wrong: None }
+}
+
+fn ran(attempt: u32, redelivered: bool) -> Happened {
+    Happened::Ran { listener: 0, heard: vec![heard(attempt, redelivered)] }
+}
+
+fn answered(run: usize, answer: Answer) -> Happened {
+    Happened::Answered { run: FIRST + run, answer }
+}
+
+fn dead(tries: u32) -> Happened {
+    let (dead, heard) = (Some((tries, None)), heard(1, false));
+    Happened::Found(Letter { queue: "t.info".to_owned(), dead, heard })
+}
+
+/// What is broken if `then` happens between the confirmation of an event and the end of its only listener, which tries
+/// it twice.
+fn broken(then: Vec<Happened>) -> Vec<&'static str> {
+    let program = Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2));
+    let tell = Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) };
+    let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }];
+    let done = |step| [Happened::Begun(step), Happened::Ended { step, outcome: Ok(()) }];
+    let (now, happened) = (Instant::now(), done(0).into_iter().chain(done(1)).chain(then).chain(done(2)));
+    let history = History { steps, events: happened.map(|happened| (now, happened)).collect() };
+    let mut rules: Vec<_> = check(&program, &history, None).iter().map(|violation| violation.rule.id).collect();
+    rules.dedup();
+    rules
+}
+
+fn ids(rules: &[&Rule]) -> Vec<&'static str> {
+    rules.iter().map(|rule| rule.id).collect()
+}
+
+#[test]
+fn an_event_that_is_handled_given_back_or_given_up_keeps_the_rules() {
+    use Answer::{Failed, Handled, Requeued};
+    assert_eq!(broken(vec![ran(1, false), answered(0, Handled)]), [""; 0]);
+    let given_back = vec![ran(1, false), answered(0, Requeued), ran(1, true), answered(2, Handled)];
+    assert_eq!(broken(given_back), [""; 0]);
+    let given_up = vec![ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed), dead(2)];
+    assert_eq!(broken(given_up), [""; 0]);
+}
+
+#[test]
+fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
+    use Answer::{Failed, Handled, Requeued};
+    let failed = |more: Vec<Happened>| {
+        let tries = [ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed)];
+        tries.into_iter().chain(more).collect::<Vec<_>>()
+    };
+    for (then, rules) in [
+        (vec![], vec![&rules::NOT_LOST]),
+        (vec![ran(1, false)], vec![&rules::NOT_LOST]),
+        (vec![ran(1, false), answered(0, Handled), ran(1, true), answered(2, Handled)], vec![&rules::ONCE]),
+        (vec![ran(1, false), ran(1, true), answered(1, Handled), answered(0, Handled)], vec![&rules::ONE_HAS_IT]),
+        (vec![ran(1, false), answered(0, Requeued), ran(1, false), answered(2, Handled)], vec![&rules::MARK]),
+        (vec![ran(1, false), answered(0, Requeued), ran(2, false), answered(2, Handled)], vec![&rules::GIVES_BACK]),
+        (vec![ran(1, true), answered(0, Handled)], vec![&rules::MARK]),
+        (vec![ran(2, false), answered(0, Handled)], vec![&rules::TRIES]),
+        (vec![ran(1, false), answered(0, Failed)], vec![&rules::NOT_LOST]),
+        (failed(vec![ran(3, false), answered(4, Handled), dead(2)]), vec![&rules::TRIES]),
+        (failed(vec![]), vec![&rules::DEAD]),
+        (failed(vec![dead(2), dead(2)]), vec![&rules::DEAD]),
+        (failed(vec![dead(5)]), vec![&rules::DEAD_SAYS]),
+        (vec![ran(1, false), answered(0, Handled), dead(2)], vec![&rules::DEAD]),
+    ] {
+        assert_eq!(broken(then.clone()), ids(&rules), "{then:?}");
+    }
+}
+
+#[test]
+fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
+    use Answer::Handled;
+    let wrong = Heard { wrong: Some("less".to_owned()), ..heard(1, false) };
+    let unknown = Heard { number: None, message_id: "another".to_owned(), ..heard(1, false) };
+    let given = |heard| vec![Happened::Ran { listener: 0, heard }, answered(0, Handled)];
+    assert_eq!(broken(given(vec![wrong])), ids(&[&rules::UNCHANGED]));
+    assert_eq!(broken(given(vec![heard(1, false), unknown])), ids(&[&rules::BATCH, &rules::FITS, &rules::BATCH]));
+    let left = Happened::Found(Letter { queue: "t.info".to_owned(), dead: None, heard: heard(1, false) });
+    assert_eq!(broken(vec![ran(1, false), answered(0, Handled), left]), ids(&[&rules::NOTHING_LEFT]));
+}

@@ -1,0 +1,150 @@
+//! The handlers of a program: they note what they hear and do what the event says.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use oslo_messaging::wire::Notification;
+use oslo_messaging::{
+    Context, Event, Exception, Failure, NotificationEndpoint, NotificationFilter, NotificationResult, Result,
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::Tell;
+use super::history::{Answer, Happened, Heard, Log};
+use super::program::{Listener, Reads};
+
+/// The only name whose value may leave with a context.
+pub(super) const ALLOWED: &str = "request_id";
+/// Text that suffers from whoever does not treat it as what it is.
+const TEXT: &str = "\u{e9}\u{1f980} \" \\ \n \u{0}";
+
+/// So much happens in no program. What comes again without end, in no time on a clock that is paused, is left in hand then.
+const ENDLESS: usize = 5_000;
+
+/// How often readers of a copy gave back which event. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Returns(Arc<Mutex<BTreeMap<(Reads, usize), u32>>>);
+
+/// The state of the handlers of one listener.
+#[derive(Debug, Clone)]
+pub(super) struct Ear {
+    pub(super) listener: usize,
+    pub(super) reads: Reads,
+    pub(super) log: Log,
+    pub(super) returns: Returns,
+    /// How long a slow event takes.
+    pub(super) nap: Duration,
+}
+
+/// How a handler fails.
+pub(super) struct Sick(usize);
+
+impl Exception for Sick {
+    fn failure(&self) -> Failure {
+        Failure::new("conformance", "Sick", self.0.to_string())
+    }
+}
+
+/// What a dead letter says of the failure of `listener`.
+pub(super) fn detail(listener: usize) -> String {
+    format!("conformance.Sick: {listener}")
+}
+
+/// What an event with `number` carries.
+pub(super) fn payload(number: usize) -> Value {
+    json!({ "n": number, "text": TEXT, "large": u64::MAX, "none": null })
+}
+
+/// The context that an event with `number` is told with: what may leave, and what may not.
+pub(super) fn context(number: usize) -> Context {
+    Context::new().with(ALLOWED, format!("req-{number}")).with("token", "hunter2")
+}
+
+/// The handlers of `listener`.
+pub(super) fn endpoint(listener: &Listener, ear: Ear) -> Result<NotificationEndpoint<Ear>> {
+    let mut endpoint = NotificationEndpoint::new(ear);
+    if let Some(publisher) = &listener.publisher {
+        endpoint = endpoint.filter(NotificationFilter::new().publisher_id(publisher)?);
+    }
+    Ok(listener.priorities.iter().fold(endpoint, |endpoint, priority| match listener.batch {
+        None => endpoint.on(*priority, &listener.types, async |ear: Arc<Ear>, event| ear.hear(vec![event]).await),
+        Some(_) => endpoint.on_batch(*priority, &listener.types, async |ear: Arc<Ear>, events| ear.hear(events).await),
+    }))
+}
+
+impl Ear {
+    async fn hear(&self, events: Vec<Event<Value>>) -> Result<NotificationResult, Sick> {
+        let heard: Vec<Heard> = events.iter().map(|event| heard(&self.log, event)).collect();
+        let tell = |heard: &Heard| Some((heard.number?, self.log.told(heard.number?)?, heard.attempt));
+        let told: Vec<(usize, Tell, u32)> = heard.iter().filter_map(tell).collect();
+        let run = self.log.run(self.listener, heard);
+        if run > ENDLESS {
+            pending::<()>().await;
+        }
+        if told.iter().any(|(_, tell, _)| tell.slow) {
+            sleep(self.nap).await;
+        }
+        let failed = told.iter().any(|(_, tell, attempt)| *attempt <= tell.failing);
+        let answer = if failed { Answer::Failed } else { self.answer(&told) };
+        self.log.note(Happened::Answered { run, answer });
+        match answer {
+            Answer::Handled => Ok(NotificationResult::Handled),
+            Answer::Requeued => Ok(NotificationResult::Requeue),
+            Answer::Failed => Err(Sick(self.listener)),
+        }
+    }
+
+    /// Gives back what was not yet given back as often as it is to be.
+    fn answer(&self, told: &[(usize, Tell, u32)]) -> Answer {
+        let mut returns = self.returns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = Answer::Handled;
+        for (number, tell, _) in told {
+            let times = returns.entry((self.reads.clone(), *number)).or_default();
+            if *times < tell.requeued {
+                *times += 1;
+                answer = Answer::Requeued;
+            }
+        }
+        answer
+    }
+}
+
+/// What there is to note of an event.
+pub(super) fn heard(log: &Log, event: &Event<Value>) -> Heard {
+    let context: Vec<String> =
+        event.context.values().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
+    Heard {
+        attempt: event.attempt,
+        redelivered: event.redelivered,
+        message_id: event.message_id.clone(),
+        ..came(log, &event.payload, [&event.publisher_id, &event.event_type, event.priority.as_str()], &context)
+    }
+}
+
+/// What there is to note of a message that nobody handled.
+pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
+    let context: Vec<String> =
+        notification.context.iter().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (publisher, event_type) = (text(&notification.publisher_id), text(&notification.event_type));
+    let priority = text(&notification.priority).to_lowercase();
+    let payload = notification.payload.decode().unwrap_or_default();
+    let message_id = text(&notification.message_id);
+    Heard { message_id, ..came(log, &payload, [&publisher, &event_type, &priority], &context) }
+}
+
+/// Compares what came with what was told.
+fn came(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
+    let number = carried["n"].as_u64().and_then(|number| usize::try_from(number).ok());
+    let told = number.and_then(|number| Some((number, log.told(number)?)));
+    let right = told.is_some_and(|(number, tell)| {
+        *carried == payload(number)
+            && said == [&tell.publisher, &tell.event_type, tell.priority.as_str()]
+            && *context == [format!("{ALLOWED}=\"req-{number}\"")]
+    });
+    let wrong = (!right).then(|| format!("{said:?} {carried} {context:?}"));
+    Heard { number, attempt: 0, redelivered: false, message_id: String::new(), wrong }
+}

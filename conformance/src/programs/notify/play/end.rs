@@ -1,0 +1,147 @@
+//! How a program ends, whatever it did: with all that can be handled, and with a look into every queue.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use futures_util::future::try_join_all;
+use libtest_mimic::Failed;
+use oslo_messaging::wire::Notification;
+use oslo_messaging::{Address, DeadLetters, DeadReason, Source, Subscription, Transport};
+use tokio::time::timeout;
+
+use super::Play;
+use crate::programs::notify::ear::{detail, heard, unheard};
+use crate::programs::notify::history::{Happened, Heard, Letter};
+use crate::programs::notify::model::queue;
+use crate::programs::notify::program::{Reads, Step};
+use crate::programs::notify::timeline::Timeline;
+use crate::programs::notify::{Listener, Tell};
+
+/// Queues by their names in the program, each with what to read to see what lies in it.
+type Queues = BTreeMap<String, (Reads, Vec<Tell>)>;
+
+impl Play<'_> {
+    /// Starts who is not there, waits for what can be handled, stops everybody, and looks into the queues.
+    pub(super) async fn end(&self) -> Result<(), Failed> {
+        let running = Timeline::new(self.program, &self.log.history()).running();
+        let all = 0..self.program.listeners.len();
+        let missing = all.clone().filter(|listener| !running.contains(listener));
+        futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { listener }))).await;
+        self.settle().await;
+        self.log.quiet(self.stage.budget().quiet).await;
+        futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { listener }))).await;
+        let transport = self.stage.connect().await?;
+        let (queues, read) = (self.queues(), self.read());
+        let lying = try_join_all(queues.iter().map(|(name, read)| self.look(&*transport, name, read)));
+        let bus = self.stage.bus().await?;
+        let dead = try_join_all(read.iter().map(|name| self.exhume(&bus, name)));
+        let (lying, dead) = futures_util::try_join!(lying, dead)?;
+        for letter in lying.into_iter().chain(dead).flatten() {
+            self.log.note(Happened::Found(letter));
+        }
+        Ok(())
+    }
+
+    /// Every queue that stays, and may be there.
+    fn queues(&self) -> Queues {
+        let told = self.program.acts.iter().flat_map(|act| &act.steps).filter_map(|step| match step {
+            Step::Tell { tell, .. } => Some((Reads::Everybodys, tell.clone())),
+            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => None,
+        });
+        let listened = self.program.listeners.iter().flat_map(fed);
+        let mut queues = Queues::new();
+        for (reads, tell) in told.chain(listened) {
+            if let Some(name) = queue(&reads, &tell) {
+                queues.entry(name).or_insert_with(|| (reads, Vec::new())).1.push(tell);
+            }
+        }
+        queues
+    }
+
+    /// Every queue that stays and has a reader.
+    fn read(&self) -> Vec<String> {
+        let read = self.program.listeners.iter().flat_map(fed).filter_map(|(reads, tell)| queue(&reads, &tell));
+        let mut read: Vec<String> = read.collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    /// Takes what lies in a queue.
+    async fn look(
+        &self,
+        transport: &dyn Transport,
+        name: &str,
+        (reads, fed): &(Reads, Vec<Tell>),
+    ) -> Result<Vec<Letter>, Failed> {
+        let pool = matches!(reads, Reads::Pool(_)).then(|| self.stage.name(name));
+        let mut addresses: Vec<Address> = fed.iter().map(|tell| self.address(tell)).collect();
+        // Those without a pool have one queue for each address.
+        addresses.truncate(if pool.is_some() { addresses.len() } else { 1 });
+        let subscription = Subscription::new(Source::Notifications { addresses, pool });
+        let mut listener = transport.subscribe(&subscription, self.stage.soon()).await?;
+        let mut letters = Vec::new();
+        while let Ok(polled) = timeout(self.stage.budget().quiet, listener.poll(NonZeroUsize::MIN)).await {
+            for message in polled?.ok_or("a queue that is looked into ended")? {
+                let heard = match Notification::decode(message.message()) {
+                    Ok(notification) => unheard(&self.log, &notification),
+                    Err(error) => no_notification(&error.to_string()),
+                };
+                letters.push(Letter { queue: name.to_owned(), dead: None, heard });
+                message.acknowledge().await?;
+            }
+        }
+        listener.close(self.stage.soon()).await?;
+        Ok(letters)
+    }
+
+    /// Takes the dead letters of a queue.
+    async fn exhume(&self, bus: &oslo_messaging::Bus, name: &str) -> Result<Vec<Letter>, Failed> {
+        let whole = self.whole(name);
+        let mut dead = DeadLetters::open(bus, &whole, self.stage.soon()).await?;
+        let mut letters = Vec::new();
+        while let Some(letter) = dead.next(self.stage.budget().quiet).await? {
+            let info = letter.info();
+            let known = (0..self.program.listeners.len()).any(|listener| detail(listener) == info.detail);
+            let right = info.reason == DeadReason::Failed && info.queue == whole && known;
+            let dead = Some((info.attempts, (!right).then(|| format!("{info:?}"))));
+            let heard = match letter.event().and_then(|event| Ok(event.clone().with_payload(event.payload.decode()?))) {
+                Ok(event) => heard(&self.log, &event),
+                Err(error) => no_notification(&error.to_string()),
+            };
+            letters.push(Letter { queue: name.to_owned(), dead, heard });
+            letter.discard().await?;
+        }
+        dead.close(self.stage.soon()).await?;
+        Ok(letters)
+    }
+
+    fn address(&self, tell: &Tell) -> Address {
+        let (exchange, topic) = (self.stage.name(&tell.exchange), self.stage.name(&tell.topic));
+        Address::Notification { exchange, topic, priority: tell.priority.as_str().to_owned() }
+    }
+
+    /// The name of a queue on the bus.
+    fn whole(&self, name: &str) -> String {
+        match name.split_once('.') {
+            Some((topic, priority)) => format!("{}.{priority}", self.stage.name(topic)),
+            None => self.stage.name(name),
+        }
+    }
+}
+
+/// Events like those that a listener listens to, one for each address, and whose copy of them it reads.
+fn fed(listener: &Listener) -> Vec<(Reads, Tell)> {
+    let of = |topic| listener.priorities.iter().map(move |priority| Tell::new(&listener.exchange, topic, *priority));
+    listener.topics.iter().flat_map(|topic| of(topic)).map(|tell| (listener.reads.clone(), tell)).collect()
+}
+
+fn no_notification(error: &str) -> Heard {
+    Heard {
+        number: None,
+        attempt: 0,
+        redelivered: false,
+        message_id: String::new(),
+        wrong: Some(format!("no notification: {error}")),
+    }
+}

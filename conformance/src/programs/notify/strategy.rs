@@ -1,0 +1,133 @@
+//! Generates programs of notifications. What is generated is mended, so that every part of a program means something
+//! and a program that shrinks stays one.
+
+use std::collections::BTreeSet;
+
+use oslo_messaging::Priority;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, subsequence};
+
+use super::Tell;
+use super::program::{Act, Listener, Program, Reads, Step};
+
+const EXCHANGES: [&str; 2] = ["x", "y"];
+const TOPICS: [&str; 2] = ["t", "u"];
+const POOLS: [&str; 2] = ["p", "q"];
+const TYPES: [&str; 3] = ["order.made", "order.sold", "orders"];
+const PATTERNS: [&str; 2] = ["order.*", "order.made"];
+const PUBLISHERS: [&str; 2] = ["shop", "bank"];
+
+/// Programs of at most four listeners and four acts.
+pub(crate) fn programs() -> impl Strategy<Value = Program> {
+    let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
+    listeners.prop_flat_map(|listeners| {
+        let steps = vec(step(listeners.iter().map(|(listener, _)| listener.clone()).collect()), 1..=5);
+        let acts = vec((steps, any::<bool>()), 1..=3);
+        (Just(listeners), acts).prop_map(|(listeners, acts)| mended(listeners, acts))
+    })
+}
+
+fn exchange() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just(EXCHANGES[0]), 1 => Just(EXCHANGES[1])]
+}
+
+/// A few of all, so that listeners often have one in common.
+fn priorities() -> impl Strategy<Value = Vec<Priority>> {
+    let few = subsequence(vec![Priority::Info, Priority::Error], 1..=2);
+    prop_oneof![5 => few, 1 => subsequence(Priority::ALL.to_vec(), 1..=7)]
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    let from = (exchange(), subsequence(TOPICS.to_vec(), 1..=2), priorities());
+    let reads = prop_oneof![
+        4 => Just(Reads::Everybodys),
+        4 => (0..POOLS.len()).prop_map(|pool| Reads::Pool(POOLS[pool].to_owned())),
+        1 => Just(Reads::Own),
+    ];
+    let wants = (option::weighted(0.2, 0..PATTERNS.len()), option::weighted(0.15, 0..PUBLISHERS.len()));
+    let concurrency = prop_oneof![3 => Just(50_usize), 1 => Just(1), 1 => Just(2)];
+    let tries = prop_oneof![3 => Just(5_u32), 1 => 1..5_u32];
+    let manner = (option::weighted(0.35, 2..6_usize), concurrency, tries, prop::bool::weighted(0.1));
+    (from, reads, wants, manner).prop_map(
+        |((exchange, topics, priorities), reads, (pattern, publisher), (batch, concurrency, tries, drops))| {
+            let listener = Listener::new(exchange, topics[0], priorities[0]);
+            Listener {
+                topics: topics.into_iter().map(str::to_owned).collect(),
+                priorities,
+                reads,
+                types: pattern.map_or(listener.types, |pattern| PATTERNS[pattern].to_owned()),
+                publisher: publisher.map(|publisher| PUBLISHERS[publisher].to_owned()),
+                batch,
+                concurrency,
+                tries,
+                drops,
+                ..listener
+            }
+        },
+    )
+}
+
+fn step(listeners: Vec<Listener>) -> impl Strategy<Value = Step> {
+    let count = listeners.len();
+    prop_oneof![
+        12 => (0..3_usize, tell(listeners)).prop_map(|(notifier, tell)| Step::Tell { notifier, tell }),
+        2 => (0..count).prop_map(|listener| Step::Start { listener }),
+        2 => (0..count).prop_map(|listener| Step::Stop { listener }),
+        1 => (0..count).prop_map(|listener| Step::Kill { listener }),
+    ]
+}
+
+/// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there.
+fn tell(listeners: Vec<Listener>) -> impl Strategy<Value = Tell> {
+    let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
+    let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));
+    let what = (prop_oneof![4 => Just(0_usize), 1 => 1..TYPES.len()], prop::bool::weighted(0.2));
+    let fate = prop_oneof![6 => Just((0, 0)), 2 => (1..3_u32).prop_map(|n| (n, 0)), 2 => (1..3_u32).prop_map(|n| (0, n)),
+        1 => Just((0, 9)), 1 => Just((1, 1))];
+    let manner = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.15), any::<bool>());
+    let times = prop_oneof![5 => Just(1_usize), 1 => 2..5_usize, 1 => 5..12_usize];
+    (meant, odd, what, fate, manner, times).prop_map(
+        move |(
+            (listener, topic, priority),
+            odd,
+            what,
+            (requeued, failing),
+            (bare, without_queue, slow, at_once),
+            times,
+        )| {
+            let listener = &listeners[listener];
+            let exchange = odd.0.unwrap_or(&listener.exchange);
+            let priority =
+                odd.1.map_or(listener.priorities[priority.index(listener.priorities.len())], |odd| Priority::ALL[odd]);
+            let event_type = TYPES[what.0].to_owned();
+            let publisher = PUBLISHERS[usize::from(what.1)].to_owned();
+            // On a real clock these take their time, one after the other.
+            let times = if slow || requeued + failing > 0 { times.min(4) } else { times };
+            let tell = Tell::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
+            Tell { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..tell }
+        },
+    )
+}
+
+/// The program of these parts: listeners start and stop in turn, once in an act.
+fn mended(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+    let (listeners, first): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
+    let mut up: BTreeSet<usize> = (0..listeners.len()).filter(|listener| first[*listener]).collect();
+    let opening = up.iter().fold(Act::new(), |act, listener| act.start(*listener));
+    let mut program = Program { listeners, ..Program::new() };
+    if !opening.steps.is_empty() {
+        program.acts.push(opening);
+    }
+    for (steps, settle) in acts {
+        let mut touched = BTreeSet::new();
+        let turn = |step: &Step| match step {
+            Step::Start { listener } => touched.insert(*listener) && up.insert(*listener),
+            Step::Stop { listener } | Step::Kill { listener } => touched.insert(*listener) && up.remove(listener),
+            Step::Tell { .. } => true,
+        };
+        program.acts.push(Act { steps: steps.into_iter().filter(turn).collect(), settle });
+    }
+    program
+}

@@ -1,0 +1,300 @@
+//! A history, put in order: events and when they were told, listeners and when they were there, and who heard what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use super::Tell;
+use super::history::{Answer, Happened, Heard, History, Letter};
+use super::model::{binds, reads, wants};
+use super::program::{Listener, Program, Reads, Step};
+
+/// The place behind everything.
+pub(super) const NEVER: usize = usize::MAX;
+
+/// What a history says. Times are places in its list.
+#[derive(Debug)]
+pub(super) struct Timeline<'a> {
+    pub(super) program: &'a Program,
+    pub(super) sent: Vec<Sent<'a>>,
+    /// The lives of each listener.
+    pub(super) lives: Vec<Vec<Life>>,
+    pub(super) runs: Vec<Ran<'a>>,
+    /// What the readers of each copy were given of each event, in order.
+    chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
+    pub(super) letters: Vec<&'a Letter>,
+}
+
+/// An event that was told.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) number: usize,
+    pub(super) notifier: usize,
+    pub(super) tell: &'a Tell,
+    pub(super) begun: usize,
+    pub(super) ended: usize,
+    pub(super) outcome: Option<&'a Result<(), String>>,
+    /// When it was confirmed, or begun if it was not.
+    pub(super) when: Instant,
+}
+
+/// A listener from its start to its end.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) starting: usize,
+    pub(super) started: usize,
+    pub(super) stopping: usize,
+    pub(super) ended: usize,
+    pub(super) killed: bool,
+    pub(super) when: Instant,
+    /// What went wrong at its start and at its end.
+    pub(super) errors: [Option<String>; 2],
+}
+
+/// One event that one handler was given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ran<'a> {
+    pub(super) listener: usize,
+    /// Which of the listener's lives.
+    pub(super) life: usize,
+    pub(super) at: usize,
+    pub(super) when: Instant,
+    /// How many others were given with it, and itself.
+    pub(super) together: usize,
+    pub(super) heard: &'a Heard,
+    pub(super) answer: Option<(usize, Answer)>,
+}
+
+/// A copy of an event: a queue that its readers share, or the queue of one life of a tap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Copy {
+    Shared(Reads),
+    Own { listener: usize, life: usize },
+}
+
+impl<'a> Timeline<'a> {
+    pub(super) fn new(program: &'a Program, history: &'a History) -> Self {
+        let lives = program.listeners.iter().map(|_| Vec::new()).collect();
+        let mut timeline =
+            Self { program, sent: Vec::new(), lives, runs: Vec::new(), chains: BTreeMap::new(), letters: Vec::new() };
+        let mut answers = BTreeMap::new();
+        for (at, (when, happened)) in history.events.iter().enumerate() {
+            match happened {
+                Happened::Begun(number) => timeline.begun(*number, &history.steps[*number], at, *when),
+                Happened::Ended { step, outcome } => {
+                    timeline.ended(*step, &history.steps[*step], outcome, (at, *when));
+                }
+                Happened::Ran { listener, heard } => {
+                    let life = timeline.lives[*listener].len().saturating_sub(1);
+                    let (listener, when, together, answer) = (*listener, *when, heard.len(), None);
+                    let ran = |heard| Ran { listener, life, at, when, together, heard, answer };
+                    timeline.runs.extend(heard.iter().map(ran));
+                }
+                Happened::Answered { run, answer } => {
+                    answers.insert(*run, (at, *answer));
+                }
+                Happened::Found(letter) => timeline.letters.push(letter),
+            }
+        }
+        for ran in &mut timeline.runs {
+            ran.answer = answers.get(&ran.at).copied();
+        }
+        let mut chains = BTreeMap::<_, Vec<_>>::new();
+        for ran in &timeline.runs {
+            if let Some(number) = ran.heard.number {
+                chains.entry((timeline.copy(ran), number)).or_default().push(*ran);
+            }
+        }
+        timeline.chains = chains;
+        timeline
+    }
+
+    fn begun(&mut self, number: usize, step: &'a Step, at: usize, when: Instant) {
+        match step {
+            Step::Tell { notifier, tell } => {
+                let (notifier, ended) = (*notifier, NEVER);
+                self.sent.push(Sent { number, notifier, tell, begun: at, ended, outcome: None, when });
+            }
+            Step::Start { listener } => self.lives[*listener].push(Life {
+                starting: at,
+                started: NEVER,
+                stopping: NEVER,
+                ended: NEVER,
+                killed: false,
+                when,
+                errors: [None, None],
+            }),
+            Step::Stop { listener } | Step::Kill { listener } => {
+                if let Some(life) = self.lives[*listener].last_mut() {
+                    (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, number: usize, step: &Step, outcome: &'a Result<(), String>, (at, when): (usize, Instant)) {
+        if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
+            (sent.ended, sent.outcome) = (at, Some(outcome));
+            sent.when = when;
+        }
+        let Some(life) = step.listener().and_then(|listener| self.lives[listener].last_mut()) else { return };
+        let error = outcome.as_ref().err().cloned();
+        if matches!(step, Step::Start { .. }) {
+            life.when = when;
+            // One that did not start is never there.
+            life.started = if error.is_none() { at } else { NEVER };
+            life.errors[0] = error;
+        } else {
+            (life.ended, life.errors[1]) = (at, error);
+        }
+    }
+
+    pub(super) fn life(&self, ran: &Ran<'_>) -> Option<&Life> {
+        self.lives[ran.listener].get(ran.life)
+    }
+
+    pub(super) fn listener(&self, ran: &Ran<'_>) -> &'a Listener {
+        &self.program.listeners[ran.listener]
+    }
+
+    /// The listeners that are up.
+    pub(super) fn running(&self) -> BTreeSet<usize> {
+        let up = |lives: &[Life]| lives.last().is_some_and(|life| life.started != NEVER && life.stopping == NEVER);
+        (0..self.lives.len()).filter(|listener| up(&self.lives[*listener])).collect()
+    }
+
+    /// The event with `number`.
+    pub(super) fn sent(&self, number: Option<usize>) -> Option<&Sent<'a>> {
+        self.sent.iter().find(|sent| Some(sent.number) == number)
+    }
+
+    /// The copy that was read there.
+    pub(super) fn copy(&self, ran: &Ran<'_>) -> Copy {
+        match &self.listener(ran).reads {
+            Reads::Own => Copy::Own { listener: ran.listener, life: ran.life },
+            reads => Copy::Shared(reads.clone()),
+        }
+    }
+
+    /// Every copy that an event can have.
+    pub(super) fn copies(&self) -> BTreeSet<Copy> {
+        let taps = self.lives.iter().enumerate().filter(|(tap, _)| self.program.listeners[*tap].reads == Reads::Own);
+        let taps = taps.flat_map(|(listener, lives)| (0..lives.len()).map(move |life| Copy::Own { listener, life }));
+        let shared = self.program.listeners.iter().filter(|listener| listener.reads != Reads::Own);
+        taps.chain(shared.map(|listener| Copy::Shared(listener.reads.clone()))).collect()
+    }
+
+    /// The listeners that read the queue in which this copy of the event lies.
+    pub(super) fn readers(&self, copy: &Copy, tell: &Tell) -> Vec<usize> {
+        match copy {
+            Copy::Own { listener, .. } => vec![*listener],
+            Copy::Shared(copy) => {
+                let all = self.program.listeners.iter().enumerate();
+                all.filter(|(_, listener)| reads(listener, copy, tell)).map(|(place, _)| place).collect()
+            }
+        }
+    }
+
+    /// Whether the event certainly came into the queue of this copy.
+    pub(super) fn surely_bound(&self, copy: &Copy, sent: &Sent<'_>) -> bool {
+        self.bound(
+            copy,
+            sent,
+            |life| life.started < sent.begun && sent.ended < life.stopping,
+            |other| other.number == sent.number || other.ended < sent.begun,
+        )
+    }
+
+    /// Whether the event may have come into the queue of this copy.
+    pub(super) fn perhaps_bound(&self, copy: &Copy, sent: &Sent<'_>) -> bool {
+        self.bound(
+            copy,
+            sent,
+            |life| life.starting < sent.ended && sent.begun < life.ended,
+            |other| other.begun < sent.ended,
+        )
+    }
+
+    fn bound(
+        &self,
+        copy: &Copy,
+        sent: &Sent<'_>,
+        during: impl Fn(&Life) -> bool,
+        declared: impl Fn(&Sent<'_>) -> bool,
+    ) -> bool {
+        let fed = |listener: usize| binds(&self.program.listeners[listener], sent.tell);
+        match copy {
+            Copy::Own { listener, life } => fed(*listener) && during(&self.lives[*listener][*life]),
+            Copy::Shared(reads) => {
+                // What a listener has bound stays when it goes.
+                let stays = |life: &Life| during(&Life { stopping: NEVER, ended: NEVER, ..life.bare() });
+                let listened = |listener: usize| fed(listener) && self.lives[listener].iter().any(stays);
+                let made =
+                    |other: &Sent<'_>| !other.tell.without_queue && other.tell.goes_where(sent.tell) && declared(other);
+                self.readers(copy, sent.tell).into_iter().any(listened)
+                    || (*reads == Reads::Everybodys && self.sent.iter().any(made))
+            }
+        }
+    }
+
+    /// What the readers of a copy were given of one event, in order.
+    pub(super) fn chain(&self, copy: &Copy, number: usize) -> &[Ran<'a>] {
+        self.chains.get(&(copy.clone(), number)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the handler failed in the last try that there is.
+    pub(super) fn is_final(&self, ran: &Ran<'_>) -> bool {
+        let failed = ran.answer.is_some_and(|(_, answer)| answer == Answer::Failed);
+        failed && ran.heard.attempt >= self.listener(ran).tries
+    }
+
+    /// The copies of events that must be handled, or given up: each with the number of its event. A tap that stops, or
+    /// is dropped, takes with it what it had not got to.
+    pub(super) fn owed(&self) -> Vec<(Copy, usize)> {
+        let copies = self.copies();
+        let told = self.sent.iter().filter(|sent| sent.outcome.is_some_and(Result::is_ok));
+        let owed = told.flat_map(|sent| copies.iter().map(move |copy| (copy, sent))).filter(|(copy, sent)| {
+            let all_want = |reader: &usize| wants(&self.program.listeners[*reader], sent.tell);
+            let readers = self.readers(copy, sent.tell);
+            !readers.is_empty() && readers.iter().all(all_want) && self.surely_bound(copy, sent) && self.stays(copy)
+        });
+        owed.map(|(copy, sent)| (copy.clone(), sent.number)).collect()
+    }
+
+    /// Whether the copy is there at the end, when everything has settled.
+    fn stays(&self, copy: &Copy) -> bool {
+        match copy {
+            Copy::Shared(_) => true,
+            Copy::Own { listener, life } => {
+                *life + 1 == self.lives[*listener].len() && !self.lives[*listener][*life].killed
+            }
+        }
+    }
+
+    /// What is owed, not done, and can be done by somebody who is up.
+    pub(super) fn due(&self) -> Vec<(Copy, usize)> {
+        let running = self.running();
+        let mut due = self.owed();
+        due.retain(|(copy, number)| {
+            let readers = self.sent(Some(*number)).map(|sent| self.readers(copy, sent.tell)).unwrap_or_default();
+            let done = self.chain(copy, *number).last().is_some_and(|last| {
+                self.is_final(last) || last.answer.is_some_and(|(_, answer)| answer == Answer::Handled)
+            });
+            !done && readers.iter().any(|reader| running.contains(reader))
+        });
+        due
+    }
+}
+
+impl Life {
+    /// The same times.
+    fn bare(&self) -> Self {
+        Self { errors: [None, None], ..*self }
+    }
+}
+
+impl Sent<'_> {
+    pub(super) fn name(&self) -> String {
+        format!("event {} ({} of {} to {})", self.number, self.tell.priority, self.tell.exchange, self.tell.topic)
+    }
+}

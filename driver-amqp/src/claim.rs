@@ -1,0 +1,182 @@
+//! Names of private queues that outlive their process, `<hostname>:<processname>:<number>` as the reference makes them
+//! (oslo.messaging `amqpdriver.py:QManager`). Each is held by one reader of this machine; that nobody elsewhere has it, the
+//! broker says.
+
+use std::io::ErrorKind as Io;
+use std::path::Path;
+
+use oslo_messaging::{Error, ErrorKind, Lifetime, Result, Subscription};
+
+use crate::config::AmqpConfig;
+
+/// More readers of one kind on one machine are none of ours.
+const MOST: u32 = 10_000;
+
+/// What a queue is refused for that somebody else reads.
+const TAKEN: &str =
+    "somebody else reads the queue of this name; each process needs a `hostname` and `processname` of its own";
+
+/// The right to a name, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// What stands in the names of queues for a UUID.
+    pub(crate) unique: String,
+    _held: Held,
+}
+
+impl Claim {
+    /// The lowest number that nobody on this machine has for the private queue of `subscription`, so that after a restart
+    /// it is the same again; none for a subscription that has no such queue.
+    ///
+    /// # Errors
+    /// `Config` if the machine has no name that can be read, or none is free.
+    pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {
+        let (host, process) = (hostname(config)?, processname(config)?);
+        for number in 1..=MOST {
+            let unique = format!("{host}:{process}:{number}");
+            let queues = subscription.queues(&unique);
+            let Some(queue) = queues.iter().find(|queue| queue.lifetime == Lifetime::Private) else { return Ok(None) };
+            match Held::take(&queue.name) {
+                Ok(held) => return Ok(Some(Self { unique, _held: held })),
+                Err(error) if error.kind() == Io::AddrInUse => {}
+                Err(error) => return Err(refused("it cannot be claimed on this machine").with_source(error)),
+            }
+        }
+        Err(refused("all numbers are taken on this machine"))
+    }
+}
+
+/// The error for a queue that somebody else reads.
+pub(crate) fn taken(queue: &str) -> Error {
+    Error::new(ErrorKind::Topology, "consume").with("queue", queue).with("reason", TAKEN)
+}
+
+/// Whether `error` is that one.
+pub(crate) fn is_taken(error: &Error) -> bool {
+    error.context().any(|(key, value)| key == "reason" && value == TAKEN)
+}
+
+fn hostname(config: &AmqpConfig) -> Result<String> {
+    if let Some(name) = &config.hostname {
+        return Ok(name.clone());
+    }
+    let name = rustix::system::uname().nodename().to_str().map(str::to_owned);
+    name.map_err(|error| refused("the machine's name is no text: set `hostname`").with_source(error))
+}
+
+/// The name of the program, as the reference takes that of the script.
+fn processname(config: &AmqpConfig) -> Result<String> {
+    if let Some(name) = &config.processname {
+        return Ok(name.clone());
+    }
+    let program = std::env::args_os().next();
+    let name = program.as_deref().and_then(|program| Path::new(program).file_name()?.to_str().map(str::to_owned));
+    name.ok_or_else(|| refused("the program's name is no text: set `processname`"))
+}
+
+fn refused(reason: &str) -> Error {
+    Error::new(ErrorKind::Config, "name a queue").with("reason", reason)
+}
+
+/// A socket of that name, which the kernel takes back when the process ends, however it ends. A file would have to be
+/// cleaned up; and the reference's own counter belongs to one group of processes: any other starts it over, and with it the
+/// names that the others have.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Held(#[allow(dead_code, reason = "it is held, and nothing else")] std::os::unix::net::UnixDatagram);
+
+#[cfg(target_os = "linux")]
+impl Held {
+    fn take(queue: &str) -> std::io::Result<Self> {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+        // A socket's name has 107 bytes, and a queue's 255. Of two queues that share a number, one takes the next.
+        let name = SocketAddr::from_abstract_name(format!("oslo-messaging/{:016x}", fnv(queue)))?;
+        UnixDatagram::bind_addr(&name).map(Self)
+    }
+}
+
+/// Elsewhere names are held in this process alone, and other processes meet at the broker.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Held(u64);
+
+#[cfg(not(target_os = "linux"))]
+mod table {
+    use std::collections::BTreeSet;
+    use std::io;
+    use std::sync::{Mutex, PoisonError};
+
+    static HELD: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+    impl super::Held {
+        pub(super) fn take(queue: &str) -> io::Result<Self> {
+            let name = super::fnv(queue);
+            let new = HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+            new.then_some(Self(name)).ok_or_else(|| io::ErrorKind::AddrInUse.into())
+        }
+    }
+
+    impl Drop for super::Held {
+        fn drop(&mut self) {
+            HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        }
+    }
+}
+
+/// FNV-1a: the same in every build, as the standard library's hashes need not be.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::Source;
+
+    use super::*;
+
+    fn config() -> AmqpConfig {
+        // Of this process: tests of other checkouts may run beside it.
+        let processname = Some(format!("claim-{}", std::process::id()));
+        AmqpConfig { hostname: Some("h".into()), processname, ..AmqpConfig::default() }
+    }
+
+    fn server(topic: &str) -> Subscription {
+        Subscription::new(Source::Server { exchange: "x".into(), topic: topic.into(), server: "s".into() })
+    }
+
+    fn take(subscription: &Subscription) -> Claim {
+        Claim::take(&config(), subscription).unwrap().unwrap()
+    }
+
+    #[test]
+    fn each_reader_has_the_lowest_number_that_is_free_for_its_queue() {
+        let process = config().processname.unwrap();
+        let (first, second, other) = (take(&server("a")), take(&server("a")), take(&server("b")));
+        let names = [&first, &second, &other].map(|claim| claim.unique.as_str());
+        assert_eq!(names, [1, 2, 1].map(|number| format!("h:{process}:{number}")));
+        let name = first.unique.clone();
+        drop(first);
+        assert_eq!(take(&server("a")).unique, name, "a restart finds its name again");
+    }
+
+    #[test]
+    fn a_subscription_without_a_private_queue_claims_nothing() {
+        let queue = Subscription::new(Source::Queue { name: "q".into() });
+        assert!(Claim::take(&config(), &queue).unwrap().is_none());
+    }
+
+    #[test]
+    fn machine_and_program_have_names_by_themselves() {
+        let claim = Claim::take(&AmqpConfig::default(), &server("defaults")).unwrap().unwrap();
+        let parts: Vec<_> = claim.unique.rsplitn(3, ':').collect();
+        assert!(parts.len() == 3 && parts.iter().all(|part| !part.is_empty()), "{parts:?}");
+    }
+
+    #[test]
+    fn an_error_about_a_queue_in_use_is_known_as_such() {
+        assert!(is_taken(&taken("q")));
+        assert!(!is_taken(&refused("something else")));
+    }
+}

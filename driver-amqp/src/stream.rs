@@ -1,0 +1,141 @@
+//! Fanouts over a stream, `rabbit_stream_fanout` of the reference: one for each topic, under the name of its exchange. Every
+//! server reads all of it, each from its own place.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable};
+use oslo_messaging::{ExchangeKind, Lifetime, QueuePlan};
+
+use crate::config::AmqpConfig;
+
+/// Where a message stands, and where a reader begins.
+const OFFSET: &str = "x-stream-offset";
+
+/// Whether the queue of `plan` is a stream under these settings.
+pub(crate) fn is_stream(plan: &QueuePlan, config: &AmqpConfig) -> bool {
+    let fanout = plan.bindings.iter().any(|binding| binding.exchange.kind == ExchangeKind::Fanout);
+    config.stream_fanout && plan.lifetime == Lifetime::Private && fanout
+}
+
+/// `queues` with the stream, if there is one, under its own name.
+pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<QueuePlan> {
+    for queue in queues.iter_mut().filter(|queue| is_stream(queue, config)) {
+        let exchange = queue.bindings.first().map(|binding| binding.exchange.name.clone());
+        queue.name = exchange.expect("a stream is bound to its exchange");
+    }
+    queues
+}
+
+/// How far one reader has read.
+#[derive(Debug)]
+pub(crate) struct Position {
+    /// None if it reads no stream.
+    stream: Option<String>,
+    read: Mutex<Read>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    /// The offset behind the last message that was handed over, unless that is of a stream that is gone.
+    next: Option<i64>,
+    /// When the last message was handed over, or if there was none, when the reader began.
+    at: Option<SystemTime>,
+}
+
+impl Position {
+    /// Of a reader of `queues` who has read nothing.
+    pub(crate) fn new(queues: &[QueuePlan], config: &AmqpConfig) -> Self {
+        let stream = queues.iter().find(|queue| is_stream(queue, config)).map(|queue| queue.name.clone());
+        Self { stream, read: Mutex::default() }
+    }
+
+    /// Where to begin: at first with what is published from then on, later behind the last message that was handed over. A
+    /// reader that knows of none begins with what came since it began first, by the broker's clock and to the second.
+    ///
+    /// The reference begins with the `last` chunk, and so runs again what it may have run before it was started anew.
+    pub(crate) fn arguments(&self) -> FieldTable {
+        let Read { next, at } = *self.lock();
+        let seconds = at.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
+        let mut arguments = FieldTable::default();
+        let offset = match (next, seconds) {
+            (Some(next), _) => AMQPValue::LongLongInt(next),
+            (None, Some(seconds)) => AMQPValue::Timestamp(seconds),
+            (None, None) => AMQPValue::LongString("next".into()),
+        };
+        arguments.insert(OFFSET.into(), offset);
+        arguments
+    }
+
+    /// The reader has begun.
+    pub(crate) fn began(&self) {
+        self.lock().at.get_or_insert_with(SystemTime::now);
+    }
+
+    /// `delivery` of `queue` is handed over.
+    pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) {
+        if self.stream.as_deref() != Some(queue) {
+            return;
+        }
+        let headers = delivery.properties.headers().as_ref();
+        if let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) {
+            *self.lock() = Read { next: Some(offset + 1), at: Some(SystemTime::now()) };
+        }
+    }
+
+    /// The broker has ended the consumer: perhaps the stream was deleted, and the next one counts from zero again.
+    pub(crate) fn doubt(&self) {
+        self.lock().next = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::BasicProperties;
+    use oslo_messaging::{Source, Subscription};
+
+    use super::*;
+
+    fn offset(position: &Position) -> AMQPValue {
+        position.arguments().inner()[OFFSET].clone()
+    }
+
+    fn delivery(offset: i64) -> Delivery {
+        let mut headers = FieldTable::default();
+        headers.insert(OFFSET.into(), AMQPValue::LongLongInt(offset));
+        let mut delivery = Delivery::mock(1, "e".into(), "".into(), false, Vec::new());
+        delivery.properties = BasicProperties::default().with_headers(headers);
+        delivery
+    }
+
+    #[test]
+    fn a_reader_begins_with_what_is_new_and_goes_on_behind_what_it_has_read() {
+        let position = Position { stream: Some("t_fanout".into()), read: Mutex::default() };
+        assert_eq!(offset(&position), AMQPValue::LongString("next".into()));
+        position.began();
+        assert!(matches!(offset(&position), AMQPValue::Timestamp(seconds) if seconds > 1_700_000_000));
+        position.pass("t", &delivery(7));
+        assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "anybody may write such a header");
+        position.pass("t_fanout", &delivery(41));
+        assert_eq!(offset(&position), AMQPValue::LongLongInt(42));
+        position.doubt();
+        assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "another stream has other offsets");
+    }
+
+    #[test]
+    fn only_the_share_of_a_fanout_is_a_stream_and_it_has_the_name_of_the_exchange() {
+        let source = Source::Server { exchange: "x".into(), topic: "t".into(), server: "s".into() };
+        let queues = Subscription::new(source).queues("0a");
+        let streams = AmqpConfig { stream_fanout: true, ..AmqpConfig::quorum() };
+        let names = |config| named(queues.clone(), config).into_iter().map(|queue| queue.name).collect::<Vec<_>>();
+        assert_eq!(names(&streams), ["t", "t.s", "t_fanout"]);
+        assert_eq!(names(&AmqpConfig::quorum()), ["t", "t.s", "t_fanout_0a"]);
+        let inbox = Subscription::new(Source::Inbox).queues("0a");
+        assert!(!is_stream(&inbox[0], &streams));
+    }
+}

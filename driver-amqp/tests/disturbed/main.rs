@@ -1,0 +1,162 @@
+//! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
+//! once where queues are durable, and once where they are quorum queues.
+
+#[path = "../faults"]
+mod faults {
+    #[allow(dead_code, reason = "only a part of it is used here")]
+    pub(crate) mod proxy;
+}
+#[path = "../live/stage.rs"]
+#[allow(dead_code, reason = "the relay's own tests use a part of it")]
+mod stage;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use libtest_mimic::{Completion, Trial};
+use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use oslo_messaging_conformance::{Arguments, Budget, Disturbance, Harness, async_trait, run};
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+use xtask::broker::{MemoryAlarm, Node, RABBIT_URL, REQUIRE_LIVE};
+
+use faults::proxy::{Fault, Proxy};
+
+/// How many cases disturb the bus, so that none stops running in silence.
+const CASES: u64 = 12;
+/// How long transports may take to see that they were cut.
+const NOTICE: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+const AREA: &str = "disturb::";
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.filter.get_or_insert_with(|| AREA.to_owned());
+    // The node is everybody's.
+    arguments.test_threads = Some(1);
+    if env::var_os(RABBIT_URL).is_none() {
+        return ignored(&arguments);
+    }
+    let node = Arc::new(Mutex::new(Node::start().expect("a node")));
+    let all = arguments.filter.as_deref() == Some(AREA) && !arguments.list;
+    let mut code = ExitCode::SUCCESS;
+    for (name, config) in [("durable queues", AmqpConfig::durable()), ("quorum queues", AmqpConfig::quorum())] {
+        let node = Arc::clone(&node);
+        let report = run(move || Disturbed::new(name, config.clone(), Arc::clone(&node)), "", &arguments);
+        let conclusion = report.expect("the node is there").conclusion;
+        if conclusion.has_failed() || (all && conclusion.num_passed != CASES) {
+            eprintln!("{name}: {} of {CASES} cases passed", conclusion.num_passed);
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// The node, reached through a relay that is this harness's own.
+struct Disturbed {
+    name: &'static str,
+    config: AmqpConfig,
+    node: Arc<Mutex<Node>>,
+    relay: OnceCell<Proxy>,
+    transports: Mutex<Vec<Weak<AmqpTransport>>>,
+    alarm: Mutex<Option<MemoryAlarm>>,
+}
+
+impl Disturbed {
+    fn new(name: &'static str, config: AmqpConfig, node: Arc<Mutex<Node>>) -> Self {
+        Self { name, config, node, relay: OnceCell::new(), transports: Mutex::default(), alarm: Mutex::default() }
+    }
+
+    async fn relay(&self) -> &Proxy {
+        let port = lock(&self.node).attached().port();
+        self.relay.get_or_init(|| Proxy::to(port)).await
+    }
+
+    /// Does what ends every connection, and waits until all who have one have seen it.
+    async fn lose(&self, end: impl Future<Output = ()>) -> std::result::Result<(), String> {
+        let transports: Vec<_> = lock(&self.transports).iter().filter_map(Weak::upgrade).collect();
+        let losses = |transport: &AmqpTransport| transport.counters().losses;
+        let before: Vec<_> = transports.iter().map(|transport| losses(transport)).collect();
+        end.await;
+        let seen = async {
+            while transports.iter().zip(&before).any(|(transport, before)| losses(transport) == *before) {
+                sleep(GLANCE).await;
+            }
+        };
+        timeout(NOTICE, seen).await.map_err(|_| format!("a loss was not seen within {NOTICE:?}"))
+    }
+}
+
+#[async_trait]
+impl Harness for Disturbed {
+    async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        let url = format!("rabbit://guest:guest@127.0.0.1:{}/", self.relay().await.port());
+        let url = TransportUrl::parse(&url).expect("it is one");
+        let deadline = Deadline::after(self.budget().arrive);
+        let transport = Arc::new(AmqpTransport::connect(&url, self.config.clone(), deadline).await?);
+        lock(&self.transports).push(Arc::downgrade(&transport));
+        Ok(transport)
+    }
+
+    fn budget(&self) -> Budget {
+        Budget { arrive: Duration::from_secs(60), ..Budget::default() }
+    }
+
+    fn driver(&self) -> String {
+        format!("{}, disturbed, {}", env!("CARGO_PKG_NAME"), self.name)
+    }
+
+    fn disturbances(&self) -> &'static [Disturbance] {
+        &[Disturbance::Cut, Disturbance::Block, Disturbance::Restart]
+    }
+
+    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
+        match what {
+            Disturbance::Cut => {
+                let relay = self.relay().await;
+                self.lose(async { relay.strike(Fault::Reset) }).await
+            }
+            Disturbance::Block => {
+                let node = lock(&self.node).attached().clone();
+                let alarm = blocking(move || node.memory_alarm()).await.map_err(|error| error.to_string())?;
+                *lock(&self.alarm) = Some(alarm);
+                Ok(())
+            }
+            Disturbance::Restart => {
+                let node = lock(&self.node).attached().clone();
+                let restart = move || node.rabbitmqctl(&["stop_app"]).and_then(|_| node.rabbitmqctl(&["start_app"]));
+                self.lose(async { drop(blocking(restart).await.expect("it starts again")) }).await
+            }
+            _ => Err(format!("nothing here can {what}")),
+        }
+    }
+
+    async fn calm(&self) -> std::result::Result<(), String> {
+        let alarm = lock(&self.alarm).take();
+        blocking(move || drop(alarm)).await;
+        Ok(())
+    }
+}
+
+/// One trial that says what is missing; where nothing may be skipped, it fails.
+fn ignored(arguments: &Arguments) -> ExitCode {
+    let required = [("CI", "true"), (REQUIRE_LIVE, "1")];
+    let strict = required.iter().any(|(variable, value)| env::var(variable).is_ok_and(|is| is == *value));
+    let trial = Trial::ignorable_test(format!("{AREA}all"), move || {
+        let reason = "it needs RabbitMQ: run `cargo xtask test`";
+        if strict { Err(reason.into()) } else { Ok(Completion::ignored_with(reason)) }
+    });
+    libtest_mimic::run(arguments, vec![trial]).exit_code()
+}
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act).await.expect("it does not panic")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,153 @@
+//! One run: everybody is set up, kept busy and hurt, and in the end everything is let out and put away.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicGetOptions;
+use oslo_messaging::{NotificationListener, RpcServer};
+use serde_json::Value;
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use xtask::broker::Node;
+
+use super::client::Client;
+use super::journal::Journal;
+use super::nemesis::Nemesis;
+use super::party::Parties;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::record::{Begun, Over, Record};
+use super::workers::Workers;
+use super::{gauge, staff};
+use crate::dice::Dice;
+use crate::stage::{ARRIVE, Stage, soon, within};
+
+/// How often it is looked at what the process holds.
+const SAMPLING: Duration = Duration::from_secs(1);
+/// How long everything that was confirmed may take to come out in the end.
+const OUT: Duration = Duration::from_secs(60);
+
+/// Runs as `plan` says, into the file that it names. What went wrong is in there.
+///
+/// # Errors
+/// When the file cannot be written.
+///
+/// # Panics
+/// When there is no node, or it does not come back.
+pub(crate) async fn run(plan: &Plan) -> io::Result<()> {
+    let (journal, writing) = Journal::begin(&plan.history)?;
+    let Plan { seed, length, queues, .. } = *plan;
+    journal.write(Record::Begun(Begun { seed, seconds: length.as_secs(), queues }));
+    let progress = Arc::new(Progress::new(length));
+    soak(plan, &journal, &progress).await;
+    drop(journal);
+    writing.finish()
+}
+
+async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
+    let (node, stage) = Stage::own().await;
+    let parties = Parties::connect(&stage, plan).await.expect("a node that has just started");
+    let [own, first, second] = parties.buses();
+    let servers = [staff::serve(first, 0, journal).await, staff::serve(second, 1, journal).await];
+    let servers = servers.map(|servers| servers.expect("the queues are new"));
+    let listener = staff::listen(first, journal).await.expect("the queue is new");
+    let client = Arc::new(Client::new(own, plan.patience(), journal));
+    let mut dice = Dice::new(plan.seed);
+
+    let sampling =
+        AbortOnDropHandle::new(tokio::spawn(sample(journal.clone(), Arc::clone(&client), Arc::clone(progress))));
+    let workers = Workers::start(&client, &mut dice);
+    let paced = workers.measure(plan.measuring()).await;
+    progress.note(&format!("{} operations a second at most, {} from now on", paced.capacity, paced.pace));
+    journal.write(Record::Paced(paced));
+    let nemesis = Nemesis { node, parties: &parties, client: &client, journal, progress, dice };
+    let node = nemesis.rage(plan).await;
+    sleep(plan.length.saturating_sub(journal.now()).max(plan.calm())).await;
+    workers.stop(plan.patience(), journal).await;
+    drop(sampling);
+
+    come_out(&stage, journal).await;
+    end(servers, listener, &parties, journal).await;
+    look(&stage, journal).await;
+    let attempted = client.attempted();
+    journal.write(Record::Over(Over { at: journal.now(), attempted }));
+    put_away(node, journal).await;
+}
+
+/// Writes down what the process holds, again and again.
+async fn sample(journal: Journal, client: Arc<Client>, progress: Arc<Progress>) {
+    let mut ticks = interval(SAMPLING);
+    loop {
+        ticks.tick().await;
+        let now = journal.now();
+        journal.write(Record::Sample(gauge::sample(now)));
+        progress.at(now, client.attempted(), client.failed());
+    }
+}
+
+/// Waits until no queue holds anything any more.
+async fn come_out(stage: &Stage, journal: &Journal) {
+    let held = |stage: &Stage| {
+        let queues = stage.node.queues(&stage.vhost).expect("the node is whole");
+        queues.iter().filter_map(|queue| queue["messages"].as_u64()).sum::<u64>()
+    };
+    let coming_out = async {
+        while stage.control(held).await > 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if timeout(OUT, coming_out).await.is_err() {
+        journal.trouble(format!("queues still hold something after {OUT:?}"));
+    }
+}
+
+async fn end(servers: [[RpcServer; 2]; 2], listener: NotificationListener, parties: &Parties, journal: &Journal) {
+    for server in servers.into_iter().flatten() {
+        let target = server.target().to_string();
+        if let Err(error) = server.wait(soon()).await {
+            journal.trouble(format!("the server {target} did not end well: {error}"));
+        }
+    }
+    if let Err(error) = listener.wait(soon()).await {
+        journal.trouble(format!("the listener did not end well: {error}"));
+    }
+    for bus in parties.buses() {
+        if let Err(error) = bus.close(soon()).await {
+            journal.trouble(format!("a bus did not close well: {error}"));
+        }
+    }
+}
+
+/// Writes down what lies in the queues that outlive their readers.
+async fn look(stage: &Stage, journal: &Journal) {
+    let bare = stage.bare().await;
+    let there = stage.queue_names().await;
+    let looking = async {
+        let channel = bare.create_channel().await?;
+        for queue in staff::shared_queues().iter().filter(|queue| there.contains(queue)) {
+            while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await?
+            {
+                match number(&message.delivery.data) {
+                    Some(number) => journal.write(Record::Left(number)),
+                    None => journal.trouble(format!("{queue} holds something that nobody sent")),
+                }
+            }
+        }
+        bare.close(200, "done".into()).await
+    };
+    within(ARRIVE, "looking into the queues", looking).await.expect("the node is whole");
+}
+
+async fn put_away(node: Node, journal: &Journal) {
+    if let Err(error) = crate::stage::blocking(move || node.stop()).await {
+        journal.trouble(format!("the node did not stop: {error:#}"));
+    }
+}
+
+fn number(body: &[u8]) -> Option<u32> {
+    let envelope: Value = serde_json::from_slice(body).ok()?;
+    let message: Value = serde_json::from_str(envelope["oslo.message"].as_str()?).ok()?;
+    let of = |part: &str| message[part]["number"].as_u64();
+    u32::try_from(of("args").or_else(|| of("payload"))?).ok()
+}

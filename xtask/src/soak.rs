@@ -1,0 +1,132 @@
+//! `cargo xtask soak`: mixed traffic for as long as one likes while everything is hurt, or the check of what was written then.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use xtask::command::{cargo, run as run_command};
+use xtask::install;
+use xtask::interrupt::Interrupt;
+use xtask::workspace_root;
+
+/// The variables that the test target reads.
+const SECONDS: &str = "OSLO_SOAK_SECONDS";
+const QUEUES: &str = "OSLO_SOAK_QUEUES";
+const HISTORY: &str = "OSLO_SOAK_HISTORY";
+const CHECK: &str = "OSLO_SOAK_CHECK";
+const SEED: &str = "OSLO_TEST_SEED";
+
+/// Blocks of this many bytes and more go back to the system as soon as they are free. What the C library keeps of them for
+/// later, and lapin has some of 4 MiB for each connection, would hide what grows.
+const GIVEN_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
+
+/// Where in the workspace the history of a run is unless it is said.
+const USUAL: &str = "target/soak.jsonl";
+
+/// How long, and what on.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// How many minutes; from ten on it is judged whether memory, threads and descriptors grow.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    minutes: u64,
+    /// The seed of what is done and of what is hurt; without it, one that nobody chose.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What the shared queues are.
+    #[arg(long, value_enum, default_value_t = Queues::Durable)]
+    queues: Queues,
+    /// The file that the run is written to, a JSON object a line; without it, `target/soak.jsonl`.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// Runs nothing and holds the rules against a file of an earlier run.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "seed", "queues", "history"])]
+    check: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Queues {
+    /// Classic queues that outlive a restart.
+    Durable,
+    /// Quorum queues.
+    Quorum,
+}
+
+/// Runs it, on a node of its own; whether everything held.
+///
+/// # Errors
+/// When what it needs is missing, or we are interrupted.
+pub(crate) fn run(soak: &Soak, interrupt: &Interrupt) -> Result<bool> {
+    let mut command = cargo(&["test", "--quiet", "-p", "oslo-messaging-amqp", "--test", "soak"]);
+    if soak.check.is_none() {
+        install::rabbitmq()?;
+        interrupt.check()?;
+    }
+    soak.tell(&mut command)?;
+    Ok(run_command(&mut command, interrupt)?.success())
+}
+
+impl Soak {
+    fn tell(&self, command: &mut Command) -> Result<()> {
+        for variable in [SECONDS, QUEUES, HISTORY, CHECK] {
+            command.env_remove(variable);
+        }
+        if let Some(file) = &self.check {
+            if !file.is_file() {
+                bail!("{} is no file", file.display());
+            }
+            command.env(CHECK, absolute(file)?);
+            return Ok(());
+        }
+        let queues = self.queues.to_possible_value().expect("no value is hidden");
+        command.env(SECONDS, (self.minutes * 60).to_string()).env(QUEUES, queues.get_name());
+        let history = self.history.as_deref().map_or_else(|| Ok(workspace_root().join(USUAL)), absolute)?;
+        command.env(HISTORY, history).env(GIVEN_BACK.0, GIVEN_BACK.1);
+        if let Some(seed) = self.seed {
+            command.env(SEED, seed.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// The test runs in another directory.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("there is no {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        soak: Soak,
+    }
+
+    fn told(arguments: &[&str]) -> HashMap<String, String> {
+        let arguments = Arguments::try_parse_from([&["soak"], arguments].concat()).unwrap();
+        let mut command = Command::new("nothing");
+        arguments.soak.tell(&mut command).unwrap();
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?)))).collect()
+    }
+
+    #[test]
+    fn a_run_is_told_how_long_it_takes_and_where_it_is_written() {
+        let told = told(&["--minutes", "30", "--seed", "7", "--queues", "quorum"]);
+        assert_eq!((told[SECONDS].as_str(), told[SEED].as_str(), told[QUEUES].as_str()), ("1800", "7", "quorum"));
+        assert!(Path::new(&told[HISTORY]).is_absolute() && told[HISTORY].ends_with(USUAL), "{told:?}");
+    }
+
+    #[test]
+    fn a_check_runs_nothing() {
+        let told = told(&["--check", "Cargo.toml"]);
+        assert!(told.contains_key(CHECK) && !told.contains_key(SECONDS), "{told:?}");
+        assert!(Arguments::try_parse_from(["soak", "--check", "a", "--seed", "7"]).is_err());
+    }
+}
