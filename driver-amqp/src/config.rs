@@ -38,7 +38,8 @@ pub struct AmqpConfig {
     pub max_message_size: usize,
     /// How long a private queue outlives its reader; zero for ever. Default: 30 min.
     pub transient_queues_ttl: Duration,
-    /// Whether shared queues and topic exchanges are declared durable. Default: no, as the reference.
+    /// Whether shared queues and topic exchanges are declared durable. Default: no, as the reference; on a broker that
+    /// denies transient queues they are durable all the same, and fanout exchanges with them.
     pub durable_queues: bool,
     /// Whether shared queues are declared as quorum queues, which makes topic exchanges durable too. Default: no.
     pub quorum_queues: bool,
@@ -196,6 +197,11 @@ impl AmqpConfig {
         self
     }
 
+    /// Whether anything is declared that a broker may want durable: an exchange or a shared queue.
+    pub(crate) fn declares_transient(&self) -> bool {
+        !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
+    }
+
     /// Whether a driver can work with these settings.
     ///
     /// # Errors
@@ -284,6 +290,13 @@ mod tests {
         assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
         let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
         assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn a_broker_need_not_be_asked_when_everything_is_durable() {
+        let both = AmqpConfig { transient_quorum_queues: true, ..AmqpConfig::durable() };
+        let asked = [AmqpConfig::default(), AmqpConfig::durable(), both, AmqpConfig::quorum()];
+        assert_eq!(asked.map(|config| config.declares_transient()), [true, true, false, false]);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 use tokio::task::unconstrained;
 
 use crate::config::AmqpConfig;
-use crate::connection::Connection;
 use crate::gate::Gate;
+use crate::link::Link;
 use crate::machine::Generation;
 use crate::status::Status;
 use crate::topology::{Declarer, undeclared};
@@ -152,8 +152,7 @@ impl Declared {
             if entry.done.load(Ordering::Acquire) == link.generation {
                 return Ok(link.generation);
             }
-            // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
-            match self.declare(&link.consuming, needs, deadline).await {
+            match self.declare(&link, needs, deadline).await {
                 Ok(()) => {
                     entry.done.store(link.generation, Ordering::Release);
                     return Ok(link.generation);
@@ -172,8 +171,8 @@ impl Declared {
         }
     }
 
-    async fn declare(&self, connection: &Connection, needs: &Needs, deadline: Deadline) -> Result<()> {
-        let mut declarer = Declarer::new(connection, &self.config, &self.status, deadline);
+    async fn declare(&self, link: &Link, needs: &Needs, deadline: Deadline) -> Result<()> {
+        let mut declarer = Declarer::new(link, &self.config, &self.status, deadline);
         match needs {
             Needs::Nothing => Ok(()),
             Needs::Exchange(exchange) => declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange)),

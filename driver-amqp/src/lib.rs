@@ -48,6 +48,7 @@ mod options;
 mod outcome;
 mod parcel;
 mod place;
+mod probe;
 mod properties;
 mod reading;
 mod ready;

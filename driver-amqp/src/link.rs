@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use oslo_messaging::{Deadline, Result};
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
 use crate::machine::Generation;
+use crate::probe::{self, Transient};
 
 /// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
 /// those who read from it to come back too.
@@ -23,12 +25,13 @@ pub(crate) struct Link {
     pub(crate) host: String,
     pub(crate) publishing: Connection,
     pub(crate) consuming: Connection,
+    pub(crate) transient: Transient,
     since: Instant,
     given_up: AtomicBool,
 }
 
 impl Link {
-    /// Makes both connections.
+    /// Makes both connections, and asks the broker what it thinks of transient queues if that matters.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -42,9 +45,23 @@ impl Link {
         deadline: Deadline,
     ) -> Result<Self> {
         let publishing = Connection::open(endpoint, config, deadline).await?;
-        let consuming = Connection::open(endpoint, config, deadline).await?;
+        let mut consuming = Connection::open(endpoint, config, deadline).await?;
+        let mut transient = Transient::Allowed;
+        if config.declares_transient() {
+            // On each link: what a broker takes may change while it is away.
+            transient = probe::ask(&consuming, deadline).await?;
+        }
+        if transient == Transient::Denied {
+            warn!(
+                host = endpoint.name(),
+                "the broker denies transient queues: exchanges and shared queues are declared durable; \
+                 say so with amqp_durable_queues and rabbit_transient_quorum_queue, which peers in Python must have there"
+            );
+            // The answer has cost the connection.
+            consuming = Connection::open(endpoint, config, deadline).await?;
+        }
         let (since, given_up) = (Instant::now(), AtomicBool::new(false));
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming, since, given_up })
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, since, given_up })
     }
 
     /// Whether it follows a lost one, and is new.

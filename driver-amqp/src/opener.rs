@@ -100,7 +100,7 @@ impl Opener {
         let reading = |queue| Reading::of(queue, config, &self.position);
         let queues: Vec<_> = self.queues().into_iter().map(reading).collect();
         let opening = async {
-            let mut declarer = Declarer::new(&link.consuming, config, status, deadline);
+            let mut declarer = Declarer::new(link, config, status, deadline);
             for queue in &queues {
                 declarer.queue(&queue.plan).await?;
             }
@@ -123,7 +123,7 @@ impl Opener {
         }
         let queue = Reading::of(plan, config, &self.position);
         let resuming = async {
-            Declarer::new(&place.link.consuming, config, status, deadline).queue(&queue.plan).await?;
+            Declarer::new(&place.link, config, status, deadline).queue(&queue.plan).await?;
             place.consume(index, &queue, deadline).await
         };
         let consumer = deadline.run("subscribe", resuming).await??;

@@ -9,7 +9,9 @@ use oslo_messaging::{Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind
 
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
+use crate::link::Link;
 use crate::names::short;
+use crate::probe::Transient;
 use crate::status::Status;
 use crate::stream::is_stream;
 
@@ -33,6 +35,7 @@ enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
     connection: &'a Connection,
+    transient: Transient,
     config: &'a AmqpConfig,
     status: &'a Arc<Status>,
     deadline: Deadline,
@@ -40,13 +43,10 @@ pub(crate) struct Declarer<'a> {
 }
 
 impl<'a> Declarer<'a> {
-    pub(crate) fn new(
-        connection: &'a Connection,
-        config: &'a AmqpConfig,
-        status: &'a Arc<Status>,
-        deadline: Deadline,
-    ) -> Self {
-        Self { connection, config, status, deadline, channel: None }
+    pub(crate) fn new(link: &'a Link, config: &'a AmqpConfig, status: &'a Arc<Status>, deadline: Deadline) -> Self {
+        // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
+        let (connection, transient) = (&link.consuming, link.transient);
+        Self { connection, transient, config, status, deadline, channel: None }
     }
 
     /// Declares `exchange`; the nameless one is always there.
@@ -60,7 +60,7 @@ impl<'a> Declarer<'a> {
             ExchangeKind::Fanout => LapinKind::Fanout,
         };
         let name = short("exchange", &exchange.name)?;
-        let form = exchange_form(exchange.kind, self.config);
+        let form = exchange_form(exchange.kind, self.config, self.transient);
         let options = ExchangeDeclareOptions {
             durable: form.durable,
             auto_delete: form.auto_delete,
@@ -83,7 +83,8 @@ impl<'a> Declarer<'a> {
             self.exchange(&binding.exchange).await?;
         }
         let stream = is_stream(plan, self.config);
-        let form = if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config) };
+        let form =
+            if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config, self.transient) };
         self.declare_queue(&name, form).await?;
         for binding in &plan.bindings {
             self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
@@ -180,16 +181,19 @@ impl Form {
     }
 }
 
-/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`).
-fn exchange_form(kind: ExchangeKind, config: &AmqpConfig) -> Form {
+/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`). Where transient queues are
+/// denied, as it does under the only ones that work there: a broker that denies the queues takes the exchanges, and would
+/// keep one that no peer can agree with.
+fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: Transient) -> Form {
     let fanout = kind == ExchangeKind::Fanout;
-    let durable = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
+    let wanted = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
+    let durable = wanted || transient == Transient::Denied;
     Form { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
 }
 
 /// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
 /// reader, which every version of RabbitMQ accepts.
-fn queue_form(lifetime: Lifetime, config: &AmqpConfig) -> Form {
+fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> Form {
     let mut arguments = FieldTable::default();
     match lifetime {
         Lifetime::Shared => {
@@ -200,7 +204,7 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig) -> Form {
                     arguments.insert("x-delivery-limit".into(), limit);
                 }
             }
-            let durable = config.durable_queues || config.quorum_queues;
+            let durable = config.durable_queues || config.quorum_queues || transient == Transient::Denied;
             Form { durable, auto_delete: config.auto_delete, arguments }
         }
         Lifetime::Private => {
@@ -273,19 +277,19 @@ mod tests {
     #[test]
     fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
         let config = AmqpConfig::default();
-        let private = queue_form(Lifetime::Private, &config);
+        let private = queue_form(Lifetime::Private, &config, Transient::Allowed);
         assert!(private.durable && !private.auto_delete);
         assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
-        let shared = queue_form(Lifetime::Shared, &config);
+        let shared = queue_form(Lifetime::Shared, &config, Transient::Allowed);
         assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
     }
 
     #[test]
     fn each_of_the_three_options_makes_durable_what_is_its() {
         let forms = |config: &AmqpConfig| {
-            let durable = |kind| exchange_form(kind, config).durable;
+            let durable = |kind| exchange_form(kind, config, Transient::Allowed).durable;
             let queue = |lifetime| {
-                let form = queue_form(lifetime, config);
+                let form = queue_form(lifetime, config, Transient::Allowed);
                 (form.durable, form.arguments.contains_key("x-queue-type"))
             };
             let (topic, fanout) = (durable(ExchangeKind::Topic), durable(ExchangeKind::Fanout));
@@ -300,10 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_together() {
+        let (config, denied) = (AmqpConfig::default(), Transient::Denied);
+        for kind in [ExchangeKind::Topic, ExchangeKind::Fanout] {
+            let form = exchange_form(kind, &config, denied);
+            assert_eq!((form.durable, form.auto_delete), (true, kind == ExchangeKind::Fanout));
+        }
+        let shared = queue_form(Lifetime::Shared, &config, denied);
+        assert!(shared.durable && shared.arguments.inner().is_empty());
+        let quorum = AmqpConfig::quorum();
+        let both = [denied, Transient::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
+        assert_eq!(both[0], both[1]);
+    }
+
+    #[test]
     fn a_delivery_limit_is_an_argument_of_shared_quorum_queues_alone() {
         let limited = |config| AmqpConfig { quorum_delivery_limit: 5, ..config };
-        let has =
-            |config: &AmqpConfig, lifetime| queue_form(lifetime, config).arguments.contains_key("x-delivery-limit");
+        let has = |config: &AmqpConfig, lifetime| {
+            queue_form(lifetime, config, Transient::Allowed).arguments.contains_key("x-delivery-limit")
+        };
         assert!(has(&limited(AmqpConfig::quorum()), Lifetime::Shared));
         assert!(!has(&limited(AmqpConfig::quorum()), Lifetime::Private));
         assert!(!has(&limited(AmqpConfig::default()), Lifetime::Shared));

@@ -3,22 +3,28 @@
 //! Nothing is shared with a RabbitMQ that the machine may already run, so a test may freeze, kill or fill its node.
 
 mod attached;
+mod cluster;
+mod distribution;
 mod keeper;
 mod layout;
 mod programs;
 mod ready;
+mod release;
 
 pub use attached::{AttachedNode, MemoryAlarm, Paused, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE};
+pub use cluster::Cluster;
+pub use distribution::{make, obstacle};
 pub use layout::Settings;
 pub use programs::Programs;
+pub use release::{BROKER, Release};
 
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
-use crate::command::kill_group;
+use crate::command::{kill_group, wait_within};
 use keeper::Keeper;
 use layout::Layout;
 
@@ -35,16 +41,18 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub struct Node {
     server: Child,
-    mapper: Child,
+    /// Of its own, unless it has joined another node, whose it uses.
+    mapper: Option<Child>,
     attached: AttachedNode,
     keeper: Keeper,
 }
 
 impl Node {
-    /// Starts a node and returns once it has started wholly.
+    /// Starts a node of the release that [`BROKER`] names, by default of what is installed, and returns once it has
+    /// started wholly.
     ///
     /// # Errors
-    /// When RabbitMQ is not installed, or the node is not ready within two minutes; the end of its log is in the message.
+    /// When RabbitMQ is not installed, or the release was not made ready, or the node is not ready within two minutes; the end of its log is in the message.
     pub fn start() -> Result<Self> {
         Self::start_with(&Settings::default())
     }
@@ -54,24 +62,46 @@ impl Node {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &Settings) -> Result<Self> {
+        Self::start_release(Release::from_env()?, settings)
+    }
+
+    /// As [`start`](Self::start), of `release` or of what is installed, whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_release(release: Option<Release>, settings: &Settings) -> Result<Self> {
+        Self::start_beside(None, release, settings)
+    }
+
+    /// Starts a node that makes one broker with `first`, which must outlive it.
+    fn join(first: &Self, release: Option<Release>, settings: &Settings) -> Result<Self> {
+        Self::start_beside(Some(first.attached.layout()), release, settings)
+    }
+
+    fn start_beside(first: Option<&Layout>, release: Option<Release>, settings: &Settings) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::start_once(settings) {
+            match Self::start_once(first, release, settings) {
                 Err(error) if attempt < ATTEMPTS && ready::ended_early(&error) => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    fn start_once(settings: &Settings) -> Result<Self> {
-        let layout = Layout::create(Programs::find()?, settings)?;
+    fn start_once(first: Option<&Layout>, release: Option<Release>, settings: &Settings) -> Result<Self> {
+        let programs = release.map_or_else(Programs::find, distribution::find)?;
+        let layout = Layout::create(programs, release, first, settings)?;
         // From here on the keeper removes the directory, whatever becomes of us.
         let mut keeper = Keeper::start(layout.directory())?;
-        let mapper = layout.mapper().spawn().context("could not start the Erlang port mapper")?;
-        keeper.watch(&[&mapper])?;
-        ready::mapper(layout.mapper_port(), MAPPER_START)?;
+        let mut mapper = None;
+        if first.is_none() {
+            let started = layout.mapper().spawn().context("could not start the Erlang port mapper")?;
+            keeper.watch(&[&started])?;
+            mapper = Some(started);
+            ready::mapper(layout.mapper_port(), MAPPER_START)?;
+        }
         let server = layout.server()?.spawn().context("could not start RabbitMQ")?;
-        keeper.watch(&[&mapper, &server])?;
+        keeper.watch(&mapper.iter().chain([&server]).collect::<Vec<_>>())?;
         let mut node = Self { server, mapper, attached: AttachedNode::new(layout), keeper };
         node.await_ready()?;
         Ok(node)
@@ -119,6 +149,18 @@ impl Node {
         kill_group(&mut self.server, Signal::KILL)
     }
 
+    /// Has the server stop as an operator would, and returns once it has ended. [`Node::restart`] starts it again.
+    ///
+    /// # Errors
+    /// When it does not stop within a minute.
+    pub fn shut_down(&mut self) -> Result<()> {
+        self.rabbitmqctl(&["shutdown"])?;
+        match wait_within(&mut self.server, START)? {
+            Some(_) => Ok(()),
+            None => bail!("RabbitMQ was shut down and did not end within {START:?}"),
+        }
+    }
+
     /// Starts the server again on the same ports with the data it has, killing it first if it still runs.
     ///
     /// # Errors
@@ -126,7 +168,7 @@ impl Node {
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         self.server = self.attached.layout().server()?.spawn().context("could not start RabbitMQ again")?;
-        self.keeper.watch(&[&self.mapper, &self.server])?;
+        self.keeper.watch(&self.mapper.iter().chain([&self.server]).collect::<Vec<_>>())?;
         self.await_ready()
     }
 
@@ -147,7 +189,7 @@ impl Node {
 
     fn end(&mut self) -> Result<()> {
         let server = kill_group(&mut self.server, Signal::KILL);
-        let mapper = kill_group(&mut self.mapper, Signal::KILL);
+        let mapper = self.mapper.as_mut().map_or(Ok(()), |mapper| kill_group(mapper, Signal::KILL));
         self.keeper.finish().and(server).and(mapper)
     }
 }

@@ -17,6 +17,9 @@ const APT: Duration = Duration::from_secs(900);
 /// How long asking Python about one of its modules may take.
 const ASK: Duration = Duration::from_secs(60);
 
+const APT_GET: &str = "/usr/bin/apt-get";
+const DEBOOTSTRAP: &str = "/usr/sbin/debootstrap";
+
 /// The script that Debian's packages ask before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -45,17 +48,46 @@ pub fn python_venv() -> Result<()> {
     usable()
 }
 
+/// Whether there is `debootstrap`, or it can be installed without asking.
+#[must_use]
+pub(crate) fn can_have_debootstrap() -> bool {
+    Path::new(DEBOOTSTRAP).exists() || (rustix::process::geteuid().is_root() && Path::new(APT_GET).exists())
+}
+
+/// Makes sure that `debootstrap` is installed, and returns the mirror of Debian that this machine installs from.
+///
+/// # Errors
+/// When it cannot be installed, or no mirror of Debian is set up here.
+pub(crate) fn debootstrap() -> Result<String> {
+    if !Path::new(DEBOOTSTRAP).exists() {
+        apt("debootstrap")?;
+    }
+    let mut sources = Command::new(APT_GET);
+    sources.args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Created-By: Packages",
+        "Origin: Debian",
+        "Label: Debian",
+    ]);
+    let mirrors = output_within(&mut sources, ASK).context("the sources of packages could not be asked for")?;
+    let mirror =
+        mirrors.lines().next().context("no mirror of Debian is among the sources of packages (`apt-get update`?)")?;
+    Ok(mirror.to_owned())
+}
+
 fn apt(package: &str) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("{package} cannot be installed without being root: `sudo apt-get install {package}`");
     }
-    if !Path::new("/usr/bin/apt-get").exists() {
+    if !Path::new(APT_GET).exists() {
         bail!("{package} can be installed automatically on Debian and its like only");
     }
     eprintln!("installing {package}");
     let _policy = NoServices::enforce()?;
     for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", package]] {
-        let mut command = Command::new("/usr/bin/apt-get");
+        let mut command = Command::new(APT_GET);
         // RUNLEVEL: what init scripts are asked with; in single-user mode none starts a broker.
         command.arg("--quiet").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
         output_within(&mut command, APT)?;

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
+mod elsewhere;
 mod fuzz;
 mod lint;
 mod report;
@@ -15,7 +16,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::broker::Release;
 use xtask::interrupt::Interrupt;
+
+use test::Broker;
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -33,6 +37,9 @@ enum Task {
         /// Runs without a node; the live tests then say that they were skipped. Refused where CI is set.
         #[arg(long)]
         no_broker: bool,
+        /// Runs everything on this release (3.10, 4.0, 4.3 or 4.3-denied) instead of the one that is installed.
+        #[arg(long, value_name = "RELEASE", conflicts_with = "no_broker")]
+        broker: Option<Release>,
         /// Given on to `cargo test`, such as `-p oslo-messaging-amqp --test live`; that all live suites ran is then not
         /// checked.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -58,6 +65,10 @@ enum Task {
         /// Leaves the node's directory, with its data and its log, behind.
         #[arg(long)]
         keep: bool,
+        /// Which release (3.10, 4.0, 4.3 or 4.3-denied), by default the one that is installed. What is not here is made
+        /// under `target/brokers` in a minute.
+        #[arg(long, value_name = "RELEASE")]
+        version: Option<Release>,
     },
 }
 
@@ -77,11 +88,14 @@ fn run(task: &Task) -> Result<bool> {
     let interrupt = Interrupt::install()?;
     match task {
         Task::Lint => lint::run(&interrupt),
-        Task::Test { no_broker, arguments } => test::run(*no_broker, arguments, &interrupt),
+        Task::Test { no_broker, broker, arguments } => {
+            let kind = if *no_broker { Broker::None } else { Broker::Of(*broker) };
+            test::run(kind, arguments, &interrupt)
+        }
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
         Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
         Task::Soak(soak) => soak::run(soak, &interrupt),
         Task::Report { readme } => report::run(*readme),
-        Task::Broker { keep } => serve::run(*keep, &interrupt).map(|()| true),
+        Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),
     }
 }

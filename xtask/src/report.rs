@@ -13,7 +13,7 @@ use xtask::workspace_root;
 pub(crate) const PAGE: &str = "target/report/index.html";
 
 /// The note of a run in which every test ran and held.
-pub(crate) const EVERYTHING: &str = "every test, against a broker, and all of them held";
+pub(crate) const EVERYTHING: &str = "every test, some against two brokers, and all of them held";
 
 const DIRECTORY: &str = "target/report";
 const TABLE: &str = "target/report/conformance.md";
@@ -26,7 +26,7 @@ const README: &str = "README.md";
 /// # Errors
 /// When the directory of the last run cannot be removed.
 pub(crate) fn begin(command: &mut Command) -> Result<()> {
-    let directory = workspace_root().join(DIRECTORY);
+    let directory = directory();
     if let Err(error) = fs::remove_dir_all(&directory)
         && error.kind() != ErrorKind::NotFound
     {
@@ -36,14 +36,19 @@ pub(crate) fn begin(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Where the records of a run are.
+pub(crate) fn directory() -> PathBuf {
+    at(DIRECTORY)
+}
+
 /// Makes the page and the table of a run that is over; `note` says which it was.
 ///
 /// # Errors
 /// When a record is not readable, or something cannot be written.
 pub(crate) fn finish(note: &str) -> Result<()> {
-    fs::create_dir_all(at(DIRECTORY))?;
+    fs::create_dir_all(directory())?;
     fs::write(at(NOTE), note)?;
-    let records = Records::read(&at(DIRECTORY))?;
+    let records = Records::read(&directory())?;
     fs::write(at(TABLE), records.markdown())?;
     fs::write(at(PAGE), records.html(note))?;
     Ok(())

@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Result;
-use xtask::broker::Node;
+use xtask::broker::{self, Node, Release, Settings};
 use xtask::command::POLL;
 use xtask::install;
 use xtask::interrupt::Interrupt;
 
 /// Starts a node and keeps it until we are interrupted or standard input ends.
-pub(crate) fn run(keep: bool, interrupt: &Interrupt) -> Result<()> {
-    install::rabbitmq()?;
-    let mut node = Node::start()?;
+pub(crate) fn run(release: Option<Release>, keep: bool, interrupt: &Interrupt) -> Result<()> {
+    let mut node = start(release, interrupt)?;
     if keep {
         eprintln!("the directory will stay: {}", node.keep_directory()?.display());
     }
     println!("{}", node.url());
+    eprintln!("{}", node.attached().broker());
     for (name, value) in node.attached().environment() {
         println!("export {name}={value}");
     }
@@ -28,6 +28,19 @@ pub(crate) fn run(keep: bool, interrupt: &Interrupt) -> Result<()> {
         thread::sleep(POLL);
     }
     node.stop()
+}
+
+/// Starts a node of `release`, or of what is installed, having made sure that there is such a thing.
+///
+/// # Errors
+/// When it cannot be had, or we are interrupted.
+pub(crate) fn start(release: Option<Release>, interrupt: &Interrupt) -> Result<Node> {
+    match release {
+        Some(release) => drop(broker::make(release, interrupt)?),
+        None => install::rabbitmq()?,
+    }
+    interrupt.check()?;
+    Node::start_release(release, &Settings::default())
 }
 
 /// Becomes true when standard input ends. The thread has nothing to give back and ends with the process.

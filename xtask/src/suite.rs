@@ -17,6 +17,8 @@ pub(crate) struct Suite {
     pub(crate) name: String,
     /// What cargo prints when it runs it.
     pub(crate) executable: PathBuf,
+    /// The package's, in which its tests run.
+    pub(crate) directory: PathBuf,
     /// Whether it talks to a real broker, so that skipping it is a failure.
     pub(crate) live: bool,
 }
@@ -70,6 +72,7 @@ fn suite_of(line: &str, with_live: &HashSet<String>) -> Option<Suite> {
     Some(Suite {
         name: format!("{} {kind} {target}", package_name(id, target)),
         executable: executable.into(),
+        directory: PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_owned(),
         live: kind == "test" && with_live.contains(id),
     })
 }
@@ -95,6 +98,7 @@ mod tests {
         json!({
             "reason": "compiler-artifact", "package_id": AMQP, "target": {"kind": [kind], "name": "interop"},
             "profile": {"test": test}, "executable": "/t/debug/deps/interop-0",
+            "manifest_path": "/w/driver-amqp/Cargo.toml",
         })
         .to_string()
     }
@@ -104,6 +108,7 @@ mod tests {
         let suite = suite_of(&artifact("test", true), &HashSet::from([AMQP.to_owned()])).unwrap();
         assert_eq!(suite.name, "oslo-messaging-amqp test interop");
         assert!(suite.live);
+        assert_eq!(suite.directory, PathBuf::from("/w/driver-amqp"));
     }
 
     #[test]

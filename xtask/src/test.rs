@@ -7,43 +7,68 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::broker::{Node, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE};
+use xtask::broker::{BROKER, Node, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE, Release};
 use xtask::command::{cargo, supervise};
 use xtask::interrupt::Interrupt;
-use xtask::python::PYTHON;
-use xtask::{install, python};
+use xtask::python::{self, PYTHON};
 
-use crate::report;
-use crate::suite::{self, Suite};
+use crate::elsewhere::{self, Elsewhere};
+use crate::suite;
 use crate::summary::Summary;
+use crate::{report, serve};
+
+/// What the live tests run against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broker {
+    /// Nothing: they are left out.
+    None,
+    /// A node of this release, or of the one that is installed.
+    Of(Option<Release>),
+}
 
 /// Runs all tests of the workspace, or those that `arguments` leave; the last line printed is
-/// `N passed, N failed, N skipped`.
+/// `N passed, N failed, N skipped`. With all of them and what is installed, some run on another release too.
 ///
 /// # Errors
 /// When what the tests need is missing, they do not build, or we are interrupted.
-pub(crate) fn run(no_broker: bool, arguments: &[String], interrupt: &Interrupt) -> Result<bool> {
-    if no_broker && env::var_os("CI").is_some() {
+pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -> Result<bool> {
+    if broker == Broker::None && env::var_os("CI").is_some() {
         bail!("--no-broker is not for CI: the live tests would prove nothing");
     }
     let mut command = cargo(&["test", "--no-fail-fast"]);
     command.args(arguments);
-    let node = if no_broker { forget_node(&mut command) } else { Some(prepare(&mut command, interrupt)?) };
+    for variable in [RABBIT_URL, RABBIT_NODE, REQUIRE_LIVE, PYTHON, BROKER] {
+        // The caller's own environment may name another broker.
+        command.env_remove(variable);
+    }
+    let node = match broker {
+        Broker::None => None,
+        Broker::Of(release) => Some(prepare(&mut command, release, interrupt)?),
+    };
     let suites = suite::build(arguments, interrupt)?;
     report::begin(&mut command)?;
-    let (success, summary) = run_suites(&mut command, suites, interrupt)?;
+    let (success, mut summary) = follow(&mut command, Summary::new(suites.clone()), interrupt)?;
     if let Some(node) = node {
         node.stop()?;
     }
-    let claim = match (no_broker, arguments) {
-        (true, _) => Claim::NoBroker,
-        (false, []) => Claim::Everything,
-        (false, _) => Claim::Part,
+    let claim = match (broker, arguments) {
+        (Broker::None, _) => Claim::NoBroker,
+        (Broker::Of(None), []) => Claim::Everything,
+        (Broker::Of(Some(release)), []) => Claim::Release(release),
+        (Broker::Of(_), _) => Claim::Part,
     };
-    let held = tell(&summary, claim) && success;
+    let mut elsewhere = Elsewhere::Held;
+    if claim == Claim::Everything {
+        (elsewhere, summary) = elsewhere::run(&suites, summary, interrupt)?;
+    }
+    let held = tell(&summary, claim, &elsewhere) && success && elsewhere != Elsewhere::Failed;
     report::finish(match (claim, held) {
+        (Claim::Everything, true) if elsewhere != Elsewhere::Held => {
+            "every test, against one broker only, and all of them held"
+        }
         (Claim::Everything, true) => report::EVERYTHING,
-        (Claim::Everything, false) => "every test, some of which failed",
+        (Claim::Release(_), true) => "every test, against a chosen broker, and all of them held",
+        (Claim::Everything | Claim::Release(_), false) => "every test, some of which failed",
         (Claim::Part, _) => "a part of the tests",
         (Claim::NoBroker, _) => "the tests that need no broker",
     })?;
@@ -55,6 +80,8 @@ pub(crate) fn run(no_broker: bool, arguments: &[String], interrupt: &Interrupt) 
 enum Claim {
     /// That every suite ran, the live ones against a broker.
     Everything,
+    /// The same, on a release that somebody chose.
+    Release(Release),
     /// What the caller asked for.
     Part,
     /// What can be proved without a broker.
@@ -62,34 +89,30 @@ enum Claim {
 }
 
 /// Installs what is missing, starts the node, and points the tests to both.
-fn prepare(command: &mut Command, interrupt: &Interrupt) -> Result<Node> {
-    install::rabbitmq()?;
-    interrupt.check()?;
+fn prepare(command: &mut Command, release: Option<Release>, interrupt: &Interrupt) -> Result<Node> {
     command.env(PYTHON, python::interpreter()?);
     interrupt.check()?;
-    let node = Node::start()?;
-    eprintln!("live tests run against {}", node.url());
-    node.export(command);
-    command.env(REQUIRE_LIVE, "1");
+    let node = serve::start(release, interrupt)?;
+    point(command, &node);
     Ok(node)
 }
 
-/// Makes the tests see no broker, even where the caller's environment names one.
-fn forget_node(command: &mut Command) -> Option<Node> {
-    for variable in [RABBIT_URL, RABBIT_NODE, REQUIRE_LIVE, PYTHON] {
-        command.env_remove(variable);
-    }
-    None
+/// Points tests, none of which may be skipped, to a node.
+pub(crate) fn point(command: &mut Command, node: &Node) {
+    eprintln!("live tests run against {}, {}", node.attached().broker(), node.url());
+    node.export(command);
+    command.env(REQUIRE_LIVE, "1");
 }
 
-fn run_suites(command: &mut Command, suites: Vec<Suite>, interrupt: &Interrupt) -> Result<(bool, Summary)> {
+/// Runs tests, shows what they print and has the summary read it; whether they ended well.
+pub(crate) fn follow(command: &mut Command, summary: Summary, interrupt: &Interrupt) -> Result<(bool, Summary)> {
     // One pipe for both streams: cargo names a suite on one, the suite reports on the other, and the order matters.
     let (reader, writer) = pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
-    let child = command.spawn().context("could not start cargo")?;
+    let child = command.spawn().with_context(|| format!("could not start {}", command.get_program().display()))?;
     // The command still holds the pipe's writing end; as long as it does, reading would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let reading = thread::spawn(move || relay(reader, Summary::new(suites)));
+    let reading = thread::spawn(move || relay(reader, summary));
     let status = supervise(child, interrupt)?;
     let summary = reading.join().expect("reading does not panic")?;
     Ok((status.success(), summary))
@@ -107,19 +130,23 @@ fn relay(reader: PipeReader, mut summary: Summary) -> Result<Summary> {
     Ok(summary)
 }
 
-fn tell(summary: &Summary, claim: Claim) -> bool {
+fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
     println!("--- summary");
     for line in summary.lines() {
         println!("{line}");
     }
-    let objections = summary.objections(claim == Claim::Everything);
+    let objections = summary.objections(matches!(claim, Claim::Everything | Claim::Release(_)));
     for objection in &objections {
         println!("objection: {objection}");
     }
     match claim {
         Claim::Everything => {}
+        Claim::Release(release) => println!("everything ran on RabbitMQ {release} alone"),
         Claim::Part => println!("a part of the tests: that every live suite ran was not checked"),
         Claim::NoBroker => println!("without a broker: the live tests were left out"),
+    }
+    if let Elsewhere::LeftOut(reason) = elsewhere {
+        println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", elsewhere::RELEASE);
     }
     println!("report: {}", report::PAGE);
     println!("{}", summary.total());

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use oslo_messaging_conformance::{Budget, Harness, async_trait};
-use xtask::broker::RABBIT_URL;
+use xtask::broker::{AttachedNode, RABBIT_URL};
 
 /// Every case and every program share one node, and use names of their own on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Rabbit {
     url: TransportUrl,
     config: AmqpConfig,
+    /// What the node is, if it is one that was started for tests.
+    broker: Option<String>,
 }
 
 impl Rabbit {
     /// The node that the environment names, for transports of these settings, or why there is none.
     pub(crate) fn from_environment(config: AmqpConfig) -> std::result::Result<Self, String> {
         let text = std::env::var(RABBIT_URL).map_err(|_| format!("{RABBIT_URL} is not set"))?;
-        Ok(Self { url: TransportUrl::parse(&text).expect("whoever sets the variable sets a URL"), config })
+        let url = TransportUrl::parse(&text).expect("whoever sets the variable sets a URL");
+        let broker = AttachedNode::from_env().ok().map(|node| node.broker());
+        Ok(Self { url, config, broker })
     }
 }
 
@@ -34,7 +38,8 @@ impl Harness for Rabbit {
     }
 
     fn driver(&self) -> String {
-        let queues = if self.config.quorum_queues { ", quorum queues" } else { "" };
-        format!("{}{queues}", env!("CARGO_PKG_NAME"))
+        let queues = self.config.quorum_queues.then(|| "quorum queues".to_owned());
+        let parts = [Some(env!("CARGO_PKG_NAME").to_owned()), self.broker.clone(), queues];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }

@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Priority, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
-use xtask::broker::{AttachedNode, Node, Settings};
+use xtask::broker::{AttachedNode, Node, Release, Settings};
 
 use crate::budget::soon;
 use crate::ear::{PythonListener, notifier, number, payloads, started};
@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_names_that_outlive_them),
     test!(a_name_that_python_has_is_refused_and_nothing_is_taken_from_it),
     test!(both_sides_meet_inside_of_tls),
+    test!(ours_without_options_meets_python_where_transient_queues_are_denied),
 ];
 
 async fn both_sides_agree_on_durable_queues(setting: Arc<Setting>) {
@@ -120,8 +121,18 @@ async fn both_sides_meet_inside_of_tls(setting: Arc<Setting>) {
     let node = tokio::task::spawn_blocking(move || Node::start_with(&settings)).await.unwrap().expect("a node");
     let authority = papers.authority();
     let url = format!("rabbit://guest:guest@localhost:{port}/?ssl=true&ssl_ca_file={}", authority.display());
-    meet(&setting, &url).await;
+    meet(&setting, &url, &url).await;
     drop(node);
+}
+
+/// Python needs options there; ours asks the broker, and declares what Python does with them.
+async fn ours_without_options_meets_python_where_transient_queues_are_denied(setting: Arc<Setting>) {
+    let node = AttachedNode::from_env().expect("the node was exported with its URL");
+    let vhost = setting.unique("denied");
+    ask(&node, &vhost, AttachedNode::add_vhost).await;
+    let url = node.url_as("guest", "guest", &vhost);
+    meet(&setting, &url, &Release::V4_3Denied.reference_url(&url)).await;
+    ask(&node, &vhost, AttachedNode::delete_vhost).await;
 }
 
 /// Lets both sides meet with the options of `query`; which queues there were, each with its name, whether it is durable, and
@@ -139,8 +150,9 @@ async fn meetings(setting: &Setting, query: &str, times: usize) -> Vec<Value> {
     let node = AttachedNode::from_env().expect("the node was exported with its URL");
     let vhost = setting.unique("profile");
     ask(&node, &vhost, AttachedNode::add_vhost).await;
+    let url = format!("{}?{query}", node.url_as("guest", "guest", &vhost));
     for _ in 0..times {
-        meet(setting, &format!("{}?{query}", node.url_as("guest", "guest", &vhost))).await;
+        meet(setting, &url, &url).await;
     }
     let queues = ask(&node, &vhost, AttachedNode::queues).await;
     ask(&node, &vhost, AttachedNode::delete_vhost).await;
@@ -152,8 +164,8 @@ async fn meetings(setting: &Setting, query: &str, times: usize) -> Vec<Value> {
 }
 
 /// Calls, casts, fanouts and events in both directions; each side declares what the other has declared already.
-async fn meet(setting: &Setting, url: &str) {
-    let (bus, peer) = (Bus::new(transport(url).await), setting.peer_at(url));
+async fn meet(setting: &Setting, ours: &str, pythons: &str) {
+    let (bus, peer) = (Bus::new(transport(ours).await), setting.peer_at(pythons));
     let rust = RustServer::start(&bus, TOPIC, "rust").await;
     let python = PythonServer::start(&peer, TOPIC, "python").await;
     use_everything(&bus, &peer).await;

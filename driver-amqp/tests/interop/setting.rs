@@ -9,7 +9,7 @@ use oslo_messaging::{Bus, TransportUrl};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::json;
 use tokio::sync::OnceCell;
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
 use xtask::python::PYTHON;
 
 use crate::budget::soon;
@@ -19,6 +19,7 @@ use crate::peer::Peer;
 #[derive(Debug)]
 pub(crate) struct Setting {
     url: String,
+    release: Option<Release>,
     python: PathBuf,
     peer: OnceCell<Peer>,
     second_peer: OnceCell<Peer>,
@@ -31,14 +32,22 @@ impl Setting {
     pub(crate) fn from_env() -> Result<Self, String> {
         let variable = |name| env::var(name).map_err(|_| format!("{name} is not set: `cargo xtask test` sets it"));
         let (url, python) = (variable(RABBIT_URL)?, variable(PYTHON)?);
+        let release = Release::from_env().map_err(|error| error.to_string())?;
         Ok(Self {
-            url,
+            // Both sides have the same options, as everywhere.
+            url: release.map_or(url.clone(), |release| release.reference_url(&url)),
+            release,
             python: python.into(),
             peer: OnceCell::new(),
             second_peer: OnceCell::new(),
             python_topic: OnceCell::new(),
             names: AtomicU32::new(0),
         })
+    }
+
+    /// Whether the broker denies transient queues.
+    pub(crate) fn denies_transient(&self) -> bool {
+        self.release.is_some_and(Release::denies_transient)
     }
 
     /// A bus of our own on the broker, and its driver for those who count what it sends.

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
 
 /// One case: a sentence, and how to try it.
 type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
@@ -128,6 +128,23 @@ const CASES: &[Case] = &cases! {
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 
+/// A case that cannot hold on every release: on which it cannot, and why.
+type Exception = (&'static str, fn(Release) -> bool, &'static str);
+
+const EXCEPTIONS: [Exception; 3] = [
+    (
+        "declare::a_durable_queue_where_ours_is_not_is_used_with_one_warning",
+        Release::denies_transient,
+        OURS_ARE_DURABLE,
+    ),
+    ("declare::several_differences_are_adopted_and_each_is_told", Release::denies_transient, OURS_ARE_DURABLE),
+    ("topology::a_server_starts_while_the_last_one_of_its_topic_stops", is_4_3, HALF_AN_EXCHANGE),
+];
+const OURS_ARE_DURABLE: &str = "the broker denies transient queues, so ours are durable too";
+/// Once in some two hundred times. The exchange is then on record as `undefined`; whoever declares it, and who lists the
+/// exchanges, meets an internal error (`rabbit_exchange:assert_equivalence/6`, `function_clause`).
+const HALF_AN_EXCHANGE: &str = "RabbitMQ 4.3.6 may keep half of an exchange that deletes itself while it is declared, and then refuses it for ever";
+
 /// The cases that must be alone in the process.
 const ALONE: &[Case] = &cases! {
     thread:
@@ -146,7 +163,13 @@ fn main() -> ExitCode {
 
 /// One trial, ignored without a node; where nothing may be skipped, it fails instead.
 fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    let exception = Release::from_env().ok().flatten().and_then(|release| {
+        EXCEPTIONS.iter().find(|(case, cannot, _)| *case == name && cannot(release)).map(|(_, _, reason)| *reason)
+    });
     Trial::ignorable_test(name, move || {
+        if let Some(reason) = exception {
+            return Ok(Completion::ignored_with(reason));
+        }
         if std::env::var_os(RABBIT_URL).is_some() {
             run();
             return Ok(Completion::Completed);
@@ -158,4 +181,8 @@ fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
         }
         Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
     })
+}
+
+fn is_4_3(release: Release) -> bool {
+    matches!(release, Release::V4_3 | Release::V4_3Denied)
 }

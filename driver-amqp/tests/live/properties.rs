@@ -43,7 +43,7 @@ async fn on_the_wire(message: Message) -> BasicProperties {
     let transport = stage.connect().await;
     let bare = stage.bare().await;
     let channel = bare.create_channel().await.expect("a channel");
-    channel.queue_declare("bare".into(), QueueDeclareOptions::default(), FieldTable::default()).await.expect("a queue");
+    channel.queue_declare("bare".into(), QueueDeclareOptions::durable(), FieldTable::default()).await.expect("a queue");
     let to = Address::Direct { queue: "bare".into() };
     transport.publish(&to, message, &options().mandatory()).await.expect("a publish");
     let got = channel.basic_get("bare".into(), BasicGetOptions::default()).await.expect("an answer");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oslo_messaging::{Address, Message, Source, Subscription, Transport};
+use xtask::broker::Release;
 
 use crate::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
 
@@ -31,7 +32,9 @@ pub(crate) async fn a_server_an_inbox_and_a_notifier_make_the_reference_s_object
         [fanout.strip_prefix("compute_fanout_"), reply.strip_prefix("reply_")].map(Option::unwrap_or_default);
     assert!([hidden, given].iter().all(|id| id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit())), "{queues:?}");
     let private = r#"durable=true auto_delete=false exclusive=false [["x-expires","long",1800000]]"#;
-    let shared = "durable=false auto_delete=false exclusive=false {}";
+    // Where the broker denies transient queues, exchanges and shared queues are durable together.
+    let durable = stage.node.release().is_some_and(Release::denies_transient);
+    let shared = format!("durable={durable} auto_delete=false exclusive=false {{}}");
     assert_eq!(
         queues,
         lines(&[
@@ -45,9 +48,9 @@ pub(crate) async fn a_server_an_inbox_and_a_notifier_make_the_reference_s_object
     assert_eq!(
         exchanges,
         lines(&[
-            "compute_fanout fanout durable=false auto_delete=true internal=false {}",
-            "nova topic durable=false auto_delete=false internal=false {}",
-            "x-compute topic durable=false auto_delete=false internal=false {}",
+            format!("compute_fanout fanout durable={durable} auto_delete=true internal=false {{}}"),
+            format!("nova topic durable={durable} auto_delete=false internal=false {{}}"),
+            format!("x-compute topic durable={durable} auto_delete=false internal=false {{}}"),
         ])
     );
     assert_eq!(

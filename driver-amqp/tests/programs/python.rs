@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oslo_messaging::{Result, Transport};
 use oslo_messaging_conformance::programs::Foreign;
 use oslo_messaging_conformance::{Budget, Harness, async_trait};
-use xtask::broker::RABBIT_URL;
+use xtask::broker::{RABBIT_URL, Release};
 use xtask::python::PYTHON;
 
 use crate::harness::Rabbit;
@@ -25,7 +25,8 @@ impl Beside {
     pub(crate) fn new(rabbit: Rabbit) -> Self {
         let variable = |name| env::var(name).map_err(|_| format!("{name} is not set: `cargo xtask test` sets it"));
         let foreign = variable(PYTHON).and_then(|python| {
-            let url = variable(RABBIT_URL)?;
+            let (url, release) = (variable(RABBIT_URL)?, Release::from_env().map_err(|error| error.to_string())?);
+            let url = release.map_or(url.clone(), |release| release.reference_url(&url));
             Ok(Foreign::new(move || actor(&python, &url)))
         });
         Self { rabbit, foreign }
@@ -48,6 +49,10 @@ impl Harness for Beside {
 
     fn budget(&self) -> Budget {
         self.rabbit.budget()
+    }
+
+    fn driver(&self) -> String {
+        self.rabbit.driver()
     }
 
     fn foreign(&self) -> std::result::Result<Foreign, String> {

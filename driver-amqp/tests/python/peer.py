@@ -111,7 +111,8 @@ class Peer:
         with self._lock:
             if (kind, options) not in self._transports:
                 make = oslo_messaging.get_rpc_transport if kind == 'rpc' else oslo_messaging.get_notification_transport
-                url = f'{self._url}?{options}' if options else self._url
+                separator = '&' if '?' in self._url else '?'
+                url = f'{self._url}{separator}{options}' if options else self._url
                 # The global configuration: parts of the reference read it whatever they are given.
                 self._transports[kind, options] = make(
                     cfg.CONF, url=url, allowed_remote_exmods=[peer_errors.__name__])

@@ -15,17 +15,19 @@ class Raw:
     """Each operation on a connection of its own, so that one the broker refuses harms no other."""
 
     def __init__(self, url):
-        self._url = url.replace('rabbit://', 'amqp://', 1)
+        self._url, _, options = url.replace('rabbit://', 'amqp://', 1).partition('?')
+        # What the reference is told of its queues holds for those that are declared without it.
+        self._durable = 'amqp_durable_queues=true' in options
 
     def declare(self, request):
         """Declares a queue, and if an exchange is given, that too and the binding."""
         with kombu.Connection(self._url) as connection:
             exchange = kombu.Exchange(
                 request.get('exchange', ''), type=request.get('type', 'topic'),
-                durable=request.get('durable', False), auto_delete=request.get('auto_delete', False))
+                durable=request.get('durable', self._durable), auto_delete=request.get('auto_delete', False))
             kombu.Queue(
                 request['queue'], exchange=exchange, routing_key=request.get('routing_key', request['queue']),
-                durable=request.get('durable', False), auto_delete=request.get('auto_delete', False),
+                durable=request.get('durable', self._durable), auto_delete=request.get('auto_delete', False),
                 queue_arguments=request.get('arguments')).declare(channel=connection.default_channel)
 
     def publish(self, request):

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::layout::Layout;
 use super::ready;
+use super::release::{BROKER, Release};
 use crate::command::output_within;
 
 /// The variable that names where clients connect to.
@@ -26,6 +27,9 @@ const CONTROL: Duration = Duration::from_secs(60);
 
 /// How long a node may run on after it was told to stop: milliseconds, or as long as the machine is busy.
 const FREEZING: Duration = Duration::from_secs(20);
+
+/// What RabbitMQ notes of a queue whose declaration says nothing of its type.
+const DEFAULT_TYPE: (Option<&str>, Option<&str>) = (Some("x-queue-type"), Some("classic"));
 
 /// The share of memory above which RabbitMQ stops publishers unless told otherwise.
 const USUAL_WATERMARK: &str = "0.4";
@@ -61,10 +65,24 @@ impl AttachedNode {
         Layout::read(Path::new(&file)).map(Self::new)
     }
 
-    /// What another process needs to find this node.
+    /// What it is: `RabbitMQ` and its version, and what else sets it apart.
     #[must_use]
-    pub fn environment(&self) -> [(&'static str, String); 2] {
-        [(RABBIT_URL, self.url.clone()), (RABBIT_NODE, self.layout.file().display().to_string())]
+    pub fn broker(&self) -> String {
+        self.layout.broker()
+    }
+
+    /// Which release it is, if one was asked for.
+    #[must_use]
+    pub fn release(&self) -> Option<Release> {
+        self.layout.release()
+    }
+
+    /// What another process needs to find this node, and to start others of its kind.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let release = self.layout.release().map(|release| (BROKER, release.to_string()));
+        let node = [(RABBIT_URL, self.url.clone()), (RABBIT_NODE, self.layout.file().display().to_string())];
+        node.into_iter().chain(release).collect()
     }
 
     /// Where clients connect to, as `guest` and in the virtual host `/`: a transport URL, as this library and the
@@ -101,12 +119,17 @@ impl AttachedNode {
     }
 
     /// The queues of `vhost`: `name`, `durable`, `auto_delete`, `exclusive`, `arguments`, `messages`, `consumers`, `type`.
+    /// The arguments are those that were declared: that a queue is classic is left out, which RabbitMQ adds from 4.0 on.
     ///
     /// # Errors
     /// As [`AttachedNode::rabbitmqctl`].
     pub fn queues(&self, vhost: &str) -> Result<Vec<Map<String, Value>>> {
         let columns = ["name", "durable", "auto_delete", "exclusive", "arguments", "messages", "consumers", "type"];
-        self.list("queues", vhost, &columns)
+        let mut queues = self.list("queues", vhost, &columns)?;
+        for arguments in queues.iter_mut().filter_map(|queue| queue["arguments"].as_array_mut()) {
+            arguments.retain(|argument| (argument[0].as_str(), argument[2].as_str()) != DEFAULT_TYPE);
+        }
+        Ok(queues)
     }
 
     /// The exchanges of `vhost`: `name`, `type`, `durable`, `auto_delete`, `internal`, `arguments`.

@@ -1,5 +1,6 @@
 //! What makes a node private: its directory, its ports, its name, and the environment that carries them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -11,10 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::programs::Programs;
-
-/// `nobody` and its group, on every Linux: what a node runs as when we are root, since it needs no right at all.
-const NOBODY: u32 = 65534;
+use super::programs::{NOBODY, Programs};
+use super::release::Release;
 
 /// Two schedulers: enough to be quick, few enough not to fight the tests for the machine.
 const ERLANG_ARGUMENTS: &str = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none";
@@ -43,15 +42,24 @@ pub(super) struct Layout {
     amqp_port: u16,
     distribution_port: u16,
     mapper_port: u16,
+    version: String,
+    release: Option<Release>,
     as_nobody: bool,
 }
 
 impl Layout {
-    /// Makes the directory, with everything in it that the node reads.
-    pub(super) fn create(programs: Programs, settings: &Settings) -> Result<Self> {
+    /// Makes the directory, with everything in it that the node reads. With `first` it makes one broker with that node:
+    /// it has its cookie and its port mapper, and joins it when it starts for the first time.
+    pub(super) fn create(
+        programs: Programs,
+        release: Option<Release>,
+        first: Option<&Self>,
+        settings: &Settings,
+    ) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let [amqp_port, distribution_port, mapper_port] = free_ports()?;
+        let version = programs.version()?;
         let layout = Self {
             // Not under `target`, whose parents `nobody` may not be allowed to enter.
             directory: std::env::temp_dir().join(format!("oslo-messaging-rabbit-{unique}")),
@@ -59,10 +67,13 @@ impl Layout {
             name: format!("oslo-{unique}@localhost"),
             amqp_port,
             distribution_port,
-            mapper_port,
+            mapper_port: first.map_or(mapper_port, |first| first.mapper_port),
+            version,
+            release,
             as_nobody: rustix::process::geteuid().is_root(),
         };
-        layout.write(settings).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
+        let peers = first.map(|first| joining([first, &layout])).unwrap_or_default();
+        layout.write(settings, &peers).with_context(|| format!("could not prepare {}", layout.directory.display()))?;
         Ok(layout)
     }
 
@@ -79,6 +90,23 @@ impl Layout {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What it is: the version, and what else is to be known of it.
+    pub(super) fn broker(&self) -> String {
+        match self.release.and_then(Release::remark) {
+            Some(remark) => format!("RabbitMQ {}, {remark}", self.version),
+            None => format!("RabbitMQ {}", self.version),
+        }
+    }
+
+    /// What the node is called among nodes.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn release(&self) -> Option<Release> {
+        self.release
     }
 
     pub(super) fn amqp_port(&self) -> u16 {
@@ -128,7 +156,7 @@ impl Layout {
         format!("the node {} did not become ready; the end of its log:\n{}", self.name, lines[from..].join("\n"))
     }
 
-    fn write(&self, settings: &Settings) -> Result<()> {
+    fn write(&self, settings: &Settings, peers: &str) -> Result<()> {
         for directory in [self.directory.clone(), self.directory.join("log"), self.directory.join("mnesia")] {
             fs::create_dir(&directory)?;
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
@@ -136,7 +164,8 @@ impl Layout {
         }
         let cookie = format!("oslo{}x{}", self.mapper_port, std::process::id());
         let description = serde_json::to_string(self)?;
-        let configuration = format!("{CONFIGURATION}{}", settings.configuration);
+        let configuration =
+            [CONFIGURATION, self.release.map_or("", Release::configuration), &settings.configuration, peers].concat();
         let plugins = format!("[{}].\n", settings.plugins.join(","));
         for (name, content, mode) in [
             (".erlang.cookie", cookie.as_str(), 0o400),
@@ -160,11 +189,8 @@ impl Layout {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().envs(self.environment()).current_dir(&self.directory);
-        if self.as_nobody {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        let mut command = self.programs.command(program, &self.directory);
+        command.env_clear().envs(self.environment());
         command
     }
 
@@ -176,7 +202,7 @@ impl Layout {
         let port = |port: u16| port.to_string();
         vec![
             ("HOME", self.directory.display().to_string()),
-            ("PATH", format!("{scripts}:{erlang}:/usr/bin:/bin")),
+            ("PATH", format!("{scripts}:{erlang}:/usr/bin:/bin:/usr/sbin:/sbin")),
             ("LANG", "C.UTF-8".into()),
             ("ERL_EPMD_PORT", port(self.mapper_port)),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
@@ -194,6 +220,15 @@ impl Layout {
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS.into()),
         ]
     }
+}
+
+/// What tells a node which others it makes one broker with.
+fn joining(nodes: [&Layout; 2]) -> String {
+    let mut lines = "cluster_formation.peer_discovery_backend = classic_config\n".to_owned();
+    for (place, node) in nodes.iter().enumerate() {
+        let _ = writeln!(lines, "cluster_formation.classic_config.nodes.{} = {}", place + 1, node.name);
+    }
+    lines
 }
 
 /// Ports that are free now. All are held until all are known, so they differ.

@@ -1,0 +1,108 @@
+//! What happens to the members of a cluster while a bus is at work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use xtask::broker::Cluster;
+
+use crate::stage::{ARRIVE, blocking, unique, url, within};
+use crate::troupe::Troupe;
+use crate::verdict::Verdict;
+
+/// How many nodes: the fewest of which one may be missing.
+const MEMBERS: usize = 3;
+/// How many leaders are killed: each time another, if the machine has made another one leader meanwhile.
+const KILLS: usize = 2;
+/// How long everybody works before, between and after what happens.
+const UNHURT: Duration = Duration::from_secs(2);
+/// How long a member stays away if not everything works without it. As a rule everything does after a second; but now and
+/// then RabbitMQ 3.10 refuses what new channels publish to a replicated queue whose last leader is gone until that one is
+/// back, though the others have elected another.
+const AWAY: Duration = Duration::from_secs(10);
+/// How long everything may take to work again once the member is back: far over ten times what it takes.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// The one cluster of this process: starting three nodes takes longer than what is done to them.
+static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
+
+/// Has whatever runs end, and its directories removed.
+pub(crate) fn stop() {
+    drop(CLUSTER.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// Whoever leads the topic's queue is killed, and started again once everything works without it.
+pub(crate) async fn leaders_are_killed() {
+    scene("leaders killed", KILLS, |cluster, hit, vhost, topic| {
+        let leader = cluster.leader(hit % MEMBERS, vhost, topic).expect("a leader");
+        cluster.kill(leader).expect("it is killed");
+        leader
+    })
+    .await;
+}
+
+/// Each member in turn is shut down, and started again once everything works without it.
+pub(crate) async fn members_are_restarted() {
+    scene("members restarted", MEMBERS, |cluster, hit, _, _| {
+        cluster.shut_down(hit).expect("it stops");
+        hit
+    })
+    .await;
+}
+
+/// Lets two troupes work while `hurt` is done `times` times, each time to the member that it names; and judges.
+async fn scene(what: &'static str, times: usize, hurt: fn(&mut Cluster, usize, &str, &str) -> usize) {
+    let vhost = unique("v");
+    let name = vhost.clone();
+    let address = with(move |cluster| {
+        cluster.node(0).add_vhost(&name).expect("a virtual host");
+        url(&cluster.url(&name))
+    })
+    .await;
+    let troupes = [Troupe::start(&address, true).await, Troupe::start(&address, false).await];
+    let begun = Instant::now();
+    let (done, mut verdict) = (AtomicBool::new(false), Verdict::default());
+    let damage = async {
+        sleep(UNHURT).await;
+        for hit in 0..times {
+            let (vhost, topic) = (vhost.clone(), troupes[hit % 2].topic().to_owned());
+            let member = with(move |cluster| hurt(cluster, hit, &vhost, &topic)).await;
+            let hurt_at = Instant::now();
+            let (one, other) = tokio::join!(troupes[0].works(AWAY), troupes[1].works(AWAY));
+            verdict.without.push((one && other).then(|| hurt_at.elapsed()));
+            with(move |cluster| cluster.restart(member).expect("it comes back")).await;
+            let back_at = Instant::now();
+            tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
+            verdict.with.push(back_at.elapsed());
+            sleep(UNHURT).await;
+        }
+        done.store(true, Ordering::Release);
+    };
+    tokio::join!(damage, troupes[0].work(&done), troupes[1].work(&done));
+    verdict.lasted = begun.elapsed();
+    let bare = bare(&vhost).await;
+    for troupe in troupes {
+        troupe.recovered(RECOVERY).await;
+        verdict.add(&troupe.end(&bare).await);
+    }
+    eprintln!("{what}: {verdict}");
+    verdict.check();
+}
+
+/// A client that sees what is in queues.
+async fn bare(vhost: &str) -> lapin::Connection {
+    let port = with(|cluster| cluster.node(0).port()).await;
+    let address = format!("amqp://guest:guest@127.0.0.1:{port}/{vhost}");
+    let connecting = lapin::Connection::connect(&address, lapin::ConnectionProperties::default());
+    within(ARRIVE, "connect", connecting).await.expect("a bare connection")
+}
+
+/// Does something with the cluster, which it starts if there is none.
+async fn with<T: Send + 'static>(act: impl FnOnce(&mut Cluster) -> T + Send + 'static) -> T {
+    blocking(|| {
+        let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+        act(cluster.get_or_insert_with(|| Cluster::start(MEMBERS).expect("a cluster")))
+    })
+    .await
+}

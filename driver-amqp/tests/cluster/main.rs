@@ -1,0 +1,65 @@
+//! Three nodes that are one broker, whose members are killed and restarted while two pairs of servers, two listeners and
+//! two clients are at work on replicated queues, each over one URL with all three hosts.
+//!
+//! Needs what `cargo xtask test` provides, and starts nodes of its own.
+
+mod damage;
+#[path = "../live/stage.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod stage;
+/// The client, the servers and the rules of the sweep of cuts.
+#[path = "../faults/sweep"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod sweep {
+    pub(crate) mod client;
+    pub(crate) mod history;
+    pub(crate) mod rules;
+    pub(crate) mod staff;
+    pub(crate) mod tally;
+}
+mod troupe;
+mod verdict;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use libtest_mimic::{Arguments, Completion, Trial};
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
+
+/// Far over what a scenario needs: less than a minute, if nobody else wants the machine.
+const LIMIT: Duration = Duration::from_secs(400);
+
+/// A sentence, and how to try it.
+type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+
+const CASES: &[Case] = &[
+    ("nothing_confirmed_is_lost_while_leaders_are_killed", || Box::pin(damage::leaders_are_killed())),
+    ("nothing_confirmed_is_lost_while_every_member_is_restarted", || Box::pin(damage::members_are_restarted())),
+];
+
+fn main() -> ExitCode {
+    let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run_alone_within(LIMIT, case())));
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    damage::stop();
+    conclusion.exit_code()
+}
+
+/// One trial, ignored without a broker; where nothing may be skipped, it fails instead.
+fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if let Ok(Some(release)) = Release::from_env() {
+            return Ok(Completion::ignored_with(format!("clusters are made of what is installed, not of {release}")));
+        }
+        if std::env::var_os(RABBIT_URL).is_some() {
+            run();
+            return Ok(Completion::Completed);
+        }
+        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
+            if std::env::var(variable).is_ok_and(|is| is == value) {
+                return Err(format!("nothing may be skipped where {variable} is {value}").into());
+            }
+        }
+        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
+    })
+}

@@ -1,0 +1,81 @@
+//! What came of a scenario.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sweep::history::{History, Kind, Phase};
+use crate::sweep::rules::{self, Repeats};
+use crate::sweep::tally::{Minimum, Tally};
+
+/// An answer whose caller's connection or inbox is under repair may be late: its call is then told so. How often is shown.
+const LATE: &str = "G5: ";
+
+/// The least that each troupe must have done. Calls wait for their answers as long as anything, so they suffer most.
+const MINIMUMS: &[Minimum] = &[
+    Minimum { phase: Phase::During, kind: Kind::Call, attempts: 60, percent: 60 },
+    Minimum { phase: Phase::During, kind: Kind::Cast, attempts: 80, percent: 60 },
+    Minimum { phase: Phase::During, kind: Kind::Fanout, attempts: 20, percent: 60 },
+    Minimum { phase: Phase::During, kind: Kind::Notification, attempts: 50, percent: 60 },
+    Minimum { phase: Phase::During, kind: Kind::Undeliverable, attempts: 10, percent: 60 },
+    Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: 5, percent: 100 },
+    Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: 5, percent: 100 },
+];
+
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) lasted: Duration,
+    /// From each blow until everything had worked without the member that was hurt; `None` if not everything did.
+    pub(crate) without: Vec<Option<Duration>>,
+    /// From each member's return until everything had worked.
+    pub(crate) with: Vec<Duration>,
+    troupes: usize,
+    tally: Tally,
+    repeats: Repeats,
+    /// How many methods ran for calls that were told nothing in time.
+    late: usize,
+    /// By how much the operation that came last exceeded its deadline.
+    overrun: Duration,
+    violations: Vec<String>,
+}
+
+impl Verdict {
+    /// Adds what one troupe did.
+    pub(crate) fn add(&mut self, history: &History) {
+        self.troupes += 1;
+        self.tally.add(history);
+        let repeats = rules::repeats(history);
+        self.repeats.methods += repeats.methods;
+        self.repeats.events += repeats.events;
+        let (late, wrong): (Vec<_>, Vec<_>) =
+            rules::violations(history).into_iter().partition(|violation| violation.starts_with(LATE));
+        self.late += late.len();
+        self.violations.extend(wrong);
+        let overruns = history.ended.iter().map(|ended| ended.took.saturating_sub(ended.allowed));
+        self.overrun = overruns.fold(self.overrun, Duration::max);
+    }
+
+    /// Panics unless every rule held and enough was done.
+    pub(crate) fn check(&self) {
+        let mut objections = self.violations.clone();
+        objections.extend(self.tally.shortfalls(self.troupes, MINIMUMS));
+        assert!(objections.is_empty(), "{} objections:\n{}", objections.len(), objections.join("\n"));
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} troupes, {:.1} s", self.troupes, self.lasted.as_secs_f64())?;
+        write!(f, "{}", self.tally)?;
+        let Repeats { methods, events } = self.repeats;
+        writeln!(f, "  run twice, each marked as redelivered: {methods} requests, {events} events")?;
+        writeln!(f, "  answers that did not come in time: {}; longest overrun: {:?}", self.late, self.overrun)?;
+        for (blow, (without, with)) in self.without.iter().zip(&self.with).enumerate() {
+            let without = match without {
+                Some(without) => format!("everything worked without the member after {without:?}"),
+                None => "not everything worked without the member".to_owned(),
+            };
+            writeln!(f, "  blow {}: {without}, and with it again {with:?} after it was back", blow + 1)?;
+        }
+        write!(f, "  {} rules broken", self.violations.len())
+    }
+}
