@@ -4,11 +4,44 @@ mod common;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
-use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Executed, Payload, RpcClient, RpcServer, Target};
-use oslo_messaging_fake::FakeBroker;
+use oslo_messaging::{
+    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Health, Listener, Message,
+    Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
+};
+use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// A transport that publishes, and never knows whether it did.
+#[derive(Debug)]
+struct Doubtful(FakeTransport);
+
+#[async_trait]
+impl Transport for Doubtful {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.0.health()
+    }
+
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
+        self.0.publish(to, message, options).await?;
+        Err(Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient())
+    }
+
+    async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
+        self.0.subscribe(subscription, deadline).await
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<()> {
+        self.0.close(deadline).await
+    }
+}
 
 fn client(bus: &Bus) -> RpcClient {
     RpcClient::new(bus, Target::topic("shop"))
@@ -97,6 +130,22 @@ async fn a_call_that_nobody_is_bound_for_fails_at_once_or_if_it_is_not_mandatory
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe));
     assert_eq!(started.elapsed().as_secs(), 7);
     assert!(error.to_string().contains("waiting"), "it says where the time went: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_been_sent_is_not_sent_again_and_waits_for_its_answer() {
+    let broker = FakeBroker::new();
+    let (bus, server, shop) = bus_server_and_shop(&broker).await;
+    let doubtful = Bus::new(Doubtful(broker.transport()));
+    let answer: Value = client(&doubtful).call(&Context::new(), "note", &json!({"arg": 1})).await.unwrap();
+    assert_eq!((answer, shop.logged()), (json!(1), vec![json!(1)]));
+    server.wait(soon()).await.unwrap();
+
+    let error = client(&doubtful).timeout(secs(7)).call::<()>(&Context::new(), "note", &json!({"arg": 2})).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe));
+    assert!(error.to_string().contains("disconnected"), "it says why it was in doubt: {error}");
+    bus.close(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

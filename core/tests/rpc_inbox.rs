@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{Shop, builder, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Health, Listener, Message, PublishOptions, Result,
-    Retry, RpcClient, RpcServer, Source, Subscription, Target, Transport,
+    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Executed, Health, Listener, Message,
+    PublishOptions, Result, Retry, RpcClient, RpcServer, Source, Subscription, Target, Transport,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -102,7 +102,9 @@ async fn an_impatient_first_caller_and_a_dropped_one_cost_the_others_nothing_and
     let patient = async { (echo(client(&bus)).await, started.elapsed()) };
     let (dropped, impatient, (patient, took)) = tokio::join!(dropped, impatient, patient);
     dropped.unwrap_err();
-    assert_eq!(impatient.unwrap_err().kind(), ErrorKind::Timeout);
+    let error = impatient.unwrap_err();
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::No));
+    assert!(error.to_string().contains("connecting: 2s"), "it says where the time went: {error}");
     assert_eq!(patient.unwrap(), json!(1));
     assert_eq!((transport.opened(), took.as_secs()), (1, 3), "nobody started over");
     server.wait(soon()).await.unwrap();
