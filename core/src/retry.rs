@@ -117,10 +117,30 @@ impl Retry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
+        self.run_repeatable_if(deadline, attempt, |_| true).await
+    }
+
+    /// As [`run_repeatable`](Self::run_repeatable), if `repeatable` says of the error of a try that may have been executed
+    /// that it may be followed by another.
+    pub(crate) async fn run_repeatable_if<T, F, Fut>(
+        &self,
+        deadline: Deadline,
+        attempt: F,
+        repeatable: impl Fn(&Error) -> bool,
+    ) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
         let mut left_open = false;
         let permits = |retries, error: &Error| {
             left_open |= error.executed() == Executed::Maybe;
-            error.is_transient() && error.executed() != Executed::Yes && self.allows(retries)
+            let may_follow = match error.executed() {
+                Executed::No => true,
+                Executed::Maybe => repeatable(error),
+                Executed::Yes => false,
+            };
+            error.is_transient() && may_follow && self.allows(retries)
         };
         let outcome = self.repeat(deadline, attempt, permits).await;
         outcome.map_err(|error| {

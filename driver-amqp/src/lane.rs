@@ -216,8 +216,8 @@ impl Lane {
             self.returned(&returned);
         }
         if nack {
-            let refused = Error::new(ErrorKind::Refused, "publish").transient();
-            self.tell(sequence, Err(refused.with("reason", "the broker could not take the message")));
+            let copied = self.open.get(&sequence).is_some_and(|(job, _)| job.parcel.copied);
+            self.tell(sequence, Err(refused(copied)));
         } else if !held {
             self.tell(sequence, Ok(()));
         }
@@ -312,4 +312,12 @@ impl Lane {
 /// Whether `link` is the one of the moment.
 fn is_of(passage: &Passage, link: &Link) -> bool {
     passage.publishing().is_some_and(|now| now.generation == link.generation)
+}
+
+/// The fate of what the broker does not want to answer for: one of its queues could not take it, and if there are others
+/// they may have.
+fn refused(copied: bool) -> Error {
+    let executed = if copied { Executed::Maybe } else { Executed::No };
+    let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
+    refused.with("reason", "the broker could not take the message")
 }

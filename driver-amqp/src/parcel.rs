@@ -20,6 +20,8 @@ pub(crate) struct Parcel {
     pub(crate) routing_key: ShortString,
     pub(crate) needs: Needs,
     pub(crate) mandatory: bool,
+    /// Whether several queues may take it.
+    pub(crate) copied: bool,
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
     pub(crate) id: String,

@@ -210,6 +210,7 @@ impl Transport for AmqpTransport {
             routing_key: short("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || needs.has_queue(),
+            copied: matches!(to, Address::Fanout { .. } | Address::Notification { .. }),
             properties: properties::of(&message, self.frame_max)?,
             id: message.id,
             body: message.body,

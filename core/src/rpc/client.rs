@@ -136,7 +136,10 @@ impl RpcClient {
         let message = self.message(&request);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
-        let sent = self.retry.run(deadline, publish).await;
+        // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
+        // They drop what they have had.
+        let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
+        let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
         sent.map_err(|error| error.with("method", method).with("target", &self.target))
     }
 

@@ -63,7 +63,7 @@ impl Setting {
 
     /// A bus of our own on the broker with the options of `query`.
     pub(crate) async fn bus_with(&self, query: &str) -> Bus {
-        Bus::new(transport(&format!("{}?{query}", self.url)).await)
+        Bus::new(transport(&self.url_with(query)).await)
     }
 
     /// The Python process that tests share: starting one takes seconds.
@@ -93,7 +93,12 @@ impl Setting {
 
     /// A Python process for one test alone, with the options of `query`.
     pub(crate) fn peer_with(&self, query: &str) -> Peer {
-        self.peer_at(&format!("{}?{query}", self.url))
+        self.peer_at(&self.url_with(query))
+    }
+
+    fn url_with(&self, query: &str) -> String {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{query}", self.url)
     }
 
     /// A Python process for one test alone, on another broker or virtual host.

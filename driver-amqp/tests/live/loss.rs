@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::stage::{
-    ARRIVE, SLACK, Stage, all, publish, refusal, server, soon, subscribe, take, texts, topic, until, within,
+    ARRIVE, SLACK, Stage, all, publish, refusal, server, soon, subscribe, take, take_until_after, topic, until, within,
 };
 
 const SHORT: Duration = Duration::from_secs(1);
@@ -138,10 +138,7 @@ pub(crate) async fn an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on()
     stage.control(move |_| drop(alarm)).await;
     within(ARRIVE, "the patient publish", publishing).await.expect("no panic").expect("the alarm is over");
     publish(&transport, &topic("alarm"), "after").await.expect("the alarm is over");
-    let mut arrived = Vec::new();
-    while arrived.last().is_none_or(|last| last != "after") {
-        arrived.extend(texts(&take(listener.as_mut(), 1).await));
-    }
+    let mut arrived = take_until_after(listener.as_mut()).await;
     arrived.retain(|text| text != "probe");
     assert_eq!(arrived, ["patient", "after"]);
 }

@@ -1,10 +1,13 @@
-//! Who is told that a message went nowhere, and what becomes of exchanges that went.
+//! Who is told that a message went nowhere, or not everywhere, and what becomes of exchanges that went.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{
     Address, Bus, Context, Endpoint, ErrorKind, Executed, Message, RpcClient, RpcServer, Source, Subscription, Target,
     Transport,
@@ -16,6 +19,8 @@ use crate::stage::{
     ARRIVE, Stage, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic, until, within,
 };
 
+/// Enough for some tries.
+const SHORT: Duration = Duration::from_secs(2);
 const TASKS: usize = 64;
 const MESSAGES: usize = 3_000;
 
@@ -158,4 +163,32 @@ pub(crate) async fn a_call_right_after_a_loss_waits_for_its_server_to_come_back_
 
 fn queue(name: &str) -> Subscription {
     Subscription::new(Source::Queue { name: name.into() })
+}
+
+/// As the broker refuses a fanout while one of its queues is without a leader: the others have it already.
+pub(crate) async fn a_fanout_that_one_queue_refuses_may_have_reached_the_others() {
+    let stage = Stage::shared().await;
+    let transport = Arc::new(stage.connect().await);
+    let mut listener = subscribe(&transport, &server("partly")).await;
+    let bare = stage.bare().await;
+    let declaring = async {
+        let channel = bare.create_channel().await?;
+        let full =
+            [("x-max-length", AMQPValue::LongInt(0)), ("x-overflow", AMQPValue::LongString("reject-publish".into()))];
+        let full: BTreeMap<_, _> = full.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        channel.queue_declare("full".into(), QueueDeclareOptions::default(), FieldTable::from(full)).await?;
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        channel.queue_bind("full".into(), "partly_fanout".into(), "".into(), options, arguments).await
+    };
+    within(ARRIVE, "a full queue", declaring).await.expect("it is bound");
+
+    let error = refusal(publish(&transport, &fanout("partly"), "to one").await);
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
+    assert_eq!(texts(&take(listener.as_mut(), 1).await), ["to one"]);
+
+    // Servers drop what they have had, so a client tries until its time is over.
+    let client = RpcClient::new(&Bus::new(transport), Target::topic("partly")).fanout().timeout(SHORT);
+    let error = client.cast(&Context::new(), "work", &()).await.expect_err("the queue stays full");
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
+    assert!(error.context().any(|(key, _)| key == "tries"), "{error}");
 }

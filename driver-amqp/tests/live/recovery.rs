@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 use xtask::broker::Node;
 
 use crate::stage::{
-    ARRIVE, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, until,
-    url, within,
+    ARRIVE, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after, texts,
+    topic, unique, until, url, within,
 };
 use crate::traffic::{Traffic, a_hundred};
 
@@ -174,12 +174,9 @@ pub(crate) async fn a_node_that_freezes_with_much_on_the_way_is_found_again() {
     }
     assert!(!confirmed.is_empty(), "what certainly did not leave is sent again");
     publish(&transport, &to, "after").await.expect("a publish");
-    let mut arrived: Vec<String> = Vec::new();
-    while arrived.last().is_none_or(|last| last != "after") {
-        arrived.extend(texts(&take(listener.as_mut(), 1).await).into_iter().map(|mut body| {
-            body.truncate(if body.len() > 100 { 2 } else { 100 });
-            body
-        }));
+    let mut arrived = take_until_after(listener.as_mut()).await;
+    for body in &mut arrived {
+        body.truncate(if body.len() > 100 { 2 } else { 100 });
     }
     assert!(confirmed.iter().all(|body| arrived.iter().any(|arrived| arrived == body)), "{confirmed:?}: {arrived:?}");
     a_hundred(&transport, &to, listener.as_mut()).await;

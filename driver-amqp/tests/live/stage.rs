@@ -195,6 +195,18 @@ pub(crate) async fn take(listener: &mut dyn Listener, count: usize) -> Vec<Box<d
     taken
 }
 
+/// What comes until `after` does, all of it acknowledged: what is not comes once more.
+pub(crate) async fn take_until_after(listener: &mut dyn Listener) -> Vec<String> {
+    let mut arrived: Vec<String> = Vec::new();
+    while arrived.last().is_none_or(|last| last != "after") {
+        for message in take(listener, 1).await {
+            arrived.push(text(message.as_ref()));
+            message.acknowledge().await.expect("an acknowledgement");
+        }
+    }
+    arrived
+}
+
 /// Waits until `transport` has been connected again `times` times, and works.
 pub(crate) async fn back(transport: &AmqpTransport, times: u64) {
     until("the connection to be made again", async || transport.counters().reconnects >= times).await;
