@@ -340,6 +340,11 @@ mod tests {
             ".window(1)",
             ".by(1)",
             ".on(1)",
+            ".hang_up(",
+            ".long_name(255)",
+            ".long_name(300)",
+            ".header_of(",
+            ".body_of(",
         ] {
             assert!(delivery.contains(step), "{step}");
         }
