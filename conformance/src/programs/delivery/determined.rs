@@ -123,6 +123,6 @@ fn kind(outcome: &Outcome) -> &'static str {
         Outcome::Closed => "closed",
         Outcome::Unsupported => "unsupported",
         Outcome::TooLarge => "too large",
-        Outcome::Other(_) => "failed otherwise",
+        Outcome::Disconnected | Outcome::Other(_) => "failed otherwise",
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Outcome {
     Closed,
     Unsupported,
     TooLarge,
+    Disconnected,
     Other(String),
 }
 

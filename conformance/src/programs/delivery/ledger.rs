@@ -67,6 +67,8 @@ impl Ledger {
             Event::Forgotten { reader } => self.forgotten(*reader),
             Event::HungUp { reader, polled } => {
                 self.hung_up(*reader, polled);
+                let held = self.held.values_mut().filter(|held| held.reader == *reader && !held.over);
+                held.for_each(|held| held.hung_up = true);
                 self.forgotten(*reader);
             }
             Event::Waited => self.waited(),

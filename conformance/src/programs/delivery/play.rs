@@ -281,6 +281,7 @@ fn outcome_of(error: Option<&Error>) -> Outcome {
         ErrorKind::Closed => Outcome::Closed,
         ErrorKind::Unsupported => Outcome::Unsupported,
         ErrorKind::TooLarge => Outcome::TooLarge,
+        ErrorKind::Disconnected => Outcome::Disconnected,
         _ => Outcome::Other(error.to_string()),
     }
 }

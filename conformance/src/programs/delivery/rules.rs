@@ -40,7 +40,8 @@ rules! {
     WINDOW = "delivery::the_window_bounds_what_is_unsettled", [],
         "A reader that settles itself holds at most its window for each of its queues.";
     SETTLED = "delivery::settling_succeeds_until_the_end", [],
-        "A message in hand can be settled until its listener is closed, and not after.";
+        "A message in hand can be settled until its listener is closed, and not after: that is told as closed, or as \
+         disconnected where the transport was closed under the listener.";
     ENDED = "lifecycle::a_stopped_listener_is_drained_and_ends", [],
         "A stopped listener gives what it was handed, and then its end.";
     ENDED_WITH = "lifecycle::a_poll_ends_with_its_transport", [],

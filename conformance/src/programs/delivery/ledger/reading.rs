@@ -40,13 +40,13 @@ impl Ledger {
 
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
-            self.held.insert(got.token, Held { reader, place: None, over: false });
+            self.held.insert(got.token, Held { reader, place: None, over: false, hung_up: false });
             let long = matches!(&self.readers[reader].reader.reads, Reads::Queue { bytes: Some(_), .. });
             let rule = if long { &rules::LONG_NAMES } else { &rules::ADDRESSED };
             self.broken(rule, format!("reader {reader} was handed message {:?}", got.number));
             return;
         };
-        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false });
+        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false, hung_up: false });
         if !got.intact {
             self.broken(&rules::UNCHANGED, format!("message {number} came changed to reader {reader}"));
         }

@@ -206,7 +206,7 @@ fn what_a_reader_held_when_its_transport_was_closed_comes_again_and_cannot_be_se
         let number = told.enqueue();
         let held = told.got(0, number, false);
         hang_up(told);
-        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+        told.settle(held, Verdict::Acknowledge, Outcome::Disconnected);
         let held = told.got(3, number, true);
         told.settle(held, Verdict::Acknowledge, Outcome::Done);
     });
