@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use super::explore::{Quest, explore, perform as play};
+use super::explore::{Quest, cuts, explore, perform as play};
 use super::{Generated, Options, delivery, rpc};
 use crate::report::{FlawRun, Part, Record, write};
 use crate::runner::{perform, tell};
@@ -128,7 +128,8 @@ fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options
         performed.violations.retain(|violation| violation.rule == *rule);
         performed
     };
-    let explored = explore(&Quest { programs: P::strategy(), check: &check, shrinking: 0, name: None }, options);
+    let programs = P::strategy(cuts(&make(), options.actors));
+    let explored = explore(&Quest { programs, check: &check, shrinking: 0, name: None }, options);
     explored.found.map(|_| explored.programs)
 }
 

@@ -31,6 +31,7 @@ impl Play<'_> {
             self.hung_up(reader, polled).await;
         }
         self.over(&*transport, closed).await;
+        stage.forget(&transport);
         self.transports[at] = stage.connect().await?;
         let transport = Arc::clone(&self.transports[at]);
         self.ready(&*transport).await;
