@@ -9,7 +9,8 @@
 //! ```
 //!
 //! There are three kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
-//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`notify`]
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. Where the harness can
+//! [cut](crate::Disturbance::Cut), every connection is lost in the middle of some programs. [`notify`]
 //! starts, stops and drops listeners under events that are handled in batches, given back, tried again and given up.
 //! [`delivery`] stands on the driver interface alone: every kind of address, settlement, expiry, pools. All are Rust that
 //! can be pasted and run as a test:
@@ -68,7 +69,7 @@ pub use actors::Actors;
 pub use differential::differential;
 pub use divergence::Divergence;
 pub(crate) use explore::Generated;
-use explore::{Quest, explore, perform, shrinking};
+use explore::{Quest, cuts, explore, perform, shrinking};
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;
 use options::Wishes;
@@ -118,7 +119,8 @@ fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
 
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
     let (check, shrinking) = (|program: &P| perform(program, make()), shrinking(make().clock()));
-    let quest = Quest { programs: P::strategy(), check: &check, shrinking, name: Some(P::NAME.to_owned()) };
+    let programs = P::strategy(cuts(&make(), options.actors));
+    let quest = Quest { programs, check: &check, shrinking, name: Some(P::NAME.to_owned()) };
     let report = Report::rules::<P>(*options, explore(&quest, *options));
     write(&report.record(make().driver()));
     report

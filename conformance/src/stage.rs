@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, Source, Subscription, Transport};
+use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, Source, State, Subscription, Transport};
 use uuid::Uuid;
 
 use crate::programs::Foreign;
@@ -93,6 +93,29 @@ impl Stage {
     /// It cannot be done.
     pub(crate) async fn disturb(&self, what: Disturbance) -> Result<(), Failed> {
         Ok(self.harness.disturb(what).await?)
+    }
+
+    /// Loses every connection, and waits until each that was not closed is ready again.
+    ///
+    /// # Errors
+    /// They cannot be lost, or one is not back in time.
+    pub(crate) async fn cut(&self) -> std::result::Result<(), String> {
+        self.harness.disturb(Disturbance::Cut).await?;
+        let opened = self.opened.lock().expect("no panic while it is held").clone();
+        for transport in opened {
+            let mut health = transport.health();
+            let back = health.wait_for(|health| matches!(health.state, State::Ready | State::Closed));
+            if self.soon().run("be back", back).await.is_err() {
+                return Err(format!("a transport still says {:?}", transport.health().borrow().state));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of a connection that was closed.
+    pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
+        let mut opened = self.opened.lock().expect("no panic while it is held");
+        opened.retain(|transport| !Arc::ptr_eq(transport, closed));
     }
 
     /// Ends what lasts.

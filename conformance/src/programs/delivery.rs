@@ -44,7 +44,7 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy() -> BoxedStrategy<Self> {
+    fn strategy(_cuts: bool) -> BoxedStrategy<Self> {
         strategy::programs().boxed()
     }
 

@@ -131,7 +131,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
     };
     // Each run is two, and waits where the rules need not.
     let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
-    let programs = P::strategy().prop_map(P::determined).boxed();
+    let programs = P::strategy(false).prop_map(P::determined).boxed();
     let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
     Report::compared::<P>(&other_name, *options, explore(&quest, *options))
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::case::BoxFuture;
-use crate::{Clock, Harness, Stage, runner};
+use crate::{Clock, Disturbance, Harness, Stage, runner};
 
 /// What holds of programs of every kind.
 static ENDS: Rule = Rule {
@@ -39,8 +39,8 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
     /// The rule that what is left on the bus breaks.
     fn leftover() -> &'static Rule;
 
-    /// Generates programs.
-    fn strategy() -> BoxedStrategy<Self>;
+    /// Generates programs, in which connections are lost if there are `cuts` and the kind has them.
+    fn strategy(cuts: bool) -> BoxedStrategy<Self>;
 
     /// The program played by `actors`, as `seed` says who plays what. Default: it has no actors.
     #[must_use]
@@ -110,6 +110,11 @@ pub(crate) fn explore<P: Generated>(quest: &Quest<'_, P>, options: Options) -> E
     }
     explored.took = begun.elapsed();
     explored
+}
+
+/// Whether programs on this harness lose connections. Those of foreign actors are none of the harness.
+pub(crate) fn cuts(harness: &impl Harness, actors: Actors) -> bool {
+    harness.disturbances().contains(&Disturbance::Cut) && !actors.are_foreign()
 }
 
 /// How many runs a smaller program is worth on a driver with this clock.
@@ -246,7 +251,7 @@ mod tests {
     use crate::programs::{delivery, notify, rpc};
 
     fn generated<P: Generated>(seed: u64) -> String {
-        let tree = P::strategy().new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
+        let tree = P::strategy(true).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
         tree.current().to_string()
     }
 
@@ -255,6 +260,12 @@ mod tests {
         assert_eq!(generated::<rpc::Program>(7), generated::<rpc::Program>(7));
         assert_ne!(generated::<rpc::Program>(7), generated::<rpc::Program>(8));
         assert_eq!(generated::<delivery::Program>(7), generated::<delivery::Program>(7));
+    }
+
+    #[test]
+    fn connections_are_lost_only_where_they_can_be() {
+        let tree = |seed| rpc::Program::strategy(false).new_tree(&mut runner_of(seed, 0)).expect("none is rejected");
+        assert!((0..200).all(|seed| !tree(seed).current().to_string().contains(".cut(")));
     }
 
     #[test]
@@ -293,6 +304,7 @@ mod tests {
             ".start(",
             ".stop(",
             ".kill(",
+            ".cut(",
             "::call(",
             "::cast(",
             "::fanout(",
@@ -340,6 +352,11 @@ mod tests {
             ".window(1)",
             ".by(1)",
             ".on(1)",
+            ".hang_up(",
+            ".long_name(255)",
+            ".long_name(300)",
+            ".header_of(",
+            ".body_of(",
         ] {
             assert!(delivery.contains(step), "{step}");
         }

@@ -57,8 +57,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy() -> BoxedStrategy<Self> {
-        strategy::programs().boxed()
+    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
+        strategy::programs(cuts).boxed()
     }
 
     fn size(&self) -> usize {

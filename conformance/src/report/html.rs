@@ -177,14 +177,12 @@ fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
     let verdict = |caught: bool| if caught { "passed" } else { "failed" };
     write!(page, "<tr><td>{}</td>", Text(&run.flaw))?;
     write!(page, "<td class=\"{}\"><code>{}</code></td>", verdict(run.case_caught), Text(&run.case))?;
-    match (&run.rule, run.programs) {
-        (None, _) => page.write_str("<td class=\"ignored\">none is sure to</td><td class=\"ignored\">–</td></tr>\n"),
-        (Some(rule), Some(programs)) => {
-            writeln!(page, "<td class=\"passed\"><code>{}</code></td><td>{programs} programs</td></tr>", Text(rule))
+    let rule = Text(&run.rule);
+    match run.programs {
+        Some(programs) => {
+            writeln!(page, "<td class=\"passed\"><code>{rule}</code></td><td>{programs} programs</td></tr>")
         }
-        (Some(rule), None) => {
-            writeln!(page, "<td class=\"failed\"><code>{}</code></td><td class=\"failed\">never</td></tr>", Text(rule))
-        }
+        None => writeln!(page, "<td class=\"failed\"><code>{rule}</code></td><td class=\"failed\">never</td></tr>"),
     }
 }
 

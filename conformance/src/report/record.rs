@@ -87,8 +87,8 @@ pub struct FlawRun {
     pub case: String,
     /// Whether it did.
     pub case_caught: bool,
-    /// The rule of the programs that must catch it. `None` if no rule is sure to.
-    pub rule: Option<String>,
+    /// The rule of the programs that must catch it.
+    pub rule: String,
     /// How many programs it took until that rule did. `None` if none did.
     pub programs: Option<u64>,
 }
@@ -132,7 +132,7 @@ impl FlawRun {
     /// Whether what must catch the flaw did.
     #[must_use]
     pub fn caught(&self) -> bool {
-        self.case_caught && self.rule.is_some() == self.programs.is_some()
+        self.case_caught && self.programs.is_some()
     }
 }
 

@@ -30,6 +30,7 @@ impl fmt::Display for Step {
             Self::Stop { reader } => write!(f, ".stop({reader})"),
             Self::Close { reader } => write!(f, ".close({reader})"),
             Self::Forget { reader } => write!(f, ".forget({reader})"),
+            Self::HangUp { transport } => write!(f, ".hang_up({transport})"),
             Self::Wait => f.write_str(".wait()"),
         }
     }
@@ -40,7 +41,10 @@ impl fmt::Display for Reader {
         match &self.reads {
             Reads::Server { exchange, topic, name } => write!(f, "Reader::server({exchange:?}, {topic:?}, {name:?})")?,
             Reads::Inbox => f.write_str("Reader::inbox()")?,
-            Reads::Queue { name } => write!(f, "Reader::queue({name:?})")?,
+            Reads::Queue { name, bytes } => {
+                write!(f, "Reader::queue({name:?})")?;
+                length(f, "long_name", *bytes)?;
+            }
             Reads::Notifications { exchange, events, queue } => {
                 write!(f, "Reader::notifications({exchange:?}, &{events:?})")?;
                 match queue {
@@ -73,7 +77,10 @@ impl fmt::Display for Publish {
             To::Notification { exchange, topic, priority } => {
                 write!(f, "Publish::notification({exchange:?}, {topic:?}, {priority:?})")?;
             }
-            To::Queue { name } => write!(f, "Publish::queue({name:?})")?,
+            To::Queue { name, bytes } => {
+                write!(f, "Publish::queue({name:?})")?;
+                length(f, "long_name", *bytes)?;
+            }
         }
         if self.transport != 0 {
             write!(f, ".by({})", self.transport)?;
@@ -85,7 +92,17 @@ impl fmt::Display for Publish {
             Life::Long => ".long_lived()",
             Life::Short => ".short_lived()",
         })?;
-        f.write_str(if self.too_late { ".too_late()" } else { "" })
+        f.write_str(if self.too_late { ".too_late()" } else { "" })?;
+        length(f, "header_of", self.header)?;
+        length(f, "body_of", self.body)
+    }
+}
+
+fn length(f: &mut fmt::Formatter<'_>, name: &str, bytes: Option<usize>) -> fmt::Result {
+    match bytes {
+        None => Ok(()),
+        Some(bytes) if bytes < 10_000 => write!(f, ".{name}({bytes})"),
+        Some(bytes) => write!(f, ".{name}({}_{:03})", bytes / 1_000, bytes % 1_000),
     }
 }
 
@@ -108,6 +125,7 @@ mod tests {
                 .reader(Reader::server("x", "t", "a").on(1).before_handover().window(2))
                 .reader(Reader::inbox())
                 .reader(Reader::queue("q"))
+                .reader(Reader::queue("q").long_name(256))
                 .reader(Reader::notifications("x", &[("n", "info"), ("n", "error")]))
                 .reader(Reader::notifications("x", &[("n", "info")]).pool("p"))
                 .reader(Reader::notifications("x", &[("n", "info")]).private())
@@ -117,7 +135,8 @@ mod tests {
                 .publish(1, Publish::fanout("t").long_lived())
                 .publish(1, Publish::inbox(1).too_late())
                 .publish(1, Publish::notification("x", "n", "info").ensure_queue())
-                .publish(1, Publish::queue("q"))
+                .publish(1, Publish::queue("q").header_of(300).body_of(600_000))
+                .publish(1, Publish::queue("q").long_name(300))
                 .poll(0, 3)
                 .glance(0, 1)
                 .settle(0, 1, Verdict::Acknowledge)
@@ -125,6 +144,7 @@ mod tests {
                 .stop(0)
                 .close(0)
                 .forget(1)
+                .hang_up(1)
                 .wait()
         );
         let squeezed = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();

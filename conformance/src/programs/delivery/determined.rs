@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libtest_mimic::Failed;
 
 use super::event::{Event, Outcome, Polled};
+use super::ledger::Phase;
 use super::play::{Told, play_step_by_step};
 use super::program::{Program, Step};
 use super::publish::Life;
@@ -15,8 +16,9 @@ use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
     /// Without polls, settling and waiting, since everything is handed over and settled after each step; readers are
-    /// closed, not dropped; nothing expires.
+    /// closed, not dropped, and before a transport is; nothing expires.
     fn determined(mut self) -> Self {
+        self.steps = self.closing_first();
         self.steps
             .retain(|step| !matches!(step, Step::Poll { .. } | Step::Glance { .. } | Step::Settle { .. } | Step::Wait));
         for step in &mut self.steps {
@@ -31,6 +33,24 @@ impl Determined for Program {
 
     fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>> {
         Box::pin(async move { Ok(outcomes(self, &play_step_by_step(stage, self).await?)) })
+    }
+}
+
+impl Program {
+    /// The steps, with every open reader of a transport closed in place of the transport.
+    fn closing_first(&self) -> Vec<Step> {
+        let (mut phases, mut steps) = (vec![Phase::Shut; self.readers.len()], Vec::new());
+        for step in &self.steps {
+            let before = phases.clone();
+            step.may(&self.readers, &mut phases);
+            if matches!(step, Step::HangUp { .. }) {
+                let ended = |reader: &usize| before[*reader] != phases[*reader];
+                steps.extend((0..phases.len()).filter(ended).map(|reader| Step::Close { reader }));
+            } else {
+                steps.push(step.clone());
+            }
+        }
+        steps
     }
 }
 
@@ -73,6 +93,7 @@ fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
                 }
             }
             Event::Polled { polled: Polled::Nothing, .. }
+            | Event::HungUp { .. }
             | Event::Settled { .. }
             | Event::Forgotten { .. }
             | Event::Waited => {}
@@ -101,6 +122,7 @@ fn kind(outcome: &Outcome) -> &'static str {
         Outcome::TimedOut => "timed out",
         Outcome::Closed => "closed",
         Outcome::Unsupported => "unsupported",
-        Outcome::Other(_) => "failed otherwise",
+        Outcome::TooLarge => "too large",
+        Outcome::Disconnected | Outcome::Other(_) => "failed otherwise",
     }
 }

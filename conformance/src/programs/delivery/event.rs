@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     TimedOut,
     Closed,
     Unsupported,
+    TooLarge,
+    Disconnected,
     Other(String),
 }
 
@@ -40,12 +42,40 @@ pub(crate) enum Polled {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    Opened { reader: usize, outcome: Outcome },
-    Published { number: usize, publish: Publish, outcome: Outcome },
-    Polled { reader: usize, max: usize, polled: Polled },
-    Settled { token: usize, verdict: Verdict, outcome: Outcome },
-    Stopped { reader: usize, outcome: Outcome },
-    Closed { reader: usize, outcome: Outcome },
-    Forgotten { reader: usize },
+    Opened {
+        reader: usize,
+        outcome: Outcome,
+    },
+    Published {
+        number: usize,
+        publish: Publish,
+        outcome: Outcome,
+    },
+    Polled {
+        reader: usize,
+        max: usize,
+        polled: Polled,
+    },
+    Settled {
+        token: usize,
+        verdict: Verdict,
+        outcome: Outcome,
+    },
+    Stopped {
+        reader: usize,
+        outcome: Outcome,
+    },
+    Closed {
+        reader: usize,
+        outcome: Outcome,
+    },
+    Forgotten {
+        reader: usize,
+    },
+    /// The transport of the reader was closed, and this is the last that a poll gave.
+    HungUp {
+        reader: usize,
+        polled: Polled,
+    },
     Waited,
 }

@@ -65,6 +65,12 @@ impl Ledger {
             Event::Stopped { reader, outcome } => self.stopped(*reader, outcome),
             Event::Closed { reader, outcome } => self.closed(*reader, outcome),
             Event::Forgotten { reader } => self.forgotten(*reader),
+            Event::HungUp { reader, polled } => {
+                self.hung_up(*reader, polled);
+                let held = self.held.values_mut().filter(|held| held.reader == *reader && !held.over);
+                held.for_each(|held| held.hung_up = true);
+                self.forgotten(*reader);
+            }
             Event::Waited => self.waited(),
         }
     }
@@ -122,6 +128,11 @@ impl Ledger {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, || {
                 format!("opening the pooled reader {reader}")
             });
+            return;
+        }
+        if let Reads::Queue { bytes, .. } = reading.reader.reads
+            && self.refused(bytes, outcome, || format!("opening reader {reader}"))
+        {
             return;
         }
         let done = *outcome == Outcome::Done;

@@ -3,6 +3,7 @@
 mod bus;
 mod end;
 mod gather;
+mod hang_up;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -66,7 +67,7 @@ struct InHand {
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
-        play.step(step).await;
+        play.step(step).await?;
     }
     play.end().await;
     Ok(play.ledger.close())
@@ -80,7 +81,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
 pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Told>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
-        play.step(step).await;
+        play.step(step).await?;
         play.gather().await;
     }
     play.end().await;
@@ -97,12 +98,14 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
     let (hand, published) = (Vec::new(), Vec::new());
     let inboxes = BTreeMap::new();
     let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, told: Vec::new() };
-    play.ready().await;
+    for transport in play.transports.clone() {
+        play.ready(&*transport).await;
+    }
     Ok(play)
 }
 
 impl Play<'_> {
-    async fn step(&mut self, step: &Step) {
+    async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {
             Step::Open { reader } => self.open(*reader).await,
@@ -117,11 +120,13 @@ impl Play<'_> {
             Step::Stop { reader } => self.stop(*reader).await,
             Step::Close { reader } => self.close(*reader).await,
             Step::Forget { reader } => self.forget(*reader),
+            Step::HangUp { transport } => self.hang_up(*transport).await?,
             Step::Wait => {
                 sleep(self.stage.budget().quiet).await;
                 self.note(Event::Waited);
             }
         }
+        Ok(())
     }
 
     fn note(&mut self, event: Event) {
@@ -150,7 +155,7 @@ impl Play<'_> {
 
     async fn publish(&mut self, publish: &Publish) {
         let number = self.published.len();
-        let mut message = bus::message(number);
+        let mut message = bus::message(number, publish);
         let quiet = self.stage.budget().quiet;
         message.expiration = match publish.life {
             Life::Endless => None,
@@ -177,14 +182,7 @@ impl Play<'_> {
     }
 
     fn polled(&mut self, reader: usize, max: usize, polled: Result<PollResult, Elapsed>) -> Option<usize> {
-        let polled = match polled {
-            Err(_) => Polled::Nothing,
-            Ok(Ok(None)) => Polled::End,
-            Ok(Err(error)) => Polled::Failed(outcome_of(Some(&error))),
-            Ok(Ok(Some(messages))) => {
-                Polled::Messages(messages.into_iter().map(|message| self.take(reader, message)).collect())
-            }
-        };
+        let polled = self.given(reader, polled);
         let came = match &polled {
             Polled::Nothing => Some(0),
             Polled::Messages(messages) => Some(messages.len()),
@@ -192,6 +190,18 @@ impl Play<'_> {
         };
         self.note(Event::Polled { reader, max, polled });
         came
+    }
+
+    /// What a poll gave, with its messages taken in hand.
+    fn given(&mut self, reader: usize, polled: Result<PollResult, Elapsed>) -> Polled {
+        match polled {
+            Err(_) => Polled::Nothing,
+            Ok(Ok(None)) => Polled::End,
+            Ok(Err(error)) => Polled::Failed(outcome_of(Some(&error))),
+            Ok(Ok(Some(messages))) => {
+                Polled::Messages(messages.into_iter().map(|message| self.take(reader, message)).collect())
+            }
+        }
     }
 
     fn take(&mut self, reader: usize, message: Box<dyn IncomingMessage>) -> Got {
@@ -270,6 +280,8 @@ fn outcome_of(error: Option<&Error>) -> Outcome {
         ErrorKind::Timeout => Outcome::TimedOut,
         ErrorKind::Closed => Outcome::Closed,
         ErrorKind::Unsupported => Outcome::Unsupported,
+        ErrorKind::TooLarge => Outcome::TooLarge,
+        ErrorKind::Disconnected => Outcome::Disconnected,
         _ => Outcome::Other(error.to_string()),
     }
 }

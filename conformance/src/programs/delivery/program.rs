@@ -38,6 +38,8 @@ pub(crate) enum Reads {
     },
     Queue {
         name: String,
+        /// How long the name is, if it is made longer.
+        bytes: Option<usize>,
     },
 }
 
@@ -98,6 +100,10 @@ pub(crate) enum Step {
     },
     Forget {
         reader: usize,
+    },
+    /// Closes a transport under those who poll, and makes another in its place.
+    HangUp {
+        transport: usize,
     },
     Wait,
 }
@@ -164,6 +170,13 @@ impl Program {
         self.step(Step::Forget { reader })
     }
 
+    /// Closes a transport while every reader of it polls, and makes another in its place. The readers end; what they held
+    /// stays in hand.
+    #[must_use]
+    pub fn hang_up(self, transport: usize) -> Self {
+        self.step(Step::HangUp { transport })
+    }
+
     /// Waits until what is short-lived has expired.
     #[must_use]
     pub fn wait(self) -> Self {
@@ -174,6 +187,7 @@ impl Program {
     pub(crate) fn transports(&self) -> usize {
         let published = self.steps.iter().map(|step| match step {
             Step::Publish { publish, .. } => publish.transport,
+            Step::HangUp { transport } => *transport,
             _ => 0,
         });
         self.readers.iter().map(|reader| reader.transport).chain(published).max().unwrap_or(0)
@@ -206,7 +220,16 @@ impl Reader {
     /// Reads a queue of ours.
     #[must_use]
     pub fn queue(name: &str) -> Self {
-        Self::new(Reads::Queue { name: name.to_owned() })
+        Self::new(Reads::Queue { name: name.to_owned(), bytes: None })
+    }
+
+    /// Makes the name of the queue so many bytes long.
+    #[must_use]
+    pub fn long_name(mut self, length: usize) -> Self {
+        if let Reads::Queue { bytes, .. } = &mut self.reads {
+            *bytes = Some(length);
+        }
+        self
     }
 
     /// Reads notifications by topic and priority.

@@ -11,6 +11,10 @@ pub struct Publish {
     pub(crate) ensure_queue: bool,
     pub(crate) life: Life,
     pub(crate) too_late: bool,
+    /// How many bytes the value of one header has, if it is a long one.
+    pub(crate) header: Option<usize>,
+    /// How many bytes the body has, if it is a long one.
+    pub(crate) body: Option<usize>,
 }
 
 /// Where a message goes.
@@ -40,6 +44,8 @@ pub(crate) enum To {
     },
     Queue {
         name: String,
+        /// How long the name is, if it is made longer.
+        bytes: Option<usize>,
     },
 }
 
@@ -56,8 +62,16 @@ pub(crate) enum Life {
 
 impl Publish {
     pub(crate) fn to(to: To) -> Self {
-        let (mandatory, ensure_queue, too_late) = (false, false, false);
-        Self { transport: 0, to, mandatory, ensure_queue, life: Life::Endless, too_late }
+        Self {
+            transport: 0,
+            to,
+            mandatory: false,
+            ensure_queue: false,
+            life: Life::Endless,
+            too_late: false,
+            header: None,
+            body: None,
+        }
     }
 
     /// To one of the servers of a topic.
@@ -94,7 +108,16 @@ impl Publish {
     /// To a queue of ours.
     #[must_use]
     pub fn queue(name: &str) -> Self {
-        Self::to(To::Queue { name: name.to_owned() })
+        Self::to(To::Queue { name: name.to_owned(), bytes: None })
+    }
+
+    /// Makes the name of the queue so many bytes long.
+    #[must_use]
+    pub fn long_name(mut self, length: usize) -> Self {
+        if let To::Queue { bytes, .. } = &mut self.to {
+            *bytes = Some(length);
+        }
+        self
     }
 
     /// Uses another transport than the first.
@@ -136,6 +159,20 @@ impl Publish {
     #[must_use]
     pub fn too_late(mut self) -> Self {
         self.too_late = true;
+        self
+    }
+
+    /// Has a header whose value is so many bytes long.
+    #[must_use]
+    pub fn header_of(mut self, bytes: usize) -> Self {
+        self.header = Some(bytes);
+        self
+    }
+
+    /// Has a body of so many bytes.
+    #[must_use]
+    pub fn body_of(mut self, bytes: usize) -> Self {
+        self.body = Some(bytes);
         self
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
             ]
         }
         Reads::Inbox => vec![private(inbox(unique), Vec::new())],
-        Reads::Queue { name } => vec![shared(name, Vec::new())],
+        Reads::Queue { name, bytes } => vec![shared(&queue(name, *bytes), Vec::new())],
         Reads::Notifications { exchange, events, queue } => {
             let names: Vec<String> = events.iter().map(|(topic, priority)| format!("{topic}.{priority}")).collect();
             let keys = names.iter().map(|name| key(exchange, name)).collect();
@@ -61,6 +61,11 @@ pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
 /// The name of an inbox.
 pub(crate) fn inbox(unique: &str) -> QueueName {
     format!("inbox {unique}")
+}
+
+/// The name of a queue of ours.
+fn queue(name: &str, bytes: Option<usize>) -> QueueName {
+    bytes.map_or_else(|| name.to_owned(), |bytes| format!("{name} of {bytes} bytes"))
 }
 
 fn shared(queue: &str, keys: Vec<Key>) -> Plan {
@@ -101,7 +106,7 @@ impl Routing {
             To::Notification { exchange, topic, priority } => {
                 Key::Topic(exchange.clone(), format!("{topic}.{priority}"))
             }
-            To::Queue { name } => Key::Queue(name.clone()),
+            To::Queue { name, bytes } => Key::Queue(queue(name, *bytes)),
             To::Inbox { .. } => match inbox {
                 Some(queue) => Key::Queue(queue.clone()),
                 None => return (Vec::new(), false),

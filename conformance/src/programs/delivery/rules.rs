@@ -15,6 +15,9 @@ rules! {
     OPENED = "delivery::a_listener_opens", [], "A listener opens.";
     ADDRESSED = "delivery::a_message_comes_from_a_queue_it_was_sent_to", [],
         "A reader is handed only messages that were routed to a queue of its own.";
+    LONG_NAMES = "delivery::a_long_name_is_refused_or_another_one", [],
+        "A name of more than 255 bytes is refused as too large, or means a queue that is nobody else's; a shorter one is \
+         taken.";
     UNCHANGED = "delivery::a_message_arrives_unchanged", [],
         "Identity, body and headers arrive as they were sent.";
     GONE = "delivery::what_is_settled_is_gone", [],
@@ -37,9 +40,12 @@ rules! {
     WINDOW = "delivery::the_window_bounds_what_is_unsettled", [],
         "A reader that settles itself holds at most its window for each of its queues.";
     SETTLED = "delivery::settling_succeeds_until_the_end", [],
-        "A message in hand can be settled until its listener is closed, and not after.";
+        "A message in hand can be settled until its listener is closed, and not after: that is told as closed, or as \
+         disconnected where the transport was closed under the listener.";
     ENDED = "lifecycle::a_stopped_listener_is_drained_and_ends", [],
         "A stopped listener gives what it was handed, and then its end.";
+    ENDED_WITH = "lifecycle::a_poll_ends_with_its_transport", [],
+        "Whoever polls when the transport is closed is told that it is closed.";
     CLOSED = "lifecycle::a_listener_closes", [], "Stopping and closing a listener succeeds.";
     HEALTH = "lifecycle::health_follows_the_transport", [],
         "A transport that works says that it is ready, and one that was closed says that.";

@@ -2,6 +2,7 @@
 //! program that shrinks stays one.
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 use super::ledger::Phase;
@@ -15,6 +16,12 @@ const EVENTS: [&str; 2] = ["n", "o"];
 const PRIORITIES: [&str; 2] = ["info", "error"];
 const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
 const POOLS: [&str; 2] = ["p", "s"];
+/// How long the name of a queue is made: as long as may be, and longer. All begin alike.
+const LENGTHS: [usize; 3] = [255, 256, 300];
+/// A value that is longer than a short string, and one that is longer than that of any other peer.
+const HEADERS: [usize; 2] = [256, 5_000];
+/// A body of more than half a megabyte, which takes several frames.
+const BODY: usize = 600_000;
 
 /// Programs of at most five readers and some thirty steps.
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
@@ -49,7 +56,9 @@ fn reader() -> impl Strategy<Value = Reader> {
         4 => server.prop_map(|(exchange, topic, name)| Reader::server(&exchange, &topic, &name)),
         2 => Just(Reader::inbox()),
         4 => notifications,
-        1 => one_of(&QUEUES).prop_map(|name| Reader::queue(&name)),
+        1 => (one_of(&QUEUES), option::weighted(0.3, 0..LENGTHS.len())).prop_map(|(name, length)| {
+            length.into_iter().fold(Reader::queue(&name), |reader, length| reader.long_name(LENGTHS[length]))
+        }),
     ];
     let window = prop_oneof![3 => Just(100_u16), 2 => 1..4_u16];
     (reader, 0..2_usize, prop::bool::weighted(0.4), window).prop_map(|(reader, transport, before_handover, window)| {
@@ -74,6 +83,7 @@ fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
         1 => at.clone().prop_map(|reader| Step::Close { reader }),
         1 => at.prop_map(|reader| Step::Forget { reader }),
         1 => Just(Step::Wait),
+        1 => (0..2_usize).prop_map(|transport| Step::HangUp { transport }),
     ]
 }
 
@@ -81,15 +91,17 @@ fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
 fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
     let life = prop_oneof![6 => Just(Life::Endless), 1 => Just(Life::Long), 1 => Just(Life::Short)];
     let manner = (0..2_usize, prop::bool::weighted(0.3), prop::bool::weighted(0.3), life, prop::bool::weighted(0.03));
-    (0..readers.len(), any::<prop::sample::Index>(), to(), prop::bool::weighted(0.15), manner).prop_map(
-        move |(reader, index, stray, strays, (transport, mandatory, ensure_queue, life, too_late))| {
+    let long = (option::weighted(0.03, 0..HEADERS.len()), option::weighted(0.004, Just(BODY)));
+    (0..readers.len(), any::<prop::sample::Index>(), to(), prop::bool::weighted(0.15), manner, long).prop_map(
+        move |(reader, index, stray, strays, (transport, mandatory, ensure_queue, life, too_late), (header, body))| {
             let to = if strays { stray } else { aimed(reader, &readers[reader].reads, index) };
             let ensure_queue = ensure_queue && matches!(to, To::Notification { .. });
             if too_late {
                 return Publish { transport, ..Publish::to(to) }.too_late();
             }
             let mandatory = mandatory && !matches!(to, To::Fanout { .. });
-            Publish { transport, mandatory, ensure_queue, life, ..Publish::to(to) }
+            let header = header.map(|header| HEADERS[header]);
+            Publish { transport, mandatory, ensure_queue, life, header, body, ..Publish::to(to) }
         },
     )
 }
@@ -103,7 +115,10 @@ fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
             _ => To::Topic { exchange: exchange.clone(), topic: topic.clone() },
         },
         Reads::Inbox => To::Inbox { reader },
-        Reads::Queue { name } => To::Queue { name: name.clone() },
+        // To the queue itself, or to one whose name begins like its own.
+        Reads::Queue { name, bytes } => {
+            To::Queue { name: name.clone(), bytes: bytes.map(|_| LENGTHS[index.index(LENGTHS.len())]) }
+        }
         Reads::Notifications { exchange, events, .. } => {
             let (topic, priority) = events[index.index(events.len())].clone();
             To::Notification { exchange: exchange.clone(), topic, priority }
@@ -122,7 +137,7 @@ fn to() -> impl Strategy<Value = To> {
     let notification = (one_of(&EXCHANGES), one_of(&EVENTS), one_of(&PRIORITIES))
         .prop_map(|(exchange, topic, priority)| To::Notification { exchange, topic, priority });
     let fanout = one_of(&TOPICS).prop_map(|topic| To::Fanout { topic });
-    prop_oneof![topic, server, notification, fanout, one_of(&QUEUES).prop_map(|name| To::Queue { name })]
+    prop_oneof![topic, server, notification, fanout, one_of(&QUEUES).prop_map(|name| To::Queue { name, bytes: None })]
 }
 
 /// The program of these parts: nobody polls, stops or closes what is not open, or opens what is.
@@ -133,12 +148,7 @@ fn mended(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
     let first = (0..phases.len()).filter(|reader| phases[*reader] == Phase::Open);
     program.steps.extend(first.map(|reader| Step::Open { reader }));
     for step in steps {
-        let Some((reader, from, to)) = step.of_reader() else {
-            program.steps.push(step);
-            continue;
-        };
-        if from.contains(&phases[reader]) {
-            phases[reader] = to.unwrap_or(phases[reader]);
+        if step.may(&program.readers, &mut phases) {
             program.steps.push(step);
         }
     }

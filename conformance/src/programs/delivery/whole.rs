@@ -1,12 +1,26 @@
 //! Which programs mean something, and what can be taken out of one.
 
 use super::ledger::Phase;
-use super::program::{Program, Step};
+use super::program::{Program, Reader, Step};
 use super::publish::To;
 
 impl Step {
+    /// Whether the step means something in the `phases` of these readers, which become those after it.
+    pub(crate) fn may(&self, readers: &[Reader], phases: &mut [Phase]) -> bool {
+        if let Self::HangUp { transport } = self {
+            let of_it = phases.iter_mut().zip(readers).filter(|(_, reader)| reader.transport == *transport);
+            of_it.for_each(|(phase, _)| *phase = Phase::Shut);
+        }
+        let Some((reader, from, to)) = self.of_reader() else { return true };
+        let may = from.contains(&phases[reader]);
+        if may {
+            phases[reader] = to.unwrap_or(phases[reader]);
+        }
+        may
+    }
+
     /// The reader of the step, in which phases it may be, and in which it is afterwards.
-    pub(crate) fn of_reader(&self) -> Option<(usize, &'static [Phase], Option<Phase>)> {
+    fn of_reader(&self) -> Option<(usize, &'static [Phase], Option<Phase>)> {
         match self {
             Self::Open { reader } => Some((*reader, &[Phase::Shut], Some(Phase::Open))),
             Self::Stop { reader } => Some((*reader, &[Phase::Open], Some(Phase::Stopped))),
@@ -16,7 +30,7 @@ impl Step {
             Self::Poll { reader, .. } | Self::Glance { reader, .. } => {
                 Some((*reader, &[Phase::Open, Phase::Stopped], None))
             }
-            Self::Publish { .. } | Self::Settle { .. } | Self::Wait => None,
+            Self::Publish { .. } | Self::Settle { .. } | Self::HangUp { .. } | Self::Wait => None,
         }
     }
 }
@@ -25,11 +39,7 @@ impl Program {
     /// Whether nobody polls, stops or closes what is not open, or opens what is.
     pub(crate) fn is_whole(&self) -> bool {
         let mut phases = vec![Phase::Shut; self.readers.len()];
-        self.steps.iter().filter_map(Step::of_reader).all(|(reader, from, to)| {
-            let may = from.contains(&phases[reader]);
-            phases[reader] = to.unwrap_or(phases[reader]);
-            may
-        })
+        self.steps.iter().all(|step| step.may(&self.readers, &mut phases))
     }
 
     /// The program without a reader that none of its steps means.
@@ -49,7 +59,7 @@ impl Program {
                 | Step::Poll { reader, .. }
                 | Step::Glance { reader, .. }
                 | Step::Settle { reader, .. } => reader,
-                Step::Wait => continue,
+                Step::HangUp { .. } | Step::Wait => continue,
             };
             if *reader == gone {
                 return None;

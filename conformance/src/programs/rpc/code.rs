@@ -48,6 +48,7 @@ impl fmt::Display for Act {
                 Step::Start { server } => write!(f, ".start({server})")?,
                 Step::Stop { server } => write!(f, ".stop({server})")?,
                 Step::Kill { server } => write!(f, ".kill({server})")?,
+                Step::Cut { after } => write!(f, ".cut({after})")?,
                 Step::Send { sender, request } => write!(f, "\n        .send({sender}, {request})")?,
             }
         }
@@ -109,6 +110,7 @@ mod tests {
                     Act::new()
                         .stop(0)
                         .kill(1)
+                        .cut(3)
                         .send(0, Request::call("t").exchange("x").server("a").namespace("n").version("2.0"))
                         .send(1, Request::call("t").method(Method::Slow).other_way_round().impatient().given_up())
                         .send(2, Request::fanout("t").method(Method::Fail).times(3))

@@ -15,20 +15,23 @@ use crate::case::BoxFuture;
 use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
-    /// Servers start and stop in acts of their own; every act settles; nobody is killed or gives up, and a call is
+    /// Servers start and stop in acts of their own; every act settles; nobody is killed, cut or gives up, and a call is
     /// impatient exactly if nobody can answer it.
     fn determined(self) -> Self {
         let mut program = Self { acts: Vec::new(), servers: self.servers, foreign_senders: self.foreign_senders };
         let (mut up, mut ever) = (BTreeSet::new(), BTreeSet::new());
         for act in self.acts {
-            let (sends, moves): (Vec<_>, Vec<_>) =
-                act.steps.into_iter().partition(|step| matches!(step, Step::Send { .. }));
+            let (sends, moves): (Vec<_>, Vec<_>) = act
+                .steps
+                .into_iter()
+                .filter(|step| !matches!(step, Step::Cut { .. }))
+                .partition(|step| matches!(step, Step::Send { .. }));
             let moves: Vec<Step> = moves.into_iter().map(stopped).collect();
             for step in &moves {
                 match step {
                     Step::Start { server } => drop((up.insert(*server), ever.insert(*server))),
                     Step::Stop { server } | Step::Kill { server } => drop(up.remove(server)),
-                    Step::Send { .. } => {}
+                    Step::Send { .. } | Step::Cut { .. } => {}
                 }
             }
             let reached = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
@@ -98,7 +101,7 @@ fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
         Outcome::Undeliverable => "undeliverable",
         Outcome::TimedOut => "timed out",
         Outcome::GivenUp => "given up",
-        Outcome::Broken { .. } => "failed otherwise",
+        Outcome::Disconnected { .. } | Outcome::Broken { .. } => "failed otherwise",
         Outcome::Returned { server, number } => {
             let own = *number == sent.number && timeline.readers(sent.request).any(|reader| reader == *server);
             if own { "returned" } else { "returned what is not its own" }

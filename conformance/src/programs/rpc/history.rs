@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Begun(usize),
     /// A step was done.
     Ended { step: usize, outcome: Outcome, took: Duration },
+    /// The cut of that number is about to happen.
+    Cutting(usize),
     /// A method was polled for the first time.
     Ran(Run),
     /// A method ended.
@@ -61,6 +63,8 @@ pub(crate) enum Outcome {
     TimedOut,
     /// The sender did not wait for the end.
     GivenUp,
+    /// The connection was lost under it.
+    Disconnected { perhaps_sent: bool },
     /// Anything else.
     Broken { error: String },
 }

@@ -59,6 +59,7 @@ impl Play<'_> {
         for step in &act.steps {
             match step {
                 Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
+                Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
                 Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
                 }
@@ -85,6 +86,18 @@ impl Play<'_> {
         futures_util::join!(casting, calling);
     }
 
+    /// Loses every connection when so much more has happened, or nothing happens any more.
+    async fn cut(&self, after: usize) {
+        let number = self.log.begin(&Step::Cut { after });
+        let enough = self.log.history().events.len() + after;
+        self.log.wait(self.stage.budget().quiet / 2, |history| history.events.len() >= enough).await;
+        self.log.note(Event::Cutting(number));
+        let begun = Instant::now();
+        let cut = self.stage.cut().await;
+        let outcome = cut.map_or_else(|error| Outcome::Broken { error }, |()| Outcome::Done);
+        self.log.end(number, outcome, begun.elapsed());
+    }
+
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let (actor, command) = match &step {
@@ -101,6 +114,7 @@ impl Play<'_> {
                 let request = named_request(self.stage, request);
                 (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms, give_up_ms })
             }
+            Step::Cut { .. } => unreachable!("no actor cuts"),
         };
         let begun = Instant::now();
         let outcome = actor.perform(command).await;

@@ -48,10 +48,23 @@ pub struct Act {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
-    Start { server: usize },
-    Stop { server: usize },
-    Kill { server: usize },
-    Send { sender: usize, request: Request },
+    Start {
+        server: usize,
+    },
+    Stop {
+        server: usize,
+    },
+    Kill {
+        server: usize,
+    },
+    Send {
+        sender: usize,
+        request: Request,
+    },
+    /// Every connection is lost, once so many things have happened since the act began or nothing does any more.
+    Cut {
+        after: usize,
+    },
 }
 
 impl Step {
@@ -59,7 +72,7 @@ impl Step {
     pub(crate) fn times(&self) -> usize {
         match self {
             Self::Send { request, .. } => request.times,
-            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } => 1,
+            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } | Self::Cut { .. } => 1,
         }
     }
 }
@@ -96,7 +109,7 @@ impl Program {
     pub(crate) fn senders(&self) -> usize {
         let sender = |step: &Step| match step {
             Step::Send { sender, .. } => sender + 1,
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => 0,
+            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => 0,
         };
         self.acts.iter().flat_map(|act| &act.steps).map(sender).max().unwrap_or(0)
     }
@@ -192,6 +205,14 @@ impl Act {
     #[must_use]
     pub fn send(mut self, sender: usize, request: Request) -> Self {
         self.steps.push(Step::Send { sender, request });
+        self
+    }
+
+    /// Loses every connection in the middle of the act, after so many events of its history; each is made again. Needs a
+    /// harness that can [cut](crate::Disturbance::Cut).
+    #[must_use]
+    pub fn cut(mut self, after: usize) -> Self {
+        self.steps.push(Step::Cut { after });
         self
     }
 

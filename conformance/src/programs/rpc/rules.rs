@@ -7,10 +7,13 @@ use crate::programs::rule::rules;
 rules! {
     CAST_RUNS = "rpc::cast_runs_exactly_once", [Retention],
         "A cast to a queue that was bound runs once, if every server that reads the queue has the method, and none that \
-         settles beforehand was killed.";
+         settles beforehand was killed; whatever connections are lost.";
     RUNS_ONCE = "rpc::nothing_runs_twice", [],
         "A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only what \
-         a killed server had that settles afterwards may run again, and says so.";
+         a killed server had that settles afterwards, or what was sent before a connection was lost, may run again, and \
+         says so.";
+    ONCE_IN_A_LIFE = "rpc::nothing_runs_twice_at_a_server", [],
+        "A server runs a request at most once while it is up, however often the bus hands it over.";
     RUNS_AGAIN = "rpc::what_was_cut_short_runs_again", [Retention],
         "A cast whose method was cut short, since its server was killed that settles afterwards, runs again.";
     ENTITLED = "rpc::a_request_runs_at_an_entitled_server", [],
@@ -26,7 +29,8 @@ rules! {
     OWN_REPLY = "rpc::a_reply_answers_its_own_call", [],
         "What a call returns, or fails with, is what its own request gave, at a server where it ran before.";
     ANSWERED = "rpc::a_call_in_time_is_answered", [],
-        "A patient call is answered if a server that may take it is up all the while.";
+        "A patient call is answered if a server that may take it is up all the while, unless its own connection is lost \
+         while the request is on its way.";
     IN_TIME = "rpc::a_call_ends_by_its_deadline", [],
         "A call ends by its deadline, give or take what the machine needs.";
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so", [Mandatory],
@@ -34,17 +38,21 @@ rules! {
     ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable", [],
         "A request is undeliverable only if it is mandatory and may have met no queue.";
     NEVER_RUNS = "rpc::what_is_undeliverable_never_runs", [],
-        "A request that its sender was told is undeliverable does not run.";
+        "A request that its sender was told is undeliverable, or was not sent, does not run.";
     SUCCEEDS = "rpc::a_cast_is_sent", [],
-        "A cast or a fanout succeeds, whether or not somebody listens, unless it is mandatory.";
+        "A cast or a fanout succeeds, whether or not somebody listens, unless it is mandatory or a connection is lost under \
+         it.";
     ORDER = "rpc::order_holds_from_one_sender", [],
         "Of two requests of one sender to one address, the second sent when the first had ended, a server that runs \
          both starts the first one first, unless it was handed over before.";
     MARK = "rpc::nothing_is_redelivered_without_a_loss", [RedeliveredFlag],
-        "A request says that it was handed over before only if a server that reads its queue has stopped since.";
+        "A request says that it was handed over before only if a server that reads its queue has stopped since, or a \
+         connection was lost.";
     STARTS = "lifecycle::a_server_starts", [], "A server starts.";
     STOPS = "lifecycle::a_server_ends_when_it_is_stopped", [],
         "A server that is stopped ends when its methods have.";
+    BACK = "lifecycle::every_bus_is_back_after_a_cut", [],
+        "Every connection that is lost is made again by itself.";
     NOTHING_LATER = "lifecycle::nothing_runs_after_the_end", [], "Nothing runs at a server that has ended.";
     NOTHING_LEFT = "lifecycle::nothing_is_left", [],
         "When every server has run what waited for it and has ended, the bus holds nothing.";

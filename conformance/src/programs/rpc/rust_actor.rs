@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use libtest_mimic::Failed;
 use oslo_messaging::{
-    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Exception, Failure, Result, RpcClient, RpcServer, Target,
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Exception, Executed, Failure, Result, RpcClient, RpcServer,
+    Target,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -180,6 +181,7 @@ fn outcome_of(error: &Error) -> Outcome {
         }
         (ErrorKind::Undeliverable, _) => Outcome::Undeliverable,
         (ErrorKind::Timeout, _) => Outcome::TimedOut,
+        (ErrorKind::Disconnected, _) => Outcome::Disconnected { perhaps_sent: error.executed() != Executed::No },
         _ => Outcome::Broken { error: error.to_string() },
     }
 }

@@ -17,11 +17,12 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["m", "n"];
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
 
-/// Programs of at most four servers and six acts.
-pub(crate) fn programs() -> impl Strategy<Value = Program> {
+/// Programs of at most four servers and six acts, in which connections are lost if there are `cuts`.
+pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
     let servers = vec((server(), prop::bool::weighted(0.75)), 1..=4);
-    servers.prop_flat_map(|servers| {
-        let steps = vec(step(servers.iter().map(|(server, _)| server.clone()).collect()), 1..=7);
+    servers.prop_flat_map(move |servers| {
+        let step = step(servers.iter().map(|(server, _)| server.clone()).collect());
+        let steps = vec(if cuts { prop_oneof![24 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=7);
         let acts = vec((steps, any::<bool>()), 1..=5);
         (Just(servers), acts).prop_map(|(servers, acts)| mended(servers, acts))
     })
@@ -54,6 +55,11 @@ fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
         2 => (0..count).prop_map(|server| Step::Stop { server }),
         1 => (0..count).prop_map(|server| Step::Kill { server }),
     ]
+}
+
+/// A loss of every connection, early or late in its act.
+fn cut() -> impl Strategy<Value = Step> {
+    prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
 }
 
 /// Requests that mostly mean one of `servers`, with one thing or another that is not as it is there.
@@ -125,7 +131,7 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
             let kept = match &step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
                 Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
-                Step::Send { .. } => true,
+                Step::Send { .. } | Step::Cut { .. } => true,
             };
             if kept {
                 act.steps.push(step);

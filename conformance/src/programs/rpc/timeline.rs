@@ -24,6 +24,16 @@ pub(crate) struct Timeline<'a> {
     /// Which method ended: its position, its server, its message.
     pub(crate) finished: Vec<(usize, usize, usize)>,
     pub(crate) settled: Vec<usize>,
+    pub(crate) cuts: Vec<Cut<'a>>,
+}
+
+/// One time that every connection was lost: between these positions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut<'a> {
+    number: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) outcome: Option<&'a Outcome>,
 }
 
 /// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
@@ -68,6 +78,7 @@ impl<'a> Timeline<'a> {
             runs: Vec::new(),
             finished: Vec::new(),
             settled: Vec::new(),
+            cuts: Vec::new(),
         };
         for (at, event) in history.events.iter().enumerate() {
             match event {
@@ -78,6 +89,9 @@ impl<'a> Timeline<'a> {
                 Event::Ran(run) => timeline.runs.push(Ran { at, run }),
                 Event::Finished { server, number } => timeline.finished.push((at, *server, *number)),
                 Event::Settled => timeline.settled.push(at),
+                Event::Cutting(number) => {
+                    timeline.cuts.push(Cut { number: *number, from: at, to: NEVER, outcome: None });
+                }
             }
         }
         timeline
@@ -108,6 +122,8 @@ impl<'a> Timeline<'a> {
                 outcome: None,
                 took: Duration::ZERO,
             }),
+            // It is told when it happens.
+            Step::Cut { .. } => {}
         }
     }
 
@@ -128,6 +144,11 @@ impl<'a> Timeline<'a> {
             Step::Send { .. } => {
                 if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
                     (sent.ended, sent.outcome, sent.took) = (at, Some(outcome), took);
+                }
+            }
+            Step::Cut { .. } => {
+                if let Some(cut) = self.cuts.iter_mut().find(|cut| cut.number == number) {
+                    (cut.to, cut.outcome) = (at, Some(outcome));
                 }
             }
         }
@@ -215,6 +236,16 @@ impl<'a> Timeline<'a> {
         server.at_least_once && !divergence::ACKNOWLEDGES_FIRST.holds_for(server)
     }
 
+    /// Whether every connection was lost at some time from `from` to `to`.
+    pub(crate) fn cut_between(&self, from: usize, to: usize) -> bool {
+        self.cuts.iter().any(|cut| cut.from < to && from < cut.to)
+    }
+
+    /// Whether the connection was lost under `sent`, which says so.
+    pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
+        matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
+    }
+
     /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes
     /// again.
     pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
@@ -230,8 +261,10 @@ impl<'a> Timeline<'a> {
     pub(crate) fn cut_short(&self, sent: &Sent<'_>) -> bool {
         let Some(last) = self.runs_of(sent.number).last() else { return false };
         let server = last.run.server;
+        // A copy that came again after a cut is done with if another one was.
+        let copied = self.cut_between(sent.begun, last.at);
         let ended = |finished: &(usize, usize, usize)| {
-            finished.0 > last.at && (finished.1, finished.2) == (server, sent.number)
+            finished.2 == sent.number && (copied || (finished.0 > last.at && finished.1 == server))
         };
         let mut lives = self.lives[server].iter();
         let killed = lives.any(|life| life.killed && life.starting < last.at && last.at < life.stopped);

@@ -13,7 +13,7 @@ impl Program {
             act.steps.iter().all(|step| match step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
                 Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
-                Step::Send { .. } => true,
+                Step::Send { .. } | Step::Cut { .. } => true,
             })
         })
     }

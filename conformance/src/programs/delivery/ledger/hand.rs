@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub(super) place: Option<(QueueName, usize)>,
     /// Whether the listener it came from is gone.
     pub(super) over: bool,
+    /// Whether it is gone with its transport.
+    pub(super) hung_up: bool,
 }
 
 impl Ledger {
@@ -36,6 +38,9 @@ impl Ledger {
             if !held.over {
                 self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
             }
+            return;
+        }
+        if held.hung_up && *outcome == Outcome::Disconnected {
             return;
         }
         if held.over {

@@ -9,6 +9,9 @@ use crate::programs::delivery::publish::{Life, Publish, To};
 use crate::programs::delivery::routing::plans;
 use crate::programs::delivery::{Reader, rules};
 
+/// The longest name that every driver takes, in bytes: the longest of AMQP 0-9-1.
+const LONGEST_NAME: usize = 255;
+
 impl Ledger {
     pub(super) fn published(&mut self, number: usize, publish: &Publish, outcome: &Outcome) {
         let what = || format!("message {number}, {publish},");
@@ -18,6 +21,11 @@ impl Ledger {
         }
         if self.unsupported(publish) {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, what);
+            return;
+        }
+        if let To::Queue { bytes, .. } = &publish.to
+            && self.refused(*bytes, outcome, what)
+        {
             return;
         }
         self.ensure(publish);
@@ -47,6 +55,16 @@ impl Ledger {
         }
     }
 
+    /// Whether something was refused for its name of so many bytes, as it may.
+    pub(super) fn refused(&mut self, bytes: Option<usize>, outcome: &Outcome, what: impl Fn() -> String) -> bool {
+        let Some(bytes) = bytes else { return false };
+        let too_long = bytes > LONGEST_NAME;
+        if *outcome != Outcome::Done && !(too_long && *outcome == Outcome::TooLarge) {
+            self.broken(&rules::LONG_NAMES, format!("{} with a name of {bytes} bytes ended {outcome:?}", what()));
+        }
+        *outcome != Outcome::Done
+    }
+
     fn unsupported(&self, publish: &Publish) -> bool {
         let needed = [
             (matches!(publish.to, To::Server { .. }), Capability::ServerAddress),
@@ -61,7 +79,9 @@ impl Ledger {
     /// A publisher makes a queue of ours always, and that of a notification if it is asked to.
     fn ensure(&mut self, publish: &Publish) {
         let reader = match &publish.to {
-            To::Queue { name } => Reader::queue(name),
+            To::Queue { name, bytes } => {
+                bytes.iter().fold(Reader::queue(name), |reader, bytes| reader.long_name(*bytes))
+            }
             To::Notification { exchange, topic, priority } if publish.ensure_queue => {
                 Reader::notifications(exchange, &[(topic, priority)])
             }

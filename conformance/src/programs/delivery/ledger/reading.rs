@@ -3,7 +3,8 @@
 use super::hand::Held;
 use super::item::{Fate, State};
 use super::{Ledger, Phase};
-use crate::programs::delivery::event::{Got, Polled};
+use crate::programs::delivery::event::{Got, Outcome, Polled};
+use crate::programs::delivery::program::Reads;
 use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
@@ -28,13 +29,24 @@ impl Ledger {
         }
     }
 
+    /// What the last poll gave when the transport was closed.
+    pub(super) fn hung_up(&mut self, reader: usize, polled: &Polled) {
+        let drained = *polled == Polled::End && self.readers[reader].phase == Phase::Stopped;
+        if *polled != Polled::Failed(Outcome::Closed) && !drained {
+            let how = format!("a poll of reader {reader}, whose transport was closed, ended {polled:?}");
+            self.broken(&rules::ENDED_WITH, how);
+        }
+    }
+
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
-            self.held.insert(got.token, Held { reader, place: None, over: false });
-            self.broken(&rules::ADDRESSED, format!("reader {reader} was handed message {:?}", got.number));
+            self.held.insert(got.token, Held { reader, place: None, over: false, hung_up: false });
+            let long = matches!(&self.readers[reader].reader.reads, Reads::Queue { bytes: Some(_), .. });
+            let rule = if long { &rules::LONG_NAMES } else { &rules::ADDRESSED };
+            self.broken(rule, format!("reader {reader} was handed message {:?}", got.number));
             return;
         };
-        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false });
+        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false, hung_up: false });
         if !got.intact {
             self.broken(&rules::UNCHANGED, format!("message {number} came changed to reader {reader}"));
         }

@@ -22,13 +22,14 @@ const ALL: [Capability; 7] = [
 
 impl Told {
     /// Reader 0 reads a queue, reader 1 an inbox, reader 2 a server that is settled before handover, reader 3 the queue
-    /// of the first with a window of 1; all but the last are open.
+    /// of the first with a window of 1, reader 4 one whose name is longer than may be; all but these two are open.
     fn new(capabilities: &[Capability]) -> Self {
         let program = Program::new()
             .reader(Reader::queue("q"))
             .reader(Reader::inbox())
             .reader(Reader::server("x", "t", "a").before_handover())
-            .reader(Reader::queue("q").window(1));
+            .reader(Reader::queue("q").window(1))
+            .reader(Reader::queue("q").long_name(300));
         let ledger = Ledger::new(&program, capabilities.iter().copied().collect());
         let mut told = Self { ledger, published: 0, tokens: 0 };
         (0..3).for_each(|reader| told.open(reader));
@@ -155,6 +156,9 @@ fn every_rule_of_reading_is_broken_by_what_breaks_it() {
         told.got(3, second, false);
     });
     broken(&rules::ENDED, |told| told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::End }));
+    broken(&rules::ENDED_WITH, |told| {
+        told.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Nothing });
+    });
     broken(&rules::EXPIRED, |told| {
         told.close(0);
         let number = told.publish(Publish::queue("q").short_lived(), Outcome::Done);
@@ -162,6 +166,59 @@ fn every_rule_of_reading_is_broken_by_what_breaks_it() {
         told.open(0);
         told.got(0, number, false);
     });
+}
+
+#[test]
+fn a_long_name_is_refused_or_that_of_another_queue() {
+    let too_large = |told: &mut Told, length| told.publish(Publish::queue("q").long_name(length), Outcome::TooLarge);
+    let refused = broken_by(&ALL, |told| {
+        too_large(told, 256);
+        told.ledger.note(&Event::Opened { reader: 4, outcome: Outcome::TooLarge });
+    });
+    assert_eq!(refused, [] as [&Rule; 0]);
+    let taken = broken_by(&ALL, |told| {
+        let number = told.publish(Publish::queue("q").long_name(300), Outcome::Done);
+        told.open(4);
+        told.got(4, number, false);
+    });
+    assert_eq!(taken, [] as [&Rule; 0]);
+    broken(&rules::LONG_NAMES, |told| {
+        told.publish(Publish::queue("q").long_name(255), Outcome::TooLarge);
+    });
+    broken(&rules::LONG_NAMES, |told| {
+        told.publish(Publish::queue("q").long_name(300), Outcome::TimedOut);
+    });
+    let cut = broken_by(&ALL, |told| {
+        let number = told.publish(Publish::queue("q").long_name(256), Outcome::Done);
+        told.open(4);
+        told.got(4, number, false);
+    });
+    assert_eq!(cut, [&rules::LONG_NAMES, &rules::LOST]);
+}
+
+#[test]
+fn what_a_reader_held_when_its_transport_was_closed_comes_again_and_cannot_be_settled() {
+    let hang_up = |told: &mut Told| {
+        told.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Failed(Outcome::Closed) });
+        told.open(3);
+    };
+    let rules = broken_by(&ALL, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        hang_up(told);
+        told.settle(held, Verdict::Acknowledge, Outcome::Disconnected);
+        let held = told.got(3, number, true);
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+    });
+    assert_eq!(rules, [] as [&Rule; 0]);
+    let rules = broken_by(&ALL, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        hang_up(told);
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.got(3, number, false);
+    });
+    assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
 }
 
 #[test]

@@ -5,15 +5,20 @@ use oslo_messaging::{Address, Message, Source};
 use super::Play;
 use crate::Stage;
 use crate::programs::delivery::program::{Reads, Shared};
-use crate::programs::delivery::publish::To;
+use crate::programs::delivery::publish::{Publish, To};
 
 /// What a message has behind its number: bytes that are no text.
 const BINARY: &[u8] = &[b'|', 0, 0xff, 0xfe, 0xc3, 0x28, b'\n'];
 
 /// The message with `number`: the number is its body's start, and a header.
-pub(super) fn message(number: usize) -> Message {
-    let body: Vec<u8> = number.to_string().into_bytes().into_iter().chain(BINARY.iter().copied()).collect();
-    Message::new(body).with_header("number", number.to_string()).with_header("x-\u{e9}", "\u{1f980} , ;")
+pub(super) fn message(number: usize, publish: &Publish) -> Message {
+    let mut body: Vec<u8> = number.to_string().into_bytes().into_iter().chain(BINARY.iter().copied()).collect();
+    body.resize(publish.body.unwrap_or_default().max(body.len()), b'.');
+    let message = Message::new(body).with_header("number", number.to_string()).with_header("x-\u{e9}", "\u{1f980} , ;");
+    match publish.header {
+        Some(bytes) => message.with_header("long", "v".repeat(bytes)),
+        None => message,
+    }
 }
 
 /// Which message it is.
@@ -34,7 +39,7 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
             Source::Server { exchange: stage.name(exchange), topic: stage.name(topic), server: stage.name(name) }
         }
         Reads::Inbox => Source::Inbox,
-        Reads::Queue { name } => Source::Queue { name: stage.name(name) },
+        Reads::Queue { name, bytes } => Source::Queue { name: queue(stage, name, *bytes) },
         Reads::Notifications { exchange, events, queue } => {
             let address = |(topic, priority): &(String, String)| notification(stage, exchange, topic, priority);
             let pool = match queue {
@@ -44,6 +49,10 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
             Source::Notifications { addresses: events.iter().map(address).collect(), pool }
         }
     }
+}
+
+fn queue(stage: &Stage, name: &str, bytes: Option<usize>) -> String {
+    format!("{:-<bytes$}", stage.name(name), bytes = bytes.unwrap_or_default())
 }
 
 fn notification(stage: &Stage, exchange: &str, topic: &str, priority: &str) -> Address {
@@ -61,7 +70,7 @@ impl Play<'_> {
             }
             To::Fanout { topic } => Address::Fanout { topic: name(topic) },
             To::Notification { exchange, topic, priority } => notification(self.stage, exchange, topic, priority),
-            To::Queue { name: queue } => Address::Queue { name: name(queue) },
+            To::Queue { name, bytes } => Address::Queue { name: queue(self.stage, name, *bytes) },
             To::Inbox { reader } => {
                 let nowhere = || Address::Direct { queue: self.stage.name("no-inbox") };
                 self.inboxes.get(reader).cloned().unwrap_or_else(nowhere)

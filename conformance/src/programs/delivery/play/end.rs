@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use futures_util::future::join_all;
-use oslo_messaging::{Message, PublishOptions, State};
+use oslo_messaging::{Message, PublishOptions, Result, State, Transport};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Play, outcome_of};
@@ -17,15 +17,13 @@ use crate::programs::delivery::rules;
 const MANY: usize = 50;
 
 impl Play<'_> {
-    /// Waits until every transport says that it is ready.
-    pub(super) async fn ready(&mut self) {
-        for transport in self.transports.clone() {
-            let mut health = transport.health();
-            let ready = health.wait_for(|health| health.state == State::Ready);
-            if !matches!(timeout(self.stage.budget().arrive, ready).await, Ok(Ok(_))) {
-                let state = format!("{:?}", transport.health().borrow().state);
-                self.ledger.broken(&rules::HEALTH, format!("a transport that is connected says {state}"));
-            }
+    /// Waits until a transport says that it is ready.
+    pub(super) async fn ready(&mut self, transport: &dyn Transport) {
+        let mut health = transport.health();
+        let ready = health.wait_for(|health| health.state == State::Ready);
+        if !matches!(timeout(self.stage.budget().arrive, ready).await, Ok(Ok(_))) {
+            let state = format!("{:?}", transport.health().borrow().state);
+            self.ledger.broken(&rules::HEALTH, format!("a transport that is connected says {state}"));
         }
     }
 
@@ -128,17 +126,21 @@ impl Play<'_> {
     async fn close_transports(&mut self) {
         for transport in std::mem::take(&mut self.transports) {
             let closed = transport.close(self.stage.soon()).await;
-            let to = self.address(&To::Queue { name: "late".to_owned() });
-            let late = transport.publish(&to, Message::new("late"), &PublishOptions::by(self.stage.soon())).await;
-            let (closed, late) = (outcome_of(closed.as_ref().err()), outcome_of(late.as_ref().err()));
-            if closed != Outcome::Done || late != Outcome::Closed {
-                self.ledger
-                    .broken(&rules::OVER, format!("closing it ended {closed:?}, and a publish after it {late:?}"));
-            }
-            let state = transport.health().borrow().state.clone();
-            if state != State::Closed {
-                self.ledger.broken(&rules::HEALTH, format!("a transport that was closed says {state:?}"));
-            }
+            self.over(&*transport, closed).await;
+        }
+    }
+
+    /// Looks at a transport whose closing ended like that.
+    pub(super) async fn over(&mut self, transport: &dyn Transport, closed: Result<()>) {
+        let to = self.address(&To::Queue { name: "late".to_owned(), bytes: None });
+        let late = transport.publish(&to, Message::new("late"), &PublishOptions::by(self.stage.soon())).await;
+        let (closed, late) = (outcome_of(closed.as_ref().err()), outcome_of(late.as_ref().err()));
+        if closed != Outcome::Done || late != Outcome::Closed {
+            self.ledger.broken(&rules::OVER, format!("closing it ended {closed:?}, and a publish after it {late:?}"));
+        }
+        let state = transport.health().borrow().state.clone();
+        if state != State::Closed {
+            self.ledger.broken(&rules::HEALTH, format!("a transport that was closed says {state:?}"));
         }
     }
 }

@@ -26,19 +26,21 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     let undeliverable = *outcome == Outcome::Undeliverable;
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     // Who waits for a moment only may have given up before the bus said anything.
+    let lost = timeline.lost_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
-    if mandatory && !undeliverable && !gave_up && !timeline.perhaps_bound(sent) {
+    if mandatory && !undeliverable && !gave_up && !lost && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
     }
     let optional = sent.request.kind == Kind::Call && !mandatory;
     if undeliverable && (optional || timeline.surely_bound(sent)) {
         broken(&rules::ONLY_UNDELIVERABLE);
     }
-    if undeliverable && timeline.runs_of(sent.number).next().is_some() {
+    let unsent = undeliverable || *outcome == Outcome::Disconnected { perhaps_sent: false };
+    if unsent && timeline.runs_of(sent.number).next().is_some() {
         broken(&rules::NEVER_RUNS);
     }
     let given_up = sent.request.given_up && *outcome == Outcome::GivenUp;
-    let excused = given_up || (mandatory && undeliverable) || timeline.met_no_exchange(sent);
+    let excused = given_up || lost || (mandatory && undeliverable) || timeline.met_no_exchange(sent);
     if sent.request.kind != Kind::Call && !excused && *outcome != Outcome::Done {
         broken(&rules::SUCCEEDS);
     }
@@ -86,7 +88,10 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
         // What may be undeliverable is told above.
         Outcome::Undeliverable => {}
         Outcome::GivenUp if sent.request.given_up => {}
-        Outcome::Done | Outcome::GivenUp | Outcome::Broken { .. } => broken(&rules::ANSWERED),
+        Outcome::Disconnected { .. } if timeline.lost_its_connection(sent) => {}
+        Outcome::Done | Outcome::GivenUp | Outcome::Disconnected { .. } | Outcome::Broken { .. } => {
+            broken(&rules::ANSWERED);
+        }
     }
 }
 

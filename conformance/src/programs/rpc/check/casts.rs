@@ -11,6 +11,7 @@ use crate::programs::rpc::timeline::{NEVER, Ran, Sent, Timeline};
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         at_most_once(timeline, sent, violations);
+        once_in_a_life(timeline, sent, violations);
         entitled(timeline, sent, violations);
         match sent.request.kind {
             Kind::Cast => cast(timeline, sent, violations),
@@ -50,7 +51,10 @@ fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violati
 }
 
 fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
-    let again = |ran: &&Ran<'_>| ran.run.redelivered && timeline.perhaps_again(sent.request, sent.begun, ran.at);
+    let again = |ran: &&Ran<'_>| {
+        let perhaps = timeline.perhaps_again(sent.request, sent.begun, ran.at);
+        ran.run.redelivered && (perhaps || timeline.cut_between(sent.begun, ran.at))
+    };
     let mut servers: Vec<_> =
         timeline.runs_of(sent.number).filter(|ran| !again(ran)).map(|ran| ran.run.server).collect();
     let all = servers.clone();
@@ -63,6 +67,20 @@ fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<V
     if servers.len() < all.len() {
         let how = format_args!("{} ran at servers {all:?}", sent.name());
         violations.push(Violation::new(&rules::RUNS_ONCE, how));
+    }
+}
+
+/// Whatever comes again, a server knows what it has run.
+fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
+    for (server, lives) in timeline.lives.iter().enumerate() {
+        for life in lives {
+            let within = |ran: &&Ran<'_>| ran.run.server == server && (life.starting..life.stopped).contains(&ran.at);
+            let runs = timeline.runs_of(sent.number).filter(within).count();
+            if runs > 1 {
+                let how = format_args!("{} ran {runs} times at server {server}", sent.name());
+                violations.push(Violation::new(&rules::ONCE_IN_A_LIFE, how));
+            }
+        }
     }
 }
 

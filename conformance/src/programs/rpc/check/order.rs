@@ -11,7 +11,7 @@ use crate::programs::rpc::timeline::{Sent, Timeline};
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for later in &timeline.sent {
         for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
-            let ended = earlier.outcome != Some(&Outcome::GivenUp);
+            let ended = !matches!(earlier.outcome, Some(Outcome::GivenUp | Outcome::Disconnected { .. }));
             if ended && earlier.sender == later.sender && address(earlier.request) == address(later.request) {
                 pair(timeline, earlier, later, violations);
             }
@@ -36,7 +36,7 @@ fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violation
 fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number).filter(|ran| ran.run.redelivered) {
         let stopped = |server: usize| timeline.lives[server].iter().any(|life| life.stopping < ran.at);
-        if !timeline.readers(sent.request).any(stopped) {
+        if !timeline.readers(sent.request).any(stopped) && !timeline.cut_between(sent.begun, ran.at) {
             let how = format_args!("{} came redelivered to server {}", sent.name(), ran.run.server);
             violations.push(Violation::new(&rules::MARK, how));
         }

@@ -1,3 +1,4 @@
+mod cuts;
 mod foreign;
 
 use std::time::Duration;
