@@ -50,7 +50,7 @@ impl Retry {
         Self { limit: Some(retries), ..Self::until_deadline() }
     }
 
-    /// Sets the longest wait before the first retry.
+    /// Sets the longest wait before the first retry; over 250 ms it is 250 ms.
     #[must_use]
     pub fn with_base(mut self, base: Duration) -> Self {
         self.base = base;

@@ -52,7 +52,7 @@ impl Position {
     }
 
     /// Where to begin: at first with what is published from then on, later behind the last message that was handed over. A
-    /// reader that knows of none begins with what came since it began first, by the broker's clock and to the second.
+    /// reader that knows of none begins with what came since it began first, by this machine's clock and to the second.
     ///
     /// The reference begins with the `last` chunk, and so runs again what it may have run before it was started anew.
     pub(crate) fn arguments(&self) -> FieldTable {

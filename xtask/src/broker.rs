@@ -152,7 +152,7 @@ impl Node {
     /// Has the server stop as an operator would, and returns once it has ended. [`Node::restart`] starts it again.
     ///
     /// # Errors
-    /// When it does not stop within a minute.
+    /// When it does not stop within two minutes.
     pub fn shut_down(&mut self) -> Result<()> {
         self.rabbitmqctl(&["shutdown"])?;
         match wait_within(&mut self.server, START)? {

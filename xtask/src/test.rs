@@ -62,6 +62,9 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
         (elsewhere, summary) = elsewhere::run(&suites, summary, interrupt)?;
     }
     let held = tell(&summary, claim, &elsewhere) && success && elsewhere != Elsewhere::Failed;
+    if !held && summary.total().failed == 0 {
+        println!("and yet something failed: look above for a suite that ended with an error, or did not begin");
+    }
     report::finish(match (claim, held) {
         (Claim::Everything, true) if elsewhere != Elsewhere::Held => {
             "every test, against one broker only, and all of them held"
@@ -72,6 +75,7 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
         (Claim::Part, _) => "a part of the tests",
         (Claim::NoBroker, _) => "the tests that need no broker",
     })?;
+    println!("{}", summary.total());
     Ok(held)
 }
 
@@ -149,6 +153,5 @@ fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
         println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", elsewhere::RELEASE);
     }
     println!("report: {}", report::PAGE);
-    println!("{}", summary.total());
     objections.is_empty()
 }

@@ -115,6 +115,9 @@ impl RpcClient {
     /// Asks one server, or with [`fanout`](Self::fanout) every one, to run `method`; returns when the bus owns the
     /// request. There is no answer, and no order among casts is promised to the methods.
     ///
+    /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
+    /// deadline. Servers drop what they have had, by its unique id; so do those of the reference.
+    ///
     /// # Errors
     /// As [`call`](Self::call), except what comes from the method. A fanout that reaches nobody succeeds; a cast that
     /// reaches nobody fails only with [`mandatory`](Self::mandatory).
@@ -279,7 +282,8 @@ impl RpcClient {
         self
     }
 
-    /// How often a publish that certainly did not happen is tried again. Default: the bus's.
+    /// How often a publish that certainly did not happen is tried again, and a fanout that the bus refuses, of which some
+    /// servers may have a copy. Default: the bus's.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;

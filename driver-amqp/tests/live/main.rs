@@ -146,6 +146,9 @@ const OURS_ARE_DURABLE: &str = "the broker denies transient queues, so ours are 
 /// exchanges, meets an internal error (`rabbit_exchange:assert_equivalence/6`, `function_clause`).
 const HALF_AN_EXCHANGE: &str = "RabbitMQ 4.3.6 may keep half of an exchange that deletes itself while it is declared, and then refuses it for ever";
 
+/// How many cases run at once.
+const BESIDE: usize = 4;
+
 /// The cases that must be alone in the process.
 const ALONE: &[Case] = &cases! {
     thread:
@@ -159,7 +162,10 @@ const ALONE: &[Case] = &cases! {
 fn main() -> ExitCode {
     let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
     let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
-    libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of them wait for a broker most of the time.
+    arguments.test_threads.get_or_insert(BESIDE);
+    libtest_mimic::run(&arguments, beside.chain(alone).collect()).exit_code()
 }
 
 /// One trial, ignored without a node; where nothing may be skipped, it fails instead.
