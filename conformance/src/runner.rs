@@ -16,6 +16,10 @@ use tokio::time::timeout;
 use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Harness, Stage, cases, expected};
 
+/// How many cases run at once on a bus outside of the process, unless the command line says otherwise: most of the time each
+/// waits for it, or for silence.
+const AT_ONCE: usize = 6;
+
 /// How a run of the suite ended.
 #[derive(Debug)]
 #[must_use = "its exit code says whether the driver conforms"]
@@ -82,7 +86,8 @@ pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> 
     conclusion.exit_code()
 }
 
-/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says.
+/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says. Under the
+/// machine's clock six run at once, unless `arguments` say otherwise.
 ///
 /// # Errors
 /// The harness cannot connect.
@@ -112,7 +117,11 @@ pub fn run<H: Harness>(
         })
     };
     let applying = cases().filter(|case| case.applies(&capabilities));
-    let conclusion = libtest_mimic::run(arguments, applying.map(trial).collect());
+    let mut arguments = arguments.clone();
+    if make().clock() == Clock::Real {
+        arguments.test_threads.get_or_insert(AT_ONCE);
+    }
+    let conclusion = libtest_mimic::run(&arguments, applying.map(trial).collect());
     if !arguments.list {
         let runs = std::mem::take(&mut *runs.lock().unwrap_or_else(PoisonError::into_inner));
         report::write(&Record::new(driver, Part::Cases(runs)));

@@ -101,8 +101,12 @@ fn tests() -> impl Iterator<Item = &'static Test> {
     files.into_iter().flatten()
 }
 
+/// How many tests run at once: most of them wait for a peer most of the time.
+const BESIDE: usize = 4;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(BESIDE);
     let runtime = Arc::new(Runtime::new().expect("a runtime needs no more than threads"));
     let setting = Setting::from_env().map(Arc::new);
     let trials = tests().map(|test| match &setting {
