@@ -189,6 +189,8 @@ pub(crate) async fn a_fanout_that_one_queue_refuses_may_have_reached_the_others(
     // Servers drop what they have had, so a client tries until its time is over.
     let client = RpcClient::new(&Bus::new(transport), Target::topic("partly")).fanout().timeout(SHORT);
     let error = client.cast(&Context::new(), "work", &()).await.expect_err("the queue stays full");
-    assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
+    // The time may be over while the last try is under way.
+    assert!(matches!(error.kind(), ErrorKind::Refused | ErrorKind::Timeout), "{error}");
+    assert_eq!(error.executed(), Executed::Maybe, "{error}");
     assert!(error.context().any(|(key, _)| key == "tries"), "{error}");
 }
