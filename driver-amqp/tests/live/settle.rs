@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use oslo_messaging::{ErrorKind, Listener, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpTransport;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::stage::{
@@ -132,14 +133,23 @@ pub(crate) async fn a_stop_gives_out_what_was_handed_over_and_no_more() {
     }
 }
 
+/// Messages come in portions, the next one only after a poll was cancelled: polls end in every state of the stream.
 pub(crate) async fn cancelled_polls_lose_nothing_and_keep_the_order() {
+    const PORTION: usize = 100;
     for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
         let stage = Stage::shared().await;
         let transport = stage.connect().await;
-        let mut listener = filled(&transport, settle, 1_000).await;
-        let (mut taken, mut cancelled) = (Vec::new(), 0);
+        let mut listener = filled(&transport, settle, 0).await;
+        let cancelled = Semaphore::new(0);
+        let mut taken = Vec::new();
+        let sending = async {
+            for portion in 0..10 {
+                cancelled.acquire().await.expect("it is never closed").forget();
+                send(&transport, portion * PORTION..(portion + 1) * PORTION).await;
+            }
+        };
         let polling = async {
-            while taken.len() < 1_000 {
+            while taken.len() < 10 * PORTION {
                 match timeout(Duration::from_millis(1), listener.poll(only(3))).await {
                     Ok(polled) => {
                         for message in polled.expect("messages").expect("not the end") {
@@ -147,13 +157,12 @@ pub(crate) async fn cancelled_polls_lose_nothing_and_keep_the_order() {
                             message.acknowledge().await.expect("an acknowledgement");
                         }
                     }
-                    Err(_) => cancelled += 1,
+                    Err(_) => cancelled.add_permits(1),
                 }
             }
         };
-        within(ARRIVE * 3, "polling", polling).await;
-        same(&taken, &bodies(0..1_000));
-        assert!(cancelled > 0, "no poll was ever cancelled");
+        within(ARRIVE * 3, "polling", async { tokio::join!(sending, polling) }).await;
+        same(&taken, &bodies(0..10 * PORTION));
         handed_over(&stage, 0).await;
         assert_quiet(listener.as_mut()).await;
     }
