@@ -98,7 +98,10 @@ pub fn run<H: Harness>(
 ) -> DriverResult<Report> {
     let make = Arc::new(make);
     let capabilities = if arguments.list { Capabilities::default() } else { declared(make())? };
-    let (driver, possible) = (make().driver(), make().disturbances());
+    let (driver, possible, clock) = {
+        let harness = make();
+        (harness.driver(), harness.disturbances(), harness.clock())
+    };
     let (ran, runs) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(Mutex::new(Vec::new())));
     let trial = |case: &'static Case| {
         let (make, excuse) = (Arc::clone(&make), case.excused(&capabilities, possible));
@@ -118,7 +121,7 @@ pub fn run<H: Harness>(
     };
     let applying = cases().filter(|case| case.applies(&capabilities));
     let mut arguments = arguments.clone();
-    if make().clock() == Clock::Real {
+    if clock == Clock::Real {
         arguments.test_threads.get_or_insert(AT_ONCE);
     }
     let conclusion = libtest_mimic::run(&arguments, applying.map(trial).collect());
