@@ -84,7 +84,9 @@ impl Retry {
         let base = self.base.min(FIRST);
         let ceiling = 2_u32.checked_pow(retries).and_then(|factor| base.checked_mul(factor));
         let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
-        ceiling.unwrap_or(self.cap).min(self.cap).mul_f64(random)
+        let ceiling = ceiling.unwrap_or(self.cap).min(self.cap);
+        // A cap of centuries is more than a multiplication gives back.
+        Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
     /// Does `attempt` until it succeeds, fails with an error that [`permits`](Self::permits) no other try, or no
@@ -282,5 +284,6 @@ mod tests {
             }
         }
         assert_eq!(retry.delay(0, 1.0), FIRST);
+        assert_eq!(retry.with_cap(Duration::MAX).delay(99, 1.0), Duration::MAX);
     }
 }

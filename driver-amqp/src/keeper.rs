@@ -114,6 +114,11 @@ impl Keeper {
                     return Ok(());
                 }
                 Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(error) if is_taken(&error) => {
+                    // What the broker handed over before we saw the other reader stays with this channel as long as it lives.
+                    self.cope(error, self.place.link.is_settling())?;
+                    return self.reopen().await;
+                }
                 Err(error) => mend = Some(self.cope(error, self.place.link.is_settling())?),
             }
         }

@@ -82,7 +82,9 @@ fn built() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = ["build", "--quiet", "--examples", "--package", env!("CARGO_PKG_NAME")];
+        // Of the whole workspace, as `cargo test` builds them: by itself this package takes fewer features of others, which
+        // would be built once more.
+        let build = ["build", "--quiet", "--examples", "--workspace"];
         let status = Command::new(cargo).args(build).status();
         assert!(status.is_ok_and(|status| status.success()), "the examples do not build");
         let this = std::env::current_exe().expect("a running program has a path");

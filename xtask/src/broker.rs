@@ -7,6 +7,7 @@ mod cluster;
 mod distribution;
 mod keeper;
 mod layout;
+mod port;
 mod programs;
 mod ready;
 mod release;
@@ -15,6 +16,7 @@ pub use attached::{AttachedNode, MemoryAlarm, Paused, RABBIT_NODE, RABBIT_URL, R
 pub use cluster::Cluster;
 pub use distribution::{make, obstacle};
 pub use layout::Settings;
+pub use port::free_ports;
 pub use programs::Programs;
 pub use release::{BROKER, Release};
 
@@ -139,6 +141,11 @@ impl Node {
     pub fn keep_directory(&mut self) -> Result<&std::path::Path> {
         self.keeper.keep_directory()?;
         Ok(self.attached.directory())
+    }
+
+    /// Whether the server runs and takes connections.
+    pub fn is_ready(&mut self) -> bool {
+        matches!(self.server.try_wait(), Ok(None)) && ready::speaks(self.attached.port())
     }
 
     /// Ends the server without a farewell, as a power cut would. Durable data stays for [`Node::restart`].

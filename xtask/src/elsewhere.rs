@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use oslo_messaging_conformance::report::REPORT;
 use xtask::broker::{self, Node, Release, Settings};
 use xtask::interrupt::Interrupt;
+use xtask::profile::{PROFILES, Profile};
 use xtask::python::{self, PYTHON};
 
 use crate::report;
@@ -34,20 +35,40 @@ pub(crate) enum Elsewhere {
     LeftOut(String),
 }
 
+/// Whether the release is there, and if not, why.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Ready,
+    LeftOut(String),
+}
+
+/// Makes the release ready if it is not.
+///
+/// # Errors
+/// When we are interrupted; under CI also when the release cannot be had although nothing is in its way.
+pub(crate) fn prepare(interrupt: &Interrupt) -> Result<Prepared> {
+    if let Some(obstacle) = broker::obstacle() {
+        return Ok(Prepared::LeftOut(obstacle));
+    }
+    match broker::make(RELEASE, interrupt) {
+        Ok(_) => Ok(Prepared::Ready),
+        Err(error) if interrupt.is_raised() || env::var_os("CI").is_some() => Err(error),
+        Err(error) => Ok(Prepared::LeftOut(format!("{error:#}"))),
+    }
+}
+
 /// Runs those of `suites` that are to run there, and has `summary` read what they say.
 ///
 /// # Errors
-/// When the node does not end, or we are interrupted; under CI also when the release cannot be had although nothing is in its way.
-pub(crate) fn run(suites: &[Suite], summary: Summary, interrupt: &Interrupt) -> Result<(Elsewhere, Summary)> {
-    if let Some(obstacle) = broker::obstacle() {
-        return Ok((Elsewhere::LeftOut(obstacle), summary));
-    }
-    if let Err(error) = broker::make(RELEASE, interrupt) {
-        interrupt.check()?;
-        if env::var_os("CI").is_some() {
-            return Err(error);
-        }
-        return Ok((Elsewhere::LeftOut(format!("{error:#}")), summary));
+/// When the node does not end, or we are interrupted.
+pub(crate) fn run(
+    prepared: Prepared,
+    suites: &[Suite],
+    summary: Summary,
+    interrupt: &Interrupt,
+) -> Result<(Elsewhere, Summary)> {
+    if let Prepared::LeftOut(reason) = prepared {
+        return Ok((Elsewhere::LeftOut(reason), summary));
     }
     let node = match Node::start_release(Some(RELEASE), &Settings::default()) {
         Ok(node) => node,
@@ -70,6 +91,7 @@ fn run_on(node: &Node, suites: &[Suite], mut summary: Summary, interrupt: &Inter
         // Not through cargo, which would build everything again for one package alone.
         let mut command = Command::new(&suite.executable);
         command.args(which).current_dir(&suite.directory).env(REPORT, report::directory()).env(PYTHON, &python);
+        command.env(PROFILES, Profile::Oslo.name());
         point(&mut command, node);
         summary.enter(Suite { name: format!("{} on {}", suite.name, node.attached().broker()), ..suite.clone() });
         let success;

@@ -34,6 +34,8 @@ pub(crate) fn run(fuzzing: &Fuzzing, interrupt: &Interrupt) -> Result<bool> {
         eprintln!("--- {target}");
         let own = workspace_root().join("fuzz/corpus").join(&target);
         fs::create_dir_all(&own).with_context(|| format!("could not make {}", own.display()))?;
+        // By itself, so that what does not build is not taken for something that was found.
+        ensure!(run_command(&mut cargo_fuzz(&["build", &target]), interrupt)?.success(), "{target} does not build");
         if !run_command(&mut fuzz(&target, fuzzing.minutes), interrupt)?.success() {
             found.push(target);
         }
@@ -71,10 +73,15 @@ fn check_tools() -> Result<()> {
 }
 
 fn fuzz(target: &str, minutes: u32) -> Command {
-    let mut command = rustup_cargo();
-    command.args(["+nightly", "fuzz", "run", target]);
+    let mut command = cargo_fuzz(&["run", target]);
     command.args([format!("fuzz/corpus/{target}"), format!("core/tests/fuzz/corpus/{target}")]);
     command.args(["--".to_owned(), format!("-max_total_time={}", minutes * 60), format!("-timeout={TIMEOUT}")]);
+    command
+}
+
+fn cargo_fuzz(arguments: &[&str]) -> Command {
+    let mut command = rustup_cargo();
+    command.args(["+nightly", "fuzz"]).args(arguments);
     command
 }
 
@@ -89,7 +96,9 @@ fn targets() -> Result<Vec<String>> {
     let directory = workspace_root().join("fuzz/fuzz_targets");
     let entries = fs::read_dir(&directory).with_context(|| format!("could not read {}", directory.display()))?;
     let stem = |entry: std::io::Result<fs::DirEntry>| -> Result<Option<String>> {
-        Ok(entry?.path().file_stem().and_then(|stem| Some(stem.to_str()?.to_owned())))
+        let path = entry?.path();
+        let source = path.extension().is_some_and(|extension| extension == "rs");
+        Ok(path.file_stem().filter(|_| source).and_then(|stem| Some(stem.to_str()?.to_owned())))
     };
     let mut targets: Vec<_> = entries.filter_map(|entry| stem(entry).transpose()).collect::<Result<_>>()?;
     targets.sort();

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod command;
 pub mod install;
 pub mod interrupt;
+pub mod profile;
 pub mod python;
 
 use std::path::Path;

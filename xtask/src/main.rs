@@ -1,10 +1,11 @@
-//! The repository's tasks: `cargo xtask lint | test | report | conformance | fuzz | soak | broker`.
+//! The repository's tasks: `cargo xtask lint | test | report | conformance | matrix | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod conformance;
 mod elsewhere;
 mod fuzz;
 mod lint;
+mod matrix;
 mod report;
 mod serve;
 mod soak;
@@ -48,6 +49,9 @@ enum Task {
     /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
     /// both together, and holds what happened against the rules.
     Conformance(conformance::Programs),
+    /// Runs every case of the conformance suite on every release of RabbitMQ, in every profile of options. Takes root, and
+    /// half an hour.
+    Matrix(matrix::Matrix),
     /// Keeps calls, casts and events going while connections are cut and the node is killed, frozen and alarmed, and holds
     /// what happened against the rules.
     Soak(soak::Soak),
@@ -93,6 +97,7 @@ fn run(task: &Task) -> Result<bool> {
             test::run(kind, arguments, &interrupt)
         }
         Task::Conformance(programs) => conformance::run(programs, &interrupt),
+        Task::Matrix(matrix) => matrix::run(matrix, &interrupt),
         Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
         Task::Soak(soak) => soak::run(soak, &interrupt),
         Task::Report { readme } => report::run(*readme),

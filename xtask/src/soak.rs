@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use xtask::broker::BROKER;
 use xtask::command::{cargo, run as run_command};
 use xtask::install;
 use xtask::interrupt::Interrupt;
@@ -68,7 +69,8 @@ pub(crate) fn run(soak: &Soak, interrupt: &Interrupt) -> Result<bool> {
 
 impl Soak {
     fn tell(&self, command: &mut Command) -> Result<()> {
-        for variable in [SECONDS, QUEUES, HISTORY, CHECK] {
+        for variable in [SECONDS, QUEUES, HISTORY, CHECK, SEED, BROKER] {
+            // The caller's own environment may name something else.
             command.env_remove(variable);
         }
         if let Some(file) = &self.check {

@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use xtask::broker::{BROKER, Node, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE, Release};
 use xtask::command::{cargo, supervise};
 use xtask::interrupt::Interrupt;
+use xtask::profile::PROFILES;
 use xtask::python::{self, PYTHON};
 
-use crate::elsewhere::{self, Elsewhere};
+use crate::elsewhere::{self, Elsewhere, Prepared};
 use crate::suite;
 use crate::summary::Summary;
 use crate::{report, serve};
@@ -37,19 +38,9 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
     }
     let mut command = cargo(&["test", "--no-fail-fast"]);
     command.args(arguments);
-    for variable in [RABBIT_URL, RABBIT_NODE, REQUIRE_LIVE, PYTHON, BROKER] {
+    for variable in [RABBIT_URL, RABBIT_NODE, REQUIRE_LIVE, PYTHON, BROKER, PROFILES] {
         // The caller's own environment may name another broker.
         command.env_remove(variable);
-    }
-    let node = match broker {
-        Broker::None => None,
-        Broker::Of(release) => Some(prepare(&mut command, release, interrupt)?),
-    };
-    let suites = suite::build(arguments, interrupt)?;
-    report::begin(&mut command)?;
-    let (success, mut summary) = follow(&mut command, Summary::new(suites.clone()), interrupt)?;
-    if let Some(node) = node {
-        node.stop()?;
     }
     let claim = match (broker, arguments) {
         (Broker::None, _) => Claim::NoBroker,
@@ -57,9 +48,21 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
         (Broker::Of(Some(release)), []) => Claim::Release(release),
         (Broker::Of(_), _) => Claim::Part,
     };
+    let (suites, (node, prepared)) = thread::scope(|scope| {
+        // What is downloaded comes while the compiler keeps the machine busy.
+        let preparing = scope.spawn(|| prepare(&mut command, broker, claim, interrupt));
+        let suites = suite::build(arguments, interrupt);
+        let prepared = preparing.join().expect("preparing does not panic")?;
+        anyhow::Ok((suites?, prepared))
+    })?;
+    report::begin(&mut command)?;
+    let (success, mut summary) = follow(&mut command, Summary::new(suites.clone()), interrupt)?;
+    if let Some(node) = node {
+        node.stop()?;
+    }
     let mut elsewhere = Elsewhere::Held;
-    if claim == Claim::Everything {
-        (elsewhere, summary) = elsewhere::run(&suites, summary, interrupt)?;
+    if let Some(prepared) = prepared {
+        (elsewhere, summary) = elsewhere::run(prepared?, &suites, summary, interrupt)?;
     }
     let held = tell(&summary, claim, &elsewhere) && success && elsewhere != Elsewhere::Failed;
     if !held && summary.total().failed == 0 {
@@ -92,13 +95,22 @@ enum Claim {
     NoBroker,
 }
 
-/// Installs what is missing, starts the node, and points the tests to both.
-fn prepare(command: &mut Command, release: Option<Release>, interrupt: &Interrupt) -> Result<Node> {
+/// Installs what is missing, starts the node if there is to be one, and points the tests to both; and makes the other
+/// release ready if everything is to run.
+fn prepare(
+    command: &mut Command,
+    broker: Broker,
+    claim: Claim,
+    interrupt: &Interrupt,
+) -> Result<(Option<Node>, Option<Result<Prepared>>)> {
+    let Broker::Of(release) = broker else { return Ok((None, None)) };
     command.env(PYTHON, python::interpreter()?);
     interrupt.check()?;
     let node = serve::start(release, interrupt)?;
     point(command, &node);
-    Ok(node)
+    // That it cannot be had is told after everything that it does not keep from running.
+    let elsewhere = (claim == Claim::Everything).then(|| elsewhere::prepare(interrupt));
+    Ok((Some(node), elsewhere))
 }
 
 /// Points tests, none of which may be skipped, to a node.

@@ -136,6 +136,13 @@ impl FlawRun {
     }
 }
 
+impl Records {
+    /// The records, in any order.
+    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.0.iter()
+    }
+}
+
 impl FromIterator<Record> for Records {
     fn from_iter<T: IntoIterator<Item = Record>>(records: T) -> Self {
         Self(records.into_iter().collect())

@@ -13,8 +13,11 @@ use crate::verdict::Verdict;
 
 /// How many nodes: the fewest of which one may be missing.
 const MEMBERS: usize = 3;
-/// How many leaders are killed: each time another, if the machine has made another one leader meanwhile.
-const KILLS: usize = 2;
+/// How long members are hurt, one after the other, unless the environment says how many seconds.
+const LASTING: Duration = Duration::from_secs(20);
+const SECONDS: &str = "OSLO_TEST_CLUSTER_SECONDS";
+/// After how many blows a scenario ends although not one was got over without the member.
+const MOST: usize = 5;
 /// How long everybody works before, between and after what happens.
 const UNHURT: Duration = Duration::from_secs(2);
 /// How long a member stays away if not everything works without it. As a rule everything does after a second; but now and
@@ -34,25 +37,74 @@ pub(crate) fn stop() {
 
 /// Whoever leads the topic's queue is killed, and started again once everything works without it.
 pub(crate) async fn leaders_are_killed() {
-    scene("leaders killed", KILLS, |cluster, hit, vhost, topic| {
-        let leader = cluster.leader(hit % MEMBERS, vhost, topic).expect("a leader");
+    let kill = |cluster: &mut Cluster, target: Target| {
+        let leader = target.leader(cluster);
         cluster.kill(leader).expect("it is killed");
         leader
-    })
-    .await;
+    };
+    scene("leaders killed", Blow { strike: kill, heal: restart }).await;
 }
 
 /// Each member in turn is shut down, and started again once everything works without it.
 pub(crate) async fn members_are_restarted() {
-    scene("members restarted", MEMBERS, |cluster, hit, _, _| {
-        cluster.shut_down(hit).expect("it stops");
-        hit
-    })
-    .await;
+    let shut_down = |cluster: &mut Cluster, target: Target| {
+        let member = target.hit % MEMBERS;
+        cluster.shut_down(member).expect("it stops");
+        member
+    };
+    scene("members restarted", Blow { strike: shut_down, heal: restart }).await;
 }
 
-/// Lets two troupes work while `hurt` is done `times` times, each time to the member that it names; and judges.
-async fn scene(what: &'static str, times: usize, hurt: fn(&mut Cluster, usize, &str, &str) -> usize) {
+/// Whoever leads the topic's queue is cut off from the others and pauses, and is let back once everything works without it.
+pub(crate) async fn leaders_are_cut_off() {
+    let isolate = |cluster: &mut Cluster, target: Target| {
+        let leader = target.leader(cluster);
+        cluster.isolate(leader).expect("it pauses");
+        leader
+    };
+    let rejoin = |cluster: &mut Cluster, member: usize| cluster.rejoin(member).expect("it joins the others again");
+    scene("leaders cut off", Blow { strike: isolate, heal: rejoin }).await;
+}
+
+/// What happens to one member at a time.
+struct Blow {
+    /// Hurts one, and says which.
+    strike: fn(&mut Cluster, Target) -> usize,
+    heal: fn(&mut Cluster, usize),
+}
+
+/// What a blow may be aimed at.
+struct Target {
+    /// How many blows there were.
+    hit: usize,
+    vhost: String,
+    /// The queue of one of the troupes, by turns.
+    topic: String,
+}
+
+impl Target {
+    fn leader(&self, cluster: &Cluster) -> usize {
+        cluster.leader(self.hit % MEMBERS, &self.vhost, &self.topic).expect("a leader")
+    }
+}
+
+fn restart(cluster: &mut Cluster, member: usize) {
+    cluster.restart(member).expect("it comes back");
+}
+
+/// Whether everybody who is hurt in turn has a turn.
+pub(crate) fn is_long() -> bool {
+    lasting() > LASTING
+}
+
+/// How long members are hurt in each scenario.
+pub(crate) fn lasting() -> Duration {
+    let seconds = std::env::var(SECONDS).ok();
+    seconds.map_or(LASTING, |seconds| Duration::from_secs(seconds.parse().expect("a number of seconds")))
+}
+
+/// Lets two troupes work while members are hurt one after the other, and judges.
+async fn scene(what: &'static str, blow: Blow) {
     let vhost = unique("v");
     let name = vhost.clone();
     let address = with(move |cluster| {
@@ -65,13 +117,14 @@ async fn scene(what: &'static str, times: usize, hurt: fn(&mut Cluster, usize, &
     let (done, mut verdict) = (AtomicBool::new(false), Verdict::default());
     let damage = async {
         sleep(UNHURT).await;
-        for hit in 0..times {
-            let (vhost, topic) = (vhost.clone(), troupes[hit % 2].topic().to_owned());
-            let member = with(move |cluster| hurt(cluster, hit, &vhost, &topic)).await;
+        while begun.elapsed() < lasting() || (!verdict.did_without() && verdict.with.len() < MOST) {
+            let hit = verdict.with.len();
+            let target = Target { hit, vhost: vhost.clone(), topic: troupes[hit % 2].topic().to_owned() };
+            let member = with(move |cluster| (blow.strike)(cluster, target)).await;
             let hurt_at = Instant::now();
             let (one, other) = tokio::join!(troupes[0].works(AWAY), troupes[1].works(AWAY));
             verdict.without.push((one && other).then(|| hurt_at.elapsed()));
-            with(move |cluster| cluster.restart(member).expect("it comes back")).await;
+            with(move |cluster| (blow.heal)(cluster, member)).await;
             let back_at = Instant::now();
             tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
             verdict.with.push(back_at.elapsed());

@@ -1,4 +1,4 @@
-//! Three nodes that are one broker, whose members are killed and restarted while two pairs of servers, two listeners and
+//! Three nodes that are one broker, whose members are killed, cut off and restarted while two pairs of servers, two listeners and
 //! two clients are at work on replicated queues, each over one URL with all three hosts.
 //!
 //! Needs what `cargo xtask test` provides, and starts nodes of its own.
@@ -27,27 +27,41 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
 
-/// Far over what a scenario needs: less than a minute, if nobody else wants the machine.
+/// Far over what a scenario needs beyond the time in which members are hurt: half a minute, if nobody else wants the machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// A sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+/// When a case is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Each,
+    /// Its members take so long to stop that the usual time is not enough for each to have its turn.
+    Long,
+}
+
+/// A sentence, when it is tried, and how.
+type Case = (&'static str, Run, fn() -> BoxFuture<'static, ()>);
 
 const CASES: &[Case] = &[
-    ("nothing_confirmed_is_lost_while_leaders_are_killed", || Box::pin(damage::leaders_are_killed())),
-    ("nothing_confirmed_is_lost_while_every_member_is_restarted", || Box::pin(damage::members_are_restarted())),
+    ("nothing_confirmed_is_lost_while_leaders_are_killed", Run::Each, || Box::pin(damage::leaders_are_killed())),
+    ("nothing_confirmed_is_lost_while_leaders_are_cut_off", Run::Each, || Box::pin(damage::leaders_are_cut_off())),
+    ("nothing_confirmed_is_lost_while_members_are_restarted", Run::Long, || Box::pin(damage::members_are_restarted())),
 ];
 
 fn main() -> ExitCode {
-    let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run_alone_within(LIMIT, case())));
+    let trials = CASES.iter().map(|&(name, when, case)| {
+        trial(name, when, move || stage::run_alone_within(damage::lasting() + LIMIT, case()))
+    });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
     damage::stop();
     conclusion.exit_code()
 }
 
 /// One trial, ignored without a broker; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+fn trial(name: &str, when: Run, run: impl FnOnce() + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || {
+        if when == Run::Long && !damage::is_long() {
+            return Ok(Completion::ignored_with("it takes a longer run, as CONTRIBUTING.md tells"));
+        }
         if let Ok(Some(release)) = Release::from_env() {
             return Ok(Completion::ignored_with(format!("clusters are made of what is installed, not of {release}")));
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::sweep::client::IN_A_ROW;
 use crate::sweep::history::{History, Kind, Phase};
 use crate::sweep::rules::{self, Repeats};
 use crate::sweep::tally::{Minimum, Tally};
@@ -10,15 +11,25 @@ use crate::sweep::tally::{Minimum, Tally};
 /// An answer whose caller's connection or inbox is under repair may be late: its call is then told so. How often is shown.
 const LATE: &str = "G5: ";
 
-/// The least that each troupe must have done. Calls wait for their answers as long as anything, so they suffer most.
-const MINIMUMS: &[Minimum] = &[
-    Minimum { phase: Phase::During, kind: Kind::Call, attempts: 60, percent: 60 },
-    Minimum { phase: Phase::During, kind: Kind::Cast, attempts: 80, percent: 60 },
-    Minimum { phase: Phase::During, kind: Kind::Fanout, attempts: 20, percent: 60 },
-    Minimum { phase: Phase::During, kind: Kind::Notification, attempts: 50, percent: 60 },
-    Minimum { phase: Phase::During, kind: Kind::Undeliverable, attempts: 10, percent: 60 },
-    Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: 5, percent: 100 },
-    Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: 5, percent: 100 },
+/// Of how many calls one may end so.
+const LATE_ONE_OF: usize = 50;
+
+/// How long the least of what is done meanwhile is meant for.
+const SPELL: Duration = Duration::from_secs(20);
+
+/// The least that each troupe must have done in each spell: what fails is what was under way when a member went.
+const MEANWHILE: &[Minimum] = &[
+    Minimum { phase: Phase::During, kind: Kind::Call, attempts: 60, percent: 90 },
+    Minimum { phase: Phase::During, kind: Kind::Cast, attempts: 80, percent: 90 },
+    Minimum { phase: Phase::During, kind: Kind::Fanout, attempts: 20, percent: 90 },
+    Minimum { phase: Phase::During, kind: Kind::Notification, attempts: 50, percent: 90 },
+    Minimum { phase: Phase::During, kind: Kind::Undeliverable, attempts: 10, percent: 90 },
+];
+
+/// The least that each troupe must have done in the end.
+const AFTERWARDS: &[Minimum] = &[
+    Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: IN_A_ROW, percent: 100 },
+    Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: IN_A_ROW, percent: 100 },
 ];
 
 #[derive(Debug, Default)]
@@ -54,10 +65,24 @@ impl Verdict {
         self.overrun = overruns.fold(self.overrun, Duration::max);
     }
 
+    /// Whether everything ever worked without a member that was hurt.
+    pub(crate) fn did_without(&self) -> bool {
+        self.without.iter().any(Option::is_some)
+    }
+
     /// Panics unless every rule held and enough was done.
     pub(crate) fn check(&self) {
         let mut objections = self.violations.clone();
-        objections.extend(self.tally.shortfalls(self.troupes, MINIMUMS));
+        let spells = usize::try_from(self.lasted.as_secs() / SPELL.as_secs()).expect("it is small");
+        objections.extend(self.tally.shortfalls(self.troupes * spells.max(1), MEANWHILE));
+        objections.extend(self.tally.shortfalls(self.troupes, AFTERWARDS));
+        let calls = self.tally.of(Phase::During, Kind::Call).attempted;
+        if self.late * LATE_ONE_OF > calls {
+            objections.push(format!("{} of {calls} calls were told nothing in time of what had run", self.late));
+        }
+        if !self.did_without() {
+            objections.push("not once did everything work without the member that was hurt".to_owned());
+        }
         assert!(objections.is_empty(), "{} objections:\n{}", objections.len(), objections.join("\n"));
     }
 }

@@ -1,4 +1,5 @@
-//! The conformance suite on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names.
+//! The conformance suite on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: with the options that are usual, then with
+//! quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -6,12 +7,19 @@ mod harness;
 use std::process::ExitCode;
 
 use harness::Rabbit;
-use oslo_messaging_amqp::AmqpConfig;
-use oslo_messaging_conformance::{ignore_all, main as conform};
+use oslo_messaging_conformance::{Arguments, ignore_all, run};
+use xtask::profile::Profile;
 
 fn main() -> ExitCode {
-    match Rabbit::from_environment(AmqpConfig::default()) {
-        Ok(rabbit) => conform(move || rabbit.clone(), include_str!("expected.txt")),
-        Err(reason) => ignore_all(&reason),
+    let arguments = Arguments::from_args();
+    let mut conforms = true;
+    for profile in Profile::from_env(&[Profile::Oslo, Profile::Quorum]).expect("profiles") {
+        let rabbit = match Rabbit::from_environment(profile) {
+            Ok(rabbit) => rabbit,
+            Err(reason) => return ignore_all(&reason),
+        };
+        let report = run(move || rabbit.clone(), include_str!("expected.txt"), &arguments).expect("a connection");
+        conforms &= report.conforms();
     }
+    if conforms { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use fake::Fake;
 use harness::Rabbit;
-use oslo_messaging_amqp::AmqpConfig;
 use oslo_messaging_conformance::programs::differential;
+use xtask::profile::Profile;
 
 fn main() -> ExitCode {
-    match Rabbit::from_environment(AmqpConfig::default()) {
+    match Rabbit::from_environment(Profile::Oslo) {
         Ok(rabbit) => differential::main(move || rabbit.clone(), Fake::default, 40),
         Err(reason) => differential::ignore_all(&reason),
     }

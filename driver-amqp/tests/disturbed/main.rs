@@ -1,11 +1,13 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
-//! once where queues are durable, and once where they are quorum queues.
+//! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
 #[path = "../faults"]
 mod faults {
     #[allow(dead_code, reason = "only a part of it is used here")]
     pub(crate) mod proxy;
 }
+#[path = "../harness/profile.rs"]
+mod profile;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "the relay's own tests use a part of it")]
 mod stage;
@@ -17,13 +19,15 @@ use std::time::Duration;
 
 use libtest_mimic::{Completion, Trial};
 use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
-use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use oslo_messaging_amqp::AmqpTransport;
 use oslo_messaging_conformance::{Arguments, Budget, Disturbance, Harness, async_trait, run};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use xtask::broker::{MemoryAlarm, Node, RABBIT_URL, REQUIRE_LIVE};
+use xtask::profile::Profile;
 
 use faults::proxy::{Fault, Proxy};
+use profile::{config, driver};
 
 /// How many cases disturb the bus, so that none stops running in silence.
 const CASES: u64 = 12;
@@ -44,12 +48,12 @@ fn main() -> ExitCode {
     let node = Arc::new(Mutex::new(Node::start().expect("a node")));
     let all = arguments.filter.as_deref() == Some(AREA) && !arguments.list;
     let mut code = ExitCode::SUCCESS;
-    for (name, config) in [("durable queues", AmqpConfig::durable()), ("quorum queues", AmqpConfig::quorum())] {
+    for profile in Profile::from_env(&[Profile::Durable, Profile::Quorum]).expect("profiles") {
         let node = Arc::clone(&node);
-        let report = run(move || Disturbed::new(name, config.clone(), Arc::clone(&node)), "", &arguments);
+        let report = run(move || Disturbed::new(profile, Arc::clone(&node)), "", &arguments);
         let conclusion = report.expect("the node is there").conclusion;
         if conclusion.has_failed() || (all && conclusion.num_passed != CASES) {
-            eprintln!("{name}: {} of {CASES} cases passed", conclusion.num_passed);
+            eprintln!("{profile}: {} of {CASES} cases passed", conclusion.num_passed);
             code = ExitCode::FAILURE;
         }
     }
@@ -58,8 +62,7 @@ fn main() -> ExitCode {
 
 /// The node, reached through a relay that is this harness's own.
 struct Disturbed {
-    name: &'static str,
-    config: AmqpConfig,
+    profile: Profile,
     node: Arc<Mutex<Node>>,
     relay: OnceCell<Proxy>,
     transports: Mutex<Vec<Weak<AmqpTransport>>>,
@@ -67,8 +70,8 @@ struct Disturbed {
 }
 
 impl Disturbed {
-    fn new(name: &'static str, config: AmqpConfig, node: Arc<Mutex<Node>>) -> Self {
-        Self { name, config, node, relay: OnceCell::new(), transports: Mutex::default(), alarm: Mutex::default() }
+    fn new(profile: Profile, node: Arc<Mutex<Node>>) -> Self {
+        Self { profile, node, relay: OnceCell::new(), transports: Mutex::default(), alarm: Mutex::default() }
     }
 
     async fn relay(&self) -> &Proxy {
@@ -97,7 +100,7 @@ impl Harness for Disturbed {
         let url = format!("rabbit://guest:guest@127.0.0.1:{}/", self.relay().await.port());
         let url = TransportUrl::parse(&url).expect("it is one");
         let deadline = Deadline::after(self.budget().arrive);
-        let transport = Arc::new(AmqpTransport::connect(&url, self.config.clone(), deadline).await?);
+        let transport = Arc::new(AmqpTransport::connect(&url, config(self.profile), deadline).await?);
         lock(&self.transports).push(Arc::downgrade(&transport));
         Ok(transport)
     }
@@ -107,7 +110,8 @@ impl Harness for Disturbed {
     }
 
     fn driver(&self) -> String {
-        format!("{}, disturbed, {}", env!("CARGO_PKG_NAME"), self.name)
+        let broker = lock(&self.node).attached().broker();
+        driver([Some(broker.as_str()), Some("disturbed"), self.profile.remark()])
     }
 
     fn disturbances(&self) -> &'static [Disturbance] {

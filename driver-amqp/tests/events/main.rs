@@ -16,6 +16,9 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 
+/// How many run at once: each waits most of the time.
+const BESIDE: usize = 3;
+
 /// A sentence, and how to try it.
 type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
 
@@ -34,7 +37,11 @@ fn main() -> ExitCode {
         return task.run();
     }
     let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(BESIDE);
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    stage::Lent::end();
+    conclusion.exit_code()
 }
 
 /// One trial, ignored without a node; where nothing may be skipped, it fails instead.

@@ -6,11 +6,10 @@ use oslo_messaging::{
     BackgroundNotifier, Bus, Context, Deadline, MessagingSink, Notifier, OutboxConfig, OutboxCounts, Queued,
 };
 use serde_json::json;
-use xtask::broker::Node;
 
 use crate::child::bus;
 use crate::killed::{listener, next};
-use crate::stage::{ARRIVE, Stage, blocking, soon, unique, until, within};
+use crate::stage::{ARRIVE, Lent, Stage, blocking, soon, unique, until, within};
 
 /// How many events fit.
 const ROOM: u64 = 2_000;
@@ -73,7 +72,7 @@ fn tell(notifier: &BackgroundNotifier, n: u64) -> Queued {
     notifier.info(&Context::new(), "order.created", &json!({ "n": n })).expect("it has a JSON form")
 }
 
-async fn killed(mut node: Node) -> Node {
+async fn killed(mut node: Lent) -> Lent {
     blocking(move || {
         node.kill().expect("it is dead");
         node

@@ -136,7 +136,10 @@ fn main() -> ExitCode {
     });
     let sweeps = SWEEPS.iter().map(|&(name, case)| live(name, move || stage::run_alone_within(sweep::limit(), case())));
     let lives = LIVE.iter().map(|&(name, case)| live(name, move || stage::run(case())));
-    libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect()).exit_code()
+    let conclusion =
+        libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect());
+    stage::Lent::end();
+    conclusion.exit_code()
 }
 
 /// A trial on a node, ignored without one; where nothing may be skipped, it fails instead.

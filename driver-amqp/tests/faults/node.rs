@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use xtask::broker::Node;
 
 use crate::office::Office;
-use crate::stage::{ARRIVE, SLACK, Stage, back, blocking, until, url, within};
+use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
 
 /// Queues outlive the node.
 const DURABLE: &str = "?amqp_durable_queues=true";
@@ -142,7 +142,7 @@ async fn at(stage: Stage, query: &str) -> Office {
     Office::with(stage, "guest", "guest", query, &address).await
 }
 
-async fn changed(mut node: Node, change: impl FnOnce(&mut Node) + Send + 'static) -> Node {
+async fn changed(mut node: Lent, change: impl FnOnce(&mut Node) + Send + 'static) -> Lent {
     blocking(move || {
         change(&mut node);
         node

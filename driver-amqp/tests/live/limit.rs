@@ -52,7 +52,8 @@ pub(crate) async fn a_body_over_our_own_limit_is_refused_before_it_is_sent() {
 
 /// The broker closes the channel over such a body, with everything that is out on it.
 pub(crate) async fn a_body_over_the_broker_s_limit_takes_nobody_with_it() {
-    let (_node, stage) = Stage::own().await;
+    let (mut node, stage) = Stage::own().await;
+    node.spoil();
     let limit = "application:set_env(rabbit, max_message_size, 65536), persistent_term:put(max_message_size, 65536).";
     stage.control(move |stage| stage.node.rabbitmqctl(&["eval", limit]).expect("a lower limit")).await;
     let transport = stage.connect().await;

@@ -165,7 +165,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most of them wait for a broker most of the time.
     arguments.test_threads.get_or_insert(BESIDE);
-    libtest_mimic::run(&arguments, beside.chain(alone).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, beside.chain(alone).collect());
+    stage::Lent::end();
+    conclusion.exit_code()
 }
 
 /// One trial, ignored without a node; where nothing may be skipped, it fails instead.

@@ -14,11 +14,10 @@ use oslo_messaging::{
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
-use xtask::broker::Node;
 
 use crate::stage::{
-    ARRIVE, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after, texts,
-    topic, unique, until, url, within,
+    ARRIVE, Lent, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after,
+    texts, topic, unique, until, url, within,
 };
 use crate::traffic::{Traffic, a_hundred};
 
@@ -296,7 +295,7 @@ pub(crate) async fn a_publish_waits_for_the_broker_until_its_deadline() {
     assert_eq!(texts(&take(listener.as_mut(), 1).await), ["patient"], "and what was given up did not arrive");
 }
 
-async fn killed(mut node: Node) -> Node {
+async fn killed(mut node: Lent) -> Lent {
     blocking(move || {
         node.kill().expect("it is dead");
         node
@@ -304,7 +303,7 @@ async fn killed(mut node: Node) -> Node {
     .await
 }
 
-async fn restarted(mut node: Node) -> Node {
+async fn restarted(mut node: Lent) -> Lent {
     blocking(move || {
         node.restart().expect("it is back");
         node

@@ -106,7 +106,8 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
 
 /// The broker gives up on a consumer that settles nothing; its channel goes, and the connection stays.
 pub(crate) async fn a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection() {
-    let (_node, stage) = Stage::own().await;
+    let (mut node, stage) = Stage::own().await;
+    node.spoil();
     let impatient =
         "application:set_env(rabbit, consumer_timeout, 1000), application:set_env(rabbit, channel_tick_interval, 500).";
     stage.control(move |stage| stage.node.rabbitmqctl(&["eval", impatient]).expect("it is set")).await;

@@ -1,9 +1,12 @@
 //! What every case needs: a place of its own on a node, transports, messages, and budgets.
 
+#[path = "lent.rs"]
+mod lent;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use oslo_messaging::{
@@ -14,7 +17,9 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 use uuid::Uuid;
-use xtask::broker::{AttachedNode, Node};
+use xtask::broker::AttachedNode;
+
+pub(crate) use lent::Lent;
 
 /// For what must happen. It ends early, so it is generous.
 pub(crate) const ARRIVE: Duration = Duration::from_secs(30);
@@ -22,6 +27,8 @@ pub(crate) const ARRIVE: Duration = Duration::from_secs(30);
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 /// How far past its deadline an operation may end: ten times what is promised, for a machine under load.
 pub(crate) const SLACK: Duration = Duration::from_secs(1);
+/// How many virtual hosts are made together: making one takes hardly less time.
+const AT_ONCE: usize = 8;
 /// Far over what any case needs, so that one that hangs fails alone.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -60,17 +67,30 @@ fn block_on(limit: Duration, case: impl Future<Output = ()>) {
 impl Stage {
     /// On the node that all cases share.
     pub(crate) async fn shared() -> Self {
-        Self::on(AttachedNode::from_env().expect("a node")).await
+        /// Those that were made and are not used yet.
+        static SPARE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let node = AttachedNode::from_env().expect("a node");
+        blocking(|| {
+            let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+            if spare.is_empty() {
+                let vhosts: Vec<_> = (0..AT_ONCE).map(|_| unique("v")).collect();
+                node.add_vhosts(&vhosts).expect("virtual hosts");
+                *spare = vhosts;
+            }
+            Self { vhost: spare.pop().expect("there is one"), node }
+        })
+        .await
     }
 
-    /// On a node of its own, which may be hurt and is gone when dropped.
-    pub(crate) async fn own() -> (Node, Self) {
-        let node = blocking(|| Node::start().expect("a node")).await;
+    /// On a node that nobody else has meanwhile, and that may be hurt.
+    pub(crate) async fn own() -> (Lent, Self) {
+        let node = blocking(Lent::take).await;
         let stage = Self::on(node.attached().clone()).await;
         (node, stage)
     }
 
-    async fn on(node: AttachedNode) -> Self {
+    /// On a node of somebody's.
+    pub(crate) async fn on(node: AttachedNode) -> Self {
         let stage = Self { node, vhost: unique("v") };
         stage.control(|stage| stage.node.add_vhost(&stage.vhost).expect("a virtual host")).await;
         stage

@@ -71,7 +71,7 @@ pub(crate) async fn connections_that_were_made_again_leave_none() {
 /// The second host accepts and never answers, so that a try to connect is under way for long.
 pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_close_or_a_drop() {
     none_is_left().await;
-    let (node, stage) = Stage::own().await;
+    let (mut node, stage) = Stage::own().await;
     let silent = Silent::listen().await;
     let sockets = process::sockets();
     let good = format!("guest:guest@127.0.0.1:{}", stage.node.port());
@@ -79,7 +79,7 @@ pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_clo
     let connect = async || AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await.expect("one answers");
     let (closed, dropped) = (connect().await, connect().await);
     let listener = subscribe(&dropped, &server("again")).await;
-    blocking(move || drop(node)).await;
+    blocking(move || node.kill().expect("it is killed")).await;
     until("tries to connect again", async || silent.connections() == 2).await;
     within(SLACK, "closing", closed.close(soon())).await.expect("there is nobody to say goodbye to");
     until("one try to be over", async || silent.connections() == 1).await;

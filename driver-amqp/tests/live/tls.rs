@@ -6,7 +6,7 @@ use oslo_messaging::{ErrorKind, Result, Transport as _};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
 use papers::{Papers, Validity};
 use tokio::net::TcpListener;
-use xtask::broker::{Node, Settings};
+use xtask::broker::{Node, Settings, free_ports};
 
 use crate::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
 
@@ -92,8 +92,7 @@ impl Secure {
         blocking(|| {
             let papers = Papers::new(&unique("live"));
             papers.issue(Validity::Now);
-            let port =
-                std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+            let [port] = free_ports().expect("a port");
             let settings = Settings {
                 configuration: papers.configuration(port),
                 plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()],

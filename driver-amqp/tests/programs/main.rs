@@ -8,12 +8,12 @@ mod python;
 use std::process::ExitCode;
 
 use harness::Rabbit;
-use oslo_messaging_amqp::AmqpConfig;
 use oslo_messaging_conformance::programs::{self, Actors, Plan};
+use xtask::profile::Profile;
 
 fn main() -> ExitCode {
     let plan = Plan::from(40).and(25, Actors::Mixed).and(10, Actors::Python);
-    match Rabbit::from_environment(AmqpConfig::default()) {
+    match Rabbit::from_environment(Profile::Oslo) {
         Ok(rabbit) => {
             let rabbit = python::Beside::new(rabbit);
             programs::main(move || rabbit.clone(), plan)

@@ -21,7 +21,7 @@ use super::record::{Begun, Over, Record};
 use super::workers::Workers;
 use super::{gauge, staff};
 use crate::dice::Dice;
-use crate::stage::{ARRIVE, Stage, soon, within};
+use crate::stage::{ARRIVE, Stage, blocking, soon, within};
 
 /// How often it is looked at what the process holds.
 const SAMPLING: Duration = Duration::from_secs(1);
@@ -46,7 +46,8 @@ pub(crate) async fn run(plan: &Plan) -> io::Result<()> {
 }
 
 async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
-    let (node, stage) = Stage::own().await;
+    let node = blocking(|| Node::start().expect("a node")).await;
+    let stage = Stage::on(node.attached().clone()).await;
     let parties = Parties::connect(&stage, plan).await.expect("a node that has just started");
     let [own, first, second] = parties.buses();
     let servers = [staff::serve(first, 0, journal).await, staff::serve(second, 1, journal).await];
@@ -140,7 +141,7 @@ async fn look(stage: &Stage, journal: &Journal) {
 }
 
 async fn put_away(node: Node, journal: &Journal) {
-    if let Err(error) = crate::stage::blocking(move || node.stop()).await {
+    if let Err(error) = blocking(move || node.stop()).await {
         journal.trouble(format!("the node did not stop: {error:#}"));
     }
 }

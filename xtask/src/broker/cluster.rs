@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::Node;
 use super::attached::AttachedNode;
 use super::layout::Settings;
+use super::ready;
 use super::release::Release;
+use super::{Node, START};
 
 /// A member that is cut off from most others stops, rather than go on by itself.
 const CONFIGURATION: &str = "cluster_partition_handling = pause_minority\n";
@@ -97,6 +98,32 @@ impl Cluster {
         self.nodes[index].restart()
     }
 
+    /// Cuts one member off from all the others, and returns once it has paused, as the minority does: it closes the
+    /// connections of its clients and takes no new ones.
+    ///
+    /// Erlang's connections between the nodes are cut and made impossible, by a cookie of the member's own for each of the
+    /// others, so both sides notice at once; what a network does that swallows packets is noticed after a minute or so.
+    ///
+    /// # Errors
+    /// When the member cannot be told, or goes on.
+    pub fn isolate(&self, index: usize) -> Result<()> {
+        let others = self.others(index);
+        let forget =
+            format!("[erlang:set_cookie(N, cut_off) || N <- {others}], [erlang:disconnect_node(N) || N <- {others}].");
+        self.node(index).rabbitmqctl(&["eval", &forget])?;
+        ready::deaf(self.node(index).port(), START).with_context(|| format!("member {index} was cut off"))
+    }
+
+    /// Lets a member that was cut off reach the others again, and returns once it has joined them.
+    ///
+    /// # Errors
+    /// When it cannot be told, or does not come back.
+    pub fn rejoin(&mut self, index: usize) -> Result<()> {
+        let remember = format!("[erlang:set_cookie(N, erlang:get_cookie()) || N <- {}].", self.others(index));
+        self.node(index).rabbitmqctl(&["eval", &remember])?;
+        self.nodes[index].await_ready()
+    }
+
     /// As [`Node::stop`], of every member.
     ///
     /// # Errors
@@ -104,5 +131,12 @@ impl Cluster {
     pub fn stop(self) -> Result<()> {
         let ended: Vec<_> = self.nodes.into_iter().map(Node::stop).collect();
         ended.into_iter().collect()
+    }
+
+    /// The names of all members but one, as a list of Erlang's.
+    fn others(&self, index: usize) -> String {
+        let names = (0..self.size()).filter(|other| *other != index);
+        let names: Vec<_> = names.map(|other| format!("'{}'", self.node(other).layout().name())).collect();
+        format!("[{}]", names.join(","))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use super::port::free_ports;
 use super::programs::{NOBODY, Programs};
 use super::release::Release;
 
@@ -229,18 +229,6 @@ fn joining(nodes: [&Layout; 2]) -> String {
         let _ = writeln!(lines, "cluster_formation.classic_config.nodes.{} = {}", place + 1, node.name);
     }
     lines
-}
-
-/// Ports that are free now. All are held until all are known, so they differ.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut ports = [0; N];
-    let mut held = Vec::with_capacity(N);
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
 }
 
 #[cfg(test)]

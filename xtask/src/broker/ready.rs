@@ -64,6 +64,11 @@ pub(super) fn server(server: &mut Child, port: u16, budget: Duration) -> Result<
     Ok(())
 }
 
+/// Whether a server begins an AMQP handshake.
+pub(super) fn speaks(port: u16) -> bool {
+    handshake(port).is_ok()
+}
+
 /// Waits until the server calls itself started, which is a moment after it speaks AMQP: before that, `rabbitmqctl` is
 /// refused.
 pub(super) fn application(mut rabbitmqctl: Command, budget: Duration) -> Result<()> {
@@ -71,6 +76,18 @@ pub(super) fn application(mut rabbitmqctl: Command, budget: Duration) -> Result<
     output_within(rabbitmqctl.args(["await_startup", "--timeout", &seconds]), budget)
         .map(drop)
         .context("RabbitMQ speaks AMQP and does not finish its start")
+}
+
+/// Waits until nobody listens on `port` any more.
+pub(super) fn deaf(port: u16, budget: Duration) -> Result<()> {
+    let end = Instant::now() + budget;
+    while connect(port).is_ok() {
+        if Instant::now() >= end {
+            bail!("port {port} still takes connections after {budget:?}");
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Waits until every thread of a process has taken notice of `SIGSTOP`: for some milliseconds after the signal was sent,

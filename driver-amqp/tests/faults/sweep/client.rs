@@ -15,6 +15,8 @@ use super::staff::{Work, name};
 
 /// How long each may take. Most of it is over at once; a call whose request was lost waits for its answer to the end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
+/// How many calls, and how many events, must succeed one after the other once everything works again.
+pub(crate) const IN_A_ROW: usize = 100;
 /// How long to wait before everything is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -93,14 +95,23 @@ impl Client {
         }
     }
 
-    /// Does what must work again, in a row.
+    /// Does what must work again: calls in a row, and events in a row, until one fails.
     pub(crate) async fn afterwards(&self) {
-        for server in [None, Some(0), None, Some(1), None] {
-            self.call(Phase::Afterwards, &self.to(server), 0).await;
-        }
-        for _ in 0..5 {
-            self.notify(Phase::Afterwards).await;
-        }
+        let calls = async {
+            for server in [None, Some(0), None, Some(1)].into_iter().cycle().take(IN_A_ROW) {
+                if !self.call(Phase::Afterwards, &self.to(server), 0).await {
+                    break;
+                }
+            }
+        };
+        let events = async {
+            for _ in 0..IN_A_ROW {
+                if !self.notify(Phase::Afterwards).await {
+                    break;
+                }
+            }
+        };
+        tokio::join!(calls, events);
     }
 
     /// A client of one server, or of all.

@@ -79,9 +79,9 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     if timeout(manner.recovery, client.recovered()).await.is_err() {
         violations.push(format!("G8: it does not work again within {:?}", manner.recovery));
     }
-    client.afterwards().await;
     let trip = point.and_then(|point| proxies[point.party as usize].trip());
     let recovery = trip.map(|trip| trip.when.elapsed()).unwrap_or_default();
+    Box::pin(client.afterwards()).await;
 
     let mut history = History { refusing, ..History::default() };
     mark_hurt(&mut history, point);

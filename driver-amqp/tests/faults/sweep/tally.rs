@@ -5,6 +5,7 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::client::IN_A_ROW;
 use super::history::{Ended, History, Kind, Phase};
 
 /// How often each kind was attempted in each phase, and succeeded.
@@ -36,8 +37,8 @@ pub(crate) const MINIMUMS: &[Minimum] = &[
     Minimum { phase: Phase::During, kind: Kind::Fanout, attempts: 2, percent: 60 },
     Minimum { phase: Phase::During, kind: Kind::Notification, attempts: 5, percent: 90 },
     Minimum { phase: Phase::During, kind: Kind::Undeliverable, attempts: 1, percent: 60 },
-    Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: 5, percent: 100 },
-    Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: 5, percent: 100 },
+    Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: IN_A_ROW, percent: 100 },
+    Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: IN_A_ROW, percent: 100 },
 ];
 
 impl Tally {

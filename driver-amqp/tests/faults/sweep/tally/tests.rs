@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oslo_messaging::{ErrorKind, Executed};
 
+use super::super::client::IN_A_ROW;
 use super::super::history::{Ended, History, Kind, Phase, Told};
 use super::{Count, MINIMUMS, Tally};
 
@@ -32,7 +33,7 @@ fn tally(runs: usize, fails: impl Fn(Phase, Kind) -> bool) -> Tally {
 pub(crate) fn enough_is_enough() {
     let tally = tally(3, |_, _| false);
     assert_eq!(tally.shortfalls(3, MINIMUMS), Vec::<String>::new());
-    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), Count { attempted: 15, succeeded: 15 });
+    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), Count { attempted: 3 * IN_A_ROW, succeeded: 3 * IN_A_ROW });
     assert_eq!(tally.shortfalls(4, MINIMUMS).len(), MINIMUMS.len(), "of everything a run is missing");
 }
 
