@@ -4,14 +4,13 @@
 #[allow(dead_code, reason = "the tests of TLS alone need more of it")]
 mod papers;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::{env, fs};
 
 use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Priority, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
-use xtask::broker::{AttachedNode, Node, Release, Settings};
+use xtask::broker::{AttachedNode, Node, Release, Settings, free_ports};
 
 use crate::budget::soon;
 use crate::ear::{PythonListener, notifier, number, payloads, started};
@@ -117,7 +116,7 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
 async fn both_sides_meet_inside_of_tls(setting: Arc<Setting>) {
     let papers = Papers::new(&setting.unique("interop"));
     papers.issue(Validity::Now);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports().unwrap();
     let settings =
         Settings { configuration: papers.configuration(port), plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()] };
     let node = tokio::task::spawn_blocking(move || Node::start_with(&settings)).await.unwrap().expect("a node");

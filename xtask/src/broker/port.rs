@@ -19,8 +19,8 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     let mut ports = [0; N];
     for port in &mut ports {
-        let tries = (0..COUNT).map(|_| port_of(process::id(), GIVEN.fetch_add(1, Ordering::Relaxed)));
-        let Some(free) = tries.into_iter().find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()) else {
+        let mut tries = (0..COUNT).map(|_| port_of(process::id(), GIVEN.fetch_add(1, Ordering::Relaxed)));
+        let Some(free) = tries.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()) else {
             bail!("no port from {FIRST} on is free");
         };
         *port = free;
