@@ -31,6 +31,7 @@ use crate::link::Link;
 use crate::outcome::{Outcome, publish};
 use crate::parcel::Job;
 use crate::ready::Ready;
+use crate::renewal::Renewal;
 use crate::salvage::{Failures, Salvage};
 use crate::wreck::Sent;
 
@@ -52,6 +53,7 @@ pub(crate) struct Lane {
     passage: watch::Receiver<Passage>,
     /// The channel, and the link that it is on.
     channel: Option<(Arc<Link>, Channel)>,
+    renewal: Renewal,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     ready: Ready,
     barrier: Barrier,
@@ -74,6 +76,7 @@ impl Lane {
             shared,
             inbox,
             channel: None,
+            renewal: Renewal::new(Instant::now()),
             in_flight: FuturesUnordered::new(),
             ready: Ready::default(),
             barrier: Barrier::default(),
@@ -98,8 +101,14 @@ impl Lane {
             }
             let blocked = matches!(passage, Passage::Blocked(..));
             let out = self.open.len().max(self.in_flight.len());
+            let awaited = self.renewal.awaited();
+            if awaited.is_some() && out == 0 {
+                self.start_over();
+                continue;
+            }
+            let held_back = awaited.or(self.rest).is_some();
             let link = match &passage {
-                Passage::Open(link) if out < self.shared.config.publish_window && self.rest.is_none() => Some(link),
+                Passage::Open(link) if out < self.shared.config.publish_window && !held_back => Some(link),
                 _ => None,
             };
             if let Some(link) = link
@@ -122,6 +131,9 @@ impl Lane {
                     _ => return,
                 },
                 () = sleep_until(self.rest.unwrap_or_else(Instant::now)), if self.rest.is_some() => self.rest = None,
+                () = sleep_until(awaited.unwrap_or_else(Instant::now)), if awaited.is_some() => {
+                    self.renewal.put_off(Instant::now());
+                }
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => self.give_up(),
             }
         }
@@ -176,6 +188,7 @@ impl Lane {
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         link.publishing.ask("select confirms", deadline, select).await?;
         self.channel = Some((Arc::clone(link), channel.clone()));
+        self.renewal = Renewal::new(Instant::now());
         Ok(channel)
     }
 
@@ -216,6 +229,7 @@ impl Lane {
             self.returned(&returned);
         }
         if nack {
+            self.renewal.refused(Instant::now());
             let copied = self.open.get(&sequence).is_some_and(|(job, _)| job.parcel.copied);
             self.tell(sequence, Err(refused(copied)));
         } else if !held {
@@ -279,6 +293,7 @@ impl Lane {
     /// Forgets the channel, and gives out what was open on it.
     fn start_over(&mut self) -> Vec<(Sequence, Job)> {
         self.channel = None;
+        self.renewal = Renewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
         self.barrier = Barrier::default();
         self.by_id.clear();

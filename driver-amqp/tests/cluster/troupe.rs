@@ -64,19 +64,21 @@ impl Troupe {
         }
     }
 
-    /// Tries until everything works, for as long as `budget` allows; whether it does.
-    pub(crate) async fn works(&self, budget: Duration) -> bool {
-        timeout(budget, Box::pin(self.client.recovered())).await.is_ok()
+    /// Tries until everything works, which it must within `budget`.
+    pub(crate) async fn recovered(&self, budget: Duration) {
+        let tried = self.client.ended().len();
+        if timeout(budget, Box::pin(self.client.recovered())).await.is_err() {
+            panic!("{}", self.complaint(budget, tried));
+        }
     }
 
-    /// As [`works`](Self::works), which must come true.
-    pub(crate) async fn recovered(&self, budget: Duration) {
-        if !self.works(budget).await {
-            let ended = self.client.ended();
-            let failed: Vec<_> = ended.iter().rev().filter(|ended| !succeeded(ended)).take(12).collect();
-            let health: Vec<_> = self.buses.iter().map(|bus| bus.health().borrow().clone()).collect();
-            panic!("it does not work again within {budget:?}: {health:#?}, last, the latest first: {failed:#?}");
-        }
+    /// What does not work, and how everybody is. What had ended when `tried` things had is not meant.
+    fn complaint(&self, budget: Duration, tried: usize) -> String {
+        let ended = self.client.ended();
+        let failed: Vec<_> =
+            ended[tried..].iter().filter(|ended| !succeeded(ended)).map(|e| (e.phase, &e.told)).collect();
+        let health: Vec<_> = self.buses.iter().map(|bus| bus.health().borrow().clone()).collect();
+        format!("{} was not served within {budget:?}: {health:?}, {failed:#?}", self.topic)
     }
 
     /// Does what must work again, ends, and tells everything that happened. `bare` looks into what is left in queues.

@@ -1,40 +1,27 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
 //! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
-#[path = "../faults"]
-mod faults {
-    #[allow(dead_code, reason = "only a part of it is used here")]
-    pub(crate) mod proxy;
-}
 #[path = "../harness/profile.rs"]
 mod profile;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "the relay's own tests use a part of it")]
-mod stage;
+#[path = "../harness/relayed.rs"]
+mod relayed;
 
 use std::env;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Trial};
-use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
-use oslo_messaging_amqp::AmqpTransport;
+use oslo_messaging::{Deadline, Result, Transport};
 use oslo_messaging_conformance::{Arguments, Budget, Disturbance, Harness, async_trait, run};
-use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
 use xtask::broker::{MemoryAlarm, Node, RABBIT_URL, REQUIRE_LIVE};
 use xtask::profile::Profile;
 
-use faults::proxy::{Fault, Proxy};
 use profile::{config, driver};
+use relayed::Relayed;
 
 /// How many cases disturb the bus, so that none stops running in silence.
 const CASES: u64 = 12;
-/// How long transports may take to see that they were cut.
-const NOTICE: Duration = Duration::from_secs(10);
-/// How often that is looked at.
-const GLANCE: Duration = Duration::from_millis(5);
 const AREA: &str = "disturb::";
 
 fn main() -> ExitCode {
@@ -64,45 +51,21 @@ fn main() -> ExitCode {
 struct Disturbed {
     profile: Profile,
     node: Arc<Mutex<Node>>,
-    relay: OnceCell<Proxy>,
-    transports: Mutex<Vec<Weak<AmqpTransport>>>,
+    relayed: Relayed,
     alarm: Mutex<Option<MemoryAlarm>>,
 }
 
 impl Disturbed {
     fn new(profile: Profile, node: Arc<Mutex<Node>>) -> Self {
-        Self { profile, node, relay: OnceCell::new(), transports: Mutex::default(), alarm: Mutex::default() }
-    }
-
-    async fn relay(&self) -> &Proxy {
-        let port = lock(&self.node).attached().port();
-        self.relay.get_or_init(|| Proxy::to(port)).await
-    }
-
-    /// Does what ends every connection, and waits until all who have one have seen it.
-    async fn lose(&self, end: impl Future<Output = ()>) -> std::result::Result<(), String> {
-        let transports: Vec<_> = lock(&self.transports).iter().filter_map(Weak::upgrade).collect();
-        let losses = |transport: &AmqpTransport| transport.counters().losses;
-        let before: Vec<_> = transports.iter().map(|transport| losses(transport)).collect();
-        end.await;
-        let seen = async {
-            while transports.iter().zip(&before).any(|(transport, before)| losses(transport) == *before) {
-                sleep(GLANCE).await;
-            }
-        };
-        timeout(NOTICE, seen).await.map_err(|_| format!("a loss was not seen within {NOTICE:?}"))
+        let relayed = Relayed::to(lock(&node).attached().port());
+        Self { profile, node, relayed, alarm: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl Harness for Disturbed {
     async fn transport(&self) -> Result<Arc<dyn Transport>> {
-        let url = format!("rabbit://guest:guest@127.0.0.1:{}/", self.relay().await.port());
-        let url = TransportUrl::parse(&url).expect("it is one");
-        let deadline = Deadline::after(self.budget().arrive);
-        let transport = Arc::new(AmqpTransport::connect(&url, config(self.profile), deadline).await?);
-        lock(&self.transports).push(Arc::downgrade(&transport));
-        Ok(transport)
+        self.relayed.connect(config(self.profile), Deadline::after(self.budget().arrive)).await
     }
 
     fn budget(&self) -> Budget {
@@ -120,10 +83,7 @@ impl Harness for Disturbed {
 
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
-            Disturbance::Cut => {
-                let relay = self.relay().await;
-                self.lose(async { relay.strike(Fault::Reset) }).await
-            }
+            Disturbance::Cut => self.relayed.cut().await,
             Disturbance::Block => {
                 let node = lock(&self.node).attached().clone();
                 let alarm = blocking(move || node.memory_alarm()).await.map_err(|error| error.to_string())?;
@@ -133,7 +93,7 @@ impl Harness for Disturbed {
             Disturbance::Restart => {
                 let node = lock(&self.node).attached().clone();
                 let restart = move || node.rabbitmqctl(&["stop_app"]).and_then(|_| node.rabbitmqctl(&["start_app"]));
-                self.lose(async { drop(blocking(restart).await.expect("it starts again")) }).await
+                self.relayed.lose(async { drop(blocking(restart).await.expect("it starts again")) }).await
             }
             _ => Err(format!("nothing here can {what}")),
         }

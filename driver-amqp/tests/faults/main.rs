@@ -9,7 +9,9 @@ mod node;
 mod office;
 #[path = "../live/process.rs"]
 mod process;
+#[path = "../proxy/mod.rs"]
 mod proxy;
+mod relay;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
 mod stage;
@@ -23,7 +25,6 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 
-use proxy::tests as relay;
 use sweep::{points, rules, tally};
 
 /// One case: a sentence, and how to try it.

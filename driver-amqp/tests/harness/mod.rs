@@ -5,7 +5,7 @@ mod profile;
 use std::sync::Arc;
 
 use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
-use oslo_messaging_amqp::AmqpTransport;
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use oslo_messaging_conformance::{Budget, Harness, async_trait};
 use xtask::broker::{AttachedNode, RABBIT_URL};
 use xtask::profile::Profile;
@@ -29,13 +29,18 @@ impl Rabbit {
         let broker = AttachedNode::from_env().ok().map(|node| node.broker());
         Ok(Self { url, profile, broker })
     }
+
+    /// The options of its profile.
+    pub(crate) fn config(&self) -> AmqpConfig {
+        config(self.profile)
+    }
 }
 
 #[async_trait]
 impl Harness for Rabbit {
     async fn transport(&self) -> Result<Arc<dyn Transport>> {
         let deadline = Deadline::after(self.budget().arrive);
-        Ok(Arc::new(AmqpTransport::connect(&self.url, config(self.profile), deadline).await?))
+        Ok(Arc::new(AmqpTransport::connect(&self.url, self.config(), deadline).await?))
     }
 
     fn budget(&self) -> Budget {

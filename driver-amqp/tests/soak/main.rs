@@ -8,11 +8,6 @@
 mod client;
 #[path = "../faults/sweep/dice.rs"]
 mod dice;
-#[path = "../faults"]
-mod faults {
-    #[allow(dead_code, reason = "only a part of it is used here")]
-    pub(crate) mod proxy;
-}
 mod gauge;
 mod history;
 mod journal;
@@ -20,6 +15,9 @@ mod nemesis;
 mod party;
 mod plan;
 mod progress;
+#[path = "../proxy/mod.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod proxy;
 mod record;
 mod report;
 mod rules;

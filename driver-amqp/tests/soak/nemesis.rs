@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::record::{Fault, Hurt, Record, Whose};
 use crate::dice::Dice;
-use crate::faults::proxy;
+use crate::proxy;
 use crate::stage::blocking;
 
 /// How long everything may take to work again: twice the heartbeat and the longest pause between two tries to connect, with

@@ -8,7 +8,7 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use super::plan::Plan;
 use super::record::{Queues, Whose};
-use crate::faults::proxy::{Fault, Proxy};
+use crate::proxy::{Fault, Proxy};
 use crate::stage::{Stage, soon, url};
 
 /// After how much silence a connection is given up: some freezes are longer than twice this, others are shorter.

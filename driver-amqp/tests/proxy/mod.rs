@@ -7,7 +7,6 @@
 mod fault;
 mod line;
 mod relay;
-pub(crate) mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

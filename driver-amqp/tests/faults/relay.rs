@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{At, Direction, Fault, Proxy};
+use crate::proxy::{At, Direction, Fault, Proxy};
 use crate::stage::{ARRIVE, QUIET, until, within};
 
 /// Sends back what it is sent.
