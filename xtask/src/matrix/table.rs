@@ -111,9 +111,13 @@ mod tests {
 
     /// The records of one suite: cases, and how they ended.
     fn record(cases: &[(&str, Value)]) -> Value {
-        let cases: Vec<_> =
-            cases.iter().map(|(case, ended)| json!({"case": case, "ended": ended, "seconds": 0.1})).collect();
-        json!({"driver": "a driver", "cases": cases})
+        let run = |(case, ended): &(&str, Value)| {
+            let mut run = ended.clone();
+            run["case"] = json!(case);
+            run["seconds"] = json!(0.1);
+            run
+        };
+        json!({"driver": "a driver", "cases": cases.iter().map(run).collect::<Vec<_>>()})
     }
 
     fn records(records: &[Value]) -> Records {
