@@ -60,8 +60,8 @@ impl Relayed {
     /// One did not see it in time.
     pub(crate) async fn lose(&self, end: impl Future<Output = ()>) -> std::result::Result<(), String> {
         let counted = |transport: Weak<AmqpTransport>| {
-            let before = transport.upgrade()?.counters().losses;
-            Some((transport, before))
+            let connected = transport.upgrade().filter(|transport| is_connected(transport))?;
+            Some((transport, connected.counters().losses))
         };
         // Whoever drops one meanwhile must not be kept from it.
         let before: Vec<_> = self.transports().iter().cloned().filter_map(counted).collect();
@@ -81,6 +81,11 @@ impl Relayed {
     fn transports(&self) -> MutexGuard<'_, Vec<Weak<AmqpTransport>>> {
         self.transports.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether there is something to lose: who has lost it already sees no second loss.
+fn is_connected(transport: &AmqpTransport) -> bool {
+    matches!(transport.health().borrow().state, State::Ready | State::Blocked { .. })
 }
 
 /// Whether a transport is at work and has seen no loss since there were `before`.
