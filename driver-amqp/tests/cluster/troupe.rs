@@ -67,9 +67,8 @@ impl Troupe {
     /// Tries until everything works, which it must within `budget`.
     pub(crate) async fn recovered(&self, budget: Duration) {
         let tried = self.client.ended().len();
-        if timeout(budget, Box::pin(self.client.recovered())).await.is_err() {
-            panic!("{}", self.complaint(budget, tried));
-        }
+        let recovered = timeout(budget, Box::pin(self.client.recovered())).await;
+        recovered.unwrap_or_else(|_| panic!("{}", self.complaint(budget, tried)));
     }
 
     /// What does not work, and how everybody is. What had ended when `tried` things had is not meant.
