@@ -9,9 +9,9 @@
 //! ```
 //!
 //! There are three kinds. [`rpc`] starts, stops and kills servers under calls, casts and fanouts; its senders and
-//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. Where the harness can
-//! [cut](crate::Disturbance::Cut), every connection is lost in the middle of some programs. [`notify`]
-//! starts, stops and drops listeners under events that are handled in batches, given back, tried again and given up.
+//! servers are actors that are asked by lines of JSON, so that one of them may be a foreign process. [`notify`]
+//! starts, stops and drops listeners under events that are handled in batches, given back, tried again and given up. Where
+//! the harness can [cut](crate::Disturbance::Cut), every connection is lost in the middle of some programs of these two.
 //! [`delivery`] stands on the driver interface alone: every kind of address, settlement, expiry, pools. All are Rust that
 //! can be pasted and run as a test:
 //!
@@ -43,6 +43,7 @@
 //! [`differential()`] runs the same programs on two drivers and compares what they determine.
 
 mod actors;
+mod cuts;
 pub mod delivery;
 pub mod differential;
 mod divergence;

@@ -264,8 +264,11 @@ mod tests {
 
     #[test]
     fn connections_are_lost_only_where_they_can_be() {
-        let tree = |seed| rpc::Program::strategy(false).new_tree(&mut runner_of(seed, 0)).expect("none is rejected");
-        assert!((0..200).all(|seed| !tree(seed).current().to_string().contains(".cut(")));
+        fn unhurt<P: Generated>(seed: u64) -> bool {
+            let tree = P::strategy(false).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
+            !tree.current().to_string().contains(".cut(")
+        }
+        assert!((0..200).all(|seed| unhurt::<rpc::Program>(seed) && unhurt::<notify::Program>(seed)));
     }
 
     #[test]
@@ -277,6 +280,7 @@ mod tests {
             ".start(",
             ".stop(",
             ".kill(",
+            ".cut(",
             ".settle()",
             ".topic(",
             ".priority(",

@@ -1,5 +1,5 @@
 //! Programs of notifications: listeners, pools of them and taps start and stop while events are told, handled one by one or
-//! in batches, given back, tried again and given up.
+//! in batches, given back, tried again and given up, and while connections are lost.
 
 mod check;
 mod code;
@@ -47,8 +47,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy(_cuts: bool) -> BoxedStrategy<Self> {
-        strategy::programs().boxed()
+    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
+        strategy::programs(cuts).boxed()
     }
 
     fn size(&self) -> usize {

@@ -1,9 +1,11 @@
-//! Generated programs on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: played by this library, by the reference
-//! implementation in Python, whose interpreter `OSLO_TEST_PYTHON` names, and by both together.
+//! Generated programs on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: played by this library, whose connections are
+//! lost now and then, by the reference implementation in Python, whose interpreter `OSLO_TEST_PYTHON` names, and by both together.
 
 #[path = "../harness/mod.rs"]
 mod harness;
-mod python;
+#[path = "../harness/relayed.rs"]
+mod relayed;
+mod stand;
 
 use std::process::ExitCode;
 
@@ -11,12 +13,14 @@ use harness::Rabbit;
 use oslo_messaging_conformance::programs::{self, Actors, Plan};
 use xtask::profile::Profile;
 
+use stand::Stand;
+
 fn main() -> ExitCode {
     let plan = Plan::from(40).and(25, Actors::Mixed).and(10, Actors::Python);
     match Rabbit::from_environment(Profile::Oslo) {
         Ok(rabbit) => {
-            let rabbit = python::Beside::new(rabbit);
-            programs::main(move || rabbit.clone(), plan)
+            let stand = Stand::new(rabbit);
+            programs::main(move || stand.afresh(), plan)
         }
         Err(reason) => programs::ignore_all(plan, &reason),
     }

@@ -57,6 +57,7 @@ impl fmt::Display for Act {
                 Step::Start { listener } => write!(f, ".start({listener})")?,
                 Step::Stop { listener } => write!(f, ".stop({listener})")?,
                 Step::Kill { listener } => write!(f, ".kill({listener})")?,
+                Step::Cut { after } => write!(f, ".cut({after})")?,
                 Step::Tell { notifier, tell } => write!(f, "\n        .tell({notifier}, {tell})")?,
             }
         }
@@ -126,6 +127,7 @@ mod tests {
                     Act::new()
                         .stop(0)
                         .kill(1)
+                        .cut(4)
                         .tell(0, Tell::new("x", "t", Priority::Info).event_type("order.sold").publisher("bank"))
                         .tell(1, Tell::new("x", "u", Priority::Warn).requeued(2).failing(1).times(3).at_once())
                         .tell(0, Tell::new("x", "u", Priority::Warn).bare().without_queue().slow())

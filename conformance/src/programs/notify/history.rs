@@ -24,6 +24,8 @@ pub(crate) enum Happened {
     Begun(usize),
     /// A step was done, or why not.
     Ended { step: usize, outcome: Result<(), String> },
+    /// The cut of that number is about to happen.
+    Cutting(usize),
     /// A handler was polled for the first time.
     Ran { listener: usize, heard: Vec<Heard> },
     /// The handler ended that is at the place `run` in the list.

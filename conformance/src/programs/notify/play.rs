@@ -66,6 +66,7 @@ impl Play<'_> {
         for step in &act.steps {
             match step {
                 Step::Tell { notifier, tell } => lines.entry(*notifier).or_default().push(tell),
+                Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
                 Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
                 }
@@ -92,6 +93,16 @@ impl Play<'_> {
         }
     }
 
+    /// Loses every connection when so much more has happened, or nothing happens any more.
+    async fn cut(&self, after: usize) {
+        let number = self.log.begin(&Step::Cut { after });
+        let enough = self.log.history().events.len() + after;
+        self.log.wait(self.stage.budget().quiet / 2, |history| history.events.len() >= enough).await;
+        self.log.note(Happened::Cutting(number));
+        let outcome = self.stage.cut().await;
+        self.log.note(Happened::Ended { step: number, outcome });
+    }
+
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let outcome = match &step {
@@ -105,6 +116,7 @@ impl Play<'_> {
                 Ok(())
             }
             Step::Tell { notifier, tell } => self.tell(*notifier, tell, number).await,
+            Step::Cut { .. } => unreachable!("it is no one's alone"),
         };
         self.log.note(Happened::Ended { step: number, outcome: outcome.map_err(|error| error.to_string()) });
     }

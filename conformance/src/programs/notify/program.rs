@@ -45,10 +45,23 @@ pub struct Act {
 /// One thing that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    Start { listener: usize },
-    Stop { listener: usize },
-    Kill { listener: usize },
-    Tell { notifier: usize, tell: Tell },
+    Start {
+        listener: usize,
+    },
+    Stop {
+        listener: usize,
+    },
+    Kill {
+        listener: usize,
+    },
+    Tell {
+        notifier: usize,
+        tell: Tell,
+    },
+    /// Every connection is lost, once so many things have happened since the act began or nothing does any more.
+    Cut {
+        after: usize,
+    },
 }
 
 impl Step {
@@ -56,7 +69,7 @@ impl Step {
     pub(crate) fn times(&self) -> usize {
         match self {
             Self::Tell { tell, .. } => tell.times,
-            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } => 1,
+            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } | Self::Cut { .. } => 1,
         }
     }
 
@@ -64,7 +77,7 @@ impl Step {
     pub(crate) fn listener(&self) -> Option<usize> {
         match self {
             Self::Start { listener } | Self::Stop { listener } | Self::Kill { listener } => Some(*listener),
-            Self::Tell { .. } => None,
+            Self::Tell { .. } | Self::Cut { .. } => None,
         }
     }
 }
@@ -94,7 +107,7 @@ impl Program {
     pub(crate) fn notifiers(&self) -> usize {
         let notifier = |step: &Step| match step {
             Step::Tell { notifier, .. } => notifier + 1,
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => 0,
+            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => 0,
         };
         self.acts.iter().flat_map(|act| &act.steps).map(notifier).max().unwrap_or(0)
     }
@@ -227,6 +240,14 @@ impl Act {
     #[must_use]
     pub fn tell(mut self, notifier: usize, tell: Tell) -> Self {
         self.steps.push(Step::Tell { notifier, tell });
+        self
+    }
+
+    /// Loses every connection in the middle of the act, after so many events of its history; each is made again. Needs a
+    /// harness that can [cut](crate::Disturbance::Cut).
+    #[must_use]
+    pub fn cut(mut self, after: usize) -> Self {
+        self.steps.push(Step::Cut { after });
         self
     }
 

@@ -6,14 +6,16 @@ use crate::programs::rule::rules;
 
 rules! {
     SENT = "notify::an_event_is_told", [EnsureQueue],
-        "Telling an event succeeds, whether or not somebody listens.";
+        "Telling an event succeeds, whether or not somebody listens, and whatever connections are lost.";
     NOT_LOST = "notify::every_copy_is_handled_or_given_up", [Retention, Requeue, EnsureQueue, Pools],
         "An event that was told is handled, or given up after its last try, by the readers of each queue that was bound \
          before, if all of them want it; and by each tap that was there before and until then.";
     ONCE = "notify::what_is_handled_is_done_with", [],
-        "What a handler has handled is not handed to any reader of that queue again, unless its listener was dropped.";
+        "What a handler has handled is not handed to any reader of that queue again, unless its listener was dropped; nor, \
+         over a loss of connections, to that listener.";
     ONE_HAS_IT = "notify::one_reader_has_it_at_a_time", [],
-        "Readers of one queue share its events: while one works on an event no other has it, unless the one was dropped.";
+        "Readers of one queue share its events: while one works on an event no other has it, unless the one was dropped or \
+         its connection lost, and none has it twice at a time.";
     FITS = "notify::a_handler_has_what_it_wants", [],
         "A handler has only events of its priorities, types and publishers, from a queue of its listener that may have \
          been bound when the event was told.";
@@ -27,7 +29,8 @@ rules! {
         "What a handler gives back, and what waits at a listener that stops, comes from the broker once more.";
     DEAD = "notify::what_failed_for_good_is_one_dead_letter", [Requeue, Retention],
         "An event is a dead letter of its queue once for each time that its last try failed, which may come again only if \
-         its listener was dropped then; and nothing else is a dead letter, nor anything of taps and of those who drop.";
+         its listener was dropped then or connections were lost, which may also double the letter; and nothing else is a dead \
+         letter, nor anything of taps and of those who drop.";
     DEAD_SAYS = "notify::a_dead_letter_says_why", [Requeue, Retention],
         "A dead letter names its queue, the failure and as many tries as the policy allows.";
     BATCH = "notify::a_batch_is_no_larger_than_its_size", [],
@@ -41,13 +44,16 @@ rules! {
          where an event may wait for the handler of another priority in its batch.";
     MARK = "notify::what_comes_back_says_so", [RedeliveredFlag],
         "An event says that it was handed over before if its queue gave it to somebody, and only if somebody who reads \
-         the queue may have had it.";
+         the queue may have had it. Over a loss of connections, where it may be there twice, only the latter.";
     STARTS = "notify::a_listener_starts", [Pools], "A listener starts.";
     STOPS = "notify::a_listener_ends_when_it_is_stopped", [],
         "A listener that is stopped ends when its handlers have.";
+    BACK = "notify::every_bus_is_back_after_a_cut", [],
+        "Every connection that is lost is made again by itself.";
     NOTHING_LATER = "notify::nothing_is_handled_after_the_end", [], "No handler runs at a listener that has ended.";
     KEPT = "notify::what_nobody_reads_is_kept", [EnsureQueue, Retention],
-        "An event whose publisher makes the queue lies there once, if nobody ever reads it.";
+        "An event whose publisher makes the queue lies there once, if nobody ever reads it; twice if a connection was lost \
+         under its publisher.";
     NOTHING_LEFT = "notify::nothing_is_left", [],
         "When every listener has ended, no queue holds what all its readers want, and one without readers only what it kept.";
 }

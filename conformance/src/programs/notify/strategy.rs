@@ -19,11 +19,12 @@ const TYPES: [&str; 3] = ["order.made", "order.sold", "orders"];
 const PATTERNS: [&str; 2] = ["order.*", "order.made"];
 const PUBLISHERS: [&str; 2] = ["shop", "bank"];
 
-/// Programs of at most four listeners and four acts.
-pub(crate) fn programs() -> impl Strategy<Value = Program> {
+/// Programs of at most four listeners and four acts, in which connections are lost if there are `cuts`.
+pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
     let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
-    listeners.prop_flat_map(|listeners| {
-        let steps = vec(step(listeners.iter().map(|(listener, _)| listener.clone()).collect()), 1..=5);
+    listeners.prop_flat_map(move |listeners| {
+        let step = step(listeners.iter().map(|(listener, _)| listener.clone()).collect());
+        let steps = vec(if cuts { prop_oneof![12 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=5);
         let acts = vec((steps, any::<bool>()), 1..=3);
         (Just(listeners), acts).prop_map(|(listeners, acts)| mended(listeners, acts))
     })
@@ -79,6 +80,11 @@ fn step(listeners: Vec<Listener>) -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A loss of every connection, early or late in its act.
+fn cut() -> impl Strategy<Value = Step> {
+    prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
+}
+
 /// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there.
 fn tell(listeners: Vec<Listener>) -> impl Strategy<Value = Tell> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
@@ -125,7 +131,7 @@ fn mended(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Pro
         let turn = |step: &Step| match step {
             Step::Start { listener } => touched.insert(*listener) && up.insert(*listener),
             Step::Stop { listener } | Step::Kill { listener } => touched.insert(*listener) && up.remove(listener),
-            Step::Tell { .. } => true,
+            Step::Tell { .. } | Step::Cut { .. } => true,
         };
         program.acts.push(Act { steps: steps.into_iter().filter(turn).collect(), settle });
     }

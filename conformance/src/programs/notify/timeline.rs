@@ -8,6 +8,7 @@ use super::Tell;
 use super::history::{Answer, Happened, Heard, History, Letter};
 use super::model::{binds, reads, wants};
 use super::program::{Listener, Program, Reads, Step};
+use crate::programs::cuts::Cuts;
 
 /// The place behind everything.
 pub(super) const NEVER: usize = usize::MAX;
@@ -23,6 +24,7 @@ pub(super) struct Timeline<'a> {
     /// What the readers of each copy were given of each event, in order.
     chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
     pub(super) letters: Vec<&'a Letter>,
+    pub(super) cuts: Cuts,
 }
 
 /// An event that was told.
@@ -75,8 +77,15 @@ pub(super) enum Copy {
 impl<'a> Timeline<'a> {
     pub(super) fn new(program: &'a Program, history: &'a History) -> Self {
         let lives = program.listeners.iter().map(|_| Vec::new()).collect();
-        let mut timeline =
-            Self { program, sent: Vec::new(), lives, runs: Vec::new(), chains: BTreeMap::new(), letters: Vec::new() };
+        let mut timeline = Self {
+            program,
+            sent: Vec::new(),
+            lives,
+            runs: Vec::new(),
+            chains: BTreeMap::new(),
+            letters: Vec::new(),
+            cuts: Cuts::default(),
+        };
         let mut answers = BTreeMap::new();
         for (at, (when, happened)) in history.events.iter().enumerate() {
             match happened {
@@ -94,6 +103,7 @@ impl<'a> Timeline<'a> {
                     answers.insert(*run, (at, *answer));
                 }
                 Happened::Found(letter) => timeline.letters.push(letter),
+                Happened::Cutting(number) => timeline.cuts.begin(*number, at),
             }
         }
         for ran in &mut timeline.runs {
@@ -129,6 +139,8 @@ impl<'a> Timeline<'a> {
                     (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
                 }
             }
+            // It is told when it happens.
+            Step::Cut { .. } => {}
         }
     }
 
@@ -136,6 +148,9 @@ impl<'a> Timeline<'a> {
         if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
             (sent.ended, sent.outcome) = (at, Some(outcome));
             sent.when = when;
+        }
+        if matches!(step, Step::Cut { .. }) {
+            self.cuts.end(number, at, outcome.as_ref().err().cloned());
         }
         let Some(life) = step.listener().and_then(|listener| self.lives[listener].last_mut()) else { return };
         let error = outcome.as_ref().err().cloned();
@@ -248,6 +263,20 @@ impl<'a> Timeline<'a> {
         failed && ran.heard.attempt >= self.listener(ran).tries
     }
 
+    /// Whether connections were lost after the event was begun and before `at`: what was confirmed to nobody may be there twice,
+    /// and what was acknowledged may come again.
+    pub(super) fn lost_since(&self, sent: &Sent<'_>, at: usize) -> bool {
+        self.cuts.between(sent.begun, at)
+    }
+
+    /// Whether somebody is done with the event, who read this copy.
+    pub(super) fn is_done(&self, copy: &Copy, number: usize, done: impl Fn(&Ran<'_>) -> bool) -> bool {
+        let chain = self.chain(copy, number);
+        let lost = self.sent(Some(number)).is_some_and(|sent| self.lost_since(sent, NEVER));
+        // Of two that are there, one may be cut short when the other is done with.
+        if lost { chain.iter().any(done) } else { chain.last().is_some_and(done) }
+    }
+
     /// The copies of events that must be handled, or given up: each with the number of its event. A tap that stops, or
     /// is dropped, takes with it what it had not got to.
     pub(super) fn owed(&self) -> Vec<(Copy, usize)> {
@@ -277,10 +306,9 @@ impl<'a> Timeline<'a> {
         let mut due = self.owed();
         due.retain(|(copy, number)| {
             let readers = self.sent(Some(*number)).map(|sent| self.readers(copy, sent.tell)).unwrap_or_default();
-            let done = self.chain(copy, *number).last().is_some_and(|last| {
-                self.is_final(last) || last.answer.is_some_and(|(_, answer)| answer == Answer::Handled)
-            });
-            !done && readers.iter().any(|reader| running.contains(reader))
+            let handled = |ran: &Ran<'_>| ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
+            !self.is_done(copy, *number, |ran| self.is_final(ran) || handled(ran))
+                && readers.iter().any(|reader| running.contains(reader))
         });
         due
     }

@@ -13,7 +13,7 @@ impl Program {
             act.steps.iter().all(|step| match step {
                 Step::Start { listener } => touched.insert(*listener) && up.insert(*listener),
                 Step::Stop { listener } | Step::Kill { listener } => touched.insert(*listener) && up.remove(listener),
-                Step::Tell { .. } => true,
+                Step::Tell { .. } | Step::Cut { .. } => true,
             })
         })
     }

@@ -29,12 +29,13 @@ rules! {
     OWN_REPLY = "rpc::a_reply_answers_its_own_call", [],
         "What a call returns, or fails with, is what its own request gave, at a server where it ran before.";
     ANSWERED = "rpc::a_call_in_time_is_answered", [],
-        "A patient call is answered if a server that may take it is up all the while, unless its own connection is lost \
-         while the request is on its way.";
+        "A patient call is answered if a server that may take it is up all the while, unless a connection is lost while the \
+         request is on its way; what ran is answered all the same.";
     IN_TIME = "rpc::a_call_ends_by_its_deadline", [],
         "A call ends by its deadline, give or take what the machine needs.";
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so", [Mandatory],
-        "A mandatory request where no queue is bound is undeliverable, unless its sender gave up before.";
+        "A mandatory request where no queue is bound is undeliverable, unless its sender gave up before, or a connection was \
+         lost while the request or its return was on its way.";
     ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable", [],
         "A request is undeliverable only if it is mandatory and may have met no queue.";
     NEVER_RUNS = "rpc::what_is_undeliverable_never_runs", [],

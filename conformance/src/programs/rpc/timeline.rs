@@ -8,6 +8,7 @@ use super::model::{Dispatch, dispatch, reads};
 use super::program::{Program, Step};
 use super::request::{Kind, Request};
 use super::{Server, divergence};
+use crate::programs::cuts::Cuts;
 
 /// A position in the history that was not reached.
 pub(crate) const NEVER: usize = usize::MAX;
@@ -24,16 +25,7 @@ pub(crate) struct Timeline<'a> {
     /// Which method ended: its position, its server, its message.
     pub(crate) finished: Vec<(usize, usize, usize)>,
     pub(crate) settled: Vec<usize>,
-    pub(crate) cuts: Vec<Cut<'a>>,
-}
-
-/// One time that every connection was lost: between these positions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cut<'a> {
-    number: usize,
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-    pub(crate) outcome: Option<&'a Outcome>,
+    pub(crate) cuts: Cuts,
 }
 
 /// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
@@ -78,7 +70,7 @@ impl<'a> Timeline<'a> {
             runs: Vec::new(),
             finished: Vec::new(),
             settled: Vec::new(),
-            cuts: Vec::new(),
+            cuts: Cuts::default(),
         };
         for (at, event) in history.events.iter().enumerate() {
             match event {
@@ -89,9 +81,7 @@ impl<'a> Timeline<'a> {
                 Event::Ran(run) => timeline.runs.push(Ran { at, run }),
                 Event::Finished { server, number } => timeline.finished.push((at, *server, *number)),
                 Event::Settled => timeline.settled.push(at),
-                Event::Cutting(number) => {
-                    timeline.cuts.push(Cut { number: *number, from: at, to: NEVER, outcome: None });
-                }
+                Event::Cutting(number) => timeline.cuts.begin(*number, at),
             }
         }
         timeline
@@ -147,9 +137,8 @@ impl<'a> Timeline<'a> {
                 }
             }
             Step::Cut { .. } => {
-                if let Some(cut) = self.cuts.iter_mut().find(|cut| cut.number == number) {
-                    (cut.to, cut.outcome) = (at, Some(outcome));
-                }
+                let error = (*outcome != Outcome::Done).then(|| format!("{outcome:?}"));
+                self.cuts.end(number, at, error);
             }
         }
     }
@@ -238,12 +227,20 @@ impl<'a> Timeline<'a> {
 
     /// Whether every connection was lost at some time from `from` to `to`.
     pub(crate) fn cut_between(&self, from: usize, to: usize) -> bool {
-        self.cuts.iter().any(|cut| cut.from < to && from < cut.to)
+        self.cuts.between(from, to)
     }
 
     /// Whether the connection was lost under `sent`, which says so.
     pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
         matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
+    }
+
+    /// Whether the request of a call may have gone with a connection that was lost under it, so that its caller waited in
+    /// vain.
+    pub(crate) fn gone_with_its_connection(&self, sent: &Sent<'_>) -> bool {
+        let waited = sent.request.kind == Kind::Call && sent.outcome == Some(&Outcome::TimedOut);
+        let in_vain = waited && self.runs_of(sent.number).next().is_none();
+        in_vain && self.cut_between(sent.begun, sent.ended)
     }
 
     /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes

@@ -16,6 +16,10 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
                 violations.push(Violation::new(rule, how));
             };
             first(timeline, sent, copy, chain.first(), &mut broken);
+            if chain.last().is_some_and(|last| timeline.lost_since(sent, last.at)) {
+                over_a_loss(timeline, chain, &mut broken);
+                continue;
+            }
             // What is wrong once may be wrong without end.
             for pair in chain.windows(2) {
                 let mut held = true;
@@ -31,7 +35,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
     for (copy, number) in timeline.owed() {
         let chain = timeline.chain(&copy, number);
-        if !chain.last().is_some_and(|last| is_done(timeline, &copy, last)) {
+        if !timeline.is_done(&copy, number, |ran| is_done(timeline, &copy, ran)) {
             let had: Vec<String> = chain.iter().take(12).map(ran).collect();
             let name = timeline.sent(Some(number)).map(Sent::name).unwrap_or_default();
             let how = format_args!("{name} was not handled from {copy:?}, which had it: [{}]", had.join(", then "));
@@ -54,7 +58,7 @@ fn first(
     }
     let readers = timeline.readers(copy, sent.tell);
     let gone = |reader: &usize| timeline.lives[*reader].iter().any(|life| life.stopping < ran.at);
-    if ran.heard.redelivered && !readers.iter().any(gone) {
+    if ran.heard.redelivered && !readers.iter().any(gone) && !timeline.lost_since(sent, ran.at) {
         broken(&rules::MARK, "came redelivered");
     }
 }
@@ -84,6 +88,30 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
         Some(Answer::Failed) if same && after.heard.attempt == before.heard.attempt + 1 => {}
         Some(Answer::Failed) if stopped && is_new => {}
         Some(Answer::Failed) => broken(&rules::TRIES, "was not tried again as the next try"),
+    }
+}
+
+/// What holds of an event that may be there twice, or may come again to anybody, since connections were lost: a listener does
+/// not begin what it has, nor what it has handled.
+fn over_a_loss(timeline: &Timeline<'_>, chain: &[Ran<'_>], broken: &mut impl FnMut(&'static Rule, &str)) {
+    for (place, after) in chain.iter().enumerate() {
+        let mut before = chain[..place].iter().rev();
+        let before = before.find(|before| (before.listener, before.life) == (after.listener, after.life));
+        let Some(before) = before else {
+            if after.heard.attempt != 1 {
+                broken(&rules::TRIES, "did not begin with its first try at another listener");
+            }
+            continue;
+        };
+        match before.answer.filter(|(at, _)| *at < after.at).map(|(_, answer)| answer) {
+            None => return broken(&rules::ONE_HAS_IT, "was twice with one listener at a time"),
+            Some(Answer::Handled) => return broken(&rules::ONCE, "was handled and came back to the same listener"),
+            Some(Answer::Requeued) if after.heard.attempt == 1 => {}
+            Some(Answer::Requeued) => broken(&rules::GIVES_BACK, "was given back and tried again"),
+            Some(Answer::Failed) if timeline.is_final(before) && after.heard.attempt == 1 => {}
+            Some(Answer::Failed) if after.heard.attempt == before.heard.attempt + 1 => {}
+            Some(Answer::Failed) => broken(&rules::TRIES, "was not tried again as the next try"),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::programs::notify::history::Letter;
 use crate::programs::notify::model::{queue, reads, wants};
 use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
-use crate::programs::notify::timeline::{Copy, Sent, Timeline};
+use crate::programs::notify::timeline::{Copy, NEVER, Sent, Timeline};
 
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     dead(timeline, violations);
@@ -37,7 +37,9 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
     for ((queue, number), (tries, sure)) in &ends {
         let there = letters.remove(&(queue.as_str(), *number)).unwrap_or_default();
-        if there.len() < *sure || there.len() > tries.len() {
+        // What was not confirmed to whoever wrote it is written again.
+        let lost = timeline.sent(*number).is_some_and(|sent| timeline.lost_since(sent, NEVER));
+        if there.len() < *sure || (there.len() > tries.len() && !lost) {
             let how = format_args!(
                 "{number:?} in {queue} failed in {} last tries and lies there {} times",
                 tries.len(),
@@ -71,7 +73,8 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         };
         let times = timeline.letters.iter().filter(lies).count();
         let told = sent.outcome.is_some_and(Result::is_ok);
-        if times > 1 || (times == 0 && told && timeline.surely_bound(&everybodys, sent)) {
+        let twice = times > 1 && !timeline.lost_since(sent, sent.ended);
+        if twice || (times == 0 && told && timeline.surely_bound(&everybodys, sent)) {
             let how = format_args!("{} lies {times} times in {queue}", sent.name());
             violations.push(Violation::new(&rules::KEPT, how));
         }

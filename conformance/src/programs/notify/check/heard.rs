@@ -46,7 +46,7 @@ fn late(timeline: &Timeline<'_>, ran: &Ran<'_>, sent: &Sent<'_>, window: Duratio
     let beside = |other: &&Ran<'_>| (other.listener, other.life) == (ran.listener, ran.life);
     let waited = ran.when.saturating_duration_since(sent.when.max(timeline.life(ran)?.when));
     let in_batches = timeline.listener(ran).batch.map_or(Duration::ZERO, |_| window);
-    let is_late = !ran.heard.redelivered && waited > in_batches + SLACK;
+    let is_late = !ran.heard.redelivered && waited > in_batches + SLACK && !timeline.cuts.between(0, ran.at);
     (is_late && timeline.runs.iter().filter(beside).all(is_calm)).then_some(waited)
 }
 
@@ -79,6 +79,8 @@ fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
                 && before.notifier == told.notifier
                 && before.tell.goes_where(told.tell)
                 && before.ended < told.begun
+                // What was told in doubt was told again.
+                && !timeline.lost_since(before, before.ended)
         });
         if let Some((_, before)) = later {
             let how = format_args!("listener {} had {} before {}", earlier.listener, told.name(), before.name());

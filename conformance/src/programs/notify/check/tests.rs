@@ -36,13 +36,25 @@ fn dead(tries: u32) -> Happened {
 fn broken(then: Vec<Happened>) -> Vec<&'static str> {
     let program = Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2));
     let tell = Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) };
-    let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }];
+    let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }, Step::Cut { after: 0 }];
     let done = |step| [Happened::Begun(step), Happened::Ended { step, outcome: Ok(()) }];
     let (now, happened) = (Instant::now(), done(0).into_iter().chain(done(1)).chain(then).chain(done(2)));
     let history = History { steps, events: happened.map(|happened| (now, happened)).collect() };
     let mut rules: Vec<_> = check(&program, &history, None).iter().map(|violation| violation.rule.id).collect();
     rules.dedup();
     rules
+}
+
+/// The same if connections are lost between what happens `before` and `after`; the places of runs in `after` are counted from
+/// its beginning.
+fn broken_over_a_cut(before: &[Happened], after: &[Happened]) -> Vec<&'static str> {
+    let cut = [Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome: Ok(()) }];
+    let later = before.len() + cut.len();
+    let moved = after.iter().cloned().map(|happened| match happened {
+        Happened::Answered { run, answer } => Happened::Answered { run: run + later, answer },
+        other => other,
+    });
+    broken(before.iter().chain(&cut).cloned().chain(moved).collect())
 }
 
 fn ids(rules: &[&Rule]) -> Vec<&'static str> {
@@ -84,6 +96,33 @@ fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
     ] {
         assert_eq!(broken(then.clone()), ids(&rules), "{then:?}");
     }
+}
+
+#[test]
+fn what_connections_are_lost_under_may_come_again_and_is_handled_all_the_same() {
+    use Answer::{Failed, Handled};
+    let handled = [ran(1, true), answered(0, Handled)];
+    assert_eq!(broken_over_a_cut(&[], &handled), [""; 0]);
+    assert_eq!(broken_over_a_cut(&[], &[]), ids(&[&rules::NOT_LOST]));
+    // One listener knows what it has and what it had.
+    assert_eq!(broken_over_a_cut(&[ran(1, false), answered(0, Handled)], &handled), ids(&[&rules::ONCE]));
+    assert_eq!(broken_over_a_cut(&[ran(1, false)], &handled), ids(&[&rules::ONE_HAS_IT]));
+    // What it gave up may come again, and the letter that it wrote may be there twice.
+    let given_up = [ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed)];
+    assert_eq!(broken_over_a_cut(&given_up, &[dead(2), dead(2)]), [""; 0]);
+    assert_eq!(broken_over_a_cut(&given_up, &[]), ids(&[&rules::DEAD]));
+    let tried_on = [ran(2, false), answered(0, Handled)];
+    assert_eq!(broken_over_a_cut(&[ran(1, false), answered(0, Failed)], &tried_on), [""; 0]);
+    assert_eq!(broken_over_a_cut(&[], &tried_on), ids(&[&rules::TRIES]));
+}
+
+#[test]
+fn a_cut_excuses_nothing_that_was_told_after_it_and_must_end() {
+    let cut = |outcome| vec![Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome }];
+    let lost = cut(Err("it is lost".to_owned())).into_iter().chain([ran(1, false), answered(3, Answer::Handled)]);
+    assert_eq!(broken(lost.collect()), ids(&[&rules::BACK]));
+    let again = [ran(1, false), answered(0, Answer::Handled), ran(1, true), answered(2, Answer::Handled)];
+    assert_eq!(broken(again.into_iter().chain(cut(Ok(()))).collect()), ids(&[&rules::ONCE]));
 }
 
 #[test]

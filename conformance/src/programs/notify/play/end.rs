@@ -46,7 +46,7 @@ impl Play<'_> {
     fn queues(&self) -> Queues {
         let told = self.program.acts.iter().flat_map(|act| &act.steps).filter_map(|step| match step {
             Step::Tell { tell, .. } => Some((Reads::Everybodys, tell.clone())),
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => None,
+            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => None,
         });
         let listened = self.program.listeners.iter().flat_map(fed);
         let mut queues = Queues::new();

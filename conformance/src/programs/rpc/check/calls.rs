@@ -26,7 +26,7 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     let undeliverable = *outcome == Outcome::Undeliverable;
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     // Who waits for a moment only may have given up before the bus said anything.
-    let lost = timeline.lost_its_connection(sent);
+    let lost = timeline.lost_its_connection(sent) || timeline.gone_with_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
     if mandatory && !undeliverable && !gave_up && !lost && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
@@ -81,6 +81,7 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
             let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost(sent);
             // Who runs it again answers again, but perhaps too late.
             let bound = bound && !timeline.perhaps_again(sent.request, sent.begun, sent.ended);
+            let bound = bound && !timeline.gone_with_its_connection(sent);
             if bound && !sent.request.impatient && timeline.readers(sent.request).any(up) {
                 broken(&rules::ANSWERED);
             }

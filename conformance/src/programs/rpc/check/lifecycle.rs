@@ -16,9 +16,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
             }
         }
     }
-    for cut in timeline.cuts.iter().filter(|cut| cut.outcome != Some(&Outcome::Done)) {
-        violations.push(Violation::new(&rules::BACK, format_args!("a cut ended {:?}", cut.outcome)));
-    }
+    violations.extend(timeline.cuts.unmended().map(|how| Violation::new(&rules::BACK, how)));
     for ran in &timeline.runs {
         let server = ran.run.server;
         if !timeline.perhaps_up(server, ran.at, ran.at) {

@@ -93,6 +93,23 @@ fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
 }
 
 #[test]
+fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
+    let timed_out = |runs: bool| {
+        broken_over_a_cut(
+            |told| told.send(Request::call("t")),
+            move |told, call| {
+                if runs {
+                    told.ran(0, call);
+                }
+                told.end(call, Outcome::TimedOut);
+            },
+        )
+    };
+    assert_eq!(timed_out(false), [] as [&Rule; 0]);
+    assert_eq!(timed_out(true), [&rules::ANSWERED]);
+}
+
+#[test]
 fn a_connection_that_stays_lost_is_told() {
     let rules = broken(|told| {
         let cut = told.begin(Step::Cut { after: 0 });
