@@ -30,26 +30,32 @@ use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
 /// Far over what a scenario needs beyond the time in which members are hurt: half a minute, if nobody else wants the machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// When a case is tried.
+/// What a case takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Run {
-    Each,
-    /// Its members take so long to stop that the usual time is not enough for each to have its turn.
-    Long,
+enum Needs {
+    Nothing,
+    /// Members that pause where they are cut off.
+    Pauses,
+    /// More than the usual time: members take so long to stop that not each would have its turn.
+    Time,
 }
 
-/// A sentence, when it is tried, and how.
-type Case = (&'static str, Run, fn() -> BoxFuture<'static, ()>);
+/// A sentence, what it takes, and how it is tried.
+type Case = (&'static str, Needs, fn() -> BoxFuture<'static, ()>);
 
 const CASES: &[Case] = &[
-    ("nothing_confirmed_is_lost_while_leaders_are_killed", Run::Each, || Box::pin(damage::leaders_are_killed())),
-    ("nothing_confirmed_is_lost_while_leaders_are_cut_off", Run::Each, || Box::pin(damage::leaders_are_cut_off())),
-    ("nothing_confirmed_is_lost_while_members_are_restarted", Run::Long, || Box::pin(damage::members_are_restarted())),
+    ("nothing_confirmed_is_lost_while_leaders_are_killed", Needs::Nothing, || Box::pin(damage::leaders_are_killed())),
+    ("nothing_confirmed_is_lost_while_leaders_are_cut_off", Needs::Pauses, || Box::pin(damage::leaders_are_cut_off())),
+    (
+        "nothing_confirmed_is_lost_while_members_are_restarted",
+        Needs::Time,
+        || Box::pin(damage::members_are_restarted()),
+    ),
 ];
 
 fn main() -> ExitCode {
-    let trials = CASES.iter().map(|&(name, when, case)| {
-        trial(name, when, move || stage::run_alone_within(damage::lasting() + LIMIT, case()))
+    let trials = CASES.iter().map(|&(name, needs, case)| {
+        trial(name, needs, move || stage::run_alone_within(damage::lasting() + LIMIT, case()))
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
     damage::stop();
@@ -57,13 +63,16 @@ fn main() -> ExitCode {
 }
 
 /// One trial, ignored without a broker; where nothing may be skipped, it fails instead.
-fn trial(name: &str, when: Run, run: impl FnOnce() + Send + 'static) -> Trial {
+fn trial(name: &str, needs: Needs, run: impl FnOnce() + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || {
-        if when == Run::Long && !damage::is_long() {
+        if needs == Needs::Time && !damage::is_long() {
             return Ok(Completion::ignored_with("it takes a longer run, as CONTRIBUTING.md tells"));
         }
-        if let Ok(Some(release)) = Release::from_env() {
-            return Ok(Completion::ignored_with(format!("clusters are made of what is installed, not of {release}")));
+        if let Ok(Some(release)) = Release::from_env()
+            && needs == Needs::Pauses
+            && !release.pauses_minorities()
+        {
+            return Ok(Completion::ignored_with(format!("members that are cut off do not pause on {release}")));
         }
         if std::env::var_os(RABBIT_URL).is_some() {
             run();

@@ -82,6 +82,16 @@ impl Release {
         self == Self::V4_3Denied
     }
 
+    /// Whether a member of a cluster that is cut off from most others pauses if it is told to. Later releases have no such
+    /// setting: it goes on, and confirms nothing.
+    #[must_use]
+    pub fn pauses_minorities(self) -> bool {
+        match self {
+            Self::V3_10 | Self::V4_0 => true,
+            Self::V4_3 | Self::V4_3Denied => false,
+        }
+    }
+
     /// `url` with the options without which the reference gets nowhere on this release.
     #[must_use]
     pub fn reference_url(self, url: &str) -> String {
