@@ -100,6 +100,7 @@ const LIVE: &[Case] = &cases! {
         a_delay_is_waited_for_and_costs_no_connection,
         a_network_that_stands_still_keeps_nobody_past_the_deadline,
         a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
+        what_is_lost_while_it_is_made_is_told_at_once,
         a_goodbye_that_is_swallowed_ends_by_its_deadline;
     broker:
         a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer,

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use oslo_messaging::{ErrorKind, Executed, State, Transport};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
 use crate::office::Office;
-use crate::proxy::{Direction, Fault};
-use crate::stage::{ARRIVE, SLACK, back, within};
+use crate::proxy::{At, Direction, Fault, Proxy};
+use crate::stage::{ARRIVE, SLACK, Stage, back, soon, url, within};
 
 /// Shorter than it takes to notice that a peer is gone.
 const SHORT: Duration = Duration::from_millis(500);
+/// How many bytes lie between two places at which a handshake is cut, and how many are tried at once.
+const STRIDE: usize = 23;
+const AT_ONCE: usize = 8;
 /// Of a second, so that a silent peer is noticed within two.
 const HEARTBEAT: &str = "?heartbeat_timeout_threshold=1";
 
@@ -79,6 +84,43 @@ async fn silent(fault: Fault) {
     back(&office.transport, 1).await;
     office.works().await;
     office.close().await;
+}
+
+/// Wherever the connections are lost that are about to be made, that is told at once and not when their time is over, and
+/// another try succeeds.
+pub(crate) async fn what_is_lost_while_it_is_made_is_told_at_once() {
+    let stage = Stage::shared().await;
+    let (port, vhost) = (stage.node.port(), stage.vhost.clone());
+    let through = |proxy: &Proxy| url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
+    let whole = Proxy::to(port).await;
+    let transport = AmqpTransport::connect(&through(&whole), AmqpConfig::default(), soon()).await.expect("a link");
+    let mut points = Vec::new();
+    for connection in 0..2 {
+        for direction in [Direction::ToBroker, Direction::FromBroker] {
+            let offsets = (0..whole.tape(connection, direction).passed).step_by(STRIDE);
+            points.extend(offsets.map(|offset| At { connection, direction, offset }));
+        }
+    }
+    transport.close(soon()).await.expect("it closes");
+    assert!(points.len() > 40, "{points:?}");
+    let lose = async |(at, fault): (At, Fault)| {
+        let proxy = Proxy::to(port).await;
+        proxy.arm(at, fault, &[]);
+        let begun = Instant::now();
+        let first = AmqpTransport::connect(&through(&proxy), AmqpConfig::default(), soon()).await;
+        let took = begun.elapsed();
+        assert!(took < AmqpConfig::default().connect_timeout / 2, "{at:?} {fault:?}: {took:?} {first:?}");
+        match first {
+            Ok(transport) => transport.close(soon()).await.expect("what was lost after it was made can be closed"),
+            Err(error) => {
+                assert!(error.is_transient() && error.executed() == Executed::No, "{at:?} {fault:?}: {error}");
+                let again = AmqpTransport::connect(&through(&proxy), AmqpConfig::default(), soon()).await;
+                again.expect("nothing is in its way").close(soon()).await.expect("it closes");
+            }
+        }
+    };
+    let all = points.into_iter().flat_map(|at| [(at, Fault::Cut), (at, Fault::Reset)]);
+    stream::iter(all).for_each_concurrent(AT_ONCE, lose).await;
 }
 
 /// A deadline holds whatever the network does, also for those who say goodbye.
