@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Result, TransportUrl};
+use crate::{Error, ErrorKind, Result, Retry, TransportUrl};
 use ini::Sections;
 
 /// An `oslo.config` file, such as `/etc/nova/nova.conf`, and what it says about messaging.
@@ -103,7 +103,8 @@ impl ConfigFile {
         })
     }
 
-    /// Whether servers answer pings: `[DEFAULT] rpc_ping_enabled`. Default: no.
+    /// Whether servers answer pings: `[DEFAULT] rpc_ping_enabled`. Default: no. A server is told by
+    /// [`RpcServerBuilder::ping`](crate::RpcServerBuilder::ping).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is neither true nor false.
@@ -114,6 +115,48 @@ impl ConfigFile {
             "false" | "0" | "no" | "off" => Ok(false),
             _ => Err(invalid("true or false is needed").with("option", "rpc_ping_enabled").with("value", value)),
         }
+    }
+
+    /// What becomes of notifications: each `[oslo_messaging_notifications] driver`. Default: none, so nothing.
+    #[must_use]
+    pub fn notification_drivers(&self) -> Vec<String> {
+        self.all(NOTIFICATIONS, "driver")
+            .map(|driver| driver.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
+    /// How often a notification is tried again: `[oslo_messaging_notifications] retry`, where -1 is until its deadline.
+    /// Default: that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if it is no number, or another below 0.
+    pub fn notification_retry(&self) -> Result<Retry> {
+        let Some(value) = self.get(NOTIFICATIONS, "retry") else { return Ok(Retry::until_deadline()) };
+        match value.trim().parse::<i64>().map(u32::try_from) {
+            Ok(Ok(retries)) => Ok(Retry::times(retries)),
+            Ok(Err(_)) if value.trim() == "-1" => Ok(Retry::until_deadline()),
+            _ => Err(invalid("a number of retries is needed, or -1").with("option", "retry").with("value", value)),
+        }
+    }
+
+    /// The text of the file that says which notifications go where: `[oslo_messaging_notifications] routing_config`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if no file is named, or it cannot be read.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn notification_routes(&self) -> Result<String> {
+        let path = self.get(NOTIFICATIONS, "routing_config").filter(|path| !path.is_empty());
+        let path = path.ok_or_else(|| invalid("the driver `routing` needs a file").with("option", "routing_config"))?;
+        fs::read_to_string(&path).map_err(|error| {
+            invalid("the file cannot be read").with("option", "routing_config").with("file", path).with_source(error)
+        })
+    }
+
+    /// Every value of `option` in `section`, in their order.
+    fn all(&self, section: &'static str, option: &str) -> impl Iterator<Item = String> {
+        let values = self.sections.get(section).and_then(|options| options.get(option)).into_iter().flatten();
+        values.map(move |value| substitute::substitute(&self.sections, section, value))
     }
 
     /// The topics of notifications: `[oslo_messaging_notifications] topics`, by commas. Default: `notifications`.
@@ -151,6 +194,7 @@ state_path = /var/lib/nova
 driver = messagingv2
 driver = log
 topics = notifications, billing
+retry = 3
 transport_url = rabbit://${user}@mq3/
 user = auditor
 
@@ -169,6 +213,8 @@ heartbeat_in_pthread = false
         assert_eq!(file.rpc_response_timeout().unwrap(), Duration::from_secs(90));
         assert!(file.rpc_ping_enabled().unwrap());
         assert_eq!(file.notification_topics(), ["notifications", "billing"]);
+        assert_eq!(file.notification_drivers(), ["messagingv2", "log"]);
+        assert_eq!(file.notification_retry().unwrap(), Retry::times(3));
         let notifications = file.notification_transport_url().unwrap();
         assert_eq!(notifications.hosts()[0].username.as_deref(), Some("auditor"));
         let rabbit: Vec<_> = file.section("oslo_messaging_rabbit").collect();
@@ -183,6 +229,22 @@ heartbeat_in_pthread = false
         assert_eq!((file.control_exchange().as_str(), file.rpc_ping_enabled().unwrap()), ("openstack", false));
         assert_eq!(file.rpc_response_timeout().unwrap(), Duration::from_secs(60));
         assert_eq!(file.notification_topics(), ["notifications"]);
+        assert_eq!(file.notification_drivers(), [""; 0]);
+        assert_eq!(file.notification_retry().unwrap(), Retry::until_deadline());
+    }
+
+    #[test]
+    fn retries_are_a_number_or_minus_one() {
+        let read = |value: &str| {
+            ConfigFile::parse(&format!("[oslo_messaging_notifications]\nretry = {value}\n"))
+                .unwrap()
+                .notification_retry()
+        };
+        assert_eq!((read("-1").unwrap(), read("0").unwrap()), (Retry::until_deadline(), Retry::never()));
+        for wrong in ["-2", "often", "99999999999"] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.kind() == ErrorKind::Config && error.to_string().contains("retry"), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Notifications: events with a priority, published by anyone, kept until somebody reads them.
 
 mod background;
+mod configured;
 mod dead_letter;
 mod dead_letter_writer;
 mod dead_letters;

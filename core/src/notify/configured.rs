@@ -1,0 +1,52 @@
+//! The notifier that a configuration file describes.
+
+use super::notifier::Notifier;
+use super::sink::log::LogSink;
+use super::sink::messaging::MessagingSink;
+use super::sink::noop::NoopSink;
+#[cfg(feature = "yaml")]
+use super::sink::routing::RoutingSink;
+use crate::wire::Format;
+use crate::{Bus, ConfigFile, Error, ErrorKind, Result};
+
+impl Notifier {
+    /// A notifier as `[oslo_messaging_notifications]` of `file` describes it: a sink for each `driver` (`messagingv2`,
+    /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the number
+    /// of tries by `retry`. A file without a `driver` tells nobody anything, as in the reference.
+    ///
+    /// Events go out on `bus`. Where the file has a bus of its own for them, connect that one to
+    /// [`notification_transport_url`](ConfigFile::notification_transport_url).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, and a routing file that cannot
+    /// be read.
+    pub fn configured(bus: &Bus, file: &ConfigFile, publisher_id: impl Into<String>) -> Result<Self> {
+        let retry = file.notification_retry()?;
+        let drivers = file.notification_drivers();
+        let none = Self::over(publisher_id, NoopSink).timeout(bus.0.timeout).retry(retry);
+        drivers.iter().try_fold(none, |notifier, driver| with_driver(notifier, driver, bus, file))
+    }
+}
+
+fn with_driver(notifier: Notifier, driver: &str, bus: &Bus, file: &ConfigFile) -> Result<Notifier> {
+    let messaging = |format| MessagingSink::new(bus).topics(file.notification_topics()).format(format);
+    match driver {
+        "messagingv2" => Ok(notifier.and(messaging(Format::V2))),
+        "messaging" => Ok(notifier.and(messaging(Format::V1))),
+        "log" => Ok(notifier.and(LogSink)),
+        "noop" => Ok(notifier),
+        #[cfg(feature = "yaml")]
+        "routing" => {
+            let sinks = RoutingSink::new()
+                .sink("messagingv2", messaging(Format::V2))
+                .sink("messaging", messaging(Format::V1))
+                .sink("log", LogSink)
+                .sink("noop", NoopSink);
+            Ok(notifier.and(sinks.routes_from_yaml(&file.notification_routes()?)?))
+        }
+        other => {
+            let known = "messagingv2, messaging, log, noop, and routing with the feature `yaml`";
+            Err(Error::new(ErrorKind::Config, "make a notifier").with("driver", other).with("known", known))
+        }
+    }
+}
