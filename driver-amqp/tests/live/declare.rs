@@ -4,6 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use serde_json::{Value, json};
 
 use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
 
@@ -86,6 +87,31 @@ pub(crate) async fn a_stream_where_a_queue_is_expected_is_a_topology_error() {
     assert!(error.to_string().contains("stream"), "{error}");
 }
 
+/// Whoever comes first, the queue is one: what fell into it outlives the broker, and its last reader.
+pub(crate) async fn a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it() {
+    let stage = Stage::shared().await;
+    let limited = AmqpConfig::quorum().with_option("rabbit_quorum_delivery_limit", "5").expect("an option");
+    let deleting = AmqpConfig::default().with_option("amqp_auto_delete", "true").expect("an option");
+    for (name, config, arguments) in [
+        ("plain.dead", AmqpConfig::default(), json!([])),
+        ("deleting.dead", deleting, json!([])),
+        ("limited.dead", limited, json!([["x-queue-type", "longstr", "quorum"]])),
+    ] {
+        let config = config.with_strict(true);
+        let reader = stage.connect_with(config.clone()).await;
+        let listener = subscribe(&reader, &queue(name)).await;
+        assert_eq!(form(&stage, name).await, (true, false, arguments), "{name}");
+        listener.close(soon()).await.expect("a close");
+        let publisher = stage.connect_with(config).await;
+        publish(&publisher, &Address::Queue { name: name.into() }, "dead").await.expect("a publish");
+        let mut listener = subscribe(&reader, &queue(name)).await;
+        assert_eq!(text(take(listener.as_mut(), 1).await[0].as_ref()), "dead");
+        for transport in [reader, publisher] {
+            assert!(transport.health().borrow().drift.is_empty(), "{:?}", transport.health().borrow());
+        }
+    }
+}
+
 pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
     let stage = Stage::shared().await;
     let user = unique("u");
@@ -112,6 +138,15 @@ pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
 
 fn queue(name: &str) -> Subscription {
     Subscription::new(Source::Queue { name: name.into() })
+}
+
+/// Whether a queue is durable, whether it goes with its last reader, and its arguments.
+async fn form(stage: &Stage, name: &'static str) -> (bool, bool, Value) {
+    let queues = stage.control(|stage| stage.node.queues(&stage.vhost).expect("the queues")).await;
+    let queue = queues.iter().find(|queue| queue["name"] == name).expect("it is there");
+    let flag = |column: &str| queue[column].as_bool().expect("a flag");
+    // rabbitmqctl prints an empty table as an empty list.
+    (flag("durable"), flag("auto_delete"), queue["arguments"].clone())
 }
 
 /// A queue that somebody else has made.
