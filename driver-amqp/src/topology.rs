@@ -172,10 +172,9 @@ impl<'a> Declarer<'a> {
 impl Form {
     /// This form with the difference that the broker names taken over, if that can be declared again.
     fn adopting(&self, text: &str) -> Option<Self> {
-        let differs = |argument: &str| text.contains(&format!("inequivalent arg '{argument}'"));
-        match (differs("durable"), differs("auto_delete")) {
-            (true, _) => Some(Self { durable: !self.durable, ..self.clone() }),
-            (_, true) => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
+        match Difference::of(text)?.argument {
+            "durable" => Some(Self { durable: !self.durable, ..self.clone() }),
+            "auto_delete" => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
             _ => None,
         }
     }
@@ -237,9 +236,35 @@ fn quorum(arguments: &mut FieldTable) {
 
 /// An object of another durability or with other arguments works all the same; one of another type does not.
 fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
-    let inequivalent = kind == ErrorKind::Topology && text.contains("inequivalent arg");
-    let unusable = text.contains("inequivalent arg 'type'") || text.contains("'stream'");
-    if inequivalent && !unusable && !strict { Verdict::Adopt } else { Verdict::Refuse }
+    let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
+    match difference {
+        Some(difference) if !difference.is_unusable() && !strict => Verdict::Adopt,
+        _ => Verdict::Refuse,
+    }
+}
+
+/// What the broker says of an object that exists in another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Difference<'a> {
+    argument: &'a str,
+    /// The two values; empty where a long name has left no room for them.
+    values: &'a str,
+}
+
+impl<'a> Difference<'a> {
+    /// Reads `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current is <value>`,
+    /// around the names: they may be anything.
+    fn of(text: &'a str) -> Option<Self> {
+        let (_, rest) = text.split_once("inequivalent arg '")?;
+        let (argument, rest) = rest.split_once('\'')?;
+        let values = rest.rsplit_once("': received ").map_or("", |(_, values)| values);
+        Some(Self { argument, values })
+    }
+
+    /// Whether the object is of another kind: an exchange that routes otherwise, a stream where there should be a queue.
+    fn is_unusable(self) -> bool {
+        self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
+    }
 }
 
 /// Whether an exchange is not there.
@@ -259,6 +284,9 @@ mod tests {
     const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
     const TYPE: &str = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'topic' but current is 'direct'";
     const STREAM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but current is the value 'stream' of type 'longstr'";
+    const WANTED: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'stream' of type 'longstr' but current is none";
+    const QUORUM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'stream' in vhost 'stream': received none but current is the value 'quorum' of type 'longstr'";
+    const NAMES: &str = "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'the value 'stream'' in vhost 'inequivalent arg 'type'': received none but current is the value '9' of type 'long'";
 
     #[test]
     fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
@@ -267,6 +295,10 @@ mod tests {
             (ErrorKind::Topology, DURABLE, true, Verdict::Refuse),
             (ErrorKind::Topology, TYPE, false, Verdict::Refuse),
             (ErrorKind::Topology, STREAM, false, Verdict::Refuse),
+            (ErrorKind::Topology, WANTED, false, Verdict::Refuse),
+            (ErrorKind::Topology, QUORUM, false, Verdict::Adopt),
+            (ErrorKind::Topology, QUORUM, true, Verdict::Refuse),
+            (ErrorKind::Topology, NAMES, false, Verdict::Adopt),
             (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, Verdict::Refuse),
             (ErrorKind::Denied, "ACCESS_REFUSED", false, Verdict::Refuse),
         ] {

@@ -55,6 +55,8 @@ const CASES: &[Case] = &cases! {
         several_differences_are_adopted_and_each_is_told,
         an_exclusive_queue_of_somebody_else_is_a_topology_error,
         a_stream_where_a_queue_is_expected_is_a_topology_error,
+        a_queue_that_is_called_stream_is_used_as_any_other,
+        a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
         a_user_without_rights_is_denied_and_told_where;
     limit:
