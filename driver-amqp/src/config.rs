@@ -48,6 +48,11 @@ pub struct AmqpConfig {
     /// How often a shared quorum queue hands a message over before it drops it; zero leaves it to the broker, which
     /// from RabbitMQ 4.0 on says 20. Default: 0.
     pub quorum_delivery_limit: u32,
+    /// How many messages of a shared quorum queue the broker keeps in memory; zero sets no limit. From RabbitMQ
+    /// 3.10 on it keeps none, and compares it all the same: every peer must have it too. Default: 0.
+    pub quorum_max_memory_length: u64,
+    /// How many bytes of them, likewise. Default: 0.
+    pub quorum_max_memory_bytes: u64,
     /// The most messages that a listener holds at once, if it would take more; zero sets no limit. Default: 0.
     pub max_prefetch: u16,
     /// The longest first wait before a lost connection is made again. Each wait is random below it, and it doubles.
@@ -97,6 +102,8 @@ impl Default for AmqpConfig {
             quorum_queues: false,
             transient_quorum_queues: false,
             quorum_delivery_limit: 0,
+            quorum_max_memory_length: 0,
+            quorum_max_memory_bytes: 0,
             max_prefetch: 0,
             reconnect_wait: Duration::from_millis(100),
             reconnect_wait_max: Duration::from_secs(10),

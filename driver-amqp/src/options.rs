@@ -87,6 +87,18 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| number(value).map(|limit| config.quorum_delivery_limit = limit),
     ),
     set(
+        "rabbit_quorum_max_memory_length",
+        "a number",
+        "How many messages of a shared quorum queue the broker keeps in memory; 0 sets no limit. From RabbitMQ 3.10 on it keeps none, but still compares it, so every peer must say the same. Default: 0.",
+        |config, value| number(value).map(|limit| config.quorum_max_memory_length = limit),
+    ),
+    set(
+        "rabbit_quorum_max_memory_bytes",
+        "a number",
+        "How many bytes of them, likewise. Default: 0.",
+        |config, value| number(value).map(|limit| config.quorum_max_memory_bytes = limit),
+    ),
+    set(
         "rabbit_transient_queues_ttl",
         SECONDS,
         "How long a private queue outlives its reader; 0 for ever. Default: 1800.",
@@ -219,8 +231,6 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ignored("ssl_version", "TLS 1.2 and 1.3 are spoken."),
     ignored("ssl_enforce_fips_mode", "Without effect in the reference too."),
     ignored("rabbit_ha_queues", "RabbitMQ 3.0 took no notice of it any more: use a policy."),
-    ignored("rabbit_quorum_max_memory_length", "RabbitMQ 3.10 took no notice of it any more."),
-    ignored("rabbit_quorum_max_memory_bytes", "As `rabbit_quorum_max_memory_length`."),
 ];
 
 impl RabbitOption {
@@ -314,6 +324,8 @@ mod tests {
         assert!(read("rabbit_quorum_queue", "yes").unwrap().quorum_queues);
         assert!(read("rabbit_transient_quorum_queue", "1").unwrap().transient_quorum_queues);
         assert_eq!(read("rabbit_quorum_delivery_limit", "5").unwrap().quorum_delivery_limit, 5);
+        assert_eq!(read("rabbit_quorum_max_memory_length", "500").unwrap().quorum_max_memory_length, 500);
+        assert_eq!(read("rabbit_quorum_max_memory_bytes", "70000").unwrap().quorum_max_memory_bytes, 70_000);
         assert_eq!(read("rabbit_qos_prefetch_count", "100").unwrap().max_prefetch, 100);
         assert_eq!(read("heartbeat_timeout_threshold", "60").unwrap().heartbeat, Duration::from_secs(60));
         assert_eq!(read("rabbit_retry_interval", "0.5").unwrap().reconnect_wait, Duration::from_millis(500));
@@ -345,6 +357,8 @@ mod tests {
             ("heartbeat_timeout_threshold", "-1"),
             ("amqp_auto_delete", "maybe"),
             ("rabbit_quorum_delivery_limit", "-1"),
+            ("rabbit_quorum_max_memory_length", "many"),
+            ("rabbit_quorum_max_memory_bytes", "-1"),
             ("rabbit_qos_prefetch_count", "65536"),
             ("rabbit_login_method", "GSSAPI"),
             ("kombu_failover_strategy", "alphabetical"),

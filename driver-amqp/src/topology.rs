@@ -198,10 +198,7 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> 
         Lifetime::Shared => {
             if config.quorum_queues {
                 quorum(&mut arguments);
-                if config.quorum_delivery_limit > 0 {
-                    let limit = AMQPValue::LongLongInt(config.quorum_delivery_limit.into());
-                    arguments.insert("x-delivery-limit".into(), limit);
-                }
+                limits(&mut arguments, config);
             }
             let durable = config.durable_queues || config.quorum_queues || transient == Transient::Denied;
             Form { durable, auto_delete: config.auto_delete, arguments }
@@ -232,6 +229,20 @@ fn stream_form(config: &AmqpConfig) -> Form {
 
 fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+}
+
+/// The broker compares them all, also those of which it takes no notice any more.
+fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
+    for (argument, limit) in [
+        ("x-delivery-limit", config.quorum_delivery_limit.into()),
+        ("x-max-in-memory-length", config.quorum_max_memory_length),
+        ("x-max-in-memory-bytes", config.quorum_max_memory_bytes),
+    ] {
+        if limit > 0 {
+            let limit = AMQPValue::LongLongInt(i64::try_from(limit).unwrap_or(i64::MAX));
+            arguments.insert(argument.into(), limit);
+        }
+    }
 }
 
 /// An object of another durability or with other arguments works all the same; one of another type does not.
@@ -350,14 +361,21 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_limit_is_an_argument_of_shared_quorum_queues_alone() {
-        let limited = |config| AmqpConfig { quorum_delivery_limit: 5, ..config };
-        let has = |config: &AmqpConfig, lifetime| {
-            queue_form(lifetime, config, Transient::Allowed).arguments.contains_key("x-delivery-limit")
+    fn limits_are_arguments_of_shared_quorum_queues_alone() {
+        let limited = |config| AmqpConfig {
+            quorum_delivery_limit: 5,
+            quorum_max_memory_length: 6,
+            quorum_max_memory_bytes: 7,
+            ..config
         };
-        assert!(has(&limited(AmqpConfig::quorum()), Lifetime::Shared));
-        assert!(!has(&limited(AmqpConfig::quorum()), Lifetime::Private));
-        assert!(!has(&limited(AmqpConfig::default()), Lifetime::Shared));
-        assert!(!has(&AmqpConfig::quorum(), Lifetime::Shared));
+        let limits = |config: &AmqpConfig, lifetime| {
+            let form = queue_form(lifetime, config, Transient::Allowed);
+            ["x-delivery-limit", "x-max-in-memory-length", "x-max-in-memory-bytes"]
+                .map(|argument| form.arguments.inner().get(argument).and_then(AMQPValue::as_long_long_int))
+        };
+        assert_eq!(limits(&limited(AmqpConfig::quorum()), Lifetime::Shared), [Some(5), Some(6), Some(7)]);
+        assert_eq!(limits(&limited(AmqpConfig::quorum()), Lifetime::Private), [None; 3]);
+        assert_eq!(limits(&limited(AmqpConfig::default()), Lifetime::Shared), [None; 3]);
+        assert_eq!(limits(&AmqpConfig::quorum(), Lifetime::Shared), [None; 3]);
     }
 }
