@@ -141,12 +141,16 @@ impl AmqpConfig {
     #[doc = include_str!("../OPTIONS.md")]
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be
-    /// used.
+    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be used, and where the scheme says
+    /// `amqps` and the query that there shall be no TLS.
     pub fn with_query(mut self, url: &TransportUrl) -> Result<Self> {
         self.use_tls |= url.scheme() == "amqps";
         for (name, value) in url.query() {
             options::apply(&mut self, name, value)?;
+        }
+        if url.scheme() == "amqps" && !self.use_tls {
+            // Whoever wrote the one did not mean to send the password in plain text.
+            return Err(unusable().with("option", "ssl").with("reason", "the scheme `amqps` asks for TLS"));
         }
         Ok(self)
     }
@@ -274,6 +278,10 @@ impl AmqpConfig {
     }
 }
 
+fn unusable() -> Error {
+    Error::new(ErrorKind::Config, "read options")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +321,14 @@ mod tests {
             assert_eq!(check(window).unwrap_err().kind(), ErrorKind::Config, "{window}");
         }
         assert!(check(1).is_ok() && check(4_096).is_ok());
+    }
+
+    #[test]
+    fn a_scheme_that_says_tls_is_never_spoken_without() {
+        let error = read("amqps://u:secret@h/?ssl=false").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("amqps") && !error.to_string().contains("secret"), "{error}");
+        assert!(read("amqps://h/?ssl=true").unwrap().use_tls && !read("amqp://h/?ssl=false").unwrap().use_tls);
     }
 
     #[test]
