@@ -9,6 +9,8 @@ use crate::config::AmqpConfig;
 /// The waits while somebody has to mend something first: a password, a virtual host, a queue of the wrong type.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
+/// What the longest of the other waits is at least: without any, a broker that is down would be tried without a break.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// A wait before the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Pause {
             Self::Soon(tries) => {
                 let ceiling = 2_u32.checked_pow(tries).and_then(|factor| config.reconnect_wait.checked_mul(factor));
                 let most = config.reconnect_wait_max;
-                ceiling.unwrap_or(most).min(most).mul_f64(random)
+                ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random)
             }
             // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
             Self::Long(tries) => {
@@ -57,5 +59,20 @@ mod tests {
         assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
         assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
         assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn tries_are_apart_whatever_is_configured() {
+        let zero = Duration::ZERO;
+        for config in [
+            AmqpConfig { reconnect_wait: zero, ..AmqpConfig::default() },
+            AmqpConfig { reconnect_wait_max: zero, ..AmqpConfig::default() },
+            AmqpConfig { reconnect_wait: zero, reconnect_wait_max: zero, ..AmqpConfig::default() },
+        ] {
+            for tries in [0, 1, 31, u32::MAX] {
+                let middle = Pause::Soon(tries).length(&config, 0.5);
+                assert!(middle >= Duration::from_millis(50), "{middle:?} after {tries} tries");
+            }
+        }
     }
 }
