@@ -14,6 +14,10 @@ use crate::tls::Tls;
 
 /// lapin walks through all that is unconfirmed for each confirm of several, so more would cost more than it gains.
 const WIDEST_WINDOW: usize = 4_096;
+/// AMQP has 16 bits for it.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
+/// The heartbeat of a broker that nobody has told another.
+const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,11 @@ pub struct AmqpConfig {
     pub request_timeout: Duration,
     /// How old an unconfirmed publish may get before its channel is given up. Default: 30 s.
     pub confirm_timeout: Duration,
-    /// How often each side says that it is there, in whole seconds; zero turns it off. Default: 10 s.
+    /// The heartbeat of AMQP, in whole seconds, of which the lower counts that we and the broker want. Each side says every
+    /// half of it that it is there, and gives the connection up after about twice of it in silence. Zero leaves it to the
+    /// broker, which wants 60 s unless it is told otherwise. Default: 10 s.
+    ///
+    /// On Linux a connection whose bytes nobody acknowledges is given up after 20 s, however long this is.
     pub heartbeat: Duration,
     /// How many tasks publish, each on a channel of its own. One destination always has the same. Default: 4.
     pub lanes: usize,
@@ -56,9 +64,9 @@ pub struct AmqpConfig {
     /// The most messages that a listener holds at once, if it would take more; zero sets no limit. Default: 0.
     pub max_prefetch: u16,
     /// The longest first wait before a lost connection is made again. Each wait is random below it, and it doubles.
-    /// Default: 100 ms.
+    /// Default: 100 ms, the least.
     pub reconnect_wait: Duration,
-    /// The longest of these waits. Default: 10 s.
+    /// The longest of these waits, at least 100 ms. Default: 10 s.
     pub reconnect_wait_max: Duration,
     /// Whether the hosts are put into another order whenever all were tried. Default: no.
     pub shuffle_hosts: bool,
@@ -216,16 +224,30 @@ impl AmqpConfig {
     /// Whether a driver can work with these settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much, and for what lacks what it needs.
+    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much, for a time in which nothing can be done or
+    /// that the broker cannot be told, and for what lacks what it needs.
     pub(crate) fn check(&self) -> Result<()> {
         if self.stream_fanout && !self.transient_quorum_queues {
-            return Err(Error::new(ErrorKind::Config, "read options")
+            return Err(unusable()
                 .with("option", "rabbit_stream_fanout")
                 .with("reason", "it needs `rabbit_transient_quorum_queue`"));
         }
         if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
-            let error = Error::new(ErrorKind::Config, "read options").with("publish_window", self.publish_window);
+            let error = unusable().with("publish_window", self.publish_window);
             return Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
+        }
+        for (name, time) in [
+            ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.request_timeout),
+            ("confirm_timeout", self.confirm_timeout),
+        ] {
+            if time.is_zero() {
+                return Err(unusable().with(name, "0 s").with("reason", "nothing can be done in no time"));
+            }
+        }
+        if self.heartbeat.subsec_nanos() != 0 || self.heartbeat > LONGEST_HEARTBEAT {
+            let error = unusable().with("heartbeat", format_args!("{:?}", self.heartbeat));
+            return Err(error.with("reason", format_args!("it must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
         }
         Ok(())
     }
@@ -243,7 +265,7 @@ impl AmqpConfig {
 
     /// How long the broker may take to notice that whoever had a name is gone.
     pub(crate) fn patience_for_a_name(&self) -> Duration {
-        if self.heartbeat.is_zero() { Duration::from_secs(20) } else { 2 * self.heartbeat }
+        2 * if self.heartbeat.is_zero() { BROKERS_HEARTBEAT } else { self.heartbeat }
     }
 
     /// How many messages a listener that wants `window` of them holds.
@@ -321,6 +343,32 @@ mod tests {
             assert_eq!(check(window).unwrap_err().kind(), ErrorKind::Config, "{window}");
         }
         assert!(check(1).is_ok() && check(4_096).is_ok());
+    }
+
+    #[test]
+    fn a_time_that_leaves_nothing_to_wait_for_or_cannot_be_told_to_the_broker_is_refused() {
+        let (none, default) = (Duration::ZERO, AmqpConfig::default());
+        let secs = Duration::from_secs;
+        for (option, config) in [
+            ("connect_timeout", AmqpConfig { connect_timeout: none, ..default.clone() }),
+            ("request_timeout", AmqpConfig { request_timeout: none, ..default.clone() }),
+            ("confirm_timeout", AmqpConfig { confirm_timeout: none, ..default.clone() }),
+            ("heartbeat", AmqpConfig { heartbeat: Duration::from_millis(500), ..default.clone() }),
+            ("heartbeat", AmqpConfig { heartbeat: Duration::from_millis(1_500), ..default.clone() }),
+            ("heartbeat", AmqpConfig { heartbeat: secs(65_536), ..default.clone() }),
+        ] {
+            let error = config.check().expect_err(option);
+            assert!(error.kind() == ErrorKind::Config && error.to_string().contains(option), "{error}");
+        }
+        for heartbeat in [none, secs(1), secs(65_535)] {
+            assert!(AmqpConfig { heartbeat, ..default.clone() }.check().is_ok(), "{heartbeat:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_waited_for_until_the_broker_has_missed_two_heartbeats() {
+        let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.patience_for_a_name().as_secs();
+        assert_eq!([Duration::from_secs(7), Duration::ZERO].map(patience), [14, 120]);
     }
 
     #[test]

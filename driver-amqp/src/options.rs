@@ -113,7 +113,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "heartbeat_timeout_threshold",
         SECONDS,
-        "After how much silence a connection is given up; 0 turns it off. Default: 10 (the reference: 60).",
+        "Each side says every half of it that it is there, and gives the connection up after about twice of it in silence; the lower of ours and the broker's counts, and 0 leaves it to the broker, which says 60 by itself. Default: 10 (the reference: 60, and 0 turns it off).",
         |config, value| {
             // AMQP counts it in whole seconds.
             number(value).map(|heartbeat: u16| config.heartbeat = Duration::from_secs(heartbeat.into()))
