@@ -63,11 +63,18 @@ pub struct AmqpConfig {
     pub quorum_max_memory_bytes: u64,
     /// The most messages that a listener holds at once, if it would take more; zero sets no limit. Default: 0.
     pub max_prefetch: u16,
-    /// The longest first wait before a lost connection is made again. Each wait is random below it, and it doubles.
+    /// The longest first wait before a lost connection is made again, or a cancelled listener put back. Each wait is random
+    /// below it, and it doubles, or grows by `reconnect_backoff`.
     /// Default: 100 ms, the least.
     pub reconnect_wait: Duration,
     /// The longest of these waits, at least 100 ms. Default: 10 s.
     pub reconnect_wait_max: Duration,
+    /// By how much the longest wait grows with each try, instead of doubling. Default: none, it doubles.
+    pub reconnect_backoff: Option<Duration>,
+    /// The shortest of these waits. Default: 0 s.
+    pub reconnect_delay: Duration,
+    /// What is added to the shortest wait at most, each time at random. Default: 0 s.
+    pub reconnect_splay: Duration,
     /// Whether the hosts are put into another order whenever all were tried. Default: no.
     pub shuffle_hosts: bool,
     /// How we say who we are. Default: AMQPLAIN.
@@ -115,6 +122,9 @@ impl Default for AmqpConfig {
             max_prefetch: 0,
             reconnect_wait: Duration::from_millis(100),
             reconnect_wait_max: Duration::from_secs(10),
+            reconnect_backoff: None,
+            reconnect_delay: Duration::ZERO,
+            reconnect_splay: Duration::ZERO,
             shuffle_hosts: false,
             login: Login::default(),
             use_tls: false,

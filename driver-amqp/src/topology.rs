@@ -290,6 +290,8 @@ pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
@@ -358,6 +360,20 @@ mod tests {
         let quorum = AmqpConfig::quorum();
         let both = [denied, Transient::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
         assert_eq!(both[0], both[1]);
+    }
+
+    #[test]
+    fn what_goes_with_its_last_user_is_shared_and_what_expires_is_private() {
+        let config =
+            AmqpConfig { auto_delete: true, transient_queues_ttl: Duration::from_secs(60), ..AmqpConfig::default() };
+        let form = |config: &AmqpConfig, lifetime| queue_form(lifetime, config, Transient::Allowed);
+        let (shared, private) = (form(&config, Lifetime::Shared), form(&config, Lifetime::Private));
+        assert_eq!((shared.auto_delete, private.auto_delete), (true, false));
+        assert!(exchange_form(ExchangeKind::Topic, &config, Transient::Allowed).auto_delete);
+        assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(60_000)));
+        assert!(!shared.arguments.contains_key("x-expires"));
+        let kept = AmqpConfig { transient_queues_ttl: Duration::ZERO, ..config };
+        assert!(form(&kept, Lifetime::Private).arguments.inner().is_empty());
     }
 
     #[test]

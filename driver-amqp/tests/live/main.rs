@@ -103,6 +103,7 @@ const CASES: &[Case] = &cases! {
         every_login_method_logs_in;
     topology:
         a_server_an_inbox_and_a_notifier_make_the_reference_s_objects,
+        what_goes_with_its_last_user_and_when_the_rest_expires_is_as_the_options_say,
         a_server_starts_while_the_last_one_of_its_topic_stops;
     loss:
         what_was_out_when_the_node_was_killed_may_have_arrived,
