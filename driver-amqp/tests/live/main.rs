@@ -8,6 +8,7 @@ mod declare;
 mod limit;
 mod loss;
 mod mandatory;
+mod metrics;
 mod names;
 mod process;
 mod properties;
@@ -75,6 +76,8 @@ const CASES: &[Case] = &cases! {
         an_undeliverable_message_certainly_reached_nobody,
         a_fanout_that_one_queue_refuses_may_have_reached_the_others,
         a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
+    metrics:
+        what_is_sent_and_what_happens_to_a_connection_is_counted;
     names:
         what_was_sent_while_a_process_was_down_is_there_when_it_is_started_again,
         a_name_is_its_reader_s_alone_and_comes_back_after_a_loss,
