@@ -9,6 +9,8 @@ use crate::config::AmqpConfig;
 /// The waits while somebody has to mend something first: a password, a virtual host, a queue of the wrong type.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
+/// What the longest of the other waits is at least: without any, a broker that is down would be tried without a break.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// A wait before the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +26,13 @@ impl Pause {
     pub(crate) fn length(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
             Self::Soon(tries) => {
-                let ceiling = 2_u32.checked_pow(tries).and_then(|factor| config.reconnect_wait.checked_mul(factor));
-                let most = config.reconnect_wait_max;
-                ceiling.unwrap_or(most).min(most).mul_f64(random)
+                let (first, most) = (config.reconnect_wait, config.reconnect_wait_max);
+                let ceiling = match config.reconnect_backoff {
+                    Some(step) => step.checked_mul(tries).and_then(|more| first.checked_add(more)),
+                    None => 2_u32.checked_pow(tries).and_then(|factor| first.checked_mul(factor)),
+                };
+                let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);
+                wait.max(config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random)))
             }
             // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
             Self::Long(tries) => {
@@ -57,5 +63,37 @@ mod tests {
         assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
         assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
         assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn tries_are_apart_whatever_is_configured() {
+        let zero = Duration::ZERO;
+        for config in [
+            AmqpConfig { reconnect_wait: zero, ..AmqpConfig::default() },
+            AmqpConfig { reconnect_wait_max: zero, ..AmqpConfig::default() },
+            AmqpConfig { reconnect_wait: zero, reconnect_wait_max: zero, ..AmqpConfig::default() },
+        ] {
+            for tries in [0, 1, 31, u32::MAX] {
+                let middle = Pause::Soon(tries).length(&config, 0.5);
+                assert!(middle >= Duration::from_millis(50), "{middle:?} after {tries} tries");
+            }
+        }
+    }
+
+    #[test]
+    fn waits_have_the_shape_that_the_options_of_the_reference_give_them() {
+        let with = |name: &str, value: &str| AmqpConfig::default().with_option(name, value).unwrap();
+        let waits = |config: &AmqpConfig, random| {
+            [0, 1, 2, 9].map(|tries| Pause::Soon(tries).length(config, random).as_millis())
+        };
+        // It adds so many seconds to each, instead of doubling it.
+        assert_eq!(waits(&with("rabbit_retry_backoff", "2"), 1.0), [100, 2_100, 4_100, 10_000]);
+        assert_eq!(waits(&with("rabbit_retry_backoff", "0"), 1.0), [100; 4]);
+        assert_eq!(waits(&with("rabbit_interval_max", "1"), 1.0), [100, 200, 400, 1_000]);
+        let late = with("kombu_reconnect_delay", "0.3");
+        assert_eq!((waits(&late, 0.0), waits(&late, 1.0)), ([300; 4], [300, 300, 400, 10_000]));
+        let spread = late.with_option("kombu_reconnect_splay", "0.2").unwrap();
+        assert_eq!((waits(&spread, 0.0), waits(&spread, 0.5)), ([300; 4], [400, 400, 400, 5_000]));
+        assert_eq!(Pause::Long(0).length(&spread, 0.0), Duration::from_secs(1));
     }
 }

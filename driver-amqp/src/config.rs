@@ -14,6 +14,10 @@ use crate::tls::Tls;
 
 /// lapin walks through all that is unconfirmed for each confirm of several, so more would cost more than it gains.
 const WIDEST_WINDOW: usize = 4_096;
+/// AMQP has 16 bits for it.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
+/// The heartbeat of a broker that nobody has told another.
+const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The settings of an [`AmqpTransport`](crate::AmqpTransport). Hosts, credentials and virtual host come from the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,11 @@ pub struct AmqpConfig {
     pub request_timeout: Duration,
     /// How old an unconfirmed publish may get before its channel is given up. Default: 30 s.
     pub confirm_timeout: Duration,
-    /// How often each side says that it is there, in whole seconds; zero turns it off. Default: 10 s.
+    /// The heartbeat of AMQP, in whole seconds, of which the lower counts that we and the broker want. Each side says every
+    /// half of it that it is there, and gives the connection up after about twice of it in silence. Zero leaves it to the
+    /// broker, which wants 60 s unless it is told otherwise. Default: 10 s.
+    ///
+    /// On Linux a connection whose bytes nobody acknowledges is given up after 20 s, however long this is.
     pub heartbeat: Duration,
     /// How many tasks publish, each on a channel of its own. One destination always has the same. Default: 4.
     pub lanes: usize,
@@ -48,13 +56,25 @@ pub struct AmqpConfig {
     /// How often a shared quorum queue hands a message over before it drops it; zero leaves it to the broker, which
     /// from RabbitMQ 4.0 on says 20. Default: 0.
     pub quorum_delivery_limit: u32,
+    /// How many messages of a shared quorum queue the broker keeps in memory; zero sets no limit. From RabbitMQ
+    /// 3.10 on it keeps none, and compares it all the same: every peer must have it too. Default: 0.
+    pub quorum_max_memory_length: u64,
+    /// How many bytes of them, likewise. Default: 0.
+    pub quorum_max_memory_bytes: u64,
     /// The most messages that a listener holds at once, if it would take more; zero sets no limit. Default: 0.
     pub max_prefetch: u16,
-    /// The longest first wait before a lost connection is made again. Each wait is random below it, and it doubles.
-    /// Default: 100 ms.
+    /// The longest first wait before a lost connection is made again, or a cancelled listener put back. Each wait is random
+    /// below it, and it doubles, or grows by `reconnect_backoff`.
+    /// Default: 100 ms, the least.
     pub reconnect_wait: Duration,
-    /// The longest of these waits. Default: 10 s.
+    /// The longest of these waits, at least 100 ms. Default: 10 s.
     pub reconnect_wait_max: Duration,
+    /// By how much the longest wait grows with each try, instead of doubling. Default: none, it doubles.
+    pub reconnect_backoff: Option<Duration>,
+    /// The shortest of these waits. Default: 0 s.
+    pub reconnect_delay: Duration,
+    /// What is added to the shortest wait at most, each time at random. Default: 0 s.
+    pub reconnect_splay: Duration,
     /// Whether the hosts are put into another order whenever all were tried. Default: no.
     pub shuffle_hosts: bool,
     /// How we say who we are. Default: AMQPLAIN.
@@ -97,9 +117,14 @@ impl Default for AmqpConfig {
             quorum_queues: false,
             transient_quorum_queues: false,
             quorum_delivery_limit: 0,
+            quorum_max_memory_length: 0,
+            quorum_max_memory_bytes: 0,
             max_prefetch: 0,
             reconnect_wait: Duration::from_millis(100),
             reconnect_wait_max: Duration::from_secs(10),
+            reconnect_backoff: None,
+            reconnect_delay: Duration::ZERO,
+            reconnect_splay: Duration::ZERO,
             shuffle_hosts: false,
             login: Login::default(),
             use_tls: false,
@@ -134,12 +159,16 @@ impl AmqpConfig {
     #[doc = include_str!("../OPTIONS.md")]
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be
-    /// used.
+    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be used, and where the scheme says
+    /// `amqps` and the query that there shall be no TLS.
     pub fn with_query(mut self, url: &TransportUrl) -> Result<Self> {
         self.use_tls |= url.scheme() == "amqps";
         for (name, value) in url.query() {
             options::apply(&mut self, name, value)?;
+        }
+        if url.scheme() == "amqps" && !self.use_tls {
+            // Whoever wrote the one did not mean to send the password in plain text.
+            return Err(unusable().with("option", "ssl").with("reason", "the scheme `amqps` asks for TLS"));
         }
         Ok(self)
     }
@@ -205,16 +234,30 @@ impl AmqpConfig {
     /// Whether a driver can work with these settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much, and for what lacks what it needs.
+    /// [`ErrorKind::Config`] for a window that lets nothing out, or too much, for a time in which nothing can be done or
+    /// that the broker cannot be told, and for what lacks what it needs.
     pub(crate) fn check(&self) -> Result<()> {
         if self.stream_fanout && !self.transient_quorum_queues {
-            return Err(Error::new(ErrorKind::Config, "read options")
+            return Err(unusable()
                 .with("option", "rabbit_stream_fanout")
                 .with("reason", "it needs `rabbit_transient_quorum_queue`"));
         }
         if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
-            let error = Error::new(ErrorKind::Config, "read options").with("publish_window", self.publish_window);
+            let error = unusable().with("publish_window", self.publish_window);
             return Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
+        }
+        for (name, time) in [
+            ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.request_timeout),
+            ("confirm_timeout", self.confirm_timeout),
+        ] {
+            if time.is_zero() {
+                return Err(unusable().with(name, "0 s").with("reason", "nothing can be done in no time"));
+            }
+        }
+        if self.heartbeat.subsec_nanos() != 0 || self.heartbeat > LONGEST_HEARTBEAT {
+            let error = unusable().with("heartbeat", format_args!("{:?}", self.heartbeat));
+            return Err(error.with("reason", format_args!("it must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
         }
         Ok(())
     }
@@ -232,7 +275,7 @@ impl AmqpConfig {
 
     /// How long the broker may take to notice that whoever had a name is gone.
     pub(crate) fn patience_for_a_name(&self) -> Duration {
-        if self.heartbeat.is_zero() { Duration::from_secs(20) } else { 2 * self.heartbeat }
+        2 * if self.heartbeat.is_zero() { BROKERS_HEARTBEAT } else { self.heartbeat }
     }
 
     /// How many messages a listener that wants `window` of them holds.
@@ -267,69 +310,9 @@ impl AmqpConfig {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(url: &str) -> Result<AmqpConfig> {
-        AmqpConfig::default().with_query(&TransportUrl::parse(url)?)
-    }
-
-    #[test]
-    fn the_query_goes_over_what_was_set_and_the_scheme_may_ask_for_tls() {
-        let config = read("rabbit://h/?heartbeat_timeout_threshold=60&amqp_durable_queues=true&ssl=False").unwrap();
-        assert_eq!((config.heartbeat, config.durable_queues, config.use_tls), (Duration::from_secs(60), true, false));
-        assert!(read("amqps://h/").unwrap().use_tls);
-        assert!(read("rabbit://h/?nonsense=1").is_err());
-    }
-
-    #[test]
-    fn a_file_of_the_reference_is_read_and_what_is_old_in_it_is_left() {
-        let text = "[oslo_messaging_rabbit]\nrabbit_quorum_queue = true\nheartbeat_in_pthread = false\n";
-        let file = ConfigFile::parse(text).unwrap();
-        assert!(AmqpConfig::default().with_file(&file).unwrap().quorum_queues);
-        let file = ConfigFile::parse("[oslo_messaging_rabbit]\nssl = maybe\n").unwrap();
-        assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
-    }
-
-    #[test]
-    fn a_broker_need_not_be_asked_when_everything_is_durable() {
-        let both = AmqpConfig { transient_quorum_queues: true, ..AmqpConfig::durable() };
-        let asked = [AmqpConfig::default(), AmqpConfig::durable(), both, AmqpConfig::quorum()];
-        assert_eq!(asked.map(|config| config.declares_transient()), [true, true, false, false]);
-    }
-
-    #[test]
-    fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
-        let check = |publish_window| AmqpConfig { publish_window, ..AmqpConfig::default() }.check();
-        for window in [0, 4_097] {
-            assert_eq!(check(window).unwrap_err().kind(), ErrorKind::Config, "{window}");
-        }
-        assert!(check(1).is_ok() && check(4_096).is_ok());
-    }
-
-    #[test]
-    fn bodies_are_compressed_as_the_file_says_and_not_twice() {
-        let file = ConfigFile::parse("[oslo_messaging_rabbit]\nkombu_compression = gzip\n").unwrap();
-        let config = AmqpConfig::default().with_file(&file).unwrap();
-        let once = config.compressed(Message::new("text"));
-        assert_eq!(once.headers[HEADER], "application/x-gzip");
-        assert_eq!(oslo_messaging::wire::compression::body(&once).unwrap(), "text");
-        assert_eq!(config.compressed(once.clone()).body, once.body);
-        assert!(AmqpConfig::default().compressed(Message::new("text")).headers.is_empty());
-    }
-
-    #[test]
-    fn streams_need_what_the_reference_says() {
-        assert!(read("rabbit://h/?rabbit_stream_fanout=true").unwrap().check().is_err());
-        let both = "rabbit://h/?rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true";
-        assert!(read(both).unwrap().check().is_ok());
-    }
-
-    #[test]
-    fn a_listener_holds_no_more_than_it_wants_and_may() {
-        let window = NonZeroU16::new(64).unwrap();
-        let held = |max_prefetch| AmqpConfig { max_prefetch, ..AmqpConfig::default() }.prefetch(window);
-        assert_eq!([0, 10, 100].map(held), [64, 10, 64]);
-    }
+fn unusable() -> Error {
+    Error::new(ErrorKind::Config, "read options")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! One connection to one broker, made under a deadline and gone when it is told to.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::Shutdown;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -257,10 +259,14 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 
 /// What an operator sees of this connection in `rabbitmqctl list_connections`.
 fn properties() -> ConnectionProperties {
-    let program = std::env::args().next().unwrap_or_default();
-    let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let program = program(&std::env::args_os().next().unwrap_or_default());
     let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
     ConnectionProperties::default().with_connection_name(name.into())
+}
+
+/// The name of the program that was started as `path`, which need not be text.
+fn program(path: &OsStr) -> String {
+    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -270,6 +276,15 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_name_whatever_bytes_it_has() {
+        for (path, name) in [("/usr/bin/nova-api", "nova-api"), ("nova-api", "nova-api"), ("", "")] {
+            assert_eq!(program(path.as_ref()), name);
+        }
+        #[cfg(unix)]
+        assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_lapin_never_answers_ends_soon_after_the_connection() {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use metrics::counter;
+
 /// How much of everything a transport has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,30 +34,71 @@ pub struct Counters {
     pub deliveries_dropped: u64,
 }
 
-#[derive(Debug, Default)]
+/// The same while it grows; what has a name is in the metrics of the process too.
+#[derive(Debug)]
 pub(crate) struct Counts {
-    pub(crate) publishes: AtomicU64,
-    pub(crate) confirms: AtomicU64,
-    pub(crate) returns: AtomicU64,
-    pub(crate) handed_over_acknowledged: AtomicU64,
-    pub(crate) handover_acknowledgements: AtomicU64,
-    pub(crate) handed_over_unsettled: AtomicU64,
-    pub(crate) receiver_acknowledgements: AtomicU64,
-    pub(crate) losses: AtomicU64,
-    pub(crate) reconnects: AtomicU64,
-    pub(crate) revivals: AtomicU64,
-    pub(crate) settlements_dropped: AtomicU64,
-    pub(crate) deliveries_dropped: AtomicU64,
+    pub(crate) publishes: Count,
+    pub(crate) confirms: Count,
+    pub(crate) returns: Count,
+    pub(crate) handed_over_acknowledged: Count,
+    pub(crate) handover_acknowledgements: Count,
+    pub(crate) handed_over_unsettled: Count,
+    pub(crate) receiver_acknowledgements: Count,
+    pub(crate) losses: Count,
+    pub(crate) reconnects: Count,
+    pub(crate) revivals: Count,
+    pub(crate) settlements_dropped: Count,
+    pub(crate) deliveries_dropped: Count,
+}
+
+/// How much of one thing, of one transport.
+#[derive(Debug)]
+pub(crate) struct Count {
+    total: AtomicU64,
+    /// Its name in the metrics, where all transports of the process are one.
+    metric: Option<&'static str>,
 }
 
 /// Adds to one counter.
-pub(crate) fn count(counter: &AtomicU64, more: usize) {
-    counter.fetch_add(more as u64, Ordering::Relaxed);
+pub(crate) fn count(counter: &Count, more: usize) {
+    counter.total.fetch_add(more as u64, Ordering::Relaxed);
+    if let Some(metric) = counter.metric {
+        counter!(metric).increment(more as u64);
+    }
+}
+
+impl Count {
+    const fn named(metric: &'static str) -> Self {
+        Self { total: AtomicU64::new(0), metric: Some(metric) }
+    }
+
+    const fn unnamed() -> Self {
+        Self { total: AtomicU64::new(0), metric: None }
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            publishes: Count::named("oslo_messaging_amqp_publishes_total"),
+            confirms: Count::named("oslo_messaging_amqp_confirms_total"),
+            returns: Count::named("oslo_messaging_amqp_returns_total"),
+            handed_over_acknowledged: Count::unnamed(),
+            handover_acknowledgements: Count::unnamed(),
+            handed_over_unsettled: Count::unnamed(),
+            receiver_acknowledgements: Count::unnamed(),
+            losses: Count::named("oslo_messaging_amqp_losses_total"),
+            reconnects: Count::named("oslo_messaging_amqp_reconnects_total"),
+            revivals: Count::named("oslo_messaging_amqp_revivals_total"),
+            settlements_dropped: Count::named("oslo_messaging_amqp_settlements_dropped_total"),
+            deliveries_dropped: Count::named("oslo_messaging_amqp_deliveries_dropped_total"),
+        }
+    }
 }
 
 impl Counts {
     pub(crate) fn read(&self) -> Counters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &Count| counter.total.load(Ordering::Relaxed);
         Counters {
             publishes: read(&self.publishes),
             confirms: read(&self.confirms),
@@ -70,5 +113,26 @@ impl Counts {
             settlements_dropped: read(&self.settlements_dropped),
             deliveries_dropped: read(&self.deliveries_dropped),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The names of metrics between the `quotes` of `text`.
+    fn names<'a>(text: &'a str, quotes: &'a [char]) -> impl Iterator<Item = &'a str> {
+        let name = |part: &&str| part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        text.split(quotes).filter(|part| part.starts_with("oslo_messaging_amqp_") && !part.ends_with('_')).filter(name)
+    }
+
+    #[test]
+    fn every_metric_is_in_the_documentation_and_nothing_else_is() {
+        let sources = [include_str!("counters.rs"), include_str!("status.rs")];
+        let used: BTreeSet<_> = sources.iter().flat_map(|source| names(source, &['"'])).collect();
+        let rows = include_str!("lib.rs").lines().filter(|line| line.starts_with("//! | `oslo"));
+        let listed: BTreeSet<_> = rows.filter_map(|row| names(row, &['`', '{']).next()).collect();
+        assert_eq!(used, listed);
+        assert_eq!(used.len(), 9);
     }
 }

@@ -19,6 +19,22 @@
 //! marked as redelivered, and settling the first copy is refused. [`health`](oslo_messaging::Transport::health) tells all
 //! along what the matter is, and [`Counters`] how often it was.
 //!
+//! # Watching it
+//! Beside the metrics of `oslo-messaging` there are these, each of all transports of the process together. A recorder must
+//! be installed before they connect.
+//!
+//! | metric | what is counted |
+//! |---|---|
+//! | `oslo_messaging_amqp_transports{state}` | transports that are `ready`, `connecting` again, `blocked` by the broker, or `lost`; also a listener that cannot come back makes its transport `lost` |
+//! | `oslo_messaging_amqp_losses_total` | connections that were lost |
+//! | `oslo_messaging_amqp_reconnects_total` | connections that were made again |
+//! | `oslo_messaging_amqp_revivals_total` | listeners, or single consumers of theirs, that were put back after a loss or a cancellation |
+//! | `oslo_messaging_amqp_publishes_total` | messages that were sent |
+//! | `oslo_messaging_amqp_confirms_total` | messages that the broker confirmed, one way or the other |
+//! | `oslo_messaging_amqp_returns_total` | messages that the broker returned as undeliverable |
+//! | `oslo_messaging_amqp_settlements_dropped_total` | messages that were settled too late, and come again |
+//! | `oslo_messaging_amqp_deliveries_dropped_total` | messages that were not handed over when their channel was lost, and come again |
+//!
 //! lapin logs every returned message with its body at the target `lapin::returned_messages`: filter that target where
 //! bodies are secret.
 

@@ -102,7 +102,7 @@ impl Opener {
         let opening = async {
             let mut declarer = Declarer::new(link, config, status, deadline);
             for queue in &queues {
-                declarer.queue(&queue.plan).await?;
+                self.declare(&mut declarer, &queue.plan).await?;
             }
             Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
         };
@@ -123,11 +123,19 @@ impl Opener {
         }
         let queue = Reading::of(plan, config, &self.position);
         let resuming = async {
-            Declarer::new(&place.link, config, status, deadline).queue(&queue.plan).await?;
+            self.declare(&mut Declarer::new(&place.link, config, status, deadline), &queue.plan).await?;
             place.consume(index, &queue, deadline).await
         };
         let consumer = deadline.run("subscribe", resuming).await??;
         Ok(Resumed { index, consumer, queue })
+    }
+
+    /// Declares `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.
+    async fn declare(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
+        match self.subscription.source {
+            Source::Queue { .. } => declarer.durable_queue(&queue.name).await,
+            _ => declarer.queue(queue).await,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oslo_messaging::wire::Compression;
 use oslo_messaging::{Error, ErrorKind, Result};
+use tracing::warn;
 
 use crate::config::AmqpConfig;
 use crate::login::Login;
@@ -23,13 +24,13 @@ pub(crate) struct RabbitOption {
 enum Read {
     /// It is set.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
-    /// What it governs is not there, or goes by itself; so any value is taken.
-    Ignored,
-    /// Only these values can be had.
-    Only(&'static [&'static str]),
+    /// What it governs is not there, or goes by itself. A value is checked as the reference does it, and told that it has no
+    /// effect.
+    Idle(fn(&str) -> bool),
 }
 
 const BOOLEAN: &str = "true, false";
+const NUMBER: &str = "a number";
 const SECONDS: &str = "seconds";
 
 const fn set(
@@ -41,17 +42,8 @@ const fn set(
     RabbitOption { name, takes, says, read: Read::Set(read) }
 }
 
-const fn ignored(name: &'static str, says: &'static str) -> RabbitOption {
-    RabbitOption { name, takes: "anything", says, read: Read::Ignored }
-}
-
-const fn only(
-    name: &'static str,
-    takes: &'static str,
-    says: &'static str,
-    values: &'static [&'static str],
-) -> RabbitOption {
-    RabbitOption { name, takes, says, read: Read::Only(values) }
+const fn idle(name: &'static str, takes: &'static str, says: &'static str, is_valid: fn(&str) -> bool) -> RabbitOption {
+    RabbitOption { name, takes, says, read: Read::Idle(is_valid) }
 }
 
 /// Every option of the section, in the reference's groups (oslo.messaging 18.3.1 `impl_rabbit.py` and `amqp.py`).
@@ -82,10 +74,19 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ),
     set(
         "rabbit_quorum_delivery_limit",
-        "a number",
+        NUMBER,
         "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker. Default: 0.",
         |config, value| number(value).map(|limit| config.quorum_delivery_limit = limit),
     ),
+    set(
+        "rabbit_quorum_max_memory_length",
+        NUMBER,
+        "How many messages of a shared quorum queue the broker keeps in memory; 0 sets no limit. From RabbitMQ 3.10 on it keeps none, but still compares it, so every peer must say the same. Default: 0.",
+        |config, value| number(value).map(|limit| config.quorum_max_memory_length = limit),
+    ),
+    set("rabbit_quorum_max_memory_bytes", NUMBER, "How many bytes of them, likewise. Default: 0.", |config, value| {
+        number(value).map(|limit| config.quorum_max_memory_bytes = limit)
+    }),
     set(
         "rabbit_transient_queues_ttl",
         SECONDS,
@@ -94,14 +95,14 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ),
     set(
         "rabbit_qos_prefetch_count",
-        "a number",
+        NUMBER,
         "The most messages that a listener holds at once, if it would take more; 0 sets no limit. Default: 0.",
         |config, value| number(value).map(|count| config.max_prefetch = count),
     ),
     set(
         "heartbeat_timeout_threshold",
         SECONDS,
-        "After how much silence a connection is given up; 0 turns it off. Default: 10 (the reference: 60).",
+        "Each side says every half of it that it is there, and gives the connection up after about twice of it in silence; the lower of ours and the broker's counts, and 0 leaves it to the broker, which says 60 by itself. Default: 10 (the reference: 60, and 0 turns it off).",
         |config, value| {
             // AMQP counts it in whole seconds.
             number(value).map(|heartbeat: u16| config.heartbeat = Duration::from_secs(heartbeat.into()))
@@ -110,14 +111,35 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "rabbit_retry_interval",
         SECONDS,
-        "The longest first wait before a lost connection is made again; each wait is random below it, and it doubles. Default: 0.1 (the reference: 1).",
+        "The longest first wait before a lost connection is made again; at least 0.1. Each wait is random below it, and it doubles. Default: 0.1 (the reference: 1).",
         |config, value| seconds(value).map(|wait| config.reconnect_wait = wait),
     ),
     set(
         "rabbit_interval_max",
         SECONDS,
-        "The longest of these waits. Default: 10 (the reference: 30).",
+        "The longest of these waits, at least 0.1. Default: 10 (the reference: 30).",
         |config, value| seconds(value).map(|wait| config.reconnect_wait_max = wait),
+    ),
+    set(
+        "rabbit_retry_backoff",
+        "seconds, nothing",
+        "By how much the longest waits grow with each try, instead of doubling. Default: nothing, they double (the reference: 2).",
+        |config, value| {
+            config.reconnect_backoff = if value.is_empty() { None } else { Some(seconds(value)?) };
+            Some(())
+        },
+    ),
+    set(
+        "kombu_reconnect_delay",
+        SECONDS,
+        "The shortest of these waits, and of those before a cancelled consumer is put back. Default: 0 (the reference: 1).",
+        |config, value| seconds(value).map(|wait| config.reconnect_delay = wait),
+    ),
+    set(
+        "kombu_reconnect_splay",
+        SECONDS,
+        "What is added to `kombu_reconnect_delay` at most, each time at random. Default: 0.",
+        |config, value| seconds(value).map(|wait| config.reconnect_splay = wait),
     ),
     set(
         "kombu_failover_strategy",
@@ -166,11 +188,11 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
             Some(())
         },
     ),
-    only(
+    set(
         "ssl_enforce_hostname_verification",
         "true",
         "The host name is always verified, as in the reference.",
-        &["true", "True", "1", "yes", "on"],
+        |_, value| boolean(value).filter(|verified| *verified).map(|_| ()),
     ),
     set(
         "rabbit_stream_fanout",
@@ -206,21 +228,31 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
             Some(())
         },
     ),
-    ignored("direct_mandatory_flag", "Replies are always mandatory, as in the reference."),
-    ignored("kombu_missing_consumer_retry_timeout", "A reply is tried until its caller's deadline."),
-    ignored("rabbit_retry_backoff", "The wait before a reconnect doubles."),
-    ignored("kombu_reconnect_delay", "The wait before a reconnect is that of `rabbit_retry_interval`."),
-    ignored("kombu_reconnect_splay", "The wait before a reconnect is always random."),
-    ignored("heartbeat_rate", "Both sides send twice in each `heartbeat_timeout_threshold`."),
-    ignored("enable_cancel_on_failover", "A cancelled consumer is always put back."),
-    ignored("rpc_conn_pool_size", "There are two connections to one host, whatever is sent."),
-    ignored("conn_pool_min_size", "As `rpc_conn_pool_size`."),
-    ignored("conn_pool_ttl", "As `rpc_conn_pool_size`."),
-    ignored("ssl_version", "TLS 1.2 and 1.3 are spoken."),
-    ignored("ssl_enforce_fips_mode", "Without effect in the reference too."),
-    ignored("rabbit_ha_queues", "RabbitMQ 3.0 took no notice of it any more: use a policy."),
-    ignored("rabbit_quorum_max_memory_length", "RabbitMQ 3.10 took no notice of it any more."),
-    ignored("rabbit_quorum_max_memory_bytes", "As `rabbit_quorum_max_memory_length`."),
+    idle("direct_mandatory_flag", BOOLEAN, "No effect: replies are always mandatory, as in the reference.", is_boolean),
+    idle(
+        "kombu_missing_consumer_retry_timeout",
+        SECONDS,
+        "No effect: a reply is tried until its caller's deadline; for 60 s if the caller told none, or its queue is gone.",
+        is_number,
+    ),
+    idle("heartbeat_rate", NUMBER, "No effect: each side sends twice in `heartbeat_timeout_threshold`.", is_number),
+    idle("enable_cancel_on_failover", BOOLEAN, "No effect: a cancelled consumer is always put back.", is_boolean),
+    idle(
+        "rpc_conn_pool_size",
+        NUMBER,
+        "No effect: there are two connections to one host, whatever is sent.",
+        is_number,
+    ),
+    idle("conn_pool_min_size", NUMBER, "No effect, as `rpc_conn_pool_size`.", is_number),
+    idle("conn_pool_ttl", SECONDS, "No effect, as `rpc_conn_pool_size`.", is_number),
+    idle("ssl_version", "a name", "No effect: TLS 1.2 and 1.3 are spoken.", |_| true),
+    idle("ssl_enforce_fips_mode", BOOLEAN, "No effect, nor in the reference.", is_boolean),
+    idle(
+        "rabbit_ha_queues",
+        BOOLEAN,
+        "No effect: RabbitMQ 3.0 took no notice of it any more. Use a policy.",
+        is_boolean,
+    ),
 ];
 
 impl RabbitOption {
@@ -231,8 +263,7 @@ impl RabbitOption {
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
         let taken = match self.read {
             Read::Set(set) => set(config, value),
-            Read::Ignored => Some(()),
-            Read::Only(values) => values.contains(&value).then_some(()),
+            Read::Idle(is_valid) => is_valid(value).then(|| warn!(option = self.name, "{}", self.says)),
         };
         taken.ok_or_else(|| refused(self.name, value, &format!("it takes {}. {}", self.takes, self.says)))
     }
@@ -276,6 +307,14 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+fn is_boolean(value: &str) -> bool {
+    boolean(value).is_some()
+}
+
+fn is_number(value: &str) -> bool {
+    number::<i64>(value).is_some()
+}
+
 fn name(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
@@ -290,71 +329,4 @@ fn refused(option: &str, value: &str, reason: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tls::Tls;
-
-    fn read(name: &str, value: &str) -> Result<AmqpConfig> {
-        let mut config = AmqpConfig::default();
-        apply(&mut config, name, value).map(|()| config)
-    }
-
-    #[test]
-    fn the_document_lists_every_option_once() {
-        let rows: Vec<_> = OPTIONS.iter().map(RabbitOption::row).collect();
-        let table = format!("| option | takes | effect |\n|---|---|---|\n{}\n", rows.join("\n"));
-        assert!(include_str!("../OPTIONS.md").ends_with(&table), "OPTIONS.md should end with\n{table}");
-        let names: std::collections::BTreeSet<_> = OPTIONS.iter().map(|option| option.name).collect();
-        assert_eq!(names.len(), OPTIONS.len());
-    }
-
-    #[test]
-    fn each_option_has_the_effect_that_it_names() {
-        assert!(read("amqp_durable_queues", "True").unwrap().durable_queues);
-        assert!(read("rabbit_quorum_queue", "yes").unwrap().quorum_queues);
-        assert!(read("rabbit_transient_quorum_queue", "1").unwrap().transient_quorum_queues);
-        assert_eq!(read("rabbit_quorum_delivery_limit", "5").unwrap().quorum_delivery_limit, 5);
-        assert_eq!(read("rabbit_qos_prefetch_count", "100").unwrap().max_prefetch, 100);
-        assert_eq!(read("heartbeat_timeout_threshold", "60").unwrap().heartbeat, Duration::from_secs(60));
-        assert_eq!(read("rabbit_retry_interval", "0.5").unwrap().reconnect_wait, Duration::from_millis(500));
-        assert_eq!(read("rabbit_login_method", "external").unwrap().login, Login::External);
-        assert!(read("ssl", "on").unwrap().use_tls);
-        assert_eq!(read("ssl_ca_file", "/ca.pem").unwrap().tls, Tls::new().with_ca_file("/ca.pem"));
-        assert_eq!(read("ssl_ca_file", "").unwrap().tls, Tls::new());
-        assert!(read("kombu_failover_strategy", "shuffle").unwrap().shuffle_hosts);
-        assert!(read("use_queue_manager", "true").unwrap().stable_queue_names);
-        assert_eq!(read("hostname", "h1").unwrap().hostname.as_deref(), Some("h1"));
-        assert_eq!(read("processname", "nova-api").unwrap().processname.as_deref(), Some("nova-api"));
-        assert!(read("rabbit_stream_fanout", "true").unwrap().stream_fanout);
-        for (value, compression) in [
-            ("gzip", Some(Compression::Zlib)),
-            ("bz2", Some(Compression::Bzip2)),
-            ("bzip2", Some(Compression::Bzip2)),
-            ("", None),
-        ] {
-            assert_eq!(read("kombu_compression", value).unwrap().compression, compression, "{value}");
-        }
-        assert_eq!(read("rabbit_ha_queues", "true").unwrap(), AmqpConfig::default());
-    }
-
-    #[test]
-    fn what_cannot_be_had_or_read_is_refused_with_its_name() {
-        for (name, value) in [
-            ("nonsense", "1"),
-            ("heartbeat_timeout_threshold", "soon"),
-            ("heartbeat_timeout_threshold", "-1"),
-            ("amqp_auto_delete", "maybe"),
-            ("rabbit_quorum_delivery_limit", "-1"),
-            ("rabbit_qos_prefetch_count", "65536"),
-            ("rabbit_login_method", "GSSAPI"),
-            ("kombu_failover_strategy", "alphabetical"),
-            ("rabbit_stream_fanout", "perhaps"),
-            ("use_queue_manager", "perhaps"),
-            ("kombu_compression", "zstd"),
-            ("ssl_enforce_hostname_verification", "false"),
-        ] {
-            let error = read(name, value).unwrap_err();
-            assert!(error.kind() == ErrorKind::Config && error.to_string().contains(name), "{error}");
-        }
-    }
-}
+mod tests;

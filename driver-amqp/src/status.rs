@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use metrics::{Gauge, gauge};
 use oslo_messaging::{Health, State};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -24,6 +25,7 @@ struct Parts {
 impl Status {
     pub(crate) fn ready() -> Self {
         let parts = Parts { link: State::Ready, ailing: BTreeMap::new() };
+        gauge_of(&State::Ready).increment(1);
         Self { health: watch::Sender::new(Health::new(State::Ready)), parts: Mutex::new(parts) }
     }
 
@@ -69,6 +71,8 @@ impl Status {
             let new = health.state != state;
             if new {
                 info!(?state, "the state of the AMQP transport has changed");
+                gauge_of(&health.state).decrement(1);
+                gauge_of(&state).increment(1);
                 health.state = state;
             }
             new
@@ -78,6 +82,18 @@ impl Status {
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many transports of this process are in `state`. What is closed is none any more.
+fn gauge_of(state: &State) -> Gauge {
+    let state = match state {
+        State::Connecting => "connecting",
+        State::Ready => "ready",
+        State::Blocked { .. } => "blocked",
+        State::Lost { .. } => "lost",
+        _ => return Gauge::noop(),
+    };
+    gauge!("oslo_messaging_amqp_transports", "state" => state)
 }
 
 impl Parts {

@@ -172,10 +172,9 @@ impl<'a> Declarer<'a> {
 impl Form {
     /// This form with the difference that the broker names taken over, if that can be declared again.
     fn adopting(&self, text: &str) -> Option<Self> {
-        let differs = |argument: &str| text.contains(&format!("inequivalent arg '{argument}'"));
-        match (differs("durable"), differs("auto_delete")) {
-            (true, _) => Some(Self { durable: !self.durable, ..self.clone() }),
-            (_, true) => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
+        match Difference::of(text)?.argument {
+            "durable" => Some(Self { durable: !self.durable, ..self.clone() }),
+            "auto_delete" => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
             _ => None,
         }
     }
@@ -199,10 +198,7 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> 
         Lifetime::Shared => {
             if config.quorum_queues {
                 quorum(&mut arguments);
-                if config.quorum_delivery_limit > 0 {
-                    let limit = AMQPValue::LongLongInt(config.quorum_delivery_limit.into());
-                    arguments.insert("x-delivery-limit".into(), limit);
-                }
+                limits(&mut arguments, config);
             }
             let durable = config.durable_queues || config.quorum_queues || transient == Transient::Denied;
             Form { durable, auto_delete: config.auto_delete, arguments }
@@ -235,11 +231,51 @@ fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }
 
+/// The broker compares them all, also those of which it takes no notice any more.
+fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
+    for (argument, limit) in [
+        ("x-delivery-limit", config.quorum_delivery_limit.into()),
+        ("x-max-in-memory-length", config.quorum_max_memory_length),
+        ("x-max-in-memory-bytes", config.quorum_max_memory_bytes),
+    ] {
+        if limit > 0 {
+            let limit = AMQPValue::LongLongInt(i64::try_from(limit).unwrap_or(i64::MAX));
+            arguments.insert(argument.into(), limit);
+        }
+    }
+}
+
 /// An object of another durability or with other arguments works all the same; one of another type does not.
 fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
-    let inequivalent = kind == ErrorKind::Topology && text.contains("inequivalent arg");
-    let unusable = text.contains("inequivalent arg 'type'") || text.contains("'stream'");
-    if inequivalent && !unusable && !strict { Verdict::Adopt } else { Verdict::Refuse }
+    let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
+    match difference {
+        Some(difference) if !difference.is_unusable() && !strict => Verdict::Adopt,
+        _ => Verdict::Refuse,
+    }
+}
+
+/// What the broker says of an object that exists in another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Difference<'a> {
+    argument: &'a str,
+    /// The two values; empty where a long name has left no room for them.
+    values: &'a str,
+}
+
+impl<'a> Difference<'a> {
+    /// Reads `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current is <value>`,
+    /// around the names: they may be anything.
+    fn of(text: &'a str) -> Option<Self> {
+        let (_, rest) = text.split_once("inequivalent arg '")?;
+        let (argument, rest) = rest.split_once('\'')?;
+        let values = rest.rsplit_once("': received ").map_or("", |(_, values)| values);
+        Some(Self { argument, values })
+    }
+
+    /// Whether the object is of another kind: an exchange that routes otherwise, a stream where there should be a queue.
+    fn is_unusable(self) -> bool {
+        self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
+    }
 }
 
 /// Whether an exchange is not there.
@@ -253,79 +289,4 @@ pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
-    const TYPE: &str = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'topic' but current is 'direct'";
-    const STREAM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but current is the value 'stream' of type 'longstr'";
-
-    #[test]
-    fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
-        for (kind, text, strict, expected) in [
-            (ErrorKind::Topology, DURABLE, false, Verdict::Adopt),
-            (ErrorKind::Topology, DURABLE, true, Verdict::Refuse),
-            (ErrorKind::Topology, TYPE, false, Verdict::Refuse),
-            (ErrorKind::Topology, STREAM, false, Verdict::Refuse),
-            (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, Verdict::Refuse),
-            (ErrorKind::Denied, "ACCESS_REFUSED", false, Verdict::Refuse),
-        ] {
-            assert_eq!(verdict(kind, text, strict), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
-        let config = AmqpConfig::default();
-        let private = queue_form(Lifetime::Private, &config, Transient::Allowed);
-        assert!(private.durable && !private.auto_delete);
-        assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
-        let shared = queue_form(Lifetime::Shared, &config, Transient::Allowed);
-        assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
-    }
-
-    #[test]
-    fn each_of_the_three_options_makes_durable_what_is_its() {
-        let forms = |config: &AmqpConfig| {
-            let durable = |kind| exchange_form(kind, config, Transient::Allowed).durable;
-            let queue = |lifetime| {
-                let form = queue_form(lifetime, config, Transient::Allowed);
-                (form.durable, form.arguments.contains_key("x-queue-type"))
-            };
-            let (topic, fanout) = (durable(ExchangeKind::Topic), durable(ExchangeKind::Fanout));
-            (topic, fanout, queue(Lifetime::Shared), queue(Lifetime::Private))
-        };
-        let classic = (true, false);
-        assert_eq!(forms(&AmqpConfig::default()), (false, false, (false, false), classic));
-        assert_eq!(forms(&AmqpConfig::durable()), (true, false, classic, classic));
-        assert_eq!(forms(&AmqpConfig::quorum()), (true, true, (true, true), (true, true)));
-        let shared = AmqpConfig { transient_quorum_queues: false, ..AmqpConfig::quorum() };
-        assert_eq!(forms(&shared), (true, false, (true, true), classic));
-    }
-
-    #[test]
-    fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_together() {
-        let (config, denied) = (AmqpConfig::default(), Transient::Denied);
-        for kind in [ExchangeKind::Topic, ExchangeKind::Fanout] {
-            let form = exchange_form(kind, &config, denied);
-            assert_eq!((form.durable, form.auto_delete), (true, kind == ExchangeKind::Fanout));
-        }
-        let shared = queue_form(Lifetime::Shared, &config, denied);
-        assert!(shared.durable && shared.arguments.inner().is_empty());
-        let quorum = AmqpConfig::quorum();
-        let both = [denied, Transient::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
-        assert_eq!(both[0], both[1]);
-    }
-
-    #[test]
-    fn a_delivery_limit_is_an_argument_of_shared_quorum_queues_alone() {
-        let limited = |config| AmqpConfig { quorum_delivery_limit: 5, ..config };
-        let has = |config: &AmqpConfig, lifetime| {
-            queue_form(lifetime, config, Transient::Allowed).arguments.contains_key("x-delivery-limit")
-        };
-        assert!(has(&limited(AmqpConfig::quorum()), Lifetime::Shared));
-        assert!(!has(&limited(AmqpConfig::quorum()), Lifetime::Private));
-        assert!(!has(&limited(AmqpConfig::default()), Lifetime::Shared));
-        assert!(!has(&AmqpConfig::quorum(), Lifetime::Shared));
-    }
-}
+mod tests;

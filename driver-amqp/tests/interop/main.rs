@@ -123,7 +123,7 @@ fn main() -> ExitCode {
 /// The tests with options by which Python declares transient queues.
 const TRANSIENT: [&str; 5] = [
     "profile::both_sides_agree_on_durable_queues",
-    "profile::both_sides_agree_on_quorum_queues_with_a_delivery_limit",
+    "profile::both_sides_agree_on_quorum_queues_with_limits",
     "profile::both_sides_meet_inside_of_tls",
     "topology::rust_joins_what_python_has_declared",
     "topology::python_joins_what_rust_has_declared",

@@ -24,7 +24,7 @@ use papers::{Papers, Validity};
 pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_durable_queues),
     test!(both_sides_agree_on_quorum_queues),
-    test!(both_sides_agree_on_quorum_queues_with_a_delivery_limit),
+    test!(both_sides_agree_on_quorum_queues_with_limits),
     test!(both_sides_agree_on_fanouts_over_a_stream),
     test!(both_sides_agree_on_names_that_outlive_them),
     test!(a_name_that_python_has_is_refused_and_nothing_is_taken_from_it),
@@ -45,9 +45,14 @@ async fn both_sides_agree_on_quorum_queues(setting: Arc<Setting>) {
     }
 }
 
-async fn both_sides_agree_on_quorum_queues_with_a_delivery_limit(setting: Arc<Setting>) {
-    let queues = in_a_virtual_host(&setting, "rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=7").await;
-    assert_shared(&queues, &json!({"x-queue-type": "quorum", "x-delivery-limit": 7}));
+async fn both_sides_agree_on_quorum_queues_with_limits(setting: Arc<Setting>) {
+    let limits =
+        "rabbit_quorum_delivery_limit=7&rabbit_quorum_max_memory_length=500&rabbit_quorum_max_memory_bytes=70000";
+    let queues = in_a_virtual_host(&setting, &format!("rabbit_quorum_queue=true&{limits}")).await;
+    let arguments = json!({
+        "x-queue-type": "quorum", "x-delivery-limit": 7, "x-max-in-memory-length": 500, "x-max-in-memory-bytes": 70_000,
+    });
+    assert_shared(&queues, &arguments);
 }
 
 async fn both_sides_agree_on_fanouts_over_a_stream(setting: Arc<Setting>) {

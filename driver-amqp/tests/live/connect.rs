@@ -73,6 +73,22 @@ pub(crate) async fn a_second_host_is_taken_when_the_first_never_answers() {
     failover(silent.port, Duration::from_secs(8)).await;
 }
 
+pub(crate) async fn the_lower_heartbeat_counts_and_none_is_the_broker_s() {
+    let stage = Stage::shared().await;
+    let ask = ["eval", "{ok, Seconds} = application:get_env(rabbit, heartbeat), Seconds."];
+    let theirs = stage.control(move |stage| stage.node.rabbitmqctl(&ask).expect("a number")).await;
+    let theirs: u16 = theirs.trim().parse().expect("a number");
+    for (ours, agreed) in [(theirs - 3, theirs - 3), (theirs + 3, theirs), (0, theirs)] {
+        let config = AmqpConfig::default().with_option("heartbeat_timeout_threshold", &format!("{ours}"));
+        let transport = stage.connect_with(config.expect("an option")).await;
+        let list = ["--no-table-headers", "list_connections", "vhost", "timeout"];
+        let connections = stage.control(move |stage| stage.node.rabbitmqctl(&list).expect("the connections")).await;
+        let here = connections.lines().filter_map(|line| line.trim().strip_prefix(&stage.vhost)?.trim().parse().ok());
+        assert_eq!(here.collect::<Vec<u16>>(), [agreed; 2], "{ours} s: {connections}");
+        transport.close(soon()).await.expect("a close");
+    }
+}
+
 /// Which host comes first is random, so this tries often enough to have met the bad one.
 async fn failover(bad: u16, budget: Duration) {
     let stage = Stage::shared().await;

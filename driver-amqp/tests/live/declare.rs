@@ -4,6 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use serde_json::{Value, json};
 
 use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
 
@@ -79,11 +80,73 @@ pub(crate) async fn an_exclusive_queue_of_somebody_else_is_a_topology_error() {
 pub(crate) async fn a_stream_where_a_queue_is_expected_is_a_topology_error() {
     let stage = Stage::shared().await;
     let stream = AMQPValue::LongString("stream".into());
-    existing(&stage, "stream", QueueDeclareOptions::durable(), &[("x-queue-type", stream)]).await;
+    existing(&stage, "log", QueueDeclareOptions::durable(), &[("x-queue-type", stream)]).await;
     let transport = stage.connect().await;
-    let error = refusal(transport.subscribe(&server("stream"), soon()).await);
+    let error = refusal(transport.subscribe(&server("log"), soon()).await);
     assert_eq!(error.kind(), ErrorKind::Topology, "{error}");
-    assert!(error.to_string().contains("stream"), "{error}");
+    assert!(error.to_string().contains("the value 'stream'"), "{error}");
+}
+
+/// A name says nothing about what has it, and here the broker's complaint names it.
+pub(crate) async fn a_queue_that_is_called_stream_is_used_as_any_other() {
+    let stage = Stage::shared().await;
+    existing(&stage, "stream", QueueDeclareOptions::durable(), &[("x-max-length", AMQPValue::LongInt(100))]).await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("stream")).await;
+    publish(&transport, &topic("stream"), "one").await.expect("a publish");
+    assert_eq!(text(take(listener.as_mut(), 1).await[0].as_ref()), "one");
+    let drift = transport.health().borrow().drift.join("\n");
+    assert!(drift.contains("inequivalent arg 'x-max-length' for queue 'stream'"), "{drift}");
+}
+
+/// The servers of a topic that an operator moves to quorum queues one by one.
+pub(crate) async fn a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected() {
+    let stage = Stage::shared().await;
+    let quorum = AmqpConfig::default().with_option("rabbit_quorum_queue", "true").expect("an option");
+    for (name, first, second) in
+        [("moved", AmqpConfig::durable(), quorum.clone()), ("moved-back", quorum, AmqpConfig::durable())]
+    {
+        let (before, after) = (stage.connect_with(first).await, stage.connect_with(second.clone()).await);
+        drop(subscribe(&before, &server(name)).await);
+        let mut listener = subscribe(&after, &server(name)).await;
+        for transport in [&before, &after] {
+            publish(transport, &topic(name), "one").await.expect("a publish");
+            take(listener.as_mut(), 1).await.remove(0).acknowledge().await.expect("an acknowledgement");
+        }
+        let (kept, differing) = (before.health().borrow().drift.clone(), after.health().borrow().drift.clone());
+        assert!(kept.is_empty(), "{kept:?}");
+        for queue in [name.to_owned(), format!("{name}.host-1")] {
+            let text = format!("inequivalent arg 'x-queue-type' for queue '{queue}'");
+            assert!(differing.iter().any(|told| told.contains(&text)), "{differing:?}");
+        }
+        let strict = stage.connect_with(second.with_strict(true)).await;
+        assert_eq!(refusal(strict.subscribe(&server(name), soon()).await).kind(), ErrorKind::Topology);
+    }
+}
+
+/// Whoever comes first, the queue is one: what fell into it outlives the broker, and its last reader.
+pub(crate) async fn a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it() {
+    let stage = Stage::shared().await;
+    let limited = AmqpConfig::quorum().with_option("rabbit_quorum_delivery_limit", "5").expect("an option");
+    let deleting = AmqpConfig::default().with_option("amqp_auto_delete", "true").expect("an option");
+    for (name, config, arguments) in [
+        ("plain.dead", AmqpConfig::default(), json!([])),
+        ("deleting.dead", deleting, json!([])),
+        ("limited.dead", limited, json!([["x-queue-type", "longstr", "quorum"]])),
+    ] {
+        let config = config.with_strict(true);
+        let reader = stage.connect_with(config.clone()).await;
+        let listener = subscribe(&reader, &queue(name)).await;
+        assert_eq!(form(&stage, name).await, (true, false, arguments), "{name}");
+        listener.close(soon()).await.expect("a close");
+        let publisher = stage.connect_with(config).await;
+        publish(&publisher, &Address::Queue { name: name.into() }, "dead").await.expect("a publish");
+        let mut listener = subscribe(&reader, &queue(name)).await;
+        assert_eq!(text(take(listener.as_mut(), 1).await[0].as_ref()), "dead");
+        for transport in [reader, publisher] {
+            assert!(transport.health().borrow().drift.is_empty(), "{:?}", transport.health().borrow());
+        }
+    }
 }
 
 pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
@@ -112,6 +175,15 @@ pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
 
 fn queue(name: &str) -> Subscription {
     Subscription::new(Source::Queue { name: name.into() })
+}
+
+/// Whether a queue is durable, whether it goes with its last reader, and its arguments.
+async fn form(stage: &Stage, name: &'static str) -> (bool, bool, Value) {
+    let queues = stage.control(|stage| stage.node.queues(&stage.vhost).expect("the queues")).await;
+    let queue = queues.iter().find(|queue| queue["name"] == name).expect("it is there");
+    let flag = |column: &str| queue[column].as_bool().expect("a flag");
+    // rabbitmqctl prints an empty table as an empty list.
+    (flag("durable"), flag("auto_delete"), queue["arguments"].clone())
 }
 
 /// A queue that somebody else has made.

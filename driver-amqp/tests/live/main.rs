@@ -8,6 +8,7 @@ mod declare;
 mod limit;
 mod loss;
 mod mandatory;
+mod metrics;
 mod names;
 mod process;
 mod properties;
@@ -46,6 +47,7 @@ const CASES: &[Case] = &cases! {
         nothing_listening_is_disconnected,
         unknown_options_and_values_are_refused_before_connecting,
         a_virtual_host_of_256_bytes_is_refused,
+        the_lower_heartbeat_counts_and_none_is_the_broker_s,
         a_second_host_is_taken_when_the_first_refuses,
         a_second_host_is_taken_when_the_first_never_answers;
     declare:
@@ -55,6 +57,9 @@ const CASES: &[Case] = &cases! {
         several_differences_are_adopted_and_each_is_told,
         an_exclusive_queue_of_somebody_else_is_a_topology_error,
         a_stream_where_a_queue_is_expected_is_a_topology_error,
+        a_queue_that_is_called_stream_is_used_as_any_other,
+        a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
+        a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
         a_user_without_rights_is_denied_and_told_where;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
@@ -71,6 +76,8 @@ const CASES: &[Case] = &cases! {
         an_undeliverable_message_certainly_reached_nobody,
         a_fanout_that_one_queue_refuses_may_have_reached_the_others,
         a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
+    metrics:
+        what_is_sent_and_what_happens_to_a_connection_is_counted;
     names:
         what_was_sent_while_a_process_was_down_is_there_when_it_is_started_again,
         a_name_is_its_reader_s_alone_and_comes_back_after_a_loss,
@@ -99,6 +106,7 @@ const CASES: &[Case] = &cases! {
         every_login_method_logs_in;
     topology:
         a_server_an_inbox_and_a_notifier_make_the_reference_s_objects,
+        what_goes_with_its_last_user_and_when_the_rest_expires_is_as_the_options_say,
         a_server_starts_while_the_last_one_of_its_topic_stops;
     loss:
         what_was_out_when_the_node_was_killed_may_have_arrived,

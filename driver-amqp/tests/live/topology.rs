@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oslo_messaging::{Address, Message, Source, Subscription, Transport};
+use oslo_messaging_amqp::AmqpConfig;
 use xtask::broker::Release;
 
 use crate::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
@@ -62,6 +63,31 @@ pub(crate) async fn a_server_an_inbox_and_a_notifier_make_the_reference_s_object
             "x-compute -> queue compute.host-1 by compute.host-1 {}".into(),
         ])
     );
+}
+
+pub(crate) async fn what_goes_with_its_last_user_and_when_the_rest_expires_is_as_the_options_say() {
+    let stage = Stage::shared().await;
+    let options = [("amqp_auto_delete", "true"), ("rabbit_transient_queues_ttl", "60")];
+    let config = options
+        .into_iter()
+        .fold(AmqpConfig::default(), |config, (name, value)| config.with_option(name, value).expect("an option"));
+    let transport = stage.connect_with(config).await;
+    let server = subscribe(&transport, &server("compute")).await;
+    let (queues, exchanges, _) = look(&stage).await;
+    let durable = stage.node.release().is_some_and(Release::denies_transient);
+    for name in ["compute", "compute.host-1"] {
+        assert!(
+            queues.contains(&format!("{name} durable={durable} auto_delete=true exclusive=false {{}}")),
+            "{queues:?}"
+        );
+    }
+    let fanout = queues.iter().find(|line| line.starts_with("compute_fanout_")).expect("a fanout queue");
+    assert!(fanout.ends_with(r#"auto_delete=false exclusive=false [["x-expires","long",60000]]"#), "{fanout}");
+    let exchange = format!("x-compute topic durable={durable} auto_delete=true internal=false {{}}");
+    assert!(exchanges.contains(&exchange), "{exchanges:?}");
+    server.close(soon()).await.expect("a close");
+    let (queues, exchanges, _) = look(&stage).await;
+    assert!(queues.is_empty() && exchanges.is_empty(), "{queues:?} {exchanges:?}");
 }
 
 pub(crate) async fn a_server_starts_while_the_last_one_of_its_topic_stops() {

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use super::*;
+
+const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+const TYPE: &str = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'topic' but current is 'direct'";
+const STREAM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but current is the value 'stream' of type 'longstr'";
+const WANTED: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'stream' of type 'longstr' but current is none";
+const QUORUM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'stream' in vhost 'stream': received none but current is the value 'quorum' of type 'longstr'";
+const NAMES: &str = "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'the value 'stream'' in vhost 'inequivalent arg 'type'': received none but current is the value '9' of type 'long'";
+
+#[test]
+fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
+    for (kind, text, strict, expected) in [
+        (ErrorKind::Topology, DURABLE, false, Verdict::Adopt),
+        (ErrorKind::Topology, DURABLE, true, Verdict::Refuse),
+        (ErrorKind::Topology, TYPE, false, Verdict::Refuse),
+        (ErrorKind::Topology, STREAM, false, Verdict::Refuse),
+        (ErrorKind::Topology, WANTED, false, Verdict::Refuse),
+        (ErrorKind::Topology, QUORUM, false, Verdict::Adopt),
+        (ErrorKind::Topology, QUORUM, true, Verdict::Refuse),
+        (ErrorKind::Topology, NAMES, false, Verdict::Adopt),
+        (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, Verdict::Refuse),
+        (ErrorKind::Denied, "ACCESS_REFUSED", false, Verdict::Refuse),
+    ] {
+        assert_eq!(verdict(kind, text, strict), expected, "{text}");
+    }
+}
+
+#[test]
+fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
+    let config = AmqpConfig::default();
+    let private = queue_form(Lifetime::Private, &config, Transient::Allowed);
+    assert!(private.durable && !private.auto_delete);
+    assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
+    let shared = queue_form(Lifetime::Shared, &config, Transient::Allowed);
+    assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
+}
+
+#[test]
+fn each_of_the_three_options_makes_durable_what_is_its() {
+    let forms = |config: &AmqpConfig| {
+        let durable = |kind| exchange_form(kind, config, Transient::Allowed).durable;
+        let queue = |lifetime| {
+            let form = queue_form(lifetime, config, Transient::Allowed);
+            (form.durable, form.arguments.contains_key("x-queue-type"))
+        };
+        let (topic, fanout) = (durable(ExchangeKind::Topic), durable(ExchangeKind::Fanout));
+        (topic, fanout, queue(Lifetime::Shared), queue(Lifetime::Private))
+    };
+    let classic = (true, false);
+    assert_eq!(forms(&AmqpConfig::default()), (false, false, (false, false), classic));
+    assert_eq!(forms(&AmqpConfig::durable()), (true, false, classic, classic));
+    assert_eq!(forms(&AmqpConfig::quorum()), (true, true, (true, true), (true, true)));
+    let shared = AmqpConfig { transient_quorum_queues: false, ..AmqpConfig::quorum() };
+    assert_eq!(forms(&shared), (true, false, (true, true), classic));
+}
+
+#[test]
+fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_together() {
+    let (config, denied) = (AmqpConfig::default(), Transient::Denied);
+    for kind in [ExchangeKind::Topic, ExchangeKind::Fanout] {
+        let form = exchange_form(kind, &config, denied);
+        assert_eq!((form.durable, form.auto_delete), (true, kind == ExchangeKind::Fanout));
+    }
+    let shared = queue_form(Lifetime::Shared, &config, denied);
+    assert!(shared.durable && shared.arguments.inner().is_empty());
+    let quorum = AmqpConfig::quorum();
+    let both = [denied, Transient::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
+    assert_eq!(both[0], both[1]);
+}
+
+#[test]
+fn what_goes_with_its_last_user_is_shared_and_what_expires_is_private() {
+    let config =
+        AmqpConfig { auto_delete: true, transient_queues_ttl: Duration::from_secs(60), ..AmqpConfig::default() };
+    let form = |config: &AmqpConfig, lifetime| queue_form(lifetime, config, Transient::Allowed);
+    let (shared, private) = (form(&config, Lifetime::Shared), form(&config, Lifetime::Private));
+    assert_eq!((shared.auto_delete, private.auto_delete), (true, false));
+    assert!(exchange_form(ExchangeKind::Topic, &config, Transient::Allowed).auto_delete);
+    assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(60_000)));
+    assert!(!shared.arguments.contains_key("x-expires"));
+    let kept = AmqpConfig { transient_queues_ttl: Duration::ZERO, ..config };
+    assert!(form(&kept, Lifetime::Private).arguments.inner().is_empty());
+}
+
+#[test]
+fn limits_are_arguments_of_shared_quorum_queues_alone() {
+    let limited = |config| AmqpConfig {
+        quorum_delivery_limit: 5,
+        quorum_max_memory_length: 6,
+        quorum_max_memory_bytes: 7,
+        ..config
+    };
+    let limits = |config: &AmqpConfig, lifetime| {
+        let form = queue_form(lifetime, config, Transient::Allowed);
+        ["x-delivery-limit", "x-max-in-memory-length", "x-max-in-memory-bytes"]
+            .map(|argument| form.arguments.inner().get(argument).and_then(AMQPValue::as_long_long_int))
+    };
+    assert_eq!(limits(&limited(AmqpConfig::quorum()), Lifetime::Shared), [Some(5), Some(6), Some(7)]);
+    assert_eq!(limits(&limited(AmqpConfig::quorum()), Lifetime::Private), [None; 3]);
+    assert_eq!(limits(&limited(AmqpConfig::default()), Lifetime::Shared), [None; 3]);
+    assert_eq!(limits(&AmqpConfig::quorum(), Lifetime::Shared), [None; 3]);
+}
