@@ -1,7 +1,6 @@
 //! The task that puts a listener back: after a loss on the next link, after a cancellation on the same channel.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::mpsc;
@@ -17,9 +16,7 @@ use crate::opener::Opener;
 use crate::place::Place;
 use crate::revival::{Found, Loss, Revived};
 use crate::roll::Entry;
-
-/// How long a channel must have lived before the next loss counts as the first.
-const TRUSTED: Duration = Duration::from_secs(30);
+use crate::tries::Tries;
 
 /// Watches over one listener.
 pub(crate) struct Keeper {
@@ -29,9 +26,7 @@ pub(crate) struct Keeper {
     complaints: mpsc::UnboundedReceiver<Loss>,
     found: Arc<Found>,
     session: u64,
-    /// How often in a row something was put back, or could not be.
-    tries: u32,
-    since: Instant,
+    tries: Tries,
     /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
     taken: Option<Instant>,
 }
@@ -45,7 +40,7 @@ impl Keeper {
         found: Arc<Found>,
     ) -> Self {
         let entry = opener.common.roll.enter(place.link.generation);
-        Self { opener, place, entry, complaints, found, session: 0, tries: 0, since: Instant::now(), taken: None }
+        Self { opener, place, entry, complaints, found, session: 0, tries: Tries::new(), taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -54,10 +49,19 @@ impl Keeper {
             let gate = Arc::clone(&self.opener.common.gate);
             let outcome = tokio::select! {
                 biased;
-                () = gate.left(self.place.link.generation) => self.reopen().await,
+                () = gate.left(self.place.link.generation) => {
+                    self.tries.lost();
+                    self.reopen().await
+                }
                 complaint = self.complaints.recv() => match complaint {
-                    Some(Loss::Session(session)) if session == self.session => self.reopen().await,
-                    Some(Loss::Consumer(session, index)) if session == self.session => self.resume(index).await,
+                    Some(Loss::Session(session)) if session == self.session => {
+                        self.tries.lost();
+                        self.reopen().await
+                    }
+                    Some(Loss::Consumer(session, index)) if session == self.session => {
+                        self.tries.lost();
+                        self.resume(index).await
+                    }
                     Some(_) => Ok(()),
                     None => return,
                 },
@@ -126,12 +130,8 @@ impl Keeper {
 
     /// Waits before the next try, unless the link goes meanwhile.
     async fn rest(&mut self, mend: Option<bool>, generation: Generation) {
-        if self.since.elapsed() > TRUSTED {
-            self.tries = 0;
-        }
-        self.since = Instant::now();
-        let pause = if mend == Some(true) { Pause::Long(self.tries) } else { Pause::Soon(self.tries) };
-        self.tries = self.tries.saturating_add(1);
+        let tries = self.tries.next();
+        let pause = if mend == Some(true) { Pause::Long(tries) } else { Pause::Soon(tries) };
         tokio::select! {
             () = self.opener.common.gate.left(generation) => {}
             () = sleep(pause.dice(&self.opener.common.config)) => {}
@@ -162,7 +162,7 @@ impl Keeper {
         self.taken = None;
         count(&self.opener.common.counts.revivals, 1);
         self.entry.well();
-        self.since = Instant::now();
+        self.tries.back();
         info!(address = %self.opener.address(), "a listener is back");
     }
 }

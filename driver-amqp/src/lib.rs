@@ -65,6 +65,7 @@ mod tasks;
 mod tls;
 mod topology;
 mod transport;
+mod tries;
 mod watermark;
 mod wire;
 mod wreck;
