@@ -14,7 +14,7 @@ use crate::fate::{Fate, fate};
 use crate::machine::Generation;
 use crate::opener::Opener;
 use crate::place::Place;
-use crate::revival::{Found, Loss, Revived};
+use crate::revival::{Found, Loss, Resumed, Revived};
 use crate::roll::Entry;
 use crate::tries::Tries;
 
@@ -110,20 +110,30 @@ impl Keeper {
                 return self.reopen().await;
             }
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
-            match self.opener.resume(&self.place, index, deadline).await {
-                Ok(resumed) => {
+            let reading = match self.opener.declare(&self.place.link, index, deadline).await {
+                Ok(reading) => reading,
+                Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(error) => {
+                    mend = Some(self.cope(error, self.place.link.is_settling())?);
+                    continue;
+                }
+            };
+            let consuming = self.place.consume(index, &reading, deadline);
+            match deadline.run("subscribe", consuming).await.and_then(|told| told) {
+                Ok(consumer) => {
                     self.back();
-                    let revived = Revived::Consumer(Box::new(resumed), self.opener.address());
-                    self.found.put(self.session, Ok(revived));
+                    let resumed = Resumed { index, consumer, queue: reading };
+                    self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
                     return Ok(());
                 }
                 Err(_) if !self.place.is_connected() => return self.reopen().await,
-                Err(error) if is_taken(&error) => {
-                    // What the broker handed over before we saw the other reader stays with this channel as long as it lives.
+                Err(error) => {
+                    // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
+                    // over before we saw another reader stays with this one as long as it lives.
                     self.cope(error, self.place.link.is_settling())?;
+                    self.place.leave();
                     return self.reopen().await;
                 }
-                Err(error) => mend = Some(self.cope(error, self.place.link.is_settling())?),
             }
         }
     }

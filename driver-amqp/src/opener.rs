@@ -11,9 +11,7 @@ use crate::counters::Counts;
 use crate::fate::Queue;
 use crate::gate::Gate;
 use crate::link::Link;
-use crate::place::Place;
 use crate::reading::Reading;
-use crate::revival::Resumed;
 use crate::roll::Roll;
 use crate::session::Session;
 use crate::status::Status;
@@ -111,23 +109,20 @@ impl Opener {
         Ok(session)
     }
 
-    /// Declares the queue of `index` again, and consumes it on the channel that consumed it before.
+    /// Declares the queue of `index` again; says how it is to be read.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub(crate) async fn resume(&self, place: &Place, index: usize, deadline: Deadline) -> Result<Resumed> {
+    /// As [`Declarer`]'s; `Timeout`.
+    pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Reading> {
         let Common { config, status, .. } = &self.common;
         let plan = self.queues().swap_remove(index);
         if is_stream(&plan, config) {
             self.position.doubt();
         }
         let queue = Reading::of(plan, config, &self.position);
-        let resuming = async {
-            Declarer::new(&place.link, config, status, deadline).queue(&queue.plan).await?;
-            place.consume(index, &queue, deadline).await
-        };
-        let consumer = deadline.run("subscribe", resuming).await??;
-        Ok(Resumed { index, consumer, queue })
+        let mut declarer = Declarer::new(link, config, status, deadline);
+        deadline.run("subscribe", declarer.queue(&queue.plan)).await??;
+        Ok(queue)
     }
 }
 
