@@ -99,7 +99,7 @@ impl Supervisor {
 
     async fn connect(&mut self, generation: Generation) -> Event {
         let config = &self.charge.config;
-        let deadline = Deadline::after(config.connect_timeout);
+        let deadline = Deadline::after(Link::patience(config));
         match Link::open(self.hosts.next(), config, generation, deadline).await {
             Ok(link) => {
                 self.watcher = Some(Watcher::of(&Arc::new(link)));

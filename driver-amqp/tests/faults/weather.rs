@@ -50,6 +50,16 @@ pub(crate) async fn a_delay_is_waited_for_and_costs_no_connection() {
     office.close().await;
 }
 
+/// Each connection is made within its time, and the two of a link are not.
+pub(crate) async fn a_broker_that_shakes_hands_slowly_is_connected_to_again() {
+    let mut config = AmqpConfig::default();
+    config.connect_timeout = Duration::from_secs(3);
+    let (relay, transport) = behind_a_relay(&Stage::shared().await, config).await;
+    relay.strike(Fault::Delay(Duration::from_millis(300)));
+    relay.strike(Fault::Cut);
+    back(&transport, 1).await;
+}
+
 /// The broker may have started it all the same. It takes no second one of that name on the channel: it closes the connection.
 pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel() {
     const CONSUMING: usize = 1;
