@@ -94,7 +94,8 @@ const LIVE: &[Case] = &cases! {
         publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
         what_its_publishers_gave_up_is_confirmed_all_the_same,
         what_a_stalled_network_does_not_take_waits_in_our_window,
-        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else;
+        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else,
+        a_connection_that_is_closed_with_an_unknown_code_is_made_again;
     weather:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
