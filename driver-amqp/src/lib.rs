@@ -52,6 +52,7 @@ mod probe;
 mod properties;
 mod reading;
 mod ready;
+mod records;
 mod renewal;
 mod revival;
 mod roll;
