@@ -230,8 +230,8 @@ impl Lane {
         }
         if nack {
             self.renewal.refused(Instant::now());
-            let copied = self.open.get(&sequence).is_some_and(|(job, _)| job.parcel.copied);
-            self.tell(sequence, Err(refused(copied)));
+            let known = self.open.get(&sequence).map_or(Executed::Maybe, |(job, _)| job.parcel.if_refused);
+            self.tell(sequence, Err(refused(known)));
         } else if !held {
             self.tell(sequence, Ok(()));
         }
@@ -329,10 +329,8 @@ fn is_of(passage: &Passage, link: &Link) -> bool {
     passage.publishing().is_some_and(|now| now.generation == link.generation)
 }
 
-/// The fate of what the broker does not want to answer for: one of its queues could not take it, and if there are others
-/// they may have.
-fn refused(copied: bool) -> Error {
-    let executed = if copied { Executed::Maybe } else { Executed::No };
+/// The fate of what the broker does not want to answer for.
+fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
     refused.with("reason", "the broker could not take the message")
 }

@@ -70,6 +70,7 @@ const CASES: &[Case] = &cases! {
         a_queue_of_ours_that_an_operator_deleted_is_declared_again,
         an_undeliverable_message_certainly_reached_nobody,
         a_fanout_that_one_queue_refuses_may_have_reached_the_others,
+        what_is_refused_certainly_reached_nobody_where_queues_are_replicated_alone,
         a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
     names:
         what_was_sent_while_a_process_was_down_is_there_when_it_is_started_again,
