@@ -91,6 +91,7 @@ const CASES: &[Case] = &cases! {
         what_was_acknowledged_before_a_close_is_gone_and_settling_after_it_is_closed,
         what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back,
         a_stop_gives_out_what_was_handed_over_and_no_more,
+        a_stopped_listener_hands_over_nothing_of_a_channel_that_is_gone,
         cancelled_polls_lose_nothing_and_keep_the_order,
         polls_dropped_after_one_step_lose_nothing,
         a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;
