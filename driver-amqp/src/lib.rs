@@ -30,6 +30,7 @@ mod connection;
 mod connector;
 mod counters;
 mod declared;
+mod declaring;
 mod endpoints;
 mod errors;
 mod fate;

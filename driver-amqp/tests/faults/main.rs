@@ -101,6 +101,7 @@ const LIVE: &[Case] = &cases! {
         a_delay_is_waited_for_and_costs_no_connection,
         a_broker_that_shakes_hands_slowly_is_connected_to_again,
         a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel,
+        who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange,
         a_network_that_stands_still_keeps_nobody_past_the_deadline,
         a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
         a_goodbye_that_is_swallowed_ends_by_its_deadline;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::poll;
 use lapin::options::QueueDeleteOptions;
 use oslo_messaging::{Address, ErrorKind, Executed, Source, State, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::office::Office;
 use crate::proxy::{At, Direction, Fault, Proxy};
 use crate::stage::{
-    ARRIVE, QUIET, SLACK, Stage, assert_quiet, back, publish, soon, subscribe, take, texts, until, url, within,
+    ARRIVE, QUIET, SLACK, Stage, assert_quiet, back, fanout, publish, soon, subscribe, take, texts, until, url, within,
 };
 
 /// Shorter than it takes to notice that a peer is gone.
@@ -106,6 +107,42 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
         message.acknowledge().await.expect("an acknowledgement");
     }
     assert_quiet(listener.as_mut()).await;
+}
+
+/// A lane hears of what is out while it declares what the next publish needs.
+pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange() {
+    /// The second one of the second link: on it exchanges are declared.
+    const DECLARING: usize = 3;
+    let mut config = AmqpConfig::default();
+    // No heartbeat comes between.
+    (config.publish_window, config.heartbeat) = (2, Duration::from_secs(60));
+    let (relay, transport) = behind_a_relay(&Stage::shared().await, config).await;
+    let transport = Arc::new(transport);
+    let [one, other] = ["one", "two"].map(fanout);
+    publish(&transport, &one, "").await.expect("its exchange is declared");
+    sleep(QUIET).await;
+    let offset = relay.tape(DECLARING - 2, Direction::ToBroker).passed + 1;
+    publish(&transport, &other, "").await.expect("and so is the other's");
+
+    relay.strike(Fault::Stall);
+    let mut waiting: Vec<_> =
+        [&one, &one, &one, &other].into_iter().map(|to| Box::pin(publish(&transport, to, ""))).collect();
+    for publish in &mut waiting {
+        assert!(poll!(publish).is_pending(), "nothing gets through");
+    }
+    until("a full window", async || transport.counters().publishes == 4).await;
+    relay.arm(At { connection: DECLARING, direction: Direction::ToBroker, offset }, Fault::Stall, &[]);
+    relay.strike(Fault::Cut);
+    relay.heal();
+    until("the other exchange to be declared", async || relay.trip().is_some_and(|trip| trip.at_its_place)).await;
+    assert_eq!(transport.counters().publishes, 5, "the first of the two is out");
+    relay.strike(Fault::Cut);
+    // Its confirm may have come before everything stood still.
+    if let Err(error) = within(5 * SLACK, "being told", waiting.remove(2)).await {
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
+    }
+    relay.heal();
+    within(ARRIVE, "the last one", waiting.remove(2)).await.expect("it is sent on the next link");
 }
 
 async fn behind_a_relay(stage: &Stage, config: AmqpConfig) -> (Proxy, AmqpTransport) {
