@@ -1,7 +1,6 @@
 //! The task that puts a listener back: after a loss on the next link, after a cancellation on the same channel.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::mpsc;
@@ -15,11 +14,9 @@ use crate::fate::{Fate, fate};
 use crate::machine::Generation;
 use crate::opener::Opener;
 use crate::place::Place;
-use crate::revival::{Found, Loss, Revived};
+use crate::revival::{Found, Loss, Resumed, Revived};
 use crate::roll::Entry;
-
-/// How long a channel must have lived before the next loss counts as the first.
-const TRUSTED: Duration = Duration::from_secs(30);
+use crate::tries::Tries;
 
 /// Watches over one listener.
 pub(crate) struct Keeper {
@@ -29,9 +26,7 @@ pub(crate) struct Keeper {
     complaints: mpsc::UnboundedReceiver<Loss>,
     found: Arc<Found>,
     session: u64,
-    /// How often in a row something was put back, or could not be.
-    tries: u32,
-    since: Instant,
+    tries: Tries,
     /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
     taken: Option<Instant>,
 }
@@ -45,7 +40,7 @@ impl Keeper {
         found: Arc<Found>,
     ) -> Self {
         let entry = opener.common.roll.enter(place.link.generation);
-        Self { opener, place, entry, complaints, found, session: 0, tries: 0, since: Instant::now(), taken: None }
+        Self { opener, place, entry, complaints, found, session: 0, tries: Tries::new(), taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -54,10 +49,19 @@ impl Keeper {
             let gate = Arc::clone(&self.opener.common.gate);
             let outcome = tokio::select! {
                 biased;
-                () = gate.left(self.place.link.generation) => self.reopen().await,
+                () = gate.left(self.place.link.generation) => {
+                    self.tries.lost();
+                    self.reopen().await
+                }
                 complaint = self.complaints.recv() => match complaint {
-                    Some(Loss::Session(session)) if session == self.session => self.reopen().await,
-                    Some(Loss::Consumer(session, index)) if session == self.session => self.resume(index).await,
+                    Some(Loss::Session(session)) if session == self.session => {
+                        self.tries.lost();
+                        self.reopen().await
+                    }
+                    Some(Loss::Consumer(session, index)) if session == self.session => {
+                        self.tries.lost();
+                        self.resume(index).await
+                    }
                     Some(_) => Ok(()),
                     None => return,
                 },
@@ -106,32 +110,38 @@ impl Keeper {
                 return self.reopen().await;
             }
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
-            match self.opener.resume(&self.place, index, deadline).await {
-                Ok(resumed) => {
+            let reading = match self.opener.declare(&self.place.link, index, deadline).await {
+                Ok(reading) => reading,
+                Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(error) => {
+                    mend = Some(self.cope(error, self.place.link.is_settling())?);
+                    continue;
+                }
+            };
+            let consuming = self.place.consume(index, &reading, deadline);
+            match deadline.run("subscribe", consuming).await.and_then(|told| told) {
+                Ok(consumer) => {
                     self.back();
-                    let revived = Revived::Consumer(Box::new(resumed), self.opener.address());
-                    self.found.put(self.session, Ok(revived));
+                    let resumed = Resumed { index, consumer, queue: reading };
+                    self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
                     return Ok(());
                 }
                 Err(_) if !self.place.is_connected() => return self.reopen().await,
-                Err(error) if is_taken(&error) => {
-                    // What the broker handed over before we saw the other reader stays with this channel as long as it lives.
+                Err(error) => {
+                    // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
+                    // over before we saw another reader stays with this one as long as it lives.
                     self.cope(error, self.place.link.is_settling())?;
+                    self.place.leave();
                     return self.reopen().await;
                 }
-                Err(error) => mend = Some(self.cope(error, self.place.link.is_settling())?),
             }
         }
     }
 
     /// Waits before the next try, unless the link goes meanwhile.
     async fn rest(&mut self, mend: Option<bool>, generation: Generation) {
-        if self.since.elapsed() > TRUSTED {
-            self.tries = 0;
-        }
-        self.since = Instant::now();
-        let pause = if mend == Some(true) { Pause::Long(self.tries) } else { Pause::Soon(self.tries) };
-        self.tries = self.tries.saturating_add(1);
+        let tries = self.tries.next();
+        let pause = if mend == Some(true) { Pause::Long(tries) } else { Pause::Soon(tries) };
         tokio::select! {
             () = self.opener.common.gate.left(generation) => {}
             () = sleep(pause.dice(&self.opener.common.config)) => {}
@@ -162,7 +172,7 @@ impl Keeper {
         self.taken = None;
         count(&self.opener.common.counts.revivals, 1);
         self.entry.well();
-        self.since = Instant::now();
+        self.tries.back();
         info!(address = %self.opener.address(), "a listener is back");
     }
 }

@@ -26,9 +26,11 @@ use crate::barrier::{Barrier, Sequence};
 use crate::config::AmqpConfig;
 use crate::counters::{Counts, count};
 use crate::declared::{Declared, Needs};
+use crate::declaring::Declaring;
 use crate::gate::{Gate, Passage};
 use crate::link::Link;
-use crate::outcome::{Outcome, publish};
+use crate::machine::Generation;
+use crate::outcome::{Outcome, publish, refused};
 use crate::parcel::Job;
 use crate::ready::Ready;
 use crate::renewal::Renewal;
@@ -63,6 +65,8 @@ pub(crate) struct Lane {
     by_id: HashMap<String, VecDeque<Sequence>>,
     /// What goes before the inbox: publishes that did not arrive, in their order.
     again: VecDeque<Job>,
+    /// The publish whose needs are being declared, which goes before `again`.
+    declaring: Option<Declaring>,
     /// Since when the broker could confirm: it confirms nothing while it is blocked.
     unblocked: Instant,
     /// Until when nothing is sent, because nothing can be.
@@ -83,6 +87,7 @@ impl Lane {
             open: BTreeMap::new(),
             by_id: HashMap::new(),
             again: VecDeque::new(),
+            declaring: None,
             unblocked: Instant::now(),
             rest: None,
         }
@@ -106,7 +111,7 @@ impl Lane {
                 self.start_over();
                 continue;
             }
-            let held_back = awaited.or(self.rest).is_some();
+            let held_back = awaited.or(self.rest).is_some() || self.declaring.is_some();
             let link = match &passage {
                 Passage::Open(link) if out < self.shared.config.publish_window && !held_back => Some(link),
                 _ => None,
@@ -126,6 +131,7 @@ impl Lane {
                 _ = self.passage.changed() => if blocked {
                     self.unblocked = Instant::now();
                 },
+                declared = Declaring::done(&mut self.declaring) => self.declared(declared),
                 job = self.inbox.recv(), if link.is_some() => match (job, link) {
                     (Some(job), Some(link)) => self.send(link, job).await,
                     _ => return,
@@ -144,17 +150,14 @@ impl Lane {
         if job.fate.is_closed() {
             return;
         }
-        let channel = match self.prepare(link, &mut job).await {
+        if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
+            // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
+            self.declaring = Some(Declaring::start(&self.shared, job));
+            return;
+        }
+        let channel = match self.channel(link).await {
             Ok(channel) => channel,
-            // A broker that does not answer is waited for, and so is a new link; who does not want to wait has a deadline.
-            Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) => {
-                self.rest = Some(Instant::now() + REST);
-                return self.again.push_front(job);
-            }
-            Err(error) => {
-                let _ = job.fate.send(Err(error));
-                return;
-            }
+            Err(error) => return self.unprepared(job, error),
         };
         if !job.ticket.send() {
             return;
@@ -174,16 +177,35 @@ impl Lane {
         }
     }
 
-    /// The channel for a job, once what the job needs is there on the link that the channel is on.
-    async fn prepare(&mut self, link: &Arc<Link>, job: &mut Job) -> Result<Channel> {
-        let deadline = Deadline::after(self.shared.config.request_timeout);
-        if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
-            job.declared = self.shared.declared.ensure(&job.parcel.needs, deadline).await?;
+    /// Goes on with the job whose needs were declared, or were not.
+    fn declared(&mut self, declared: Result<Generation>) {
+        let Some(mut job) = self.declaring.take().map(Declaring::stop) else { return };
+        match declared {
+            Ok(generation) => {
+                job.declared = generation;
+                self.again.push_front(job);
+            }
+            Err(error) => self.unprepared(job, error),
         }
-        // The channel, even if it is gone: what was out on it must be cleared up before there is another.
+    }
+
+    /// What becomes of a job that cannot be sent.
+    fn unprepared(&mut self, job: Job, error: Error) {
+        // A broker that does not answer is waited for, and so is a new link; who does not want to wait has a deadline.
+        if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
+            self.rest = Some(Instant::now() + REST);
+            return self.again.push_front(job);
+        }
+        let _ = job.fate.send(Err(error));
+    }
+
+    /// The channel on `link`. Nothing is out while it is opened.
+    async fn channel(&mut self, link: &Arc<Link>) -> Result<Channel> {
+        // Even if it is gone: what was out on it must be cleared up before there is another.
         if let Some((_, channel)) = &self.channel {
             return Ok(channel.clone());
         }
+        let deadline = Deadline::after(self.shared.config.request_timeout);
         let channel = link.publishing.channel(deadline).await?;
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         link.publishing.ask("select confirms", deadline, select).await?;
@@ -230,8 +252,8 @@ impl Lane {
         }
         if nack {
             self.renewal.refused(Instant::now());
-            let copied = self.open.get(&sequence).is_some_and(|(job, _)| job.parcel.copied);
-            self.tell(sequence, Err(refused(copied)));
+            let known = self.open.get(&sequence).map_or(Executed::Maybe, |(job, _)| job.parcel.if_refused);
+            self.tell(sequence, Err(refused(known)));
         } else if !held {
             self.tell(sequence, Ok(()));
         }
@@ -267,6 +289,8 @@ impl Lane {
         }
         let out = self.start_over();
         let mut again = Salvage::new(&self.shared, failures).sort(out);
+        // Whatever was being declared is declared on the next link.
+        again.extend(self.declaring.take().map(Declaring::stop));
         again.append(&mut self.again);
         self.again = again;
     }
@@ -327,12 +351,4 @@ impl Lane {
 /// Whether `link` is the one of the moment.
 fn is_of(passage: &Passage, link: &Link) -> bool {
     passage.publishing().is_some_and(|now| now.generation == link.generation)
-}
-
-/// The fate of what the broker does not want to answer for: one of its queues could not take it, and if there are others
-/// they may have.
-fn refused(copied: bool) -> Error {
-    let executed = if copied { Executed::Maybe } else { Executed::No };
-    let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
-    refused.with("reason", "the broker could not take the message")
 }

@@ -31,6 +31,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// How long [`open`](Self::open) may take with a broker that answers, however slowly: three handshakes, each within its
+    /// `connect_timeout`, and a question.
+    pub(crate) fn patience(config: &AmqpConfig) -> Duration {
+        config.connect_timeout * 3 + config.request_timeout
+    }
+
     /// Makes both connections, and asks the broker what it thinks of transient queues if that matters.
     ///
     /// # Errors

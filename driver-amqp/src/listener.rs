@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result, Settle};
 
 use crate::counters::{Counts, count};
-use crate::gate::lost;
+use crate::gate::{Gate, lost};
 use crate::incoming::AmqpIncoming;
 use crate::opener::Opener;
 use crate::properties;
@@ -32,6 +32,7 @@ pub(crate) struct AmqpListener {
     /// `None` once it was stopped: what is lost then stays lost.
     revival: Option<Revival>,
     mode: Settle,
+    gate: Arc<Gate>,
     position: Arc<Position>,
     writing: Option<Writing>,
     /// Keeps the settlers' tasks until they have ended.
@@ -59,6 +60,7 @@ impl AmqpListener {
         Self {
             address: opener.address(),
             mode: opener.subscription.settle,
+            gate: Arc::clone(&opener.common.gate),
             position: Arc::clone(&opener.position),
             writing: None,
             _tasks: Arc::clone(&opener.common.tasks),
@@ -192,6 +194,11 @@ impl Listener for AmqpListener {
             }
             if let Some(end) = &self.end {
                 return Err(end.clone());
+            }
+            if let Err(closed) = self.gate.check("poll") {
+                // What is here was handed over to nobody, and could not be settled any more.
+                self.take_in(Woken::Revived(Err(closed)));
+                continue;
             }
             let read = self.read_all().await;
             if let Some(Err(error)) = &read {

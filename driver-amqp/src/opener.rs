@@ -11,9 +11,7 @@ use crate::counters::Counts;
 use crate::fate::Queue;
 use crate::gate::Gate;
 use crate::link::Link;
-use crate::place::Place;
 use crate::reading::Reading;
-use crate::revival::Resumed;
 use crate::roll::Roll;
 use crate::session::Session;
 use crate::status::Status;
@@ -102,7 +100,7 @@ impl Opener {
         let opening = async {
             let mut declarer = Declarer::new(link, config, status, deadline);
             for queue in &queues {
-                self.declare(&mut declarer, &queue.plan).await?;
+                self.make(&mut declarer, &queue.plan).await?;
             }
             Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
         };
@@ -111,27 +109,24 @@ impl Opener {
         Ok(session)
     }
 
-    /// Declares the queue of `index` again, and consumes it on the channel that consumed it before.
+    /// Declares the queue of `index` again; says how it is to be read.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub(crate) async fn resume(&self, place: &Place, index: usize, deadline: Deadline) -> Result<Resumed> {
+    /// As [`Declarer`]'s; `Timeout`.
+    pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Reading> {
         let Common { config, status, .. } = &self.common;
         let plan = self.queues().swap_remove(index);
         if is_stream(&plan, config) {
             self.position.doubt();
         }
         let queue = Reading::of(plan, config, &self.position);
-        let resuming = async {
-            self.declare(&mut Declarer::new(&place.link, config, status, deadline), &queue.plan).await?;
-            place.consume(index, &queue, deadline).await
-        };
-        let consumer = deadline.run("subscribe", resuming).await??;
-        Ok(Resumed { index, consumer, queue })
+        let mut declarer = Declarer::new(link, config, status, deadline);
+        deadline.run("subscribe", self.make(&mut declarer, &queue.plan)).await??;
+        Ok(queue)
     }
 
-    /// Declares `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.
-    async fn declare(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
+    /// Makes `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.
+    async fn make(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
         match self.subscription.source {
             Source::Queue { .. } => declarer.durable_queue(&queue.name).await,
             _ => declarer.queue(queue).await,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{Channel, Confirmation};
+use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::barrier::Sequence;
 use crate::parcel::Parcel;
@@ -29,4 +30,10 @@ pub(crate) async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Seq
         },
     };
     (sequence, outcome)
+}
+
+/// The error of what the broker does not want to answer for.
+pub(crate) fn refused(executed: Executed) -> Error {
+    let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
+    refused.with("reason", "the broker could not take the message")
 }

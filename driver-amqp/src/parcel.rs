@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::ShortString;
-use oslo_messaging::{Exchange, Executed, Result};
+use oslo_messaging::{Address, Exchange, Executed, Result};
 use tokio::sync::oneshot;
 
+use crate::config::AmqpConfig;
 use crate::declared::Needs;
 use crate::machine::Generation;
 
@@ -20,8 +21,8 @@ pub(crate) struct Parcel {
     pub(crate) routing_key: ShortString,
     pub(crate) needs: Needs,
     pub(crate) mandatory: bool,
-    /// Whether several queues may take it.
-    pub(crate) copied: bool,
+    /// What is known of it if the broker refuses it.
+    pub(crate) if_refused: Executed,
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
     pub(crate) id: String,
@@ -36,6 +37,19 @@ pub(crate) struct Job {
     pub(crate) sends: u32,
     /// The link on which what the parcel needs was declared.
     pub(crate) declared: Generation,
+}
+
+/// What is known of a message to this address that the broker refuses.
+///
+/// Of several queues, those that could take it have it. A classic queue hands a message over before it is on the disk, and
+/// when its process dies meanwhile everything that is not confirmed is refused. A quorum queue refuses what it has not begun
+/// to take: because it is full, or without a leader. Of which kind a reply queue is its owner knows.
+pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
+    let replicated = match to {
+        Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
+        Address::Fanout { .. } | Address::Notification { .. } | Address::Direct { .. } => false,
+    };
+    if replicated { Executed::No } else { Executed::Maybe }
 }
 
 const WAITING: u8 = 0;
@@ -70,6 +84,24 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_one_quorum_queue_refuses_has_certainly_reached_nobody() {
+        let [exchange, topic] = ["x", "t"].map(str::to_owned);
+        let event = Address::Notification { exchange: exchange.clone(), topic: topic.clone(), priority: "info".into() };
+        let server = Address::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".into() };
+        for (to, replicated) in [
+            (Address::Fanout { topic: topic.clone() }, Executed::Maybe),
+            (event, Executed::Maybe),
+            (Address::Direct { queue: "reply".into() }, Executed::Maybe),
+            (Address::Topic { exchange, topic }, Executed::No),
+            (server, Executed::No),
+            (Address::Queue { name: "q".into() }, Executed::No),
+        ] {
+            assert_eq!(if_refused(&to, &AmqpConfig::quorum()), replicated, "{to}");
+            assert_eq!(if_refused(&to, &AmqpConfig::default()), Executed::Maybe, "{to}");
+        }
+    }
 
     #[test]
     fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
@@ -54,6 +55,11 @@ impl Place {
             return Err(taken(name.as_str()));
         }
         Ok(consumer)
+    }
+
+    /// Ends the channel, and with it every consumer of it, as soon as the broker reads that: nobody waits for the answer.
+    pub(crate) fn leave(&self) {
+        let _ = self.channel.close(200, "another is opened".into()).now_or_never();
     }
 
     /// How many consumers a queue has.

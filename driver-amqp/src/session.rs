@@ -142,8 +142,13 @@ impl Session {
             }
         }
         if progress {
-            Poll::Ready(Ok(Read::Progress))
-        } else if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
+            return Poll::Ready(Ok(Read::Progress));
+        }
+        if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
+            // They ended with the stop, so none of them tells of what came after it.
+            if !self.place.is_connected() {
+                return Poll::Ready(Err(lost("poll", "the channel is gone")));
+            }
             Poll::Ready(Ok(Read::End))
         } else {
             Poll::Pending

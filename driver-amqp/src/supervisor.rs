@@ -22,6 +22,9 @@ use crate::status::Status;
 /// How long a link must have lived before the next loss counts as the first.
 const TRUSTED: Duration = Duration::from_secs(30);
 
+/// How often a link is looked at of which nothing is heard.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// What a supervisor keeps true.
 #[derive(Debug, Clone)]
 pub(crate) struct Charge {
@@ -99,7 +102,7 @@ impl Supervisor {
 
     async fn connect(&mut self, generation: Generation) -> Event {
         let config = &self.charge.config;
-        let deadline = Deadline::after(config.connect_timeout);
+        let deadline = Deadline::after(Link::patience(config));
         match Link::open(self.hosts.next(), config, generation, deadline).await {
             Ok(link) => {
                 self.watcher = Some(Watcher::of(&Arc::new(link)));
@@ -174,6 +177,8 @@ impl Watcher {
                     self.trusted = None;
                     return Event::Aged(generation);
                 }
+                // lapin does not tell of every end: of that by a code it does not know, for one, it does not.
+                () = sleep(GLANCE) => continue,
             };
             match event {
                 // lapin tells of channels too, without saying which; whoever owns it has heard. Of a connection's end it

@@ -27,7 +27,7 @@ use crate::link::Link;
 use crate::listener::AmqpListener;
 use crate::names::short;
 use crate::opener::{Common, Opener};
-use crate::parcel::{Job, Parcel, Ticket};
+use crate::parcel::{Job, Parcel, Ticket, if_refused};
 use crate::properties;
 use crate::roll::Roll;
 use crate::session::Session;
@@ -210,7 +210,7 @@ impl Transport for AmqpTransport {
             routing_key: short("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || needs.has_queue(),
-            copied: matches!(to, Address::Fanout { .. } | Address::Notification { .. }),
+            if_refused: if_refused(to, &self.common.config),
             properties: properties::of(&message, self.frame_max)?,
             id: message.id,
             body: message.body,

@@ -1,18 +1,9 @@
 //! Which acknowledgements to write: the contiguous prefix in one frame, what lies beyond it singly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number the broker gave a delivery on its channel.
 pub(crate) type Tag = u64;
-
-/// How a delivery was settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Settled {
-    /// Acknowledged here, and not on the wire yet.
-    Acknowledged,
-    /// On the wire.
-    Written,
-}
 
 /// One acknowledgement frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,66 +12,81 @@ pub(crate) struct Frame {
     pub(crate) multiple: bool,
 }
 
-/// The settled deliveries of one channel, from the oldest that is not settled on.
+/// The settled deliveries of one channel, from the oldest that is not settled on. However long that one stays so, what is
+/// remembered is what waits to be written, and one range between each two that are unsettled.
 #[derive(Debug)]
 pub(crate) struct Watermark {
     next: Tag,
-    settled: BTreeMap<Tag, Settled>,
-    pending: usize,
+    /// Acknowledged here, and not on the wire yet.
+    pending: BTreeSet<Tag>,
+    /// On the wire: the first and the last of each range, no two of which adjoin.
+    written: BTreeMap<Tag, Tag>,
 }
 
 impl Default for Watermark {
     fn default() -> Self {
-        Self { next: 1, settled: BTreeMap::new(), pending: 0 }
+        Self { next: 1, pending: BTreeSet::new(), written: BTreeMap::new() }
     }
 }
 
 impl Watermark {
     /// Notes that `tag` is to be acknowledged.
     pub(crate) fn acknowledge(&mut self, tag: Tag) {
-        if self.settled.insert(tag, Settled::Acknowledged).is_none() {
-            self.pending += 1;
-        }
+        self.pending.insert(tag);
     }
 
     /// Notes that `tag` was settled by a frame of its own.
     pub(crate) fn written(&mut self, tag: Tag) {
-        self.settled.insert(tag, Settled::Written);
+        let (mut first, mut last) = (tag, tag);
+        if let Some((&start, &end)) = self.written.range(..tag).next_back()
+            && end + 1 == tag
+        {
+            first = start;
+        }
+        if let Some(end) = self.written.remove(&(tag + 1)) {
+            last = end;
+        }
+        self.written.insert(first, last);
     }
 
     /// How many acknowledgements wait to be written.
     pub(crate) fn pending(&self) -> usize {
-        self.pending
+        self.pending.len()
     }
 
     /// The frames that write everything that waits. A frame for several always names a delivery that is unsettled on the
     /// wire, since the broker closes the channel for any other.
     pub(crate) fn flush(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
-        let (mut last, mut count) = (None, 0);
-        while let Some(settled) = self.settled.remove(&self.next) {
-            if settled == Settled::Acknowledged {
-                last = Some(self.next);
+        let (mut prefix, mut count) = (None, 0);
+        loop {
+            if let Some(last) = self.written.remove(&self.next) {
+                self.next = last + 1;
+            } else if self.pending.remove(&self.next) {
+                prefix = Some(self.next);
                 count += 1;
-            }
-            self.next += 1;
-        }
-        frames.extend(last.map(|tag| Frame { tag, multiple: count > 1 }));
-        for (tag, settled) in &mut self.settled {
-            if *settled == Settled::Acknowledged {
-                frames.push(Frame { tag: *tag, multiple: false });
-                *settled = Settled::Written;
+                self.next += 1;
+            } else {
+                break;
             }
         }
-        self.pending = 0;
+        frames.extend(prefix.map(|tag| Frame { tag, multiple: count > 1 }));
+        for tag in std::mem::take(&mut self.pending) {
+            frames.push(Frame { tag, multiple: false });
+            self.written(tag);
+        }
         frames
+    }
+
+    /// How much is remembered.
+    #[cfg(test)]
+    fn size(&self) -> usize {
+        self.pending.len() + self.written.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -96,6 +102,20 @@ mod tests {
         watermark.acknowledge(3);
         assert_eq!(watermark.flush(), [single(3)]);
         assert_eq!(watermark.flush(), []);
+    }
+
+    /// What is remembered is what a flush may have to look at.
+    #[test]
+    fn a_delivery_that_stays_unsettled_makes_nobody_else_s_acknowledgement_dearer() {
+        let mut watermark = Watermark::default();
+        for tag in 2..=10_000 {
+            watermark.acknowledge(tag);
+            assert_eq!(watermark.flush(), [Frame { tag, multiple: false }]);
+            assert!(watermark.size() <= 1, "{} for one that is unsettled", watermark.size());
+        }
+        watermark.acknowledge(1);
+        assert_eq!(watermark.flush(), [Frame { tag: 1, multiple: false }]);
+        assert_eq!(watermark.size(), 0);
     }
 
     proptest! {
@@ -131,6 +151,7 @@ mod tests {
                 }
                 if index % flush_every == 0 {
                     play(&mut watermark, &mut broker, &acknowledged)?;
+                    prop_assert!(watermark.size() <= broker.len(), "{} for {:?}", watermark.size(), broker);
                 }
             }
             play(&mut watermark, &mut broker, &acknowledged)?;

@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use crate::records::Records;
+
 /// Bytes as they are, or inside of TLS.
-pub(crate) type Wire = Compat<Either<TcpStream, TlsStream<TcpStream>>>;
+pub(crate) type Wire = Compat<Either<TcpStream, Records<TcpStream>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -36,7 +38,7 @@ pub(crate) fn plain(stream: TcpStream) -> Wire {
 
 /// A stream inside of TLS.
 pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Wire {
-    Either::Right(stream).compat()
+    Either::Right(Records::over(stream)).compat()
 }
 
 impl Reactor for Wires {

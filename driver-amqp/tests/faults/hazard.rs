@@ -63,7 +63,7 @@ async fn misled(transport: &AmqpTransport, thread: usize) -> usize {
             let told = transport.publish(&to, Message::new("m"), &options().mandatory()).await;
             match (name, told) {
                 ("here", Ok(())) => 0,
-                ("full", Err(error)) if error.kind() == ErrorKind::Refused => 0,
+                ("full", Err(error)) if (error.kind(), error.executed()) == (ErrorKind::Refused, Executed::Maybe) => 0,
                 ("nowhere", Err(error)) if error.kind() == ErrorKind::Undeliverable => 0,
                 _ => 1,
             }
@@ -140,11 +140,33 @@ pub(crate) async fn a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_
     bench.works().await;
 }
 
+/// lapin tells nobody of a connection that the broker closes with a code that is not in its list.
+pub(crate) async fn a_connection_that_is_closed_with_an_unknown_code_is_made_again() {
+    let bench = Bench::open().await;
+    bench.relay.forge(0, &goodbye(999));
+    back(&bench.transport, 1).await;
+    assert_eq!(bench.transport.counters().losses, 1);
+    bench.works().await;
+}
+
 /// The frame of `basic.ack` (AMQP 0-9-1, section 1.8.3.13).
 fn acknowledgement(channel: u16, tag: u64) -> Vec<u8> {
     let mut payload = vec![0, 60, 0, 80];
     payload.extend(tag.to_be_bytes());
     payload.push(0);
+    method(channel, &payload)
+}
+
+/// The frame of `connection.close` (section 1.4.2.9), without a text.
+fn goodbye(code: u16) -> Vec<u8> {
+    let mut payload = vec![0, 10, 0, 50];
+    payload.extend(code.to_be_bytes());
+    payload.extend([0; 5]);
+    method(0, &payload)
+}
+
+/// The frame of a method (section 4.2.3).
+fn method(channel: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![1];
     frame.extend(channel.to_be_bytes());
     frame.extend(u32::try_from(payload.len()).expect("it is short").to_be_bytes());

@@ -94,10 +94,14 @@ const LIVE: &[Case] = &cases! {
         publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
         what_its_publishers_gave_up_is_confirmed_all_the_same,
         what_a_stalled_network_does_not_take_waits_in_our_window,
-        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else;
+        a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else,
+        a_connection_that_is_closed_with_an_unknown_code_is_made_again;
     weather:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
+        a_broker_that_shakes_hands_slowly_is_connected_to_again,
+        a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel,
+        who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange,
         a_network_that_stands_still_keeps_nobody_past_the_deadline,
         a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
         what_is_lost_while_it_is_made_is_told_at_once,

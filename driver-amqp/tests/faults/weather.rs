@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-use oslo_messaging::{ErrorKind, Executed, State, Transport};
+use futures_util::{StreamExt as _, poll, stream};
+use lapin::options::QueueDeleteOptions;
+use oslo_messaging::{Address, ErrorKind, Executed, Source, State, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::office::Office;
 use crate::proxy::{At, Direction, Fault, Proxy};
-use crate::stage::{ARRIVE, SLACK, Stage, back, soon, url, within};
+use crate::stage::{
+    ARRIVE, QUIET, SLACK, Stage, assert_quiet, back, fanout, publish, soon, subscribe, take, texts, until, url, within,
+};
 
 /// Shorter than it takes to notice that a peer is gone.
 const SHORT: Duration = Duration::from_millis(500);
@@ -49,6 +52,107 @@ pub(crate) async fn a_delay_is_waited_for_and_costs_no_connection() {
     office.works().await;
     assert_eq!(office.transport.counters().losses, 0);
     office.close().await;
+}
+
+/// Each connection is made within its time, and the two of a link are not.
+pub(crate) async fn a_broker_that_shakes_hands_slowly_is_connected_to_again() {
+    let mut config = AmqpConfig::default();
+    config.connect_timeout = Duration::from_secs(3);
+    let (relay, transport) = behind_a_relay(&Stage::shared().await, config).await;
+    relay.strike(Fault::Delay(Duration::from_millis(300)));
+    relay.strike(Fault::Cut);
+    back(&transport, 1).await;
+}
+
+/// The broker may have started it all the same. It takes no second one of that name on the channel: it closes the connection.
+pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel() {
+    const CONSUMING: usize = 1;
+    /// The answer to `basic.consume` is 14 bytes long, and that to closing the channel of the declarations, which may come
+    /// before it or after it, 12.
+    const UNTOLD: usize = 13;
+    let stage = Stage::shared().await;
+    let mut config = AmqpConfig::default();
+    // No heartbeat comes between.
+    (config.request_timeout, config.heartbeat) = (Duration::from_secs(1), Duration::from_secs(60));
+    let (relay, transport) = behind_a_relay(&stage, config).await;
+    let mut listener = subscribe(&transport, &Subscription::new(Source::Queue { name: "awaited".into() })).await;
+    let heard = || relay.tape(CONSUMING, Direction::FromBroker).passed;
+    let bare = stage.bare().await;
+    let channel = within(ARRIVE, "a channel", bare.create_channel()).await.expect("a channel");
+    let delete = async || {
+        let deleting = channel.queue_delete("awaited".into(), QueueDeleteOptions::default());
+        within(ARRIVE, "deleting", deleting).await.expect("it is deleted");
+    };
+    let reading = async {
+        let first = take(listener.as_mut(), 1).await;
+        (first, listener)
+    };
+    let breaking = async {
+        let quiet = heard();
+        delete().await;
+        until("the consumer to be back", async || transport.counters().revivals == 1).await;
+        sleep(QUIET).await;
+        let offset = heard() + (heard() - quiet) - UNTOLD;
+        relay.arm(At { connection: CONSUMING, direction: Direction::FromBroker, offset }, Fault::Stall, &[]);
+        delete().await;
+        let mut health = transport.health();
+        let ailing = health.wait_for(|health| health.state != State::Ready);
+        within(ARRIVE, "the answer to be missed", ailing).await.expect("a state");
+        assert!(relay.trip().is_some_and(|trip| trip.at_its_place));
+        relay.heal();
+        until("the consumer to be back again", async || transport.counters().revivals == 2).await;
+        assert_eq!(transport.counters().losses, 0);
+        publish(&transport, &Address::Queue { name: "awaited".into() }, "after").await.expect("a publish");
+    };
+    let ((first, mut listener), ()) = tokio::join!(reading, breaking);
+    assert_eq!(texts(&first), ["after"]);
+    for message in first {
+        message.acknowledge().await.expect("an acknowledgement");
+    }
+    assert_quiet(listener.as_mut()).await;
+}
+
+/// A lane hears of what is out while it declares what the next publish needs.
+pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange() {
+    /// The second one of the second link: on it exchanges are declared.
+    const DECLARING: usize = 3;
+    let mut config = AmqpConfig::default();
+    // No heartbeat comes between.
+    (config.publish_window, config.heartbeat) = (2, Duration::from_secs(60));
+    let (relay, transport) = behind_a_relay(&Stage::shared().await, config).await;
+    let transport = Arc::new(transport);
+    let [one, other] = ["one", "two"].map(fanout);
+    publish(&transport, &one, "").await.expect("its exchange is declared");
+    sleep(QUIET).await;
+    let offset = relay.tape(DECLARING - 2, Direction::ToBroker).passed + 1;
+    publish(&transport, &other, "").await.expect("and so is the other's");
+
+    relay.strike(Fault::Stall);
+    let mut waiting: Vec<_> =
+        [&one, &one, &one, &other].into_iter().map(|to| Box::pin(publish(&transport, to, ""))).collect();
+    for publish in &mut waiting {
+        assert!(poll!(publish).is_pending(), "nothing gets through");
+    }
+    until("a full window", async || transport.counters().publishes == 4).await;
+    relay.arm(At { connection: DECLARING, direction: Direction::ToBroker, offset }, Fault::Stall, &[]);
+    relay.strike(Fault::Cut);
+    relay.heal();
+    until("the other exchange to be declared", async || relay.trip().is_some_and(|trip| trip.at_its_place)).await;
+    assert_eq!(transport.counters().publishes, 5, "the first of the two is out");
+    relay.strike(Fault::Cut);
+    // Its confirm may have come before everything stood still.
+    if let Err(error) = within(5 * SLACK, "being told", waiting.remove(2)).await {
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
+    }
+    relay.heal();
+    within(ARRIVE, "the last one", waiting.remove(2)).await.expect("it is sent on the next link");
+}
+
+async fn behind_a_relay(stage: &Stage, config: AmqpConfig) -> (Proxy, AmqpTransport) {
+    let relay = Proxy::to(stage.node.port()).await;
+    let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}", relay.port(), stage.vhost));
+    let transport = AmqpTransport::connect(&address, config, soon()).await.expect("a connection");
+    (relay, transport)
 }
 
 pub(crate) async fn a_network_that_stands_still_keeps_nobody_past_the_deadline() {

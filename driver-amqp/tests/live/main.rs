@@ -75,6 +75,7 @@ const CASES: &[Case] = &cases! {
         a_queue_of_ours_that_an_operator_deleted_is_declared_again,
         an_undeliverable_message_certainly_reached_nobody,
         a_fanout_that_one_queue_refuses_may_have_reached_the_others,
+        what_is_refused_certainly_reached_nobody_where_queues_are_replicated_alone,
         a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
     metrics:
         what_is_sent_and_what_happens_to_a_connection_is_counted;
@@ -97,6 +98,7 @@ const CASES: &[Case] = &cases! {
         what_was_acknowledged_before_a_close_is_gone_and_settling_after_it_is_closed,
         what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back,
         a_stop_gives_out_what_was_handed_over_and_no_more,
+        a_stopped_listener_hands_over_nothing_of_a_channel_that_is_gone,
         cancelled_polls_lose_nothing_and_keep_the_order,
         polls_dropped_after_one_step_lose_nothing,
         a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;

@@ -15,7 +15,8 @@ use oslo_messaging_amqp::AmqpConfig;
 use tokio::task::JoinSet;
 
 use crate::stage::{
-    ARRIVE, Stage, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic, until, within,
+    ARRIVE, Stage, assert_quiet, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic,
+    until, within,
 };
 
 const TASKS: usize = 64;
@@ -189,4 +190,44 @@ pub(crate) async fn a_fanout_that_one_queue_refuses_may_have_reached_the_others(
     let error = client.cast(&Context::new(), "work", &()).await.expect_err("the queue stays full");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
     assert!(error.context().any(|(key, value)| key == "tries" && value == "4"), "{error}");
+}
+
+/// A classic queue may hand a message over and then refuse it, when its process dies before the disk has it; a quorum queue
+/// refuses before it takes anything.
+pub(crate) async fn what_is_refused_certainly_reached_nobody_where_queues_are_replicated_alone() {
+    let configs = [(AmqpConfig::default(), "classic", Executed::Maybe), (AmqpConfig::quorum(), "quorum", Executed::No)];
+    for (config, kind, executed) in configs {
+        let stage = Stage::shared().await;
+        let bare = stage.bare().await;
+        let declaring = async {
+            let full = [
+                ("x-max-length", AMQPValue::LongInt(1)),
+                ("x-overflow", AMQPValue::LongString("reject-publish".into())),
+                ("x-queue-type", AMQPValue::LongString(kind.into())),
+            ];
+            let full: BTreeMap<_, _> = full.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+            bare.create_channel().await?.queue_declare("full".into(), options, FieldTable::from(full)).await
+        };
+        within(ARRIVE, "a queue that takes little", declaring).await.expect("it is declared");
+        let transport = stage.connect_with(config).await;
+        let mut taken = Vec::new();
+        let to = Address::Queue { name: "full".into() };
+        let error = loop {
+            let text = taken.len().to_string();
+            match publish(&transport, &to, &text).await {
+                Ok(()) => taken.push(text),
+                Err(error) => break error,
+            }
+            assert!(taken.len() < 1_000, "a {kind} queue never fills");
+        };
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, executed), "{kind}: {error}");
+        let mut listener = subscribe(&transport, &queue("full")).await;
+        let had = take(listener.as_mut(), taken.len()).await;
+        assert_eq!(texts(&had), taken, "{kind}");
+        for message in had {
+            message.acknowledge().await.expect("an acknowledgement");
+        }
+        assert_quiet(listener.as_mut()).await;
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::stage::{
-    ARRIVE, Stage, all, assert_quiet, only, publish, refusal, soon, subscribe, take, text, texts, until, within,
+    ARRIVE, Stage, all, assert_quiet, back, only, publish, refusal, soon, subscribe, take, text, texts, until, within,
 };
 
 const WINDOW: u16 = 100;
@@ -130,6 +130,30 @@ pub(crate) async fn a_stop_gives_out_what_was_handed_over_and_no_more() {
         listener.close(soon()).await.expect("a close");
         let mut next = filled(&transport, Settle::ByReceiver, 0).await;
         assert_eq!(texts(&take(next.as_mut(), 50).await)[0], "0100", "{settle:?}");
+    }
+}
+
+/// What a stopped listener still has is the broker's again when its channel goes, as with any other listener.
+pub(crate) async fn a_stopped_listener_hands_over_nothing_of_a_channel_that_is_gone() {
+    for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
+        let stage = Stage::shared().await;
+        let (transport, other) = (stage.connect().await, stage.connect().await);
+        let mut listener = filled(&transport, settle, 3).await;
+        handed_over(&stage, 3).await;
+        listener.stop(soon()).await.expect("a stop");
+        transport.close(soon()).await.expect("a close");
+        let polled = within(ARRIVE, "polling", listener.poll(all())).await;
+        assert_eq!(refusal(polled).kind(), ErrorKind::Closed, "{settle:?}");
+
+        let mut listener = filled(&other, settle, 0).await;
+        handed_over(&stage, 3).await;
+        listener.stop(soon()).await.expect("a stop");
+        stage.close_connections("everybody out").await;
+        back(&other, 1).await;
+        let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error");
+        assert!(polled.is_none(), "{settle:?}: {polled:?}");
+        let mut next = filled(&other, Settle::ByReceiver, 0).await;
+        assert_eq!(texts(&take(next.as_mut(), 3).await), ["0000", "0001", "0002"], "{settle:?}");
     }
 }
 
