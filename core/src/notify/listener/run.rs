@@ -178,9 +178,10 @@ impl Runner {
 
     /// Moves the message to the dead-letter queue, or drops it. One that cannot be moved is given back: nothing that
     /// failed is acknowledged in silence.
-    async fn give_up(&self, delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
+    async fn give_up(&self, mut delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
         let writer = self.dead_letters.as_ref().filter(|_| self.policy.give_up == GiveUp::DeadLetter);
         let outcome = if let Some(writer) = writer {
+            delivery.let_go();
             if let Err(error) = writer.write(delivery.message(), info).await {
                 error!(%error, queue = info.queue, "an event could not be moved to the dead-letter queue and is given back");
                 return Some(self.give_back(delivery));
