@@ -159,3 +159,20 @@ async fn a_dead_letter_goes_back_to_the_listener_that_gave_it_up_and_still_runs(
     listener.wait(soon()).await.unwrap();
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn looking_through_dead_letters_shows_each_once_and_ends() {
+    let world = World::new();
+    for n in 0..3 {
+        give_up(&world, None, n).await;
+    }
+    let mut dead = DeadLetters::open(&world.bus, "notifications.info", soon()).await.unwrap();
+    let mut payloads = Vec::new();
+    while let Some(letter) = dead.next(EMPTY).await.unwrap() {
+        payloads.push(letter.event().unwrap().payload.as_str().to_owned());
+        assert!(payloads.len() <= 3, "a letter came back that was only looked at");
+    }
+    assert_eq!(payloads, [r#"{"n":0}"#, r#"{"n":1}"#, r#"{"n":2}"#]);
+    dead.close(soon()).await.unwrap();
+    assert_eq!(world.ready("notifications.info.dead"), 3);
+}
