@@ -1,5 +1,6 @@
 //! The reader's side of notifications.
 
+mod halt;
 mod hand;
 mod intake;
 mod later;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use self::halt::Halt;
 use self::intake::{Batch, Intake};
 use self::reader::Reader;
 use self::requeues::Requeues;
@@ -101,6 +103,9 @@ impl NotificationListener {
     }
 
     /// Waits until the listener has ended, by itself or because it was stopped, and says why.
+    ///
+    /// One that has lost its queues ends as soon as its running handlers have: what waited for another try is let go, and
+    /// comes again to whoever reads the queues then.
     ///
     /// # Errors
     /// What ended the listener, if it was not asked to stop.
@@ -199,7 +204,7 @@ impl NotificationListenerBuilder {
                 requeues: Mutex::new(Requeues::default()),
                 permits: Arc::new(Semaphore::new(concurrency)),
                 room: Arc::new(Semaphore::new(usize::from(window.get()) / 2)),
-                stop: reins.stop.clone(),
+                halt: Halt::new(reins.stop.clone()),
             };
             Intake::new(listener, reader, runner, batch).run(reins)
         });

@@ -54,7 +54,10 @@ impl Intake {
         let ended = tokio::select! {
             biased;
             () = asked(&mut reins.stop) => Ok(()),
-            ended = self.receive() => ended,
+            ended = self.receive() => {
+                self.runner.halt.lose();
+                ended
+            }
         };
         if let Err(error) = &ended {
             warn!(%error, "a notification listener has lost its queues and stops");
