@@ -141,7 +141,7 @@ impl Runner {
             // Each endpoint has its own tries.
             let attempt = if place == first { attempt } else { 1 };
             for group in groups(endpoint, &items) {
-                let handed = hand(endpoint, group.handler, events(&items, &group), attempt).await;
+                let handed = hand(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
                 for (unreadable, error) in handed.unreadable {
                     let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
@@ -215,6 +215,8 @@ fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<It
     group.places.iter().filter_map(|place| items[*place].take())
 }
 
-fn events(items: &[Option<Item>], group: &Group) -> Vec<Event> {
-    group.places.iter().filter_map(|place| items[*place].as_ref().map(|item| item.event.clone())).collect()
+/// The events of `group` for its handler, on its try number `attempt`.
+fn events(items: &[Option<Item>], group: &Group, attempt: u32) -> Vec<Event> {
+    let items = group.places.iter().filter_map(|place| items[*place].as_ref());
+    items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }
