@@ -324,3 +324,12 @@ async fn payloads_pass_untouched_as_text() {
     assert_eq!(echoed.as_str(), r#"{"arg": 1267650600228229401496703205376}"#);
     server.wait(soon()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_be_monitored_as_patiently_as_one_likes() {
+    let (bus, server) = bus_and_server(&FakeBroker::new()).await;
+    let monitored = client(&bus).timeout(Duration::MAX).monitor(Duration::MAX / 2);
+    let answer: String = monitored.call(&Context::new(), "sleep", &json!({"secs": 9_000})).await.unwrap();
+    assert_eq!(answer, "rested");
+    server.wait(soon()).await.unwrap();
+}

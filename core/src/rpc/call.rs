@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
 use super::pending::{Answer, CallId, PendingCall};
+use crate::deadline::LONGEST;
 use crate::wire;
 use crate::{Address, Deadline, Error, ErrorKind, Executed, Message, Payload, PublishOptions, RemoteError, Result};
 
@@ -68,7 +69,7 @@ impl Call<'_> {
         let mut publish = pin!(publish);
         let mut deadline = pin!(sleep_until(self.deadline.instant()));
         let mut sent = None;
-        let monitored = self.client.monitor.unwrap_or(Duration::MAX);
+        let monitored = self.client.monitor.unwrap_or(LONGEST);
         let mut silence = pin!(sleep(monitored));
         loop {
             tokio::select! {

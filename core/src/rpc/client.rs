@@ -11,6 +11,7 @@ use super::call::Call;
 use super::outbox::fresh_unique_id;
 use super::pending::CallId;
 use super::{arguments, observe};
+use crate::deadline::LONGEST;
 use crate::version::{Version, is_compatible};
 use crate::wire::{self, CallFields};
 use crate::{
@@ -250,7 +251,7 @@ impl RpcClient {
     /// sends a heartbeat every half of it, so under 2 s a server in Python sends none.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
-        self.monitor = Some(interval);
+        self.monitor = Some(interval.min(LONGEST));
         self
     }
 

@@ -133,7 +133,7 @@ impl Intake {
                     self.gathered.extend(item);
                 }
                 if !self.gathered.is_empty() {
-                    self.due.get_or_insert_with(|| Instant::now() + batch.window);
+                    self.due.get_or_insert_with(|| Deadline::after(batch.window).instant());
                 }
             }
             () = sleep_until(due), if self.due.is_some() && !is_due => {}
