@@ -326,6 +326,23 @@ async fn payloads_pass_untouched_as_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_silence_of_a_server_counts_from_when_the_request_was_sent() {
+    let broker = FakeBroker::new();
+    let (bus, server) = bus_and_server(&broker).await;
+    let monitored = client(&bus).timeout(secs(600)).monitor(secs(2));
+    let context = Context::new();
+    let args = json!({"secs": 1});
+    broker.faults().block("memory");
+    let alarm = async {
+        tokio::time::sleep(secs(30)).await;
+        broker.faults().unblock();
+    };
+    let (answer, ()) = tokio::join!(monitored.call::<String>(&context, "sleep", &args), alarm);
+    assert_eq!(answer.unwrap(), "rested");
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_may_be_monitored_as_patiently_as_one_likes() {
     let (bus, server) = bus_and_server(&FakeBroker::new()).await;
     let monitored = client(&bus).timeout(Duration::MAX).monitor(Duration::MAX / 2);

@@ -76,14 +76,17 @@ impl Call<'_> {
                 biased;
                 answer = &mut pending.answer => return self.answered(answer.ok()),
                 published = &mut publish, if sent.is_none() => {
-                    phases.confirmed = Some(Instant::now());
+                    let now = Instant::now();
+                    phases.confirmed = Some(now);
                     sent = Some(published?);
+                    // A server cannot be silent about what it was not sent.
+                    silence.as_mut().reset(now + monitored);
                 }
                 _ = pending.heard.changed(), if self.client.monitor.is_some() => {
                     let heard = *pending.heard.borrow_and_update();
                     silence.as_mut().reset(heard + monitored);
                 }
-                () = &mut silence, if self.client.monitor.is_some() => return Err(self.gone_silent(monitored)),
+                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => return Err(self.gone_silent(monitored)),
                 () = &mut deadline => return Err(self.unanswered(sent, *phases)),
             }
         }

@@ -247,8 +247,8 @@ impl RpcClient {
         self
     }
 
-    /// Gives a call up when its server was not heard of for `interval`; the timeout stays the hard limit. The server
-    /// sends a heartbeat every half of it, so under 2 s a server in Python sends none.
+    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays the hard limit. The server
+    /// sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
         self.monitor = Some(interval.min(LONGEST));
