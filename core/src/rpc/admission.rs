@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::monitor::Pulse;
@@ -36,7 +35,7 @@ pub(super) enum Redelivered {
 pub(super) struct ReplyTo {
     pub(super) msg_id: String,
     pub(super) queue: String,
-    /// By when the caller wants it, if it said so.
+    /// When the caller has given up, even by a clock that differs from ours, if it said so.
     pub(super) deadline: Option<Deadline>,
 }
 
@@ -48,7 +47,7 @@ pub(super) struct Accepted {
     /// How the caller wants to hear that its method has not been forgotten.
     pub(super) pulse: Option<Pulse>,
     /// When its caller has given up, even by a clock that differs from ours.
-    stale_from: Option<Instant>,
+    stale_from: Option<Deadline>,
     pub(super) refused: bool,
     pub(super) delivery: Delivery,
 }
@@ -109,17 +108,18 @@ impl Admission {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
         }
         let (deadline, stale_from) = match deadline {
-            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(deadline.instant() + STALE)),
+            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(Deadline::at(deadline.instant() + STALE))),
             Some(PeerDeadline::PassedSince(passed)) => {
                 // It is within what clocks may differ, so the caller may still wait.
                 let deadline = Deadline::after(STALE.saturating_sub(passed));
-                (Some(deadline), Some(deadline.instant()))
+                (Some(deadline), Some(deadline))
             }
             None => (None, None),
         };
         let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
         let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
-        let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
+        let reply_to =
+            request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline: stale_from });
         let context = Context::received(request.context, deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
@@ -149,7 +149,7 @@ impl Admission {
 impl Accepted {
     /// Whether its caller gave up while it waited to start; that is counted as it is at admission.
     pub(super) fn has_become_stale(&self) -> bool {
-        let stale = self.stale_from.is_some_and(|from| from <= Instant::now());
+        let stale = self.stale_from.is_some_and(Deadline::has_passed);
         if stale {
             skipped(&self.request.method);
         }
