@@ -411,3 +411,43 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
     assert_eq!(broker.counters().published - published, 2, "no heartbeat outlives the answer");
     server.wait(soon()).await.unwrap();
 }
+
+/// Takes what a request says from the key that its context names.
+#[derive(Debug)]
+struct Keyed;
+
+impl Keyed {
+    fn tagged(context: &Context, value: &Payload) -> oslo_messaging::Result<Payload> {
+        let key: String = context.get("key").unwrap_or_else(|| "no key".to_owned());
+        Payload::encode(&json!(format!("{key}:{}", value.decode::<String>()?)))
+    }
+}
+
+impl Serializer for Keyed {
+    fn serialize(&self, context: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Self::tagged(context, &value)
+    }
+
+    fn deserialize(&self, context: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Self::tagged(context, &value)
+    }
+
+    fn serialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
+
+    fn deserialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        let name: String = context.get("key_name").unwrap_or_default();
+        Ok(context.with("key", format!("key of {name}")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serializer_is_given_the_context_that_it_made_itself_for_arguments_and_result() {
+    let bus = Bus::new(FakeBroker::new().transport());
+    let server = builder(&bus, &Arc::new(Shop::default())).serializer(Keyed).start(soon()).await.unwrap();
+    let context = Context::new().with("key_name", "alice");
+    let answer: String = client(&bus).call(&context, "echo", &json!({"arg": "pear"})).await.unwrap();
+    assert_eq!(answer, "key of alice:key of alice:pear");
+    server.wait(soon()).await.unwrap();
+}

@@ -128,16 +128,17 @@ impl Admission {
         Accepted { request, reply_to, pulse, stale_from, refused, delivery }
     }
 
-    /// Translates what arrived, if the application has a serializer.
+    /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
     pub(super) fn translate(&self, mut request: Request) -> Result<Request> {
         if let Some(serializer) = &self.serializer {
-            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
             request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
+            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
         }
         Ok(request)
     }
 
-    /// Translates the result of a request that came with `context`.
+    /// Translates the result of a request whose translated context is `context`.
     pub(super) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
         match &self.serializer {
             Some(serializer) => serializer.serialize(context, result),
