@@ -7,14 +7,16 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, ErrorKind, Executed, Failure, Message, Payload, PublishOptions, RpcClient,
-    RpcServer, Serializer, Target, Transport, wire,
+    Address, Bus, Capabilities, Capability, Context, Deadline, ErrorKind, Executed, Failure, Health, Listener,
+    Message, Payload, PublishOptions, RpcClient, RpcServer, Serializer, Subscription, Target, Transport, wire,
 };
-use oslo_messaging_fake::FakeBroker;
+use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 fn client(bus: &Bus) -> RpcClient {
@@ -450,4 +452,44 @@ async fn a_serializer_is_given_the_context_that_it_made_itself_for_arguments_and
     let answer: String = client(&bus).call(&context, "echo", &json!({"arg": "pear"})).await.unwrap();
     assert_eq!(answer, "key of alice:key of alice:pear");
     server.wait(soon()).await.unwrap();
+}
+
+/// A transport that does not tell what it hands over again.
+#[derive(Debug)]
+struct Unmarked(FakeTransport);
+
+#[async_trait]
+impl Transport for Unmarked {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().iter().filter(|capability| *capability != Capability::RedeliveredFlag).collect()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.0.health()
+    }
+
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> oslo_messaging::Result<()> {
+        self.0.publish(to, message, options).await
+    }
+
+    async fn subscribe(
+        &self,
+        subscription: &Subscription,
+        deadline: Deadline,
+    ) -> oslo_messaging::Result<Box<dyn Listener>> {
+        self.0.subscribe(subscription, deadline).await
+    }
+
+    async fn close(&self, deadline: Deadline) -> oslo_messaging::Result<()> {
+        self.0.close(deadline).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_marks_nothing_cannot_refuse_what_comes_back() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(Unmarked(broker.transport()));
+    let refusing = builder(&bus, &Arc::new(Shop::default())).refuse_redelivered();
+    assert_eq!(refusing.start(soon()).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(broker.queues().is_empty(), "no queue was declared for it");
 }

@@ -76,7 +76,7 @@ impl Admission {
             Ok(request) => request,
             Err(error) => {
                 counter!("oslo_messaging_undecodable_total").increment(1);
-                warn!(%error, queue = ?message.message().queue, "a request that cannot be read was rejected");
+                warn!(%error, queue = ?message.message().queue, "a request that cannot be read is dropped");
                 settled(message.reject().await);
                 return None;
             }
