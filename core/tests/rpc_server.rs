@@ -414,6 +414,13 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
     server.wait(soon()).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_waits_for_a_broker_that_is_on_its_way_back() {
+    let bus = Bus::new(common::late::Late::to(&FakeBroker::new()));
+    let server = builder(&bus, &Arc::new(Shop::default())).start(soon()).await.unwrap();
+    server.wait(soon()).await.unwrap();
+}
+
 /// Takes what a request says from the key that its context names.
 #[derive(Debug)]
 struct Keyed;

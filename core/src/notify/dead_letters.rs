@@ -64,8 +64,8 @@ impl DeadLetters {
     pub async fn open(bus: &Bus, queue: &str, deadline: Deadline) -> Result<Self> {
         let source = Source::Queue { name: queue_of(queue) };
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
+        let listener = bus.0.subscribe(&subscription, deadline).await?;
         let transport = Arc::clone(&bus.0.transport);
-        let listener = transport.subscribe(&subscription, deadline).await?;
         Ok(Self { transport, listener, queue: queue.to_owned(), looked_at: Arc::default() })
     }
 

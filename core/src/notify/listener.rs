@@ -191,9 +191,9 @@ impl NotificationListenerBuilder {
         let window = self.window()?;
         let name = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let subscription = self.subscription(addresses, window)?;
-        let transport = Arc::clone(&self.bus.0.transport);
-        let listener = transport.subscribe(&subscription, deadline).await?;
-        let dead_letters = (self.reader != Whose::Ours).then(|| DeadLetterWriter::new(transport));
+        let listener = self.bus.0.subscribe(&subscription, deadline).await?;
+        let shared = self.reader != Whose::Ours;
+        let dead_letters = shared.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
         let reader = Reader { deliveries: Deliveries::new(Settle::ByReceiver), serializer: self.serializer.clone() };
         let (batch, concurrency) = (self.batch, self.running_at_once());
         let running = Running::start("listener", name, move |reins: Reins| {

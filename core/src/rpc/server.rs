@@ -185,7 +185,7 @@ impl RpcServerBuilder {
         }
         let subscription = self.subscription()?;
         let reserve = self.effective_reserve();
-        let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
+        let listener = self.bus.0.subscribe(&subscription, deadline).await?;
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
