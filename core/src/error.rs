@@ -103,7 +103,8 @@ pub enum Executed {
     No,
     /// Nobody here can know; reconcile before you repeat it.
     Maybe,
-    /// It happened; the remote side said so.
+    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
+    /// in Python may send such a failure also of its own machinery, before the method or after it.
     Yes,
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Capability, Context, Deadline, ErrorKind, Executed, Failure, Health, Listener,
+    Address, Bus, Capabilities, Capability, Context, Deadline, Error, ErrorKind, Executed, Failure, Health, Listener,
     Message, Payload, PublishOptions, RpcClient, RpcServer, Serializer, Subscription, Target, Transport, wire,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
@@ -266,7 +266,7 @@ async fn any_tower_layer_fits_around_the_dispatcher() {
         .unwrap();
     let started = Instant::now();
     let error = client(&bus).call::<Value>(&Context::new(), "sleep", &json!({"secs": 30})).await.unwrap_err();
-    assert_eq!(error.remote().unwrap().class(), "RuntimeError", "{error}");
+    assert_eq!(error.remote().unwrap().class(), "RequestFailed", "{error}");
     assert_eq!(started.elapsed().as_secs(), 2);
     assert_eq!(client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
     server.wait(soon()).await.unwrap();
@@ -499,4 +499,46 @@ async fn a_driver_that_marks_nothing_cannot_refuse_what_comes_back() {
     let refusing = builder(&bus, &Arc::new(Shop::default())).refuse_redelivered();
     assert_eq!(refusing.start(soon()).await.unwrap_err().kind(), ErrorKind::Unsupported);
     assert!(broker.queues().is_empty(), "no queue was declared for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_a_layer_or_the_serializer_does_not_claim_that_the_method_ran() {
+    let bus = Bus::new(FakeBroker::new().transport());
+    let shop = Arc::new(Shop::default());
+    let shut = tower::timeout::TimeoutLayer::new(Duration::ZERO);
+    for settings in [builder(&bus, &shop).layer(shut), builder(&bus, &shop).serializer(Refusing)] {
+        let server = settings.start(soon()).await.unwrap();
+        let context = Context::new();
+        for arg in ["refused", "bomb"] {
+            let args = json!({ "arg": arg });
+            let error = client(&bus).call::<Value>(&context, "gated", &args).await.unwrap_err();
+            let remote = error.remote().unwrap();
+            assert_eq!((remote.module(), remote.class()), ("oslo_messaging_rust", "RequestFailed"), "{error}");
+            assert_eq!(error.executed(), Executed::Maybe);
+        }
+        server.wait(soon()).await.unwrap();
+    }
+}
+
+/// Takes no argument.
+#[derive(Debug)]
+struct Refusing;
+
+impl Serializer for Refusing {
+    fn serialize(&self, _: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Ok(value)
+    }
+
+    fn deserialize(&self, _: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        assert_ne!(value.as_str(), "\"bomb\"", "the argument blew up");
+        Err(Error::new(ErrorKind::Decode, "translate"))
+    }
+
+    fn serialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
+
+    fn deserialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
 }

@@ -1,5 +1,7 @@
 //! Decides what becomes of a message that a server was handed.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +10,13 @@ use tracing::{debug, warn};
 
 use super::monitor::Pulse;
 use super::request::Request;
+use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::panic::text;
 use crate::wire;
-use crate::{Context, Deadline, IncomingMessage, Payload, Result, Serializer, Settle};
+use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
 
 use super::arguments;
 
@@ -129,13 +133,17 @@ impl Admission {
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
-    pub(super) fn translate(&self, mut request: Request) -> Result<Request> {
-        if let Some(serializer) = &self.serializer {
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
+    pub(super) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
+        let Some(serializer) = &self.serializer else { return Ok(request) };
+        let translated = catch_unwind(AssertUnwindSafe(|| {
             request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
             request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
-        }
-        Ok(request)
+            Ok(request)
+        }));
+        let panicked =
+            |panic: Box<dyn Any + Send>| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic)));
+        translated.unwrap_or_else(panicked).map_err(failed)
     }
 
     /// Translates the result of a request whose translated context is `context`.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
 use super::pending::{Answer, CallId, PendingCall};
+use super::run;
 use crate::deadline::LONGEST;
 use crate::wire;
 use crate::{Address, Deadline, Error, ErrorKind, Executed, Message, Payload, PublishOptions, RemoteError, Result};
@@ -151,13 +152,14 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says of the execution. A dispatcher that refused a request did not run it; but a method may also pass on
-/// such a refusal of somebody it called itself, and the two read alike.
+/// What a failure says of the execution. A server that refused a request, or its arguments, did not run it; but a method may
+/// also fail so itself, or pass on such a refusal of somebody it called, and the two read alike.
 fn executed_by(remote: &RemoteError) -> Executed {
     match (remote.module(), remote.class()) {
-        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | (super::run::MODULE, super::run::REDELIVERED) => {
-            Executed::Maybe
-        }
+        // What both sides raise for arguments that the method does not take.
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion")
+        | ("builtins", "TypeError")
+        | (run::MODULE, run::REDELIVERED | run::FAILED) => Executed::Maybe,
         _ => Executed::Yes,
     }
 }

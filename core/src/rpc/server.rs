@@ -155,7 +155,8 @@ impl RpcServerBuilder {
     /// Puts `layer` around every endpoint, also those that are added later, and around the layers so far: the last one
     /// added sees a request first.
     ///
-    /// An error of a layer becomes a failure of the call; a [`Failure`](crate::Failure) stays what it is.
+    /// An error of a layer becomes a failure of the call, `oslo_messaging_rust.RequestFailed`, which does not claim that the
+    /// method ran; a [`Failure`](crate::Failure) stays what it is.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<RpcService> + Send + Sync + 'static,
