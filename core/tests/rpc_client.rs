@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Health, Listener, Message,
-    Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
+    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Listener,
+    Message, Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -349,4 +349,29 @@ async fn a_call_may_be_monitored_as_patiently_as_one_likes() {
     let answer: String = monitored.call(&Context::new(), "sleep", &json!({"secs": 9_000})).await.unwrap();
     assert_eq!(answer, "rested");
     server.wait(soon()).await.unwrap();
+}
+
+/// Passes on, with a context that has lost its deadline, what it was asked a second ago.
+async fn hand_on(bus: std::sync::Arc<Bus>, context: Context, (): ()) -> Result<(), Failure> {
+    let late = context.deadline().expect("its caller is one of ours");
+    tokio::time::sleep_until(late.instant() + secs(1)).await;
+    client(&bus).cast(&context, "note", &json!({"arg": "cast"})).await?;
+    let freed = context.without_deadline();
+    client(&bus).call::<Value>(&freed, "note", &json!({"arg": "called"})).await?;
+    client(&bus).call::<Value>(&context, "note", &json!({"arg": "late"})).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_go_on_after_its_caller_has_given_up() {
+    let (bus, server, shop) = bus_server_and_shop(&FakeBroker::new()).await;
+    let relay = Endpoint::new(bus.clone()).method("hand_on", hand_on);
+    let target = Target::topic("relay").server("r");
+    let relaying = RpcServer::builder(&bus, target).endpoint(relay).start(soon()).await.unwrap();
+    let impatient = RpcClient::new(&bus, Target::topic("relay")).timeout(secs(5));
+    let context = Context::new().with("user", "alice");
+    assert_eq!(impatient.call::<()>(&context, "hand_on", &()).await.unwrap_err().kind(), ErrorKind::Timeout);
+    relaying.wait(soon()).await.unwrap();
+    server.wait(soon()).await.unwrap();
+    assert_eq!(shop.logged(), [json!("cast"), json!("called")]);
 }

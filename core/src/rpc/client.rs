@@ -61,7 +61,7 @@ impl RpcClient {
     /// Runs `method` on one server and returns what it returned.
     ///
     /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
-    /// context that a handler was given, whichever is earlier. The request is sent again only while it certainly
+    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The request is sent again only while it certainly
     /// was not sent.
     ///
     /// # Errors
@@ -116,6 +116,8 @@ impl RpcClient {
     /// Asks one server, or with [`fanout`](Self::fanout) every one, to run `method`; returns when the bus owns the
     /// request. There is no answer, and no order among casts is promised to the methods.
     ///
+    /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
+    ///
     /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
     /// deadline. Servers drop what they have had, by its unique id; so do those of the reference.
     ///
@@ -133,10 +135,9 @@ impl RpcClient {
 
     async fn cast_payload(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
-        let deadline = self.deadline(context);
-        let mut request = self.request(context, method, args, unique_id)?;
-        // A cast outlives the patience of whoever sent it.
-        request.deadline = None;
+        // What is asked for without waiting for it may outlive whoever asked us.
+        let deadline = Deadline::after(self.timeout);
+        let request = self.request(context, method, args, unique_id)?;
         let message = self.message(&request);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
