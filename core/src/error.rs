@@ -215,7 +215,8 @@ impl Error {
         Self::new(ErrorKind::Closed, operation)
     }
 
-    /// [`ErrorKind::Timeout`]: the deadline passed during `operation`; trying again may help.
+    /// [`ErrorKind::Timeout`]: the deadline passed before `operation` had any effect, until
+    /// [`with_executed`](Self::with_executed) says otherwise; trying again may help.
     #[must_use]
     pub fn timeout(operation: &'static str) -> Self {
         Self::new(ErrorKind::Timeout, operation).transient()
