@@ -119,7 +119,8 @@ impl RpcClient {
     /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
     ///
     /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
-    /// deadline. Servers drop what they have had, by its unique id; so do those of the reference.
+    /// deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it is among
+    /// the last 16 messages of theirs: a busy one may run it again.
     ///
     /// # Errors
     /// As [`call`](Self::call), except what comes from the method. A fanout that reaches nobody succeeds; a cast that
@@ -142,7 +143,7 @@ impl RpcClient {
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
         // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
-        // They drop what they have had.
+        // They drop what they have had, as far as they remember it.
         let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
         let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
         sent.map_err(|error| error.with("method", method).with("target", &self.target))
