@@ -9,7 +9,10 @@ use tokio::sync::watch;
 use crate::clock::WallClock;
 use crate::rpc::inbox::Inbox;
 use crate::wire::Compression;
-use crate::{Capabilities, ConfigFile, Deadline, Health, Registry, Result, Retry, Transport, TransportUrl};
+use crate::{
+    Capabilities, ConfigFile, Deadline, Executed, Health, Listener, Registry, Result, Retry, Subscription, Transport,
+    TransportUrl,
+};
 
 /// A connection to a message bus: make clients and servers from it.
 ///
@@ -108,6 +111,21 @@ impl Bus {
     pub async fn close(&self, deadline: Deadline) -> Result<()> {
         self.0.inbox.close(deadline).await;
         self.0.transport.close(deadline).await
+    }
+}
+
+impl Inner {
+    /// Subscribes, and tries again what may pass, as patiently as the bus is set to.
+    ///
+    /// # Errors
+    /// What [`Transport::subscribe`] says.
+    pub(crate) async fn subscribe(&self, to: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
+        // Nothing runs because somebody listens, so one that may have succeeded is tried again like any other.
+        let attempt = async || {
+            let tried = self.transport.subscribe(to, deadline).await;
+            tried.map_err(|error| error.with_executed(Executed::No))
+        };
+        self.retry.run(deadline, attempt).await
     }
 }
 

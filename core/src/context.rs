@@ -93,6 +93,13 @@ impl Context {
         self.0.deadline
     }
 
+    /// This context without the caller's deadline, for work that goes on after the caller has given up: a call made with
+    /// it takes as long as its client lets it.
+    #[must_use]
+    pub fn without_deadline(&self) -> Self {
+        Self(Arc::new(Inner { deadline: None, ..(*self.0).clone() }))
+    }
+
     /// In a handler: the request that is being answered.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Error, Result};
+use crate::{Error, Executed, Result};
 
 /// The longest budget that is told apart from "for ever": a year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The point in time by which an operation must have ended, passed unchanged through every layer.
 ///
@@ -50,11 +50,25 @@ impl Deadline {
     /// Runs `future` until it ends or the deadline passes.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) naming `operation`, with nothing known to be executed.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) naming `operation`, which may have happened all the same
+    /// ([`Executed::Maybe`]). Whoever knows better says so with [`Error::with_executed`].
     ///
     /// # Cancellation
     /// `future` is dropped when the deadline passes.
     pub async fn run<F: Future>(self, operation: &'static str, future: F) -> Result<F::Output> {
-        tokio::time::timeout_at(self.0, future).await.map_err(|_| Error::timeout(operation))
+        tokio::time::timeout_at(self.0, future)
+            .await
+            .map_err(|_| Error::timeout(operation).with_executed(Executed::Maybe))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_knows_how_far_came_what_a_deadline_cut_off() {
+        let cut_off = Deadline::after(Duration::from_secs(1)).run("wait", std::future::pending::<()>()).await;
+        assert_eq!(cut_off.unwrap_err().executed(), Executed::Maybe);
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Delivery {
     message: Option<Box<dyn IncomingMessage>>,
     unique_id: String,
     known: Arc<Mutex<Known>>,
+    /// The copies that came before it was let go; `None` while it is on the list of what runs.
+    let_go: Option<Vec<Box<dyn IncomingMessage>>>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Deliveries {
             }
             known.running.insert(unique_id.clone(), Vec::new());
         }
-        Seen::First(Delivery { message: Some(message), unique_id, known: Arc::clone(&self.known) })
+        Seen::First(Delivery { message: Some(message), unique_id, known: Arc::clone(&self.known), let_go: None })
     }
 }
 
@@ -91,9 +93,19 @@ impl Delivery {
         &self.unique_id
     }
 
-    /// Acknowledges the message and every copy of it that came while it was worked on.
+    /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is
+    /// no copy of it, but what it left behind, sent again.
+    pub(crate) fn let_go(&mut self) {
+        let copies = lock(&self.known).running.remove(&self.unique_id);
+        self.let_go.get_or_insert_default().extend(copies.into_iter().flatten());
+    }
+
+    /// Acknowledges the message and every copy of it that came while it was worked on. Unless it was let go, those that
+    /// come later are copies too.
     pub(crate) async fn acknowledge(mut self) {
-        let copies = {
+        let copies = if let Some(copies) = self.let_go.take() {
+            copies
+        } else {
             let mut known = lock(&self.known);
             known.finished.insert(&self.unique_id);
             known.running.remove(&self.unique_id).unwrap_or_default()
@@ -108,7 +120,8 @@ impl Delivery {
 
     /// Gives the message back to the broker; its copies go with it.
     pub(crate) async fn requeue(mut self) {
-        drop(lock(&self.known).running.remove(&self.unique_id));
+        self.let_go();
+        self.let_go = None;
         if let Some(message) = self.message.take() {
             settled(message.requeue().await);
         }
@@ -122,7 +135,7 @@ impl Delivery {
 /// What was given up is nobody's: the next delivery of it is worked on.
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.message.is_some() {
+        if self.message.is_some() && self.let_go.is_none() {
             lock(&self.known).running.remove(&self.unique_id);
         }
     }
@@ -143,4 +156,56 @@ pub(crate) fn settled(outcome: Result<()>) {
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// A message that counts with others how many of them were acknowledged.
+    #[derive(Debug)]
+    struct Counted(Message, Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl IncomingMessage for Counted {
+        fn message(&self) -> &Message {
+            &self.0
+        }
+
+        fn redelivered(&self) -> bool {
+            false
+        }
+
+        async fn acknowledge(self: Box<Self>) -> Result<()> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        async fn requeue(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+
+        async fn reject(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_under_the_id_of_a_message_that_was_let_go_is_no_copy_of_it() {
+        let (deliveries, acknowledged) = (Deliveries::new(Settle::ByReceiver), Arc::new(AtomicUsize::new(0)));
+        let see = || deliveries.see("id".to_owned(), Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
+        let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
+        assert!(matches!(see(), Seen::Running));
+        given_up.let_go();
+        let Seen::First(again) = see() else { panic!("it is its dead letter, sent again") };
+        given_up.acknowledge().await;
+        assert_eq!(acknowledged.load(Ordering::Relaxed), 2, "with the copy that came before");
+        assert!(matches!(see(), Seen::Running));
+        again.acknowledge().await;
+        assert!(matches!(see(), Seen::Finished(_)));
+    }
 }

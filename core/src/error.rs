@@ -103,7 +103,8 @@ pub enum Executed {
     No,
     /// Nobody here can know; reconcile before you repeat it.
     Maybe,
-    /// It happened; the remote side said so.
+    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
+    /// in Python may send such a failure also of its own machinery, before the method or after it.
     Yes,
 }
 
@@ -214,7 +215,8 @@ impl Error {
         Self::new(ErrorKind::Closed, operation)
     }
 
-    /// [`ErrorKind::Timeout`]: the deadline passed during `operation`; trying again may help.
+    /// [`ErrorKind::Timeout`]: the deadline passed before `operation` had any effect, until
+    /// [`with_executed`](Self::with_executed) says otherwise; trying again may help.
     #[must_use]
     pub fn timeout(operation: &'static str) -> Self {
         Self::new(ErrorKind::Timeout, operation).transient()

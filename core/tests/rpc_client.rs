@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Health, Listener, Message,
-    Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
+    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Listener,
+    Message, Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ async fn a_remote_failure_arrives_with_everything_the_method_said() {
     let error = client(&bus).call::<()>(&Context::new(), "panic", &()).await.unwrap_err();
     assert!(error.remote().unwrap().message().contains("the shelf broke"), "{error}");
     let error = client(&bus).call::<Value>(&Context::new(), "echo", &json!({"wrong": 1})).await.unwrap_err();
-    assert_eq!(error.remote().unwrap().class(), "TypeError");
+    assert_eq!((error.remote().unwrap().class(), error.executed()), ("TypeError", Executed::Maybe));
     server.wait(soon()).await.unwrap();
 }
 
@@ -323,4 +323,55 @@ async fn payloads_pass_untouched_as_text() {
     let echoed = client(&bus).call_payload(&Context::new(), "raw", big).await.unwrap();
     assert_eq!(echoed.as_str(), r#"{"arg": 1267650600228229401496703205376}"#);
     server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_silence_of_a_server_counts_from_when_the_request_was_sent() {
+    let broker = FakeBroker::new();
+    let (bus, server) = bus_and_server(&broker).await;
+    let monitored = client(&bus).timeout(secs(600)).monitor(secs(2));
+    let context = Context::new();
+    let args = json!({"secs": 1});
+    broker.faults().block("memory");
+    let alarm = async {
+        tokio::time::sleep(secs(30)).await;
+        broker.faults().unblock();
+    };
+    let (answer, ()) = tokio::join!(monitored.call::<String>(&context, "sleep", &args), alarm);
+    assert_eq!(answer.unwrap(), "rested");
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_be_monitored_as_patiently_as_one_likes() {
+    let (bus, server) = bus_and_server(&FakeBroker::new()).await;
+    let monitored = client(&bus).timeout(Duration::MAX).monitor(Duration::MAX / 2);
+    let answer: String = monitored.call(&Context::new(), "sleep", &json!({"secs": 9_000})).await.unwrap();
+    assert_eq!(answer, "rested");
+    server.wait(soon()).await.unwrap();
+}
+
+/// Passes on, with a context that has lost its deadline, what it was asked a second ago.
+async fn hand_on(bus: std::sync::Arc<Bus>, context: Context, (): ()) -> Result<(), Failure> {
+    let late = context.deadline().expect("its caller is one of ours");
+    tokio::time::sleep_until(late.instant() + secs(1)).await;
+    client(&bus).cast(&context, "note", &json!({"arg": "cast"})).await?;
+    let freed = context.without_deadline();
+    client(&bus).call::<Value>(&freed, "note", &json!({"arg": "called"})).await?;
+    client(&bus).call::<Value>(&context, "note", &json!({"arg": "late"})).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_go_on_after_its_caller_has_given_up() {
+    let (bus, server, shop) = bus_server_and_shop(&FakeBroker::new()).await;
+    let relay = Endpoint::new(bus.clone()).method("hand_on", hand_on);
+    let target = Target::topic("relay").server("r");
+    let relaying = RpcServer::builder(&bus, target).endpoint(relay).start(soon()).await.unwrap();
+    let impatient = RpcClient::new(&bus, Target::topic("relay")).timeout(secs(5));
+    let context = Context::new().with("user", "alice");
+    assert_eq!(impatient.call::<()>(&context, "hand_on", &()).await.unwrap_err().kind(), ErrorKind::Timeout);
+    relaying.wait(soon()).await.unwrap();
+    server.wait(soon()).await.unwrap();
+    assert_eq!(shop.logged(), [json!("cast"), json!("called")]);
 }

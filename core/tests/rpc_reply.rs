@@ -6,13 +6,14 @@
 mod common;
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Shop, builder, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
     Address, Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Message, Payload, PublishOptions,
-    RpcClient, Target, Transport, wire,
+    RpcClient, Source, Subscription, Target, Transport, wire,
 };
 use oslo_messaging_fake::{FakeBroker, FakeConfig};
 use serde_json::{Value, json};
@@ -22,11 +23,15 @@ fn client(bus: &Bus) -> RpcClient {
     RpcClient::new(bus, Target::topic("shop"))
 }
 
-/// Publishes a call whose caller reads `reply_q` until `timeout` has passed.
+/// Publishes a call of `note` whose caller reads `reply_q` until `timeout` has passed.
 async fn call_from(broker: &FakeBroker, reply_q: &str, number: u32, timeout: Option<Duration>) {
+    call_to(broker, "note", reply_q, number, timeout).await;
+}
+
+async fn call_to(broker: &FakeBroker, method: &str, reply_q: &str, number: u32, timeout: Option<Duration>) {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap();
     let request = wire::Request {
-        method: "note".to_owned(),
+        method: method.to_owned(),
         args: Payload::encode(&json!({ "arg": number })).unwrap(),
         namespace: None,
         version: None,
@@ -120,4 +125,20 @@ async fn replies_that_wait_for_a_dead_caller_do_not_starve_a_server_that_settles
     assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
     server.wait(Deadline::after(secs(120))).await.unwrap();
     assert_eq!(shop.logged().len(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_clock_is_behind_ours_still_gets_its_answer() {
+    let broker = FakeBroker::new();
+    let (_bus, server, shop) = bus_server_and_shop(&broker).await;
+    let transport = broker.transport();
+    let mut inbox = transport.subscribe(&Subscription::new(Source::Inbox), soon()).await.unwrap();
+    let Address::Direct { queue } = inbox.address().clone() else { panic!("an inbox has an address of its own") };
+    call_to(&broker, "gated", &queue, 1, Some(secs(3))).await;
+    shop.entered(1).await;
+    tokio::time::sleep(secs(4)).await;
+    shop.release.add_permits(1);
+    let answer = tokio::time::timeout(secs(60), inbox.poll(NonZeroUsize::MIN)).await;
+    assert!(answer.is_ok_and(|polled| polled.is_ok()), "the answer came 4 s after the call, by a clock 3 s behind");
+    server.wait(soon()).await.unwrap();
 }

@@ -7,14 +7,16 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, ErrorKind, Executed, Failure, Message, Payload, PublishOptions, RpcClient,
-    RpcServer, Serializer, Target, Transport, wire,
+    Address, Bus, Capabilities, Capability, Context, Deadline, Error, ErrorKind, Executed, Failure, Health, Listener,
+    Message, Payload, PublishOptions, RpcClient, RpcServer, Serializer, Subscription, Target, Transport, wire,
 };
-use oslo_messaging_fake::FakeBroker;
+use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 fn client(bus: &Bus) -> RpcClient {
@@ -264,7 +266,7 @@ async fn any_tower_layer_fits_around_the_dispatcher() {
         .unwrap();
     let started = Instant::now();
     let error = client(&bus).call::<Value>(&Context::new(), "sleep", &json!({"secs": 30})).await.unwrap_err();
-    assert_eq!(error.remote().unwrap().class(), "RuntimeError", "{error}");
+    assert_eq!(error.remote().unwrap().class(), "RequestFailed", "{error}");
     assert_eq!(started.elapsed().as_secs(), 2);
     assert_eq!(client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
     server.wait(soon()).await.unwrap();
@@ -410,4 +412,133 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
     let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
     assert_eq!(broker.counters().published - published, 2, "no heartbeat outlives the answer");
     server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_waits_for_a_broker_that_is_on_its_way_back() {
+    let bus = Bus::new(common::late::Late::to(&FakeBroker::new()));
+    let server = builder(&bus, &Arc::new(Shop::default())).start(soon()).await.unwrap();
+    server.wait(soon()).await.unwrap();
+}
+
+/// Takes what a request says from the key that its context names.
+#[derive(Debug)]
+struct Keyed;
+
+impl Keyed {
+    fn tagged(context: &Context, value: &Payload) -> oslo_messaging::Result<Payload> {
+        let key: String = context.get("key").unwrap_or_else(|| "no key".to_owned());
+        Payload::encode(&json!(format!("{key}:{}", value.decode::<String>()?)))
+    }
+}
+
+impl Serializer for Keyed {
+    fn serialize(&self, context: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Self::tagged(context, &value)
+    }
+
+    fn deserialize(&self, context: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Self::tagged(context, &value)
+    }
+
+    fn serialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
+
+    fn deserialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        let name: String = context.get("key_name").unwrap_or_default();
+        Ok(context.with("key", format!("key of {name}")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serializer_is_given_the_context_that_it_made_itself_for_arguments_and_result() {
+    let bus = Bus::new(FakeBroker::new().transport());
+    let server = builder(&bus, &Arc::new(Shop::default())).serializer(Keyed).start(soon()).await.unwrap();
+    let context = Context::new().with("key_name", "alice");
+    let answer: String = client(&bus).call(&context, "echo", &json!({"arg": "pear"})).await.unwrap();
+    assert_eq!(answer, "key of alice:key of alice:pear");
+    server.wait(soon()).await.unwrap();
+}
+
+/// A transport that does not tell what it hands over again.
+#[derive(Debug)]
+struct Unmarked(FakeTransport);
+
+#[async_trait]
+impl Transport for Unmarked {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().iter().filter(|capability| *capability != Capability::RedeliveredFlag).collect()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.0.health()
+    }
+
+    async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> oslo_messaging::Result<()> {
+        self.0.publish(to, message, options).await
+    }
+
+    async fn subscribe(
+        &self,
+        subscription: &Subscription,
+        deadline: Deadline,
+    ) -> oslo_messaging::Result<Box<dyn Listener>> {
+        self.0.subscribe(subscription, deadline).await
+    }
+
+    async fn close(&self, deadline: Deadline) -> oslo_messaging::Result<()> {
+        self.0.close(deadline).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_marks_nothing_cannot_refuse_what_comes_back() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(Unmarked(broker.transport()));
+    let refusing = builder(&bus, &Arc::new(Shop::default())).refuse_redelivered();
+    assert_eq!(refusing.start(soon()).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(broker.queues().is_empty(), "no queue was declared for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_a_layer_or_the_serializer_does_not_claim_that_the_method_ran() {
+    let bus = Bus::new(FakeBroker::new().transport());
+    let shop = Arc::new(Shop::default());
+    let shut = tower::timeout::TimeoutLayer::new(Duration::ZERO);
+    for settings in [builder(&bus, &shop).layer(shut), builder(&bus, &shop).serializer(Refusing)] {
+        let server = settings.start(soon()).await.unwrap();
+        let context = Context::new();
+        for arg in ["refused", "bomb"] {
+            let args = json!({ "arg": arg });
+            let error = client(&bus).call::<Value>(&context, "gated", &args).await.unwrap_err();
+            let remote = error.remote().unwrap();
+            assert_eq!((remote.module(), remote.class()), ("oslo_messaging_rust", "RequestFailed"), "{error}");
+            assert_eq!(error.executed(), Executed::Maybe);
+        }
+        server.wait(soon()).await.unwrap();
+    }
+}
+
+/// Takes no argument.
+#[derive(Debug)]
+struct Refusing;
+
+impl Serializer for Refusing {
+    fn serialize(&self, _: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        Ok(value)
+    }
+
+    fn deserialize(&self, _: &Context, value: Payload) -> oslo_messaging::Result<Payload> {
+        assert_ne!(value.as_str(), "\"bomb\"", "the argument blew up");
+        Err(Error::new(ErrorKind::Decode, "translate"))
+    }
+
+    fn serialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
+
+    fn deserialize_context(&self, context: &Context) -> oslo_messaging::Result<Context> {
+        Ok(context.clone())
+    }
 }

@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, ConnectionProperties};
-use oslo_messaging::{Deadline, Error, ErrorKind, Result};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -86,7 +86,10 @@ impl Connection {
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
-            Err(timeout) => Err(endpoint.explain(timeout.with("reason", "the broker did not answer in time"))),
+            Err(timeout) => {
+                let timeout = timeout.with("reason", "the broker did not answer in time");
+                Err(endpoint.explain(timeout.with_executed(Executed::No)))
+            }
         }
     }
 
@@ -106,7 +109,9 @@ impl Connection {
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
-        deadline.run(operation, self.hear(operation, Box::pin(request))).await?
+        let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
+        // No message travels with a request.
+        heard.map_err(|error| error.with_executed(Executed::No))?
     }
 
     /// Waits for what lapin has to say, for as long as the connection lives.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Executed, Lifetime, QueuePlan, Result};
 use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 use tokio::task::unconstrained;
 
@@ -133,7 +133,9 @@ impl Declared {
     /// # Errors
     /// As [`Declarer`]'s; `Closed`; `Timeout`.
     pub(crate) async fn ensure(&self, needs: &Needs, deadline: Deadline) -> Result<Generation> {
-        deadline.run("declare", self.complete(&self.entry(needs), needs, deadline)).await?
+        let declared = deadline.run("declare", self.complete(&self.entry(needs), needs, deadline)).await;
+        // No message travels with a declaration.
+        declared.map_err(|error| error.with_executed(Executed::No))?
     }
 
     /// Forgets that `needs` was declared.

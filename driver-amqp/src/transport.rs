@@ -250,7 +250,8 @@ impl Transport for AmqpTransport {
             Err(timeout) => {
                 return Err(match gate.now() {
                     Passage::Shut { reason } => lost("subscribe", &reason),
-                    _ => timeout,
+                    // Nothing runs because somebody listens.
+                    _ => timeout.with_executed(Executed::No),
                 });
             }
         };

@@ -1,7 +1,7 @@
 //! What was given up: to look at, to send again, to throw away.
 
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::dead_letter::{DeadLetterInfo, queue_of, strip};
@@ -12,10 +12,13 @@ use crate::{
     Source, Subscription, Transport,
 };
 
-/// Dead letters that are in hand at once. What is not settled stays in the queue.
-const WINDOW: NonZeroU16 = NonZeroU16::new(100).expect("100 is not zero");
+/// Dead letters that are in hand at once, those that were only looked at among them.
+const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 
 /// The dead-letter queue of one queue: events that were given up, to look at, to send again or to throw away.
+///
+/// Each is seen once: one that was only looked at is in the queue again when this is closed or dropped, and nobody else has it
+/// before. A thousand may be looked at so; those behind them show only as others are sent again or thrown away.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -35,15 +38,22 @@ pub struct DeadLetters {
     transport: Arc<dyn Transport>,
     listener: Box<dyn Listener>,
     queue: String,
+    looked_at: Arc<LookedAt>,
 }
 
 /// An event that was given up. Dropping it leaves it where it is.
 #[derive(Debug)]
 pub struct DeadLetter {
     transport: Arc<dyn Transport>,
-    message: Box<dyn IncomingMessage>,
+    /// Taken when it is settled, or put back.
+    message: Option<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
+    looked_at: Weak<LookedAt>,
 }
+
+/// Letters that were looked at and left. Unsettled, since a broker hands over at once what it is given back.
+#[derive(Debug, Default)]
+struct LookedAt(Mutex<Vec<Box<dyn IncomingMessage>>>);
 
 impl DeadLetters {
     /// Opens the dead-letter queue of `queue`: `notifications.info` for a topic and a priority, or the name of a pool.
@@ -54,12 +64,12 @@ impl DeadLetters {
     pub async fn open(bus: &Bus, queue: &str, deadline: Deadline) -> Result<Self> {
         let source = Source::Queue { name: queue_of(queue) };
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
+        let listener = bus.0.subscribe(&subscription, deadline).await?;
         let transport = Arc::clone(&bus.0.transport);
-        let listener = transport.subscribe(&subscription, deadline).await?;
-        Ok(Self { transport, listener, queue: queue.to_owned() })
+        Ok(Self { transport, listener, queue: queue.to_owned(), looked_at: Arc::default() })
     }
 
-    /// The next event, oldest first; `None` if there was none for `patience`. A broker tells nobody that a queue is
+    /// The next event, oldest first; `None` if there was no other for `patience`. A broker tells nobody that a queue is
     /// empty.
     ///
     /// # Errors
@@ -77,7 +87,8 @@ impl DeadLetters {
             if info.queue.is_empty() {
                 info.queue.clone_from(&self.queue);
             }
-            DeadLetter { transport: Arc::clone(&self.transport), message, info }
+            let (transport, looked_at) = (Arc::clone(&self.transport), Arc::downgrade(&self.looked_at));
+            DeadLetter { transport, message: Some(message), info, looked_at }
         }))
     }
 
@@ -112,7 +123,10 @@ impl DeadLetters {
     /// # Errors
     /// [`ErrorKind::Timeout`] or [`ErrorKind::Disconnected`]; everything local is released all the same.
     pub async fn close(self, deadline: Deadline) -> Result<()> {
-        self.listener.close(deadline).await
+        let closed = self.listener.close(deadline).await;
+        // Only now: an open listener would be handed them again.
+        drop(self.looked_at);
+        closed
     }
 }
 
@@ -126,7 +140,7 @@ impl DeadLetter {
     /// The message as it came, with the headers of a dead letter.
     #[must_use]
     pub fn message(&self) -> &Message {
-        self.message.message()
+        self.incoming().message()
     }
 
     /// The event in it.
@@ -134,8 +148,8 @@ impl DeadLetter {
     /// # Errors
     /// [`ErrorKind::Decode`] if there is none, which may be why it was given up.
     pub fn event(&self) -> Result<Event> {
-        let notification = Notification::decode(self.message.message())?;
-        Event::received(notification, self.message.redelivered()).ok_or_else(|| {
+        let notification = Notification::decode(self.message())?;
+        Event::received(notification, self.incoming().redelivered()).ok_or_else(|| {
             Error::new(ErrorKind::Decode, "read a dead letter").with("reason", "its priority is unknown")
         })
     }
@@ -149,19 +163,35 @@ impl DeadLetter {
     /// # Cancellation
     /// It may be in both queues.
     pub async fn replay(self, deadline: Deadline) -> Result<()> {
-        let mut message = Message::new(self.message.message().body.clone());
-        message.headers.clone_from(&self.message.message().headers);
+        let mut message = Message::new(self.message().body.clone());
+        message.headers.clone_from(&self.message().headers);
         strip(&mut message.headers);
         let address = Address::Direct { queue: self.info.queue.clone() };
         self.transport.publish(&address, message, &PublishOptions::by(deadline).mandatory()).await?;
-        self.message.acknowledge().await
+        self.discard().await
     }
 
     /// Throws it away.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] if that could not be recorded; it is still a dead letter then.
-    pub async fn discard(self) -> Result<()> {
-        self.message.acknowledge().await
+    pub async fn discard(mut self) -> Result<()> {
+        match self.message.take() {
+            Some(message) => message.acknowledge().await,
+            None => Ok(()),
+        }
+    }
+
+    fn incoming(&self) -> &dyn IncomingMessage {
+        self.message.as_deref().expect("the message is taken only by what consumes the letter")
+    }
+}
+
+impl Drop for DeadLetter {
+    fn drop(&mut self) {
+        let kept = self.message.take().zip(self.looked_at.upgrade());
+        if let Some((message, looked_at)) = kept {
+            looked_at.0.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        }
     }
 }

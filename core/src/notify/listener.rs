@@ -1,5 +1,6 @@
 //! The reader's side of notifications.
 
+mod halt;
 mod hand;
 mod intake;
 mod later;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use self::halt::Halt;
 use self::intake::{Batch, Intake};
 use self::reader::Reader;
 use self::requeues::Requeues;
@@ -102,6 +104,9 @@ impl NotificationListener {
 
     /// Waits until the listener has ended, by itself or because it was stopped, and says why.
     ///
+    /// One that has lost its queues ends as soon as its running handlers have: what waited for another try is let go, and
+    /// comes again to whoever reads the queues then.
+    ///
     /// # Errors
     /// What ended the listener, if it was not asked to stop.
     pub async fn ended(&self) -> Result<()> {
@@ -186,9 +191,9 @@ impl NotificationListenerBuilder {
         let window = self.window()?;
         let name = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let subscription = self.subscription(addresses, window)?;
-        let transport = Arc::clone(&self.bus.0.transport);
-        let listener = transport.subscribe(&subscription, deadline).await?;
-        let dead_letters = (self.reader != Whose::Ours).then(|| DeadLetterWriter::new(transport));
+        let listener = self.bus.0.subscribe(&subscription, deadline).await?;
+        let shared = self.reader != Whose::Ours;
+        let dead_letters = shared.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
         let reader = Reader { deliveries: Deliveries::new(Settle::ByReceiver), serializer: self.serializer.clone() };
         let (batch, concurrency) = (self.batch, self.running_at_once());
         let running = Running::start("listener", name, move |reins: Reins| {
@@ -199,7 +204,7 @@ impl NotificationListenerBuilder {
                 requeues: Mutex::new(Requeues::default()),
                 permits: Arc::new(Semaphore::new(concurrency)),
                 room: Arc::new(Semaphore::new(usize::from(window.get()) / 2)),
-                stop: reins.stop.clone(),
+                halt: Halt::new(reins.stop.clone()),
             };
             Intake::new(listener, reader, runner, batch).run(reins)
         });

@@ -59,7 +59,7 @@ impl Sinks {
     /// Publishes to every sink at once, whatever becomes of the others.
     ///
     /// # Errors
-    /// The first one, in the order of the sinks.
+    /// The first one, in the order of the sinks; as [`outcome`] says.
     pub(super) async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         publish_to_all(self.0.iter().map(AsRef::as_ref), event, deadline).await
     }
@@ -75,7 +75,20 @@ pub(super) async fn publish_to_all(
         let limit = Deadline::at(deadline.instant() + GRACE);
         limit.run("notify", sink.publish(event, deadline)).await.unwrap_or_else(|_| Err(overrun(sink)))
     });
-    join_all(publishes).await.into_iter().collect()
+    outcome(join_all(publishes).await)
+}
+
+/// What became of one event in several places.
+///
+/// # Errors
+/// The first one. It does not say that nothing happened if anything may have happened elsewhere: telling it again would tell
+/// some twice.
+pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
+    let nowhere = outcomes.iter().all(|told| matches!(told, Err(error) if error.executed() == Executed::No));
+    outcomes.into_iter().collect::<Result<()>>().map_err(|error| {
+        let told_elsewhere = !nowhere && error.executed() == Executed::No;
+        if told_elsewhere { error.with_executed(Executed::Maybe) } else { error }
+    })
 }
 
 /// The end of a sink that does not keep its deadline: nobody knows how far it came.

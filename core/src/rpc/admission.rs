@@ -1,19 +1,22 @@
 //! Decides what becomes of a message that a server was handed.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::monitor::Pulse;
 use super::request::Request;
+use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::panic::text;
 use crate::wire;
-use crate::{Context, Deadline, IncomingMessage, Payload, Result, Serializer, Settle};
+use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
 
 use super::arguments;
 
@@ -36,7 +39,7 @@ pub(super) enum Redelivered {
 pub(super) struct ReplyTo {
     pub(super) msg_id: String,
     pub(super) queue: String,
-    /// By when the caller wants it, if it said so.
+    /// When the caller has given up, even by a clock that differs from ours, if it said so.
     pub(super) deadline: Option<Deadline>,
 }
 
@@ -48,7 +51,7 @@ pub(super) struct Accepted {
     /// How the caller wants to hear that its method has not been forgotten.
     pub(super) pulse: Option<Pulse>,
     /// When its caller has given up, even by a clock that differs from ours.
-    stale_from: Option<Instant>,
+    stale_from: Option<Deadline>,
     pub(super) refused: bool,
     pub(super) delivery: Delivery,
 }
@@ -77,7 +80,7 @@ impl Admission {
             Ok(request) => request,
             Err(error) => {
                 counter!("oslo_messaging_undecodable_total").increment(1);
-                warn!(%error, queue = ?message.message().queue, "a request that cannot be read was rejected");
+                warn!(%error, queue = ?message.message().queue, "a request that cannot be read is dropped");
                 settled(message.reject().await);
                 return None;
             }
@@ -109,17 +112,18 @@ impl Admission {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
         }
         let (deadline, stale_from) = match deadline {
-            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(deadline.instant() + STALE)),
+            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(Deadline::at(deadline.instant() + STALE))),
             Some(PeerDeadline::PassedSince(passed)) => {
                 // It is within what clocks may differ, so the caller may still wait.
                 let deadline = Deadline::after(STALE.saturating_sub(passed));
-                (Some(deadline), Some(deadline.instant()))
+                (Some(deadline), Some(deadline))
             }
             None => (None, None),
         };
         let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
         let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
-        let reply_to = request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline });
+        let reply_to =
+            request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline: stale_from });
         let context = Context::received(request.context, deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
@@ -128,16 +132,21 @@ impl Admission {
         Accepted { request, reply_to, pulse, stale_from, refused, delivery }
     }
 
-    /// Translates what arrived, if the application has a serializer.
-    pub(super) fn translate(&self, mut request: Request) -> Result<Request> {
-        if let Some(serializer) = &self.serializer {
-            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
+    /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
+    pub(super) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
+        let Some(serializer) = &self.serializer else { return Ok(request) };
+        let translated = catch_unwind(AssertUnwindSafe(|| {
             request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
-        }
-        Ok(request)
+            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
+            Ok(request)
+        }));
+        let panicked =
+            |panic: Box<dyn Any + Send>| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic)));
+        translated.unwrap_or_else(panicked).map_err(failed)
     }
 
-    /// Translates the result of a request that came with `context`.
+    /// Translates the result of a request whose translated context is `context`.
     pub(super) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
         match &self.serializer {
             Some(serializer) => serializer.serialize(context, result),
@@ -149,7 +158,7 @@ impl Admission {
 impl Accepted {
     /// Whether its caller gave up while it waited to start; that is counted as it is at admission.
     pub(super) fn has_become_stale(&self) -> bool {
-        let stale = self.stale_from.is_some_and(|from| from <= Instant::now());
+        let stale = self.stale_from.is_some_and(Deadline::has_passed);
         if stale {
             skipped(&self.request.method);
         }

@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
 use super::pending::{Answer, CallId, PendingCall};
+use super::run;
+use crate::deadline::LONGEST;
 use crate::wire;
 use crate::{Address, Deadline, Error, ErrorKind, Executed, Message, Payload, PublishOptions, RemoteError, Result};
 
@@ -68,21 +70,24 @@ impl Call<'_> {
         let mut publish = pin!(publish);
         let mut deadline = pin!(sleep_until(self.deadline.instant()));
         let mut sent = None;
-        let monitored = self.client.monitor.unwrap_or(Duration::MAX);
+        let monitored = self.client.monitor.unwrap_or(LONGEST);
         let mut silence = pin!(sleep(monitored));
         loop {
             tokio::select! {
                 biased;
                 answer = &mut pending.answer => return self.answered(answer.ok()),
                 published = &mut publish, if sent.is_none() => {
-                    phases.confirmed = Some(Instant::now());
+                    let now = Instant::now();
+                    phases.confirmed = Some(now);
                     sent = Some(published?);
+                    // A server cannot be silent about what it was not sent.
+                    silence.as_mut().reset(now + monitored);
                 }
                 _ = pending.heard.changed(), if self.client.monitor.is_some() => {
                     let heard = *pending.heard.borrow_and_update();
                     silence.as_mut().reset(heard + monitored);
                 }
-                () = &mut silence, if self.client.monitor.is_some() => return Err(self.gone_silent(monitored)),
+                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => return Err(self.gone_silent(monitored)),
                 () = &mut deadline => return Err(self.unanswered(sent, *phases)),
             }
         }
@@ -147,13 +152,14 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says of the execution. A dispatcher that refused a request did not run it; but a method may also pass on
-/// such a refusal of somebody it called itself, and the two read alike.
+/// What a failure says of the execution. A server that refused a request, or its arguments, did not run it; but a method may
+/// also fail so itself, or pass on such a refusal of somebody it called, and the two read alike.
 fn executed_by(remote: &RemoteError) -> Executed {
     match (remote.module(), remote.class()) {
-        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | (super::run::MODULE, super::run::REDELIVERED) => {
-            Executed::Maybe
-        }
+        // What both sides raise for arguments that the method does not take.
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion")
+        | ("builtins", "TypeError")
+        | (run::MODULE, run::REDELIVERED | run::FAILED) => Executed::Maybe,
         _ => Executed::Yes,
     }
 }

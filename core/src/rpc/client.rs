@@ -11,6 +11,7 @@ use super::call::Call;
 use super::outbox::fresh_unique_id;
 use super::pending::CallId;
 use super::{arguments, observe};
+use crate::deadline::LONGEST;
 use crate::version::{Version, is_compatible};
 use crate::wire::{self, CallFields};
 use crate::{
@@ -60,7 +61,7 @@ impl RpcClient {
     /// Runs `method` on one server and returns what it returned.
     ///
     /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
-    /// context that a handler was given, whichever is earlier. The request is sent again only while it certainly
+    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The request is sent again only while it certainly
     /// was not sent.
     ///
     /// # Errors
@@ -115,8 +116,11 @@ impl RpcClient {
     /// Asks one server, or with [`fanout`](Self::fanout) every one, to run `method`; returns when the bus owns the
     /// request. There is no answer, and no order among casts is promised to the methods.
     ///
+    /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
+    ///
     /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
-    /// deadline. Servers drop what they have had, by its unique id; so do those of the reference.
+    /// deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it is among
+    /// the last 16 messages of theirs: a busy one may run it again.
     ///
     /// # Errors
     /// As [`call`](Self::call), except what comes from the method. A fanout that reaches nobody succeeds; a cast that
@@ -132,15 +136,14 @@ impl RpcClient {
 
     async fn cast_payload(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
-        let deadline = self.deadline(context);
-        let mut request = self.request(context, method, args, unique_id)?;
-        // A cast outlives the patience of whoever sent it.
-        request.deadline = None;
+        // What is asked for without waiting for it may outlive whoever asked us.
+        let deadline = Deadline::after(self.timeout);
+        let request = self.request(context, method, args, unique_id)?;
         let message = self.message(&request);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
         // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
-        // They drop what they have had.
+        // They drop what they have had, as far as they remember it.
         let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
         let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
         sent.map_err(|error| error.with("method", method).with("target", &self.target))
@@ -246,11 +249,11 @@ impl RpcClient {
         self
     }
 
-    /// Gives a call up when its server was not heard of for `interval`; the timeout stays the hard limit. The server
-    /// sends a heartbeat every half of it, so under 2 s a server in Python sends none.
+    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays the hard limit. The server
+    /// sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
-        self.monitor = Some(interval);
+        self.monitor = Some(interval.min(LONGEST));
         self
     }
 

@@ -198,8 +198,11 @@ impl Work {
         let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
         let attempt = async || {
             let tried = self.transport.subscribe(&subscription, deadline).await;
-            tried.inspect_err(|error| {
+            tried.map_err(|error| {
+                // Nothing runs because somebody listens.
+                let error = error.with_executed(Executed::No);
                 self.progress.send_replace(Progress::Opening(Some(error.clone())));
+                error
             })
         };
         let listener = self.retry.run(deadline, attempt).await?;

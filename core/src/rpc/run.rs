@@ -19,6 +19,8 @@ use crate::{Failure, Payload, Settle, panic, wire};
 pub(super) const MODULE: &str = "oslo_messaging_rust";
 /// The class of the answer to a request that came a second time, at a server that refuses those.
 pub(super) const REDELIVERED: &str = "RequestRedelivered";
+/// The class of the answer to a request that something around the method has failed: it may not have come to the method.
+pub(super) const FAILED: &str = "RequestFailed";
 
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -72,12 +74,12 @@ impl Runner {
         with_heartbeats(work, pulse, || self.outbox.heartbeat(to, pulse.every)).await
     }
 
-    /// Runs the layers and the method. A panic in them, or in the application's serializer, is a failure of this call
-    /// and of nothing else.
+    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this
+    /// call and of nothing else.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
         let running = AssertUnwindSafe(async {
+            let request = self.admission.translate(request)?;
             let context = request.context.clone();
-            let request = self.admission.translate(request).map_err(|error| Failure::internal(&error))?;
             let Reply { outcome } = self.service.answer(request).await;
             self.admission.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
         });
@@ -94,6 +96,11 @@ fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
         Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
         Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
     }
+}
+
+/// What becomes of a request that something around the method has failed with `error`.
+pub(super) fn failed(error: impl std::error::Error) -> Failure {
+    Failure::internal(error).renamed(MODULE, FAILED)
 }
 
 fn redelivered() -> Failure {

@@ -19,7 +19,7 @@ use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
 use crate::lifecycle::Running;
-use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
+use crate::{Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
 
 /// Why no server can have both.
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
@@ -126,14 +126,15 @@ impl RpcServerBuilder {
     }
 
     /// Answers a request that the broker hands over a second time with a failure instead of running it, so that it
-    /// runs at most once whatever is cut, killed or stopped. Default: it runs, marked as redelivered.
+    /// runs at most once whatever is cut, killed or stopped. Only with a driver that marks such a request
+    /// ([`Capability::RedeliveredFlag`]). Default: it runs, marked as redelivered.
     pub fn refuse_redelivered(mut self) -> Self {
         self.redelivered = Redelivered::Refuse;
         self
     }
 
-    /// Acknowledges a request only when its answer is out, so that a crash brings it back. A method that fails has
-    /// answered. Default: acknowledged before it runs.
+    /// Acknowledges a request only when its answer is out, or can reach its caller no more, so that a crash before brings
+    /// it back. A method that fails has answered. Default: acknowledged before it runs.
     pub fn at_least_once(mut self) -> Self {
         self.settle = Settle::ByReceiver;
         self
@@ -151,9 +152,11 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Puts `layer` around everything so far: the last one added sees a request first.
+    /// Puts `layer` around every endpoint, also those that are added later, and around the layers so far: the last one
+    /// added sees a request first.
     ///
-    /// An error of a layer becomes a failure of the call; a [`Failure`](crate::Failure) stays what it is.
+    /// An error of a layer becomes a failure of the call, `oslo_messaging_rust.RequestFailed`, which does not claim that the
+    /// method ran; a [`Failure`](crate::Failure) stays what it is.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<RpcService> + Send + Sync + 'static,
@@ -169,7 +172,8 @@ impl RpcServerBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a topic or a server name, [`ErrorKind::Config`] with both
-    /// [`at_least_once`](Self::at_least_once) and [`refuse_redelivered`](Self::refuse_redelivered), and what
+    /// [`at_least_once`](Self::at_least_once) and [`refuse_redelivered`](Self::refuse_redelivered),
+    /// [`ErrorKind::Unsupported`] with the latter if the driver marks nothing, and what
     /// [`Transport::subscribe`](crate::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
         if self.settle == Settle::ByReceiver && self.redelivered == Redelivered::Refuse {
@@ -177,9 +181,12 @@ impl RpcServerBuilder {
                 .with("reason", CONTRADICTION)
                 .with("target", &self.target));
         }
+        if self.redelivered == Redelivered::Refuse && !self.bus.capabilities().has(Capability::RedeliveredFlag) {
+            return Err(Error::unsupported("refuse_redelivered").with("target", &self.target));
+        }
         let subscription = self.subscription()?;
         let reserve = self.effective_reserve();
-        let listener = self.bus.0.transport.subscribe(&subscription, deadline).await?;
+        let listener = self.bus.0.subscribe(&subscription, deadline).await?;
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),

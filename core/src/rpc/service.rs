@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tower_service::Service;
 
 use super::request::{Reply, Request};
+use super::run::failed;
 use crate::Failure;
 
 /// Any error of a layer.
@@ -29,7 +30,7 @@ struct Wrapped<S>(S);
 
 impl RpcService {
     /// Puts `service` behind the common type. An error of it that is not a [`Failure`] becomes
-    /// [`Failure::internal`].
+    /// `oslo_messaging_rust.RequestFailed`, since nobody knows whether it met the request before the method or after.
     pub fn new<S>(service: S) -> Self
     where
         S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
@@ -67,7 +68,7 @@ where
 fn failure_of(error: BoxError) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,
-        Err(error) => Failure::internal(&*error),
+        Err(error) => failed(&*error),
     }
 }
 

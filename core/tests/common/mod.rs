@@ -6,6 +6,8 @@
     reason = "each test binary uses its own part of the fixtures"
 )]
 
+pub mod late;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

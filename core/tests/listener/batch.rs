@@ -7,7 +7,7 @@ use oslo_messaging::{Event, NotificationEndpoint, NotificationListenerBuilder, N
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::fixture::{Failed, Seen, World, many, soon, twice};
+use crate::fixture::{Failed, Seen, World, keeping, many, soon, twice};
 
 const WINDOW: Duration = Duration::from_secs(2);
 
@@ -185,4 +185,17 @@ async fn one_payload_that_cannot_be_read_does_not_cost_its_batch() {
     listener.wait(soon()).await.unwrap();
     assert_eq!(*sums.lock().unwrap(), [2]);
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_may_wait_for_ever_to_be_full() {
+    let world = World::new();
+    let seen = Seen::new();
+    let builder = world.listener().endpoint(keeping(&seen)).batch(many(2), Duration::MAX);
+    let listener = builder.start(soon()).await.unwrap();
+    for n in 0..2 {
+        world.publish(Priority::Info, n).await;
+    }
+    seen.wait(2).await;
+    listener.wait(soon()).await.unwrap();
 }

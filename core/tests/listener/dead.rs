@@ -1,6 +1,8 @@
 //! Dead letters: how they come to be, what they say, and what can be done with them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oslo_messaging::{
@@ -133,4 +135,44 @@ async fn an_event_that_cannot_be_moved_is_given_back_and_not_lost() {
     assert!(looks[1].redelivered);
     listener.wait(soon()).await.unwrap();
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_goes_back_to_the_listener_that_gave_it_up_and_still_runs() {
+    let world = World::new();
+    let seen = Seen::new();
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = Arc::clone(&mended);
+    let endpoint = answering(&seen, move |_| {
+        let handled = is_mended.load(Ordering::Relaxed);
+        async move { if handled { Ok(()) } else { Err(Failed) } }
+    });
+    let listener = world.listener().endpoint(endpoint).on_failure(twice()).start(soon()).await.unwrap();
+    world.publish(Priority::Info, 7).await;
+    seen.wait(2).await;
+    let mut dead = DeadLetters::open(&world.bus, "notifications.info", soon()).await.unwrap();
+    mended.store(true, Ordering::Relaxed);
+    assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);
+    dead.close(soon()).await.unwrap();
+    let seen = seen.wait(3).await;
+    assert_eq!((&seen[2].n, seen[2].attempt), (&7.into(), 1));
+    listener.wait(soon()).await.unwrap();
+    assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_through_dead_letters_shows_each_once_and_ends() {
+    let world = World::new();
+    for n in 0..3 {
+        give_up(&world, None, n).await;
+    }
+    let mut dead = DeadLetters::open(&world.bus, "notifications.info", soon()).await.unwrap();
+    let mut payloads = Vec::new();
+    while let Some(letter) = dead.next(EMPTY).await.unwrap() {
+        payloads.push(letter.event().unwrap().payload.as_str().to_owned());
+        assert!(payloads.len() <= 3, "a letter came back that was only looked at");
+    }
+    assert_eq!(payloads, [r#"{"n":0}"#, r#"{"n":1}"#, r#"{"n":2}"#]);
+    dead.close(soon()).await.unwrap();
+    assert_eq!(world.ready("notifications.info.dead"), 3);
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Priority};
+use oslo_messaging::{Bus, DeadLetters, Deadline, ErrorKind, NotificationListener, Priority, Target};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon};
+use crate::late::Late;
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_listener_finishes_what_it_began_and_leaves_the_rest() {
@@ -96,4 +98,31 @@ async fn the_same_builder_starts_it_again() {
         listener.stop(soon()).await.unwrap();
         listener.wait(soon()).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_lost_its_queues_lets_go_what_waits_and_ends_at_once() {
+    let world = World::new();
+    let seen = Seen::new();
+    let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
+    let listener = world.listener().endpoint(endpoint).start(soon()).await.unwrap();
+    world.publish(Priority::Info, 1).await;
+    seen.wait(1).await;
+    let lost = Instant::now();
+    world.broker.faults().kill();
+    assert_eq!(listener.ended().await.unwrap_err().kind(), ErrorKind::Disconnected);
+    assert_eq!((lost.elapsed(), seen.now().len()), (Duration::ZERO, 1), "it was not tried again");
+    assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_and_dead_letters_wait_for_a_broker_that_is_on_its_way_back() {
+    let world = World::new();
+    let seen = Seen::new();
+    let bus = Bus::new(Late::to(&world.broker));
+    let builder = NotificationListener::builder(&bus).target(Target::topic("notifications"));
+    let listener = builder.endpoint(keeping(&seen)).start(soon()).await.unwrap();
+    listener.wait(soon()).await.unwrap();
+    let bus = Bus::new(Late::to(&world.broker));
+    DeadLetters::open(&bus, "notifications.info", soon()).await.unwrap().close(soon()).await.unwrap();
 }

@@ -5,6 +5,8 @@ mod batch;
 mod dead;
 mod fixture;
 mod handling;
+#[path = "../common/late.rs"]
+mod late;
 mod lifecycle;
 mod pool;
 mod retry;

@@ -86,6 +86,8 @@ async fn an_endpoint_that_has_handled_an_event_does_not_get_it_again_because_the
     third.wait(1).await;
     listener.wait(soon()).await.unwrap();
     assert_eq!((first.now().len(), second.now().len(), third.now().len()), (1, 2, 1));
+    let attempts: Vec<_> = second.now().iter().chain(&third.now()).map(|look| look.attempt).collect();
+    assert_eq!(attempts, [1, 2, 1], "each endpoint has its own tries");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Context, ErrorKind, Executed, MessagingSink, Notifier, Retry};
+use oslo_messaging::{Address, Context, ErrorKind, Executed, Message, MessagingSink, Notifier, RecordingSink, Retry};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
 use tokio::time::Instant;
 
@@ -86,4 +86,19 @@ async fn an_event_ends_by_its_deadline_when_the_broker_takes_nothing() {
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Blocked, Executed::No));
     assert!(begin.elapsed() <= Duration::from_millis(3_100), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_missed_one_place_and_reached_another_may_have_arrived() {
+    let broker = FakeBroker::new();
+    let (bus, _) = bus(&broker);
+    let missed = |to: &Address, _: &Message| matches!(to, Address::Notification { topic, .. } if topic == "missed");
+    broker.faults().add(Rule::new(Fault::Return).when(missed).always());
+    let only = Notifier::over("p", MessagingSink::new(&bus).topics(["missed"]));
+    let topics = Notifier::over("p", MessagingSink::new(&bus).topics(["missed", "reached"]));
+    let sinks = only.clone().and(RecordingSink::new());
+    for (notifier, executed) in [(only, Executed::No), (topics, Executed::Maybe), (sinks, Executed::Maybe)] {
+        let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
+        assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, executed), "{notifier:?}");
+    }
 }

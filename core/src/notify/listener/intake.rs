@@ -54,7 +54,10 @@ impl Intake {
         let ended = tokio::select! {
             biased;
             () = asked(&mut reins.stop) => Ok(()),
-            ended = self.receive() => ended,
+            ended = self.receive() => {
+                self.runner.halt.lose();
+                ended
+            }
         };
         if let Err(error) = &ended {
             warn!(%error, "a notification listener has lost its queues and stops");
@@ -130,7 +133,7 @@ impl Intake {
                     self.gathered.extend(item);
                 }
                 if !self.gathered.is_empty() {
-                    self.due.get_or_insert_with(|| Instant::now() + batch.window);
+                    self.due.get_or_insert_with(|| Deadline::after(batch.window).instant());
                 }
             }
             () = sleep_until(due), if self.due.is_some() && !is_due => {}

@@ -7,21 +7,21 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
+use super::halt::Halt;
 use super::hand::{Left, hand};
 use super::later::{Later, Then};
 use super::requeues::Requeues;
 use super::unit::{Group, Item, Unit, groups};
 use crate::delivery::Delivery;
-use crate::lifecycle::asked;
 use crate::notify::dead_letter::{DeadLetterInfo, DeadReason};
 use crate::notify::dead_letter_writer::DeadLetterWriter;
 use crate::notify::endpoint::Table;
 use crate::notify::{Event, FailurePolicy, GiveUp};
-use crate::{Deadline, Error, Failure};
+use crate::{Error, Failure};
 
 /// What all events of a listener are worked on with.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ pub(super) struct Runner {
     pub(super) permits: Arc<Semaphore>,
     /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
     pub(super) room: Arc<Semaphore>,
-    /// Set once the listener is to stop.
-    pub(super) stop: watch::Receiver<Option<Deadline>>,
+    pub(super) halt: Halt,
 }
 
 impl Runner {
@@ -79,7 +78,7 @@ impl Runner {
         }
     }
 
-    /// Gets `later` room to wait in; gives them back instead if the listener is stopped. The permit is held until there
+    /// Gets `later` room to wait in; gives them back instead if the listener takes no more events. The permit is held until there
     /// is room: when half of the window waits, nothing new is begun.
     async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
         let events: usize = later.iter().map(Later::len).sum();
@@ -87,11 +86,10 @@ impl Runner {
             return Vec::new();
         }
         let events = u32::try_from(events).expect("a window has 16 bits");
-        let mut stop = self.stop.clone();
         let mut room = tokio::select! {
             biased;
-            () = asked(&mut stop) => {
-                join_all(later.into_iter().map(Later::give_back)).await;
+            halted = self.halt.halted() => {
+                join_all(later.into_iter().map(|later| halted.give_back(later))).await;
                 return Vec::new();
             }
             room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
@@ -104,25 +102,31 @@ impl Runner {
         split.collect()
     }
 
-    /// Waits, then works on the events once more or gives them back; that at once if the listener is stopped. What fails
-    /// again is returned, with room to wait in.
+    /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
+    /// What fails again is returned, with room to wait in.
     async fn wait(&self, later: Later, room: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
-        let mut stop = self.stop.clone();
-        let stopped = tokio::select! {
-            biased;
-            () = asked(&mut stop) => true,
-            () = sleep(later.wait) => false,
+        let (wait, runs) = (later.wait, matches!(later.then, Then::TryAgain(_)));
+        let turn = async {
+            sleep(wait).await;
+            // In this order: a handler that holds the permit may be waiting for our room.
+            drop(room);
+            if runs { Some(self.permit().await) } else { None }
         };
-        match later.then {
-            Then::TryAgain(unit) if !stopped => {
-                // In this order: a handler that holds the permit may be waiting for our room.
-                drop(room);
-                let permit = self.permit().await;
+        let permit = tokio::select! {
+            biased;
+            halted = self.halt.halted() => {
+                halted.give_back(later).await;
+                return Vec::new();
+            }
+            permit = turn => permit,
+        };
+        match (later.then, permit) {
+            (Then::TryAgain(unit), Some(permit)) => {
                 let later = self.attempt(unit).await;
                 self.make_room(later, permit).await
             }
-            _ => {
-                later.give_back().await;
+            (then, _) => {
+                Later { then, ..later }.give_back().await;
                 Vec::new()
             }
         }
@@ -137,7 +141,7 @@ impl Runner {
             // Each endpoint has its own tries.
             let attempt = if place == first { attempt } else { 1 };
             for group in groups(endpoint, &items) {
-                let handed = hand(endpoint, group.handler, events(&items, &group), attempt).await;
+                let handed = hand(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
                 for (unreadable, error) in handed.unreadable {
                     let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
@@ -178,9 +182,14 @@ impl Runner {
 
     /// Moves the message to the dead-letter queue, or drops it. One that cannot be moved is given back: nothing that
     /// failed is acknowledged in silence.
-    async fn give_up(&self, delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
+    async fn give_up(&self, mut delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
+        if self.halt.is_lost() {
+            // It comes again, to be given up then: a copy now would be one too many.
+            return None;
+        }
         let writer = self.dead_letters.as_ref().filter(|_| self.policy.give_up == GiveUp::DeadLetter);
         let outcome = if let Some(writer) = writer {
+            delivery.let_go();
             if let Err(error) = writer.write(delivery.message(), info).await {
                 error!(%error, queue = info.queue, "an event could not be moved to the dead-letter queue and is given back");
                 return Some(self.give_back(delivery));
@@ -206,6 +215,8 @@ fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<It
     group.places.iter().filter_map(|place| items[*place].take())
 }
 
-fn events(items: &[Option<Item>], group: &Group) -> Vec<Event> {
-    group.places.iter().filter_map(|place| items[*place].as_ref().map(|item| item.event.clone())).collect()
+/// The events of `group` for its handler, on its try number `attempt`.
+fn events(items: &[Option<Item>], group: &Group, attempt: u32) -> Vec<Event> {
+    let items = group.places.iter().filter_map(|place| items[*place].as_ref());
+    items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }

@@ -36,9 +36,6 @@ impl Unit {
     /// The same events on their next try.
     pub(super) fn next_attempt(mut self) -> Self {
         self.attempt += 1;
-        for item in &mut self.items {
-            item.event.attempt = self.attempt;
-        }
         self
     }
 }

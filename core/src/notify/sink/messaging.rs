@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::NotificationSink;
+use super::{NotificationSink, outcome};
 use crate::notify::outgoing::OutgoingEvent;
 use crate::wire::{self, Format};
 use crate::{Address, Bus, Deadline, PublishOptions, Result};
@@ -106,7 +106,7 @@ impl NotificationSink for MessagingSink {
     /// Publishes to every topic at once, whatever becomes of the others.
     async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         let publishes = self.topics.iter().map(|topic| self.publish_to(topic, event, deadline));
-        join_all(publishes).await.into_iter().collect()
+        outcome(join_all(publishes).await)
     }
 
     fn is_noop(&self) -> bool {
