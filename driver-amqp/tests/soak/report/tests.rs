@@ -25,7 +25,7 @@ fn report(fails: impl Fn(Kind) -> Option<&'static str>) -> Report {
             (None, _) => None,
         };
         if told.is_none() {
-            for server in 0..1 + u8::from(kind == Kind::Fanout) {
+            for server in 0..=u8::from(kind == Kind::Fanout) {
                 let start = Start { number, server, redelivered: false, at: at(1) };
                 history.add(if kind == Kind::Notification { Record::Heard(start) } else { Record::Ran(start) });
             }
