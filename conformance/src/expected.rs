@@ -1,8 +1,8 @@
-//! The pinned list of what ran, so that no case stops running in silence.
+//! The pinned list of what runs, so that no case stops running in silence.
 
 use std::collections::BTreeSet;
 
-/// What a case did, as one line of the list.
+/// What becomes of a case, as one line of the list.
 pub(crate) fn line(id: &str, excuse: Option<&str>) -> String {
     match excuse {
         None => id.to_owned(),
@@ -10,7 +10,7 @@ pub(crate) fn line(id: &str, excuse: Option<&str>) -> String {
     }
 }
 
-/// How the list of a run differs from the pinned one: `+` for what the pinned list misses, `-` for what did not run.
+/// How what runs differs from the pinned list: `+` for what the pinned list misses, `-` for what does not run.
 pub(crate) fn drift(pinned: &str, ran: &BTreeSet<String>) -> Vec<String> {
     let pinned: BTreeSet<String> =
         pinned.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oslo_messaging::{Capability, Result, Transport};
+use tokio::sync::watch;
 
-use crate::{Budget, Clock, Harness};
+use crate::{Budget, Clock, Disturbance, Harness};
 
 /// A defect that somebody once shipped, or nearly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,12 @@ pub enum Flaw {
     CloseIsNothing,
     /// The state is never told.
     HealthStuck,
+    /// A connection that is lost is made again, and its listeners are not.
+    ListenerLostByCut,
+    /// What is sent to every server goes nowhere once the connection was lost.
+    FanoutLostByCut,
+    /// A connection that is lost is made again, and its state goes on saying that it is not.
+    NeverReadyAgain,
     /// The driver does what it does not declare.
     Undeclared(Capability),
 }
@@ -159,6 +166,9 @@ impl Flaw {
         Self::SettlesAfterClose,
         Self::CloseIsNothing,
         Self::HealthStuck,
+        Self::ListenerLostByCut,
+        Self::FanoutLostByCut,
+        Self::NeverReadyAgain,
         Self::Undeclared(Capability::ServerAddress),
         Self::Undeclared(Capability::Fanout),
         Self::Undeclared(Capability::Mandatory),
@@ -213,6 +223,9 @@ impl Flaw {
             Self::SubscribesLate => "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
             Self::CloseEndsNeighbours => "neighbours::a_listener_ends_without_the_other",
             Self::ClosedPollHangs => "close::an_open_listener_ends_with_its_transport",
+            Self::ListenerLostByCut => "disturb::a_listener_misses_nothing_over_a_cut",
+            Self::FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut",
+            Self::NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself",
             Self::Undeclared(capability) => refusing(capability),
         }
     }
@@ -227,13 +240,15 @@ fn refusing(capability: Capability) -> &'static str {
 pub struct Flawed<H> {
     inner: H,
     flaw: Flaw,
+    /// How often connections were lost.
+    losses: watch::Sender<u64>,
 }
 
 impl<H: Harness> Flawed<H> {
     /// Gives the driver of `inner` one flaw.
     #[must_use]
     pub fn new(inner: H, flaw: Flaw) -> Self {
-        Self { inner, flaw }
+        Self { inner, flaw, losses: watch::Sender::new(0) }
     }
 }
 
@@ -241,7 +256,7 @@ impl<H: Harness> Flawed<H> {
 impl<H: Harness> Harness for Flawed<H> {
     async fn transport(&self) -> Result<Arc<dyn Transport>> {
         let inner = self.inner.transport().await?;
-        Ok(Arc::new(transport::FlawedTransport::new(inner, self.flaw)))
+        Ok(Arc::new(transport::FlawedTransport::new(inner, self.flaw, self.losses.subscribe())))
     }
 
     fn budget(&self) -> Budget {
@@ -250,6 +265,22 @@ impl<H: Harness> Harness for Flawed<H> {
 
     fn clock(&self) -> Clock {
         self.inner.clock()
+    }
+
+    fn disturbances(&self) -> &'static [Disturbance] {
+        self.inner.disturbances()
+    }
+
+    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
+        match what {
+            Disturbance::Cut | Disturbance::Restart => self.losses.send_modify(|losses| *losses += 1),
+            Disturbance::Block => {}
+        }
+        self.inner.disturb(what).await
+    }
+
+    async fn calm(&self) -> std::result::Result<(), String> {
+        self.inner.calm().await
     }
 
     fn driver(&self) -> String {

@@ -78,7 +78,9 @@ pub enum Disturbance {
     Cut,
     /// The bus takes nothing from publishers, until it is [calm](Harness::calm).
     Block,
-    /// The bus ends and starts again. What it promised to keep is there; every connection is lost.
+    /// The bus ends and starts again. What it promised to keep is there; every connection is lost. What it did not promise
+    /// to keep (the queues and messages of a broker that are not durable) may be gone, so no case asks for that. On a bus
+    /// that keeps everything, as one that lives in the process does, it is no more than a [`Cut`](Self::Cut).
     Restart,
 }
 

@@ -23,7 +23,7 @@ mod table;
 
 pub use files::REPORT;
 pub use markdown::embed;
-pub use record::{CaseRun, Ended, FlawRun, Part, ProgramRun, Record, Records};
+pub use record::{CaseRun, Ended, Excused, FlawRun, Part, ProgramRun, Record, Records};
 
 pub(crate) use files::{driver_of_this_test, write};
 

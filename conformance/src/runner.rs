@@ -1,6 +1,5 @@
 //! One trial for each case, each in a runtime of its own, and the comparison with the pinned list.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -14,11 +13,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::report::{self, CaseRun, Ended, Part, Record};
-use crate::{Case, Clock, Harness, Stage, cases, expected};
+use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
 
 /// How many cases run at once on a bus outside of the process, unless the command line says otherwise: most of the time each
 /// waits for it, or for silence.
 const AT_ONCE: usize = 6;
+
+/// The trial that compares the pinned list with what would run. It needs no bus, so it says the same whatever else runs.
+const PINNED: &str = "pinned::list";
 
 /// How a run of the suite ended.
 #[derive(Debug)]
@@ -26,24 +28,24 @@ const AT_ONCE: usize = 6;
 pub struct Report {
     /// The trials.
     pub conclusion: Conclusion,
-    /// How what ran differs from the pinned list, `+` and `-` lines. Empty if only a part was asked for.
-    pub drift: Vec<String>,
+    /// The name that `--exact` asked for and no trial has: nothing ran, and that is not success.
+    pub unknown: Option<String>,
 }
 
 impl Report {
-    /// Whether no trial failed and exactly the pinned cases ran. How the two lists differ is told on standard error.
+    /// Whether no trial failed, and one that was asked for by its name is there; if not, that is told on standard error.
     #[must_use]
     pub fn conforms(&self) -> bool {
-        if !self.drift.is_empty() {
-            let drift = self.drift.join("\n");
-            tell(&format!("what ran is not what is pinned; the pinned list should change by\n{drift}"));
+        if let Some(unknown) = &self.unknown {
+            tell(&format!("nothing ran: this driver has no trial '{unknown}'"));
         }
-        self.drift.is_empty() && !self.conclusion.has_failed()
+        self.unknown.is_none() && !self.conclusion.has_failed()
     }
 }
 
-/// The `main` of a driver's conformance test: runs what the command line asks for. `make` makes a harness for each
-/// case; `pinned` lists the cases that run on this driver, one line each.
+/// The `main` of a driver's conformance test: runs what the command line asks for, also as `cargo nextest` does, which asks
+/// for one trial at a time. `make` makes a harness for each case; `pinned` lists the cases that run on this driver, one line
+/// each.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &str) -> ExitCode {
     match run(make, pinned, &Arguments::from_args()) {
         Ok(report) if report.conforms() => ExitCode::SUCCESS,
@@ -69,43 +71,58 @@ pub fn ignore_all(reason: &str) -> ExitCode {
 
 /// Ignores a trial for each of `ids`, which is a failure where nothing may be skipped.
 pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> ExitCode {
+    let required = [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")];
+    let strict = required.into_iter().find(|(variable, value)| std::env::var(variable).is_ok_and(|is| is == *value));
     let trial = |id: String| {
         let reason = reason.to_owned();
-        Trial::ignorable_test(id, move || Ok(Completion::ignored_with(reason)))
+        // Where it is to fail, whoever lists must see something to run.
+        let flagged = strict.is_none() && tells_by_flag(arguments);
+        Trial::ignorable_test(id, move || Ok(Completion::ignored_with(reason))).with_ignored_flag(flagged)
     };
     let conclusion = libtest_mimic::run(arguments, ids.into_iter().map(trial).collect());
-    for (variable, value) in [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")] {
-        if std::env::var(variable).is_ok_and(|is| is == value) {
-            tell(&format!("nothing may be skipped where {variable} is {value}, but {reason}"));
-            return ExitCode::FAILURE;
-        }
+    if let Some((variable, value)) = strict.filter(|_| !arguments.list) {
+        tell(&format!("nothing may be skipped where {variable} is {value}, but {reason}"));
+        return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
 
-/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says. Under the
-/// machine's clock six run at once, unless `arguments` say otherwise.
+/// Whether what is ignored is to be marked so beforehand: nextest believes the list, and passes what ends without a failure.
+/// A run marks nothing, since a mark cannot tell why.
+fn tells_by_flag(arguments: &Arguments) -> bool {
+    arguments.list || arguments.ignored
+}
+
+/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says; beside
+/// them a trial compares the pinned list with what would run. Under the machine's clock six run at once, unless `arguments`
+/// say otherwise.
 ///
 /// # Errors
-/// The harness cannot connect.
+/// The harness cannot connect, and something is to run. A list without a bus has every case.
 pub fn run<H: Harness>(
     make: impl Fn() -> H + Send + Sync + 'static,
     pinned: &str,
     arguments: &Arguments,
 ) -> DriverResult<Report> {
     let make = Arc::new(make);
-    let capabilities = if arguments.list { Capabilities::default() } else { declared(make())? };
     let (driver, possible, clock) = {
         let harness = make();
         (harness.driver(), harness.disturbances(), harness.clock())
     };
-    let (ran, runs) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(Mutex::new(Vec::new())));
-    let trial = |case: &'static Case| {
-        let (make, excuse) = (Arc::clone(&make), case.excused(&capabilities, possible));
-        let (ran, runs) = (Arc::clone(&ran), Arc::clone(&runs));
-        Trial::ignorable_test(case.id, move || {
-            let line = expected::line(case.id, excuse.as_deref());
-            ran.lock().unwrap_or_else(PoisonError::into_inner).insert(line);
+    let capabilities = match declared(make()) {
+        Err(_) if arguments.list => None,
+        declared => Some(declared?),
+    };
+    let plan: Vec<(&'static Case, Option<String>)> = planned(capabilities.as_ref(), possible).collect();
+    let drift = {
+        let lines = plan.iter().map(|(case, excuse)| expected::line(case.id, excuse.as_deref()));
+        expected::drift(pinned, &lines.collect())
+    };
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let trial = |(case, excuse): (&'static Case, Option<String>)| {
+        let (make, runs) = (Arc::clone(&make), Arc::clone(&runs));
+        let flagged = excuse.is_some() && tells_by_flag(arguments);
+        let trial = Trial::ignorable_test(case.id, move || {
             let begun = Instant::now();
             let outcome = match excuse {
                 Some(excuse) => Ok(Completion::ignored_with(excuse)),
@@ -114,22 +131,48 @@ pub fn run<H: Harness>(
             let run = CaseRun::new(case.id, Ended::of(&outcome), begun.elapsed().as_secs_f64());
             runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
             outcome
-        })
+        });
+        trial.with_ignored_flag(flagged)
     };
-    let applying = cases().filter(|case| case.applies(&capabilities));
+    let mut trials: Vec<Trial> = plan.into_iter().map(trial).collect();
+    trials.push(Trial::test(PINNED, move || unchanged(&drift)));
+    let unknown = unknown(arguments, &trials);
     let mut arguments = arguments.clone();
     if clock == Clock::Real {
         arguments.test_threads.get_or_insert(AT_ONCE);
     }
-    let conclusion = libtest_mimic::run(&arguments, applying.map(trial).collect());
+    let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         let runs = std::mem::take(&mut *runs.lock().unwrap_or_else(PoisonError::into_inner));
         report::write(&Record::new(driver, Part::Cases(runs)));
     }
-    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored && !arguments.list;
-    let ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
-    let drift = if whole { expected::drift(pinned, &ran) } else { Vec::new() };
-    Ok(Report { conclusion, drift })
+    Ok(Report { conclusion, unknown })
+}
+
+/// The cases that say something of a driver that declares `capabilities`, each with why it does not run, if so. Where
+/// nobody knows what is declared, it is every case.
+fn planned(
+    capabilities: Option<&Capabilities>,
+    possible: &'static [Disturbance],
+) -> impl Iterator<Item = (&'static Case, Option<String>)> {
+    cases().filter_map(move |case| match capabilities {
+        Some(capabilities) => case.applies(capabilities).then(|| (case, case.excused(capabilities, possible))),
+        None => Some((case, None)),
+    })
+}
+
+/// The name that is asked for, if no trial has it.
+fn unknown(arguments: &Arguments, trials: &[Trial]) -> Option<String> {
+    let asked = arguments.filter.as_ref().filter(|_| arguments.exact && !arguments.list)?;
+    trials.iter().all(|trial| trial.name() != asked).then(|| asked.clone())
+}
+
+/// That what would run is what is pinned.
+fn unchanged(drift: &[String]) -> Result<(), Failed> {
+    if drift.is_empty() {
+        return Ok(());
+    }
+    Err(format!("what runs is not what is pinned; the pinned list should change by\n{}", drift.join("\n")).into())
 }
 
 /// Runs one case on a fresh runtime, whatever its driver declares, and closes what it opened.
@@ -188,4 +231,43 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 pub(crate) fn tell(text: &str) {
     // Nothing is left to be done if even standard error is closed.
     let _ = writeln!(io::stderr(), "\n{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::Capability;
+
+    use super::*;
+
+    fn arguments(text: &str) -> Arguments {
+        Arguments::from_iter(text.split(' '))
+    }
+
+    #[test]
+    fn a_name_that_no_trial_has_is_told() {
+        let unknown = |text| unknown(&arguments(text), &[Trial::test("a::b", || Ok(()))]);
+        assert_eq!(unknown("run --exact a::c").unwrap(), "a::c");
+        assert_eq!(unknown("run --exact a::b"), None);
+        assert_eq!(unknown("run c"), None, "a part of a name may fit nothing");
+        assert_eq!(unknown("run --list --exact a::c"), None);
+    }
+
+    #[test]
+    fn what_is_listed_is_what_runs_and_without_a_bus_it_is_everything() {
+        let fanout = Capabilities::from_iter([Capability::Fanout]);
+        let is_planned = |capabilities: Option<&Capabilities>, id: &str| {
+            planned(capabilities, &[]).find(|(case, _)| case.id == id).map(|(_, excuse)| excuse.is_none())
+        };
+        assert_eq!(is_planned(Some(&fanout), "refused::fanout"), None);
+        assert_eq!(is_planned(Some(&fanout), "refused::pools"), Some(true));
+        assert_eq!(is_planned(Some(&fanout), "settle::a_requeued_message_comes_back"), Some(false));
+        assert_eq!(planned(None, &[]).filter(|(_, excuse)| excuse.is_none()).count(), cases().count());
+    }
+
+    #[test]
+    fn only_who_lists_or_asks_for_what_is_ignored_needs_a_mark() {
+        let marked = |text| tells_by_flag(&arguments(text));
+        assert!(marked("run --list --format terse") && marked("run --exact a::b --ignored"));
+        assert!(!marked("run --exact a::b"));
+    }
 }

@@ -166,7 +166,8 @@ impl Faults {
     }
 
     /// Cuts every transport, each of which is connected again at once, as a driver that mends its connection is: listeners
-    /// go on, what was handed over comes again, and what is in hand cannot be settled any more.
+    /// go on, what was handed over comes again, and what is in hand cannot be settled any more. A broker that restarts does the
+    /// same to what is durable, as everything here is.
     pub fn interrupt(&self) {
         self.0.with(BrokerState::interrupt_all);
     }

@@ -34,6 +34,12 @@ fn every_quoted_line_stands_in_the_example_or_its_tests() {
 }
 
 #[test]
+fn the_example_is_as_long_as_the_guide_says() {
+    let length = format!("a hub of queues inside one process, {} lines", SOURCES[0].lines().count());
+    assert!(GUIDE.contains(&length), "{length}");
+}
+
+#[test]
 fn the_guide_lists_the_cases_that_the_example_does_not_run() {
     let ignored: Vec<_> = PINNED.lines().filter(|line| line.contains(" # not run: ")).collect();
     assert!(blocks("text").contains(&ignored), "the guide should list\n{}", ignored.join("\n"));

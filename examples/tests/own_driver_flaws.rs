@@ -12,8 +12,15 @@ const PINNED: &str = include_str!("expected/own_driver.txt");
 /// refuses them whether or not it declares them.
 const HARMLESS: [Flaw; 2] = [Flaw::CloseLeavesQueue, Flaw::Undeclared(Capability::Pools)];
 
-/// Flaws in what this driver does not do; the cases that would catch them are not run.
-const FOREIGN: [Flaw; 3] = [Flaw::PoolIgnored, Flaw::PoolNotShared, Flaw::RedeliveredFlagLost];
+/// Flaws in what this driver does not do, or cannot suffer; the cases that would catch them are not run.
+const FOREIGN: [Flaw; 6] = [
+    Flaw::PoolIgnored,
+    Flaw::PoolNotShared,
+    Flaw::RedeliveredFlagLost,
+    Flaw::ListenerLostByCut,
+    Flaw::FanoutLostByCut,
+    Flaw::NeverReadyAgain,
+];
 
 #[test]
 fn every_flaw_is_caught_by_the_case_it_names() {

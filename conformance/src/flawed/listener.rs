@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use oslo_messaging::{
     Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
 };
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Flaw;
@@ -23,17 +24,39 @@ pub(super) struct FlawedListener {
     closed: Arc<AtomicBool>,
     address: Address,
     flaw: Flaw,
+    /// How often connections were lost, and how often before this one was made.
+    losses: watch::Receiver<u64>,
+    before: u64,
 }
 
 impl FlawedListener {
-    pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw, closed: Arc<AtomicBool>) -> Self {
-        Self { address: inner.address().clone(), inner: Some(inner), late: None, closed, flaw }
+    pub(super) fn new(
+        inner: Box<dyn Listener>,
+        flaw: Flaw,
+        closed: Arc<AtomicBool>,
+        losses: watch::Receiver<u64>,
+    ) -> Self {
+        let (address, before) = (inner.address().clone(), *losses.borrow());
+        Self { address, inner: Some(inner), late: None, closed, flaw, losses, before }
     }
 
     /// A listener that subscribes when it is first used.
-    pub(super) fn late(transport: Arc<dyn Transport>, subscription: Subscription, flaw: Flaw) -> Self {
-        let address = subscription.address("");
-        Self { address, inner: None, late: Some((transport, subscription)), closed: Arc::default(), flaw }
+    pub(super) fn late(
+        transport: Arc<dyn Transport>,
+        subscription: Subscription,
+        flaw: Flaw,
+        losses: watch::Receiver<u64>,
+    ) -> Self {
+        let (address, before) = (subscription.address(""), *losses.borrow());
+        Self {
+            address,
+            inner: None,
+            late: Some((transport, subscription)),
+            closed: Arc::default(),
+            flaw,
+            losses,
+            before,
+        }
     }
 
     async fn open(&mut self) -> Result<()> {
@@ -61,7 +84,14 @@ impl Listener for FlawedListener {
             return Ok(None);
         }
         let max = if flaw == Flaw::PollOverflows { max.saturating_add(3) } else { max };
-        let polled = self.inner().poll(max).await;
+        let (mut losses, before) = (self.losses.clone(), self.before);
+        let lost =
+            async move { losses.wait_for(|losses| flaw == Flaw::ListenerLostByCut && *losses > before).await.is_ok() };
+        let polled = tokio::select! {
+            biased;
+            true = lost => std::future::pending().await,
+            polled = self.inner().poll(max) => polled,
+        };
         if flaw == Flaw::ClosedPollHangs && polled.is_err() {
             std::future::pending::<()>().await;
         }

@@ -32,11 +32,15 @@ pub(super) struct FlawedTransport {
     /// The publish that waits to change places with the next one.
     held: Mutex<Option<(Address, Message)>>,
     health: watch::Sender<Health>,
+    /// How often connections were lost, and how often before this one was made.
+    losses: watch::Receiver<u64>,
+    before: u64,
 }
 
 impl FlawedTransport {
-    pub(super) fn new(inner: Arc<dyn Transport>, flaw: Flaw) -> Self {
+    pub(super) fn new(inner: Arc<dyn Transport>, flaw: Flaw, losses: watch::Receiver<u64>) -> Self {
         let health = watch::Sender::new(Health::new(State::Connecting));
+        let before = *losses.borrow();
         Self {
             inner,
             flaw,
@@ -47,7 +51,14 @@ impl FlawedTransport {
             closed: Arc::new(AtomicBool::new(false)),
             held: Mutex::new(None),
             health,
+            before,
+            losses,
         }
+    }
+
+    /// Whether the connection was lost and made again.
+    fn was_lost(&self) -> bool {
+        *self.losses.borrow() > self.before
     }
 
     /// What becomes of the address, the message and the options before they reach the driver.
@@ -93,6 +104,7 @@ impl FlawedTransport {
                 Some(Address::Direct { queue: before.unwrap_or(queue) })
             }
             (Flaw::DirectReachesInboxesAlone, Address::Direct { queue }) if !queue.starts_with("reply_") => None,
+            (Flaw::FanoutLostByCut, Address::Fanout { .. }) if self.was_lost() => None,
             (Flaw::FanoutReachesOne, to @ Address::Fanout { .. }) => match self.last_server.lock().await.clone() {
                 Some(Source::Server { exchange, topic, server }) => Some(Address::Server { exchange, topic, server }),
                 _ => Some(to),
@@ -131,7 +143,8 @@ impl Transport for FlawedTransport {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        if self.flaw == Flaw::HealthStuck { self.health.subscribe() } else { self.inner.health() }
+        let stuck = self.flaw == Flaw::HealthStuck || (self.flaw == Flaw::NeverReadyAgain && self.was_lost());
+        if stuck { self.health.subscribe() } else { self.inner.health() }
     }
 
     async fn publish(&self, to: &Address, mut message: Message, options: &PublishOptions) -> Result<()> {
@@ -174,10 +187,15 @@ impl Transport for FlawedTransport {
         }
         let deadline = if self.flaw == Flaw::DeadlineIgnored { patient(deadline) } else { deadline };
         if self.flaw == Flaw::SubscribesLate && matches!(subscription.source, Source::Server { .. }) {
-            return Ok(Box::new(FlawedListener::late(Arc::clone(&self.inner), subscription, self.flaw)));
+            return Ok(Box::new(FlawedListener::late(
+                Arc::clone(&self.inner),
+                subscription,
+                self.flaw,
+                self.losses.clone(),
+            )));
         }
         let inner = self.inner.subscribe(&subscription, deadline).await?;
-        Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed))))
+        Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed), self.losses.clone())))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {

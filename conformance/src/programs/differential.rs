@@ -35,8 +35,8 @@ pub(crate) trait Determined: Generated {
     fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>>;
 }
 
-/// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there, and writes how
-/// that ended where [`REPORT`](crate::report::REPORT) says. The report has the smallest program that differs.
+/// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there. The report has
+/// the smallest program that differs.
 ///
 /// Programs are made to determine what they give: no server is killed and no listener dropped, nobody gives up and
 /// nothing expires; servers start and stop while nothing is under way, and every act, or every step of a program of
@@ -67,7 +67,8 @@ pub fn differential<A: Harness, B: Harness>(
 }
 
 /// The `main` of a test that compares two drivers: one trial for each kind of program. `programs` says how many of each
-/// kind run unless the environment or the command line says otherwise.
+/// kind run unless the environment or the command line says otherwise. How that ended is written where
+/// [`REPORT`](crate::report::REPORT) says.
 pub fn main<A: Harness, B: Harness>(
     make: impl Fn() -> A + Send + Sync + 'static,
     other: impl Fn() -> B + Send + Sync + 'static,

@@ -4,13 +4,13 @@ use std::panic;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::explore::{Quest, cuts, explore, perform as play};
-use super::{Generated, Options, delivery, rpc};
+use super::{Generated, Options, delivery, notify, rpc};
 use crate::report::{FlawRun, Part, Record, write};
 use crate::runner::{perform, tell};
-use crate::{Flaw, Flawed, Harness, cases};
+use crate::{Case, Flaw, Flawed, Harness, cases};
 
 /// The rule that must catch `flaw` in a run of programs; others may too.
 #[must_use]
@@ -20,9 +20,13 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
         Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
         Flaw::ServerIgnored | Flaw::ExchangeIgnored => "rpc::a_request_runs_at_an_entitled_server",
-        Flaw::PriorityIgnored | Flaw::FanoutReachesOne => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
-        Flaw::ReplyCrossed => "rpc::a_call_in_time_is_answered",
-        Flaw::FanoutLost => "rpc::fanout_reaches_every_subscribed_server",
+        Flaw::PriorityIgnored => "notify::a_handler_has_what_it_wants",
+        Flaw::QueueNotEnsured => "notify::an_event_is_told",
+        Flaw::PoolIgnored => "notify::every_copy_is_handled_or_given_up",
+        Flaw::PoolNotShared => "notify::one_reader_has_it_at_a_time",
+        Flaw::FanoutReachesOne => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
+        Flaw::ReplyCrossed | Flaw::ListenerLostByCut => "rpc::a_call_in_time_is_answered",
+        Flaw::FanoutLost | Flaw::FanoutLostByCut => "rpc::fanout_reaches_every_subscribed_server",
         Flaw::MandatoryIgnored => "rpc::an_undeliverable_call_says_so",
         Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
         Flaw::ReturnCrossed => "rpc::only_what_has_no_queue_is_undeliverable",
@@ -36,9 +40,6 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::CloseEndsNeighbours
         | Flaw::SettledTooEarly
         | Flaw::ExpiresAtOnce
-        | Flaw::QueueNotEnsured
-        | Flaw::PoolIgnored
-        | Flaw::PoolNotShared
         | Flaw::CancelledPollLoses
         | Flaw::DroppedGoesOn
         | Flaw::RequeueDrops
@@ -57,13 +58,15 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::CloseIsNothing => "lifecycle::a_closed_transport_does_nothing",
         Flaw::ClosedPollHangs => "lifecycle::a_poll_ends_with_its_transport",
         Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
+        Flaw::NeverReadyAgain => "lifecycle::every_bus_is_back_after_a_cut",
         Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
     }
 }
 
 /// The `main` of a driver's test of the suite: one trial for each flaw that is put into the driver, which fails unless
-/// the case that must catch it does so, and the rule that must does within `programs` programs of a kind. What caught
-/// each is written where [`REPORT`](crate::report::REPORT) says.
+/// the case that must catch it does so, and the rule that must does within `programs` programs of a kind; ignored where
+/// the harness cannot do to its bus what brings the flaw out. What caught each is written where
+/// [`REPORT`](crate::report::REPORT) says.
 pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
@@ -78,11 +81,15 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
     let (make, runs) = (Arc::new(make), Arc::new(Mutex::new(Vec::new())));
     let trial = |(place, flaw): (usize, &Flaw)| {
         let (make, runs, flaw) = (Arc::clone(&make), Arc::clone(&runs), *flaw);
-        Trial::test(format!("{flaw:?} breaks {}", caught_by(flaw)), move || {
+        Trial::ignorable_test(format!("{flaw:?} breaks {}", caught_by(flaw)), move || {
+            let needed = case_of(flaw).disturbs;
+            if let Some(needed) = needed.filter(|needed| !make().disturbances().contains(needed)) {
+                return Ok(Completion::ignored_with(format!("the harness cannot {needed}")));
+            }
             let run = chase(&*make, flaw, &options);
             let verdict = verdict(&run, options.seed);
             runs.lock().unwrap_or_else(PoisonError::into_inner).push((place, run));
-            verdict
+            verdict.map(|()| Completion::Completed)
         })
     };
     let conclusion = libtest_mimic::run(&arguments, Flaw::ALL.iter().enumerate().map(trial).collect());
@@ -96,7 +103,7 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
 
 /// Looks for `flaw` with its case and its rule.
 fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> FlawRun {
-    let case = cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists");
+    let case = case_of(flaw);
     FlawRun {
         flaw: format!("{flaw:?}"),
         case: case.id.to_owned(),
@@ -104,6 +111,11 @@ fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> Fla
         rule: caught_by(flaw).to_owned(),
         programs: hunt(make, flaw, options),
     }
+}
+
+/// The case that must catch `flaw`.
+fn case_of(flaw: Flaw) -> &'static Case {
+    cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
 
 fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
@@ -121,6 +133,7 @@ fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
 pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
     let flawed = || Flawed::new(make(), flaw);
     let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);
+    let found = found.or_else(|| hunt_kind::<notify::Program, _>(&flawed, flaw, *options));
     found.or_else(|| hunt_kind::<delivery::Program, _>(&flawed, flaw, *options))
 }
 
@@ -141,7 +154,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::programs::notify;
 
     #[test]
     fn every_rule_has_an_id_of_its_own_and_every_flaw_names_one() {

@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 
 use super::explore::Explored;
 use super::{Divergence, Generated, Options};
-use crate::report::{Ended, Part, ProgramRun, Record};
+use crate::report::{Ended, Excused, Part, ProgramRun, Record};
 use crate::runner::tell;
 
 /// How a run of programs of one kind ended.
@@ -53,8 +53,9 @@ impl Report {
         let ended = if self.held() { Ended::Passed } else { Ended::Failed(self.to_string()) };
         let Explored { programs, steps, took, .. } = &self.explored;
         let (kind, actors, seconds) = (self.name.to_owned(), self.actors.clone(), took.as_secs_f64());
-        let (rules, seed) = (self.rules, self.options.seed);
-        let run = ProgramRun { kind, actors, seed, programs: *programs, steps: *steps, rules, seconds, ended };
+        let (rules, seed, programs, steps) = (self.rules, self.options.seed, *programs, *steps);
+        let excused = self.excused().collect();
+        let run = ProgramRun { kind, actors, seed, programs, steps, rules, seconds, excused, ended };
         Record::new(driver, Part::Programs(run))
     }
 
@@ -72,15 +73,21 @@ impl Report {
 }
 
 impl Report {
+    /// Which rules foreign actors broke, how often, and what excuses them.
+    fn excused(&self) -> impl Iterator<Item = Excused> {
+        self.explored.excused.iter().map(|(rule, times)| {
+            let naming = self.divergences.iter().filter(|other| other.rules.iter().any(|named| named.id == *rule));
+            let by = naming.map(|divergence| divergence.id.to_owned()).collect();
+            Excused { rule: (*rule).to_owned(), by, times: *times }
+        })
+    }
+
     /// What foreign actors may do instead of keeping a rule, and how often they did.
-    fn excused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_excused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for divergence in &self.divergences {
             write!(f, "\n  but for {}", divergence.id)?;
         }
-        self.explored.excused.iter().try_for_each(|(rule, times)| {
-            let by =
-                self.divergences.iter().filter(|divergence| divergence.rules.iter().any(|named| named.id == *rule));
-            let by: Vec<&str> = by.map(|divergence| divergence.id).collect();
+        self.excused().try_for_each(|Excused { rule, by, times }| {
             write!(f, "\n  {times} times excused from {rule} by {}", by.join(" or "))
         })
     }
@@ -97,7 +104,7 @@ impl fmt::Display for Report {
         write!(f, "{name}: {programs} programs of {steps} steps from seed {seed}, {with}")?;
         let Some(found) = found else {
             write!(f, "and {}", self.held)?;
-            return self.excused(f);
+            return self.write_excused(f);
         };
         writeln!(f, "until one broke")?;
         for violation in &found.violations {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use super::table::Counts;
-use super::{Ended, FlawRun, ProgramRun, Records};
+use super::{Ended, Excused, FlawRun, ProgramRun, Records};
 use crate::cases;
 
 const STYLE: &str = include_str!("style.css");
@@ -84,7 +84,18 @@ impl Records {
         if self.kinds().is_empty() {
             return Ok(());
         }
-        let names = ["driver", "kind", "actors", "programs", "steps", "rules", "seed of the first", "seconds", "ended"];
+        let names = [
+            "driver",
+            "kind",
+            "actors",
+            "programs",
+            "steps",
+            "rules",
+            "seed of the first",
+            "seconds",
+            "excused",
+            "ended",
+        ];
         page.write_str("<h2>Generated programs</h2>\n")?;
         open(page, &names)?;
         page.write_str("<tbody>\n")?;
@@ -159,6 +170,13 @@ fn write_program(page: &mut String, driver: &str, run: &ProgramRun) -> fmt::Resu
     write!(page, "<tr><td>{}</td><td>{}</td><td>{}</td>", Text(driver), Text(&run.kind), Text(&run.actors))?;
     write!(page, "<td>{}</td><td>{}</td><td>{}</td><td>{}</td>", run.programs, run.steps, run.rules, run.seed)?;
     write!(page, "<td>{:.1}</td>", run.seconds)?;
+    page.write_str("<td>")?;
+    for (place, Excused { rule, by, times }) in run.excused.iter().enumerate() {
+        let by: Vec<String> = by.iter().map(|id| format!("<code>{}</code>", Text(id))).collect();
+        let before = if place == 0 { "" } else { ", " };
+        write!(page, "{before}{times} times from <code>{}</code> by {}", Text(rule), by.join(" or "))?;
+    }
+    page.write_str("</td>")?;
     let (class, why) = (class(&run.ended), why(&run.ended));
     writeln!(page, "<td class=\"{class}\" title=\"{}\">{}</td></tr>", Text(why), word(&run.ended))
 }

@@ -72,9 +72,24 @@ pub struct ProgramRun {
     pub rules: usize,
     /// What they took on the machine's clock.
     pub seconds: f64,
+    /// Which rules were broken by foreign actors alone that are excused from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excused: Vec<Excused>,
     /// Whether every rule held. What failed has the rule, the smallest program and its seed.
     #[serde(flatten)]
     pub ended: Ended,
+}
+
+/// A rule that foreign actors broke, and what excuses them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Excused {
+    /// The rule.
+    pub rule: String,
+    /// The divergences of the reference that name the rule; one of them it was.
+    pub by: Vec<String>,
+    /// How often it was broken.
+    pub times: u64,
 }
 
 /// What caught one flaw that was put into the driver.
@@ -113,7 +128,8 @@ impl ProgramRun {
     /// A run of programs that nobody played.
     pub(crate) fn ignored(kind: &str, options: &Options, reason: &str) -> Self {
         let (kind, actors, ended) = (kind.to_owned(), options.actors.to_string(), Ended::Ignored(reason.to_owned()));
-        Self { kind, actors, seed: options.seed, programs: 0, steps: 0, rules: 0, seconds: 0.0, ended }
+        let (seed, excused) = (options.seed, Vec::new());
+        Self { kind, actors, seed, programs: 0, steps: 0, rules: 0, seconds: 0.0, excused, ended }
     }
 }
 

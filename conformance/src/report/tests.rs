@@ -16,6 +16,7 @@ fn programs(kind: &str, ended: Ended) -> Part {
         steps: 512,
         rules: 18,
         seconds: 1.5,
+        excused: vec![],
         ended,
     })
 }
@@ -76,12 +77,24 @@ fn the_page_says_how_everything_ended_and_why() {
         "<pre>got &lt;2&gt; &amp; &quot;3&quot;</pre>",
         "<pre>Program::new()</pre>",
         "title=\"the driver lacks Requeue\">not run</td><td class=\"cell passed\">✓ <small>0.25 s</small></td></tr>",
-        "<td>rabbit</td><td>rpc</td><td>Rust</td><td>40</td><td>512</td><td>18</td><td>7</td><td>1.5</td>",
+        "<td>rabbit</td><td>rpc</td><td>Rust</td><td>40</td><td>512</td><td>18</td><td>7</td><td>1.5</td><td></td>",
         "<td class=\"failed\"><code>rpc::b</code></td><td class=\"failed\">never</td>",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
+}
+
+#[test]
+fn the_page_says_what_the_reference_was_excused_from() {
+    let mut part = programs("rpc", Ended::Passed);
+    let Part::Programs(run) = &mut part else { unreachable!("it is made so") };
+    let by = vec!["reference::a".to_owned(), "reference::b".to_owned()];
+    run.excused.push(Excused { rule: "rpc::order".to_owned(), by, times: 3 });
+    let page = Records::from_iter([Record::new("rabbit", part)]).html("");
+    let told =
+        "<td>3 times from <code>rpc::order</code> by <code>reference::a</code> or <code>reference::b</code></td>";
+    assert!(page.contains(told), "{page}");
 }
 
 #[test]

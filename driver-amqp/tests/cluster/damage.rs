@@ -114,6 +114,7 @@ async fn scene(what: &'static str, blow: Blow) {
         while begun.elapsed() < lasting() {
             let hit = verdict.with.len();
             let target = Target { hit, vhost: vhost.clone(), topic: troupes[hit % 2].topic().to_owned() };
+            let struck_at = Instant::now();
             let member = with(move |cluster| (blow.strike)(cluster, target)).await;
             let hurt_at = Instant::now();
             tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
@@ -122,6 +123,8 @@ async fn scene(what: &'static str, blow: Blow) {
             let back_at = Instant::now();
             tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
             verdict.with.push(back_at.elapsed());
+            // The next begins as soon as everything works without the member: it is one window until it is back.
+            verdict.windows.push((struck_at, Instant::now()));
             sleep(UNHURT).await;
         }
         done.store(true, Ordering::Release);

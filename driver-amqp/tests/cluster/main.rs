@@ -1,7 +1,7 @@
 //! Three nodes that are one broker, whose members are killed, cut off and restarted while two pairs of servers, two listeners and
 //! two clients are at work on replicated queues, each over one URL with all three hosts.
 //!
-//! Needs what `cargo xtask test` provides, and starts nodes of its own.
+//! The judgement is tried by itself; the rest needs what `cargo xtask test` provides, and starts nodes of its own.
 
 mod damage;
 #[path = "../live/stage.rs"]
@@ -12,7 +12,9 @@ mod stage;
 #[allow(dead_code, reason = "only a part of it is used here")]
 mod sweep {
     pub(crate) mod client;
+    pub(crate) mod count;
     pub(crate) mod history;
+    pub(crate) mod lateness;
     pub(crate) mod rules;
     pub(crate) mod staff;
     pub(crate) mod tally;
@@ -53,11 +55,35 @@ const CASES: &[Case] = &[
     ),
 ];
 
+/// The judgement by itself, which needs no nodes.
+const PURE: &[(&str, fn())] = &[
+    ("verdict::enough_is_enough", verdict::tests::enough_is_enough),
+    ("verdict::what_fails_within_a_window_may", verdict::tests::what_fails_within_a_window_may),
+    (
+        "verdict::a_library_whose_every_call_times_out_does_not_pass",
+        verdict::tests::a_library_whose_every_call_times_out_does_not_pass,
+    ),
+    (
+        "verdict::a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum",
+        verdict::tests::a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum,
+    ),
+    (
+        "verdict::who_calls_hardly_ever_outside_faults_does_not_pass",
+        verdict::tests::who_calls_hardly_ever_outside_faults_does_not_pass,
+    ),
+];
+
 fn main() -> ExitCode {
+    let pure = PURE.iter().map(|&(name, case)| {
+        Trial::test(name, move || {
+            case();
+            Ok(())
+        })
+    });
     let trials = CASES.iter().map(|&(name, needs, case)| {
         trial(name, needs, move || stage::run_alone_within(damage::lasting() + LIMIT, case()))
     });
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), pure.chain(trials).collect());
     damage::stop();
     conclusion.exit_code()
 }

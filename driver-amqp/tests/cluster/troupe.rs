@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::stage::{ARRIVE, soon, unique, within};
-use crate::sweep::client::Client;
+use crate::sweep::client::{Client, PATIENCE};
 use crate::sweep::history::History;
 use crate::sweep::staff::{self, Log, METHOD};
 use crate::sweep::tally::succeeded;
@@ -47,7 +47,7 @@ impl Troupe {
             async |index: usize| staff::serve(&buses[index], &topic, index, refusing, &log).await.expect("a server");
         let servers = [serve(0).await, serve(1).await];
         let listener = staff::listen(&buses[0], &events, &log).await.expect("the listener");
-        let client = Client::new(&buses[2], &topic, &events, METHOD);
+        let client = Client::new(&buses[2], &topic, &events, METHOD, PATIENCE);
         Self { refusing, topic, events, log, client, servers, listener, buses }
     }
 

@@ -25,7 +25,7 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 
-use sweep::{points, rules, tally};
+use sweep::{lateness, points, rules, tally};
 
 /// One case: a sentence, and how to try it.
 type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
@@ -68,9 +68,13 @@ const PURE: &[Pure] = &pure! {
         a_second_run_is_marked_and_comes_of_a_loss_or_not_at_all,
         events_handled_twice_are_marked_and_few,
         what_one_task_sends_to_one_server_starts_in_its_order;
+    lateness:
+        one_in_a_hundred_may_be_late_and_two_may_not,
+        it_is_told_how_late_those_were_that_had_no_time_left;
     tally:
         enough_is_enough,
         whatever_always_fails_is_a_shortfall_of_its_own,
+        a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum,
         nothing_at_all_is_not_enough;
 };
 
@@ -124,7 +128,7 @@ const LIVE: &[Case] = &cases! {
 const SWEEPS: &[Case] = &cases! {
     sweep:
         every_guarantee_holds_wherever_connections_are_cut,
-        a_client_whose_every_call_fails_does_not_pass;
+        a_client_whose_every_call_times_out_does_not_pass;
 };
 
 fn main() -> ExitCode {

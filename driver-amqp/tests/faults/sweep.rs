@@ -1,8 +1,10 @@
 //! A scenario of calls, casts, a fanout and events with two servers, cut once at every place that was chosen.
 
 mod client;
+mod count;
 mod dice;
 mod history;
+pub(crate) mod lateness;
 pub(crate) mod points;
 mod report;
 pub(crate) mod rules;
@@ -21,11 +23,13 @@ use tokio::time::Instant;
 use crate::process::{io_threads, sockets};
 use crate::stage::{Stage, until, within};
 
+use client::PATIENCE;
 use dice::Dice;
+use history::{Kind, Phase};
 use points::{Point, chosen, every};
 use report::Report;
 use run::{Field, Manner, Outcome, run};
-use staff::METHOD;
+use staff::{METHOD, MUTE, SILENCE};
 use tally::MINIMUMS;
 
 /// Says how many offsets are cut at, or `all`, or one point as a failure names it.
@@ -36,7 +40,7 @@ const USUAL: usize = 120;
 const AT_ONCE: usize = 12;
 /// A client that calls what there is, and waits for twice the heartbeat of 10 s and the longest pause between two tries to
 /// connect.
-const SOUND: Manner = Manner { method: METHOD, recovery: Duration::from_secs(30) };
+const SOUND: Manner = Manner { method: METHOD, patience: PATIENCE, recovery: Duration::from_secs(30) };
 /// Far over what any run needs.
 const RUN: Duration = Duration::from_secs(120);
 
@@ -63,18 +67,20 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
     until("the sockets to be closed", async || sockets() <= before).await;
 }
 
-/// The same with a client that calls what no server has: nothing that it is told keeps it from failing.
-pub(crate) async fn a_client_whose_every_call_fails_does_not_pass() {
+/// The same with a client whose every call ends with a timeout, cut or not, as those of a library would that loses answers:
+/// the report says so, and it does not pass.
+pub(crate) async fn a_client_whose_every_call_times_out_does_not_pass() {
     let (field, recorded) = set().await;
-    let nonsense = Manner { method: "nonsense", recovery: Duration::from_secs(2) };
+    let deaf = Manner { method: MUTE, patience: SILENCE / 4, recovery: Duration::from_secs(2) };
     let points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
-    let report = cut_at(&field, &points, nonsense).await;
+    let report = cut_at(&field, &points, deaf).await;
     let short = report.shortfalls(MINIMUMS);
-    for what in ["call during", "call afterwards"] {
-        assert!(
-            short.iter().any(|short| short.starts_with(what) && short.contains(" 0 succeeded")),
-            "{what}: {short:?}"
-        );
+    eprintln!("{report}\n{short:#?}");
+    for (phase, what) in [(Phase::During, "call during"), (Phase::Afterwards, "call afterwards")] {
+        let calls = report.tally().of(phase, Kind::Call);
+        let timed_out = calls.failed.get("Timeout").copied();
+        assert!(calls.attempted > 0 && timed_out == Some(calls.attempted), "{what}: {calls}");
+        assert!(short.iter().any(|short| short.starts_with(what)), "{what}: {short:?}");
     }
 }
 

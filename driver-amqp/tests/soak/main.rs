@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, reason = "a report belongs on standard output")]
 
 mod client;
+#[path = "../faults/sweep/count.rs"]
+mod count;
 #[path = "../faults/sweep/dice.rs"]
 mod dice;
 mod gauge;
@@ -60,6 +62,9 @@ const PURE: &[Pure] = &pure! {
     tally:
         whatever_touches_a_fault_is_counted_with_it_and_the_rest_outside,
         who_sent_to_nobody_succeeds_by_being_told;
+    report:
+        a_run_in_which_everything_is_as_it_should_be_is_well,
+        a_library_whose_every_call_times_out_is_not_well;
     rules:
         what_is_sound_breaks_nothing,
         what_was_confirmed_and_is_nowhere_is_lost,

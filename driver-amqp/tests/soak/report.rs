@@ -1,14 +1,17 @@
 //! What came of a run, to be read, and whether it is well.
 
+pub(crate) mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::count::{COLUMNS, Count};
 use super::history::History;
 use super::plan::{LONG, TRIAL};
 use super::record::{Begun, Kind, Paced};
 use super::rules;
-use super::tally::{Count, Tally};
+use super::tally::Tally;
 use super::usage::{Usage, compared, growth, usage};
 
 /// How many violations are shown of each rule.
@@ -82,8 +85,8 @@ impl Report {
         if (calls.attempted as u64) < CALLS * (seconds / 60).max(1) {
             short.push(format!("only {} calls were made outside faults", calls.attempted));
         }
-        if calls.succeeded * 100 < calls.attempted * PERCENT {
-            short.push(format!("of {} calls outside faults only {} succeeded", calls.attempted, calls.succeeded));
+        if !calls.reaches(PERCENT) {
+            short.push(format!("too few calls succeeded outside faults: {COLUMNS}: {calls}"));
         }
         for kind in [Kind::Call, Kind::Once, Kind::Cast, Kind::Fanout, Kind::Notification, Kind::Undeliverable] {
             if self.tally.outside.get(&kind).is_none_or(|count| count.succeeded == 0) {
@@ -106,7 +109,7 @@ impl Report {
 
     fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, counts) in [("outside faults", &self.tally.outside), ("during faults", &self.tally.inside)] {
-            writeln!(f, "\n{place:<16} attempted succeeded failed")?;
+            writeln!(f, "\n{place:<16} {COLUMNS}")?;
             for (kind, count) in counts {
                 writeln!(f, "  {:<14} {count}", format!("{kind:?}").to_lowercase())?;
             }
@@ -115,7 +118,7 @@ impl Report {
     }
 
     fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n  at s  fault             lasts  works attempted succeeded failed")?;
+        writeln!(f, "\n  at s  fault             lasts  works {COLUMNS}")?;
         self.faults.iter().try_for_each(|fault| writeln!(f, "{fault}"))?;
         writeln!(f, "\nworks again after, in s: median and longest")?;
         for (name, recoveries) in &self.recoveries {

@@ -3,20 +3,11 @@
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
+use super::count::Count;
 use super::history::History;
 use super::record::{Ended, Kind};
-
-/// How often something was attempted, and how it ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) attempted: usize,
-    pub(crate) succeeded: usize,
-    /// Of what failed, the kinds of errors.
-    pub(crate) failed: BTreeMap<String, usize>,
-}
 
 /// What was under way during some part of a fault, and what was not.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +27,10 @@ impl Tally {
             tally.latest = tally.latest.max(ended.took().saturating_sub(ended.allowed));
             let fault = history.fault_of(ended);
             let counts = if fault.is_some() { &mut tally.inside } else { &mut tally.outside };
-            counts.entry(ended.kind).or_default().add(ended);
+            counts.entry(ended.kind).or_default().add(failed(ended));
             if let Some(fault) = fault {
                 let place = history.faults.partition_point(|other| other.begun < fault.begun);
-                tally.faults[place].add(ended);
+                tally.faults[place].add(failed(ended));
             }
         }
         tally
@@ -50,31 +41,24 @@ impl Tally {
         let mut calls = Count::default();
         for kind in [Kind::Call, Kind::Hasty, Kind::Once] {
             if let Some(count) = self.outside.get(&kind) {
-                calls.attempted += count.attempted;
-                calls.succeeded += count.succeeded;
+                merge(&mut calls, count);
             }
         }
         calls
     }
 }
 
-impl Count {
-    fn add(&mut self, ended: &Ended) {
-        self.attempted += 1;
-        if ended.succeeded() {
-            self.succeeded += 1;
-        } else {
-            let kind = ended.told.as_ref().map_or("not told", |told| told.kind.as_str());
-            *self.failed.entry(kind.to_owned()).or_default() += 1;
-        }
+/// Adds what `more` counted.
+fn merge(count: &mut Count, more: &Count) {
+    count.attempted += more.attempted;
+    count.succeeded += more.succeeded;
+    for (kind, times) in &more.failed {
+        *count.failed.entry(kind.clone()).or_default() += times;
     }
 }
 
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attempted, succeeded, failed } = self;
-        write!(f, "{attempted:>8} {succeeded:>9} {:>6}", attempted - succeeded)?;
-        let kinds: Vec<String> = failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        if kinds.is_empty() { Ok(()) } else { write!(f, "  {}", kinds.join(", ")) }
-    }
+/// The kind of error that it ended with, if it did not succeed.
+fn failed(ended: &Ended) -> Option<String> {
+    let kind = ended.told.as_ref().map_or("not told", |told| told.kind.as_str());
+    (!ended.succeeded()).then(|| kind.to_owned())
 }

@@ -34,6 +34,7 @@ impl Harness for Fake {
 
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
+            // Everything in the fake is durable, so a restart loses what a cut does.
             Disturbance::Cut | Disturbance::Restart => self.0.faults().interrupt(),
             Disturbance::Block => self.0.faults().block("it is disturbed"),
             _ => return Err(format!("the fake cannot {what}")),

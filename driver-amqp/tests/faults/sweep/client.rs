@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::history::{Ended, Kind, Phase};
 use super::staff::{Work, name};
 
-/// How long each may take. Most of it is over at once; a call whose request was lost waits for its answer to the end.
+/// How long each may take unless it is said. Most of it is over at once; a call whose request was lost waits for its answer to the end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 /// How many calls, and how many events, must succeed one after the other once everything works again.
 pub(crate) const IN_A_ROW: usize = 100;
@@ -24,17 +24,20 @@ pub(crate) struct Client {
     rpc: RpcClient,
     notifier: Notifier,
     method: &'static str,
+    patience: Duration,
     numbers: AtomicU32,
     ended: Mutex<Vec<Ended>>,
 }
 
 impl Client {
-    /// A client of the servers of `topic` and the listener of `events`, which calls `method`.
-    pub(crate) fn new(bus: &Bus, topic: &str, events: &str, method: &'static str) -> Self {
+    /// A client of the servers of `topic` and the listener of `events`, which calls `method`, and waits for `patience` each
+    /// time.
+    pub(crate) fn new(bus: &Bus, topic: &str, events: &str, method: &'static str, patience: Duration) -> Self {
         Self {
             rpc: RpcClient::new(bus, Target::topic(topic)),
             notifier: Notifier::over("faults.client", MessagingSink::new(bus).topics([events])),
             method,
+            patience,
             numbers: AtomicU32::new(0),
             ended: Mutex::default(),
         }
@@ -125,7 +128,7 @@ impl Client {
     /// Whether it succeeded.
     async fn call(&self, phase: Phase, client: &RpcClient, ms: u64) -> bool {
         let calling = async |number| {
-            let client = client.prepare().timeout(PATIENCE);
+            let client = client.prepare().timeout(self.patience);
             let answer: u32 = client.call(&Context::new(), self.method, &Work { number, ms }).await?;
             assert_eq!(answer, number, "the answer of another call");
             Ok(())
@@ -135,7 +138,7 @@ impl Client {
 
     async fn cast(&self, kind: Kind, client: &RpcClient, sequence: Option<u32>) {
         let casting = async |number| {
-            let client = client.prepare().timeout(PATIENCE);
+            let client = client.prepare().timeout(self.patience);
             client.cast(&Context::new(), self.method, &Work { number, ms: 0 }).await
         };
         self.told(kind, Phase::During, sequence, casting).await;
@@ -143,7 +146,7 @@ impl Client {
 
     async fn notify(&self, phase: Phase) -> bool {
         let notifying = async |number| {
-            let notifier = self.notifier.prepare().timeout(PATIENCE);
+            let notifier = self.notifier.prepare().timeout(self.patience);
             notifier.info(&Context::new(), "work", &Work { number, ms: 0 }).await
         };
         self.told(Kind::Notification, phase, None, notifying).await
@@ -161,7 +164,7 @@ impl Client {
         let begun = Instant::now();
         let told = act(number).await.map_err(Into::into);
         let succeeded = told.is_ok();
-        let ended = Ended { number, kind, phase, sequence, told, took: begun.elapsed(), allowed: PATIENCE };
+        let ended = Ended { number, kind, phase, sequence, told, begun, took: begun.elapsed(), allowed: self.patience };
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
         succeeded
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use oslo_messaging::{Error, ErrorKind, Executed};
+use tokio::time::Instant;
 
 /// What a client does. Everything it does has a number of its own, which travels as its argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,8 @@ pub(crate) struct Ended {
     /// The place among what one task sent to one server, one after the other.
     pub(crate) sequence: Option<u32>,
     pub(crate) told: Result<(), Told>,
+    #[allow(dead_code, reason = "the cluster asks which of its faults it touched")]
+    pub(crate) begun: Instant,
     pub(crate) took: Duration,
     /// What its deadline allowed.
     pub(crate) allowed: Duration,

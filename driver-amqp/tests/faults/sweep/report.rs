@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::lateness::Lateness;
 use super::points::Point;
 use super::rules::{self, Repeats};
 use super::run::Outcome;
@@ -18,6 +19,7 @@ pub(crate) struct Report {
     /// How many of those tore a frame of each concern.
     torn: BTreeMap<Concern, usize>,
     tally: Tally,
+    lateness: Lateness,
     /// What ran a second time where that is not refused.
     repeats: Repeats,
     recoveries: Vec<Duration>,
@@ -38,10 +40,16 @@ impl Report {
             *self.torn.entry(concern).or_default() += 1;
         }
         self.tally.add(&outcome.history);
+        self.lateness.add(&outcome.history);
         let repeats = rules::repeats(&outcome.history);
         self.repeats.methods += repeats.methods;
         self.repeats.events += repeats.events;
         self.recoveries.push(outcome.recovery);
+    }
+
+    /// How often what was done, and how it ended.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What is missing of `minimums`.
@@ -54,6 +62,7 @@ impl Report {
     pub(crate) fn verdict(&self, minimums: &[Minimum], aimed: bool) {
         let mut objections = self.failures.clone();
         objections.extend(self.shortfalls(minimums));
+        objections.extend(self.lateness.objection());
         if aimed && self.at_their_place * 10 < self.runs * 8 {
             objections.push(format!("only {} of {} cuts came where they should", self.at_their_place, self.runs));
         }
@@ -74,7 +83,7 @@ impl fmt::Display for Report {
         for (concern, count) in &self.torn {
             writeln!(f, "  {concern}: {count}")?;
         }
-        write!(f, "{}", self.tally)?;
+        writeln!(f, "{}{}", self.tally, self.lateness)?;
         let Repeats { methods, events } = self.repeats;
         writeln!(f, "run twice, each marked as redelivered: {methods} requests, {events} events")?;
         let mut recoveries = self.recoveries.clone();

@@ -8,7 +8,8 @@ use oslo_messaging::{ErrorKind, Executed};
 
 use super::history::{Ended, History, Kind, Phase, Started};
 
-/// How far past its deadline something may end: ten times what is promised, for a machine under load.
+/// How far past its deadline something may end: ten times what is promised, for a machine under load. How late things
+/// are in sum is held against the promise itself (`lateness`).
 const SLACK: Duration = Duration::from_secs(1);
 /// The window of the listener, and with it how many events may be handled twice for one loss.
 const WINDOW: usize = 100;

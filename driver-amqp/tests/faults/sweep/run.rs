@@ -35,6 +35,8 @@ pub(crate) struct Field {
 pub(crate) struct Manner {
     /// What it calls.
     pub(crate) method: &'static str,
+    /// How long it waits each time.
+    pub(crate) patience: Duration,
     /// How long it gives everything to work again.
     pub(crate) recovery: Duration,
 }
@@ -70,7 +72,7 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
     let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
     let own = Peer::connect(client_proxy, &field.vhost, &mut violations).await;
-    let client = Client::new(&own.bus, &topic, &events, manner.method);
+    let client = Client::new(&own.bus, &topic, &events, manner.method, manner.patience);
 
     Box::pin(client.during()).await;
     let streams = streams(&proxies);

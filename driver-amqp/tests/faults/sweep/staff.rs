@@ -8,12 +8,18 @@ use oslo_messaging::{
     Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority, Result, RpcServer, Target,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::history::Started;
 use crate::stage::soon;
 
 /// The method that the servers have.
 pub(crate) const METHOD: &str = "work";
+
+/// The one that answers when every caller of it has given up.
+pub(crate) const MUTE: &str = "mute";
+/// How long that takes.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
 /// What a request or an event says.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -40,15 +46,33 @@ impl Log {
     }
 }
 
+/// What the methods of one server know.
+#[derive(Debug)]
+struct Server {
+    number: usize,
+    log: Arc<Log>,
+}
+
+impl Server {
+    /// Notes that a method starts.
+    fn start(&self, context: &Context, work: Work) {
+        let redelivered = context.request().is_some_and(|request| request.redelivered);
+        let start = Started { number: work.number, server: self.number, redelivered };
+        self.log.methods.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+    }
+}
+
 /// Starts server number `server` of `topic`.
 pub(crate) async fn serve(bus: &Bus, topic: &str, server: usize, refusing: bool, log: &Arc<Log>) -> Result<RpcServer> {
-    let state = (server, Arc::clone(log));
-    let endpoint =
-        Endpoint::new(state).method(METHOD, async |state: Arc<(usize, Arc<Log>)>, context: Context, work: Work| {
-            let redelivered = context.request().is_some_and(|request| request.redelivered);
-            let start = Started { number: work.number, server: state.0, redelivered };
-            state.1.methods.lock().unwrap_or_else(PoisonError::into_inner).push(start);
-            tokio::time::sleep(Duration::from_millis(work.ms)).await;
+    let endpoint = Endpoint::new(Server { number: server, log: Arc::clone(log) })
+        .method(METHOD, async |server: Arc<Server>, context: Context, work: Work| {
+            server.start(&context, work);
+            sleep(Duration::from_millis(work.ms)).await;
+            Ok::<_, Infallible>(work.number)
+        })
+        .method(MUTE, async |server: Arc<Server>, context: Context, work: Work| {
+            server.start(&context, work);
+            sleep(SILENCE).await;
             Ok::<_, Infallible>(work.number)
         });
     let builder = RpcServer::builder(bus, Target::topic(topic).server(name(server))).endpoint(endpoint);

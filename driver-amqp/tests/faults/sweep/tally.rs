@@ -5,18 +5,15 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use oslo_messaging::ErrorKind;
+
 use super::client::IN_A_ROW;
+use super::count::{COLUMNS, Count};
 use super::history::{Ended, History, Kind, Phase};
 
 /// How often each kind was attempted in each phase, and succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally(BTreeMap<(Phase, Kind), Count>);
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) attempted: usize,
-    pub(crate) succeeded: usize,
-}
 
 /// The least that must have been done, so that a run in which nothing works does not pass.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +26,8 @@ pub(crate) struct Minimum {
     pub(crate) percent: usize,
 }
 
-/// One connection is cut in each run, and whatever was under way on it then may fail: less than half of what is done. Once
-/// it is back, nothing may.
+/// One connection is cut in each run, and whatever was under way on it then may fail: less than half of what is done. All of
+/// that is inside the window of the fault; outside of it, once it is back, nothing may fail, where 99 of 100 must succeed.
 pub(crate) const MINIMUMS: &[Minimum] = &[
     Minimum { phase: Phase::During, kind: Kind::Call, attempts: 6, percent: 60 },
     Minimum { phase: Phase::During, kind: Kind::Cast, attempts: 8, percent: 60 },
@@ -44,14 +41,12 @@ pub(crate) const MINIMUMS: &[Minimum] = &[
 impl Tally {
     pub(crate) fn add(&mut self, history: &History) {
         for ended in &history.ended {
-            let count = self.0.entry((ended.phase, ended.kind)).or_default();
-            count.attempted += 1;
-            count.succeeded += usize::from(succeeded(ended));
+            self.0.entry((ended.phase, ended.kind)).or_default().add(failed(ended));
         }
     }
 
     pub(crate) fn of(&self, phase: Phase, kind: Kind) -> Count {
-        self.0.get(&(phase, kind)).copied().unwrap_or_default()
+        self.0.get(&(phase, kind)).cloned().unwrap_or_default()
     }
 
     /// What is missing after `runs` runs.
@@ -59,9 +54,9 @@ impl Tally {
         let short = minimums.iter().filter_map(|minimum| {
             let Minimum { phase, kind, attempts, percent } = *minimum;
             let count = self.of(phase, kind);
-            let enough = count.attempted >= attempts * runs && count.succeeded * 100 >= count.attempted * percent;
-            (!enough)
-                .then(|| format!("{kind} {phase}: {count}; at least {} and {percent} % are needed", attempts * runs))
+            let (needed, enough) = (attempts * runs, count.attempted >= attempts * runs && count.reaches(percent));
+            let short = format!("{kind} {phase}: {COLUMNS}: {count}; at least {needed} and {percent} % are needed");
+            (!enough).then_some(short)
         });
         short.collect()
     }
@@ -69,23 +64,24 @@ impl Tally {
 
 /// Whether it went well; who sent to nobody is well served by being told.
 pub(crate) fn succeeded(ended: &Ended) -> bool {
-    match &ended.told {
-        Ok(()) => ended.kind != Kind::Undeliverable,
-        Err(told) => ended.kind == Kind::Undeliverable && told.kind == oslo_messaging::ErrorKind::Undeliverable,
-    }
+    failed(ended).is_none()
 }
 
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attempted, succeeded } = *self;
-        write!(f, "{attempted} attempted, {succeeded} succeeded, {} failed", attempted - succeeded)
+/// The kind of error that it ended with, if it did not go well.
+pub(crate) fn failed(ended: &Ended) -> Option<String> {
+    match (&ended.told, ended.kind) {
+        (Ok(()), Kind::Undeliverable) => Some("not told".to_owned()),
+        (Ok(()), _) => None,
+        (Err(told), Kind::Undeliverable) if told.kind == ErrorKind::Undeliverable => None,
+        (Err(told), _) => Some(format!("{:?}", told.kind)),
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {:<30} {COLUMNS}", "")?;
         for ((phase, kind), count) in &self.0 {
-            writeln!(f, "  {kind} {phase}: {count}")?;
+            writeln!(f, "  {:<30} {count}", format!("{kind} {phase}"))?;
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::count::Count;
 use super::super::history::History;
 use super::super::record::{Ended, Fault, Hurt, Kind, Ran, Record, Told};
-use super::{Count, Tally};
+use super::Tally;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -46,5 +47,5 @@ pub(crate) fn who_sent_to_nobody_succeeds_by_being_told() {
     let tally = tally([undeliverable(Some("Undeliverable")), undeliverable(Some("Timeout")), undeliverable(None)]);
     let count = &tally.outside[&Kind::Undeliverable];
     assert_eq!((count.attempted, count.succeeded), (3, 1));
-    assert_eq!(count.to_string(), "       3         1      2  1 Timeout, 1 not told");
+    assert_eq!(count.to_string(), "        3         1      2  1 Timeout, 1 not told");
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use oslo_messaging::{ErrorKind, Executed};
+use tokio::time::Instant;
 
 use super::super::history::{Ended, History, Kind, Phase, Started, Told};
 use super::{Repeats, WINDOW, repeats, violations};
 
 fn ended(number: u32, kind: Kind) -> Ended {
     let (took, allowed) = (Duration::from_millis(10), Duration::from_secs(6));
-    Ended { number, kind, phase: Phase::During, sequence: None, told: Ok(()), took, allowed }
+    Ended { number, kind, phase: Phase::During, sequence: None, told: Ok(()), begun: Instant::now(), took, allowed }
 }
 
 fn failed(number: u32, kind: Kind, error: ErrorKind, executed: Executed) -> Ended {

@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use oslo_messaging::{ErrorKind, Executed};
+use tokio::time::Instant;
 
 use super::super::client::IN_A_ROW;
+use super::super::count::Count;
 use super::super::history::{Ended, History, Kind, Phase, Told};
-use super::{Count, MINIMUMS, Tally};
+use super::{MINIMUMS, Tally};
+
+fn all(attempted: usize) -> Count {
+    Count { attempted, succeeded: attempted, ..Count::default() }
+}
 
 fn refused(kind: ErrorKind) -> Result<(), Told> {
-    Err(Told { kind, executed: Executed::No, text: String::new() })
+    Err(Told { kind, executed: Executed::Maybe, text: String::new() })
 }
 
 /// `runs` runs with just what is needed, in which `fails` says what fails.
@@ -19,11 +25,11 @@ fn tally(runs: usize, fails: impl Fn(Phase, Kind) -> bool) -> Tally {
     for minimum in MINIMUMS {
         let (phase, kind, took) = (minimum.phase, minimum.kind, Duration::ZERO);
         let told = match (fails(phase, kind), kind) {
-            (true, _) => refused(ErrorKind::Remote),
+            (true, _) => refused(ErrorKind::Timeout),
             (false, Kind::Undeliverable) => refused(ErrorKind::Undeliverable),
             (false, _) => Ok(()),
         };
-        let ended = Ended { number: 0, kind, phase, sequence: None, told, took, allowed: took };
+        let ended = Ended { number: 0, kind, phase, sequence: None, told, begun: Instant::now(), took, allowed: took };
         history.ended.extend(vec![ended; minimum.attempts]);
     }
     (0..runs).for_each(|_| tally.add(&history));
@@ -33,7 +39,7 @@ fn tally(runs: usize, fails: impl Fn(Phase, Kind) -> bool) -> Tally {
 pub(crate) fn enough_is_enough() {
     let tally = tally(3, |_, _| false);
     assert_eq!(tally.shortfalls(3, MINIMUMS), Vec::<String>::new());
-    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), Count { attempted: 3 * IN_A_ROW, succeeded: 3 * IN_A_ROW });
+    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), all(3 * IN_A_ROW));
     assert_eq!(tally.shortfalls(4, MINIMUMS).len(), MINIMUMS.len(), "of everything a run is missing");
 }
 
@@ -41,8 +47,18 @@ pub(crate) fn whatever_always_fails_is_a_shortfall_of_its_own() {
     for minimum in MINIMUMS {
         let fails = |phase, kind| (phase, kind) == (minimum.phase, minimum.kind);
         let short = tally(2, fails).shortfalls(2, MINIMUMS);
-        assert!(short.len() == 1 && short[0].contains("0 succeeded"), "{short:?}");
+        let attempts = 2 * minimum.attempts;
+        assert!(short.len() == 1 && short[0].contains(&format!(" {attempts} Timeout;")), "{short:?}");
     }
+}
+
+pub(crate) fn a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum() {
+    let tally = tally(2, |_, _| true);
+    assert_eq!(tally.shortfalls(2, MINIMUMS).len(), MINIMUMS.len());
+    let failed = [("Timeout".to_owned(), 2 * IN_A_ROW)].into();
+    let count = Count { attempted: 2 * IN_A_ROW, succeeded: 0, failed };
+    assert_eq!(tally.of(Phase::Afterwards, Kind::Call), count);
+    assert!(tally.to_string().contains(&format!("{count}\n")), "{tally}");
 }
 
 pub(crate) fn nothing_at_all_is_not_enough() {
