@@ -1,0 +1,41 @@
+//! What these tests have in common.
+
+use bytes::Bytes;
+use oslo_messaging::{
+    Address, Bus, Context, Message, Payload, PublishOptions, RpcClient, Target, Transport as _, wire,
+};
+use oslo_messaging_fake::FakeBroker;
+use serde_json::{Value, json};
+
+use crate::common::soon;
+
+pub(crate) fn client(bus: &Bus) -> RpcClient {
+    RpcClient::new(bus, Target::topic("shop"))
+}
+
+pub(crate) fn shop_topic() -> Address {
+    Address::Topic { exchange: "openstack".into(), topic: "shop".into() }
+}
+
+pub(crate) fn request(method: &str, unique_id: &str) -> wire::Request {
+    wire::Request {
+        method: method.to_owned(),
+        args: Payload::encode(&json!({"arg": unique_id})).unwrap(),
+        namespace: None,
+        version: None,
+        call: None,
+        unique_id: unique_id.to_owned(),
+        deadline: None,
+        context: Vec::new(),
+    }
+}
+
+/// Publishes a hand-made request and returns once the server has seen what was sent before and after it.
+pub(crate) async fn send(bus: &Bus, broker: &FakeBroker, bodies: Vec<Bytes>) {
+    let transport = broker.transport();
+    for body in bodies {
+        let options = PublishOptions::by(soon()).mandatory();
+        transport.publish(&shop_topic(), Message::new(body), &options).await.unwrap();
+    }
+    let _: Value = client(bus).call(&Context::new(), "echo", &json!({"arg": "fence"})).await.unwrap();
+}
