@@ -5,7 +5,7 @@
 //! and then wait for their confirms side by side. A caller that gives up leaves its publish here: its confirm is awaited
 //! all the same, because a return that belongs to it may travel on another's.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::gate::{Gate, Passage};
 use crate::link::Link;
 use crate::machine::Generation;
 use crate::outcome::{Outcome, publish, refused};
+use crate::outstanding::Outstanding;
 use crate::parcel::Job;
 use crate::ready::Ready;
 use crate::renewal::Renewal;
@@ -59,10 +60,7 @@ pub(crate) struct Lane {
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     ready: Ready,
     barrier: Barrier,
-    /// The publishes whose fate is open, with the time they were sent.
-    open: BTreeMap<Sequence, (Job, Instant)>,
-    /// The open mandatory ones. An id comes twice if a message is sent again while its first publish is still out.
-    by_id: HashMap<String, VecDeque<Sequence>>,
+    open: Outstanding,
     /// What goes before the inbox: publishes that did not arrive, in their order.
     again: VecDeque<Job>,
     /// The publish whose needs are being declared, which goes before `again`.
@@ -84,8 +82,7 @@ impl Lane {
             in_flight: FuturesUnordered::new(),
             ready: Ready::default(),
             barrier: Barrier::default(),
-            open: BTreeMap::new(),
-            by_id: HashMap::new(),
+            open: Outstanding::default(),
             again: VecDeque::new(),
             declaring: None,
             unblocked: Instant::now(),
@@ -166,10 +163,7 @@ impl Lane {
         count(&self.shared.counts.publishes, 1);
         let sequence = self.barrier.issue(job.parcel.mandatory);
         let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, Arc::clone(&job.parcel), sequence));
-        if job.parcel.mandatory {
-            self.by_id.entry(job.parcel.id.clone()).or_default().push_back(sequence);
-        }
-        self.open.insert(sequence, (job, Instant::now()));
+        self.open.add(sequence, job, Instant::now());
         // The first poll numbers the message and queues its frames, in the order in which parcels came.
         match futures_util::poll!(publish.as_mut()) {
             Poll::Ready((sequence, outcome)) => self.complete(sequence, outcome).await,
@@ -252,7 +246,7 @@ impl Lane {
         }
         if nack {
             self.renewal.refused(Instant::now());
-            let known = self.open.get(&sequence).map_or(Executed::Maybe, |(job, _)| job.parcel.if_refused);
+            let known = self.open.get(sequence).map_or(Executed::Maybe, |job| job.parcel.if_refused);
             self.tell(sequence, Err(refused(known)));
         } else if !held {
             self.tell(sequence, Ok(()));
@@ -263,7 +257,7 @@ impl Lane {
     fn returned(&mut self, returned: &BasicReturnMessage) {
         count(&self.shared.counts.returns, 1);
         let id = returned.delivery.properties.message_id().as_ref().map(ShortString::as_str).unwrap_or_default();
-        let Some(sequence) = self.by_id.get(id).and_then(|sequences| sequences.front().copied()) else {
+        let Some(sequence) = self.open.named(id) else {
             warn!(id, "the broker returned a message that nobody here has sent");
             return;
         };
@@ -320,20 +314,11 @@ impl Lane {
         self.renewal = Renewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
         self.barrier = Barrier::default();
-        self.by_id.clear();
-        std::mem::take(&mut self.open).into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()
+        self.open.take()
     }
 
     fn tell(&mut self, sequence: Sequence, fate: Result<()>) {
-        let Some((job, _)) = self.open.remove(&sequence) else { return };
-        if job.parcel.mandatory
-            && let Some(sequences) = self.by_id.get_mut(&job.parcel.id)
-        {
-            sequences.retain(|open| *open != sequence);
-            if sequences.is_empty() {
-                self.by_id.remove(&job.parcel.id);
-            }
-        }
+        let Some(job) = self.open.remove(sequence) else { return };
         if matches!(&fate, Err(error) if error.executed() == Executed::No) {
             job.ticket.give_back();
         }
@@ -343,8 +328,7 @@ impl Lane {
 
     /// When the oldest open publish is overdue.
     fn overdue(&self) -> Option<Instant> {
-        let (_, (_, sent)) = self.open.first_key_value()?;
-        Some((*sent).max(self.unblocked) + self.shared.config.confirm_timeout)
+        Some(self.open.oldest()?.max(self.unblocked) + self.shared.config.confirm_timeout)
     }
 }
 
