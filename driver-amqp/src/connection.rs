@@ -33,8 +33,8 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment
-/// it may never end: its thread has seen the end, and nobody looks at the request any more.
+/// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment,
+/// a handshake too, it may never end: its thread has seen the end, and nobody looks at the request any more.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where a broker is and who asks.
@@ -60,6 +60,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct KillSwitch {
     socket: Socket,
+    /// Cancelled when the socket was shut down, here or by the peer.
     thrown: CancellationToken,
 }
 
@@ -75,13 +76,13 @@ impl Connection {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?)
+                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone())
             } else {
-                plain(stream)
+                plain(stream, socket.thrown.clone())
             };
-            let lapin = Box::pin(shake_hands(endpoint, config, wire))
-                .await
-                .map_err(|error| config.suspect(translate("connect", &error)))?;
+            let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
+            let shaken = shaken.ok_or_else(|| lost("connect", "the connection ended while it was made"))?;
+            let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
             Ok(Self { lapin, socket, request_timeout: config.request_timeout })
         };
         match deadline.run("connect", opening).await {

@@ -12,11 +12,13 @@ use futures_util::{AsyncRead, AsyncWrite, Stream};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 
 use crate::records::Records;
+use crate::watched::Watched;
 
 /// Bytes as they are, or inside of TLS.
-pub(crate) type Wire = Compat<Either<TcpStream, Records<TcpStream>>>;
+pub(crate) type Wire = Compat<Watched<Either<TcpStream, Records<TcpStream>>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -31,14 +33,14 @@ pub(crate) fn runtime() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
 }
 
-/// A stream without TLS.
-pub(crate) fn plain(stream: TcpStream) -> Wire {
-    Either::Left(stream).compat()
+/// A stream without TLS. `ended` is cancelled at its end.
+pub(crate) fn plain(stream: TcpStream, ended: CancellationToken) -> Wire {
+    Watched::new(Either::Left(stream), ended).compat()
 }
 
-/// A stream inside of TLS.
-pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Wire {
-    Either::Right(Records::over(stream)).compat()
+/// A stream inside of TLS. `ended` is cancelled at its end.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken) -> Wire {
+    Watched::new(Either::Right(Records::over(stream)), ended).compat()
 }
 
 impl Reactor for Wires {
@@ -66,6 +68,6 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(plain) }
+        async move { TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new())) }
     }
 }
