@@ -56,6 +56,7 @@ const PURE: &[Pure] = &pure! {
         four_of_five_are_within_what_concerns_a_message,
         the_same_seed_makes_the_same_points_and_another_others,
         every_offset_of_every_stream_is_one_point,
+        each_frame_is_cut_once_within_and_once_behind_it,
         a_point_is_read_as_it_is_printed;
     rules:
         what_is_sound_breaks_nothing,

@@ -70,6 +70,19 @@ pub(crate) fn chosen(streams: &[Stream], count: usize, dice: &mut Dice) -> Vec<P
     points
 }
 
+/// One offset within each frame of every stream, and one behind it. Of a frame its reader can do nothing with a part, so these
+/// stand for all others.
+pub(crate) fn each_frame(streams: &[Stream], dice: &mut Dice) -> Vec<Point> {
+    let mut points = Vec::new();
+    for stream in streams {
+        for frame in frames(&stream.bytes).into_iter().filter(|frame| frame.end <= stream.bytes.len()) {
+            let within = frame.start + 1 + dice.below(frame.end - frame.start - 1);
+            points.extend([within, frame.end].map(|offset| stream.cut_at(offset, dice)));
+        }
+    }
+    points
+}
+
 /// Every offset of every stream.
 pub(crate) fn every(streams: &[Stream], dice: &mut Dice) -> Vec<Point> {
     let mut points = Vec::new();

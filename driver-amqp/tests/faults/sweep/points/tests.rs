@@ -1,7 +1,7 @@
 //! Points on streams that are put together here.
 
 use super::super::dice::Dice;
-use super::{Party, Point, Stream, chosen, every};
+use super::{Party, Point, Stream, chosen, each_frame, every};
 use crate::proxy::Direction::{self, FromBroker, ToBroker};
 use crate::wire::{Concern, frame_at, frames};
 
@@ -50,6 +50,16 @@ pub(crate) fn every_offset_of_every_stream_is_one_point() {
     places.sort_unstable();
     places.dedup();
     assert_eq!(places.len(), 7 * 14);
+}
+
+pub(crate) fn each_frame_is_cut_once_within_and_once_behind_it() {
+    let streams = streams();
+    let points = each_frame(&streams, &mut Dice::new(1));
+    assert_eq!(points.len(), 2 * 7);
+    for (pair, number) in points.chunks(2).zip((0..4).chain(0..3)) {
+        let (start, end) = (number * 14, number * 14 + 14);
+        assert!((start + 1..end).contains(&pair[0].at.offset) && pair[1].at.offset == end, "{pair:?}");
+    }
 }
 
 pub(crate) fn a_point_is_read_as_it_is_printed() {
