@@ -1,25 +1,20 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
 //! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
-#[path = "../harness/profile.rs"]
-mod profile;
-#[path = "../harness/relayed.rs"]
-mod relayed;
+#[path = "../harness/disturbed.rs"]
+mod harness;
 
 use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Completion, Trial};
-use oslo_messaging::{Deadline, Result, Transport};
-use oslo_messaging_conformance::{Arguments, Budget, Disturbance, Harness, async_trait, cases, run};
-use xtask::broker::{MemoryAlarm, Node, RABBIT_URL, REQUIRE_LIVE};
+use oslo_messaging_conformance::{Arguments, cases, run};
+use xtask::broker::{Node, RABBIT_URL, REQUIRE_LIVE};
 use xtask::profile::Profile;
 
-use profile::{config, driver};
-use relayed::Relayed;
+use harness::Disturbed;
 
 /// The cases that disturb the bus, so that none stops running in silence.
 const PINNED: &str = include_str!("expected.txt");
@@ -65,65 +60,6 @@ fn disturbing() -> impl Iterator<Item = &'static str> {
     ids.into_iter()
 }
 
-/// The node, reached through a relay that is this harness's own.
-struct Disturbed {
-    profile: Profile,
-    node: Arc<Mutex<Node>>,
-    relayed: Relayed,
-    alarm: Mutex<Option<MemoryAlarm>>,
-}
-
-impl Disturbed {
-    fn new(profile: Profile, node: Arc<Mutex<Node>>) -> Self {
-        let relayed = Relayed::to(lock(&node).attached().port());
-        Self { profile, node, relayed, alarm: Mutex::default() }
-    }
-}
-
-#[async_trait]
-impl Harness for Disturbed {
-    async fn transport(&self) -> Result<Arc<dyn Transport>> {
-        self.relayed.connect(config(self.profile), Deadline::after(self.budget().arrive)).await
-    }
-
-    fn budget(&self) -> Budget {
-        Budget { arrive: Duration::from_secs(60), ..Budget::default() }
-    }
-
-    fn driver(&self) -> String {
-        let broker = lock(&self.node).attached().broker();
-        driver([Some(broker.as_str()), Some("disturbed"), self.profile.remark()])
-    }
-
-    fn disturbances(&self) -> &'static [Disturbance] {
-        &[Disturbance::Cut, Disturbance::Block, Disturbance::Restart]
-    }
-
-    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
-        match what {
-            Disturbance::Cut => self.relayed.cut().await,
-            Disturbance::Block => {
-                let node = lock(&self.node).attached().clone();
-                let alarm = blocking(move || node.memory_alarm()).await.map_err(|error| error.to_string())?;
-                *lock(&self.alarm) = Some(alarm);
-                Ok(())
-            }
-            Disturbance::Restart => {
-                let node = lock(&self.node).attached().clone();
-                let restart = move || node.rabbitmqctl(&["stop_app"]).and_then(|_| node.rabbitmqctl(&["start_app"]));
-                self.relayed.lose(async { drop(blocking(restart).await.expect("it starts again")) }).await
-            }
-            _ => Err(format!("nothing here can {what}")),
-        }
-    }
-
-    async fn calm(&self) -> std::result::Result<(), String> {
-        let alarm = lock(&self.alarm).take();
-        blocking(move || drop(alarm)).await;
-        Ok(())
-    }
-}
-
 /// One trial that says what is missing; where nothing may be skipped, it fails.
 fn ignored(arguments: &Arguments) -> ExitCode {
     let required = [("CI", "true"), (REQUIRE_LIVE, "1")];
@@ -134,12 +70,4 @@ fn ignored(arguments: &Arguments) -> ExitCode {
     });
     let trial = trial.with_ignored_flag(!strict && arguments.list);
     libtest_mimic::run(arguments, vec![trial]).exit_code()
-}
-
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(act).await.expect("it does not panic")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
