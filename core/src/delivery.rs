@@ -120,8 +120,10 @@ impl Delivery {
 
     /// Gives the message back to the broker; its copies go with it.
     pub(crate) async fn requeue(mut self) {
-        self.let_go();
-        self.let_go = None;
+        // One that was let go is on the list no more; what is there under its id is another.
+        if self.let_go.take().is_none() {
+            drop(lock(&self.known).running.remove(&self.unique_id));
+        }
         if let Some(message) = self.message.take() {
             settled(message.requeue().await);
         }
@@ -207,5 +209,16 @@ mod tests {
         assert!(matches!(see(), Seen::Running));
         again.acknowledge().await;
         assert!(matches!(see(), Seen::Finished(_)));
+    }
+
+    #[tokio::test]
+    async fn what_was_let_go_and_is_given_back_leaves_what_came_after_it_alone() {
+        let deliveries = Deliveries::new(Settle::ByReceiver);
+        let see = || deliveries.see("id".to_owned(), Box::new(Counted(Message::new("{}"), Arc::default())));
+        let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
+        given_up.let_go();
+        let Seen::First(_again) = see() else { panic!("it was let go") };
+        given_up.requeue().await;
+        assert!(matches!(see(), Seen::Running), "it is worked on");
     }
 }

@@ -1,4 +1,5 @@
-//! The task that puts a listener back: after a loss on the next link, after a cancellation on the same channel.
+//! The task that puts a listener back: after a loss on the next link, after a cancellation on the same channel, or on another
+//! if the consumer's start is not told there.
 
 use std::sync::Arc;
 
@@ -51,12 +52,12 @@ impl Keeper {
                 biased;
                 () = gate.left(self.place.link.generation) => {
                     self.tries.lost();
-                    self.reopen().await
+                    self.reopen(None).await
                 }
                 complaint = self.complaints.recv() => match complaint {
                     Some(Loss::Session(session)) if session == self.session => {
                         self.tries.lost();
-                        self.reopen().await
+                        self.reopen(None).await
                     }
                     Some(Loss::Consumer(session, index)) if session == self.session => {
                         self.tries.lost();
@@ -73,10 +74,10 @@ impl Keeper {
         self.found.put(self.session, Err(end));
     }
 
-    /// Opens the subscription again, on whatever link there is.
-    async fn reopen(&mut self) -> Result<()> {
+    /// Opens the subscription again, on whatever link there is; `mend` says of an error before whether somebody has to mend
+    /// something.
+    async fn reopen(&mut self, mut mend: Option<bool>) -> Result<()> {
         let gate = Arc::clone(&self.opener.common.gate);
-        let mut mend = None;
         loop {
             let link = gate.link("poll").await?;
             if link.generation == self.place.link.generation || mend.is_some() {
@@ -107,12 +108,12 @@ impl Keeper {
         loop {
             self.rest(mend.take(), self.place.link.generation).await;
             if !self.place.is_connected() {
-                return self.reopen().await;
+                return self.reopen(None).await;
             }
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
             let reading = match self.opener.declare(&self.place.link, index, deadline).await {
                 Ok(reading) => reading,
-                Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(_) if !self.place.is_connected() => return self.reopen(None).await,
                 Err(error) => {
                     mend = Some(self.cope(error, self.place.link.is_settling())?);
                     continue;
@@ -126,13 +127,13 @@ impl Keeper {
                     self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
                     return Ok(());
                 }
-                Err(_) if !self.place.is_connected() => return self.reopen().await,
+                Err(_) if !self.place.is_connected() => return self.reopen(None).await,
                 Err(error) => {
                     // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
                     // over before we saw another reader stays with this one as long as it lives.
-                    self.cope(error, self.place.link.is_settling())?;
+                    let mend = self.cope(error, self.place.link.is_settling())?;
                     self.place.leave();
-                    return self.reopen().await;
+                    return self.reopen(Some(mend)).await;
                 }
             }
         }

@@ -328,7 +328,8 @@ impl Lane {
 
     /// When the oldest open publish is overdue.
     fn overdue(&self) -> Option<Instant> {
-        Some(self.open.oldest()?.max(self.unblocked) + self.shared.config.confirm_timeout)
+        // One of centuries is never over.
+        self.open.oldest()?.max(self.unblocked).checked_add(self.shared.config.confirm_timeout)
     }
 }
 

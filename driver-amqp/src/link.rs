@@ -34,7 +34,7 @@ impl Link {
     /// How long [`open`](Self::open) may take with a broker that answers, however slowly: three handshakes, each within its
     /// `connect_timeout`, and a question.
     pub(crate) fn patience(config: &AmqpConfig) -> Duration {
-        config.connect_timeout * 3 + config.request_timeout
+        config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
     /// Makes both connections, and asks the broker what it thinks of transient queues if that matters.

@@ -232,7 +232,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     idle(
         "kombu_missing_consumer_retry_timeout",
         SECONDS,
-        "No effect: a reply is tried until its caller's deadline; for 60 s if the caller told none, or its queue is gone.",
+        "No effect: a reply is tried until 5 s past its caller's deadline; for 60 s if the caller told none, or its queue is gone.",
         is_number,
     ),
     idle("heartbeat_rate", NUMBER, "No effect: each side sends twice in `heartbeat_timeout_threshold`.", is_number),

@@ -43,7 +43,8 @@ pub(crate) struct Job {
 ///
 /// Of several queues, those that could take it have it. A classic queue hands a message over before it is on the disk, and
 /// when its process dies meanwhile everything that is not confirmed is refused. A quorum queue refuses what it has not begun
-/// to take: because it is full, or without a leader. Of which kind a reply queue is its owner knows.
+/// to take: because it is full, or without a leader. Of which kind a reply queue is its owner knows; of which kind the queues of
+/// servers are, the setting says, since who sends to them does not declare them.
 pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     let replicated = match to {
         Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,

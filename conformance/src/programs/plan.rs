@@ -47,7 +47,7 @@ impl Plan {
         self
     }
 
-    /// Runs no two trials at a time, since what one does to the bus disturbs the others.
+    /// Runs no two trials of this process at a time, since what one does to the bus disturbs the others.
     #[must_use]
     pub fn one_at_a_time(mut self) -> Self {
         self.one_at_a_time = true;

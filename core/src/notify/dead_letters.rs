@@ -158,17 +158,24 @@ impl DeadLetter {
     ///
     /// # Errors
     /// [`ErrorKind::Undeliverable`] if that queue is not there any more, and what [`Transport::publish`] says; it is
-    /// still a dead letter then.
+    /// still a dead letter then, and [`DeadLetters::next`] gives it again.
     ///
     /// # Cancellation
     /// It may be in both queues.
-    pub async fn replay(self, deadline: Deadline) -> Result<()> {
+    pub async fn replay(mut self, deadline: Deadline) -> Result<()> {
         let mut message = Message::new(self.message().body.clone());
         message.headers.clone_from(&self.message().headers);
         strip(&mut message.headers);
         let address = Address::Direct { queue: self.info.queue.clone() };
-        self.transport.publish(&address, message, &PublishOptions::by(deadline).mandatory()).await?;
-        self.discard().await
+        let options = PublishOptions::by(deadline).mandatory();
+        let Err(error) = self.transport.publish(&address, message, &options).await else {
+            return self.discard().await;
+        };
+        // Whoever tries again is to find it again.
+        if let Some(message) = self.message.take() {
+            let _ = message.requeue().await;
+        }
+        Err(error)
     }
 
     /// Throws it away.

@@ -65,13 +65,14 @@ impl Sinks {
     }
 }
 
-/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything.
+/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything. Those that do nothing have
+/// nothing to say of what became of it.
 pub(super) async fn publish_to_all(
     sinks: impl Iterator<Item = &dyn NotificationSink>,
     event: &OutgoingEvent,
     deadline: Deadline,
 ) -> Result<()> {
-    let publishes = sinks.map(|sink| async move {
+    let publishes = sinks.filter(|sink| !sink.is_noop()).map(|sink| async move {
         let limit = Deadline::at(deadline.instant() + GRACE);
         limit.run("notify", sink.publish(event, deadline)).await.unwrap_or_else(|_| Err(overrun(sink)))
     });

@@ -87,7 +87,9 @@ impl Call<'_> {
                     let heard = *pending.heard.borrow_and_update();
                     silence.as_mut().reset(heard + monitored);
                 }
-                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => return Err(self.gone_silent(monitored)),
+                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
+                    return Err(self.gone_silent(monitored));
+                }
                 () = &mut deadline => return Err(self.unanswered(sent, *phases)),
             }
         }

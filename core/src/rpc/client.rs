@@ -61,8 +61,8 @@ impl RpcClient {
     /// Runs `method` on one server and returns what it returned.
     ///
     /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
-    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The request is sent again only while it certainly
-    /// was not sent.
+    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The
+    /// request is sent again only while it certainly was not sent.
     ///
     /// # Errors
     /// [`InvalidTarget`](ErrorKind::InvalidTarget) without a topic or with fanout, [`VersionCap`](ErrorKind::VersionCap),
@@ -249,8 +249,9 @@ impl RpcClient {
         self
     }
 
-    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays the hard limit. The server
-    /// sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a year counts as a year.
+    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays
+    /// the hard limit. The server sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a
+    /// year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
         self.monitor = Some(interval.min(LONGEST));

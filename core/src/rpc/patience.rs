@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When the tries of one reply must end.
 ///
-/// A broker that is away is waited for until the caller's deadline. A broker that is there and has no queue for the reply
+/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker that is there and has no queue for the reply
 /// says that the caller is gone, whatever deadline it left behind, or is about to declare its queue again.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -19,7 +19,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// For a caller that wants its answer by `deadline`, if it said so.
+    /// For a caller that may be there until `deadline`, if it told one.
     pub(super) fn with(deadline: Option<Deadline>) -> Self {
         Self { until: deadline, absent_until: None }
     }

@@ -122,6 +122,18 @@ async fn an_event_whose_queue_is_gone_stays_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_letter_that_could_not_be_replayed_comes_again() {
+    let world = World::new();
+    give_up(&world, Some("audit"), 7).await;
+    let mut dead = DeadLetters::open(&world.bus, "audit", soon()).await.unwrap();
+    world.broker.faults().add(Rule::new(Fault::Return));
+    assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap_err().kind(), ErrorKind::Undeliverable);
+    assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);
+    dead.close(soon()).await.unwrap();
+    assert_eq!((world.ready("audit"), world.ready("audit.dead")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_moved_is_given_back_and_not_lost() {
     let world = World::new();
     let seen = Seen::new();

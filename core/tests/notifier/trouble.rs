@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Address, Context, ErrorKind, Executed, Message, MessagingSink, Notifier, RecordingSink, Retry};
+use oslo_messaging::{
+    Address, Context, ErrorKind, Executed, Message, MessagingSink, NoopSink, Notifier, RecordingSink, Retry,
+};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
 use tokio::time::Instant;
 
@@ -97,7 +99,10 @@ async fn an_event_that_missed_one_place_and_reached_another_may_have_arrived() {
     let only = Notifier::over("p", MessagingSink::new(&bus).topics(["missed"]));
     let topics = Notifier::over("p", MessagingSink::new(&bus).topics(["missed", "reached"]));
     let sinks = only.clone().and(RecordingSink::new());
-    for (notifier, executed) in [(only, Executed::No), (topics, Executed::Maybe), (sinks, Executed::Maybe)] {
+    let nowhere = only.clone().and(NoopSink);
+    for (notifier, executed) in
+        [(only, Executed::No), (nowhere, Executed::No), (topics, Executed::Maybe), (sinks, Executed::Maybe)]
+    {
         let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, executed), "{notifier:?}");
     }

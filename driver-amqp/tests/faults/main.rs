@@ -70,7 +70,7 @@ const PURE: &[Pure] = &pure! {
         events_handled_twice_are_marked_and_few,
         what_one_task_sends_to_one_server_starts_in_its_order;
     lateness:
-        one_in_a_hundred_may_be_late_and_two_may_not,
+        half_of_those_that_reach_their_deadline_may_be_late_and_more_may_not,
         it_is_told_how_late_those_were_that_had_no_time_left;
     tally:
         enough_is_enough,

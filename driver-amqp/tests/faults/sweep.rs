@@ -63,7 +63,6 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
     let begun = Instant::now();
     let report = cut_at(&field, &points, SOUND).await;
     eprintln!("seed {seed}, {:.1} s\n{report}", begun.elapsed().as_secs_f64());
-    // Where each frame is cut, half of the cuts are between two; and some frames come but now and then.
     report.verdict(
         MINIMUMS,
         points.len() >= USUAL && env::var(OFFSETS).map_or(true, |said| said.parse::<usize>().is_ok()),

@@ -1,11 +1,12 @@
-//! Generated programs in which the broker is restarted under everybody, where otherwise connections are lost, on a node of their
-//! own and with quorum queues: everything that was confirmed is there afterwards.
+//! Generated programs in which the broker is restarted under everybody, where otherwise connections are lost, on a node of
+//! their own and with quorum queues: everything that was confirmed is there afterwards.
 
 #[path = "../harness/disturbed.rs"]
 mod harness;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use oslo_messaging::{Result, Transport};
@@ -16,8 +17,12 @@ use xtask::profile::Profile;
 
 use harness::Disturbed;
 
-/// How many programs of each kind. About every second has a restart, which takes some seconds.
+/// How many programs of each kind. About every second of RPC and of notifications has a restart, which takes some seconds.
 const PROGRAMS: u64 = 8;
+
+/// Started by the first program: who only wants a list needs none.
+static NODE: LazyLock<Arc<Mutex<Node>>> = LazyLock::new(|| Arc::new(Mutex::new(Node::start().expect("a node"))));
+static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
 fn main() -> ExitCode {
     // What one program does to the node is felt by all.
@@ -25,8 +30,12 @@ fn main() -> ExitCode {
     if std::env::var_os(RABBIT_URL).is_none() {
         return programs::ignore_all(plan, &format!("{RABBIT_URL} is not set"));
     }
-    let node = Arc::new(Mutex::new(Node::start().expect("a node")));
-    programs::main(move || Restarted(Disturbed::new(Profile::Quorum, Arc::clone(&node))), plan)
+    let code = programs::main(|| Restarted(Disturbed::new(Profile::Quorum, Arc::clone(&NODE))), plan);
+    if std::env::args().len() == 1 && RESTARTS.load(Ordering::Relaxed) == 0 {
+        eprintln!("no program had a restart");
+        return ExitCode::FAILURE;
+    }
+    code
 }
 
 /// A node that ends and starts again where another harness only loses connections.
@@ -39,9 +48,10 @@ impl Harness for Restarted {
         self.0.transport().await
     }
 
-    /// What was lost is waited for to the end, so that is not as late as it might be.
+    /// What was lost is waited for to the end, so that is not as late as it might be; but later than a link that is tried for
+    /// after the longest pause, and a queue that is declared on it in the longest time.
     fn budget(&self) -> Budget {
-        Budget { arrive: Duration::from_secs(20), ..self.0.budget() }
+        Budget { arrive: Duration::from_secs(30), ..self.0.budget() }
     }
 
     fn driver(&self) -> String {
@@ -54,7 +64,10 @@ impl Harness for Restarted {
 
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
-            Disturbance::Cut => self.0.disturb(Disturbance::Restart).await,
+            Disturbance::Cut => {
+                RESTARTS.fetch_add(1, Ordering::Relaxed);
+                self.0.disturb(Disturbance::Restart).await
+            }
             other => self.0.disturb(other).await,
         }
     }

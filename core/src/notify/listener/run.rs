@@ -78,8 +78,8 @@ impl Runner {
         }
     }
 
-    /// Gets `later` room to wait in; gives them back instead if the listener takes no more events. The permit is held until there
-    /// is room: when half of the window waits, nothing new is begun.
+    /// Gets `later` room to wait in; gives them back instead if the listener takes no more events. The permit is held
+    /// until there is room: when half of the window waits, nothing new is begun.
     async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
         let events: usize = later.iter().map(Later::len).sum();
         if events == 0 {

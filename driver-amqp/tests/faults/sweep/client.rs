@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use super::history::{Ended, Kind, Phase};
 use super::staff::{Work, name};
 
-/// How long each may take unless it is said. Most of it is over at once; a call whose request was lost waits for its answer to the end.
+/// How long each may take unless it is said. Most of it is over at once; a call whose request was lost waits for its answer to
+/// the end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 /// How many calls, and how many events, must succeed one after the other once everything works again.
 pub(crate) const IN_A_ROW: usize = 100;
