@@ -66,12 +66,13 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     let (topic, events, log) = (unique("t"), unique("e"), Arc::new(Log::default()));
     let refusing = point.is_some_and(|point| point.refusing);
     let [client_proxy, first_proxy, second_proxy] = &proxies;
-    let first = Peer::connect(first_proxy, &field.vhost, &mut violations).await;
-    let second = Peer::connect(second_proxy, &field.vhost, &mut violations).await;
+    let connect = async |proxy, violations: &mut _| Peer::connect(proxy, &proxies, &field.vhost, violations).await;
+    let first = connect(first_proxy, &mut violations).await;
+    let second = connect(second_proxy, &mut violations).await;
     let one = staff::serve(&first.bus, &topic, 0, refusing, &log).await.expect("the first server");
     let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
     let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
-    let own = Peer::connect(client_proxy, &field.vhost, &mut violations).await;
+    let own = connect(client_proxy, &mut violations).await;
     let client = Client::new(&own.bus, &topic, &events, manner.method, manner.patience);
 
     Box::pin(client.during()).await;
@@ -140,15 +141,17 @@ struct Peer {
 }
 
 impl Peer {
-    /// Connects through `proxy`. If the cut comes while it connects, it is told so and tries again, as a program would.
-    async fn connect(proxy: &Proxy, vhost: &str, violations: &mut Vec<String>) -> Self {
+    /// Connects through `proxy`. If the cut comes while it connects, to this one or to `all`, it is told so and tries again, as
+    /// a program would.
+    async fn connect(proxy: &Proxy, all: &[Proxy; 3], vhost: &str, violations: &mut Vec<String>) -> Self {
         let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
         let transport = loop {
-            let untouched = proxy.trip().is_none();
+            let tripped = || all.iter().any(|proxy| proxy.trip().is_some());
+            let untouched = !tripped();
             match AmqpTransport::connect(&address, AmqpConfig::default(), soon()).await {
                 Ok(transport) => break Arc::new(transport),
                 Err(error) => {
-                    let cut = untouched && proxy.trip().is_some();
+                    let cut = untouched && tripped();
                     assert!(cut, "the relay let everything through, and {error}");
                     if !error.is_transient() {
                         violations.push(format!("a connection that was cut is told as if it were refused: {error}"));
