@@ -10,6 +10,7 @@ use lapin::{Channel, ChannelStatus};
 use oslo_messaging::{Error, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::counters::{Counts, count};
@@ -56,6 +57,7 @@ impl Settler {
         let task = Task {
             channel,
             inbox,
+            finishing: tasks.finishing(),
             counts: Arc::clone(&counts),
             lost: Arc::clone(&lost),
             watermark,
@@ -103,6 +105,8 @@ impl Settler {
 struct Task {
     channel: Channel,
     inbox: mpsc::UnboundedReceiver<Command>,
+    /// Cancelled when the transport closes.
+    finishing: CancellationToken,
     counts: Arc<Counts>,
     lost: Arc<AtomicBool>,
     watermark: Watermark,
@@ -142,6 +146,7 @@ impl Task {
                     Some(command) => self.obey(command).await?,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush().await?,
+                () = self.finishing.cancelled() => return self.close().await,
             }
             due = (self.watermark.pending() > 0).then(|| due.unwrap_or_else(|| Instant::now() + LONGEST_WAIT));
         }

@@ -3,6 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{
@@ -36,6 +37,8 @@ use crate::supervisor::{Charge, Supervisor};
 
 /// How many parcels may wait in front of one lane.
 const LANE_INBOX: usize = 256;
+/// How long what receivers decided may take to be written when the transport closes: it waits for others at most 5 ms.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// A connection to RabbitMQ: one socket for publishing and one for consuming, so that an alarm of the broker stops the
 /// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
@@ -266,6 +269,8 @@ impl Transport for AmqpTransport {
         self.common.gate.set(Passage::Closed);
         self.common.status.enter(State::Closed);
         self.closing.cancel();
+        // What receivers decided is written before the goodbye; a broker that does not take it has it again.
+        let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.common.tasks.finish()).await;
         let closed = match link {
             Some(link) => link.close(deadline).await,
             None => Ok(()),

@@ -91,6 +91,22 @@ pub(crate) async fn what_was_acknowledged_before_a_close_is_gone_and_settling_af
     assert_quiet(next.as_mut()).await;
 }
 
+pub(crate) async fn what_was_acknowledged_before_the_transport_closes_is_gone() {
+    let stage = Stage::shared().await;
+    let (transport, other) = (stage.connect().await, stage.connect().await);
+    let mut listener = filled(&transport, Settle::ByReceiver, 2).await;
+    let mut taken = take(listener.as_mut(), 2).await;
+    let kept = taken.pop().expect("two were taken");
+    taken.remove(0).acknowledge().await.expect("an acknowledgement");
+    transport.close(soon()).await.expect("it closes");
+    let refused = kept.acknowledge().await.expect_err("nobody is there");
+    assert!(matches!(refused.kind(), ErrorKind::Closed | ErrorKind::Disconnected), "{refused}");
+    let mut listener = filled(&other, Settle::ByReceiver, 0).await;
+    let again = take(listener.as_mut(), 1).await;
+    assert_eq!(texts(&again), ["0001"]);
+    assert_quiet(listener.as_mut()).await;
+}
+
 pub(crate) async fn what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
