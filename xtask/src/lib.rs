@@ -7,6 +7,7 @@ pub mod broker;
 pub mod command;
 pub mod install;
 pub mod interrupt;
+pub mod lasting;
 pub mod profile;
 pub mod python;
 

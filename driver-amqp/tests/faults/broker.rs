@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use lapin::options::QueueDeleteOptions;
 use oslo_messaging::{ErrorKind, Executed, State};
+use tokio::time::{Instant, sleep_until};
+use xtask::lasting::lasting;
 
 use crate::office::Office;
 use crate::stage::{ARRIVE, Stage, back, soon, unique, until, url, within};
 
 /// Long enough for the reply to be sent again once its queue is back.
 const PATIENT: Duration = Duration::from_secs(60);
+/// How long an alarm lasts.
+const ALARMED: Duration = Duration::from_secs(1);
 
 /// The answer finds no queue, and is sent again until there is one.
 pub(crate) async fn a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer() {
@@ -63,9 +67,11 @@ pub(crate) async fn an_alarm_in_mid_call_delays_the_answer() {
     let alarming = async {
         within(ARRIVE, "the request", office.waiting.acquire()).await.expect("it is open").forget();
         let alarm = office.stage.control(|stage| stage.node.memory_alarm().expect("an alarm")).await;
+        let end = Instant::now() + lasting(ALARMED);
         office.release.add_permits(1);
         let error = office.call(8, Duration::from_secs(1)).await.expect_err("publishers are stopped");
         assert!(matches!(error.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{error}");
+        sleep_until(end).await;
         office.stage.control(move |_| drop(alarm)).await;
     };
     let (answer, ()) = tokio::join!(call, alarming);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{ErrorKind, Executed, State, Transport};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use xtask::broker::Node;
+use xtask::lasting::lasting;
 
 use crate::office::Office;
 use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
@@ -15,6 +16,8 @@ use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, withi
 const DURABLE: &str = "?amqp_durable_queues=true";
 /// Longer than a node takes to come back.
 const PATIENT: Duration = Duration::from_secs(90);
+/// How long a node stands still: longer than it takes to miss it.
+const FROZEN: Duration = Duration::from_secs(8);
 
 /// The answer to what ran when the node died reaches its caller, and what is begun while there is none is done afterwards.
 pub(crate) async fn a_node_that_is_killed_in_mid_call_costs_no_answer() {
@@ -67,14 +70,15 @@ pub(crate) async fn a_node_that_stands_still_keeps_nobody_past_the_deadline() {
     let (_node, stage) = Stage::own().await;
     let office = at(stage, "?amqp_durable_queues=true&heartbeat_timeout_threshold=1").await;
     let frozen = office.stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
+    let end = Instant::now() + lasting(FROZEN);
     for number in 0..6 {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         office.call(number, SHORT).await.expect_err("nobody answers");
         office.tell(number, SHORT).await.expect_err("nobody confirms");
         assert!(begun.elapsed() < 2 * (SHORT + SLACK), "{:?}", begun.elapsed());
     }
     // Each try to connect meets a host that accepts and says nothing.
-    sleep(Duration::from_secs(2)).await;
+    sleep_until(end).await;
     drop(frozen);
     back(&office.transport, 1).await;
     office.works().await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use xtask::broker::{AttachedNode, Node};
+use xtask::lasting::lasting;
 
 use crate::budget::{ARRIVE, soon};
 use crate::command::{call, client, with};
@@ -85,7 +86,7 @@ async fn both_ways_everything_goes_on_after_a_node_stood_still(setting: Arc<Sett
     let mut company = Company::meet(&peer, &url).await;
     let attached = node.attached().clone();
     let frozen = blocking(move || attached.pause().expect("it is frozen")).await;
-    sleep(STANDSTILL).await;
+    sleep(lasting(STANDSTILL)).await;
     drop(frozen);
     company.works().await;
     company.part().await;
