@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, ChannelStatus};
 use oslo_messaging::{Error, ErrorKind};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,13 @@ pub(crate) enum Command {
     Reject(Tag),
     /// Take no more commands, write everything that waits, and say so.
     Close(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Whether it is a receiver's decision about a message.
+    fn settles(&self) -> bool {
+        !matches!(self, Self::Close(_))
+    }
 }
 
 /// Where receivers leave their decisions.
@@ -88,8 +96,8 @@ impl Settler {
         let lost = match self.commands.send(command) {
             // Recorded, but the task will find that it cannot write it, and count it.
             Ok(()) => self.link.is_given_up() || !self.status.connected(),
-            Err(_) if self.lost.load(Ordering::Acquire) => {
-                count(&self.counts.settlements_dropped, 1);
+            Err(SendError(command)) if self.lost.load(Ordering::Acquire) => {
+                count(&self.counts.settlements_dropped, usize::from(command.settles()));
                 true
             }
             Err(_) => return Err(Error::closed(operation)),
@@ -126,7 +134,7 @@ impl Task {
         self.inbox.close();
         let mut dropped = self.watermark.pending() + self.unwritten;
         while let Ok(command) = self.inbox.try_recv() {
-            dropped += usize::from(!matches!(command, Command::Close(_)));
+            dropped += usize::from(command.settles());
         }
         count(&self.counts.settlements_dropped, dropped);
     }
