@@ -110,7 +110,7 @@ async fn set() -> (Arc<Field>, Outcome) {
 /// One run for each of `points`, many at once.
 async fn cut_at(field: &Arc<Field>, points: &[Point], manner: Manner) -> Report {
     let room = Arc::new(Semaphore::new(AT_ONCE));
-    let mut report = Report::default();
+    let mut report = Report::of(points.len());
     let mut runs = JoinSet::new();
     for &point in points {
         while let Some(done) = runs.try_join_next() {

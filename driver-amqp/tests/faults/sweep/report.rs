@@ -11,8 +11,13 @@ use super::run::Outcome;
 use super::tally::{Minimum, Tally};
 use crate::wire::Concern;
 
+/// After how many runs a long sweep says how far it is.
+const STRIDE: usize = 1_000;
+
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// How many runs there will be.
+    planned: usize,
     runs: usize,
     /// How many cuts came where they should.
     at_their_place: usize,
@@ -27,13 +32,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Adds a run, or why there is none.
+    /// The report of `planned` runs that are to come.
+    pub(crate) fn of(planned: usize) -> Self {
+        Self { planned, ..Self::default() }
+    }
+
+    /// Adds a run, or why there is none. What failed is told at once.
     pub(crate) fn add(&mut self, (point, outcome): (Point, Result<Outcome, String>)) {
         self.runs += 1;
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(panic) => return self.failures.push(format!("{point}: {panic}")),
-        };
+        let known = self.failures.len();
+        match outcome {
+            Ok(outcome) => self.add_outcome(point, &outcome),
+            Err(panic) => self.failures.push(format!("{point}: {panic}")),
+        }
+        for failure in &self.failures[known..] {
+            eprintln!("{failure}");
+        }
+        if self.runs.is_multiple_of(STRIDE) {
+            eprintln!("{} of {} runs, {} failures", self.runs, self.planned, self.failures.len());
+        }
+    }
+
+    fn add_outcome(&mut self, point: Point, outcome: &Outcome) {
         self.failures.extend(outcome.violations.iter().map(|violation| format!("{point}: {violation}")));
         self.at_their_place += usize::from(outcome.trip.is_some_and(|trip| trip.at_its_place));
         if let Some((_, concern)) = outcome.torn {
