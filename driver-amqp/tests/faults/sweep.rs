@@ -36,8 +36,10 @@ use tally::MINIMUMS;
 const OFFSETS: &str = "OSLO_TEST_OFFSETS";
 /// How many unless it is said.
 const USUAL: usize = 120;
-/// How many runs take place at once: most of the time of each is spent waiting.
+/// How many runs take place at once, beside other tests: most of the time of each is spent waiting.
 const AT_ONCE: usize = 12;
+/// How many take place at once where there are thousands, and nothing else.
+const AT_ONCE_ALONE: usize = 32;
 /// A client that calls what there is, and waits for twice the heartbeat of 10 s and the longest pause between two tries to
 /// connect.
 const SOUND: Manner = Manner { method: METHOD, patience: PATIENCE, recovery: Duration::from_secs(30) };
@@ -109,7 +111,7 @@ async fn set() -> (Arc<Field>, Outcome) {
 
 /// One run for each of `points`, many at once.
 async fn cut_at(field: &Arc<Field>, points: &[Point], manner: Manner) -> Report {
-    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let room = Arc::new(Semaphore::new(if points.len() > 10 * USUAL { AT_ONCE_ALONE } else { AT_ONCE }));
     let mut report = Report::of(points.len());
     let mut runs = JoinSet::new();
     for &point in points {
