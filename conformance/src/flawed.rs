@@ -111,6 +111,10 @@ pub enum Flaw {
     ListenerLostByCut,
     /// What is sent to every server goes nowhere once the connection was lost.
     FanoutLostByCut,
+    /// Once connections were lost, nothing that comes again says so.
+    MarkLostByCut,
+    /// What was in hand when connections were lost is settled as if they were there.
+    SettledAfterCut,
     /// A connection that is lost is made again, and its state goes on saying that it is not.
     NeverReadyAgain,
     /// The driver does what it does not declare.
@@ -168,6 +172,8 @@ impl Flaw {
         Self::HealthStuck,
         Self::ListenerLostByCut,
         Self::FanoutLostByCut,
+        Self::MarkLostByCut,
+        Self::SettledAfterCut,
         Self::NeverReadyAgain,
         Self::Undeclared(Capability::ServerAddress),
         Self::Undeclared(Capability::Fanout),
@@ -225,6 +231,7 @@ impl Flaw {
             Self::ClosedPollHangs => "close::an_open_listener_ends_with_its_transport",
             Self::ListenerLostByCut => "disturb::a_listener_misses_nothing_over_a_cut",
             Self::FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut",
+            Self::MarkLostByCut | Self::SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked",
             Self::NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself",
             Self::Undeclared(capability) => refusing(capability),
         }

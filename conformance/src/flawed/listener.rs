@@ -105,7 +105,8 @@ impl Listener for FlawedListener {
             // What was taken is held across a wait, and dropped with it.
             sleep(Duration::from_millis(5)).await;
         }
-        let spoil = |inner| Box::new(FlawedMessage { inner: Some(inner), flaw }) as Box<dyn IncomingMessage>;
+        let cut = *self.losses.borrow() > before;
+        let spoil = |inner| Box::new(FlawedMessage { inner: Some(inner), flaw, cut }) as Box<dyn IncomingMessage>;
         Ok(Some(messages.into_iter().map(spoil).collect()))
     }
 
@@ -136,6 +137,8 @@ struct FlawedMessage {
     /// `None` once it is settled.
     inner: Option<Box<dyn IncomingMessage>>,
     flaw: Flaw,
+    /// Whether connections were lost before it came.
+    cut: bool,
 }
 
 impl FlawedMessage {
@@ -150,6 +153,7 @@ impl FlawedMessage {
     fn settled(&self, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error) if self.flaw == Flaw::SettlesAfterClose && error.kind() == ErrorKind::Closed => Ok(()),
+            Err(error) if self.flaw == Flaw::SettledAfterCut && error.kind() == ErrorKind::Disconnected => Ok(()),
             outcome => outcome,
         }
     }
@@ -164,6 +168,7 @@ impl IncomingMessage for FlawedMessage {
     fn redelivered(&self) -> bool {
         match self.flaw {
             Flaw::RedeliveredFlagLost => false,
+            Flaw::MarkLostByCut if self.cut => false,
             Flaw::RedeliveredAlways => true,
             _ => self.inner().redelivered(),
         }

@@ -1,4 +1,5 @@
-//! Programs of delivery: bytes to every kind of address, read by readers that settle, give back, stop, close and vanish.
+//! Programs of delivery: bytes to every kind of address, read by readers that settle, give back, stop, close and vanish, and
+//! that lose their connections.
 
 mod code;
 mod determined;
@@ -44,8 +45,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy(_cuts: bool) -> BoxedStrategy<Self> {
-        strategy::programs().boxed()
+    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
+        strategy::programs(cuts).boxed()
     }
 
     fn size(&self) -> usize {

@@ -52,9 +52,9 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
             "delivery::what_is_settled_is_gone"
         }
-        Flaw::RedeliveredFlagLost => "delivery::what_comes_back_says_so",
+        Flaw::RedeliveredFlagLost | Flaw::MarkLostByCut => "delivery::what_comes_back_says_so",
         Flaw::RedeliveredAlways => "rpc::nothing_is_redelivered_without_a_loss",
-        Flaw::SettlesAfterClose => "delivery::settling_succeeds_until_the_end",
+        Flaw::SettlesAfterClose | Flaw::SettledAfterCut => "delivery::settling_succeeds_until_the_end",
         Flaw::CloseIsNothing => "lifecycle::a_closed_transport_does_nothing",
         Flaw::ClosedPollHangs => "lifecycle::a_poll_ends_with_its_transport",
         Flaw::HealthStuck => "lifecycle::health_follows_the_transport",

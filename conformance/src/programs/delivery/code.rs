@@ -31,6 +31,7 @@ impl fmt::Display for Step {
             Self::Close { reader } => write!(f, ".close({reader})"),
             Self::Forget { reader } => write!(f, ".forget({reader})"),
             Self::HangUp { transport } => write!(f, ".hang_up({transport})"),
+            Self::Cut => f.write_str(".cut()"),
             Self::Wait => f.write_str(".wait()"),
         }
     }
@@ -145,6 +146,7 @@ mod tests {
                 .close(0)
                 .forget(1)
                 .hang_up(1)
+                .cut()
                 .wait()
         );
         let squeezed = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();

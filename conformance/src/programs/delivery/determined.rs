@@ -16,11 +16,12 @@ use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
     /// Without polls, settling and waiting, since everything is handed over and settled after each step; readers are
-    /// closed, not dropped, and before a transport is; nothing expires.
+    /// closed, not dropped, and before a transport is; nothing expires, and no connection is lost.
     fn determined(mut self) -> Self {
         self.steps = self.closing_first();
-        self.steps
-            .retain(|step| !matches!(step, Step::Poll { .. } | Step::Glance { .. } | Step::Settle { .. } | Step::Wait));
+        self.steps.retain(|step| {
+            !matches!(step, Step::Poll { .. } | Step::Glance { .. } | Step::Settle { .. } | Step::Cut | Step::Wait)
+        });
         for step in &mut self.steps {
             match step {
                 Step::Forget { reader } => *step = Step::Close { reader: *reader },
@@ -96,6 +97,7 @@ fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
             | Event::HungUp { .. }
             | Event::Settled { .. }
             | Event::Forgotten { .. }
+            | Event::Cut { .. }
             | Event::Waited => {}
         }
     }

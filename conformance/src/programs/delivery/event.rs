@@ -77,5 +77,9 @@ pub(crate) enum Event {
         reader: usize,
         polled: Polled,
     },
+    /// Every connection was lost and is back, or there is an error.
+    Cut {
+        outcome: Result<(), String>,
+    },
     Waited,
 }

@@ -1,5 +1,6 @@
 //! The reference model of queues: told what was done and what came of it, it says which rules that breaks. Pure.
 
+mod cut;
 mod hand;
 mod item;
 mod publishing;
@@ -35,6 +36,10 @@ pub(crate) struct Reading {
     /// How often it was opened.
     lives: usize,
     pub(crate) phase: Phase,
+    /// Whether its last poll was given up, which may have begun to settle what it would have given.
+    gave_up: bool,
+    /// Whether its connection was lost after it was stopped, so that nobody deletes its private queues.
+    orphans: bool,
     plans: Vec<Plan>,
     /// The last new message of each queue and publisher.
     last: BTreeMap<(QueueName, usize), usize>,
@@ -71,6 +76,7 @@ impl Ledger {
                 held.for_each(|held| held.hung_up = true);
                 self.forgotten(*reader);
             }
+            Event::Cut { outcome } => self.cut(outcome),
             Event::Waited => self.waited(),
         }
     }
@@ -143,6 +149,7 @@ impl Ledger {
         let reading = &mut self.readers[reader];
         reading.lives += 1;
         reading.phase = Phase::Open;
+        (reading.gave_up, reading.orphans) = (false, false);
         reading.last.clear();
         reading.plans = plans(&reading.reader.reads, &format!("{reader}.{}", reading.lives));
         for plan in reading.plans.clone() {
@@ -169,8 +176,9 @@ impl Ledger {
     fn closed(&mut self, reader: usize, outcome: &Outcome) {
         self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("closing reader {reader}"));
         self.leave(reader);
+        let orphans = self.readers[reader].orphans;
         for plan in self.readers[reader].plans.clone().iter().filter(|plan| plan.private) {
-            self.routing.delete(&plan.queue);
+            if orphans { self.routing.doubt(&plan.queue) } else { self.routing.delete(&plan.queue) }
         }
     }
 
@@ -206,6 +214,7 @@ impl Ledger {
             for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
                 copy.fate = Fate::Expired;
             }
+            queue.copies.values_mut().for_each(|copy| copy.lately = false);
         }
     }
 
@@ -222,7 +231,8 @@ impl Ledger {
 
 impl Reading {
     pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader, lives: 0, phase: Phase::Shut, plans: Vec::new(), last: BTreeMap::new() }
+        let (plans, last) = (Vec::new(), BTreeMap::new());
+        Self { reader, lives: 0, phase: Phase::Shut, gave_up: false, orphans: false, plans, last }
     }
 }
 

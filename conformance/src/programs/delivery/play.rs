@@ -121,6 +121,10 @@ impl Play<'_> {
             Step::Close { reader } => self.close(*reader).await,
             Step::Forget { reader } => self.forget(*reader),
             Step::HangUp { transport } => self.hang_up(*transport).await?,
+            Step::Cut => {
+                let outcome = self.stage.cut().await;
+                self.note(Event::Cut { outcome });
+            }
             Step::Wait => {
                 sleep(self.stage.budget().quiet).await;
                 self.note(Event::Waited);

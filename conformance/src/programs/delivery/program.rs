@@ -105,6 +105,8 @@ pub(crate) enum Step {
     HangUp {
         transport: usize,
     },
+    /// Loses every connection, and waits until all are back.
+    Cut,
     Wait,
 }
 
@@ -175,6 +177,13 @@ impl Program {
     #[must_use]
     pub fn hang_up(self, transport: usize) -> Self {
         self.step(Step::HangUp { transport })
+    }
+
+    /// Loses every connection, and waits until all are back. The readers go on; what they held cannot be settled any more.
+    /// Only on a harness that can [cut](crate::Disturbance::Cut).
+    #[must_use]
+    pub fn cut(self) -> Self {
+        self.step(Step::Cut)
     }
 
     /// Waits until what is short-lived has expired.

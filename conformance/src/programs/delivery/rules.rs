@@ -21,13 +21,15 @@ rules! {
     UNCHANGED = "delivery::a_message_arrives_unchanged", [],
         "Identity, body and headers arrive as they were sent.";
     GONE = "delivery::what_is_settled_is_gone", [],
-        "What was acknowledged, rejected, or settled before handover is not handed over again.";
+        "What was acknowledged, rejected, or settled before handover is not handed over again, unless connections were lost \
+         just then: no bus says that it has heard of it.";
     ONE_HAND = "delivery::a_copy_is_in_one_hand", [],
-        "What somebody holds is not handed to anybody else.";
+        "What somebody holds is not handed to anybody else, until the connection is lost.";
     MARKED = "delivery::what_comes_back_says_so", [RedeliveredFlag],
-        "What was handed over before says so when it comes again.";
+        "What was handed over before says so when it comes again, also over a loss of connections.";
     FRESH = "delivery::what_is_new_looks_new", [RedeliveredFlag],
-        "A message says that it was handed over before only if it was given back or a reader of its queue has ended.";
+        "A message says that it was handed over before only if it was given back, or a reader of its queue has ended or lost \
+         its connection.";
     LOST = "delivery::nothing_is_lost", [Retention],
         "A copy that was not settled, may not have expired and did not go with a private queue is handed over in the \
          end.";
@@ -41,11 +43,13 @@ rules! {
         "A reader that settles itself holds at most its window for each of its queues.";
     SETTLED = "delivery::settling_succeeds_until_the_end", [],
         "A message in hand can be settled until its listener is closed, and not after: that is told as closed, or as \
-         disconnected where the transport was closed under the listener.";
+         disconnected where the transport was closed under the listener; and as disconnected once its connection was lost.";
     ENDED = "lifecycle::a_stopped_listener_is_drained_and_ends", [],
         "A stopped listener gives what it was handed, and then its end.";
     ENDED_WITH = "lifecycle::a_poll_ends_with_its_transport", [],
         "Whoever polls when the transport is closed is told that it is closed.";
+    BACK = "lifecycle::every_transport_is_back_after_a_cut", [],
+        "Every connection that is lost is made again by itself.";
     CLOSED = "lifecycle::a_listener_closes", [], "Stopping and closing a listener succeeds.";
     HEALTH = "lifecycle::health_follows_the_transport", [],
         "A transport that works says that it is ready, and one that was closed says that.";

@@ -23,11 +23,13 @@ const HEADERS: [usize; 2] = [256, 5_000];
 /// A body of more than half a megabyte, which takes several frames.
 const BODY: usize = 600_000;
 
-/// Programs of at most five readers and some thirty steps.
-pub(crate) fn programs() -> impl Strategy<Value = Program> {
+/// Programs of at most five readers and some thirty steps, in which connections are lost if there are `cuts`.
+pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
     let readers = vec((reader(), prop::bool::weighted(0.6)), 1..=5);
-    readers.prop_flat_map(|readers| {
-        let steps = vec(step(readers.iter().map(|(reader, _)| reader.clone()).collect()), 1..=30);
+    readers.prop_flat_map(move |readers| {
+        let step = step(readers.iter().map(|(reader, _)| reader.clone()).collect());
+        let steps =
+            vec(if cuts { prop_oneof![40 => step, 1 => Just(Step::Cut)].boxed() } else { step.boxed() }, 1..=30);
         (Just(readers), steps).prop_map(|(readers, steps)| mended(readers, steps))
     })
 }

@@ -30,7 +30,7 @@ impl Step {
             Self::Poll { reader, .. } | Self::Glance { reader, .. } => {
                 Some((*reader, &[Phase::Open, Phase::Stopped], None))
             }
-            Self::Publish { .. } | Self::Settle { .. } | Self::HangUp { .. } | Self::Wait => None,
+            Self::Publish { .. } | Self::Settle { .. } | Self::HangUp { .. } | Self::Cut | Self::Wait => None,
         }
     }
 }
@@ -59,7 +59,7 @@ impl Program {
                 | Step::Poll { reader, .. }
                 | Step::Glance { reader, .. }
                 | Step::Settle { reader, .. } => reader,
-                Step::HangUp { .. } | Step::Wait => continue,
+                Step::HangUp { .. } | Step::Cut | Step::Wait => continue,
             };
             if *reader == gone {
                 return None;

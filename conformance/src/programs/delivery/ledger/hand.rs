@@ -19,6 +19,14 @@ pub(super) struct Held {
     pub(super) over: bool,
     /// Whether it is gone with its transport.
     pub(super) hung_up: bool,
+    /// Whether its connection was lost.
+    pub(super) cut: bool,
+}
+
+impl Held {
+    pub(super) fn by(reader: usize, place: Option<(QueueName, usize)>) -> Self {
+        Self { reader, place, over: false, hung_up: false, cut: false }
+    }
 }
 
 impl Ledger {
@@ -28,7 +36,7 @@ impl Ledger {
         let what = || format!("to {verdict:?} message {:?} of reader {reader}", held.place);
         let before_handover = self.readers[reader].reader.before_handover;
         if verdict == Verdict::Drop {
-            if !before_handover && !held.over {
+            if !before_handover && !held.over && !held.cut {
                 self.give_back(&held, token);
             }
             return;
@@ -40,7 +48,11 @@ impl Ledger {
             }
             return;
         }
-        if held.hung_up && *outcome == Outcome::Disconnected {
+        if (held.hung_up || (held.cut && held.over)) && *outcome == Outcome::Disconnected {
+            return;
+        }
+        if held.cut && !held.over {
+            self.expect(&rules::SETTLED, &Outcome::Disconnected, outcome, what);
             return;
         }
         if held.over {
@@ -54,7 +66,7 @@ impl Ledger {
         }
         self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
         match verdict {
-            Verdict::Acknowledge | Verdict::Reject => self.change(&held, token, |copy| copy.state = State::Gone),
+            Verdict::Acknowledge | Verdict::Reject => self.change(&held, token, Item::settle),
             Verdict::Requeue | Verdict::Drop => self.give_back(&held, token),
         }
     }

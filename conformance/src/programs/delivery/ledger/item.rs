@@ -27,6 +27,10 @@ pub(super) struct Item {
     /// Whether nobody read the queue since it was published.
     pub(super) unread: bool,
     pub(super) fate: Fate,
+    /// Whether it was settled so shortly ago that the bus may not have heard of it.
+    pub(super) lately: bool,
+    /// Whether a listener may have it in memory, settled, while the bus hands it over again.
+    pub(super) doubled: bool,
 }
 
 /// Whether a copy that waits must come.
@@ -53,12 +57,16 @@ pub(super) enum State {
 
 impl Item {
     pub(super) fn new(publisher: usize, fate: Fate, unread: bool) -> Self {
-        Self { state: State::Waiting, publisher, seen: false, unread, fate }
+        Self { state: State::Waiting, publisher, seen: false, unread, fate, lately: false, doubled: false }
     }
 
     /// Whether it must still be handed over.
     pub(super) fn is_due(&self) -> bool {
         self.state == State::Waiting && self.fate == Fate::Comes
+    }
+
+    pub(super) fn settle(&mut self) {
+        (self.state, self.lately) = (State::Gone, true);
     }
 
     pub(super) fn give_back(&mut self) {

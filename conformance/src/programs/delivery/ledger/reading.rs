@@ -10,6 +10,7 @@ use crate::programs::delivery::rules;
 
 impl Ledger {
     pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
+        self.readers[reader].gave_up = *polled == Polled::Nothing;
         match polled {
             Polled::Nothing => {}
             Polled::End if self.readers[reader].phase == Phase::Stopped => {}
@@ -40,13 +41,13 @@ impl Ledger {
 
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
-            self.held.insert(got.token, Held { reader, place: None, over: false, hung_up: false });
+            self.held.insert(got.token, Held::by(reader, None));
             let long = matches!(&self.readers[reader].reader.reads, Reads::Queue { bytes: Some(_), .. });
             let rule = if long { &rules::LONG_NAMES } else { &rules::ADDRESSED };
             self.broken(rule, format!("reader {reader} was handed message {:?}", got.number));
             return;
         };
-        self.held.insert(got.token, Held { reader, place: Some((queue.clone(), number)), over: false, hung_up: false });
+        self.held.insert(got.token, Held::by(reader, Some((queue.clone(), number))));
         if !got.intact {
             self.broken(&rules::UNCHANGED, format!("message {number} came changed to reader {reader}"));
         }
@@ -56,7 +57,11 @@ impl Ledger {
         let copy = self.queues.get_mut(&queue).and_then(|queue| queue.copies.get_mut(&number));
         let copy = copy.expect("the copy was found");
         copy.seen = true;
-        copy.state = if before_handover { State::Gone } else { State::Held(reader, got.token) };
+        if before_handover {
+            copy.settle();
+        } else {
+            copy.state = State::Held(reader, got.token);
+        }
     }
 
     /// The queue of `reader` that has a copy of the message.
@@ -72,12 +77,13 @@ impl Ledger {
         let copy = &queue.copies[&number];
         let mut broken = Vec::new();
         match copy.state {
+            State::Gone | State::Held(..) if copy.doubled => {}
             State::Gone => broken.push(&rules::GONE),
             State::Held(..) => broken.push(&rules::ONE_HAND),
             State::Waiting if copy.fate == Fate::Expired => broken.push(&rules::EXPIRED),
             State::Waiting => {}
         }
-        if copy.seen && !redelivered {
+        if copy.seen && !redelivered && !copy.doubled {
             broken.push(&rules::MARKED);
         }
         if redelivered && !copy.seen && !queue.has_lost_a_reader {
@@ -106,7 +112,7 @@ impl Ledger {
             return;
         }
         let bound = usize::from(reading.reader.window) * reading.plans.len();
-        let held = self.held.values().filter(|held| held.reader == reader && !held.over).count();
+        let held = self.held.values().filter(|held| held.reader == reader && !held.over && !held.cut).count();
         if held > bound {
             self.broken(&rules::WINDOW, format!("reader {reader} holds {held} messages, and may hold {bound}"));
         }

@@ -63,6 +63,10 @@ impl Told {
         self.ledger.note(&Event::Settled { token, verdict, outcome });
     }
 
+    fn cut(&mut self) {
+        self.ledger.note(&Event::Cut { outcome: Ok(()) });
+    }
+
     fn close(&mut self, reader: usize) {
         self.ledger.note(&Event::Closed { reader, outcome: Outcome::Done });
     }
@@ -219,6 +223,69 @@ fn what_a_reader_held_when_its_transport_was_closed_comes_again_and_cannot_be_se
         told.got(3, number, false);
     });
     assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
+}
+
+#[test]
+fn a_cut_gives_back_what_was_in_hand_and_perhaps_what_was_settled_lately() {
+    let rules = broken_by(&ALL, |told| {
+        let [lately, held] = [told.enqueue(), told.enqueue()];
+        let settled = told.got(0, lately, false);
+        told.settle(settled, Verdict::Acknowledge, Outcome::Done);
+        let in_hand = told.got(0, held, false);
+        told.cut();
+        told.settle(in_hand, Verdict::Acknowledge, Outcome::Disconnected);
+        for number in [held, lately] {
+            let again = told.got(0, number, true);
+            told.settle(again, Verdict::Acknowledge, Outcome::Done);
+        }
+    });
+    assert_eq!(rules, [] as [&Rule; 0]);
+}
+
+#[test]
+fn every_rule_of_a_cut_is_broken_by_what_breaks_it() {
+    broken(&rules::BACK, |told| told.ledger.note(&Event::Cut { outcome: Err("it is lost".to_owned()) }));
+    broken(&rules::LOST, |told| {
+        let number = told.enqueue();
+        told.got(0, number, false);
+        told.cut();
+    });
+    broken(&rules::MARKED, |told| {
+        let number = told.enqueue();
+        told.got(0, number, false);
+        told.cut();
+        told.got(0, number, false);
+    });
+    broken(&rules::SETTLED, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        told.cut();
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.got(0, number, true);
+    });
+    broken(&rules::GONE, |told| {
+        let number = told.enqueue();
+        let held = told.got(0, number, false);
+        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.ledger.note(&Event::Waited);
+        told.cut();
+        told.got(0, number, true);
+    });
+}
+
+#[test]
+fn only_a_poll_that_was_given_up_may_have_settled_what_a_cut_brings_back() {
+    let twice = |told: &mut Told, given_up: bool| {
+        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
+        if given_up {
+            told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+        }
+        told.cut();
+        told.got(2, number, false);
+        told.got(2, number, true);
+    };
+    assert_eq!(broken_by(&ALL, |told| twice(told, true)), [] as [&Rule; 0]);
+    assert_eq!(broken_by(&ALL, |told| twice(told, false)), [&rules::GONE]);
 }
 
 #[test]
