@@ -94,7 +94,11 @@ pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
 /// for each program.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl Into<Plan>) -> ExitCode {
     let plan = plan.into();
-    wished(|wishes, arguments| libtest_mimic::run(arguments, plan.trials(wishes, &Arc::new(make))).exit_code())
+    wished(|wishes, arguments| {
+        let mut arguments = arguments.clone();
+        arguments.test_threads = plan.threads().or(arguments.test_threads);
+        libtest_mimic::run(&arguments, plan.trials(wishes, &Arc::new(make))).exit_code()
+    })
 }
 
 /// The `main` of a driver's test of programs on a machine without its bus: every trial is ignored with `reason`. Where

@@ -13,7 +13,10 @@ use crate::{Clock, Harness};
 /// How many programs a driver's test runs unless it is told otherwise, by whom they are played. A number is that of the
 /// programs of each kind that this library plays alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan(Vec<(Actors, u64)>);
+pub struct Plan {
+    programs: Vec<(Actors, u64)>,
+    one_at_a_time: bool,
+}
 
 /// One trial to be: its kind and its actors.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,7 @@ enum Kind {
 
 impl From<u64> for Plan {
     fn from(programs: u64) -> Self {
-        Self(vec![(Actors::Rust, programs)])
+        Self { programs: vec![(Actors::Rust, programs)], one_at_a_time: false }
     }
 }
 
@@ -39,9 +42,21 @@ impl Plan {
     /// Runs so many programs of RPC played by `actors` too, in a trial of their own.
     #[must_use]
     pub fn and(mut self, programs: u64, actors: Actors) -> Self {
-        self.0.retain(|(planned, _)| *planned != actors);
-        self.0.push((actors, programs));
+        self.programs.retain(|(planned, _)| *planned != actors);
+        self.programs.push((actors, programs));
         self
+    }
+
+    /// Runs no two trials of this process at a time, since what one does to the bus disturbs the others.
+    #[must_use]
+    pub fn one_at_a_time(mut self) -> Self {
+        self.one_at_a_time = true;
+        self
+    }
+
+    /// How many trials may run at a time, if that is not left to the machine.
+    pub(super) fn threads(&self) -> Option<usize> {
+        self.one_at_a_time.then_some(1)
     }
 
     /// What the trials are called.
@@ -66,10 +81,11 @@ impl Plan {
 
     /// The trials that are wished for: those of some actors, planned or not, or all that are planned.
     fn entries(&self, wishes: &Wishes) -> Vec<Entry> {
-        let planned = |actors: Actors| self.0.iter().find(|(planned, _)| *planned == actors).map(|(_, count)| *count);
+        let planned =
+            |actors: Actors| self.programs.iter().find(|(planned, _)| *planned == actors).map(|(_, count)| *count);
         let chosen = match wishes.actors {
             Some(actors) => vec![(actors, planned(actors).unwrap_or(1))],
-            None => self.0.clone(),
+            None => self.programs.clone(),
         };
         let entries = chosen.into_iter().flat_map(|(actors, programs)| {
             // The others have no parts that are played.

@@ -1,0 +1,74 @@
+//! Generated programs in which the broker is restarted under everybody, where otherwise connections are lost, on a node of
+//! their own and with durable queues: everything that was confirmed is there afterwards.
+
+#[path = "../harness/disturbed.rs"]
+mod harness;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use oslo_messaging::{Result, Transport};
+use oslo_messaging_conformance::programs::{self, Plan};
+use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
+use xtask::broker::{Node, RABBIT_URL};
+use xtask::profile::Profile;
+
+use harness::Disturbed;
+
+/// How many programs of each kind. About every second has a restart, which takes some seconds.
+const PROGRAMS: u64 = 8;
+
+/// Started by the first program: who only wants a list needs none.
+static NODE: LazyLock<Arc<Mutex<Node>>> = LazyLock::new(|| Arc::new(Mutex::new(Node::start().expect("a node"))));
+static RESTARTS: AtomicUsize = AtomicUsize::new(0);
+
+fn main() -> ExitCode {
+    // What one program does to the node is felt by all.
+    let plan = Plan::from(PROGRAMS).one_at_a_time();
+    if std::env::var_os(RABBIT_URL).is_none() {
+        return programs::ignore_all(plan, &format!("{RABBIT_URL} is not set"));
+    }
+    let code = programs::main(|| Restarted(Disturbed::new(Profile::Durable, Arc::clone(&NODE))), plan);
+    if std::env::args().len() == 1 && RESTARTS.load(Ordering::Relaxed) == 0 {
+        eprintln!("no program had a restart");
+        return ExitCode::FAILURE;
+    }
+    code
+}
+
+/// A node that ends and starts again where another harness only loses connections.
+#[derive(Debug)]
+struct Restarted(Disturbed);
+
+#[async_trait]
+impl Harness for Restarted {
+    async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        self.0.transport().await
+    }
+
+    /// What was lost is waited for to the end, so that is not as late as it might be; but later than a link that is tried for
+    /// after the longest pause, and a queue that is declared on it in the longest time.
+    fn budget(&self) -> Budget {
+        Budget { arrive: Duration::from_secs(30), ..self.0.budget() }
+    }
+
+    fn driver(&self) -> String {
+        self.0.driver()
+    }
+
+    fn disturbances(&self) -> &'static [Disturbance] {
+        &[Disturbance::Cut]
+    }
+
+    async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
+        match what {
+            Disturbance::Cut => {
+                RESTARTS.fetch_add(1, Ordering::Relaxed);
+                self.0.disturb(Disturbance::Restart).await
+            }
+            other => self.0.disturb(other).await,
+        }
+    }
+}
