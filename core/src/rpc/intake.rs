@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -15,6 +16,9 @@ use super::gate::Gate;
 use super::run::Runner;
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::{Deadline, IncomingMessage, Listener, Result};
+
+/// How long an acknowledgement that is being written may take to let go of its requests.
+const HANDOVER: Duration = Duration::from_secs(1);
 
 pub(super) struct Intake {
     pub(super) listener: Box<dyn Listener>,
@@ -81,9 +85,10 @@ impl Intake {
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
-        // A broker that did not hear us may go on sending: what it sends after the deadline stays its own.
-        let all = NonZeroUsize::new(1_024);
-        while let Ok(polled) = deadline.run("stop", poll(self.listener.as_mut(), all)).await {
+        // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has acknowledged
+        // already is nobody else's any more, and is taken however short the stop was to be.
+        let (all, taken_by) = (NonZeroUsize::new(1_024), deadline.max(Deadline::after(HANDOVER)));
+        while let Ok(polled) = taken_by.run("stop", poll(self.listener.as_mut(), all)).await {
             let Some(messages) = polled? else { break };
             self.admit(messages).await;
             self.start_what_may();

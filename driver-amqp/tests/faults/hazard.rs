@@ -89,7 +89,8 @@ async fn fill(channel: &Channel, queue: &'static str) {
 pub(crate) async fn what_its_publishers_gave_up_is_confirmed_all_the_same() {
     let bench = Bench::open().await;
     bench.relay.strike(Fault::Stall);
-    let given_up = bench.publish(400, 1, PublishOptions::by(Deadline::after(SHORT)));
+    // Long enough for all of them to leave on a slow machine.
+    let given_up = bench.publish(400, 1, PublishOptions::by(Deadline::after(10 * SHORT)));
     for told in given_up.join_all().await {
         let error = told.expect_err("nothing gets through");
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");

@@ -124,7 +124,6 @@ pub(crate) async fn queues_that_somebody_declared_in_another_form_are_used() {
         let declaring = channel.queue_declare(queue.into(), options, arguments);
         within(ARRIVE, "declaring", declaring).await.expect("it is new");
     }
-    within(ARRIVE, "goodbye", bare.close(200, "done".into())).await.expect("it answers");
     let address = stage.url();
     let office = Office::with(stage, "guest", "guest", "", &address).await;
     let drift = office.serving.health().borrow().drift.clone();

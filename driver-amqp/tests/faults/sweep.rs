@@ -76,14 +76,17 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
 pub(crate) async fn a_client_whose_every_call_times_out_does_not_pass() {
     let (field, recorded) = set().await;
     let deaf = Manner { method: MUTE, patience: SILENCE / 4, recovery: Duration::from_secs(2) };
-    let points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
+    let mut points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
+    // A refusal would be an answer.
+    points.iter_mut().for_each(|point| point.refusing = false);
     let report = cut_at(&field, &points, deaf).await;
     let short = report.shortfalls(MINIMUMS);
     eprintln!("{report}\n{short:#?}");
     for (phase, what) in [(Phase::During, "call during"), (Phase::Afterwards, "call afterwards")] {
         let calls = report.tally().of(phase, Kind::Call);
-        let timed_out = calls.failed.get("Timeout").copied();
-        assert!(calls.attempted > 0 && timed_out == Some(calls.attempted), "{what}: {calls}");
+        let timed_out = calls.failed.get("Timeout").copied().unwrap_or(0);
+        // A call whose deadline passes while there is no connection says that instead.
+        assert!(calls.succeeded == 0 && timed_out * 2 > calls.attempted, "{what}: {calls}");
         assert!(short.iter().any(|short| short.starts_with(what)), "{what}: {short:?}");
     }
 }

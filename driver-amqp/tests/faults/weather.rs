@@ -72,8 +72,8 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
     const UNTOLD: usize = 13;
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();
-    // No heartbeat comes between.
-    (config.request_timeout, config.heartbeat) = (Duration::from_secs(1), Duration::from_secs(60));
+    // Long enough for everything that is answered.
+    config.request_timeout = Duration::from_secs(5);
     let (relay, transport) = behind_a_relay(&stage, config).await;
     let mut listener = subscribe(&transport, &Subscription::new(Source::Queue { name: "awaited".into() })).await;
     let heard = || relay.tape(CONSUMING, Direction::FromBroker).passed;
@@ -173,7 +173,8 @@ async fn silent(fault: Fault) {
         let (started, called) = (Instant::now(), office.call(number, SHORT).await);
         assert!(started.elapsed() < SHORT + SLACK, "{:?}", started.elapsed());
         let error = called.expect_err("nothing gets through");
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        // On a slow machine the loss may have been noticed meanwhile.
+        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected), "{error}");
         let (started, told) = (Instant::now(), office.tell(number, SHORT).await);
         assert!(started.elapsed() < SHORT + SLACK, "{:?}", started.elapsed());
         told.expect_err("nothing gets through");

@@ -65,7 +65,7 @@ impl Peer {
     /// Has one command done, such as `{"do": "call", ...}`, and returns the answer: an object with `ok` or `error`.
     ///
     /// # Panics
-    /// If no answer comes within a minute, or the peer is gone.
+    /// If no answer comes within a minute and the time that the command itself may take, or the peer is gone.
     pub(crate) async fn request(&self, mut command: Value) -> Value {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         command["id"] = json!(id);
@@ -75,8 +75,10 @@ impl Peer {
             None => panic!("the peer is gone; it was asked {command}"),
         };
         self.send(&command).await;
-        let Ok(answer) = timeout(ANSWER, answer).await else {
-            panic!("the peer did not answer within {ANSWER:?} to {command}")
+        let own = command["client"]["timeout"].as_f64().or(command["timeout"].as_f64()).unwrap_or(0.0);
+        let patience = ANSWER + Duration::from_secs_f64(own);
+        let Ok(answer) = timeout(patience, answer).await else {
+            panic!("the peer did not answer within {patience:?} to {command}")
         };
         answer.unwrap_or_else(|_| panic!("the peer ended without an answer to {command}"))
     }

@@ -95,6 +95,13 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
         let peer = setting.peer_with(&format!("{options}&processname=twin"));
         let python = PythonServer::start(&peer, &topic, "python").await;
 
+        // It reads what it has declared a little later.
+        let first = setting.bus_with(&format!("{options}&processname=first")).await;
+        let everybody = RpcClient::new(&first, Target::topic(&topic)).fanout();
+        everybody.cast(&Context::new(), "record", &json!({"n": 10})).await.unwrap();
+        assert_eq!(python.recorded(1).await.len(), 1);
+        first.close(soon()).await.unwrap();
+
         let quick = format!("{options}&heartbeat_timeout_threshold=1");
         let twin = setting.bus_with(&format!("{quick}&processname=twin")).await;
         let target = Target::topic(&topic).server("rust");
@@ -110,7 +117,7 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
         for number in 0..10 {
             client.cast(&Context::new(), "record", &json!({"n": number})).await.unwrap();
         }
-        assert_eq!(python.recorded(10).await.len(), 10);
+        assert_eq!(python.recorded(11).await.len(), 11);
         other.close(soon()).await.unwrap();
         python.stop().await;
         peer.quit().await;

@@ -34,7 +34,7 @@ pub(crate) async fn a_close_ends_everything_while_the_node_is_gone() {
     let publishing = tokio::spawn(async move { publish(&waiting, &topic("lost"), "waiting").await });
     let closing = async {
         tokio::task::yield_now().await;
-        within(SLACK, "closing", transport.close(soon())).await.expect("there is nobody to say goodbye to");
+        within(2 * SLACK, "closing", transport.close(soon())).await.expect("there is nobody to say goodbye to");
     };
     let (polled, ()) = within(ARRIVE, "polling", async { tokio::join!(listener.poll(all()), closing) }).await;
     assert_eq!(refusal(polled).kind(), ErrorKind::Closed);

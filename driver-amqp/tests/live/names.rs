@@ -21,8 +21,13 @@ impl Process {
     }
 
     async fn connect(&self, stage: &Stage) -> AmqpTransport {
+        self.connect_with(stage, "").await
+    }
+
+    /// As often as it is asked for its pulse, a connection waits for a name that its predecessor may still have.
+    async fn connect_with(&self, stage: &Stage, options: &str) -> AmqpTransport {
         let host = &self.host;
-        let query = format!("use_queue_manager=true&hostname={host}&processname=p&heartbeat_timeout_threshold=1");
+        let query = format!("use_queue_manager=true&hostname={host}&processname=p{options}");
         let config = AmqpConfig::default().with_query(&url(&format!("rabbit://h/?{query}{}", self.queues)));
         stage.connect_with(config.expect("options")).await
     }
@@ -81,7 +86,7 @@ pub(crate) async fn a_name_that_stays_taken_is_an_error_and_its_reader_keeps_its
         let name = process.queue("reply");
         let reading = twin.basic_consume(name.clone().into(), "t".into(), options, FieldTable::default());
         let mut reading = reading.await.expect("nobody reads it");
-        let transport = process.connect(&stage).await;
+        let transport = process.connect_with(&stage, "&heartbeat_timeout_threshold=2").await;
         let error = refusal(transport.subscribe(&Subscription::new(Source::Inbox), soon()).await);
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Topology, false), "{error}");
         assert!(error.to_string().contains(&name) && error.to_string().contains("processname"), "{error}");
