@@ -274,6 +274,25 @@ fn every_rule_of_a_cut_is_broken_by_what_breaks_it() {
 }
 
 #[test]
+fn only_who_was_stopped_before_a_cut_is_closed_without_a_connection() {
+    let closed = |told: &mut Told| told.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
+    let stop = |told: &mut Told| told.ledger.note(&Event::Stopped { reader: 1, outcome: Outcome::Done });
+    let rules = broken_by(&ALL, |told| {
+        stop(told);
+        told.cut();
+        closed(told);
+        // The queue is there, or it is not.
+        told.publish(Publish::inbox(1).mandatory(), Outcome::Done);
+        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+    });
+    assert_eq!(rules, [] as [&Rule; 0]);
+    broken(&rules::CLOSED, |told| {
+        told.cut();
+        told.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
+    });
+}
+
+#[test]
 fn only_a_poll_that_was_given_up_may_have_settled_what_a_cut_brings_back() {
     let twice = |told: &mut Told, given_up: bool| {
         let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
