@@ -3,6 +3,7 @@
 //! Every case makes names or a virtual host of its own on the node that `OSLO_TEST_RABBIT_URL` names. A case that
 //! freezes, kills or fills its node starts one for itself.
 
+mod channels;
 mod connect;
 mod declare;
 mod limit;
@@ -40,6 +41,9 @@ macro_rules! cases {
 }
 
 const CASES: &[Case] = &cases! {
+    channels:
+        a_number_whose_channel_the_broker_has_closed_stops_nobody,
+        a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own;
     connect:
         a_wrong_password_is_denied_and_never_shown,
         an_unknown_virtual_host_is_named,
