@@ -141,6 +141,7 @@ const CASES: &[Case] = &cases! {
         a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can,
         a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection,
         nothing_of_a_lost_connection_is_settled_or_handed_over,
+        what_any_queue_had_ready_when_the_channel_went_is_counted,
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 

@@ -158,6 +158,28 @@ pub(crate) async fn nothing_of_a_lost_connection_is_settled_or_handed_over() {
     assert_quiet(listener.as_mut()).await;
 }
 
+/// It was on its way through three consumers, and the first of them tells of the loss.
+pub(crate) async fn what_any_queue_had_ready_when_the_channel_went_is_counted() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("each")).await;
+    let own = Address::Server { exchange: "x-each".into(), topic: "each".into(), server: "host-1".into() };
+    for to in [topic("each"), own, fanout("each")] {
+        for _ in 0..2 {
+            publish(&transport, &to, "lost").await.expect("a publish");
+        }
+    }
+    until("all to be here", async || {
+        (count(&stage, "messages_ready").await, count(&stage, "messages_unacknowledged").await) == (0, 6)
+    })
+    .await;
+    stage.close_connections("again").await;
+    back(&transport, 1).await;
+    let again = take(listener.as_mut(), 6).await;
+    assert!(again.iter().all(|message| message.redelivered()));
+    assert_eq!(transport.counters().deliveries_dropped, 6);
+}
+
 /// What was acknowledged on the wire is handed over whatever becomes of the connection: the broker has forgotten it.
 pub(crate) async fn what_was_acknowledged_and_not_handed_over_survives_the_connection() {
     let stage = Stage::shared().await;
