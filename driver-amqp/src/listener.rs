@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result, Settle};
+use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
 
 use crate::counters::{Counts, count};
 use crate::gate::{Gate, lost};
@@ -125,8 +125,11 @@ impl AmqpListener {
                 self.address = address;
             }
             Woken::Revived(Err(error)) => {
-                if let Some(session) = self.session.take() {
-                    session.abandon(&error);
+                match self.session.take() {
+                    // The channel is still there, and receivers were told that what they decided would be written.
+                    Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
+                    Some(session) => session.abandon(&error),
+                    None => {}
                 }
                 self.end = Some(error);
             }

@@ -225,6 +225,12 @@ impl Session {
         self.settler.abandon();
     }
 
+    /// Gives up a channel that the transport closes: what was not handed over comes again, what was decided is still
+    /// written, and what is settled later is told that it is closed.
+    pub(crate) fn leave(mut self, reason: &Error) {
+        self.give_back(reason);
+    }
+
     /// Counts what is here and will not be handed over, also what no poll has taken in.
     fn give_back(&mut self, reason: &Error) {
         let _ = self.read(true, &mut Context::from_waker(Waker::noop()));

@@ -101,6 +101,7 @@ const CASES: &[Case] = &cases! {
         what_is_dropped_unsettled_comes_back_and_says_so,
         what_was_acknowledged_before_a_close_is_gone_and_settling_after_it_is_closed,
         what_was_acknowledged_before_the_transport_closes_is_gone,
+        what_was_acknowledged_before_the_transport_closes_under_a_poll_is_gone,
         what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back,
         a_stop_gives_out_what_was_handed_over_and_no_more,
         a_stopped_listener_hands_over_nothing_of_a_channel_that_is_gone,
