@@ -4,6 +4,7 @@
 //! `cargo xtask test` provides it.
 
 mod broker;
+mod handover;
 mod hazard;
 mod node;
 mod office;
@@ -96,6 +97,8 @@ const RELAYED: &[Case] = &cases! {
 
 /// What needs a broker.
 const LIVE: &[Case] = &cases! {
+    handover:
+        what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it;
     refused:
         what_lapin_refuses_at_once_is_not_counted_as_sent;
     hazard:
