@@ -140,6 +140,7 @@ const CASES: &[Case] = &cases! {
         an_inbox_whose_queue_is_deleted_has_it_back_under_its_name,
         an_inbox_that_cannot_come_back_ends_and_another_private_queue_takes_a_new_name,
         a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can,
+        a_consumer_that_cannot_come_back_keeps_no_other_waiting,
         a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection,
         nothing_of_a_lost_connection_is_settled_or_handed_over,
         what_any_queue_had_ready_when_the_channel_went_is_counted,

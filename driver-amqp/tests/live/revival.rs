@@ -104,6 +104,43 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
     a_hundred(&transport, &topic("locked"), listener.as_mut()).await;
 }
 
+/// What becomes of one queue of a listener is nothing to its others.
+pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("stuck")).await;
+    let names = stage.queue_names().await;
+    let shares = names.into_iter().find(|name| name.starts_with("stuck_fanout_")).expect("its share of the fanout");
+    let thief = stage.bare().await;
+    steal(&thief, "stuck").await;
+    let mut health = transport.health();
+    let breaking = async {
+        let seen = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
+        within(ARRIVE, "the alarm", seen).await.expect("a state");
+        delete(&stage, &shares).await;
+        until("the other consumer to be back", async || transport.counters().revivals == 1).await;
+        publish(&transport, &fanout("stuck"), "to all").await.expect("a publish");
+    };
+    let ((), arrived) = tokio::join!(breaking, take(listener.as_mut(), 1));
+    assert_eq!(texts(&arrived), ["to all"]);
+    let is_told = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
+    assert!(is_told(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
+    for message in arrived {
+        message.acknowledge().await.expect("it is the same channel");
+    }
+    let mending = async {
+        thief.close(200, "enough".into()).await.expect("it answers");
+        until("the consumer to be back", async || transport.counters().revivals == 2).await;
+    };
+    tokio::select! {
+        polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
+        () = mending => {}
+    }
+    assert_eq!(transport.health().borrow().state, State::Ready);
+    a_hundred(&transport, &topic("stuck"), listener.as_mut()).await;
+    assert_eq!(transport.counters().losses, 0);
+}
+
 /// The broker gives up on a consumer that settles nothing; its channel goes, and the connection stays.
 pub(crate) async fn a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection() {
     let (mut node, stage) = Stage::own().await;
