@@ -14,7 +14,7 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 
 use crate::counters::{Counts, count};
-use crate::errors::{translate, unknown};
+use crate::errors::unknown;
 use crate::gate::lost;
 use crate::link::Link;
 use crate::merge::Merge;
@@ -216,7 +216,7 @@ impl Session {
             self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
         }
         let closing = self.place.channel.close(200, "closed".into());
-        deadline.run("close channel", closing).await?.map_err(|error| translate("close", &error))
+        self.place.link.consuming.ask("close channel", deadline, closing).await
     }
 
     /// Gives up a channel that is lost: what was not handed over comes again, and what is settled late is told so.
