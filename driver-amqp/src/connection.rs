@@ -5,16 +5,18 @@ use std::io;
 use std::net::Shutdown;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, ConnectionProperties};
+use lapin::{Channel, ConnectionProperties, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     lapin: lapin::Connection,
     socket: KillSwitch,
     request_timeout: Duration,
+    /// Whether there are numbers of channels that cannot be used any more.
+    numbers_lost: AtomicBool,
 }
 
 /// A second handle on the socket of a connection. Dropping it shuts the socket down, which ends whatever reads or writes
@@ -83,7 +87,7 @@ impl Connection {
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken = shaken.ok_or_else(|| lost("connect", "the connection ended while it was made"))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            Ok(Self { lapin, socket, request_timeout: config.request_timeout })
+            Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -97,9 +101,34 @@ impl Connection {
     /// Opens a channel.
     ///
     /// # Errors
-    /// `Disconnected`, or `Timeout` if the broker does not answer.
+    /// `Disconnected`, also if the connection is given up because it has no number left for a channel; `Config` if all of
+    /// them are in use; `Timeout` if the broker does not answer.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
-        self.ask("open channel", deadline, self.lapin.create_channel()).await
+        const OPERATION: &str = "open channel";
+        let opening = async {
+            loop {
+                match self.lapin.create_channel().await {
+                    Err(error) if self.is_connected() && is_of_another(&error) => {
+                        self.numbers_lost.store(true, Ordering::Relaxed);
+                        // lapin answers at once, and there may be a long row of them.
+                        yield_now().await;
+                    }
+                    Err(error) if matches!(error.kind(), Lapin::ChannelsLimitReached) => return Ok(None),
+                    opened => return opened.map(Some),
+                }
+            }
+        };
+        if let Some(channel) = self.ask(OPERATION, deadline, opening).await? {
+            return Ok(channel);
+        }
+        let error = if self.numbers_lost.load(Ordering::Relaxed) {
+            warn!("a connection has lost the numbers of its channels, and is given up");
+            self.abandon();
+            lost(OPERATION, "the connection has no number left for a channel")
+        } else {
+            translate(OPERATION, &Lapin::ChannelsLimitReached.into())
+        };
+        Err(error.with_executed(Executed::No))
     }
 
     /// Waits for an answer of the broker, no longer than one request may take.
@@ -184,6 +213,13 @@ impl Drop for KillSwitch {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// Whether `error` is what became of an earlier channel. lapin keeps why the broker has closed one for the next of its number,
+/// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short of the
+/// connection's end.
+fn is_of_another(error: &lapin::Error) -> bool {
+    error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
 }
 
 /// What comes of `request`; `None` if nothing has come a while after `thrown`.

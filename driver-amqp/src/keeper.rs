@@ -13,6 +13,7 @@ use crate::claim::is_taken;
 use crate::counters::count;
 use crate::fate::{Fate, fate};
 use crate::machine::Generation;
+use crate::missing::Missing;
 use crate::opener::Opener;
 use crate::place::Place;
 use crate::revival::{Found, Loss, Resumed, Revived};
@@ -27,7 +28,10 @@ pub(crate) struct Keeper {
     complaints: mpsc::UnboundedReceiver<Loss>,
     found: Arc<Found>,
     session: u64,
+    /// Those to open the whole session.
     tries: Tries,
+    /// What the session has lost of its consumers.
+    missing: Missing,
     /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
     taken: Option<Instant>,
 }
@@ -41,7 +45,8 @@ impl Keeper {
         found: Arc<Found>,
     ) -> Self {
         let entry = opener.common.roll.enter(place.link.generation);
-        Self { opener, place, entry, complaints, found, session: 0, tries: Tries::new(), taken: None }
+        let (tries, missing) = (Tries::new(), Missing::default());
+        Self { opener, place, entry, complaints, found, session: 0, tries, missing, taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -60,12 +65,14 @@ impl Keeper {
                         self.reopen(None).await
                     }
                     Some(Loss::Consumer(session, index)) if session == self.session => {
-                        self.tries.lost();
-                        self.resume(index).await
+                        let config = &self.opener.common.config;
+                        self.missing.lose(index, |tries| Pause::Soon(tries).dice(config));
+                        Ok(())
                     }
                     Some(_) => Ok(()),
                     None => return,
                 },
+                index = self.missing.due() => self.resume(index).await,
             };
             if let Err(error) = outcome {
                 break error;
@@ -92,51 +99,57 @@ impl Keeper {
                 Ok(session) => {
                     self.place = session.place();
                     self.session += 1;
+                    self.missing = Missing::default();
+                    self.tries.back();
                     self.back();
                     self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
                     return Ok(());
                 }
                 Err(error) if gate.lost_with(&link, &error).await => {}
-                Err(error) => mend = Some(self.cope(error, link.is_settling())?),
+                Err(error) => mend = Some(self.cope(&error, link.is_settling())? == Fate::Mend),
             }
         }
     }
 
-    /// Puts one consumer back; if its channel is gone as well, everything.
+    /// Tries to put one consumer back; if its channel is gone as well, puts everything back.
     async fn resume(&mut self, index: usize) -> Result<()> {
-        let mut mend = None;
-        loop {
-            self.rest(mend.take(), self.place.link.generation).await;
-            if !self.place.is_connected() {
-                return self.reopen(None).await;
+        if !self.place.is_connected() {
+            return self.reopen(None).await;
+        }
+        let deadline = Deadline::after(self.opener.common.config.request_timeout);
+        let reading = match self.opener.declare(&self.place.link, index, deadline).await {
+            Ok(reading) => reading,
+            Err(_) if !self.place.is_connected() => return self.reopen(None).await,
+            Err(error) => return self.put_off(index, &error),
+        };
+        let consuming = self.place.consume(index, &reading, deadline);
+        match deadline.run("subscribe", consuming).await.and_then(|told| told) {
+            Ok(consumer) => {
+                self.missing.found(index);
+                self.back();
+                let resumed = Resumed { index, consumer, queue: reading };
+                self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
+                Ok(())
             }
-            let deadline = Deadline::after(self.opener.common.config.request_timeout);
-            let reading = match self.opener.declare(&self.place.link, index, deadline).await {
-                Ok(reading) => reading,
-                Err(_) if !self.place.is_connected() => return self.reopen(None).await,
-                Err(error) => {
-                    mend = Some(self.cope(error, self.place.link.is_settling())?);
-                    continue;
-                }
-            };
-            let consuming = self.place.consume(index, &reading, deadline);
-            match deadline.run("subscribe", consuming).await.and_then(|told| told) {
-                Ok(consumer) => {
-                    self.back();
-                    let resumed = Resumed { index, consumer, queue: reading };
-                    self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
-                    return Ok(());
-                }
-                Err(_) if !self.place.is_connected() => return self.reopen(None).await,
-                Err(error) => {
-                    // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
-                    // over before we saw another reader stays with this one as long as it lives.
-                    let mend = self.cope(error, self.place.link.is_settling())?;
-                    self.place.leave();
-                    return self.reopen(Some(mend)).await;
-                }
+            Err(_) if !self.place.is_connected() => self.reopen(None).await,
+            Err(error) => {
+                // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
+                // over before we saw another reader stays with this one as long as it lives.
+                let mend = self.cope(&error, self.place.link.is_settling())? == Fate::Mend;
+                self.place.leave();
+                self.reopen(Some(mend)).await
             }
         }
+    }
+
+    /// Leaves a consumer for later, whose queue cannot be declared.
+    fn put_off(&mut self, index: usize, error: &Error) -> Result<()> {
+        let fate = self.cope(error, self.place.link.is_settling())?;
+        let ailment = (fate != Fate::Rename).then(|| error.to_string());
+        let config = &self.opener.common.config;
+        let pause = if fate == Fate::Mend { Pause::Long } else { Pause::Soon };
+        self.missing.put_off(index, ailment, |tries| pause(tries).dice(config));
+        Ok(())
     }
 
     /// Waits before the next try, unless the link goes meanwhile.
@@ -149,20 +162,20 @@ impl Keeper {
         }
     }
 
-    /// What to do about an error, on a link that is `settling` or not; whether somebody has to mend something.
+    /// What to do about an error, on a link that is `settling` or not.
     ///
     /// # Errors
     /// The error, if there is nothing to do.
-    fn cope(&mut self, error: Error, settling: bool) -> Result<bool> {
-        let settling = settling || is_taken(&error) && self.is_waiting_for_a_name();
-        let fate = fate(&error, self.opener.blames(&error), settling);
+    fn cope(&mut self, error: &Error, settling: bool) -> Result<Fate> {
+        let settling = settling || is_taken(error) && self.is_waiting_for_a_name();
+        let fate = fate(error, self.opener.blames(error), settling);
         warn!(%error, ?fate, "a listener cannot come back");
         match fate {
-            Fate::End => return Err(error),
+            Fate::End => return Err(error.clone()),
             Fate::Rename => self.opener.rename()?,
             Fate::Again | Fate::Mend => self.entry.ails(error.to_string()),
         }
-        Ok(fate == Fate::Mend)
+        Ok(fate)
     }
 
     fn is_waiting_for_a_name(&mut self) -> bool {
@@ -172,8 +185,10 @@ impl Keeper {
     fn back(&mut self) {
         self.taken = None;
         count(&self.opener.common.counts.revivals, 1);
-        self.entry.well();
-        self.tries.back();
+        match self.missing.ailment() {
+            Some(reason) => self.entry.ails(reason.to_owned()),
+            None => self.entry.well(),
+        }
         info!(address = %self.opener.address(), "a listener is back");
     }
 }

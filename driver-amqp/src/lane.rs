@@ -160,12 +160,16 @@ impl Lane {
             return;
         }
         job.sends += 1;
-        count(&self.shared.counts.publishes, 1);
         let sequence = self.barrier.issue(job.parcel.mandatory);
         let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, Arc::clone(&job.parcel), sequence));
         self.open.add(sequence, job, Instant::now());
         // The first poll numbers the message and queues its frames, in the order in which parcels came.
-        match futures_util::poll!(publish.as_mut()) {
+        let polled = futures_util::poll!(publish.as_mut());
+        // On a channel that is gone lapin queues nothing.
+        if !matches!(&polled, Poll::Ready((_, Outcome::NotSent(_)))) {
+            count(&self.shared.counts.publishes, 1);
+        }
+        match polled {
             Poll::Ready((sequence, outcome)) => self.complete(sequence, outcome).await,
             Poll::Pending => self.in_flight.push(publish),
         }

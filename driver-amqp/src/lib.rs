@@ -59,6 +59,7 @@ mod listener;
 mod login;
 mod machine;
 mod merge;
+mod missing;
 mod names;
 mod opener;
 mod options;

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result, Settle};
+use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
 
 use crate::counters::{Counts, count};
 use crate::gate::{Gate, lost};
@@ -46,6 +46,8 @@ pub(crate) struct AmqpListener {
 struct Writing {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
+    /// Whether there is another session since: this one's loss is not that one's.
+    stale: bool,
 }
 
 /// What a `poll` was woken by.
@@ -111,6 +113,9 @@ impl AmqpListener {
             }
             Woken::Read(Err(error)) => self.lose(&error),
             Woken::Revived(Ok(Revived::Session(session, address))) => {
+                if let Some(writing) = &mut self.writing {
+                    writing.stale = true;
+                }
                 if let Some(old) = self.session.replace(*session) {
                     old.abandon(&lost("poll", "there is another channel"));
                 }
@@ -125,8 +130,11 @@ impl AmqpListener {
                 self.address = address;
             }
             Woken::Revived(Err(error)) => {
-                if let Some(session) = self.session.take() {
-                    session.abandon(&error);
+                match self.session.take() {
+                    // The channel is still there, and receivers were told that what they decided would be written.
+                    Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
+                    Some(session) => session.abandon(&error),
+                    None => {}
                 }
                 self.end = Some(error);
             }
@@ -148,10 +156,12 @@ impl AmqpListener {
     /// comes again.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.writing.as_mut()?.written).await;
-        let Writing { batch, .. } = self.writing.take()?;
+        let Writing { batch, stale, .. } = self.writing.take()?;
         if let Err(error) = written {
             count(&self.counts.deliveries_dropped, batch.len());
-            self.lose(&error);
+            if !stale {
+                self.lose(&error);
+            }
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());
@@ -165,7 +175,8 @@ impl AmqpListener {
         match self.mode {
             Settle::BeforeHandover => {
                 count(&self.counts.handover_acknowledgements, 1);
-                self.writing = Some(Writing { written: session.acknowledge(last, batch.len() > 1), batch });
+                let written = session.acknowledge(last, batch.len() > 1);
+                self.writing = Some(Writing { written, batch, stale: false });
                 None
             }
             Settle::ByReceiver => {

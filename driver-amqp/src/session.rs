@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, Stream};
@@ -14,7 +14,7 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 
 use crate::counters::{Counts, count};
-use crate::errors::{translate, unknown};
+use crate::errors::unknown;
 use crate::gate::lost;
 use crate::link::Link;
 use crate::merge::Merge;
@@ -119,7 +119,7 @@ impl Session {
     /// # Errors
     /// The channel is lost, and everything that was not handed over with it.
     pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<Read>> {
-        let mut progress = false;
+        let (mut progress, mut failed) = (false, None);
         for (index, reader) in self.readers.iter_mut().enumerate() {
             while let Some(consumer) = &mut reader.consumer {
                 match Pin::new(consumer).poll_next(context) {
@@ -128,18 +128,24 @@ impl Session {
                         progress = true;
                         self.merge.push(delivery.delivery_tag, (Arc::clone(&reader.queue), delivery));
                     }
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(unknown("poll", &error))),
+                    // What the others have had until then is taken in all the same, to be counted.
+                    Poll::Ready(Some(Err(error))) => {
+                        reader.consumer = None;
+                        failed = failed.or_else(|| Some(unknown("poll", &error)));
+                    }
                     Poll::Ready(None) => {
                         reader.consumer = None;
                         if !self.place.is_connected() {
-                            return Poll::Ready(Err(lost("poll", "the channel is gone")));
-                        }
-                        if !stopped {
+                            failed = failed.or_else(|| Some(lost("poll", "the channel is gone")));
+                        } else if !stopped && failed.is_none() {
                             return Poll::Ready(Ok(Read::Cancelled(index)));
                         }
                     }
                 }
             }
+        }
+        if let Some(error) = failed {
+            return Poll::Ready(Err(error));
         }
         if progress {
             return Poll::Ready(Ok(Read::Progress));
@@ -210,14 +216,26 @@ impl Session {
             self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
         }
         let closing = self.place.channel.close(200, "closed".into());
-        deadline.run("close channel", closing).await?.map_err(|error| translate("close", &error))
+        self.place.link.consuming.ask("close channel", deadline, closing).await
     }
 
     /// Gives up a channel that is lost: what was not handed over comes again, and what is settled late is told so.
-    pub(crate) fn abandon(self, reason: &Error) {
+    pub(crate) fn abandon(mut self, reason: &Error) {
+        self.give_back(reason);
+        self.settler.abandon();
+    }
+
+    /// Gives up a channel that the transport closes: what was not handed over comes again, what was decided is still
+    /// written, and what is settled later is told that it is closed.
+    pub(crate) fn leave(mut self, reason: &Error) {
+        self.give_back(reason);
+    }
+
+    /// Counts what is here and will not be handed over, also what no poll has taken in.
+    fn give_back(&mut self, reason: &Error) {
+        let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
         tracing::debug!(%reason, dropped = self.merge.len(), "a listener has lost its channel");
         count(&self.counts.deliveries_dropped, self.merge.len());
-        self.settler.abandon();
     }
 }
 

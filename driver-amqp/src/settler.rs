@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use lapin::ChannelStatus;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
-use lapin::{Channel, ChannelStatus};
-use oslo_messaging::{Error, ErrorKind};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -59,11 +59,10 @@ impl Settler {
     pub(crate) fn start(place: &Place, window: u16, counts: Arc<Counts>, tasks: &Tasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
-        let (channel, link) = (place.channel.clone(), Arc::clone(&place.link));
-        let status = channel.status().clone();
+        let (status, link) = (place.channel.status().clone(), Arc::clone(&place.link));
         let (watermark, batch) = (Watermark::default(), batch(window));
         let task = Task {
-            channel,
+            place: place.clone(),
             inbox,
             finishing: tasks.finishing(),
             counts: Arc::clone(&counts),
@@ -92,7 +91,7 @@ impl Settler {
     ///
     /// # Errors
     /// `Closed` after the listener was closed; `Disconnected` if the broker has the message back already.
-    pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<(), Error> {
+    pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<()> {
         let lost = match self.commands.send(command) {
             // Recorded, but the task will find that it cannot write it, and count it.
             Ok(()) => self.link.is_given_up() || !self.status.connected(),
@@ -111,7 +110,7 @@ impl Settler {
 }
 
 struct Task {
-    channel: Channel,
+    place: Place,
     inbox: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes.
     finishing: CancellationToken,
@@ -139,7 +138,7 @@ impl Task {
         count(&self.counts.settlements_dropped, dropped);
     }
 
-    async fn write(&mut self) -> lapin::Result<()> {
+    async fn write(&mut self) -> Result<()> {
         let mut due: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -160,7 +159,7 @@ impl Task {
         }
     }
 
-    async fn obey(&mut self, command: Command) -> lapin::Result<()> {
+    async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Acknowledge(tag) => {
                 self.watermark.acknowledge(tag);
@@ -169,14 +168,16 @@ impl Task {
             Command::Requeue(tag) => {
                 self.watermark.written(tag);
                 self.unwritten = 1;
-                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await?;
+                let requeue = BasicNackOptions { multiple: false, requeue: true };
+                self.hear("requeue", self.place.channel.basic_nack(tag, requeue)).await?;
                 self.unwritten = 0;
                 Ok(())
             }
             Command::Reject(tag) => {
                 self.watermark.written(tag);
                 self.unwritten = 1;
-                self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
+                let reject = BasicRejectOptions { requeue: false };
+                self.hear("reject", self.place.channel.basic_reject(tag, reject)).await?;
                 self.unwritten = 0;
                 Ok(())
             }
@@ -185,7 +186,7 @@ impl Task {
     }
 
     /// What was decided before the end is still written; later decisions are refused.
-    async fn close(&mut self) -> lapin::Result<()> {
+    async fn close(&mut self) -> Result<()> {
         self.inbox.close();
         while let Ok(command) = self.inbox.try_recv() {
             self.obey(command).await?;
@@ -195,14 +196,20 @@ impl Task {
 
     /// Queues the frames one after the other, and then waits for all of them: a wait for each would be a turn of lapin's
     /// thread for each.
-    async fn flush(&mut self) -> lapin::Result<()> {
+    async fn flush(&mut self) -> Result<()> {
         self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());
-        let write = |frame: Frame| self.channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
-        try_join_all(frames.into_iter().map(write)).await?;
+        let channel = &self.place.channel;
+        let write = |frame: Frame| channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
+        self.hear("acknowledge", try_join_all(frames.into_iter().map(write))).await?;
         self.unwritten = 0;
         Ok(())
+    }
+
+    /// Waits until what was queued is written, or cannot be any more.
+    async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        self.place.link.consuming.hear(operation, written).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! `cargo xtask test` provides it.
 
 mod broker;
+mod handover;
 mod hazard;
 mod node;
 mod office;
@@ -11,6 +12,7 @@ mod office;
 mod process;
 #[path = "../proxy/mod.rs"]
 mod proxy;
+mod refused;
 mod relay;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
@@ -95,6 +97,10 @@ const RELAYED: &[Case] = &cases! {
 
 /// What needs a broker.
 const LIVE: &[Case] = &cases! {
+    handover:
+        what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it;
+    refused:
+        what_lapin_refuses_at_once_is_not_counted_as_sent;
     hazard:
         publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
         what_its_publishers_gave_up_is_confirmed_all_the_same,

@@ -3,6 +3,7 @@
 //! Every case makes names or a virtual host of its own on the node that `OSLO_TEST_RABBIT_URL` names. A case that
 //! freezes, kills or fills its node starts one for itself.
 
+mod channels;
 mod connect;
 mod declare;
 mod limit;
@@ -40,6 +41,9 @@ macro_rules! cases {
 }
 
 const CASES: &[Case] = &cases! {
+    channels:
+        a_number_whose_channel_the_broker_has_closed_stops_nobody,
+        a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own;
     connect:
         a_wrong_password_is_denied_and_never_shown,
         an_unknown_virtual_host_is_named,
@@ -97,6 +101,7 @@ const CASES: &[Case] = &cases! {
         what_is_dropped_unsettled_comes_back_and_says_so,
         what_was_acknowledged_before_a_close_is_gone_and_settling_after_it_is_closed,
         what_was_acknowledged_before_the_transport_closes_is_gone,
+        what_was_acknowledged_before_the_transport_closes_under_a_poll_is_gone,
         what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back,
         a_stop_gives_out_what_was_handed_over_and_no_more,
         a_stopped_listener_hands_over_nothing_of_a_channel_that_is_gone,
@@ -135,8 +140,10 @@ const CASES: &[Case] = &cases! {
         an_inbox_whose_queue_is_deleted_has_it_back_under_its_name,
         an_inbox_that_cannot_come_back_ends_and_another_private_queue_takes_a_new_name,
         a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can,
+        a_consumer_that_cannot_come_back_keeps_no_other_waiting,
         a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection,
         nothing_of_a_lost_connection_is_settled_or_handed_over,
+        what_any_queue_had_ready_when_the_channel_went_is_counted,
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
 };
 

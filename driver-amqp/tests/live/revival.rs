@@ -107,6 +107,43 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
     a_hundred(&transport, &topic("locked"), listener.as_mut()).await;
 }
 
+/// What becomes of one queue of a listener is nothing to its others.
+pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("stuck")).await;
+    let names = stage.queue_names().await;
+    let shares = names.into_iter().find(|name| name.starts_with("stuck_fanout_")).expect("its share of the fanout");
+    let thief = stage.bare().await;
+    steal(&thief, "stuck").await;
+    let mut health = transport.health();
+    let breaking = async {
+        let seen = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
+        within(ARRIVE, "the alarm", seen).await.expect("a state");
+        delete(&stage, &shares).await;
+        until("the other consumer to be back", async || transport.counters().revivals == 1).await;
+        publish(&transport, &fanout("stuck"), "to all").await.expect("a publish");
+    };
+    let ((), arrived) = tokio::join!(breaking, take(listener.as_mut(), 1));
+    assert_eq!(texts(&arrived), ["to all"]);
+    let is_told = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
+    assert!(is_told(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
+    for message in arrived {
+        message.acknowledge().await.expect("it is the same channel");
+    }
+    let mending = async {
+        thief.close(200, "enough".into()).await.expect("it answers");
+        until("the consumer to be back", async || transport.counters().revivals == 2).await;
+    };
+    tokio::select! {
+        polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
+        () = mending => {}
+    }
+    assert_eq!(transport.health().borrow().state, State::Ready);
+    a_hundred(&transport, &topic("stuck"), listener.as_mut()).await;
+    assert_eq!(transport.counters().losses, 0);
+}
+
 /// The broker gives up on a consumer that settles nothing; its channel goes, and the connection stays.
 pub(crate) async fn a_channel_that_the_broker_closes_is_opened_again_on_the_same_connection() {
     let (mut node, stage) = Stage::own().await;
@@ -165,6 +202,28 @@ pub(crate) async fn nothing_of_a_lost_connection_is_settled_or_handed_over() {
         message.acknowledge().await.expect("an acknowledgement");
     }
     assert_quiet(listener.as_mut()).await;
+}
+
+/// It was on its way through three consumers, and the first of them tells of the loss.
+pub(crate) async fn what_any_queue_had_ready_when_the_channel_went_is_counted() {
+    let stage = Stage::shared().await;
+    let transport = stage.connect().await;
+    let mut listener = subscribe(&transport, &server("each")).await;
+    let own = Address::Server { exchange: "x-each".into(), topic: "each".into(), server: "host-1".into() };
+    for to in [topic("each"), own, fanout("each")] {
+        for _ in 0..2 {
+            publish(&transport, &to, "lost").await.expect("a publish");
+        }
+    }
+    until("all to be here", async || {
+        (count(&stage, "messages_ready").await, count(&stage, "messages_unacknowledged").await) == (0, 6)
+    })
+    .await;
+    stage.close_connections("again").await;
+    back(&transport, 1).await;
+    let again = take(listener.as_mut(), 6).await;
+    assert!(again.iter().all(|message| message.redelivered()));
+    assert_eq!(transport.counters().deliveries_dropped, 6);
 }
 
 /// What was acknowledged on the wire is handed over whatever becomes of the connection: the broker has forgotten it.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use oslo_messaging::{ErrorKind, Listener, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpTransport;
+use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::stage::{
-    ARRIVE, Stage, all, assert_quiet, back, only, publish, refusal, soon, subscribe, take, text, texts, until, within,
+    ARRIVE, Stage, all, assert_quiet, back, blocking, only, publish, refusal, soon, subscribe, take, text, texts,
+    until, within,
 };
 
 const WINDOW: u16 = 100;
@@ -105,6 +107,39 @@ pub(crate) async fn what_was_acknowledged_before_the_transport_closes_is_gone() 
     let again = take(listener.as_mut(), 1).await;
     assert_eq!(texts(&again), ["0001"]);
     assert_quiet(listener.as_mut()).await;
+}
+
+/// A reader that polls on may learn of the close before its acknowledgement is written.
+pub(crate) async fn what_was_acknowledged_before_the_transport_closes_under_a_poll_is_gone() {
+    let stage = Stage::shared().await;
+    // On one thread nothing is written before both the close and the poll have begun.
+    let alone = move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(close_under_a_poll(&stage));
+    };
+    blocking(alone).await;
+}
+
+async fn close_under_a_poll(stage: &Stage) {
+    let (transport, other) = (stage.connect().await, stage.connect().await);
+    let mut listener = filled(&transport, Settle::ByReceiver, 4).await;
+    handed_over(stage, 4).await;
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        taken.extend(within(ARRIVE, "polling", listener.poll(only(1))).await.expect("a message").expect("not the end"));
+    }
+    let kept = taken.pop().expect("two were taken");
+    taken.remove(0).acknowledge().await.expect("an acknowledgement");
+    let (closed, polled) = tokio::join!(transport.close(soon()), listener.poll(all()));
+    closed.expect("it closes");
+    assert_eq!(refusal(polled).kind(), ErrorKind::Closed);
+    let mut listener = filled(&other, Settle::ByReceiver, 0).await;
+    let again = take(listener.as_mut(), 3).await;
+    assert_eq!(texts(&again), ["0001", "0002", "0003"]);
+    assert_quiet(listener.as_mut()).await;
+    assert_eq!(refusal(kept.acknowledge().await).kind(), ErrorKind::Closed);
+    let counters = transport.counters();
+    assert_eq!((counters.settlements_dropped, counters.deliveries_dropped), (0, 2));
 }
 
 pub(crate) async fn what_was_acknowledged_before_a_drop_is_gone_and_the_rest_comes_back() {

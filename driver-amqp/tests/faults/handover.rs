@@ -1,0 +1,56 @@
+//! A listener whose connection goes while it hands something over.
+
+use std::time::Duration;
+
+use oslo_messaging::{Address, Settle, Source, Subscription, Transport};
+use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use tokio::time::{sleep, timeout};
+
+use crate::proxy::{Fault, Proxy};
+use crate::stage::{ARRIVE, QUIET, Stage, all, publish, soon, subscribe, texts, until, url, within};
+
+/// The connection of a link on which listeners live.
+const CONSUMING: usize = 1;
+/// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: whoever is told so writes nothing any more.
+const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, 0xce];
+
+/// A listener that was put back is stopped before anybody polls it. What it was acknowledging before fails only then.
+pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it() {
+    let stage = Stage::shared().await;
+    let relay = Proxy::to(stage.node.port()).await;
+    let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}", relay.port(), stage.vhost));
+    let mut config = AmqpConfig::default();
+    // No heartbeat is missed meanwhile.
+    config.heartbeat = Duration::from_secs(60);
+    let transport = AmqpTransport::connect(&address, config, soon()).await.expect("a connection");
+    let late = Subscription::new(Source::Queue { name: "late".into() }).with_settle(Settle::BeforeHandover);
+    let mut listener = subscribe(&transport, &late).await;
+    relay.forge(CONSUMING, &BLOCKED);
+    sleep(QUIET).await;
+    publish(&transport, &Address::Direct { queue: "late".into() }, "one").await.expect("a publish");
+    let asking = async {
+        while transport.counters().handover_acknowledgements == 0 {
+            let polled = timeout(QUIET, listener.poll(all())).await;
+            assert!(polled.is_err(), "nothing can be acknowledged, but {polled:?} was");
+        }
+    };
+    within(ARRIVE, "an acknowledgement", asking).await;
+    relay.strike(Fault::Cut);
+    until("the listener to be back", async || transport.counters().revivals == 1).await;
+    until("the message to be here again", async || {
+        let list = |stage: &Stage| {
+            let columns = ["list_queues", "-p", &stage.vhost, "--no-table-headers", "messages_unacknowledged"];
+            stage.node.rabbitmqctl(&columns).expect("a list")
+        };
+        stage.control(list).await.trim() == "1"
+    })
+    .await;
+    listener.stop(soon()).await.expect("a stop");
+    let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error").expect("not the end");
+    assert_eq!((texts(&polled), polled[0].redelivered()), (vec!["one".to_owned()], true));
+    assert_eq!(transport.counters().deliveries_dropped, 1, "the first time");
+    let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error");
+    assert!(polled.is_none(), "{polled:?}");
+    listener.close(soon()).await.expect("a close");
+    transport.close(soon()).await.expect("a close");
+}
