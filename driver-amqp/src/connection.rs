@@ -85,7 +85,8 @@ impl Connection {
                 plain(stream, socket.thrown.clone())
             };
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
-            let shaken = shaken.ok_or_else(|| lost("connect", "the connection ended while it was made"))?;
+            let shaken =
+                shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
             Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
         };

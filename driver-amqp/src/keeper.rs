@@ -93,20 +93,23 @@ impl Keeper {
             }
             let link = gate.link("poll").await?;
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
-            let opened = self.opener.open(&link, deadline).await;
-            self.entry.tried(link.generation);
-            match opened {
+            // Noted as tried once it is known what ails it, so that nobody is told in between that all are back.
+            match self.opener.open(&link, deadline).await {
                 Ok(session) => {
                     self.place = session.place();
                     self.session += 1;
                     self.missing = Missing::default();
                     self.tries.back();
                     self.back();
+                    self.entry.tried(link.generation);
                     self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
                     return Ok(());
                 }
-                Err(error) if gate.lost_with(&link, &error).await => {}
-                Err(error) => mend = Some(self.cope(&error, link.is_settling())? == Fate::Mend),
+                Err(error) if gate.lost_with(&link, &error).await => self.entry.tried(link.generation),
+                Err(error) => {
+                    mend = Some(self.cope(&error, link.is_settling())? == Fate::Mend);
+                    self.entry.tried(link.generation);
+                }
             }
         }
     }
@@ -184,11 +187,12 @@ impl Keeper {
 
     fn back(&mut self) {
         self.taken = None;
-        count(&self.opener.common.counts.revivals, 1);
         match self.missing.ailment() {
             Some(reason) => self.entry.ails(reason.to_owned()),
             None => self.entry.well(),
         }
+        // Last, so that who sees it sees no alarm that is over.
+        count(&self.opener.common.counts.revivals, 1);
         info!(address = %self.opener.address(), "a listener is back");
     }
 }

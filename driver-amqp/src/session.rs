@@ -144,6 +144,10 @@ impl Session {
                 }
             }
         }
+        // This connection may be the slower of the two to notice.
+        if self.place.link.is_given_up() {
+            failed = failed.or_else(|| Some(lost("poll", "the connection is gone")));
+        }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
         }
