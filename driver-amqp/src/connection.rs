@@ -2,9 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::Shutdown;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,17 +12,17 @@ use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, ConnectionProperties, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
-use socket2::{SockRef, Socket, TcpKeepalive};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::errors::translate;
 use crate::gate::lost;
+use crate::kill_switch::{KillSwitch, unless};
 use crate::tls::explain;
 use crate::wire::{Wire, plain, runtime, secured};
 
@@ -34,10 +32,6 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
-
-/// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment,
-/// a handshake too, it may never end: its thread has seen the end, and nobody looks at the request any more.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where a broker is and who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,15 +51,6 @@ pub(crate) struct Connection {
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
-}
-
-/// A second handle on the socket of a connection. Dropping it shuts the socket down, which ends whatever reads or writes
-/// it: lapin's thread, above all, which knows no deadline.
-#[derive(Debug)]
-struct KillSwitch {
-    socket: Socket,
-    /// Cancelled when the socket was shut down, here or by the peer.
-    thrown: CancellationToken,
 }
 
 impl Connection {
@@ -198,39 +183,11 @@ impl Connection {
     }
 }
 
-impl KillSwitch {
-    fn of(stream: &TcpStream) -> io::Result<Self> {
-        Ok(Self { socket: SockRef::from(stream).try_clone()?, thrown: CancellationToken::new() })
-    }
-
-    fn shut(&self) {
-        // It fails only if the peer was faster.
-        let _ = self.socket.shutdown(Shutdown::Both);
-        self.thrown.cancel();
-    }
-}
-
-impl Drop for KillSwitch {
-    fn drop(&mut self) {
-        self.shut();
-    }
-}
-
 /// Whether `error` is what became of an earlier channel. lapin keeps why the broker has closed one for the next of its number,
 /// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short of the
 /// connection's end.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
-}
-
-/// What comes of `request`; `None` if nothing has come a while after `thrown`.
-async fn unless<T>(thrown: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
-    let mut request = pin!(request);
-    tokio::select! {
-        biased;
-        said = &mut request => Some(said),
-        () = thrown.cancelled() => timeout(LAST_WORDS, request).await.ok(),
-    }
 }
 
 /// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
@@ -314,10 +271,6 @@ fn program(path: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
-    use tokio::time::{Instant, sleep};
-
     use super::*;
 
     #[test]
@@ -327,29 +280,5 @@ mod tests {
         }
         #[cfg(unix)]
         assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_lapin_never_answers_ends_soon_after_the_connection() {
-        let thrown = CancellationToken::new();
-        let begun = Instant::now();
-        let throwing = async {
-            sleep(Duration::from_secs(3)).await;
-            thrown.cancel();
-        };
-        let (said, ()) = tokio::join!(unless(&thrown, pending::<()>()), throwing);
-        assert_eq!((said, begun.elapsed()), (None, Duration::from_secs(3) + LAST_WORDS));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_lapin_says_before_the_end_or_at_it_counts() {
-        let thrown = CancellationToken::new();
-        assert_eq!(unless(&thrown, async { 1 }).await, Some(1));
-        thrown.cancel();
-        let late = async {
-            sleep(LAST_WORDS / 2).await;
-            2
-        };
-        assert_eq!(unless(&thrown, late).await, Some(2));
     }
 }

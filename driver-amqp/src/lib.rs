@@ -53,6 +53,7 @@ mod fate;
 mod gate;
 mod incoming;
 mod keeper;
+mod kill_switch;
 mod lane;
 mod link;
 mod listener;
