@@ -216,7 +216,7 @@ impl Ledger {
             for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
                 copy.fate = Fate::Expired;
             }
-            queue.copies.values_mut().for_each(|copy| copy.lately = false);
+            queue.copies.values_mut().for_each(Item::wait);
         }
     }
 

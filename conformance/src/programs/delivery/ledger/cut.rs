@@ -36,7 +36,7 @@ impl Item {
     fn cut(&mut self, settling: bool) {
         match self.state {
             State::Held(..) => self.give_back(),
-            State::Gone if self.lately => {
+            State::Settled => {
                 self.give_back();
                 self.doubt();
             }

@@ -27,8 +27,6 @@ pub(super) struct Item {
     /// Whether nobody read the queue since it was published.
     pub(super) unread: bool,
     pub(super) fate: Fate,
-    /// Whether it was settled so shortly ago that the bus may not have heard of it.
-    pub(super) lately: bool,
     /// Whether a listener may have it in memory, settled, while the bus hands it over again.
     pub(super) doubled: bool,
 }
@@ -52,12 +50,14 @@ pub(super) enum State {
     Waiting,
     /// In the hand of a reader, under a token.
     Held(usize, usize),
+    /// Settled, so shortly ago that the bus may not have heard of it.
+    Settled,
     Gone,
 }
 
 impl Item {
     pub(super) fn new(publisher: usize, fate: Fate, unread: bool) -> Self {
-        Self { state: State::Waiting, publisher, seen: false, unread, fate, lately: false, doubled: false }
+        Self { state: State::Waiting, publisher, seen: false, unread, fate, doubled: false }
     }
 
     /// Whether it must still be handed over.
@@ -66,7 +66,14 @@ impl Item {
     }
 
     pub(super) fn settle(&mut self) {
-        (self.state, self.lately) = (State::Gone, true);
+        self.state = State::Settled;
+    }
+
+    /// Time has passed.
+    pub(super) fn wait(&mut self) {
+        if self.state == State::Settled {
+            self.state = State::Gone;
+        }
     }
 
     pub(super) fn give_back(&mut self) {

@@ -77,8 +77,8 @@ impl Ledger {
         let copy = &queue.copies[&number];
         let mut broken = Vec::new();
         match copy.state {
-            State::Gone | State::Held(..) if copy.doubled => {}
-            State::Gone => broken.push(&rules::GONE),
+            State::Settled | State::Gone | State::Held(..) if copy.doubled => {}
+            State::Settled | State::Gone => broken.push(&rules::GONE),
             State::Held(..) => broken.push(&rules::ONE_HAND),
             State::Waiting if copy.fate == Fate::Expired => broken.push(&rules::EXPIRED),
             State::Waiting => {}
