@@ -22,7 +22,7 @@ pub(crate) async fn stops_no_other() {
     let stage = Stage::shared().await;
     let topic = unique("events");
     let bus = bus(&stage.node.url_as("guest", "guest", &stage.vhost)).await;
-    let (to, mut handled) = unbounded_channel();
+    let (to, mut heard) = unbounded_channel();
     let handler = Arc::new(Handler { to, gate: Semaphore::new(0) });
     let endpoint = NotificationEndpoint::new(Arc::clone(&handler)).on(
         Priority::Info,
@@ -41,11 +41,11 @@ pub(crate) async fn stops_no_other() {
     tell(&bus, &topic, 0..1_001).await;
     let mut others = Vec::new();
     while others.len() < 1_000 {
-        others.push(within(ARRIVE, "an event", handled.recv()).await.expect("the listener runs"));
+        others.push(within(ARRIVE, "an event", heard.recv()).await.expect("the listener runs"));
     }
     assert!(!others.contains(&0), "it did not wait");
     handler.gate.add_permits(1);
-    assert_eq!(within(ARRIVE, "the long one", handled.recv()).await, Some(0));
+    assert_eq!(within(ARRIVE, "the long one", heard.recv()).await, Some(0));
     listener.wait(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }

@@ -78,7 +78,9 @@ pub(crate) async fn a_client_whose_every_call_times_out_does_not_pass() {
     let deaf = Manner { method: MUTE, patience: SILENCE / 4, recovery: Duration::from_secs(2) };
     let mut points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
     // A refusal would be an answer.
-    points.iter_mut().for_each(|point| point.refusing = false);
+    for point in &mut points {
+        point.refusing = false;
+    }
     let report = cut_at(&field, &points, deaf).await;
     let short = report.shortfalls(MINIMUMS);
     eprintln!("{report}\n{short:#?}");
