@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, ConnectionProperties, ErrorKind as Lapin};
+use lapin::{Channel, ConnectionProperties, ConnectionState, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -94,7 +94,10 @@ impl Connection {
         let opening = async {
             loop {
                 match self.lapin.create_channel().await {
-                    Err(error) if self.is_connected() && is_of_another(&error) => {
+                    Err(error) if is_of_another(&error) => {
+                        if !self.is_connected() {
+                            return Err(Lapin::InvalidConnectionState(ConnectionState::Closed).into());
+                        }
                         self.numbers_lost.store(true, Ordering::Relaxed);
                         // lapin answers at once, and there may be a long row of them.
                         yield_now().await;

@@ -55,15 +55,9 @@ impl Keeper {
             let gate = Arc::clone(&self.opener.common.gate);
             let outcome = tokio::select! {
                 biased;
-                () = gate.left(self.place.link.generation) => {
-                    self.tries.lost();
-                    self.reopen(None).await
-                }
+                () = gate.left(self.place.link.generation) => self.start_over(None).await,
                 complaint = self.complaints.recv() => match complaint {
-                    Some(Loss::Session(session)) if session == self.session => {
-                        self.tries.lost();
-                        self.reopen(None).await
-                    }
+                    Some(Loss::Session(session)) if session == self.session => self.start_over(None).await,
                     Some(Loss::Consumer(session, index)) if session == self.session => {
                         let config = &self.opener.common.config;
                         self.missing.lose(index, |tries| Pause::Soon(tries).dice(config));
@@ -81,6 +75,12 @@ impl Keeper {
         self.found.put(self.session, Err(end));
     }
 
+    /// Puts everything back, since the session is lost.
+    async fn start_over(&mut self, mend: Option<bool>) -> Result<()> {
+        self.tries.lost();
+        self.reopen(mend).await
+    }
+
     /// Opens the subscription again, on whatever link there is; `mend` says of an error before whether somebody has to mend
     /// something.
     async fn reopen(&mut self, mut mend: Option<bool>) -> Result<()> {
@@ -93,16 +93,16 @@ impl Keeper {
             }
             let link = gate.link("poll").await?;
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
-            // Noted as tried once it is known what ails it, so that nobody is told in between that all are back.
+            // Noted as tried once it can be taken or is known to ail, so that nobody is told too early that all are back.
             match self.opener.open(&link, deadline).await {
                 Ok(session) => {
                     self.place = session.place();
                     self.session += 1;
                     self.missing = Missing::default();
                     self.tries.back();
+                    self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
                     self.back();
                     self.entry.tried(link.generation);
-                    self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
                     return Ok(());
                 }
                 Err(error) if gate.lost_with(&link, &error).await => self.entry.tried(link.generation),
@@ -117,30 +117,30 @@ impl Keeper {
     /// Tries to put one consumer back; if its channel is gone as well, puts everything back.
     async fn resume(&mut self, index: usize) -> Result<()> {
         if !self.place.is_connected() {
-            return self.reopen(None).await;
+            return self.start_over(None).await;
         }
         let deadline = Deadline::after(self.opener.common.config.request_timeout);
         let reading = match self.opener.declare(&self.place.link, index, deadline).await {
             Ok(reading) => reading,
-            Err(_) if !self.place.is_connected() => return self.reopen(None).await,
+            Err(_) if !self.place.is_connected() => return self.start_over(None).await,
             Err(error) => return self.put_off(index, &error),
         };
         let consuming = self.place.consume(index, &reading, deadline);
         match deadline.run("subscribe", consuming).await.and_then(|told| told) {
             Ok(consumer) => {
                 self.missing.found(index);
-                self.back();
                 let resumed = Resumed { index, consumer, queue: reading };
                 self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
+                self.back();
                 Ok(())
             }
-            Err(_) if !self.place.is_connected() => self.reopen(None).await,
+            Err(_) if !self.place.is_connected() => self.start_over(None).await,
             Err(error) => {
                 // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
                 // over before we saw another reader stays with this one as long as it lives.
                 let mend = self.cope(&error, self.place.link.is_settling())? == Fate::Mend;
                 self.place.leave();
-                self.reopen(Some(mend)).await
+                self.start_over(Some(mend)).await
             }
         }
     }

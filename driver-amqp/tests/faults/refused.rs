@@ -28,7 +28,7 @@ pub(crate) async fn what_lapin_refuses_at_once_is_not_counted_as_sent() {
     publish().await;
     assert_eq!(transport.counters().publishes, 1);
     let said = relay.tape(PUBLISHING, Direction::ToBroker).sent.len();
-    // The answer, of which the broker will think nothing good, gets there when all is over.
+    // The answer, which the broker has not asked for, comes to it in front of what is published on the next channel.
     relay.strike(Fault::Delay(Duration::from_secs(1)));
     relay.forge(PUBLISHING, &CLOSED);
     until("the answer", async || relay.tape(PUBLISHING, Direction::ToBroker).sent.len() > said).await;

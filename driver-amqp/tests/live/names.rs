@@ -24,7 +24,7 @@ impl Process {
         self.connect_with(stage, "").await
     }
 
-    /// As often as it is asked for its pulse, a connection waits for a name that its predecessor may still have.
+    /// With more `options`: how long a name is waited for that a predecessor may still have follows from the heartbeat.
     async fn connect_with(&self, stage: &Stage, options: &str) -> AmqpTransport {
         let host = &self.host;
         let query = format!("use_queue_manager=true&hostname={host}&processname=p{options}");

@@ -94,8 +94,7 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
         let lost = |reason: &str| reason.contains("RESOURCE_LOCKED") && reason.contains("locked");
         let seen = health.wait_for(|health| matches!(&health.state, State::Lost { reason } if lost(reason)));
         within(ARRIVE, "the alarm", seen).await.expect("a state");
-        // The broker hears it, whether or not lapin says so.
-        let _ = timeout(ARRIVE, thief.close(200, "enough".into())).await;
+        release(&thief).await;
         until("the listener to be back", async || transport.counters().revivals == 1).await;
     };
     tokio::select! {
@@ -132,7 +131,7 @@ pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
         message.acknowledge().await.expect("it is the same channel");
     }
     let mending = async {
-        thief.close(200, "enough".into()).await.expect("it answers");
+        release(&thief).await;
         until("the consumer to be back", async || transport.counters().revivals == 2).await;
     };
     tokio::select! {
@@ -287,4 +286,9 @@ async fn steal(thief: &lapin::Connection, queue: &str) {
         }
     };
     within(ARRIVE, "stealing", stealing).await;
+}
+
+/// Gives every name back: the broker hears it, whether or not lapin says so.
+async fn release(thief: &lapin::Connection) {
+    let _ = timeout(ARRIVE, thief.close(200, "enough".into())).await;
 }

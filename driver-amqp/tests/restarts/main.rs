@@ -17,7 +17,7 @@ use xtask::profile::Profile;
 
 use harness::Disturbed;
 
-/// How many programs of each kind. About every second has a restart, which takes some seconds.
+/// How many programs of each kind. About every third has a restart, which takes some seconds.
 const PROGRAMS: u64 = 8;
 
 /// Started by the first program: who only wants a list needs none.
@@ -48,8 +48,8 @@ impl Harness for Restarted {
         self.0.transport().await
     }
 
-    /// What was lost is waited for to the end, so that is not as late as it might be; but later than a link that is tried for
-    /// after the longest pause, and a queue that is declared on it in the longest time.
+    /// Longer than a link takes that is tried for after the longest pause, and a queue that is declared on it; but a program that
+    /// has lost something waits that long for it, so not much longer.
     fn budget(&self) -> Budget {
         Budget { arrive: Duration::from_secs(30), ..self.0.budget() }
     }

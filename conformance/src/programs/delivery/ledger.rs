@@ -36,8 +36,6 @@ pub(crate) struct Reading {
     /// How often it was opened.
     lives: usize,
     pub(crate) phase: Phase,
-    /// Whether its last poll was given up, which may have begun to settle what it would have given.
-    gave_up: bool,
     /// Whether its connection was lost after it was stopped, so that nobody deletes its private queues.
     orphans: bool,
     plans: Vec<Plan>,
@@ -149,7 +147,7 @@ impl Ledger {
         let reading = &mut self.readers[reader];
         reading.lives += 1;
         reading.phase = Phase::Open;
-        (reading.gave_up, reading.orphans) = (false, false);
+        reading.orphans = false;
         reading.last.clear();
         reading.plans = plans(&reading.reader.reads, &format!("{reader}.{}", reading.lives));
         for plan in reading.plans.clone() {
@@ -193,6 +191,7 @@ impl Ledger {
 
     /// The reader is gone: what it held goes back, and private queues are nobody's.
     fn leave(&mut self, reader: usize) {
+        self.gave(reader);
         self.readers[reader].phase = Phase::Shut;
         for held in self.held.values_mut().filter(|held| held.reader == reader) {
             held.over = true;
@@ -234,7 +233,7 @@ impl Ledger {
 impl Reading {
     pub(crate) fn new(reader: Reader) -> Self {
         let (plans, last) = (Vec::new(), BTreeMap::new());
-        Self { reader, lives: 0, phase: Phase::Shut, gave_up: false, orphans: false, plans, last }
+        Self { reader, lives: 0, phase: Phase::Shut, orphans: false, plans, last }
     }
 }
 

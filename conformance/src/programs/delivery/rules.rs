@@ -52,7 +52,7 @@ rules! {
         "Every connection that is lost is made again by itself.";
     CLOSED = "lifecycle::a_listener_closes", [],
         "Stopping and closing a listener succeeds; closing one that lost its connection after it was stopped may be told as \
-         disconnected, since nobody deletes its private queues.";
+         disconnected.";
     HEALTH = "lifecycle::health_follows_the_transport", [],
         "A transport that works says that it is ready, and one that was closed says that.";
     OVER = "lifecycle::a_closed_transport_does_nothing", [],

@@ -1,7 +1,7 @@
 //! What a loss of every connection does.
 
 use super::item::{Item, State};
-use super::{Ledger, Phase, Reading};
+use super::{Ledger, Phase};
 use crate::programs::delivery::rules;
 
 impl Ledger {
@@ -16,31 +16,22 @@ impl Ledger {
         for reading in &mut self.readers {
             reading.orphans |= reading.phase == Phase::Stopped;
         }
-        let settling: Vec<&Reading> = self.readers.iter().filter(|reading| reading.may_settle()).collect();
-        for (name, queue) in &mut self.queues {
+        for queue in self.queues.values_mut() {
             queue.has_lost_a_reader |= queue.readers > 0;
-            let settling = settling.iter().any(|reading| reading.plans.iter().any(|plan| plan.queue == *name));
-            queue.copies.values_mut().for_each(|copy| copy.cut(settling));
+            queue.copies.values_mut().for_each(Item::cut);
         }
     }
 }
 
-impl Reading {
-    /// Whether it may be about to settle what it has not handed over yet.
-    fn may_settle(&self) -> bool {
-        self.phase != Phase::Shut && self.gave_up && self.reader.before_handover
-    }
-}
-
 impl Item {
-    fn cut(&mut self, settling: bool) {
+    fn cut(&mut self) {
         match self.state {
             State::Held(..) => self.give_back(),
             State::Settled => {
                 self.give_back();
                 self.doubt();
             }
-            State::Waiting => self.doubled |= settling,
+            State::Waiting => self.doubled |= self.settling_at.is_some(),
             State::Gone => {}
         }
     }

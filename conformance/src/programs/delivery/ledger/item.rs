@@ -11,7 +11,8 @@ pub(super) struct Queue {
     pub(super) copies: BTreeMap<usize, Item>,
     /// How many readers it has.
     pub(super) readers: usize,
-    /// Whether one of its readers has stopped, closed or been dropped, so that what it was handed came back.
+    /// Whether one of its readers has stopped, closed, been dropped or lost its connection, so that what it was handed came
+    /// back.
     pub(super) has_lost_a_reader: bool,
     /// Whoever reads it, if a publisher made it.
     pub(super) ensured_for: Option<Reader>,
@@ -27,7 +28,9 @@ pub(super) struct Item {
     /// Whether nobody read the queue since it was published.
     pub(super) unread: bool,
     pub(super) fate: Fate,
-    /// Whether a listener may have it in memory, settled, while the bus hands it over again.
+    /// Whose poll was given up while it waited, and may have begun to settle it.
+    pub(super) settling_at: Option<usize>,
+    /// Whether a listener may have it in memory, settled, while the bus hands it over once more.
     pub(super) doubled: bool,
 }
 
@@ -57,7 +60,7 @@ pub(super) enum State {
 
 impl Item {
     pub(super) fn new(publisher: usize, fate: Fate, unread: bool) -> Self {
-        Self { state: State::Waiting, publisher, seen: false, unread, fate, doubled: false }
+        Self { state: State::Waiting, publisher, seen: false, unread, fate, settling_at: None, doubled: false }
     }
 
     /// Whether it must still be handed over.

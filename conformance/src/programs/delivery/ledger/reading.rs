@@ -1,7 +1,7 @@
 //! What a poll may give.
 
 use super::hand::Held;
-use super::item::{Fate, State};
+use super::item::{Fate, Item, State};
 use super::{Ledger, Phase};
 use crate::programs::delivery::event::{Got, Outcome, Polled};
 use crate::programs::delivery::program::Reads;
@@ -10,14 +10,14 @@ use crate::programs::delivery::rules;
 
 impl Ledger {
     pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
-        self.readers[reader].gave_up = *polled == Polled::Nothing;
         match polled {
-            Polled::Nothing => {}
+            Polled::Nothing => self.gave_up(reader),
             Polled::End if self.readers[reader].phase == Phase::Stopped => {}
             Polled::End | Polled::Failed(_) => {
                 self.broken(&rules::ENDED, format!("a poll of reader {reader}, which goes on, ended {polled:?}"));
             }
             Polled::Messages(messages) => {
+                self.gave(reader);
                 if messages.is_empty() || messages.len() > max {
                     let how = format!("a poll of reader {reader} for {max} gave {}", messages.len());
                     self.broken(&rules::AT_MOST, how);
@@ -28,6 +28,26 @@ impl Ledger {
                 self.window(reader);
             }
         }
+    }
+
+    /// A poll was given up: it may have begun to settle what it would have given.
+    fn gave_up(&mut self, reader: usize) {
+        if self.readers[reader].reader.before_handover {
+            let waiting = self.copies_of(reader).filter(|copy| copy.state == State::Waiting);
+            waiting.for_each(|copy| copy.settling_at = Some(reader));
+        }
+    }
+
+    /// Whatever a poll that was given up had settled has been given by now, or is gone.
+    pub(super) fn gave(&mut self, reader: usize) {
+        let settling = self.copies_of(reader).filter(|copy| copy.settling_at == Some(reader));
+        settling.for_each(|copy| copy.settling_at = None);
+    }
+
+    fn copies_of(&mut self, reader: usize) -> impl Iterator<Item = &mut Item> {
+        let plans = &self.readers[reader].plans;
+        let its = self.queues.iter_mut().filter(|(name, _)| plans.iter().any(|plan| plan.queue == **name));
+        its.flat_map(|(_, queue)| queue.copies.values_mut())
     }
 
     /// What the last poll gave when the transport was closed.
@@ -73,18 +93,22 @@ impl Ledger {
     }
 
     fn marks(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
-        let queue = &self.queues[name];
-        let copy = &queue.copies[&number];
+        let queue = self.queues.get_mut(name).expect("the queue was found");
+        let copy = queue.copies.get_mut(&number).expect("the copy was found");
         let mut broken = Vec::new();
         match copy.state {
-            State::Settled | State::Gone | State::Held(..) if copy.doubled => {}
             State::Settled | State::Gone => broken.push(&rules::GONE),
             State::Held(..) => broken.push(&rules::ONE_HAND),
             State::Waiting if copy.fate == Fate::Expired => broken.push(&rules::EXPIRED),
             State::Waiting => {}
         }
-        if copy.seen && !redelivered && !copy.doubled {
+        if copy.seen && !redelivered {
             broken.push(&rules::MARKED);
+        }
+        if copy.doubled && broken.iter().any(|rule| **rule != rules::EXPIRED) {
+            // That was the other one.
+            broken.retain(|rule| **rule == rules::EXPIRED);
+            copy.doubled = false;
         }
         if redelivered && !copy.seen && !queue.has_lost_a_reader {
             broken.push(&rules::FRESH);

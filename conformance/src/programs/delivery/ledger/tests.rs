@@ -305,6 +305,22 @@ fn only_a_poll_that_was_given_up_may_have_settled_what_a_cut_brings_back() {
     };
     assert_eq!(broken_by(&ALL, |told| twice(told, true)), [] as [&Rule; 0]);
     assert_eq!(broken_by(&ALL, |told| twice(told, false)), [&rules::GONE]);
+    broken(&rules::GONE, |told| {
+        // Nobody can have settled what was not there yet.
+        told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
+        told.cut();
+        told.got(2, number, false);
+        told.got(2, number, true);
+    });
+    broken(&rules::GONE, |told| {
+        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
+        told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+        told.cut();
+        told.got(2, number, false);
+        told.got(2, number, true);
+        told.got(2, number, true);
+    });
 }
 
 #[test]
