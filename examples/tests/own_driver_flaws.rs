@@ -13,12 +13,14 @@ const PINNED: &str = include_str!("expected/own_driver.txt");
 const HARMLESS: [Flaw; 2] = [Flaw::CloseLeavesQueue, Flaw::Undeclared(Capability::Pools)];
 
 /// Flaws in what this driver does not do, or cannot suffer; the cases that would catch them are not run.
-const FOREIGN: [Flaw; 6] = [
+const FOREIGN: [Flaw; 8] = [
     Flaw::PoolIgnored,
     Flaw::PoolNotShared,
     Flaw::RedeliveredFlagLost,
     Flaw::ListenerLostByCut,
     Flaw::FanoutLostByCut,
+    Flaw::MarkLostByCut,
+    Flaw::SettledAfterCut,
     Flaw::NeverReadyAgain,
 ];
 
