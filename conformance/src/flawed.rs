@@ -1,6 +1,7 @@
 //! Drivers with one defect each: every one must be caught, so that the suite itself is under test.
 
 mod listener;
+mod losses;
 mod transport;
 
 use std::sync::Arc;

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use oslo_messaging::{
     Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
 };
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Flaw;
+use super::losses::Losses;
 
 #[derive(Debug)]
 pub(super) struct FlawedListener {
@@ -24,39 +24,19 @@ pub(super) struct FlawedListener {
     closed: Arc<AtomicBool>,
     address: Address,
     flaw: Flaw,
-    /// How often connections were lost, and how often before this one was made.
-    losses: watch::Receiver<u64>,
-    before: u64,
+    losses: Losses,
 }
 
 impl FlawedListener {
-    pub(super) fn new(
-        inner: Box<dyn Listener>,
-        flaw: Flaw,
-        closed: Arc<AtomicBool>,
-        losses: watch::Receiver<u64>,
-    ) -> Self {
-        let (address, before) = (inner.address().clone(), *losses.borrow());
-        Self { address, inner: Some(inner), late: None, closed, flaw, losses, before }
+    pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw, closed: Arc<AtomicBool>, losses: Losses) -> Self {
+        let address = inner.address().clone();
+        Self { address, inner: Some(inner), late: None, closed, flaw, losses }
     }
 
     /// A listener that subscribes when it is first used.
-    pub(super) fn late(
-        transport: Arc<dyn Transport>,
-        subscription: Subscription,
-        flaw: Flaw,
-        losses: watch::Receiver<u64>,
-    ) -> Self {
-        let (address, before) = (subscription.address(""), *losses.borrow());
-        Self {
-            address,
-            inner: None,
-            late: Some((transport, subscription)),
-            closed: Arc::default(),
-            flaw,
-            losses,
-            before,
-        }
+    pub(super) fn late(transport: Arc<dyn Transport>, subscription: Subscription, flaw: Flaw, losses: Losses) -> Self {
+        let address = subscription.address("");
+        Self { address, inner: None, late: Some((transport, subscription)), closed: Arc::default(), flaw, losses }
     }
 
     async fn open(&mut self) -> Result<()> {
@@ -84,9 +64,8 @@ impl Listener for FlawedListener {
             return Ok(None);
         }
         let max = if flaw == Flaw::PollOverflows { max.saturating_add(3) } else { max };
-        let (mut losses, before) = (self.losses.clone(), self.before);
-        let lost =
-            async move { losses.wait_for(|losses| flaw == Flaw::ListenerLostByCut && *losses > before).await.is_ok() };
+        let first = self.losses.first();
+        let lost = async move { flaw == Flaw::ListenerLostByCut && first.await };
         let polled = tokio::select! {
             biased;
             true = lost => std::future::pending().await,
@@ -105,7 +84,7 @@ impl Listener for FlawedListener {
             // What was taken is held across a wait, and dropped with it.
             sleep(Duration::from_millis(5)).await;
         }
-        let cut = *self.losses.borrow() > before;
+        let cut = self.losses.any();
         let spoil = |inner| Box::new(FlawedMessage { inner: Some(inner), flaw, cut }) as Box<dyn IncomingMessage>;
         Ok(Some(messages.into_iter().map(spoil).collect()))
     }

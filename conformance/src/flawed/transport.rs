@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::Flaw;
 use super::listener::FlawedListener;
+use super::losses::Losses;
 
 /// Where everything goes if exchanges are ignored. Topics have names of their own, so cases still do not meet.
 const EVERY_EXCHANGE: &str = "every-exchange";
@@ -32,15 +33,12 @@ pub(super) struct FlawedTransport {
     /// The publish that waits to change places with the next one.
     held: Mutex<Option<(Address, Message)>>,
     health: watch::Sender<Health>,
-    /// How often connections were lost, and how often before this one was made.
-    losses: watch::Receiver<u64>,
-    before: u64,
+    losses: Losses,
 }
 
 impl FlawedTransport {
     pub(super) fn new(inner: Arc<dyn Transport>, flaw: Flaw, losses: watch::Receiver<u64>) -> Self {
         let health = watch::Sender::new(Health::new(State::Connecting));
-        let before = *losses.borrow();
         Self {
             inner,
             flaw,
@@ -51,14 +49,8 @@ impl FlawedTransport {
             closed: Arc::new(AtomicBool::new(false)),
             held: Mutex::new(None),
             health,
-            before,
-            losses,
+            losses: Losses::of(losses),
         }
-    }
-
-    /// Whether the connection was lost and made again.
-    fn was_lost(&self) -> bool {
-        *self.losses.borrow() > self.before
     }
 
     /// What becomes of the address, the message and the options before they reach the driver.
@@ -104,7 +96,7 @@ impl FlawedTransport {
                 Some(Address::Direct { queue: before.unwrap_or(queue) })
             }
             (Flaw::DirectReachesInboxesAlone, Address::Direct { queue }) if !queue.starts_with("reply_") => None,
-            (Flaw::FanoutLostByCut, Address::Fanout { .. }) if self.was_lost() => None,
+            (Flaw::FanoutLostByCut, Address::Fanout { .. }) if self.losses.any() => None,
             (Flaw::FanoutReachesOne, to @ Address::Fanout { .. }) => match self.last_server.lock().await.clone() {
                 Some(Source::Server { exchange, topic, server }) => Some(Address::Server { exchange, topic, server }),
                 _ => Some(to),
@@ -143,7 +135,7 @@ impl Transport for FlawedTransport {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        let stuck = self.flaw == Flaw::HealthStuck || (self.flaw == Flaw::NeverReadyAgain && self.was_lost());
+        let stuck = self.flaw == Flaw::HealthStuck || (self.flaw == Flaw::NeverReadyAgain && self.losses.any());
         if stuck { self.health.subscribe() } else { self.inner.health() }
     }
 
@@ -191,11 +183,11 @@ impl Transport for FlawedTransport {
                 Arc::clone(&self.inner),
                 subscription,
                 self.flaw,
-                self.losses.clone(),
+                self.losses.since_now(),
             )));
         }
         let inner = self.inner.subscribe(&subscription, deadline).await?;
-        Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed), self.losses.clone())))
+        Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed), self.losses.since_now())))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
