@@ -71,7 +71,7 @@ impl Ledger {
             Event::HungUp { reader, polled } => {
                 self.hung_up(*reader, polled);
                 let held = self.held.values_mut().filter(|held| held.reader == *reader && !held.over);
-                held.for_each(|held| held.hung_up = true);
+                held.for_each(|held| held.lost = true);
                 self.forgotten(*reader);
             }
             Event::Cut { outcome } => self.cut(outcome),

@@ -11,7 +11,7 @@ impl Ledger {
             self.broken(&rules::BACK, error.clone());
         }
         for held in self.held.values_mut().filter(|held| !held.over) {
-            held.cut = !self.readers[held.reader].reader.before_handover;
+            held.lost = true;
         }
         for reading in &mut self.readers {
             reading.orphans |= reading.phase == Phase::Stopped;

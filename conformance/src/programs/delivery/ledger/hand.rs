@@ -17,15 +17,13 @@ pub(super) struct Held {
     pub(super) place: Option<(QueueName, usize)>,
     /// Whether the listener it came from is gone.
     pub(super) over: bool,
-    /// Whether it is gone with its transport.
-    pub(super) hung_up: bool,
-    /// Whether its connection was lost.
-    pub(super) cut: bool,
+    /// Whether its connection is gone: lost, or closed with its transport.
+    pub(super) lost: bool,
 }
 
 impl Held {
     pub(super) fn by(reader: usize, place: Option<(QueueName, usize)>) -> Self {
-        Self { reader, place, over: false, hung_up: false, cut: false }
+        Self { reader, place, over: false, lost: false }
     }
 }
 
@@ -36,7 +34,7 @@ impl Ledger {
         let what = || format!("to {verdict:?} message {:?} of reader {reader}", held.place);
         let before_handover = self.readers[reader].reader.before_handover;
         if verdict == Verdict::Drop {
-            if !before_handover && !held.over && !held.cut {
+            if !before_handover && !held.over && !held.lost {
                 self.give_back(&held, token);
             }
             return;
@@ -48,15 +46,12 @@ impl Ledger {
             }
             return;
         }
-        if (held.hung_up || (held.cut && held.over)) && *outcome == Outcome::Disconnected {
+        if held.lost && *outcome == Outcome::Disconnected {
             return;
         }
-        if held.cut && !held.over {
-            self.expect(&rules::SETTLED, &Outcome::Disconnected, outcome, what);
-            return;
-        }
-        if held.over {
-            self.expect(&rules::SETTLED, &Outcome::Closed, outcome, what);
+        if held.over || held.lost {
+            let end = if held.over { Outcome::Closed } else { Outcome::Disconnected };
+            self.expect(&rules::SETTLED, &end, outcome, what);
             return;
         }
         if verdict == Verdict::Requeue && !self.capabilities.has(Capability::Requeue) {

@@ -136,7 +136,7 @@ impl Ledger {
             return;
         }
         let bound = usize::from(reading.reader.window) * reading.plans.len();
-        let held = self.held.values().filter(|held| held.reader == reader && !held.over && !held.cut).count();
+        let held = self.held.values().filter(|held| held.reader == reader && !held.over && !held.lost).count();
         if held > bound {
             self.broken(&rules::WINDOW, format!("reader {reader} holds {held} messages, and may hold {bound}"));
         }
