@@ -76,20 +76,19 @@ impl Keeper {
     }
 
     /// Puts everything back, since the session is lost.
-    async fn start_over(&mut self, mend: Option<bool>) -> Result<()> {
+    async fn start_over(&mut self, before: Option<Fate>) -> Result<()> {
         self.tries.lost();
-        self.reopen(mend).await
+        self.reopen(before).await
     }
 
-    /// Opens the subscription again, on whatever link there is; `mend` says of an error before whether somebody has to mend
-    /// something.
-    async fn reopen(&mut self, mut mend: Option<bool>) -> Result<()> {
+    /// Opens the subscription again, on whatever link there is; `before` is what had to be done about an error before.
+    async fn reopen(&mut self, mut before: Option<Fate>) -> Result<()> {
         let gate = Arc::clone(&self.opener.common.gate);
         loop {
             let link = gate.link("poll").await?;
-            if link.generation == self.place.link.generation || mend.is_some() {
+            if link.generation == self.place.link.generation || before.is_some() {
                 // The broker has ended the channel alone, or refused us: not again at once.
-                self.rest(mend.take(), link.generation).await;
+                self.rest(before.take(), link.generation).await;
             }
             let link = gate.link("poll").await?;
             let deadline = Deadline::after(self.opener.common.config.request_timeout);
@@ -107,7 +106,7 @@ impl Keeper {
                 }
                 Err(error) if gate.lost_with(&link, &error).await => self.entry.tried(link.generation),
                 Err(error) => {
-                    mend = Some(self.cope(&error, link.is_settling())? == Fate::Mend);
+                    before = Some(self.cope(&error, link.is_settling())?);
                     self.entry.tried(link.generation);
                 }
             }
@@ -138,9 +137,9 @@ impl Keeper {
             Err(error) => {
                 // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
                 // over before we saw another reader stays with this one as long as it lives.
-                let mend = self.cope(&error, self.place.link.is_settling())? == Fate::Mend;
+                let fate = self.cope(&error, self.place.link.is_settling())?;
                 self.place.leave();
-                self.start_over(Some(mend)).await
+                self.start_over(Some(fate)).await
             }
         }
     }
@@ -150,15 +149,13 @@ impl Keeper {
         let fate = self.cope(error, self.place.link.is_settling())?;
         let ailment = (fate != Fate::Rename).then(|| error.to_string());
         let config = &self.opener.common.config;
-        let pause = if fate == Fate::Mend { Pause::Long } else { Pause::Soon };
-        self.missing.put_off(index, ailment, |tries| pause(tries).dice(config));
+        self.missing.put_off(index, ailment, |tries| pause(Some(fate), tries).dice(config));
         Ok(())
     }
 
     /// Waits before the next try, unless the link goes meanwhile.
-    async fn rest(&mut self, mend: Option<bool>, generation: Generation) {
-        let tries = self.tries.next();
-        let pause = if mend == Some(true) { Pause::Long(tries) } else { Pause::Soon(tries) };
+    async fn rest(&mut self, before: Option<Fate>, generation: Generation) {
+        let pause = pause(before, self.tries.next());
         tokio::select! {
             () = self.opener.common.gate.left(generation) => {}
             () = sleep(pause.dice(&self.opener.common.config)) => {}
@@ -195,4 +192,9 @@ impl Keeper {
         count(&self.opener.common.counts.revivals, 1);
         info!(address = %self.opener.address(), "a listener is back");
     }
+}
+
+/// How long to wait after so many tries, the last of which had this fate: longer where somebody has to mend something.
+fn pause(before: Option<Fate>, tries: u32) -> Pause {
+    if before == Some(Fate::Mend) { Pause::Long(tries) } else { Pause::Soon(tries) }
 }
