@@ -1,9 +1,10 @@
 //! One handler that takes its time.
 
-use oslo_messaging::{Event, NotificationEndpoint, NotificationListener, Priority, Target};
-use serde_json::Value;
 use std::convert::Infallible;
 use std::sync::Arc;
+
+use oslo_messaging::{Event, NotificationEndpoint, NotificationListener, Priority, Target};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -14,7 +15,7 @@ use crate::stage::{ARRIVE, Stage, soon, unique, within};
 /// Where events are told, and what the first of them waits for.
 struct Handler {
     to: UnboundedSender<u64>,
-    gate: Semaphore,
+    gate: Arc<Semaphore>,
 }
 
 /// Of 1,001 events the first waits for all the others, in a window of 100.
@@ -23,11 +24,11 @@ pub(crate) async fn stops_no_other() {
     let topic = unique("events");
     let bus = bus(&stage.node.url_as("guest", "guest", &stage.vhost)).await;
     let (to, mut heard) = unbounded_channel();
-    let handler = Arc::new(Handler { to, gate: Semaphore::new(0) });
-    let endpoint = NotificationEndpoint::new(Arc::clone(&handler)).on(
+    let gate = Arc::new(Semaphore::new(0));
+    let endpoint = NotificationEndpoint::new(Handler { to, gate: Arc::clone(&gate) }).on(
         Priority::Info,
         "*",
-        async |handler: Arc<Arc<Handler>>, event: Event<Value>| {
+        async |handler: Arc<Handler>, event: Event<Value>| {
             let n = event.payload["n"].as_u64().unwrap_or(u64::MAX);
             if n == 0 {
                 handler.gate.acquire().await.expect("nobody closes it").forget();
@@ -44,7 +45,7 @@ pub(crate) async fn stops_no_other() {
         others.push(within(ARRIVE, "an event", heard.recv()).await.expect("the listener runs"));
     }
     assert!(!others.contains(&0), "it did not wait");
-    handler.gate.add_permits(1);
+    gate.add_permits(1);
     assert_eq!(within(ARRIVE, "the long one", heard.recv()).await, Some(0));
     listener.wait(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");

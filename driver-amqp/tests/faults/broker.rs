@@ -105,6 +105,8 @@ pub(crate) async fn rights_that_are_taken_away_are_told_and_everything_goes_on_w
     // The inbox may not have been told yet that it has ended, and then ends with what waits for it.
     let error = office.call(1, ARRIVE).await.expect_err("nobody may declare a reply queue");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let error = office.call(1, ARRIVE).await.expect_err("nor may anybody now");
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Denied, Executed::No), "{error}");
     let error = office.tell(1, ARRIVE).await.expect_err("nobody may write");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Denied, Executed::No), "{error}");
 

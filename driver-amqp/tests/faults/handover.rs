@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use oslo_messaging::{Address, Settle, Source, Subscription, Transport};
-use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use oslo_messaging_amqp::AmqpConfig;
 use tokio::time::{sleep, timeout};
 
-use crate::proxy::{Fault, Proxy};
-use crate::stage::{ARRIVE, QUIET, Stage, all, publish, soon, subscribe, texts, until, url, within};
+use crate::proxy::Fault;
+use crate::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subscribe, texts, until, within};
+use crate::weather::behind_a_relay;
 
 /// The connection of a link on which listeners live.
 const CONSUMING: usize = 1;
@@ -17,12 +18,10 @@ const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, 0xce];
 /// A listener that was put back is stopped before anybody polls it. What it was acknowledging before fails only then.
 pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it() {
     let stage = Stage::shared().await;
-    let relay = Proxy::to(stage.node.port()).await;
-    let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}", relay.port(), stage.vhost));
     let mut config = AmqpConfig::default();
     // No heartbeat is missed meanwhile.
     config.heartbeat = Duration::from_secs(60);
-    let transport = AmqpTransport::connect(&address, config, soon()).await.expect("a connection");
+    let (relay, transport) = behind_a_relay(&stage, config).await;
     let late = Subscription::new(Source::Queue { name: "late".into() }).with_settle(Settle::BeforeHandover);
     let mut listener = subscribe(&transport, &late).await;
     relay.forge(CONSUMING, &BLOCKED);
@@ -37,14 +36,7 @@ pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_nex
     within(ARRIVE, "an acknowledgement", asking).await;
     relay.strike(Fault::Cut);
     until("the listener to be back", async || transport.counters().revivals == 1).await;
-    until("the message to be here again", async || {
-        let list = |stage: &Stage| {
-            let columns = ["list_queues", "-p", &stage.vhost, "--no-table-headers", "messages_unacknowledged"];
-            stage.node.rabbitmqctl(&columns).expect("a list")
-        };
-        stage.control(list).await.trim() == "1"
-    })
-    .await;
+    handed_over(&stage, 1).await;
     listener.stop(soon()).await.expect("a stop");
     let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error").expect("not the end");
     assert_eq!((texts(&polled), polled[0].redelivered()), (vec!["one".to_owned()], true));

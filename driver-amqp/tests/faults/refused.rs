@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use oslo_messaging::{Address, Message, Transport};
-use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use oslo_messaging_amqp::AmqpConfig;
 
-use crate::proxy::{Direction, Fault, Proxy};
-use crate::stage::{Stage, options, refusal, soon, until, url};
+use crate::proxy::{Direction, Fault};
+use crate::stage::{Stage, options, refusal, until};
+use crate::weather::behind_a_relay;
 
 /// The connection of a link that publishes, and the channel on it of the only lane that does.
 const PUBLISHING: usize = 0;
@@ -16,11 +17,9 @@ const CLOSED: [u8; 19] = [1, 0, 1, 0, 0, 0, 11, 0, 20, 0, 40, 0x01, 0x94, 0, 0, 
 /// A lane on which nothing is out learns that its channel is gone when it publishes, and does so again on another.
 pub(crate) async fn what_lapin_refuses_at_once_is_not_counted_as_sent() {
     let stage = Stage::shared().await;
-    let relay = Proxy::to(stage.node.port()).await;
-    let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}", relay.port(), stage.vhost));
     let mut config = AmqpConfig::default();
     (config.lanes, config.heartbeat) = (1, Duration::from_secs(60));
-    let transport = AmqpTransport::connect(&address, config, soon()).await.expect("a connection");
+    let (relay, transport) = behind_a_relay(&stage, config).await;
     let publish = async || {
         let to = Address::Direct { queue: "nowhere".into() };
         refusal(transport.publish(&to, Message::new(""), &options().mandatory()).await);

@@ -148,7 +148,8 @@ pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_
     within(ARRIVE, "the last one", waiting.remove(2)).await.expect("it is sent on the next link");
 }
 
-async fn behind_a_relay(stage: &Stage, config: AmqpConfig) -> (Proxy, AmqpTransport) {
+/// A transport that reaches the node of `stage` through a relay.
+pub(crate) async fn behind_a_relay(stage: &Stage, config: AmqpConfig) -> (Proxy, AmqpTransport) {
     let relay = Proxy::to(stage.node.port()).await;
     let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{}", relay.port(), stage.vhost));
     let transport = AmqpTransport::connect(&address, config, soon()).await.expect("a connection");

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::stage::{
-    ARRIVE, Stage, all, assert_quiet, back, blocking, only, publish, refusal, soon, subscribe, take, text, texts,
-    until, within,
+    ARRIVE, Stage, all, assert_quiet, back, blocking, handed_over, only, publish, refusal, soon, subscribe, take, text,
+    texts, until, within,
 };
 
 const WINDOW: u16 = 100;
@@ -309,19 +309,4 @@ fn same(taken: &[String], expected: &[String]) {
     let differs = taken.iter().zip(expected).position(|(taken, expected)| taken != expected);
     let around = differs.map(|index| &taken[index.saturating_sub(2)..taken.len().min(index + 5)]);
     assert_eq!((around, taken.len()), (None, expected.len()));
-}
-
-/// Waits until the broker counts `count` messages that it handed over and that are not settled.
-async fn handed_over(stage: &Stage, count: usize) {
-    until("the broker's count of unsettled messages", async || {
-        stage
-            .control(|stage| {
-                let arguments = ["list_queues", "-p", &stage.vhost, "--no-table-headers", "messages_unacknowledged"];
-                stage.node.rabbitmqctl(&arguments).expect("a list")
-            })
-            .await
-            .trim()
-            == count.to_string()
-    })
-    .await;
 }

@@ -262,3 +262,18 @@ pub(crate) fn refusal<T: Debug>(outcome: Result<T>) -> Error {
         Ok(value) => panic!("it should be refused, and was {value:?}"),
     }
 }
+
+/// Waits until the broker counts `count` messages that it handed over and that are not settled.
+pub(crate) async fn handed_over(stage: &Stage, count: usize) {
+    until("the broker's count of unsettled messages", async || {
+        stage
+            .control(|stage| {
+                let arguments = ["list_queues", "-p", &stage.vhost, "--no-table-headers", "messages_unacknowledged"];
+                stage.node.rabbitmqctl(&arguments).expect("a list")
+            })
+            .await
+            .trim()
+            == count.to_string()
+    })
+    .await;
+}
