@@ -138,7 +138,7 @@ pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
-pub use message::{CONTENT_ENCODING, CONTENT_TYPE, Headers, Message, Origin};
+pub use message::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
 pub use notify::{
     AllowedContext, BackgroundNotifier, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy,
     GiveUp, LogSink, MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
@@ -155,6 +155,6 @@ pub use rpc::{
 pub use serializer::Serializer;
 pub use subscription::{Binding, Lifetime, QueuePlan, Settle, Source, Subscription};
 pub use target::Target;
-pub use transport::{Health, IncomingMessage, Listener, PublishOptions, State, Transport};
+pub use transport::{Health, IncomingMessage, Listener, PublishOptions, State, Transport, UnhealthyPart};
 pub use url::{Host, Password, TransportUrl};
 pub use version::{Version, is_compatible};

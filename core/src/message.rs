@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The content type of every message, as the reference sets it (kombu `Producer.publish`).
@@ -32,6 +33,27 @@ pub struct Message {
     pub queue: Option<Arc<str>>,
     /// Where its publisher sent it; `None` before it is published, or if the driver cannot know.
     pub origin: Option<Arc<Origin>>,
+    /// How often its queue counted a failed delivery of it; `None` before it is published, or if the queue does not count.
+    pub delivery_count: Option<DeliveryCount>,
+    /// When the driver took it off the connection; `None` before it is published.
+    pub received_at: Option<Instant>,
+}
+
+/// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum queue).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryCount {
+    /// Deliveries before this one that ended without an acknowledgement.
+    pub failed: u64,
+    /// The broker drops the message, or dead-letters it by policy, when `failed` exceeds this. `None`: no known limit.
+    pub limit: Option<u64>,
+}
+
+impl DeliveryCount {
+    /// Whether this delivery is the last: the broker drops the message if it fails once more.
+    #[must_use]
+    pub fn is_last(self) -> bool {
+        self.limit.is_some_and(|limit| self.failed >= limit)
+    }
 }
 
 /// Where a message was published to, in the broker's terms.
@@ -54,6 +76,8 @@ impl Message {
             expiration: None,
             queue: None,
             origin: None,
+            delivery_count: None,
+            received_at: None,
         }
     }
 
@@ -89,6 +113,20 @@ impl Message {
     #[must_use]
     pub fn with_origin(mut self, origin: Arc<Origin>) -> Self {
         self.origin = Some(origin);
+        self
+    }
+
+    /// Sets the count of failed deliveries; for drivers.
+    #[must_use]
+    pub fn with_delivery_count(mut self, delivery_count: DeliveryCount) -> Self {
+        self.delivery_count = Some(delivery_count);
+        self
+    }
+
+    /// Sets when the driver took it off the connection; for drivers.
+    #[must_use]
+    pub fn with_received_at(mut self, received_at: Instant) -> Self {
+        self.received_at = Some(received_at);
         self
     }
 }

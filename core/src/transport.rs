@@ -75,13 +75,33 @@ pub struct Health {
     pub state: State,
     /// Where the broker's objects differ from what we would have declared, in the broker's words.
     pub drift: Vec<String>,
+    /// Parts that do not work although the connection does, in the order in which they failed.
+    pub unhealthy: Vec<UnhealthyPart>,
+}
+
+/// One part of a bus that does not work: a listener, the reply inbox, a publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnhealthyPart {
+    /// Which part, for example `listener of notifications.info`.
+    pub part: String,
+    /// Why, in the broker's words where it gave any.
+    pub reason: String,
+}
+
+impl UnhealthyPart {
+    /// `part` that does not work, because of `reason`.
+    #[must_use]
+    pub fn new(part: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { part: part.into(), reason: reason.into() }
+    }
 }
 
 impl Health {
     /// `state` with nothing to warn of.
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self { state, drift: Vec::new() }
+        Self { state, drift: Vec::new(), unhealthy: Vec::new() }
     }
 }
 
