@@ -1,0 +1,72 @@
+//! What a hostile peer can do: messages that no client library would write, and brokers that misbehave.
+//!
+//! Each attack goes on beside a service on a sound broker, which must not notice. Needs the node that
+//! `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
+
+mod frame;
+mod message;
+mod messages;
+mod misbehaviour;
+mod raw_publisher;
+#[path = "../live/stage.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+mod stage;
+mod victim;
+mod wrong;
+mod wrong_broker;
+
+use std::process::ExitCode;
+
+use futures_util::future::BoxFuture;
+use libtest_mimic::{Arguments, Completion, Trial};
+use peak_alloc::PeakAlloc;
+use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+
+/// Counts the bytes of this process.
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// A sentence, and how to try it.
+type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+
+/// What may run beside each other.
+const CASES: &[Case] = &[
+    ("a_broker_that_is_wrong_before_a_login_is_reported_in_time_and_costs_no_other_bus", || {
+        Box::pin(wrong::before_a_login_is_reported_in_time_and_costs_no_other_bus())
+    }),
+    ("a_broker_that_is_wrong_after_a_login_is_reported_in_time_and_costs_no_other_bus", || {
+        Box::pin(wrong::after_a_login_is_reported_in_time_and_costs_no_other_bus())
+    }),
+];
+
+/// What measures the memory of the process, and is alone in it.
+const ALONE: &[Case] = &[
+    ("hostile_messages_on_a_server_s_queue_cost_neither_the_link_nor_memory", || Box::pin(messages::to_a_server())),
+    ("hostile_messages_on_a_reply_queue_cost_neither_the_link_nor_memory", || Box::pin(messages::to_a_caller())),
+    ("hostile_events_become_dead_letters_and_cost_neither_the_link_nor_memory", || Box::pin(messages::to_a_listener())),
+    ("hostile_dead_letters_can_be_read_and_thrown_away", || Box::pin(messages::to_dead_letters())),
+];
+
+fn main() -> ExitCode {
+    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
+    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
+    stage::Lent::end();
+    conclusion.exit_code()
+}
+
+/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
+fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if std::env::var_os(RABBIT_URL).is_some() {
+            run();
+            return Ok(Completion::Completed);
+        }
+        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
+            if std::env::var(variable).is_ok_and(|is| is == value) {
+                return Err(format!("nothing may be skipped where {variable} is {value}").into());
+            }
+        }
+        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
+    })
+}
