@@ -47,6 +47,8 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 pub(crate) struct Connection {
     lapin: lapin::Connection,
+    /// The broker's name in errors.
+    host: String,
     socket: KillSwitch,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
@@ -73,7 +75,8 @@ impl Connection {
             let shaken =
                 shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
+            let (host, request_timeout) = (endpoint.name(), config.request_timeout);
+            Ok(Self { lapin, host, socket, request_timeout, numbers_lost: AtomicBool::new(false) })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -117,7 +120,7 @@ impl Connection {
         } else {
             translate(OPERATION, &Lapin::ChannelsLimitReached.into())
         };
-        Err(error.with_executed(Executed::No))
+        Err(error.with_executed(Executed::No).with("host", &self.host))
     }
 
     /// Waits for an answer of the broker, no longer than one request may take.
@@ -130,7 +133,7 @@ impl Connection {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
         // No message travels with a request.
-        heard.map_err(|error| error.with_executed(Executed::No))?
+        heard.map_err(|timeout| timeout.with_executed(Executed::No).with("host", &self.host))?
     }
 
     /// Waits for what lapin has to say, for as long as the connection lives.
@@ -142,10 +145,11 @@ impl Connection {
         operation: &'static str,
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
-        match unless(&self.socket.thrown, request).await {
+        let heard = match unless(&self.socket.thrown, request).await {
             Some(said) => said.map_err(|error| translate(operation, &error)),
             None => Err(lost(operation, "the connection is gone")),
-        }
+        };
+        heard.map_err(|error| error.with("host", &self.host))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -176,7 +180,7 @@ impl Connection {
     /// `Timeout` if it did not answer by a `deadline` that leaves it less than [`GOODBYE`].
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         let closing = timeout(GOODBYE, self.lapin.close(200, "closed".into()));
-        let closed = deadline.run("close", closing).await;
+        let closed = deadline.run("close", closing).await.map_err(|timeout| timeout.with("host", &self.host));
         self.socket.shut();
         // A connection that is gone already is closed.
         if closed?.is_err() {

@@ -125,10 +125,13 @@ impl Gate {
     /// What the end of a deadline means: an alarm, a loss, or just time.
     pub(crate) fn overdue(&self, operation: &'static str, executed: Executed) -> Error {
         match &*self.0.borrow() {
-            Passage::Blocked(_, reason) => Error::new(ErrorKind::Blocked, operation).transient().with("reason", reason),
+            Passage::Blocked(link, reason) => {
+                let blocked = Error::new(ErrorKind::Blocked, operation).transient();
+                blocked.with("reason", reason).with("host", &link.host)
+            }
             Passage::Shut { reason } => lost(operation, reason),
             Passage::Closed => Error::closed(operation),
-            Passage::Declaring(_) | Passage::Open(_) => Error::timeout(operation),
+            Passage::Declaring(link) | Passage::Open(link) => Error::timeout(operation).with("host", &link.host),
         }
         .with_executed(executed)
     }

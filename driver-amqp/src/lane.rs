@@ -285,8 +285,9 @@ impl Lane {
                 Outcome::Unknown(error) => failures.add(sequence, Sent::Unknown, error),
             }
         }
+        let host = self.host();
         let out = self.start_over();
-        let mut again = Salvage::new(&self.shared, failures).sort(out);
+        let mut again = Salvage::new(&self.shared, host, failures).sort(out);
         // Whatever was being declared is declared on the next link.
         again.extend(self.declaring.take().map(Declaring::stop));
         again.append(&mut self.again);
@@ -304,12 +305,19 @@ impl Lane {
 
     /// Ends every publish on a channel whose oldest confirm is overdue.
     fn give_up(&mut self) {
+        let host = self.host();
         let out = self.start_over();
-        warn!(publishes = out.len(), "the broker does not confirm: a publishing channel is given up");
+        warn!(host, publishes = out.len(), "the broker does not confirm: a publishing channel is given up");
         for (_, job) in out {
             let error = Error::timeout("publish").with_executed(Executed::Maybe);
-            let _ = job.fate.send(Err(error.with("reason", "the broker did not confirm in time")));
+            let error = error.with("reason", "the broker did not confirm in time").with("host", &host);
+            let _ = job.fate.send(Err(error));
         }
+    }
+
+    /// The broker of the channel.
+    fn host(&self) -> String {
+        self.channel.as_ref().map_or_else(String::new, |(link, _)| link.host.clone())
     }
 
     /// Forgets the channel, and gives out what was open on it.

@@ -40,6 +40,8 @@ pub(crate) struct AmqpListener {
     counts: Arc<Counts>,
     /// Why nothing comes any more, once that is so.
     end: Option<Error>,
+    /// Why the last channel was lost.
+    loss: Option<Error>,
 }
 
 /// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
@@ -68,6 +70,7 @@ impl AmqpListener {
             _tasks: Arc::clone(&opener.common.tasks),
             counts: Arc::clone(&opener.common.counts),
             end: None,
+            loss: None,
             revival: Some(Revival::start(opener, session.place())),
             session: Some(session),
         }
@@ -142,8 +145,18 @@ impl AmqpListener {
         false
     }
 
+    /// The error of a close that could not reach the broker.
+    fn left_behind(&self) -> Error {
+        let error = lost("close", "private queues stay until they expire");
+        match &self.loss {
+            Some(loss) => error.with("loss", loss),
+            None => error,
+        }
+    }
+
     /// The channel is lost, and with it what was not acknowledged.
     fn lose(&mut self, error: &Error) {
+        self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
             session.abandon(error);
         }
@@ -251,7 +264,7 @@ impl Listener for AmqpListener {
         let stopped = self.stop(deadline).await;
         match &mut self.session {
             Some(session) => session.release(deadline).await.and(stopped),
-            None => Err(self.end.take().unwrap_or_else(|| lost("close", "private queues stay until they expire"))),
+            None => Err(self.end.take().unwrap_or_else(|| self.left_behind())),
         }
     }
 }

@@ -64,6 +64,8 @@ impl Failures {
 /// Sorts what was out on a channel that is gone.
 pub(crate) struct Salvage<'a> {
     shared: &'a Shared,
+    /// The broker that the channel was of.
+    host: String,
     failures: Failures,
     loss: Loss,
 }
@@ -78,8 +80,8 @@ enum Loss {
 }
 
 impl<'a> Salvage<'a> {
-    pub(crate) fn new(shared: &'a Shared, failures: Failures) -> Self {
-        Self { shared, loss: failures.loss(), failures }
+    pub(crate) fn new(shared: &'a Shared, host: String, failures: Failures) -> Self {
+        Self { shared, host, loss: failures.loss(), failures }
     }
 
     /// Tells everybody whose message has a fate; returns what is to be sent again, in the order of `jobs`.
@@ -113,7 +115,7 @@ impl<'a> Salvage<'a> {
                 job.ticket.give_back();
             }
             if let Some(error) = refusal {
-                drop(job.fate.send(Err(error)));
+                drop(job.fate.send(Err(error.with("host", &self.host))));
                 continue;
             }
             if missing {

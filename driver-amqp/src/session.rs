@@ -120,6 +120,7 @@ impl Session {
     /// The channel is lost, and everything that was not handed over with it.
     pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<Read>> {
         let (mut progress, mut failed) = (false, None);
+        let host = &self.place.link.host;
         for (index, reader) in self.readers.iter_mut().enumerate() {
             while let Some(consumer) = &mut reader.consumer {
                 match Pin::new(consumer).poll_next(context) {
@@ -131,12 +132,12 @@ impl Session {
                     // What the others have had until then is taken in all the same, to be counted.
                     Poll::Ready(Some(Err(error))) => {
                         reader.consumer = None;
-                        failed = failed.or_else(|| Some(unknown("poll", &error)));
+                        failed = failed.or_else(|| Some(unknown("poll", &error).with("host", host)));
                     }
                     Poll::Ready(None) => {
                         reader.consumer = None;
                         if !self.place.is_connected() {
-                            failed = failed.or_else(|| Some(lost("poll", "the channel is gone")));
+                            failed = failed.or_else(|| Some(lost("poll", "the channel is gone").with("host", host)));
                         } else if !stopped && failed.is_none() {
                             return Poll::Ready(Ok(Read::Cancelled(index)));
                         }
@@ -146,7 +147,7 @@ impl Session {
         }
         // This connection may be the slower of the two to notice.
         if self.place.link.is_given_up() {
-            failed = failed.or_else(|| Some(lost("poll", "the connection is gone")));
+            failed = failed.or_else(|| Some(lost("poll", "the connection is gone").with("host", host)));
         }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
@@ -157,7 +158,7 @@ impl Session {
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
             // They ended with the stop, so none of them tells of what came after it.
             if !self.place.is_connected() {
-                return Poll::Ready(Err(lost("poll", "the channel is gone")));
+                return Poll::Ready(Err(lost("poll", "the channel is gone").with("host", host)));
             }
             Poll::Ready(Ok(Read::End))
         } else {
