@@ -33,6 +33,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// The thread on which lapin reads and writes.
+const IO_THREAD: &str = "lapin-io-loop";
+
 /// Where a broker is and who asks.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -207,11 +210,21 @@ async fn reach(endpoint: &Endpoint) -> io::Result<TcpStream> {
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
+        silence_io_thread();
         let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
         let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
         Ok::<_, lapin::Error>(AsyncTcpStream::Plain(wire))
     };
     lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
+}
+
+/// Keeps what lapin's thread logs from every subscriber: whole frames at `trace`, with the login and the bodies in them. What an
+/// operator needs of it comes as errors and events. lapin connects on that thread, and on no other of its own.
+fn silence_io_thread() {
+    if std::thread::current().name() == Some(IO_THREAD) {
+        // The thread ends with its connection, and nothing else runs on it.
+        std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
+    }
 }
 
 impl Endpoint {

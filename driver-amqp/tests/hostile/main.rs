@@ -11,6 +11,7 @@ mod raw_publisher;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
 mod stage;
+mod trace;
 mod victim;
 mod wrong;
 mod wrong_broker;
@@ -37,6 +38,8 @@ const CASES: &[Case] = &[
     ("a_broker_that_is_wrong_after_a_login_is_reported_in_time_and_costs_no_other_bus", || {
         Box::pin(wrong::after_a_login_is_reported_in_time_and_costs_no_other_bus())
     }),
+    ("a_log_of_everything_shows_no_body_and_no_password", || Box::pin(trace::shows_no_body_and_no_password())),
+    ("a_log_is_searched_for_every_form_of_a_secret", || Box::pin(trace::is_searched_for_every_form())),
 ];
 
 /// What measures the memory of the process, and is alone in it.
@@ -48,6 +51,10 @@ const ALONE: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
+    // This program is also the one whose log is searched.
+    if let Some(ended) = trace::child() {
+        return ended;
+    }
     let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
     let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
