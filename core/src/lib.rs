@@ -139,6 +139,8 @@ pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
 pub use message::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
+#[cfg(feature = "log-layer")]
+pub use notify::LogRecordLayer;
 pub use notify::{
     AllowedContext, BackgroundNotifier, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy,
     GiveUp, LogSink, MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,

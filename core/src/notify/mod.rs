@@ -9,6 +9,8 @@ mod endpoint;
 mod event;
 mod filter;
 mod listener;
+#[cfg(feature = "log-layer")]
+mod log;
 mod notifier;
 mod outcome;
 mod outgoing;
@@ -26,6 +28,8 @@ pub use endpoint::NotificationEndpoint;
 pub use event::Event;
 pub use filter::NotificationFilter;
 pub use listener::{NotificationListener, NotificationListenerBuilder};
+#[cfg(feature = "log-layer")]
+pub use log::LogRecordLayer;
 pub use notifier::Notifier;
 pub use outcome::NotificationResult;
 pub use outgoing::OutgoingEvent;

@@ -4,6 +4,8 @@
 
 mod background;
 mod configured;
+#[cfg(feature = "log-layer")]
+mod log_layer;
 mod losses;
 mod messaging;
 mod redaction;
