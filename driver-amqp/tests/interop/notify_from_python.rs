@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(rust_hears_nothing_of_a_plain_dictionary),
     test!(rust_hears_what_python_compressed),
     test!(rust_hears_later_what_python_told_before),
+    test!(rust_hears_what_python_logs),
 ];
 
 const DRIVERS: [&str; 2] = ["messaging", "messagingv2"];
@@ -107,6 +108,26 @@ async fn rust_hears_later_what_python_told_before(setting: Arc<Setting>) {
     setting.peer().await.ok(notify).await;
     let (listener, mut heard) = started(&bus, &topic).await;
     assert_eq!(heard.numbers(20).await, (0..20).collect::<Vec<_>>());
+    listener.wait(soon()).await.unwrap();
+    bus.close(soon()).await.unwrap();
+}
+
+async fn rust_hears_what_python_logs(setting: Arc<Setting>) {
+    let (bus, topic) = (setting.bus().await, setting.unique("events"));
+    let (listener, mut heard) = started(&bus, &topic).await;
+    let levels = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+    setting.peer().await.ok(json!({"do": "log", "topic": topic, "levels": levels})).await;
+    let mut seen = Vec::new();
+    for _ in levels {
+        let event = heard.next().await;
+        assert_eq!((event.event_type.as_str(), &event.payload["msg"]), ("logrecord", &json!("it failed again")));
+        assert_eq!(event.payload.as_object().map(serde_json::Map::len), Some(12), "{}", event.payload);
+        seen.push((event.priority.as_str(), event.payload["levelname"].as_str().unwrap_or_default().to_owned()));
+    }
+    seen.sort();
+    let expected =
+        [("critical", "CRITICAL"), ("debug", "DEBUG"), ("error", "ERROR"), ("info", "INFO"), ("warn", "WARNING")];
+    assert_eq!(seen, expected.map(|(priority, level)| (priority, level.to_owned())));
     listener.wait(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }

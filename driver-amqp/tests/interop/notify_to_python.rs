@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Priority};
+use oslo_messaging::{Bus, Context, LogRecordLayer, MessagingSink, Notifier, OutboxConfig, Priority};
 use serde_json::{Value, json};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::budget::soon;
 use crate::ear::{PythonListener, notifier, number};
@@ -18,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(python_hears_batches),
     test!(python_hears_what_rust_compressed),
     test!(python_hears_later_what_rust_told_before),
+    test!(python_hears_what_rust_logs),
 ];
 
 async fn python_hears_every_priority_in_either_format(setting: Arc<Setting>) {
@@ -114,4 +116,24 @@ async fn python_hears_later_what_rust_told_before(setting: Arc<Setting>) {
 fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
     numbers.sort_unstable();
     numbers
+}
+
+async fn python_hears_what_rust_logs(setting: Arc<Setting>) {
+    let (bus, topic) = (setting.bus().await, setting.unique("events"));
+    let listener = PythonListener::start(setting.peer().await, &topic, json!({})).await;
+    let background = notifier(&bus, &topic).background(OutboxConfig::default());
+    let subscriber = tracing_subscriber::registry().with(LogRecordLayer::new(background.clone()));
+    tracing::subscriber::with_default(
+        subscriber,
+        || tracing::error!(target: "shop.rust", tries = 3, "it failed again"),
+    );
+    assert_eq!(background.close(soon()).await, 0, "nothing is left in the outbox");
+    let heard = listener.heard(1).await;
+    assert_eq!((&heard[0]["priority"], &heard[0]["event_type"]), (&json!("error"), &json!("logrecord")));
+    let payload = &heard[0]["payload"];
+    assert_eq!(payload.as_object().map(serde_json::Map::len), Some(12), "{payload}");
+    assert_eq!((&payload["levelno"], &payload["levelname"]), (&json!(40), &json!("ERROR")));
+    assert_eq!((&payload["msg"], &payload["extra"]), (&json!("it failed again"), &json!({"tries": 3})));
+    listener.stop().await;
+    bus.close(soon()).await.unwrap();
 }

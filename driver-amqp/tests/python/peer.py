@@ -11,6 +11,7 @@ all its servers, at the end of input.
     recorded  handle, count, timeout                           -> what casts to `record` left, once there are `count`
     call      target, method, args?, context?, client?         -> the method's result
     cast      the same; with `target.fanout` to every server
+    log       topic, levels: one record of each level of `logging`
     notify    topic, event_type, payload or payloads, priority or priorities?, publisher_id?, driver?, retry?, context
               or request_context?
     listen    topics, exchange?, pool?, batch?, requeue?       -> a handle; `recorded` gives the notifications
@@ -35,7 +36,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 import peer_errors
-from peer_events import Listener, notify
+from peer_events import Listener, log, notify
 from peer_raw import Raw, decode
 from peer_service import Service
 from peer_values import error_to_test, from_test, to_test
@@ -53,7 +54,7 @@ class Peer:
         raw = Raw(url)
         self._commands = {
             'serve': self._serve, 'stop': self._stop, 'recorded': self._recorded,
-            'call': self._call, 'cast': self._cast, 'notify': self._notify, 'listen': self._listen,
+            'call': self._call, 'cast': self._cast, 'notify': self._notify, 'log': self._log, 'listen': self._listen,
             'decode': decode, 'declare': raw.declare, 'publish': raw.publish, 'fetch': raw.fetch,
         }
 
@@ -96,6 +97,9 @@ class Peer:
 
     def _notify(self, request):
         notify(self._transport(request, 'notify'), request)
+
+    def _log(self, request):
+        log(self._transport(request, 'notify'), request)
 
     def _prepared(self, request):
         options = dict(request.get('client', {}))

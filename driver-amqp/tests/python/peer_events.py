@@ -1,5 +1,6 @@
 """What the peer does with notifications: a notifier of either format, and a listener that keeps what it hears."""
 
+import logging
 import threading
 
 import oslo_messaging
@@ -70,3 +71,16 @@ def notify(transport, request):
     for payload in request.get('payloads', [request.get('payload')]):
         for priority in request.get('priorities', [request.get('priority', 'info')]):
             getattr(notifier, priority)(context, request['event_type'], from_test(payload))
+
+
+def log(transport, request):
+    """Logs one record of each level through the handler that publishes them."""
+    # The handler's own constructor makes a transport of the global configuration.
+    handler = oslo_messaging.LoggingNotificationHandler.__new__(oslo_messaging.LoggingNotificationHandler)
+    logging.Handler.__init__(handler)
+    handler.notifier = oslo_messaging.Notifier(
+        transport, publisher_id='shop.python', driver='messagingv2', topics=[request['topic']], retry=0)
+    logger = logging.Logger('shop.python')
+    logger.addHandler(handler)
+    for level in request['levels']:
+        logger.log(getattr(logging, level), 'it %s again', 'failed')
