@@ -29,6 +29,12 @@ pub(crate) struct Inner {
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
     pub(crate) compression: Option<Compression>,
+    /// How many methods and handlers run at once where their builders do not say.
+    pub(crate) concurrency: Option<usize>,
+    /// Whether servers answer pings where their builders do not say.
+    pub(crate) ping: bool,
+    /// Where the transport was connected to, as far as that is known here.
+    pub(crate) url: Option<TransportUrl>,
 }
 
 /// The settings of a [`Bus`].
@@ -40,6 +46,9 @@ pub struct BusBuilder {
     timeout: Duration,
     retry: Retry,
     compression: Option<Compression>,
+    concurrency: Option<usize>,
+    ping: bool,
+    url: Option<TransportUrl>,
 }
 
 impl Bus {
@@ -59,6 +68,9 @@ impl Bus {
             timeout: Duration::from_secs(60),
             retry: Retry::default(),
             compression: None,
+            concurrency: None,
+            ping: false,
+            url: None,
         }
     }
 
@@ -69,18 +81,48 @@ impl Bus {
     /// the driver says: `Disconnected`, `Denied`, `Timeout`.
     pub async fn connect(url: &str, registry: &Registry, deadline: Deadline) -> Result<Self> {
         let url = TransportUrl::parse(url)?;
-        Ok(Self::new(registry.connect(&url, deadline).await?))
+        let transport = registry.connect(&url, deadline).await?;
+        Ok(Self::builder(transport).connected_to(url).build())
     }
 
-    /// Connects to where `file` says with the driver that `registry` has for it; takes the default exchange and the timeout
-    /// of calls from there too. A driver's own settings come with its connector.
+    /// Connects to where `file` says with the driver that `registry` has for it; takes the default exchange, the timeout
+    /// of calls, the concurrency of servers and listeners and whether servers answer pings from there too. A driver's own
+    /// settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a timeout that is none.
+    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be used.
+    ///
+    /// # Cancellation
+    /// A dropped future leaves no connection behind.
     pub async fn configured(file: &ConfigFile, registry: &Registry, deadline: Deadline) -> Result<Self> {
-        let timeout = file.rpc_response_timeout()?;
-        let transport = registry.connect(&file.transport_url()?, deadline).await?;
-        Ok(Self::builder(transport).default_exchange(file.control_exchange()).timeout(timeout).build())
+        Self::at(file.transport_url()?, file, registry, deadline).await
+    }
+
+    /// The bus of notifications, as [`configured`](Self::configured), but connected to
+    /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's `get_notification_transport`.
+    /// Where the file gives notifications no URL of their own, it goes to the same broker over connections of its own.
+    ///
+    /// # Errors
+    /// As [`configured`](Self::configured).
+    ///
+    /// # Cancellation
+    /// A dropped future leaves no connection behind.
+    pub async fn configured_for_notifications(
+        file: &ConfigFile,
+        registry: &Registry,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        Self::at(file.notification_transport_url()?, file, registry, deadline).await
+    }
+
+    /// Connects to `url` with the settings of `file`. They are read first: a wrong one costs no connection.
+    async fn at(url: TransportUrl, file: &ConfigFile, registry: &Registry, deadline: Deadline) -> Result<Self> {
+        let (exchange, timeout) = (file.resolved_exchange()?, file.rpc_response_timeout()?);
+        let (concurrency, ping) = (file.executor_thread_pool_size()?, file.rpc_ping_enabled()?);
+        let transport = registry.connect(&url, deadline).await?;
+        let builder = Self::builder(transport).default_exchange(exchange).timeout(timeout).ping(ping);
+        let builder = concurrency.into_iter().fold(builder, BusBuilder::concurrency);
+        Ok(builder.connected_to(url).build())
     }
 
     /// What the driver can do.
@@ -155,6 +197,26 @@ impl BusBuilder {
         self
     }
 
+    /// How many methods each server of the bus runs at once, and how many handlers each listener, unless its own builder
+    /// says; as the reference's `executor_thread_pool_size`. Default: 64 methods, 50 handlers, one of a batch.
+    pub fn concurrency(mut self, running: usize) -> Self {
+        self.concurrency = Some(running);
+        self
+    }
+
+    /// Whether each server of the bus answers `oslo_rpc_server_ping`, as the reference's `rpc_ping_enabled`. Default: no,
+    /// unless its own builder says so.
+    pub fn ping(mut self, answered: bool) -> Self {
+        self.ping = answered;
+        self
+    }
+
+    /// Notes where the transport is connected to.
+    fn connected_to(mut self, url: TransportUrl) -> Self {
+        self.url = Some(url);
+        self
+    }
+
     /// The bus. Must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> Bus {
@@ -166,6 +228,9 @@ impl BusBuilder {
             timeout: self.timeout,
             retry: self.retry,
             compression: self.compression,
+            concurrency: self.concurrency,
+            ping: self.ping,
+            url: self.url,
         }))
     }
 }

@@ -1,25 +1,31 @@
 //! The configuration file that a service in Python has already.
 
+mod files;
 mod ini;
 mod substitute;
 
 use std::fmt;
+#[cfg(feature = "yaml")]
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Result, Retry, TransportUrl};
-use ini::Sections;
+use tracing::warn;
 
-/// An `oslo.config` file, such as `/etc/nova/nova.conf`, and what it says about messaging.
+use crate::{Error, ErrorKind, Result, Retry, TransportUrl};
+use ini::{Sections, normalized};
+
+/// One or several `oslo.config` files, such as `/etc/nova/nova.conf`, and what they say about messaging.
 ///
-/// Read as `oslo.config` reads it: continued lines, quotes, `$name` and `${section.name}`, the last of several values.
-/// Options of other libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are
-/// passwords.
+/// Read as `oslo.config` reads them: continued lines, quotes, `$name` and `${section.name}`, the last of several values,
+/// section names in any case but for `DEFAULT`. The environment (`OS_<GROUP>__<OPTION>`) is not read. Options of other
+/// libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are passwords.
 ///
 /// ```
 /// # use oslo_messaging::ConfigFile;
-/// let file = ConfigFile::parse("[DEFAULT]\ncontrol_exchange = nova\ntransport_url = rabbit://u:p$$w@mq1:5672/prod\n")?;
+/// let file = ConfigFile::parse("[DEFAULT]\ntransport_url = rabbit://u:p$$w@mq1:5672/prod\n")?;
+/// let file = file.with_default_exchange("nova");
 /// assert_eq!(file.control_exchange(), "nova");
 /// assert_eq!(file.transport_url()?.hosts()[0].hostname.as_deref(), Some("mq1"));
 /// # Ok::<_, oslo_messaging::Error>(())
@@ -33,6 +39,8 @@ pub struct ConfigFile {
 const DEFAULT: &str = "DEFAULT";
 /// The section of notifications.
 const NOTIFICATIONS: &str = "oslo_messaging_notifications";
+/// Where the reference looks for a broker that no file names.
+const LOCALHOST: &str = "rabbit://";
 
 impl ConfigFile {
     /// Reads a file.
@@ -40,9 +48,29 @@ impl ConfigFile {
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be read, or as [`parse`](Self::parse).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|error| invalid("the file cannot be read").with_source(error));
-        text.and_then(|text| Self::parse(&text)).map_err(|error| error.with("file", path.display()))
+        files::read(path.as_ref()).map(|sections| Self { sections })
+    }
+
+    /// Reads several files as one, such as those of `--config-file` and `--config-dir`, in the order in which the service in
+    /// Python gets them: of an option's values the last one counts. Of a directory the files `*.conf` are read in
+    /// lexical order; hidden files and directories in it are not.
+    ///
+    /// ```no_run
+    /// # use oslo_messaging::ConfigFile;
+    /// let file = ConfigFile::read_all(["/etc/nova/nova.conf", "/etc/nova/nova.conf.d"])?;
+    /// # Ok::<_, oslo_messaging::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the file or directory that cannot be read, or as [`parse`](Self::parse).
+    pub fn read_all(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Self> {
+        let mut all = Sections::new();
+        for path in paths {
+            for file in files::of(path.as_ref())? {
+                ini::append(&mut all, files::read(&file)?);
+            }
+        }
+        Ok(Self { sections: all })
     }
 
     /// Reads the text of a file.
@@ -53,28 +81,72 @@ impl ConfigFile {
         Ok(Self { sections: ini::parse(text)? })
     }
 
-    /// The last value of `option` in `section`, if there is one.
+    /// Gives `option` of `section` a value where no file gives it one, as a service in Python does in its code
+    /// (`oslo_config.cfg.set_defaults`). Needed also for what a value refers to: a `$my_ip` that the file leaves to the
+    /// service.
+    #[must_use]
+    pub fn with_default(mut self, section: &str, option: &str, value: impl Into<String>) -> Self {
+        let options = self.sections.entry(normalized(section)).or_default();
+        options.entry(option.to_owned()).or_insert_with(|| vec![value.into()]);
+        self
+    }
+
+    /// Gives `[DEFAULT] control_exchange` a value where no file gives it one: the reference's `set_transport_defaults`.
+    /// Nova, Neutron and Designate, for example, set theirs to their own names in code.
+    #[must_use]
+    pub fn with_default_exchange(self, exchange: impl Into<String>) -> Self {
+        self.with_default(DEFAULT, "control_exchange", exchange)
+    }
+
+    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives stays as it is
+    /// written.
     #[must_use]
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
-        let value = self.sections.get(section)?.get(option)?.last()?;
-        Some(substitute::substitute(&self.sections, section, value))
+        let value = self.sections.get(&normalized(section))?.get(option)?.last()?;
+        Some(substitute::substitute(&self.sections, &normalized(section), value))
+    }
+
+    /// The last value of `option` in `section`, if there is one, with every reference in it resolved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a reference to a name that no file gives, as in the reference. The name is shown unless it
+    /// may be a part of a password.
+    pub fn resolve(&self, section: &str, option: &str) -> Result<Option<String>> {
+        let section = normalized(section);
+        let value = self.sections.get(&section).and_then(|options| options.get(option)?.last());
+        let Some(value) = value else { return Ok(None) };
+        let resolved = substitute::resolve(&self.sections, &section, value);
+        resolved.map(Some).map_err(|name| {
+            let reason = "it refers by `$` to a name that no file gives; a dollar itself is written `$$`";
+            let error = invalid(reason).with("section", &section).with("option", option);
+            match name {
+                Some(name) => error.with("name", format_args!("${name}")),
+                None => error,
+            }
+        })
     }
 
     /// Every option of `section` with its last value, in alphabetical order.
     pub fn section(&self, section: &str) -> impl Iterator<Item = (&str, String)> {
-        let options = self.sections.get(section).into_iter().flatten();
+        let section = normalized(section);
+        let options = self.sections.get(&section).into_iter().flatten();
         options.filter_map(move |(option, values)| {
-            let value = substitute::substitute(&self.sections, section, values.last()?);
+            let value = substitute::substitute(&self.sections, &section, values.last()?);
             Some((option.as_str(), value))
         })
     }
 
-    /// Where the bus is: `[DEFAULT] transport_url`. Default: `rabbit://`, as the reference.
+    /// Where the bus is: `[DEFAULT] transport_url`, which may go over several lines. Default: `rabbit://`, the broker of this
+    /// machine, as the reference; since that is hardly meant, it is logged as a warning.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no URL.
+    /// [`ErrorKind::Config`] if it is no URL, or refers to a name that no file gives.
     pub fn transport_url(&self) -> Result<TransportUrl> {
-        TransportUrl::parse(&self.get(DEFAULT, "transport_url").unwrap_or_else(|| "rabbit://".to_owned()))
+        if let Some(url) = self.url_of(DEFAULT)? {
+            return Ok(url);
+        }
+        warn!("[DEFAULT] transport_url is not configured; connecting to the broker of this machine, {LOCALHOST}");
+        TransportUrl::parse(LOCALHOST)
     }
 
     /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`. Default: where the other one is.
@@ -82,7 +154,21 @@ impl ConfigFile {
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
     pub fn notification_transport_url(&self) -> Result<TransportUrl> {
-        self.get(NOTIFICATIONS, "transport_url").map_or_else(|| self.transport_url(), |url| TransportUrl::parse(&url))
+        self.own_notification_url()?.map_or_else(|| self.transport_url(), Ok)
+    }
+
+    /// Where the bus of notifications is, if it has a URL of its own. An empty one is none, as in the reference.
+    pub(crate) fn own_notification_url(&self) -> Result<Option<TransportUrl>> {
+        let empty = self.get(NOTIFICATIONS, "transport_url").is_none_or(|url| url.is_empty());
+        if empty { Ok(None) } else { self.url_of(NOTIFICATIONS) }
+    }
+
+    fn url_of(&self, section: &'static str) -> Result<Option<TransportUrl>> {
+        let Some(text) = self.resolve(section, "transport_url")? else { return Ok(None) };
+        // Python's `urlsplit` takes out what joins continued lines.
+        let text = text.replace(['\n', '\r', '\t'], "");
+        let url = TransportUrl::parse(&text);
+        url.map(Some).map_err(|error| error.with("option", "transport_url").with("section", section))
     }
 
     /// The topic exchange of targets that name none: `[DEFAULT] control_exchange`. Default: `openstack`.
@@ -91,30 +177,50 @@ impl ConfigFile {
         self.get(DEFAULT, "control_exchange").unwrap_or_else(|| "openstack".to_owned())
     }
 
-    /// How long a call may take: `[DEFAULT] rpc_response_timeout`, in seconds. Default: 60 s.
+    /// How long a call may take: `[DEFAULT] rpc_response_timeout`, in seconds. Default: 60 s, also for an empty value.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is no number of seconds.
     pub fn rpc_response_timeout(&self) -> Result<Duration> {
-        let Some(value) = self.get(DEFAULT, "rpc_response_timeout") else { return Ok(Duration::from_secs(60)) };
-        let seconds = value.trim().parse().map(Duration::from_secs);
-        seconds.map_err(|_| {
-            invalid("a whole number of seconds is needed").with("option", "rpc_response_timeout").with("value", value)
-        })
+        let seconds = self.number("rpc_response_timeout", "a whole number of seconds is needed")?;
+        Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
     }
 
-    /// Whether servers answer pings: `[DEFAULT] rpc_ping_enabled`. Default: no. A server is told by
-    /// [`RpcServerBuilder::ping`](crate::RpcServerBuilder::ping).
+    /// How many methods a server runs at once, and how many handlers a listener: `[DEFAULT] executor_thread_pool_size`, or
+    /// `rpc_thread_pool_size`, its old name. [`Bus::configured`](crate::Bus::configured) hands it to both.
+    /// Default: none, also for an empty value; their builders have defaults of their own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if it is no number above 0.
+    pub fn executor_thread_pool_size(&self) -> Result<Option<usize>> {
+        let needed = "a number above 0 is needed";
+        let (name, old) = ("executor_thread_pool_size", "rpc_thread_pool_size");
+        let option = if self.get(DEFAULT, name).is_some() { name } else { old };
+        match self.number(option, needed)? {
+            Some(0) => Err(invalid(needed).with("option", option).with("value", 0)),
+            size => Ok(size),
+        }
+    }
+
+    /// Whether servers answer pings: `[DEFAULT] rpc_ping_enabled`. Default: no.
+    /// [`Bus::configured`](crate::Bus::configured) hands it to servers.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is neither true nor false.
     pub fn rpc_ping_enabled(&self) -> Result<bool> {
-        let Some(value) = self.get(DEFAULT, "rpc_ping_enabled") else { return Ok(false) };
+        let Some(value) = self.resolve(DEFAULT, "rpc_ping_enabled")? else { return Ok(false) };
         match value.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
             "false" | "0" | "no" | "off" => Ok(false),
             _ => Err(invalid("true or false is needed").with("option", "rpc_ping_enabled").with("value", value)),
         }
+    }
+
+    /// A number of `[DEFAULT]`; an empty one is none, as to `oslo.config`.
+    fn number<N: FromStr>(&self, option: &'static str, needed: &str) -> Result<Option<N>> {
+        let value = self.resolve(DEFAULT, option)?.filter(|value| !value.trim().is_empty());
+        let Some(value) = value else { return Ok(None) };
+        value.trim().parse().map(Some).map_err(|_| invalid(needed).with("option", option).with("value", value))
     }
 
     /// What becomes of notifications: each `[oslo_messaging_notifications] driver`. Default: none, so nothing.
@@ -127,12 +233,13 @@ impl ConfigFile {
     }
 
     /// How often a notification is tried again: `[oslo_messaging_notifications] retry`, where -1 is until its deadline.
-    /// Default: that.
+    /// Default: that, also for an empty value.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is no number, or another below 0.
     pub fn notification_retry(&self) -> Result<Retry> {
-        let Some(value) = self.get(NOTIFICATIONS, "retry") else { return Ok(Retry::until_deadline()) };
+        let value = self.resolve(NOTIFICATIONS, "retry")?.filter(|value| !value.trim().is_empty());
+        let Some(value) = value else { return Ok(Retry::until_deadline()) };
         match value.trim().parse::<i64>().map(u32::try_from) {
             Ok(Ok(retries)) => Ok(Retry::times(retries)),
             Ok(Err(_)) if value.trim() == "-1" => Ok(Retry::until_deadline()),
@@ -151,6 +258,14 @@ impl ConfigFile {
         fs::read_to_string(&path).map_err(|error| {
             invalid("the file cannot be read").with("option", "routing_config").with("file", path).with_source(error)
         })
+    }
+
+    /// The topic exchange, with every reference in its name resolved.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub(crate) fn resolved_exchange(&self) -> Result<String> {
+        self.resolve(DEFAULT, "control_exchange").map(|exchange| exchange.unwrap_or_else(|| "openstack".to_owned()))
     }
 
     /// Every value of `option` in `section`, in their order.
@@ -178,88 +293,4 @@ fn invalid(reason: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOVA: &str = "\
-# Of a real service.
-[DEFAULT]
-transport_url = rabbit://nova:s$$cret@mq1:5672,nova:s$$cret@mq2:5672/nova
-control_exchange=nova
-rpc_response_timeout: 90
-rpc_ping_enabled = True
-state_path = /var/lib/nova
-
-[oslo_messaging_notifications]
-driver = messagingv2
-driver = log
-topics = notifications, billing
-retry = 3
-transport_url = rabbit://${user}@mq3/
-user = auditor
-
-[oslo_messaging_rabbit]
-amqp_durable_queues = false
-amqp_durable_queues = true
-heartbeat_in_pthread = false
-";
-
-    #[test]
-    fn what_an_operator_has_written_is_what_is_read() {
-        let file = ConfigFile::parse(NOVA).unwrap();
-        let url = file.transport_url().unwrap();
-        assert_eq!(url.hosts()[1].password.as_ref().unwrap().expose(), "s$cret");
-        assert_eq!(file.control_exchange(), "nova");
-        assert_eq!(file.rpc_response_timeout().unwrap(), Duration::from_secs(90));
-        assert!(file.rpc_ping_enabled().unwrap());
-        assert_eq!(file.notification_topics(), ["notifications", "billing"]);
-        assert_eq!(file.notification_drivers(), ["messagingv2", "log"]);
-        assert_eq!(file.notification_retry().unwrap(), Retry::times(3));
-        let notifications = file.notification_transport_url().unwrap();
-        assert_eq!(notifications.hosts()[0].username.as_deref(), Some("auditor"));
-        let rabbit: Vec<_> = file.section("oslo_messaging_rabbit").collect();
-        assert_eq!(rabbit, [("amqp_durable_queues", "true".to_owned()), ("heartbeat_in_pthread", "false".to_owned())]);
-    }
-
-    #[test]
-    fn what_a_file_leaves_out_is_the_reference_s_default() {
-        let file = ConfigFile::parse("").unwrap();
-        assert_eq!(file.transport_url().unwrap().to_secret_string(), "rabbit://");
-        assert_eq!(file.notification_transport_url().unwrap(), file.transport_url().unwrap());
-        assert_eq!((file.control_exchange().as_str(), file.rpc_ping_enabled().unwrap()), ("openstack", false));
-        assert_eq!(file.rpc_response_timeout().unwrap(), Duration::from_secs(60));
-        assert_eq!(file.notification_topics(), ["notifications"]);
-        assert_eq!(file.notification_drivers(), [""; 0]);
-        assert_eq!(file.notification_retry().unwrap(), Retry::until_deadline());
-    }
-
-    #[test]
-    fn retries_are_a_number_or_minus_one() {
-        let read = |value: &str| {
-            ConfigFile::parse(&format!("[oslo_messaging_notifications]\nretry = {value}\n"))
-                .unwrap()
-                .notification_retry()
-        };
-        assert_eq!((read("-1").unwrap(), read("0").unwrap()), (Retry::until_deadline(), Retry::never()));
-        for wrong in ["-2", "often", "99999999999"] {
-            let error = read(wrong).unwrap_err();
-            assert!(error.kind() == ErrorKind::Config && error.to_string().contains("retry"), "{error}");
-        }
-    }
-
-    #[test]
-    fn values_that_cannot_be_read_are_named() {
-        let file = ConfigFile::parse("[DEFAULT]\nrpc_response_timeout = soon\nrpc_ping_enabled = maybe\n").unwrap();
-        for error in [file.rpc_response_timeout().unwrap_err(), file.rpc_ping_enabled().unwrap_err()] {
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains("option: rpc_"), "{error}");
-        }
-        let missing = ConfigFile::read("/nowhere/nova.conf").unwrap_err();
-        assert!(missing.kind() == ErrorKind::Config && missing.to_string().contains("/nowhere/nova.conf"), "{missing}");
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        assert!(!format!("{:?}", ConfigFile::parse(NOVA).unwrap()).contains("cret"));
-    }
-}
+mod tests;

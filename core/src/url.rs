@@ -1,6 +1,7 @@
 //! The URL that names a bus: which driver, which hosts, which credentials, which virtual host.
 
 mod parse;
+mod place;
 mod print;
 #[cfg(test)]
 mod tests;

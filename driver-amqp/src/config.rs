@@ -54,8 +54,9 @@ pub struct AmqpConfig {
     /// Whether reply and fanout queues are declared as quorum queues, which makes fanout exchanges durable. Default: no.
     pub transient_quorum_queues: bool,
     /// How often a shared quorum queue hands a message over before it drops it; zero leaves it to the broker, which
-    /// from RabbitMQ 4.0 on says 20. Default: 0.
-    pub quorum_delivery_limit: u32,
+    /// from RabbitMQ 4.0 on says 20. A negative one lifts the limit there; RabbitMQ 3 reads it as zero redeliveries, of
+    /// which a warning is logged. Default: 0.
+    pub quorum_delivery_limit: i32,
     /// How many messages of a shared quorum queue the broker keeps in memory; zero sets no limit. From RabbitMQ
     /// 3.10 on it keeps none, and compares it all the same: every peer must have it too. Default: 0.
     pub quorum_max_memory_length: u64,
@@ -177,10 +178,12 @@ impl AmqpConfig {
     /// warning: a file may be older than we are.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a value that cannot be used.
+    /// [`ErrorKind::Config`] for a value that cannot be used, or that refers to a name that the file does not give.
     pub fn with_file(mut self, file: &ConfigFile) -> Result<Self> {
-        for (name, value) in file.section("oslo_messaging_rabbit") {
+        const SECTION: &str = "oslo_messaging_rabbit";
+        for (name, _) in file.section(SECTION) {
             if options::is_known(name) {
+                let value = file.resolve(SECTION, name)?.unwrap_or_default();
                 options::apply(&mut self, name, &value)?;
             } else {
                 warn!(option = name, "[oslo_messaging_rabbit] has an option that is not known");
@@ -281,6 +284,15 @@ impl AmqpConfig {
     /// How many messages a listener that wants `window` of them holds.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
+    }
+
+    /// Warns of settings that have no effect beside the others. A file that switches TLS off may keep what it needs for it.
+    pub(crate) fn warn_of_idle(&self) {
+        if !self.use_tls && self.tls != Tls::default() {
+            warn!(
+                "files for TLS are configured without `ssl = true` or the scheme `amqps`: connections are in plain text"
+            );
+        }
     }
 
     /// Adds to the `error` of a login what it may mean. In TLS 1.3 a broker that does not take our certificate says so when

@@ -23,6 +23,7 @@ use crate::config::AmqpConfig;
 use crate::errors::translate;
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
+use crate::peer::Peer;
 use crate::tls::explain;
 use crate::wire::{Wire, plain, runtime, secured};
 
@@ -35,6 +36,12 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The thread on which lapin reads and writes.
 const IO_THREAD: &str = "lapin-io-loop";
+
+/// The largest frame that RabbitMQ takes before a login.
+const LOGIN_FRAME: usize = 4096;
+
+/// How long user and password may be to fit into it for certain, beside what else we say of ourselves there.
+const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
 
 /// Where a broker is and who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +60,7 @@ pub(crate) struct Connection {
     /// The broker's name in errors.
     host: String,
     socket: KillSwitch,
+    peer: Peer,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
@@ -69,17 +77,18 @@ impl Connection {
         let opening = async {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+            let peer = Peer::default();
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone())
+                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone(), &peer)
             } else {
-                plain(stream, socket.thrown.clone())
+                plain(stream, socket.thrown.clone(), &peer)
             };
+            let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
-            let shaken =
-                shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
-            let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            let (host, request_timeout) = (endpoint.name(), config.request_timeout);
-            Ok(Self { lapin, host, socket, request_timeout, numbers_lost: AtomicBool::new(false) })
+            let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
+            let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
+            let (request_timeout, numbers_lost) = (config.request_timeout, AtomicBool::new(false));
+            Ok(Self { lapin, host: endpoint.name(), socket, peer, request_timeout, numbers_lost })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -157,6 +166,11 @@ impl Connection {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.lapin.status().connected()
+    }
+
+    /// The release of the broker, such as `3.10.8`, if it has told.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.peer.version()
     }
 
     /// The largest frame that the broker takes, in bytes.
@@ -248,6 +262,20 @@ impl Endpoint {
                 ..AMQPQueryString::default()
             },
         }
+    }
+
+    /// Adds to the `error` of a login what it may mean: before a login a broker takes small frames only, and ends the
+    /// connection at a larger one without a word.
+    fn suspect(&self, error: Error) -> Error {
+        let login = self.user.len().saturating_add(self.password.len());
+        if error.kind() != ErrorKind::Disconnected || login <= LONGEST_LOGIN {
+            return error;
+        }
+        let reason = format_args!(
+            "user and password are {login} bytes long, and the connection ended at the login: a broker takes a frame of \
+             {LOGIN_FRAME} bytes there, unless its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
+        );
+        Error::new(ErrorKind::Config, "connect").with("reason", reason)
     }
 
     fn explain(&self, error: Error) -> Error {

@@ -57,10 +57,7 @@ fn shuffle(endpoints: &mut [Endpoint]) {
 /// # Errors
 /// `Config` for a scheme that is not ours, and for a virtual host whose name AMQP cannot carry.
 fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
-    match url.scheme() {
-        "rabbit" | "kombu" | "amqp" | "amqps" => {}
-        other => return Err(Error::new(ErrorKind::Config, "connect").with("scheme", other)),
-    }
+    is_ours(url.transport())?;
     let port = PORTS[usize::from(tls)];
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
     // lapin's own conversion would panic.
@@ -89,6 +86,21 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
         });
     }
     Ok(endpoints)
+}
+
+/// Whether the whole scheme is one of ours. What stands behind a `+` chooses a transport in the reference's library, of
+/// which only AMQP is here; one that sounds like TLS is none in most places there.
+fn is_ours(scheme: &str) -> Result<()> {
+    let refused = |reason| Err(Error::new(ErrorKind::Config, "connect").with("scheme", scheme).with("reason", reason));
+    match scheme.split_once('+') {
+        None if ["rabbit", "kombu", "amqp", "amqps"].contains(&scheme) => Ok(()),
+        None => refused("it is none of rabbit, kombu, amqp and amqps"),
+        Some(("kombu", "amqp" | "pyamqp" | "rabbit")) => Ok(()),
+        Some((_, "ssl" | "tls" | "amqps" | "pyamqps")) => refused(
+            "nothing behind a `+` asks for TLS; write amqps:// or the option ssl=true (the reference connects in plain text)",
+        ),
+        Some(_) => refused("what stands behind its `+` is not known; write rabbit:// or amqps://"),
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +144,25 @@ mod tests {
         let found = read("rabbit://a:b@one:1,c:d@two:2/v").unwrap();
         let found: Vec<_> = found.iter().map(|e| (e.host.as_str(), e.user.as_str(), e.vhost.as_str())).collect();
         assert_eq!(found, [("one", "a", "v"), ("two", "c", "v")]);
+    }
+
+    #[test]
+    fn a_scheme_that_only_sounds_like_tls_is_refused_with_what_to_write() {
+        for scheme in ["rabbit+ssl", "amqp+amqps", "kombu+amqps", "rabbit+tls", "amqps+ssl"] {
+            let error = read(&format!("{scheme}://u:secret@h/")).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                error.kind() == ErrorKind::Config && text.contains("amqps://") && text.contains("plain text"),
+                "{text}"
+            );
+            assert!(!text.contains("secret"), "{text}");
+        }
+        for scheme in ["kombu+memory", "rabbit+", "amqp+http", "nats"] {
+            assert_eq!(read(&format!("{scheme}://h/")).unwrap_err().kind(), ErrorKind::Config, "{scheme}");
+        }
+        for scheme in ["rabbit", "amqp", "amqps", "kombu", "kombu+amqp", "kombu+pyamqp"] {
+            assert!(read(&format!("{scheme}://h/")).is_ok(), "{scheme}");
+        }
     }
 
     #[test]

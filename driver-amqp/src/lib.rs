@@ -11,6 +11,12 @@
 //! Each subscription has a channel of its own. Requests are acknowledged before they are handed over, in one frame for
 //! what is ready; where the receiver settles, acknowledgements are written in batches.
 //!
+//! # What an alternate exchange hides
+//! Where an operator gave an exchange an `alternate-exchange`, by a policy for example, and a queue is bound to that one, the
+//! broker routes there what no queue of its own takes, and returns nothing: a call without a server ends at its timeout,
+//! executed `Maybe`, instead of at once as `Undeliverable`. The reference waits there as well. Leave the exchanges of RPC
+//! out of such a policy.
+//!
 //! # When the connection is lost
 //! There are two connections to one host, one for publishing and one for the rest; when one is lost, the other is ended
 //! too, and both are made again, to each host of the URL in turn. Then the listeners declare, bind and consume their
@@ -67,6 +73,7 @@ mod options;
 mod outcome;
 mod outstanding;
 mod parcel;
+mod peer;
 mod place;
 mod probe;
 mod properties;

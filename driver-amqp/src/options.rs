@@ -75,7 +75,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "rabbit_quorum_delivery_limit",
         NUMBER,
-        "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker. Default: 0.",
+        "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker, -1 lifts the limit from RabbitMQ 4.0 on, and is read as 0 by 3.x, which drops at the first redelivery. Default: 0.",
         |config, value| number(value).map(|limit| config.quorum_delivery_limit = limit),
     ),
     set(
@@ -182,7 +182,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "ssl_key_file",
         "a file",
-        "The key of our certificate, as PEM. Default: in `ssl_cert_file`.",
+        "The key of our certificate, as PEM, without a pass phrase. Default: in `ssl_cert_file`.",
         |config, value| {
             config.tls.key_file = file(value);
             Some(())
@@ -190,9 +190,16 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ),
     set(
         "ssl_enforce_hostname_verification",
-        "true",
-        "The host name is always verified, as in the reference.",
-        |_, value| boolean(value).filter(|verified| *verified).map(|_| ()),
+        BOOLEAN,
+        "The host name is always verified; false is taken with a warning.",
+        |_, value| {
+            if !boolean(value)? {
+                warn!(
+                    "ssl_enforce_hostname_verification is false; the host name of the broker is verified all the same"
+                );
+            }
+            Some(())
+        },
     ),
     set(
         "rabbit_stream_fanout",
@@ -256,11 +263,14 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
 ];
 
 impl RabbitOption {
-    /// Takes over `value`.
+    /// Takes over `value`. An empty number is none, as to `oslo.config`, and changes nothing.
     ///
     /// # Errors
     /// `Config`, with what is needed.
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
+        if value.is_empty() && [NUMBER, SECONDS].contains(&self.takes) {
+            return Ok(());
+        }
         let taken = match self.read {
             Read::Set(set) => set(config, value),
             Read::Idle(is_valid) => is_valid(value).then(|| warn!(option = self.name, "{}", self.says)),
@@ -286,7 +296,12 @@ pub(crate) fn is_known(name: &str) -> bool {
 pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<()> {
     match OPTIONS.iter().find(|option| option.name == name) {
         Some(option) => option.apply(config, value.trim()),
-        None => Err(refused(name, value, "the option is not known")),
+        // It may be a password, or a part of one: neither its value is shown nor a name that can be none.
+        None => {
+            let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+            let name = if plain { name } else { "***" };
+            Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "it is not known"))
+        }
     }
 }
 

@@ -233,14 +233,14 @@ fn quorum(arguments: &mut FieldTable) {
 
 /// The broker compares them all, also those of which it takes no notice any more.
 fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
+    let positive = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
     for (argument, limit) in [
-        ("x-delivery-limit", config.quorum_delivery_limit.into()),
-        ("x-max-in-memory-length", config.quorum_max_memory_length),
-        ("x-max-in-memory-bytes", config.quorum_max_memory_bytes),
+        ("x-delivery-limit", i64::from(config.quorum_delivery_limit)),
+        ("x-max-in-memory-length", positive(config.quorum_max_memory_length)),
+        ("x-max-in-memory-bytes", positive(config.quorum_max_memory_bytes)),
     ] {
-        if limit > 0 {
-            let limit = AMQPValue::LongLongInt(i64::try_from(limit).unwrap_or(i64::MAX));
-            arguments.insert(argument.into(), limit);
+        if limit != 0 {
+            arguments.insert(argument.into(), AMQPValue::LongLongInt(limit));
         }
     }
 }

@@ -68,6 +68,7 @@ impl AmqpTransport {
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
         config.check()?;
+        config.warn_of_idle();
         let mut failures = Vec::new();
         let mut hosts = Hosts::of(url, &config)?;
         for tried in 0..hosts.len() {

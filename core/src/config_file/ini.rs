@@ -22,6 +22,22 @@ pub(super) fn parse(text: &str) -> Result<Sections> {
     Ok(reader.sections)
 }
 
+/// Adds what a later file says: its values come behind those that are there.
+pub(super) fn append(sections: &mut Sections, later: Sections) {
+    for (section, options) in later {
+        let there = sections.entry(section).or_default();
+        for (option, values) in options {
+            there.entry(option).or_default().extend(values);
+        }
+    }
+}
+
+/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same, but
+/// `DEFAULT` is not `default`.
+pub(super) fn normalized(section: &str) -> String {
+    if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
+}
+
 /// What was read so far, and the assignment that may go on in the next line.
 #[derive(Debug, Default)]
 struct Reader {
@@ -54,8 +70,8 @@ impl Reader {
         if name.is_empty() {
             return Err("a section must have a name");
         }
-        name.clone_into(&mut self.section);
-        self.sections.entry(name.to_owned()).or_default();
+        self.section = normalized(name);
+        self.sections.entry(self.section.clone()).or_default();
         Ok(())
     }
 

@@ -13,32 +13,66 @@ const REFERENCES: usize = 100;
 /// without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it is: it may
 /// have a default, which its library alone knows.
 pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> String {
-    expand(sections, section, value, DEPTH, &mut { REFERENCES })
+    let mut walk = Walk::new(sections);
+    walk.expand(section, value, DEPTH, false)
 }
 
-fn expand(sections: &Sections, section: &str, value: &str, depth: usize, left: &mut usize) -> String {
-    let value = value.replace("\\$", "$$");
-    let mut rest = value.as_str();
-    let mut expanded = String::with_capacity(rest.len());
-    while let Some(at) = rest.find('$') {
-        expanded.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        if let Some(after) = after.strip_prefix('$') {
-            expanded.push('$');
-            rest = after;
-            continue;
-        }
-        let (name, end) = reference(after);
-        match name.filter(|_| depth > 0 && *left > 0).and_then(|name| find(sections, section, name)) {
-            Some((section, value)) => {
-                *left -= 1;
-                expanded.push_str(&expand(sections, section, value, depth - 1, left));
-            }
-            None => expanded.push_str(&rest[at..=at + end]),
-        }
-        rest = &after[end..];
+/// As [`substitute`].
+///
+/// # Errors
+/// The first name that is not in the file, where it cannot be a part of a password.
+pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, Option<String>> {
+    let mut walk = Walk::new(sections);
+    let expanded = walk.expand(section, value, DEPTH, false);
+    walk.missing.map_or(Ok(expanded), Err)
+}
+
+/// One value on its way.
+struct Walk<'a> {
+    sections: &'a Sections,
+    /// How many references may still be taken.
+    left: usize,
+    /// The first reference that leads nowhere, with its name if that may be shown.
+    missing: Option<Option<String>>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(sections: &'a Sections) -> Self {
+        Self { sections, left: REFERENCES, missing: None }
     }
-    expanded + rest
+
+    /// Expands `value`; `secret` if what it becomes stands in front of an `@`, where a password is.
+    fn expand(&mut self, section: &str, value: &str, depth: usize, secret: bool) -> String {
+        let value = value.replace("\\$", "$$");
+        let mut rest = value.as_str();
+        let mut expanded = String::with_capacity(rest.len());
+        while let Some(at) = rest.find('$') {
+            expanded.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            if let Some(after) = after.strip_prefix('$') {
+                expanded.push('$');
+                rest = after;
+                continue;
+            }
+            let (name, end) = reference(after);
+            let secret = secret || after.contains('@');
+            let left = depth > 0 && self.left > 0;
+            match name.filter(|_| left).and_then(|name| find(self.sections, section, name)) {
+                Some((section, value)) => {
+                    self.left -= 1;
+                    expanded.push_str(&self.expand(section, value, depth - 1, secret));
+                }
+                None => {
+                    expanded.push_str(&rest[at..=at + end]);
+                    if let Some(name) = name {
+                        self.missing.get_or_insert_with(|| (!secret).then(|| name.to_owned()));
+                    }
+                }
+            }
+            rest = &after[end..];
+        }
+        expanded + rest
+    }
 }
 
 /// The name after a dollar, and how many bytes it takes with its braces.

@@ -14,17 +14,35 @@ impl Notifier {
     /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the number
     /// of tries by `retry`. A file without a `driver` tells nobody anything, as in the reference.
     ///
-    /// Events go out on `bus`. Where the file has a bus of its own for them, connect that one to
-    /// [`notification_transport_url`](ConfigFile::notification_transport_url).
+    /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own, connect `bus` with
+    /// [`Bus::configured_for_notifications`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, and a routing file that cannot
-    /// be read.
+    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that cannot
+    /// be read, and a `bus` that was connected by URL or file to another broker or virtual host than the
+    /// `[oslo_messaging_notifications] transport_url` of `file`. Hosts are compared as they are written. Of a bus over a
+    /// transport that the program made itself it is not known where it is.
     pub fn configured(bus: &Bus, file: &ConfigFile, publisher_id: impl Into<String>) -> Result<Self> {
         let retry = file.notification_retry()?;
         let drivers = file.notification_drivers();
+        if drivers.iter().any(|driver| !matches!(driver.as_str(), "log" | "noop")) {
+            leads_there(bus, file)?;
+        }
         let none = Self::over(publisher_id, NoopSink).timeout(bus.0.timeout).retry(retry);
         drivers.iter().try_fold(none, |notifier, driver| with_driver(notifier, driver, bus, file))
+    }
+}
+
+/// Whether events on `bus` go where `file` says.
+fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
+    match (&bus.0.url, file.own_notification_url()?) {
+        (Some(connected), Some(configured)) if !connected.is_same_bus(&configured) => {
+            let reason = "[oslo_messaging_notifications] transport_url is another broker or virtual host than the bus; \
+                connect it with Bus::configured_for_notifications";
+            let error = Error::new(ErrorKind::Config, "make a notifier").with("reason", reason);
+            Err(error.with("bus", connected).with("transport_url", configured))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -145,7 +145,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// How many handlers run at once, from 1 to 32,767. Default: 50, and with [`batch`](Self::batch) 1.
+    /// How many handlers run at once, from 1 to 32,767. Default: [what the bus says](crate::BusBuilder::concurrency), or 50;
+    /// with [`batch`](Self::batch) 1.
     ///
     /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run can
     /// wait beside them for their next try. Handlers are started in the order in which events came; but those of one
@@ -249,7 +250,8 @@ impl NotificationListenerBuilder {
     }
 
     fn running_at_once(&self) -> usize {
-        self.concurrency.unwrap_or(if self.batch.is_some() { 1 } else { 50 }).clamp(1, usize::from(u16::MAX / 2))
+        let default = || if self.batch.is_some() { 1 } else { self.bus.0.concurrency.unwrap_or(50) };
+        self.concurrency.unwrap_or_else(default).clamp(1, usize::from(u16::MAX / 2))
     }
 
     /// Twice what runs at once, and of batches one more.

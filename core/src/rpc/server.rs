@@ -61,11 +61,11 @@ impl RpcServer {
             target,
             dispatcher: RpcDispatcher::new(),
             layers: Vec::new(),
-            concurrency: 64,
+            concurrency: bus.0.concurrency.unwrap_or(64).clamp(1, usize::from(u16::MAX)),
             reserve: None,
             settle: Settle::BeforeHandover,
             redelivered: Redelivered::Run,
-            ping: false,
+            ping: bus.0.ping,
             serializer: None,
         }
     }
@@ -112,7 +112,7 @@ impl RpcServerBuilder {
         self
     }
 
-    /// How many methods run at once, from 1 to 65,535. Default: 64.
+    /// How many methods run at once, from 1 to 65,535. Default: [what the bus says](crate::BusBuilder::concurrency), or 64.
     pub fn concurrency(mut self, methods: usize) -> Self {
         self.concurrency = methods.clamp(1, usize::from(u16::MAX));
         self
@@ -140,7 +140,8 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Answers `oslo_rpc_server_ping` with `pong`, as the reference's `rpc_ping_enabled`. Default: no.
+    /// Answers `oslo_rpc_server_ping` with `pong`, as the reference's `rpc_ping_enabled`. Default:
+    /// [what the bus says](crate::BusBuilder::ping), or no.
     pub fn ping(mut self) -> Self {
         self.ping = true;
         self

@@ -110,6 +110,10 @@ fn options(query: &str) -> Result<BTreeMap<String, String>> {
     let mut options = BTreeMap::<String, String>::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        // What follows a '?' in a password would be an option otherwise, and be shown as one.
+        if key.contains('@') {
+            return Err(invalid("a '?' in a user name or password is written %3F"));
+        }
         let value = decode(&value.replace('+', " "))?;
         options
             .entry(decode(&key.replace('+', " "))?)

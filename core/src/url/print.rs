@@ -44,7 +44,7 @@ impl TransportUrl {
         }
         for (index, (key, value)) in self.query.iter().enumerate() {
             f.write_str(if index == 0 { "?" } else { "&" })?;
-            let hidden = secrets == Secrets::Hidden && key.to_ascii_lowercase().contains("password");
+            let hidden = secrets == Secrets::Hidden && names_secret(key);
             let value = if hidden { "***".to_owned() } else { quote_plus(value) };
             write!(f, "{}={value}", quote_plus(key))?;
         }
@@ -68,6 +68,13 @@ impl fmt::Debug for TransportUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TransportUrl({self})")
     }
+}
+
+/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the rest.
+fn names_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let parts = ["pass", "pwd", "secret", "token", "credential", "auth", "api_key", "apikey", "private_key"];
+    key == "pw" || (parts.iter().any(|part| key.contains(part)) && !key.ends_with("_file"))
 }
 
 fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt::Result {

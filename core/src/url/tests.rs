@@ -140,6 +140,7 @@ fn every_bad_url_is_refused_with_its_own_reason_and_without_the_text() {
         ("foo://u:s3cret @h", "white space"),
         ("foo://u:s3cret@h\n", "white space"),
         ("foo://u:s3cret%ff@h", "UTF-8"),
+        ("foo://u:12?s3cret@h/v", "%3F"),
     ] {
         let error = TransportUrl::parse(text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{text}");
@@ -155,6 +156,18 @@ fn a_password_is_never_shown() {
     assert_eq!(format!("{url:?}"), "TransportUrl(foo://u:***@h:1/v?a=b&ssl_key_password=***)");
     assert!(!format!("{:?}", url.hosts()).contains("s3cret"));
     assert_eq!(url.hosts()[0].password.as_ref().unwrap().expose(), "s3cret");
+}
+
+#[test]
+fn an_option_that_may_be_a_secret_is_never_shown() {
+    for key in
+        ["password", "rabbit_password", "PassPhrase", "passwd", "pwd", "pw", "token", "auth_token", "client_secret"]
+    {
+        let shown = parse(&format!("rabbit://h/?{key}=s3cret")).to_string();
+        assert!(shown.ends_with("=***"), "{shown}");
+    }
+    let files = "rabbit://h?ssl_key_file=/etc/key.pem&ssl_password_file=/etc/word";
+    assert_eq!(parse(files).to_string(), "rabbit://h?ssl_key_file=%2Fetc%2Fkey.pem&ssl_password_file=%2Fetc%2Fword");
 }
 
 fn hosts() -> impl Strategy<Value = Host> {

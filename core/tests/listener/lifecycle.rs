@@ -35,6 +35,31 @@ async fn a_stopped_listener_finishes_what_it_began_and_leaves_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listener_runs_as_many_handlers_as_its_bus_says() {
+    let mut world = World::new();
+    world.bus = Bus::builder(world.broker.transport()).concurrency(2).build();
+    let (seen, gate) = (Seen::new(), Arc::new(Semaphore::new(0)));
+    let held = Arc::clone(&gate);
+    let endpoint = answering(&seen, move |_| {
+        let held = Arc::clone(&held);
+        async move {
+            held.acquire().await.unwrap().forget();
+            Ok(())
+        }
+    });
+    let listener = world.listener().endpoint(endpoint).start(soon()).await.unwrap();
+    for n in 0..5 {
+        world.publish(Priority::Info, n).await;
+    }
+    seen.wait(2).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(seen.now().len(), 2);
+    gate.add_permits(5);
+    seen.wait(5).await;
+    listener.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_another_try_is_given_back_at_once_when_the_listener_stops() {
     let world = World::new();
     let seen = Seen::new();

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod configured;
 mod handover;
 mod intake;
 mod layers;

@@ -95,3 +95,12 @@ fn a_listener_holds_no_more_than_it_wants_and_may() {
     let held = |max_prefetch| AmqpConfig { max_prefetch, ..AmqpConfig::default() }.prefetch(window);
     assert_eq!([0, 10, 100].map(held), [64, 10, 64]);
 }
+
+#[test]
+fn a_file_is_read_in_any_case_of_its_section_and_must_give_what_it_refers_to() {
+    let read = |text: &str| AmqpConfig::default().with_file(&ConfigFile::parse(text).unwrap());
+    assert!(read("[Oslo_Messaging_Rabbit]\nrabbit_quorum_queue = true\n").unwrap().quorum_queues);
+    assert_eq!(read("[DEFAULT]\nme = h1\n[oslo_messaging_rabbit]\nhostname = $me\n").unwrap().hostname.unwrap(), "h1");
+    let error = read("[oslo_messaging_rabbit]\nhostname = $me\n").unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("$me"), "{error}");
+}

@@ -54,6 +54,7 @@ fn each_option_has_the_effect_that_it_names() {
     assert!(read("rabbit_quorum_queue", "yes").unwrap().quorum_queues);
     assert!(read("rabbit_transient_quorum_queue", "1").unwrap().transient_quorum_queues);
     assert_eq!(read("rabbit_quorum_delivery_limit", "5").unwrap().quorum_delivery_limit, 5);
+    assert_eq!(read("rabbit_quorum_delivery_limit", "-1").unwrap().quorum_delivery_limit, -1);
     assert_eq!(read("rabbit_quorum_max_memory_length", "500").unwrap().quorum_max_memory_length, 500);
     assert_eq!(read("rabbit_quorum_max_memory_bytes", "70000").unwrap().quorum_max_memory_bytes, 70_000);
     assert_eq!(read("rabbit_qos_prefetch_count", "100").unwrap().max_prefetch, 100);
@@ -91,7 +92,7 @@ fn what_cannot_be_had_or_read_is_refused_with_its_name() {
         ("heartbeat_timeout_threshold", "soon"),
         ("heartbeat_timeout_threshold", "-1"),
         ("amqp_auto_delete", "maybe"),
-        ("rabbit_quorum_delivery_limit", "-1"),
+        ("rabbit_quorum_delivery_limit", "none"),
         ("rabbit_quorum_max_memory_length", "many"),
         ("rabbit_quorum_max_memory_bytes", "-1"),
         ("rabbit_qos_prefetch_count", "65536"),
@@ -100,7 +101,6 @@ fn what_cannot_be_had_or_read_is_refused_with_its_name() {
         ("rabbit_stream_fanout", "perhaps"),
         ("use_queue_manager", "perhaps"),
         ("kombu_compression", "zstd"),
-        ("ssl_enforce_hostname_verification", "false"),
         ("ssl_enforce_hostname_verification", "perhaps"),
         ("direct_mandatory_flag", "perhaps"),
         ("enable_cancel_on_failover", ""),
@@ -151,6 +151,7 @@ fn what_has_no_effect_is_read_as_the_reference_reads_it_and_changes_nothing() {
         ("ssl_version", ""),
         ("ssl_enforce_hostname_verification", "TRUE"),
         ("ssl_enforce_hostname_verification", "On"),
+        ("ssl_enforce_hostname_verification", "false"),
     ] {
         assert_eq!(read(name, value).unwrap(), AmqpConfig::default(), "{name}");
     }
@@ -165,4 +166,26 @@ fn an_option_without_effect_is_told_when_it_is_read_and_no_other() {
     };
     assert_eq!((told("heartbeat_rate", "2"), told("rabbit_ha_queues", "true")), (1, 1));
     assert_eq!((told("rabbit_retry_backoff", "2"), told("ssl_enforce_hostname_verification", "true")), (0, 0));
+    assert_eq!(told("ssl_enforce_hostname_verification", "false"), 1);
+}
+
+#[test]
+fn an_empty_number_is_none_and_nothing_else_may_be_empty() {
+    for option in OPTIONS.iter().filter(|option| [NUMBER, SECONDS].contains(&option.takes)) {
+        for empty in ["", "  "] {
+            assert_eq!(read(option.name, empty).unwrap(), AmqpConfig::default(), "{}", option.name);
+        }
+    }
+    assert!(read("ssl", "").is_err() && read("rabbit_login_method", "").is_err());
+}
+
+#[test]
+fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
+    for name in ["password", "rabbit_password", "token", "pw"] {
+        let error = read(name, "hunter2").unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(name) && !text.contains("hunter2"), "{text}");
+    }
+    let error = read("hunter2@mq1/v", "").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }

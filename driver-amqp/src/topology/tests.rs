@@ -101,4 +101,6 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
     assert_eq!(limits(&limited(AmqpConfig::quorum()), Lifetime::Private), [None; 3]);
     assert_eq!(limits(&limited(AmqpConfig::default()), Lifetime::Shared), [None; 3]);
     assert_eq!(limits(&AmqpConfig::quorum(), Lifetime::Shared), [None; 3]);
+    let lifted = AmqpConfig { quorum_delivery_limit: -1, ..AmqpConfig::quorum() };
+    assert_eq!(limits(&lifted, Lifetime::Shared), [Some(-1), None, None]);
 }

@@ -12,6 +12,7 @@ mod broker;
 mod budget;
 mod command;
 mod compression;
+mod configuration;
 mod context;
 mod delivery;
 mod duplicates;
@@ -90,6 +91,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         undeliverable::TESTS,
         monitor::TESTS,
         compression::TESTS,
+        configuration::TESTS,
         profile::TESTS,
         topology::TESTS,
         encoding::TESTS,

@@ -1,7 +1,7 @@
 //! What every test of this suite runs in: one broker, and Python processes that tests share.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -48,6 +48,11 @@ impl Setting {
     /// Whether the broker denies transient queues.
     pub(crate) fn denies_transient(&self) -> bool {
         self.release.is_some_and(Release::denies_transient)
+    }
+
+    /// The interpreter that has the reference.
+    pub(crate) fn python(&self) -> &Path {
+        &self.python
     }
 
     /// A bus of our own on the broker, and its driver for those who count what it sends.

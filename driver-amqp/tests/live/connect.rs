@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use oslo_messaging::{Deadline, Error, ErrorKind, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::silent::Silent;
 use crate::stage::{ARRIVE, Stage, refusal, soon, unique, url, within};
@@ -75,6 +77,41 @@ pub(crate) async fn a_second_host_is_taken_when_the_first_never_answers() {
     failover(silent.port, config, Duration::from_secs(16)).await;
 }
 
+pub(crate) async fn a_peer_that_is_no_broker_is_called_what_it_is() {
+    for (answer, kind, told) in [
+        (
+            &b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"[..],
+            ErrorKind::Disconnected,
+            "HTTP/1.1 503 Service",
+        ),
+        (b"AMQP\x00\x01\x00\x00", ErrorKind::Config, "AMQP 1.0"),
+        (b"AMQP\x03\x01\x00\x00", ErrorKind::Config, "AMQP 1.0"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", ErrorKind::Config, "amqps://"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", ErrorKind::Disconnected, "SSH-2.0"),
+    ] {
+        let stranger = Answering::start(answer).await;
+        let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/", stranger.port));
+        // Half of what one host may take: the stranger keeps its side open, and is not waited for.
+        let deadline = Deadline::after(AmqpConfig::default().connect_timeout / 2);
+        let error = refusal(AmqpTransport::connect(&address, AmqpConfig::default(), deadline).await);
+        assert!(error.kind() == kind && error.to_string().contains(told), "{error}");
+    }
+}
+
+pub(crate) async fn a_login_that_fits_into_no_frame_is_refused_with_the_reason() {
+    let stage = Stage::shared().await;
+    let long = PASSWORD.repeat(4_500 / PASSWORD.len());
+    let error = refused(&stage.node.url_as("guest", &long, &stage.vhost)).await;
+    let text = error.to_string();
+    match error.kind() {
+        // From RabbitMQ 4.1 on it fits, and is wrong.
+        ErrorKind::Denied => {}
+        ErrorKind::Config => assert!(text.contains("initial_frame_max") && !error.is_transient(), "{text}"),
+        _ => panic!("{text}"),
+    }
+    assert!(!text.contains(PASSWORD), "{text}");
+}
+
 pub(crate) async fn the_lower_heartbeat_counts_and_none_is_the_broker_s() {
     let stage = Stage::shared().await;
     let ask = ["eval", "{ok, Seconds} = application:get_env(rabbit, heartbeat), Seconds."];
@@ -106,4 +143,27 @@ async fn refused(text: &str) -> Error {
     let url = url(text);
     let connecting = AmqpTransport::connect(&url, AmqpConfig::default(), soon());
     refusal(within(ARRIVE / 2, "connect", connecting).await)
+}
+
+/// A peer that gives every connection the same answer, and keeps it open.
+struct Answering {
+    port: u16,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Answering {
+    async fn start(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let task = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut header = [0; 8];
+                if stream.read_exact(&mut header).await.is_ok() && stream.write_all(answer).await.is_ok() {
+                    kept.push(stream);
+                }
+            }
+        });
+        Self { port, _task: AbortOnDropHandle::new(task) }
+    }
 }

@@ -51,6 +51,8 @@ const CASES: &[Case] = &cases! {
         nothing_listening_is_disconnected,
         unknown_options_and_values_are_refused_before_connecting,
         a_virtual_host_of_256_bytes_is_refused,
+        a_peer_that_is_no_broker_is_called_what_it_is,
+        a_login_that_fits_into_no_frame_is_refused_with_the_reason,
         the_lower_heartbeat_counts_and_none_is_the_broker_s,
         a_second_host_is_taken_when_the_first_refuses,
         a_second_host_is_taken_when_the_first_never_answers;

@@ -1,0 +1,171 @@
+//! A stream that looks at its first bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Peer;
+use super::identity::{ENOUGH, Verdict, identify, release};
+
+/// How far into a greeting the release of the broker is looked for.
+const GREETING: usize = 4096;
+
+/// Passes everything on, but for the first bytes of a peer that is no broker: of those lapin may make a frame that it waits
+/// for. They end the stream with an error, and [`Peer`] knows why.
+#[derive(Debug)]
+pub(crate) struct Greeting<S> {
+    stream: S,
+    peer: Peer,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing was passed on yet; these bytes came.
+    Unknown(Vec<u8>),
+    /// A broker, whose greeting began like this.
+    Greeted(Vec<u8>),
+    /// Nothing is looked at any more.
+    Known,
+}
+
+impl<S> Greeting<S> {
+    pub(crate) fn new(stream: S, peer: Peer) -> Self {
+        Self { stream, peer, phase: Phase::Unknown(Vec::new()) }
+    }
+
+    /// Looks for the release of the broker in what is passed on.
+    fn look_for_release(&mut self, passed: &[u8]) {
+        let Phase::Greeted(seen) = &mut self.phase else { return };
+        seen.extend_from_slice(&passed[..passed.len().min(GREETING - seen.len())]);
+        let found = release(seen);
+        if found.is_some() || seen.len() == GREETING {
+            let _ = found.map(|found| self.peer.0.version.set(found));
+            self.phase = Phase::Known;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Greeting<S> {
+    /// Reads until the peer is known. The first byte of a broker says so, so nothing of it is ever held back.
+    fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        while let Phase::Unknown(seen) = &mut self.phase {
+            let room = into.remaining();
+            ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+            let came = &into.filled()[before..];
+            let ended = came.is_empty() && room > 0;
+            if came.is_empty() && (room == 0 || seen.is_empty()) {
+                return Poll::Ready(Ok(()));
+            }
+            seen.extend_from_slice(&came[..came.len().min(ENOUGH)]);
+            match identify(seen, ended) {
+                Verdict::Broker => {
+                    self.phase = Phase::Greeted(Vec::new());
+                    self.look_for_release(&into.filled()[before..]);
+                }
+                Verdict::Stranger(stranger) => {
+                    let error = io::Error::other(stranger.to_string());
+                    into.set_filled(before);
+                    let _ = self.peer.0.stranger.set(stranger);
+                    return Poll::Ready(Err(error));
+                }
+                Verdict::Open => into.set_filled(before),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.phase, Phase::Unknown(_)) {
+            return self.poll_known(context, into);
+        }
+        let before = into.filled().len();
+        let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
+        if outcome.is_ok() {
+            self.look_for_release(&into.filled()[before..]);
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Greeting<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_broker_says_is_passed_on_whole_at_every_split() {
+        let said = b"\x01\0\0....\x07versionS\0\0\0\x053.9.1 and all the rest";
+        for split in 0..said.len() {
+            let (ours, mut theirs) = duplex(1024);
+            let peer = Peer::default();
+            let mut greeting = Greeting::new(ours, peer.clone());
+            let mut heard = vec![0; said.len()];
+            let (first, second) = said.split_at(split);
+            let writing = async {
+                theirs.write_all(first).await.unwrap();
+                tokio::task::yield_now().await;
+                theirs.write_all(second).await.unwrap();
+            };
+            let (_, read) = tokio::join!(writing, greeting.read_exact(&mut heard));
+            read.unwrap();
+            assert_eq!((&heard[..], peer.version()), (&said[..], Some("3.9.1")), "{split}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_ends_the_stream_however_slowly_it_speaks() {
+        let (ours, mut theirs) = duplex(1024);
+        let peer = Peer::default();
+        let mut greeting = Greeting::new(ours, peer.clone());
+        let writing = async {
+            for byte in b"HTTP/1.0 503 No server\r\n" {
+                theirs.write_all(&[*byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut heard = [0; 64];
+        let (_, read) = tokio::join!(writing, greeting.read(&mut heard));
+        assert!(read.unwrap_err().to_string().contains("503 No server"));
+    }
+
+    #[tokio::test]
+    async fn an_end_without_a_word_is_an_end_and_nothing_else() {
+        let (ours, theirs) = duplex(16);
+        drop(theirs);
+        let mut greeting = Greeting::new(ours, Peer::default());
+        assert_eq!(greeting.read(&mut [0; 4]).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,164 @@
+//! What the first bytes of a peer mean. Pure.
+
+use std::fmt;
+
+use oslo_messaging::ErrorKind;
+
+/// The first byte of a broker's greeting: it is a method frame.
+const METHOD: u8 = 1;
+/// The first byte of an alert of TLS.
+const ALERT: u8 = 0x15;
+/// AMQP, its kind of protocol, and its version.
+const PROTOCOL_HEADER: usize = 8;
+/// How much of a first line is looked at.
+pub(super) const ENOUGH: usize = 96;
+
+/// What is told of the first bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A greeting of AMQP 0-9-1, as far as its first byte says.
+    Broker,
+    Stranger(Stranger),
+    /// More is needed.
+    Open,
+}
+
+/// A peer that does not speak AMQP 0-9-1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stranger {
+    /// A balancer or a web server, with its status line.
+    Http(String),
+    /// Another protocol of the name, with its version.
+    OtherAmqp(String),
+    /// A port of TLS.
+    Tls,
+    /// Anything else, with its beginning.
+    Unknown(String),
+}
+
+impl Stranger {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Http(_) | Self::Unknown(_) => ErrorKind::Disconnected,
+            Self::OtherAmqp(_) | Self::Tls => ErrorKind::Config,
+        }
+    }
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(line) => write!(f, "the peer answered HTTP: {line}"),
+            Self::OtherAmqp(version) => write!(f, "the peer speaks AMQP {version}, and not 0-9-1"),
+            Self::Tls => f.write_str("the peer speaks TLS at this port; write amqps:// or the option ssl=true"),
+            Self::Unknown(start) => write!(f, "the peer does not speak AMQP; it began with \"{start}\""),
+        }
+    }
+}
+
+/// What `bytes`, the first of a connection, say; `ended` if no more will come.
+pub(super) fn identify(bytes: &[u8], ended: bool) -> Verdict {
+    let complete = ended || bytes.len() >= ENOUGH;
+    match bytes {
+        [] => Verdict::Open,
+        [METHOD, ..] => Verdict::Broker,
+        [ALERT, 3, ..] => Verdict::Stranger(Stranger::Tls),
+        _ if b"AMQP".starts_with(&bytes[..bytes.len().min(4)]) => {
+            if let Some(&[kind, major, minor, revision]) = bytes.get(4..PROTOCOL_HEADER) {
+                return Verdict::Stranger(Stranger::OtherAmqp(version([kind, major, minor, revision])));
+            }
+            if complete { unknown(bytes) } else { Verdict::Open }
+        }
+        _ if complete || bytes.contains(&b'\n') => {
+            if bytes.starts_with(b"HTTP/") {
+                Verdict::Stranger(Stranger::Http(line(bytes)))
+            } else {
+                unknown(bytes)
+            }
+        }
+        // HTTP says its status in a whole line. Of anything else the first bytes are enough.
+        _ if b"HTTP/".starts_with(&bytes[..bytes.len().min(5)]) => Verdict::Open,
+        _ if bytes.len() >= PROTOCOL_HEADER => unknown(bytes),
+        _ => Verdict::Open,
+    }
+}
+
+fn unknown(bytes: &[u8]) -> Verdict {
+    Verdict::Stranger(Stranger::Unknown(line(bytes)))
+}
+
+/// The version in a protocol header: 1.0 says its kind of protocol in front of it, older ones do not.
+fn version(header: [u8; 4]) -> String {
+    match header {
+        [_, 1, 0, 0] => "1.0".to_owned(),
+        [_, major, minor, revision] => format!("{major}-{minor}-{revision}"),
+    }
+}
+
+/// The first line, escaped and cut.
+fn line(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    bytes[..end.min(ENOUGH)].escape_ascii().to_string()
+}
+
+/// The release in the properties of the greeting of a broker, of which `bytes` are the first: `version` is a long string.
+pub(super) fn release(bytes: &[u8]) -> Option<String> {
+    const FIELD: &[u8] = b"\x07versionS";
+    let at = bytes.windows(FIELD.len()).position(|window| window == FIELD)?;
+    let (length, text) = bytes[at + FIELD.len()..].split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= ENOUGH)?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    Some(text.escape_debug().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bytes: &[u8]) -> String {
+        match identify(bytes, false) {
+            Verdict::Stranger(stranger) => stranger.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_peer_is_called_what_it_is() {
+        for (bytes, expected) in [
+            (
+                &b"HTTP/1.1 503 Service Unavailable\r\nContent-"[..],
+                "the peer answered HTTP: HTTP/1.1 503 Service Unavailable",
+            ),
+            (b"AMQP\x00\x01\x00\x00", "the peer speaks AMQP 1.0, and not 0-9-1"),
+            (b"AMQP\x03\x01\x00\x00", "the peer speaks AMQP 1.0, and not 0-9-1"),
+            (b"AMQP\x00\x00\x0a\x00", "the peer speaks AMQP 0-10-0, and not 0-9-1"),
+            (b"\x15\x03\x03\x00\x02\x02F", "the peer speaks TLS at this port; write amqps:// or the option ssl=true"),
+            (b"SSH-2.0-Open\x1bSSH\r\n", "the peer does not speak AMQP; it began with \"SSH-2.0-Open\\x1bSSH\""),
+            (b"\x01\x00\x00", "Broker"),
+            (b"", "Open"),
+            (b"HTTP/1.1 503", "Open"),
+            (b"AMQP\x00\x01", "Open"),
+        ] {
+            assert_eq!(told(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_end_and_a_long_line_are_enough_to_judge() {
+        for bytes in [&b"HTTP/1.1 503"[..], b"AMQP", b"x"] {
+            assert!(matches!(identify(bytes, true), Verdict::Stranger(_)), "{}", bytes.escape_ascii());
+        }
+        let long = [b"HTTP/1.1 503 ".as_slice(), &[b'x'; 4096]].concat();
+        let Verdict::Stranger(stranger) = identify(&long, false) else { panic!("a stranger") };
+        assert!(stranger.to_string().len() < 2 * ENOUGH, "{stranger}");
+    }
+
+    #[test]
+    fn the_release_is_read_from_the_properties_if_it_is_there_whole() {
+        let greeting = b"\x01..\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8\x08platform";
+        assert_eq!(release(greeting).as_deref(), Some("3.10.8"));
+        for bytes in [&greeting[..40], b"\x07versionS\xff\xff\xff\xff3.10.8", b"\x07versionS\0\0", b""] {
+            assert_eq!(release(bytes), None, "{}", bytes.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Who is at the other end: a broker that speaks AMQP 0-9-1, its release, or something else.
+
+mod greeting;
+mod identity;
+
+pub(crate) use greeting::Greeting;
+
+use std::sync::{Arc, OnceLock};
+
+use oslo_messaging::{Error, ErrorKind};
+
+use identity::Stranger;
+
+/// What the first bytes of a connection say of the peer. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    stranger: OnceLock<Stranger>,
+    version: OnceLock<String>,
+}
+
+impl Peer {
+    /// The error of a connection that ended: what the peer is, if it is no broker of ours; else `error` as it is.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let Some(stranger) = self.0.stranger.get() else { return error };
+        let (kind, reason) = (stranger.kind(), stranger.to_string());
+        let explained = Error::new(kind, error.operation()).with("reason", reason);
+        // What stands in for a broker that is away gives way to it again.
+        if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
+    }
+
+    /// The release of the broker, such as `3.10.8`, if it has told.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.0.version.get().map(String::as_str)
+    }
+}
