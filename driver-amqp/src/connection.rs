@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::errors::translate;
+use crate::frames::{FRAME_MAX, Notices, ServerVersion};
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
 use crate::tls::explain;
@@ -48,6 +49,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct Connection {
     lapin: lapin::Connection,
     socket: KillSwitch,
+    notices: Arc<Notices>,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
@@ -58,22 +60,25 @@ impl Connection {
     ///
     /// # Errors
     /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
-    /// `Config` for a virtual host that is not there.
+    /// `Config` for a virtual host that is not there, and for a `frame_max` of the broker below 8,192 bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+            let notices = Arc::<Notices>::default();
+            let (ended, noted) = (socket.thrown.clone(), Arc::clone(&notices));
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone())
+                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, ended, noted)
             } else {
-                plain(stream, socket.thrown.clone())
+                plain(stream, ended, noted)
             };
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken =
                 shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
+            let (request_timeout, numbers_lost) = (config.request_timeout, AtomicBool::new(false));
+            Ok(Self { lapin, socket, notices, request_timeout, numbers_lost })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -160,6 +165,17 @@ impl Connection {
         }
     }
 
+    /// The version of the broker, as it gave it before login; `None` if it gave none.
+    #[allow(dead_code, reason = "those who choose by the broker's release")]
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.notices.server_version()
+    }
+
+    /// What the frame reader found on this connection.
+    pub(crate) fn notices(&self) -> &Arc<Notices> {
+        &self.notices
+    }
+
     /// What lapin tells of this connection, to one listener.
     pub(crate) fn events(&self) -> BoxStream<'static, lapin::Event> {
         Box::pin(self.lapin.events_listener())
@@ -226,6 +242,7 @@ impl Endpoint {
             },
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
+                frame_max: Some(FRAME_MAX),
                 heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
                 auth_mechanism: Some(config.login.mechanism()),
                 ..AMQPQueryString::default()

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_compat::{Compat, CompatExt};
@@ -14,11 +15,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::frames::{Framed, Notices};
 use crate::records::Records;
 use crate::watched::Watched;
 
-/// Bytes as they are, or inside of TLS.
-pub(crate) type Wire = Compat<Watched<Either<TcpStream, Records<TcpStream>>>>;
+/// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
+pub(crate) type Wire = Compat<Watched<Framed<Either<TcpStream, Records<TcpStream>>>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -33,14 +35,14 @@ pub(crate) fn runtime() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
 }
 
-/// A stream without TLS. `ended` is cancelled at its end.
-pub(crate) fn plain(stream: TcpStream, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Left(stream), ended).compat()
+/// A stream without TLS. `ended` is cancelled at its end, `notices` filled with what is found in it.
+pub(crate) fn plain(stream: TcpStream, ended: CancellationToken, notices: Arc<Notices>) -> Wire {
+    Watched::new(Framed::new(Either::Left(stream), notices), ended).compat()
 }
 
-/// A stream inside of TLS. `ended` is cancelled at its end.
-pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Right(Records::over(stream)), ended).compat()
+/// A stream inside of TLS. `ended` is cancelled at its end, `notices` filled with what is found in it.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken, notices: Arc<Notices>) -> Wire {
+    Watched::new(Framed::new(Either::Right(Records::over(stream)), notices), ended).compat()
 }
 
 impl Reactor for Wires {
@@ -68,6 +70,8 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new())) }
+        async move {
+            TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new(), Arc::default()))
+        }
     }
 }
