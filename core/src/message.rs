@@ -37,6 +37,9 @@ pub struct Message {
     pub delivery_count: Option<DeliveryCount>,
     /// When the driver took it off the connection; `None` before it is published.
     pub received_at: Option<Instant>,
+    /// Why the driver could not read the properties of this message. Its headers are then empty although it had some, so its
+    /// body cannot be trusted: it may have been compressed. `None`: they were read, or it was not published yet.
+    pub undecodable: Option<Arc<str>>,
 }
 
 /// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum queue).
@@ -78,6 +81,7 @@ impl Message {
             origin: None,
             delivery_count: None,
             received_at: None,
+            undecodable: None,
         }
     }
 
@@ -127,6 +131,13 @@ impl Message {
     #[must_use]
     pub fn with_received_at(mut self, received_at: Instant) -> Self {
         self.received_at = Some(received_at);
+        self
+    }
+
+    /// Says why the properties of the message could not be read, so that its body is not decoded either; for drivers.
+    #[must_use]
+    pub fn with_undecodable(mut self, reason: impl Into<Arc<str>>) -> Self {
+        self.undecodable = Some(reason.into());
         self
     }
 }

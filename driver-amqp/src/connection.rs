@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -21,11 +21,12 @@ use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::errors::translate;
+use crate::frames::{FRAME_MAX, Notices, ServerVersion};
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
 use crate::peer::Peer;
 use crate::tls::explain;
-use crate::wire::{Wire, plain, runtime, secured};
+use crate::wire::{Known, Wire, plain, runtime, secured};
 
 /// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -60,7 +61,7 @@ pub(crate) struct Connection {
     /// The broker's name in errors.
     host: String,
     socket: KillSwitch,
-    peer: Peer,
+    notices: Arc<Notices>,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
@@ -71,24 +72,25 @@ impl Connection {
     ///
     /// # Errors
     /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
-    /// `Config` for a virtual host that is not there.
+    /// `Config` for a virtual host that is not there, and for a `frame_max` of the broker below 8,192 bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
-            let peer = Peer::default();
+            let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
+            let known = Known { ended: socket.thrown.clone(), peer: peer.clone(), notices: Arc::clone(&notices) };
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone(), &peer)
+                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, known)
             } else {
-                plain(stream, socket.thrown.clone(), &peer)
+                plain(stream, known)
             };
             let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
             let (request_timeout, numbers_lost) = (config.request_timeout, AtomicBool::new(false));
-            Ok(Self { lapin, host: endpoint.name(), socket, peer, request_timeout, numbers_lost })
+            Ok(Self { lapin, host: endpoint.name(), socket, notices, request_timeout, numbers_lost })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -168,17 +170,22 @@ impl Connection {
         self.lapin.status().connected()
     }
 
-    /// The release of the broker, such as `3.10.8`, if it has told.
-    pub(crate) fn version(&self) -> Option<&str> {
-        self.peer.version()
-    }
-
     /// The largest frame that the broker takes, in bytes.
     pub(crate) fn frame_max(&self) -> usize {
         match self.lapin.configuration().frame_max() {
             0 => usize::MAX,
             bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
+    }
+
+    /// The version of the broker, as it gave it before login; `None` if it gave none.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.notices.server_version()
+    }
+
+    /// What the frame reader found on this connection.
+    pub(crate) fn notices(&self) -> &Arc<Notices> {
+        &self.notices
     }
 
     /// What lapin tells of this connection, to one listener.
@@ -257,6 +264,7 @@ impl Endpoint {
             },
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
+                frame_max: Some(FRAME_MAX),
                 heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
                 auth_mechanism: Some(config.login.mechanism()),
                 ..AMQPQueryString::default()

@@ -6,6 +6,7 @@ use lapin::ErrorKind as Lapin;
 use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls;
 
+use crate::frames::Violation;
 use crate::tls;
 
 /// What lapin's `error` means for `operation`. Nothing is said of the execution: the caller knows what was sent.
@@ -18,9 +19,11 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
     }
     let (kind, transient) = match error.kind() {
         Lapin::ProtocolError(protocol) => kind_of(protocol.get_id(), protocol.get_message().as_str()),
-        Lapin::IOError(_) | Lapin::MissingHeartbeatError | Lapin::InvalidConnectionState(_) => {
-            (ErrorKind::Disconnected, true)
-        }
+        Lapin::IOError(io) => match io.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {
+            Some(violation) => kind_of_violation(violation),
+            None => (ErrorKind::Disconnected, true),
+        },
+        Lapin::MissingHeartbeatError | Lapin::InvalidConnectionState(_) => (ErrorKind::Disconnected, true),
         Lapin::InvalidChannelState(..) | Lapin::InvalidChannel(_) => (ErrorKind::Disconnected, true),
         Lapin::AuthProviderError(_) => (ErrorKind::Denied, false),
         Lapin::ChannelsLimitReached => (ErrorKind::Config, false),
@@ -34,6 +37,22 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
 /// The error of a publish or a delivery whose fate is not known.
 pub(crate) fn unknown(operation: &'static str, error: &lapin::Error) -> Error {
     translate(operation, error).with_executed(Executed::Maybe)
+}
+
+/// What it means that the broker sent what cannot be passed on. A setting of its own has to be changed by an operator; the
+/// rest, waiting does not mend either.
+fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {
+    match violation {
+        Violation::FrameMax(_) => (ErrorKind::Config, false),
+        Violation::FrameType(_)
+        | Violation::FrameEnd { .. }
+        | Violation::TooLarge { .. }
+        | Violation::Method { .. }
+        | Violation::UnknownMethod { .. }
+        | Violation::Header
+        | Violation::Unexpected { .. }
+        | Violation::TooManyReports(_) => (ErrorKind::Disconnected, false),
+    }
 }
 
 /// What a reply code of the broker means, and whether trying again may help (AMQP 0-9-1 and RabbitMQ's own use of it).

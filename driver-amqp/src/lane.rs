@@ -3,37 +3,35 @@
 //! lapin numbers a publish and queues its frames in two steps, so a channel shared by tasks can hand a confirm to the
 //! wrong publisher: each channel has one owner. Publishes are polled once when they are taken, which fixes their order,
 //! and then wait for their confirms side by side. A caller that gives up leaves its publish here: its confirm is awaited
-//! all the same, because a return that belongs to it may travel on another's.
+//! all the same, since lapin keeps what nobody waits for. Returned messages do not come through lapin: the frame reader
+//! notes each before lapin sees the confirm that follows it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use lapin::message::BasicReturnMessage;
+use futures_util::{FutureExt, StreamExt};
+use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
-use lapin::types::ShortString;
-use lapin::{Channel, Confirmation};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
-use crate::barrier::{Barrier, Sequence};
 use crate::config::AmqpConfig;
 use crate::counters::{Counts, count};
 use crate::declared::{Declared, Needs};
 use crate::declaring::Declaring;
+use crate::frames::Returned;
 use crate::gate::{Gate, Passage};
 use crate::link::Link;
 use crate::machine::Generation;
-use crate::outcome::{Outcome, publish, refused};
-use crate::outstanding::Outstanding;
+use crate::outcome::{Confirm, Outcome, publish, refused};
+use crate::outstanding::{Outstanding, Sequence};
 use crate::parcel::Job;
-use crate::ready::Ready;
 use crate::renewal::Renewal;
 use crate::salvage::{Failures, Salvage};
 use crate::wreck::Sent;
@@ -58,8 +56,6 @@ pub(crate) struct Lane {
     channel: Option<(Arc<Link>, Channel)>,
     renewal: Renewal,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
-    ready: Ready,
-    barrier: Barrier,
     open: Outstanding,
     /// What goes before the inbox: publishes that did not arrive, in their order.
     again: VecDeque<Job>,
@@ -80,8 +76,6 @@ impl Lane {
             channel: None,
             renewal: Renewal::new(Instant::now()),
             in_flight: FuturesUnordered::new(),
-            ready: Ready::default(),
-            barrier: Barrier::default(),
             open: Outstanding::default(),
             again: VecDeque::new(),
             declaring: None,
@@ -160,9 +154,9 @@ impl Lane {
             return;
         }
         job.sends += 1;
-        let sequence = self.barrier.issue(job.parcel.mandatory);
-        let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, Arc::clone(&job.parcel), sequence));
-        self.open.add(sequence, job, Instant::now());
+        let parcel = Arc::clone(&job.parcel);
+        let sequence = self.open.add(job, Instant::now());
+        let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, parcel, sequence));
         // The first poll numbers the message and queues its frames, in the order in which parcels came.
         let polled = futures_util::poll!(publish.as_mut());
         // On a channel that is gone lapin queues nothing.
@@ -212,15 +206,14 @@ impl Lane {
         Ok(channel)
     }
 
-    /// Takes in one outcome and whatever else is ready, and tells those whose fate is certain now: before everything that
-    /// is ready was taken in, a return may lie in an outcome that was not (see [`Barrier`]).
+    /// Takes in one outcome, and what else is ready.
     async fn complete(&mut self, sequence: Sequence, outcome: Outcome) {
         let mut next = Some((sequence, outcome));
         while let Some((sequence, outcome)) = next {
             let failures = match outcome {
-                Outcome::Confirmed(confirmation) => {
-                    self.confirmed(sequence, *confirmation);
-                    next = self.ready.next(&mut self.in_flight);
+                Outcome::Confirmed(confirm) => {
+                    self.confirmed(sequence, confirm);
+                    next = self.in_flight.next().now_or_never().flatten();
                     continue;
                 }
                 Outcome::NotSent(error) => Failures::first(sequence, Sent::Never, error),
@@ -228,47 +221,46 @@ impl Lane {
             };
             return self.clear_up(failures).await;
         }
-        for certain in self.barrier.release() {
-            self.tell(certain, Ok(()));
-        }
     }
 
-    fn confirmed(&mut self, sequence: Sequence, confirmation: Confirmation) {
+    fn confirmed(&mut self, sequence: Sequence, confirm: Confirm) {
         count(&self.shared.counts.confirms, 1);
-        let held = self.barrier.complete(sequence);
-        let (returned, nack) = match confirmation {
-            Confirmation::Ack(returned) => (returned, false),
-            Confirmation::Nack(returned) => (returned, true),
+        // A return comes before the confirm of its message, so it was noted before lapin saw the confirm.
+        self.take_in_returns();
+        let fate = match confirm {
+            Confirm::Ack => Ok(()),
+            Confirm::Nack => {
+                self.renewal.refused(Instant::now());
+                Err(refused(self.open.get(sequence).map_or(Executed::Maybe, |job| job.parcel.if_refused)))
+            }
             // Not on a channel in confirm mode, which ours are; what it would mean is that nobody knows.
-            Confirmation::NotRequested => {
+            Confirm::NotRequested => {
                 let unknown = Error::new(ErrorKind::Refused, "publish").with_executed(Executed::Maybe);
-                return self.tell(sequence, Err(unknown.with("reason", "the channel does not confirm")));
+                Err(unknown.with("reason", "the channel does not confirm"))
             }
         };
-        if let Some(returned) = returned {
+        self.tell(sequence, fate);
+    }
+
+    /// Fails the publishes whose messages were returned since this was asked last.
+    fn take_in_returns(&mut self) {
+        let Some((link, channel)) = &self.channel else { return };
+        for returned in link.publishing.notices().take_returned(channel.id()) {
             self.returned(&returned);
-        }
-        if nack {
-            self.renewal.refused(Instant::now());
-            let known = self.open.get(sequence).map_or(Executed::Maybe, |job| job.parcel.if_refused);
-            self.tell(sequence, Err(refused(known)));
-        } else if !held {
-            self.tell(sequence, Ok(()));
         }
     }
 
-    /// Tells the publisher that the returned message names, whichever confirm it came with.
-    fn returned(&mut self, returned: &BasicReturnMessage) {
+    fn returned(&mut self, returned: &Returned) {
         count(&self.shared.counts.returns, 1);
-        let id = returned.delivery.properties.message_id().as_ref().map(ShortString::as_str).unwrap_or_default();
-        let Some(sequence) = self.open.named(id) else {
-            warn!(id, "the broker returned a message that nobody here has sent");
+        let id = returned.message_id.as_str();
+        let Some((sequence, parcel)) = self.open.named(id) else {
+            warn!(id, code = returned.code, "the broker returned a message that is not waited for");
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
-            .with("exchange", &returned.delivery.exchange)
-            .with("routing key", &returned.delivery.routing_key)
-            .with("broker", format_args!("{} {}", returned.reply_code, returned.reply_text));
+            .with("exchange", &parcel.exchange_name)
+            .with("routing key", &parcel.routing_key)
+            .with("broker", format_args!("{} {}", returned.code, returned.text));
         self.tell(sequence, Err(error));
     }
 
@@ -280,7 +272,7 @@ impl Lane {
         while let Some(patience) = failures.patience(&self.shared.config).checked_sub(started.elapsed()) {
             let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
-                Outcome::Confirmed(confirmation) => self.confirmed(sequence, *confirmation),
+                Outcome::Confirmed(confirm) => self.confirmed(sequence, confirm),
                 Outcome::NotSent(error) => failures.add(sequence, Sent::Never, error),
                 Outcome::Unknown(error) => failures.add(sequence, Sent::Unknown, error),
             }
@@ -320,12 +312,12 @@ impl Lane {
         self.channel.as_ref().map_or_else(String::new, |(link, _)| link.host.clone())
     }
 
-    /// Forgets the channel, and gives out what was open on it.
+    /// Forgets the channel, and gives out what is open on it.
     fn start_over(&mut self) -> Vec<(Sequence, Job)> {
+        self.take_in_returns();
         self.channel = None;
         self.renewal = Renewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
-        self.barrier = Barrier::default();
         self.open.take()
     }
 

@@ -39,13 +39,12 @@
 //! | `oslo_messaging_amqp_confirms_total` | messages that the broker confirmed, one way or the other |
 //! | `oslo_messaging_amqp_returns_total` | messages that the broker returned as undeliverable |
 //! | `oslo_messaging_amqp_settlements_dropped_total` | messages that were settled too late, and come again |
+//! | `oslo_messaging_amqp_repairs_total{repair}` | frames of the broker that lapin could not have taken, by what was repaired: a `short_string` that is not UTF-8, headers nested `too_deep`, headers left out (`trimmed`) or all properties (`emptied`) |
 //! | `oslo_messaging_amqp_deliveries_dropped_total` | messages that were not handed over when their channel was lost, and come again |
 //!
-//! lapin logs every returned message with its body at the target `lapin::returned_messages`: filter that target where
-//! bodies are secret.
+//! Returned messages are taken out of the stream before lapin sees them, so that it logs none of them.
 
 mod backoff;
-mod barrier;
 mod claim;
 mod config;
 mod connection;
@@ -56,6 +55,7 @@ mod declaring;
 mod endpoints;
 mod errors;
 mod fate;
+mod frames;
 mod gate;
 mod incoming;
 mod keeper;
@@ -78,7 +78,6 @@ mod place;
 mod probe;
 mod properties;
 mod reading;
-mod ready;
 mod records;
 mod renewal;
 mod revival;

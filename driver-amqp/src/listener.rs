@@ -269,14 +269,10 @@ impl Listener for AmqpListener {
     }
 }
 
-fn incoming(
-    position: &Position,
-    (queue, delivery): Received,
-    unsettled: Option<(Tag, Settler)>,
-) -> Box<dyn IncomingMessage> {
-    position.pass(&queue, &delivery);
-    let redelivered = delivery.redelivered;
-    let message = properties::message(delivery, queue);
+fn incoming(position: &Position, received: Received, unsettled: Option<(Tag, Settler)>) -> Box<dyn IncomingMessage> {
+    position.pass(&received.queue, &received.delivery);
+    let redelivered = received.delivery.redelivered;
+    let message = properties::message(received);
     Box::new(match unsettled {
         Some((tag, settler)) => AmqpIncoming::unsettled(message, redelivered, tag, settler),
         None => AmqpIncoming::settled(message, redelivered),

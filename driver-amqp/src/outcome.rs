@@ -6,15 +6,35 @@ use lapin::options::BasicPublishOptions;
 use lapin::{Channel, Confirmation};
 use oslo_messaging::{Error, ErrorKind, Executed};
 
-use crate::barrier::Sequence;
+use crate::outstanding::Sequence;
 use crate::parcel::Parcel;
 
 /// What became of one publish.
 pub(crate) enum Outcome {
     /// The broker cannot have the whole message.
     NotSent(lapin::Error),
-    Confirmed(Box<Confirmation>),
+    Confirmed(Confirm),
     Unknown(lapin::Error),
+}
+
+/// What the broker said of one publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    Ack,
+    Nack,
+    /// The channel is not in confirm mode.
+    NotRequested,
+}
+
+impl From<Confirmation> for Confirm {
+    fn from(confirmation: Confirmation) -> Self {
+        match confirmation {
+            // lapin knows of no returned message: each is taken out of the stream before.
+            Confirmation::Ack(_) => Self::Ack,
+            Confirmation::Nack(_) => Self::Nack,
+            Confirmation::NotRequested => Self::NotRequested,
+        }
+    }
 }
 
 /// Up to the first await it queues the frames; the first await ends when they are written.
@@ -25,7 +45,7 @@ pub(crate) async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Seq
     let outcome = match channel.basic_publish(exchange, key, options, &parcel.body, properties).await {
         Err(error) => Outcome::NotSent(error),
         Ok(confirm) => match confirm.await {
-            Ok(confirmation) => Outcome::Confirmed(Box::new(confirmation)),
+            Ok(confirmation) => Outcome::Confirmed(confirmation.into()),
             Err(error) => Outcome::Unknown(error),
         },
     };

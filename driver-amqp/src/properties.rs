@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
-use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Origin, Result};
 
 use crate::names::short;
+use crate::session::Received;
 
 /// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
@@ -45,8 +45,9 @@ pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties>
     Ok(properties)
 }
 
-/// The message in `delivery`, read from `queue`. Headers that are not text are left out.
-pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
+/// The message that was received. Headers that are not text are left out.
+pub(crate) fn message(received: Received) -> Message {
+    let Received { queue, delivery, at, undecodable } = received;
     let properties = &delivery.properties;
     let text = |value: &AMQPValue| match value {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
@@ -62,8 +63,9 @@ pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
     let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
-    let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue);
+    let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue).with_received_at(at);
     let mut message = message.with_origin(Arc::new(origin));
+    message.undecodable = undecodable.map(Into::into);
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
     message

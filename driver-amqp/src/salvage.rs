@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use oslo_messaging::{Error, ErrorKind, Executed};
 
-use crate::barrier::Sequence;
 use crate::config::AmqpConfig;
 use crate::errors::{translate, unknown};
 use crate::lane::Shared;
+use crate::outstanding::Sequence;
 use crate::parcel::Job;
 use crate::wreck::{Objection, Out, Sent, Verdict, verdicts};
 
@@ -91,8 +91,7 @@ impl<'a> Salvage<'a> {
             _ => Objection::Other,
         };
         let out = |(sequence, job): &'_ (Sequence, Job)| {
-            // What did not fail was confirmed, and held because its return might still have come.
-            let sent = self.failures.sent.get(sequence).copied().unwrap_or(Sent::Confirmed);
+            let sent = self.failures.sent.get(sequence).copied().unwrap_or(Sent::Unheard);
             (job.parcel.exchange.clone(), job.parcel.body.len(), sent)
         };
         let outs: Vec<_> = jobs.iter().map(out).collect();

@@ -12,6 +12,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, Queue
 use lapin::types::ShortString;
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::counters::{Counts, count};
 use crate::errors::unknown;
@@ -26,8 +27,17 @@ use crate::settler::{Command, Settler};
 use crate::tasks::Tasks;
 use crate::watermark::Tag;
 
-/// A delivery and the queue it came from.
-pub(crate) type Received = (Arc<str>, Delivery);
+/// A delivery, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The queue it came from.
+    pub(crate) queue: Arc<str>,
+    pub(crate) delivery: Delivery,
+    /// When it was read.
+    pub(crate) at: Instant,
+    /// Why its properties could not be decoded, and are empty.
+    pub(crate) undecodable: Option<String>,
+}
 
 /// Dropping it writes what was acknowledged and ends its channel; everything else is the broker's again.
 pub(crate) struct Session {
@@ -127,7 +137,10 @@ impl Session {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(delivery))) => {
                         progress = true;
-                        self.merge.push(delivery.delivery_tag, (Arc::clone(&reader.queue), delivery));
+                        let (channel, tag) = (self.place.channel.id(), delivery.delivery_tag);
+                        let undecodable = self.place.link.consuming.notices().take_undecodable(channel, tag);
+                        let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
+                        self.merge.push(tag, Received { queue, delivery, at, undecodable });
                     }
                     // What the others have had until then is taken in all the same, to be counted.
                     Poll::Ready(Some(Err(error))) => {

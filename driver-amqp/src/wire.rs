@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_compat::{Compat, CompatExt};
@@ -14,12 +15,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::frames::{Framed, Notices};
 use crate::peer::{Greeting, Peer};
 use crate::records::Records;
 use crate::watched::Watched;
 
-/// Bytes as they are, or inside of TLS.
-pub(crate) type Wire = Compat<Watched<Greeting<Either<TcpStream, Records<TcpStream>>>>>;
+/// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
+pub(crate) type Wire = Compat<Watched<Framed<Greeting<Either<TcpStream, Records<TcpStream>>>>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -34,14 +36,31 @@ pub(crate) fn runtime() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
 }
 
-/// A stream without TLS. `ended` is cancelled at its end; `peer` learns who is there.
-pub(crate) fn plain(stream: TcpStream, ended: CancellationToken, peer: &Peer) -> Wire {
-    Watched::new(Greeting::new(Either::Left(stream), peer.clone()), ended).compat()
+/// What is learned of a stream while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Cancelled at its end.
+    pub(crate) ended: CancellationToken,
+    /// Learns who is there.
+    pub(crate) peer: Peer,
+    /// Filled with what is found in it.
+    pub(crate) notices: Arc<Notices>,
 }
 
-/// A stream inside of TLS, otherwise like [`plain`].
-pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken, peer: &Peer) -> Wire {
-    Watched::new(Greeting::new(Either::Right(Records::over(stream)), peer.clone()), ended).compat()
+impl Known {
+    fn watch(self, stream: Either<TcpStream, Records<TcpStream>>) -> Wire {
+        Watched::new(Framed::new(Greeting::new(stream, self.peer), self.notices), self.ended).compat()
+    }
+}
+
+/// A stream without TLS.
+pub(crate) fn plain(stream: TcpStream, known: Known) -> Wire {
+    known.watch(Either::Left(stream))
+}
+
+/// A stream inside of TLS.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, known: Known) -> Wire {
+    known.watch(Either::Right(Records::over(stream)))
 }
 
 impl Reactor for Wires {
@@ -69,8 +88,6 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move {
-            TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new(), &Peer::default()))
-        }
+        async move { TcpStream::connect(address).await.map(|stream| plain(stream, Known::default())) }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) enum Sent {
     Never,
     /// It may have it.
     Unknown,
-    /// It has it, but whether it returned it is not known any more.
-    Confirmed,
+    /// lapin has not said in time what became of it.
+    Unheard,
 }
 
 /// What the broker objected to.
@@ -81,7 +81,7 @@ pub(crate) fn verdicts(objection: Objection<'_>, outs: &[Out<'_>]) -> Vec<Verdic
     let judge = |(index, out): (usize, &Out<'_>)| {
         let behind = culprit.is_some_and(|culprit| index >= culprit);
         match (objection, out.sent) {
-            (_, Sent::Confirmed) => Verdict::Unknown,
+            (_, Sent::Unheard) => Verdict::Unknown,
             (Objection::Size(_), _) if objection.concerns(out) => Verdict::Refused(Executed::No),
             (Objection::Forbidden(_), sent) if objection.concerns(out) => {
                 Verdict::Refused(if behind || sent == Sent::Never { Executed::No } else { Executed::Maybe })
@@ -145,7 +145,7 @@ mod tests {
     fn a_topic_exchange_that_went_may_have_taken_all_but_the_last_publish() {
         let (gone, other) = (topic("gone"), topic("other"));
         let outs = [
-            (&other, 1, Sent::Confirmed),
+            (&other, 1, Sent::Unheard),
             (&gone, 1, Sent::Unknown),
             (&other, 1, Sent::Unknown),
             (&gone, 1, Sent::Unknown),

@@ -86,9 +86,13 @@ pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
 /// The body of `message`, decompressed if a header says so, whatever our own configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] if the header names an unknown compression or the body is something else,
+/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not read
+/// the headers;
 /// [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
 pub fn body(message: &Message) -> Result<Bytes> {
+    if let Some(reason) = &message.undecodable {
+        return Err(Error::new(ErrorKind::Decode, "read properties").with("reason", reason));
+    }
     match message.headers.get(HEADER).map(String::as_str) {
         None | Some("") => Ok(message.body.clone()),
         Some(name) => Compression::from_header(name)

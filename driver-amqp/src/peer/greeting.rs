@@ -7,10 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Peer;
-use super::identity::{ENOUGH, Verdict, identify, release};
-
-/// How far into a greeting the release of the broker is looked for.
-const GREETING: usize = 4096;
+use super::identity::{ENOUGH, Verdict, identify};
 
 /// Passes everything on, but for the first bytes of a peer that is no broker: of those lapin may make a frame that it waits
 /// for. They end the stream with an error, and [`Peer`] knows why.
@@ -25,8 +22,6 @@ pub(crate) struct Greeting<S> {
 enum Phase {
     /// Nothing was passed on yet; these bytes came.
     Unknown(Vec<u8>),
-    /// A broker, whose greeting began like this.
-    Greeted(Vec<u8>),
     /// Nothing is looked at any more.
     Known,
 }
@@ -34,17 +29,6 @@ enum Phase {
 impl<S> Greeting<S> {
     pub(crate) fn new(stream: S, peer: Peer) -> Self {
         Self { stream, peer, phase: Phase::Unknown(Vec::new()) }
-    }
-
-    /// Looks for the release of the broker in what is passed on.
-    fn look_for_release(&mut self, passed: &[u8]) {
-        let Phase::Greeted(seen) = &mut self.phase else { return };
-        seen.extend_from_slice(&passed[..passed.len().min(GREETING - seen.len())]);
-        let found = release(seen);
-        if found.is_some() || seen.len() == GREETING {
-            let _ = found.map(|found| self.peer.0.version.set(found));
-            self.phase = Phase::Known;
-        }
     }
 }
 
@@ -63,8 +47,7 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
             seen.extend_from_slice(&came[..came.len().min(ENOUGH)]);
             match identify(seen, ended) {
                 Verdict::Broker => {
-                    self.phase = Phase::Greeted(Vec::new());
-                    self.look_for_release(&into.filled()[before..]);
+                    self.phase = Phase::Known;
                 }
                 Verdict::Stranger(stranger) => {
                     let error = io::Error::other(stranger.to_string());
@@ -84,12 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
         if matches!(self.phase, Phase::Unknown(_)) {
             return self.poll_known(context, into);
         }
-        let before = into.filled().len();
-        let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
-        if outcome.is_ok() {
-            self.look_for_release(&into.filled()[before..]);
-        }
-        Poll::Ready(outcome)
+        Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
@@ -130,8 +108,7 @@ mod tests {
         let said = b"\x01\0\0....\x07versionS\0\0\0\x053.9.1 and all the rest";
         for split in 0..said.len() {
             let (ours, mut theirs) = duplex(1024);
-            let peer = Peer::default();
-            let mut greeting = Greeting::new(ours, peer.clone());
+            let mut greeting = Greeting::new(ours, Peer::default());
             let mut heard = vec![0; said.len()];
             let (first, second) = said.split_at(split);
             let writing = async {
@@ -141,7 +118,7 @@ mod tests {
             };
             let (_, read) = tokio::join!(writing, greeting.read_exact(&mut heard));
             read.unwrap();
-            assert_eq!((&heard[..], peer.version()), (&said[..], Some("3.9.1")), "{split}");
+            assert_eq!(&heard[..], &said[..], "{split}");
         }
     }
 

@@ -101,16 +101,6 @@ fn line(bytes: &[u8]) -> String {
     bytes[..end.min(ENOUGH)].escape_ascii().to_string()
 }
 
-/// The release in the properties of the greeting of a broker, of which `bytes` are the first: `version` is a long string.
-pub(super) fn release(bytes: &[u8]) -> Option<String> {
-    const FIELD: &[u8] = b"\x07versionS";
-    let at = bytes.windows(FIELD.len()).position(|window| window == FIELD)?;
-    let (length, text) = bytes[at + FIELD.len()..].split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= ENOUGH)?;
-    let text = std::str::from_utf8(text.get(..length)?).ok()?;
-    Some(text.escape_debug().to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,14 +141,5 @@ mod tests {
         let long = [b"HTTP/1.1 503 ".as_slice(), &[b'x'; 4096]].concat();
         let Verdict::Stranger(stranger) = identify(&long, false) else { panic!("a stranger") };
         assert!(stranger.to_string().len() < 2 * ENOUGH, "{stranger}");
-    }
-
-    #[test]
-    fn the_release_is_read_from_the_properties_if_it_is_there_whole() {
-        let greeting = b"\x01..\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8\x08platform";
-        assert_eq!(release(greeting).as_deref(), Some("3.10.8"));
-        for bytes in [&greeting[..40], b"\x07versionS\xff\xff\xff\xff3.10.8", b"\x07versionS\0\0", b""] {
-            assert_eq!(release(bytes), None, "{}", bytes.escape_ascii());
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Who is at the other end: a broker that speaks AMQP 0-9-1, its release, or something else.
+//! Who is at the other end: a broker that speaks AMQP 0-9-1, or something else.
 
 mod greeting;
 mod identity;
@@ -18,7 +18,6 @@ pub(crate) struct Peer(Arc<Known>);
 #[derive(Debug, Default)]
 struct Known {
     stranger: OnceLock<Stranger>,
-    version: OnceLock<String>,
 }
 
 impl Peer {
@@ -29,10 +28,5 @@ impl Peer {
         let explained = Error::new(kind, error.operation()).with("reason", reason);
         // What stands in for a broker that is away gives way to it again.
         if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
-    }
-
-    /// The release of the broker, such as `3.10.8`, if it has told.
-    pub(crate) fn version(&self) -> Option<&str> {
-        self.0.version.get().map(String::as_str)
     }
 }

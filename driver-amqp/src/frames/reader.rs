@@ -1,0 +1,292 @@
+//! The reader: where it is in the stream, and what becomes of each frame.
+
+use std::ops::Range;
+
+use super::content::{Content, Contents};
+use super::fields::{Malformed, u16_at, u32_at, u64_at};
+use super::head::{END, HEAD, Head, Kind, OVERHEAD};
+use super::header::{self, Header};
+use super::method;
+use super::report::{Repairs, Report, Returned};
+use super::trim::trim;
+use super::version::ServerVersion;
+use super::violation::Violation;
+use super::{FRAME_MAX, FRAME_MAX_LEAST};
+
+/// Reads the stream of one connection from its first byte.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    /// The largest frame that was agreed upon.
+    limit: usize,
+    /// The rest of a frame that passes unread.
+    passing: Option<Passing>,
+    contents: Contents,
+    reports: Vec<Report>,
+    repairs: Repairs,
+    violation: Option<Violation>,
+}
+
+/// A frame whose head was read and whose payload is not looked at.
+#[derive(Debug)]
+struct Passing {
+    kind: Kind,
+    /// What is left of it, its last byte included.
+    left: usize,
+    /// Whether it is taken out of the stream.
+    swallow: bool,
+}
+
+/// What became of some bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// So many of them, from the first, are for lapin.
+    pub(crate) output: usize,
+    /// So many of them, up to the last, are the torn end of a frame: they come again with what follows them.
+    pub(crate) torn: usize,
+    /// Whether some were taken out of the stream.
+    pub(crate) swallowed: bool,
+}
+
+/// What becomes of a frame that was judged.
+enum Verdict {
+    /// So much of it is for lapin.
+    Pass(usize),
+    Swallow,
+}
+
+impl Default for FrameReader {
+    fn default() -> Self {
+        Self {
+            limit: FRAME_MAX as usize,
+            passing: None,
+            contents: Contents::default(),
+            reports: Vec::new(),
+            repairs: Repairs::default(),
+            violation: None,
+        }
+    }
+}
+
+impl FrameReader {
+    /// Works on `bytes`, which are what was torn last time and what has come since.
+    pub(crate) fn work(&mut self, bytes: &mut [u8]) -> Work {
+        let (mut from, mut work) = (0, Work::default());
+        while from < bytes.len() && self.violation.is_none() {
+            let taken = match &self.passing {
+                Some(_) => self.pass(bytes, from, &mut work),
+                None => self.frame(bytes, from, &mut work).unwrap_or_else(|violation| {
+                    self.violation = Some(violation);
+                    0
+                }),
+            };
+            if taken == 0 {
+                break;
+            }
+            from += taken;
+        }
+        if self.violation.is_none() {
+            work.torn = bytes.len() - from;
+        }
+        work
+    }
+
+    /// Why nothing more comes out, once that is so.
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Ends the connection for a reason that others see.
+    pub(crate) fn fail(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Takes out what there is to report, which concerns what came out so far and what comes out next.
+    pub(crate) fn reports(&mut self) -> std::vec::Drain<'_, Report> {
+        self.reports.drain(..)
+    }
+
+    /// What was repaired since this was asked last.
+    pub(crate) fn repairs(&mut self) -> Repairs {
+        std::mem::take(&mut self.repairs)
+    }
+
+    /// Passes on, or swallows, what there is of a frame; returns how much that is.
+    fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
+        let Some(passing) = &mut self.passing else { return 0 };
+        let taken = passing.left.min(bytes.len() - from);
+        passing.left -= taken;
+        let last = passing.left == 0;
+        let sound = !last || bytes[from + taken - 1] == END;
+        if passing.swallow {
+            work.swallowed = true;
+        } else {
+            // The bytes before a wrong end may have been passed on already.
+            output(bytes, from..from + taken - usize::from(!sound), work);
+        }
+        if !sound {
+            self.violation = Some(Violation::FrameEnd { kind: passing.kind.name() });
+        }
+        if last {
+            self.passing = None;
+        }
+        taken
+    }
+
+    /// Reads the frame at `from`; returns how many bytes that took, none if it is torn.
+    fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
+        let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
+        match head.kind {
+            Kind::Body | Kind::Heartbeat => {
+                let swallow = head.kind == Kind::Body && self.is_of_return(head)?;
+                if swallow {
+                    work.swallowed = true;
+                } else {
+                    output(bytes, from..from + HEAD, work);
+                }
+                self.passing = Some(Passing { kind: head.kind, left: head.payload + 1, swallow });
+                Ok(HEAD)
+            }
+            Kind::Protocol => {
+                output(bytes, from..from + head.frame(), work);
+                Ok(head.frame())
+            }
+            Kind::Method | Kind::Header => {
+                let taken = head.frame();
+                let Some(frame) = bytes.get_mut(from..from + taken) else { return Ok(0) };
+                if frame[taken - 1] != END {
+                    return Err(Violation::FrameEnd { kind: head.kind.name() });
+                }
+                let verdict = match head.kind {
+                    Kind::Method => self.method(head.channel, &mut frame[HEAD..taken - 1])?,
+                    _ => self.header(head.channel, frame)?,
+                };
+                match verdict {
+                    Verdict::Pass(length) => output(bytes, from..from + length, work),
+                    Verdict::Swallow => work.swallowed = true,
+                }
+                Ok(taken)
+            }
+        }
+    }
+
+    /// Judges a method.
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<Verdict, Violation> {
+        let ids = method::ids(payload)?;
+        let mut strings = [const { 0..0 }; 4];
+        method::repair(ids, payload, &mut self.repairs, &mut strings)?;
+        if self.contents.is_return(channel) {
+            return Err(Violation::Unexpected { channel, kind: Kind::Method.name() });
+        }
+        match ids {
+            method::BASIC_DELIVER => {
+                // The tag follows the consumer's.
+                let tag = u64_at(payload, strings[0].end);
+                self.contents.set(channel, Content::Delivery { tag });
+            }
+            method::BASIC_RETURN => {
+                let text = String::from_utf8_lossy(&payload[strings[0].clone()]).into_owned();
+                self.contents.set(channel, Content::Return { code: u16_at(payload, method::IDS), text });
+                return Ok(Verdict::Swallow);
+            }
+            method::CHANNEL_OPEN_OK => {
+                self.contents.remove(channel);
+                self.reports.push(Report::Opened { channel });
+            }
+            method::CONNECTION_START => {
+                let version = ServerVersion::of_properties(&payload[strings[0].clone()]);
+                self.reports.extend(version.map(Report::Server));
+            }
+            method::CONNECTION_TUNE => self.tune(u32_at(payload, method::IDS + 2))?,
+            _ => {}
+        }
+        Ok(Verdict::Pass(payload.len() + OVERHEAD))
+    }
+
+    /// Takes in the broker's own limit, as lapin does: 0 is none.
+    fn tune(&mut self, frame_max: u32) -> Result<(), Violation> {
+        match frame_max {
+            0 => Ok(()),
+            small if small < FRAME_MAX_LEAST => Err(Violation::FrameMax(small)),
+            frame_max => {
+                self.limit = self.limit.min(frame_max as usize);
+                Ok(())
+            }
+        }
+    }
+
+    /// Judges a content header.
+    fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<Verdict, Violation> {
+        let payload_end = frame.len() - 1;
+        let payload = &mut frame[HEAD..payload_end];
+        let body_size = header::body_size(payload)?;
+        if self.contents.is_return(channel) {
+            return self.returned(channel, payload, body_size);
+        }
+        let room = self.limit - OVERHEAD;
+        let (length, malformed) = match Header::repair(payload, &mut self.repairs) {
+            Ok(_) if payload.len() <= room => (payload.len(), None),
+            Ok(Header { headers: Some(headers), .. }) => {
+                let length = trim(payload, headers, room);
+                self.repairs.trimmed += 1;
+                (length, (length > room).then_some(Malformed::TooLarge(length)))
+            }
+            Ok(_) => (payload.len(), Some(Malformed::TooLarge(payload.len()))),
+            Err(malformed) => (payload.len(), Some(malformed)),
+        };
+        let length = if malformed.is_some() { header::empty(payload) } else { length };
+        let delivery = self.contents.remove(channel);
+        if let Some(malformed) = malformed {
+            self.repairs.emptied += 1;
+            if let Some(Content::Delivery { tag }) = delivery {
+                let reason = malformed.to_string();
+                self.reports.push(Report::Undecodable { channel, delivery_tag: tag, reason });
+            }
+        }
+        if length < payload.len() {
+            frame[HEAD - 4..HEAD].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+            frame[HEAD + length] = END;
+        }
+        Ok(Verdict::Pass(length + OVERHEAD))
+    }
+
+    /// Takes in the content header of a returned message.
+    fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<Verdict, Violation> {
+        let message_id = match Header::repair(payload, &mut self.repairs) {
+            Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
+            _ => String::new(),
+        };
+        let Some(Content::Return { code, text }) = self.contents.remove(channel) else {
+            return Err(Violation::Unexpected { channel, kind: Kind::Header.name() });
+        };
+        self.reports.push(Report::Returned { channel, returned: Returned { message_id, code, text } });
+        if body_size > 0 {
+            self.contents.set(channel, Content::ReturnBody { left: body_size });
+        }
+        Ok(Verdict::Swallow)
+    }
+
+    /// Whether a body frame is a part of a returned message.
+    fn is_of_return(&mut self, head: Head) -> Result<bool, Violation> {
+        let unexpected = Violation::Unexpected { channel: head.channel, kind: head.kind.name() };
+        match self.contents.get_mut(head.channel) {
+            None | Some(Content::Delivery { .. }) => Ok(false),
+            Some(Content::Return { .. }) => Err(unexpected),
+            Some(Content::ReturnBody { left }) => {
+                *left = left.checked_sub(head.payload as u64).ok_or(unexpected)?;
+                if *left == 0 {
+                    self.contents.remove(head.channel);
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Adds `range` to what is for lapin.
+fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
+    let length = range.len();
+    if range.start != work.output {
+        bytes.copy_within(range, work.output);
+    }
+    work.output += length;
+}

@@ -1,0 +1,182 @@
+//! The reader on a byte stream: what is read through it is what lapin can take.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Notices;
+use super::head::{HEARTBEAT, Head};
+use super::reader::{FrameReader, Work};
+
+/// Up to so much of a torn frame is put in front of what is read next; more of it is completed where it is.
+const MOVED: usize = 4 * 1024;
+/// How much memory a torn frame gets at a time, whatever its head claims.
+const STEP: usize = 64 * 1024;
+
+/// A stream with a [`FrameReader`] in its reading half. Writing is not touched.
+///
+/// A read works in the buffer that it is given. It returns no bytes only at the end of the stream, and waits only if there
+/// is nothing to return.
+#[derive(Debug)]
+pub(crate) struct Framed<S> {
+    stream: S,
+    reader: FrameReader,
+    notices: Arc<Notices>,
+    /// The torn end of what was read.
+    torn: Vec<u8>,
+    /// What was judged and had no room yet, and how much of it is gone.
+    output: (Vec<u8>, usize),
+}
+
+impl<S> Framed<S> {
+    /// Over a stream on which nothing was read yet. `notices` are filled with what the reader reports.
+    pub(crate) fn new(stream: S, notices: Arc<Notices>) -> Self {
+        Self { stream, reader: FrameReader::default(), notices, torn: Vec::new(), output: Default::default() }
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn inner(&self) -> &S {
+        &self.stream
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn inner_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Gives out what waits; false if nothing does.
+    fn give_out(&mut self, into: &mut ReadBuf<'_>) -> bool {
+        let (bytes, gone) = &mut self.output;
+        let waiting = &bytes[*gone..];
+        if waiting.is_empty() {
+            return false;
+        }
+        let count = waiting.len().min(into.remaining());
+        into.put_slice(&waiting[..count]);
+        *gone += count;
+        true
+    }
+
+    /// Lets `bytes` wait for room.
+    fn put_back(&mut self, bytes: &[u8]) {
+        let (waiting, gone) = &mut self.output;
+        waiting.clear();
+        waiting.extend_from_slice(bytes);
+        *gone = 0;
+    }
+
+    /// Hands on what the reader reports, before lapin gets what follows.
+    fn report(&mut self) {
+        let mut failed = None;
+        for report in self.reader.reports() {
+            failed = self.notices.note(report).err().or(failed);
+        }
+        if let Some(violation) = failed {
+            self.reader.fail(violation);
+        }
+        let repairs = self.reader.repairs();
+        if !repairs.is_empty() {
+            self.notices.note_repairs(repairs);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Framed<S> {
+    /// Reads behind the torn end and works on both; `None` at the end of the stream.
+    fn read_in_place(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<Option<Work>>> {
+        let start = into.filled().len();
+        into.put_slice(&self.torn);
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        let after = into.filled().len();
+        if !matches!(read, Poll::Ready(Ok(()))) || after == before {
+            into.set_filled(start);
+            return read.map_ok(|()| None);
+        }
+        let bytes = &mut into.filled_mut()[start..];
+        let work = self.reader.work(bytes);
+        self.torn.clear();
+        self.torn.extend_from_slice(&bytes[bytes.len() - work.torn..]);
+        into.set_filled(start + work.output);
+        Poll::Ready(Ok(Some(work)))
+    }
+
+    /// Reads no more than the torn frame lacks, and works on it once it is whole; `None` at the end of the stream.
+    fn read_aside(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Work>>> {
+        let before = self.torn.len();
+        self.torn.resize(Head::needed(&self.torn).clamp(before + 1, before + STEP), 0);
+        let mut rest = ReadBuf::new(&mut self.torn[before..]);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut rest);
+        let count = rest.filled().len();
+        self.torn.truncate(before + count);
+        if !matches!(read, Poll::Ready(Ok(()))) || count == 0 {
+            return read.map_ok(|()| None);
+        }
+        let work = self.reader.work(&mut self.torn);
+        if work.torn == 0 {
+            let torn = std::mem::take(&mut self.torn);
+            self.put_back(&torn[..work.output]);
+            self.torn = torn;
+            self.torn.clear();
+        }
+        Poll::Ready(Ok(Some(Work { output: 0, ..work })))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let room = into.remaining();
+        if room == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if this.give_out(into) {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(violation) = this.reader.violation() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation.clone())));
+            }
+            let aside = this.torn.len() >= room.min(MOVED);
+            let read = if aside { this.read_aside(context) } else { this.read_in_place(context, into) };
+            let Some(work) = ready!(read)? else { return Poll::Ready(Ok(())) };
+            this.report();
+            if work.output > 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if work.swallowed && this.output.1 == this.output.0.len() {
+                // lapin takes silence for a loss.
+                this.put_back(&HEARTBEAT);
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

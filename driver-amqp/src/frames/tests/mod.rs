@@ -1,0 +1,39 @@
+//! What becomes of each kind of frame.
+
+mod repairs;
+mod splits;
+mod streams;
+
+use amq_protocol::frame::{AMQPFrame, parse_frame};
+
+use super::reader::FrameReader;
+use super::report::Report;
+use super::violation::Violation;
+
+/// What comes of `frames` when they are read at once.
+fn read(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>, Option<Violation>) {
+    let mut bytes = frames.concat();
+    let mut reader = FrameReader::default();
+    let work = reader.work(&mut bytes);
+    bytes.truncate(work.output);
+    let reports = reader.reports().collect();
+    (bytes, reports, reader.violation().cloned())
+}
+
+/// As [`read`], where nothing is wrong.
+fn read_well(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>) {
+    let (output, reports, violation) = read(frames);
+    assert_eq!(violation, None);
+    (output, reports)
+}
+
+/// The frames in `bytes`, as lapin parses them.
+fn parse(mut bytes: &[u8]) -> Vec<AMQPFrame> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let (rest, frame) = parse_frame(bytes).expect("lapin can parse it");
+        frames.push(frame);
+        bytes = rest;
+    }
+    frames
+}

@@ -1,0 +1,50 @@
+//! The checks, on random input.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use crate::frames::check::check;
+
+/// How many inputs are tried; each is made of up to [`LONGEST`] bytes.
+const TIMES: &str = "OSLO_TEST_FRAMES";
+const BY_DEFAULT: u64 = 3_000;
+const LONGEST: u64 = 400;
+
+proptest! {
+    /// What fails here is made smaller.
+    #[test]
+    fn the_output_does_not_depend_on_how_the_stream_is_split(input in prop::collection::vec(any::<u8>(), 0..400)) {
+        check(&input);
+    }
+}
+
+/// As many inputs as `OSLO_TEST_FRAMES` says, faster than proptest makes them. One that fails is printed.
+#[test]
+fn no_input_is_too_much_and_lapin_can_take_what_comes_of_each() {
+    let times = std::env::var(TIMES).map_or(BY_DEFAULT, |times| times.parse().expect("a number"));
+    let seed = std::env::var("OSLO_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x05_10_u64);
+    let mut dice = Dice(seed);
+    let begun = Instant::now();
+    for _ in 0..times {
+        let before = dice.0;
+        let length = dice.next() % LONGEST;
+        let input: Vec<u8> = (0..length).map(|_| dice.next().to_le_bytes()[3]).collect();
+        let sound = std::panic::catch_unwind(|| check(&input));
+        assert!(sound.is_ok(), "OSLO_TEST_SEED={before} OSLO_TEST_FRAMES=1 fails");
+    }
+    eprintln!("{times} inputs in {:?}", begun.elapsed());
+}
+
+/// `SplitMix64`: good enough, and in need of nothing.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
