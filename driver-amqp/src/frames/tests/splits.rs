@@ -8,10 +8,12 @@ use crate::frames::check::check;
 
 /// How many inputs are tried; each is made of up to [`LONGEST`] bytes.
 const TIMES: &str = "OSLO_TEST_FRAMES";
-const BY_DEFAULT: u64 = 3_000;
+const BY_DEFAULT: u64 = 300;
 const LONGEST: u64 = 400;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// What fails here is made smaller.
     #[test]
     fn the_output_does_not_depend_on_how_the_stream_is_split(input in prop::collection::vec(any::<u8>(), 0..400)) {
