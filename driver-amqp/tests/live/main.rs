@@ -81,6 +81,7 @@ const CASES: &[Case] = &cases! {
         a_body_over_the_broker_s_limit_takes_nobody_with_it;
     mandatory:
         each_of_3000_pipelined_publishers_is_told_its_own_fate,
+        a_confirmed_publish_does_not_wait_for_one_that_is_stuck,
         two_messages_of_one_id_are_both_told,
         a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went,
         fanouts_keep_their_order_when_their_exchange_went,

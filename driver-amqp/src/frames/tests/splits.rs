@@ -38,6 +38,18 @@ fn no_input_is_too_much_and_lapin_can_take_what_comes_of_each() {
     eprintln!("{times} inputs in {:?}", begun.elapsed());
 }
 
+/// What the fuzz target starts from, and what was found.
+#[test]
+fn every_input_of_the_corpus_holds() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/frames/tests/corpus");
+    let inputs: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(inputs.len() >= 3);
+    for input in inputs {
+        eprintln!("{}", input.display());
+        check(&std::fs::read(input).unwrap());
+    }
+}
+
 /// `SplitMix64`: good enough, and in need of nothing.
 struct Dice(u64);
 
