@@ -78,6 +78,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_broker_sent_that_cannot_be_passed_on_is_said_in_words() {
+        for (violation, kind, words) in [
+            (Violation::FrameMax(4_096), ErrorKind::Config, "frame_max of 4096"),
+            (Violation::FrameType(b'H'), ErrorKind::Disconnected, "does not speak AMQP"),
+        ] {
+            let error = std::io::Error::new(std::io::ErrorKind::InvalidData, violation);
+            let error = translate("connect", &Lapin::IOError(error.into()).into());
+            assert_eq!((error.kind(), error.is_transient()), (kind, false));
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(translate("connect", &Lapin::IOError(lost.into()).into()).is_transient());
+    }
+
+    #[test]
     fn every_code_the_broker_uses_has_its_kind() {
         for (code, text, kind, transient) in [
             (311, "", ErrorKind::TooLarge, false),

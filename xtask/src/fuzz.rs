@@ -43,7 +43,7 @@ pub(crate) fn run(fuzzing: &Fuzzing, interrupt: &Interrupt) -> Result<bool> {
     match found.as_slice() {
         [] => println!("fuzz: nothing found"),
         found => println!(
-            "fuzz: found something in: {}\nThe inputs are in fuzz/artifacts: mend what they show, and keep each in core/tests/fuzz/corpus",
+            "fuzz: found something in: {}\nThe inputs are in fuzz/artifacts: mend what they show, and keep each in the corpus that the tests replay",
             found.join(", ")
         ),
     }
@@ -74,9 +74,17 @@ fn check_tools() -> Result<()> {
 
 fn fuzz(target: &str, minutes: u32) -> Command {
     let mut command = cargo_fuzz(&["run", target]);
-    command.args([format!("fuzz/corpus/{target}"), format!("core/tests/fuzz/corpus/{target}")]);
+    command.args([format!("fuzz/corpus/{target}"), kept_corpus(target)]);
     command.args(["--".to_owned(), format!("-max_total_time={}", minutes * 60), format!("-timeout={TIMEOUT}")]);
     command
+}
+
+/// The inputs that the tests replay.
+fn kept_corpus(target: &str) -> String {
+    match target {
+        "frames" => "driver-amqp/src/frames/tests/corpus".to_owned(),
+        _ => format!("core/tests/fuzz/corpus/{target}"),
+    }
 }
 
 fn cargo_fuzz(arguments: &[&str]) -> Command {

@@ -86,9 +86,8 @@ pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
 /// The body of `message`, decompressed if a header says so, whatever our own configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not read
-/// the headers;
-/// [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
+/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not
+/// read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
 pub fn body(message: &Message) -> Result<Bytes> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with("reason", reason));
@@ -142,6 +141,15 @@ mod tests {
         let error = body(&Message::new("x").with_header(HEADER, "application/zstd")).expect_err("unknown");
         assert_eq!(error.kind(), ErrorKind::Decode);
         assert!(error.to_string().contains("application/zstd"), "{error}");
+    }
+
+    #[test]
+    fn a_body_whose_headers_the_driver_could_not_read_is_not_decoded() {
+        let sound = Message::new("{}");
+        assert_eq!(body(&sound).unwrap(), "{}");
+        let error = body(&sound.with_undecodable("a field is of unknown type 'Z'")).expect_err("it may be compressed");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains("unknown type 'Z'"), "{error}");
     }
 
     #[test]

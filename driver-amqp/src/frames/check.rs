@@ -28,7 +28,7 @@ pub(crate) fn check(input: &[u8]) {
     let mut entropy = Entropy(input);
     let frames = frames(&mut entropy);
     let stream = mutated(frames.concat(), &mut entropy);
-    let (whole, notices) = read(&stream, &mut || (usize::MAX, 1 << 21));
+    let (whole, notices) = read(&stream, &mut || (usize::MAX, usize::MAX));
     for round in 0..2 {
         let (split, split_notices) = read(&stream, &mut || match round {
             0 => (1 + entropy.below(40), 1 + entropy.below(40)),
@@ -38,7 +38,7 @@ pub(crate) fn check(input: &[u8]) {
         assert_eq!(split.1, whole.1, "the end depends on the split");
         assert_eq!(split_notices.snapshot(), notices.snapshot(), "the reports depend on the split");
     }
-    oracle::compare(&stream, &whole.0, whole.1.as_deref());
+    oracle::compare(&without_heartbeats(&stream), &without_heartbeats(&whole.0), whole.1.as_deref());
 }
 
 impl Entropy<'_> {
@@ -189,13 +189,14 @@ impl AsyncRead for Pieces<'_> {
 fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>, Option<String>), Arc<Notices>) {
     let notices = Arc::<Notices>::default();
     let mut framed = Framed::new(Pieces { rest: stream, piece: 0 }, Arc::clone(&notices));
-    let (mut output, mut judge, mut judged, mut buffer) = (Vec::new(), Judge::default(), 0, Vec::new());
+    let (mut output, mut judge, mut judged, mut pauses) = (Vec::new(), Judge::default(), 0, 0_usize);
+    let mut buffer = vec![0; stream.len() + HEARTBEAT.len()];
     let context = &mut Context::from_waker(Waker::noop());
     loop {
         let (piece, room) = choose();
         let waiting = stream.len() - framed.inner().rest.len();
-        buffer.resize(room, 0);
-        let mut into = ReadBuf::new(&mut buffer);
+        let room = room.min(buffer.len());
+        let mut into = ReadBuf::new(&mut buffer[..room]);
         match Pin::new(&mut framed).poll_read(context, &mut into) {
             Poll::Ready(Err(error)) => return ((output, Some(error.to_string())), notices),
             Poll::Ready(Ok(())) if into.filled().is_empty() => {
@@ -204,10 +205,14 @@ fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>,
             }
             Poll::Ready(Ok(())) => output.extend_from_slice(into.filled()),
             Poll::Pending => {
-                let released = without_heartbeats(&output).len();
                 judge.take(&stream[judged..waiting]);
                 judged = waiting;
-                assert_eq!(released, without_heartbeats(&judge.output).len(), "it waits although it has something");
+                pauses += 1;
+                // To look each time would take most of the time.
+                if pauses.is_power_of_two() {
+                    let (released, ready) = (without_heartbeats(&output), without_heartbeats(&judge.output));
+                    assert_eq!(released.len(), ready.len(), "it waits although it has something");
+                }
                 framed.inner_mut().piece = piece;
             }
         }

@@ -35,7 +35,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// An open table or array.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Level {
     end: usize,
     /// Whether its values have names.
@@ -87,7 +87,8 @@ impl<'a> Fields<'a> {
         let length = usize::from(self.byte()?);
         let range = self.skip(length)?;
         let text = &mut self.bytes[range.clone()];
-        if str::from_utf8(text).is_err() {
+        // Nearly all are ASCII, which is seen sooner.
+        if !text.is_ascii() && str::from_utf8(text).is_err() {
             self.repairs.short_strings += 1;
             make_utf8(text);
         }
@@ -103,9 +104,18 @@ impl<'a> Fields<'a> {
     /// Passes over a table and all that is in it. What is nested too deeply becomes opaque.
     pub(super) fn table(&mut self) -> Result<(), Malformed> {
         let outside = self.end;
-        let mut levels = [Level::default(); DEPTH];
+        let outermost = self.open(true)?;
+        if self.at < outermost.end {
+            self.entries(outermost)?;
+        }
+        self.end = outside;
+        Ok(())
+    }
+
+    /// Passes over what is in a table.
+    fn entries(&mut self, outermost: Level) -> Result<(), Malformed> {
+        let mut levels = [outermost; DEPTH];
         let mut depth = 0;
-        levels[0] = self.open(true)?;
         loop {
             let level = levels[depth];
             if self.at == level.end {
@@ -131,7 +141,6 @@ impl<'a> Fields<'a> {
                 _ => self.plain(tag)?,
             }
         }
-        self.end = outside;
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! What lapin's own parser says of a stream, and what has to come of it.
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
-use amq_protocol::protocol::{AMQPClass, basic, connection};
-use amq_protocol::types::{AMQPValue, FieldTable};
+use amq_protocol::protocol::{AMQPClass, connection};
 
 use super::fields::DEPTH;
 
@@ -25,7 +24,7 @@ pub(super) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
             if is_returned(bytes, &mut returning) {
                 continue;
             }
-            // What is nested as deeply as this is not shown to a parser that calls itself.
+            // What may be nested too deeply is not shown to a parser that calls itself.
             let original = if may_be_deep(bytes) { None } else { parse_frame(bytes).ok().map(|(_, frame)| frame) };
             if let Some(AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Tune(tune)))) = &original
                 && tune.frame_max > 0
@@ -33,7 +32,7 @@ pub(super) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
                 limit = limit.min(tune.frame_max as usize);
             }
             match &original {
-                Some(original) if depth(original) <= DEPTH && bytes.len() <= limit => assert_eq!(came, bytes),
+                Some(_) if bytes.len() <= limit => assert!(came == bytes, "{came:?} is not {bytes:?}"),
                 _ => assert_alike(came, bytes, limit),
             }
             break;
@@ -113,30 +112,7 @@ fn is_returned(frame: &[u8], returning: &mut Vec<(u16, Option<u64>)>) -> bool {
     true
 }
 
+/// Whether something may be nested beyond [`DEPTH`]: each level has a byte that says so.
 fn may_be_deep(frame: &[u8]) -> bool {
-    frame.iter().filter(|byte| matches!(byte, b'A' | b'F')).count() > 100
-}
-
-/// How deep the deepest table of a frame is.
-fn depth(frame: &AMQPFrame) -> usize {
-    match frame {
-        AMQPFrame::Header(_, header) => header.properties.headers().as_ref().map_or(0, table_depth),
-        AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Start(start))) => {
-            table_depth(&start.server_properties)
-        }
-        AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Consume(consume))) => table_depth(&consume.arguments),
-        _ => 0,
-    }
-}
-
-fn table_depth(table: &FieldTable) -> usize {
-    1 + table.inner().values().map(value_depth).max().unwrap_or(0)
-}
-
-fn value_depth(value: &AMQPValue) -> usize {
-    match value {
-        AMQPValue::FieldTable(table) => table_depth(table),
-        AMQPValue::FieldArray(array) => 1 + array.as_slice().iter().map(value_depth).max().unwrap_or(0),
-        _ => 0,
-    }
+    frame.iter().filter(|byte| matches!(byte, b'A' | b'F')).count() >= DEPTH
 }

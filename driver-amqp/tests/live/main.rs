@@ -6,6 +6,7 @@
 mod channels;
 mod connect;
 mod declare;
+mod hostile_headers;
 mod limit;
 mod loss;
 mod mandatory;
@@ -13,6 +14,7 @@ mod metrics;
 mod names;
 mod process;
 mod properties;
+mod raw;
 mod recovery;
 mod revival;
 mod settle;
@@ -67,6 +69,13 @@ const CASES: &[Case] = &cases! {
         a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
         a_user_without_rights_is_denied_and_told_where;
+    hostile_headers:
+        headers_nested_1200_deep_cost_no_connection_of_a_server_or_a_caller,
+        short_strings_that_are_not_utf_8_are_read_with_question_marks,
+        a_message_that_outgrew_its_frame_on_its_way_is_read,
+        a_broker_without_a_frame_limit_is_used_and_one_with_too_low_a_limit_is_named,
+        a_greeting_nested_1200_deep_is_answered,
+        a_peer_that_speaks_something_else_is_named;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
         headers_over_a_frame_are_refused_and_nobody_else_suffers,
@@ -74,6 +83,7 @@ const CASES: &[Case] = &cases! {
         a_body_over_the_broker_s_limit_takes_nobody_with_it;
     mandatory:
         each_of_3000_pipelined_publishers_is_told_its_own_fate,
+        a_confirmed_publish_does_not_wait_for_one_that_is_stuck,
         two_messages_of_one_id_are_both_told,
         a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went,
         fanouts_keep_their_order_when_their_exchange_went,

@@ -66,6 +66,41 @@ pub(crate) async fn each_of_3000_pipelined_publishers_is_told_its_own_fate() {
     assert_eq!((counters.publishes, counters.confirms, counters.returns), (3_000, 3_000, 1_000), "{counters:?}");
 }
 
+pub(crate) async fn a_confirmed_publish_does_not_wait_for_one_that_is_stuck() {
+    let stage = Stage::shared().await;
+    let bare = stage.bare().await;
+    let channel = within(ARRIVE, "a channel", bare.create_channel()).await.expect("a channel");
+    for queue in ["stuck", "here"] {
+        let declared = channel.queue_declare(queue.into(), QueueDeclareOptions::default(), FieldTable::default());
+        within(ARRIVE, "a queue", declared).await.expect("a queue");
+    }
+    let act = async |act: &'static str| {
+        let find = "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"VHOST\">>, queue, <<\"stuck\">>))";
+        let find = find.replace("VHOST", &stage.vhost);
+        let eval = format!("{find}, sys:{act}(amqqueue:get_pid(Q)).");
+        stage.control(move |stage| stage.node.rabbitmqctl(&["eval", &eval]).expect("the queue's process")).await;
+    };
+    act("suspend").await;
+    let mut config = AmqpConfig::default();
+    config.lanes = 1;
+    let transport = stage.connect_with(config).await;
+    let options = options().mandatory();
+    let publish = |queue: &str| {
+        let to = Address::Direct { queue: queue.to_owned() };
+        let transport = &transport;
+        async move { transport.publish(&to, Message::new("m"), &options).await }
+    };
+    let mut stuck = Box::pin(publish("stuck"));
+    // The first poll puts it on its way.
+    assert!(futures_util::poll!(stuck.as_mut()).is_pending());
+    within(ARRIVE, "a publish that is confirmed", publish("here")).await.expect("it was routed");
+    let error = refusal(within(ARRIVE, "a publish that is returned", publish("nowhere")).await);
+    assert_eq!(error.kind(), ErrorKind::Undeliverable, "{error}");
+    assert!(futures_util::poll!(stuck.as_mut()).is_pending(), "its queue stands still");
+    act("resume").await;
+    within(ARRIVE, "the one that was stuck", stuck).await.expect("it is confirmed at last");
+}
+
 pub(crate) async fn two_messages_of_one_id_are_both_told() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;

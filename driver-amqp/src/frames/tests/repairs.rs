@@ -160,7 +160,7 @@ fn properties_that_cannot_be_decoded_are_emptied_and_reported() {
         (table(&[(b"n", [b"A", &long(&too_long)[..]].concat())]), 1 << 13, Malformed::Short),
         (short(b"json"), 0, Malformed::LeftOver(5)),
         (vec![200, 1], 1 << 15, Malformed::Short),
-        (table(&kept), 1 << 13, Malformed::TooLarge(9_039)),
+        (table(&kept), 1 << 13, Malformed::TooLarge(9_040)),
     ] {
         let frames = [tune(8_192), deliver(7, 9), header(7, 2, flags, &[&properties]), body(7, b"it"), ack(1, 1)];
         let (output, reports) = read_well(&frames);

@@ -8,10 +8,12 @@ use crate::frames::check::check;
 
 /// How many inputs are tried; each is made of up to [`LONGEST`] bytes.
 const TIMES: &str = "OSLO_TEST_FRAMES";
-const BY_DEFAULT: u64 = 3_000;
+const BY_DEFAULT: u64 = 300;
 const LONGEST: u64 = 400;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// What fails here is made smaller.
     #[test]
     fn the_output_does_not_depend_on_how_the_stream_is_split(input in prop::collection::vec(any::<u8>(), 0..400)) {
@@ -34,6 +36,18 @@ fn no_input_is_too_much_and_lapin_can_take_what_comes_of_each() {
         assert!(sound.is_ok(), "OSLO_TEST_SEED={before} OSLO_TEST_FRAMES=1 fails");
     }
     eprintln!("{times} inputs in {:?}", begun.elapsed());
+}
+
+/// What the fuzz target starts from, and what was found.
+#[test]
+fn every_input_of_the_corpus_holds() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/frames/tests/corpus");
+    let inputs: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(inputs.len() >= 3);
+    for input in inputs {
+        eprintln!("{}", input.display());
+        check(&std::fs::read(input).unwrap());
+    }
 }
 
 /// `SplitMix64`: good enough, and in need of nothing.
