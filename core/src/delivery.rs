@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::duplicate::DuplicateFilter;
+use crate::text::Excerpt;
 use crate::{IncomingMessage, Message, Result, Settle};
 
 /// How many `_unique_id`s of the past are remembered, and for how long: more than a broker hands over again after a
@@ -65,7 +66,7 @@ impl Deliveries {
             Settle::ByReceiver => unique_id.is_empty() || !known.finished.contains(&unique_id),
         };
         if !first {
-            debug!(unique_id, "a message came twice and was handled once");
+            debug!(unique_id = %Excerpt(&unique_id), "a message came twice and was handled once");
             return Seen::Finished(message);
         }
         if self.settle == Settle::ByReceiver && !unique_id.is_empty() {

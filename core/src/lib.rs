@@ -124,6 +124,7 @@ mod rpc;
 mod serializer;
 mod subscription;
 mod target;
+mod text;
 mod transport;
 mod url;
 mod version;
@@ -155,6 +156,7 @@ pub use rpc::{
 pub use serializer::Serializer;
 pub use subscription::{Binding, Lifetime, QueuePlan, Settle, Source, Subscription};
 pub use target::Target;
+pub use text::Excerpt;
 pub use transport::{Health, IncomingMessage, Listener, PublishOptions, State, Transport, UnhealthyPart};
 pub use url::{Host, Password, TransportUrl};
 pub use version::{Version, is_compatible};

@@ -15,6 +15,7 @@ use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::panic::text;
+use crate::text::Excerpt;
 use crate::wire;
 use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
 
@@ -174,7 +175,7 @@ fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
 
 fn skipped(method: &str) {
     counter!("oslo_messaging_requests_stale_total").increment(1);
-    debug!(method, "a request was skipped: its caller gave up long ago");
+    debug!(method = %Excerpt(method), "a request was skipped: its caller gave up long ago");
 }
 
 #[cfg(test)]

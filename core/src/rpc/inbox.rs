@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::pending::{CallId, Matched, PendingCall, WaitingCalls};
+use crate::text::Excerpt;
 use crate::wire::Reply;
 use crate::{
     Address, Deadline, Error, Executed, IncomingMessage, Listener, Result, Retry, Source, Subscription, Transport,
@@ -243,7 +244,7 @@ async fn deliver(messages: Vec<Box<dyn IncomingMessage>>, calls: &WaitingCalls) 
                 let msg_id = reply.msg_id.clone();
                 if calls.complete(reply) == Matched::Nobody {
                     counter!("oslo_messaging_replies_unmatched_total").increment(1);
-                    debug!(msg_id, "a reply that no call waits for: late, doubled or foreign");
+                    debug!(msg_id = %Excerpt(&msg_id), "a reply that no call waits for: late, doubled or foreign");
                 }
             }
             Err(error) => {

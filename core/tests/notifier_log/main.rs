@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod hostile;
 mod log;
 mod losses;
 mod sink;

@@ -10,6 +10,7 @@ use super::unit::Item;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::notify::Event;
 use crate::panic::text;
+use crate::text::Excerpt;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
 
@@ -53,6 +54,7 @@ impl Reader {
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
             // As the reference does (`notify/dispatcher.py`, `dispatch`).
+            let priority = priority.as_deref().map(Excerpt);
             warn!(?priority, queue = ?delivery.message().queue, "a notification of an unknown priority was skipped");
             delivery.acknowledge().await;
             return Read::Nothing;
