@@ -114,6 +114,7 @@ mod exception;
 mod failure;
 mod lifecycle;
 mod message;
+mod message_key;
 mod notify;
 mod panic;
 mod payload;

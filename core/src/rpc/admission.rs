@@ -92,7 +92,7 @@ impl Admission {
             settled(message.acknowledge().await);
             return None;
         }
-        let delivery = match self.deliveries.see(request.unique_id.clone(), message) {
+        let delivery = match self.deliveries.see(&request.unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);

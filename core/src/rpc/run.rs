@@ -42,7 +42,7 @@ impl Runner {
         let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
         let id = match &reply_to {
             Some(to) => &to.msg_id,
-            None => delivery.unique_id(),
+            None => request.context.request().map_or("", |info| info.unique_id.as_str()),
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();

@@ -34,7 +34,7 @@ pub(super) enum Read {
 impl Reader {
     pub(super) async fn read(&self, message: Box<dyn IncomingMessage>) -> Read {
         let decoded = Notification::decode(message.message());
-        let unique_id = decoded.as_ref().map(|event| event.unique_id.clone()).unwrap_or_default();
+        let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
         let delivery = match self.deliveries.see(unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {

@@ -207,7 +207,7 @@ impl Runner {
 
     fn give_back(&self, delivery: Delivery) -> Later {
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
-        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.unique_id());
+        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.key());
         Later { wait, then: Then::GiveBack(delivery) }
     }
 }
