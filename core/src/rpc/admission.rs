@@ -1,7 +1,5 @@
 //! Decides what becomes of a message that a server was handed.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
-use crate::panic::text;
+use crate::panic::caught;
 use crate::text::Excerpt;
 use crate::wire;
 use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
@@ -137,13 +135,12 @@ impl Admission {
     /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
     pub(super) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
         let Some(serializer) = &self.serializer else { return Ok(request) };
-        let translated = catch_unwind(AssertUnwindSafe(|| {
+        let translated = caught(|| {
             request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
             request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
             Ok(request)
-        }));
-        let panicked =
-            |panic: Box<dyn Any + Send>| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic)));
+        });
+        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic));
         translated.unwrap_or_else(panicked).map_err(failed)
     }
 

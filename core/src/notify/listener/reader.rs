@@ -1,6 +1,5 @@
 //! Makes events of messages.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use metrics::counter;
@@ -9,7 +8,7 @@ use tracing::warn;
 use super::unit::Item;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::notify::Event;
-use crate::panic::text;
+use crate::panic::caught;
 use crate::text::Excerpt;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
@@ -68,11 +67,11 @@ impl Reader {
     /// A panic of the application's serializer is this event's alone.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
-        let translated = catch_unwind(AssertUnwindSafe(|| {
+        let translated = caught(|| {
             event.context = event.context.replaced(&serializer.deserialize_context(&event.context)?);
             event.payload = serializer.deserialize(&event.context, event.payload)?;
             Ok(event)
-        }));
-        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic))))
+        });
+        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic)))
     }
 }
