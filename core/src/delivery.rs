@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use crate::decoding::Charge;
 use crate::duplicate::DuplicateFilter;
 use crate::message_key::MessageKey;
 use crate::text::Excerpt;
@@ -40,6 +41,8 @@ pub(crate) struct Delivery {
     /// Taken when it is settled.
     message: Option<Box<dyn IncomingMessage>>,
     key: Option<MessageKey>,
+    /// What its content holds of the budget until the message is done with.
+    charge: Option<Charge>,
     known: Arc<Mutex<Known>>,
     /// The copies that came before it was let go; `None` while it is on the list of what runs.
     let_go: Option<Vec<Box<dyn IncomingMessage>>>,
@@ -78,7 +81,8 @@ impl Deliveries {
             }
             known.running.insert(key, Vec::new());
         }
-        Seen::First(Delivery { message: Some(message), key, known: Arc::clone(&self.known), let_go: None })
+        let known = Arc::clone(&self.known);
+        Seen::First(Delivery { message: Some(message), key, charge: None, known, let_go: None })
     }
 }
 
@@ -97,6 +101,11 @@ impl Delivery {
 
     pub(crate) fn redelivered(&self) -> bool {
         self.incoming().redelivered()
+    }
+
+    /// Keeps `charge` until the message is done with.
+    pub(crate) fn hold(&mut self, charge: Option<Charge>) {
+        self.charge = charge;
     }
 
     /// What the message is remembered by; `None` if it carries no `_unique_id`.

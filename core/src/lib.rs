@@ -107,6 +107,7 @@ mod clock;
 mod config_file;
 mod context;
 mod deadline;
+mod decoding;
 mod delivery;
 mod duplicate;
 mod error;

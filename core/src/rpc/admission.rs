@@ -11,11 +11,12 @@ use super::request::Request;
 use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
+use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::panic::caught;
 use crate::text::Excerpt;
 use crate::wire;
-use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
+use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, Settle};
 
 use super::arguments;
 
@@ -74,8 +75,9 @@ impl Admission {
     }
 
     /// The request in `message`; `None` if it is unreadable, stale or a duplicate, which settles it here.
-    pub(super) async fn admit(&self, message: Box<dyn IncomingMessage>) -> Option<Accepted> {
-        let request = match wire::Request::decode(message.message()) {
+    pub(super) async fn admit(&self, decoded: Decoded<wire::Request>) -> Option<Accepted> {
+        let Decoded { message, content, charge } = decoded;
+        let request = match content {
             Ok(request) => request,
             Err(error) => {
                 counter!("oslo_messaging_undecodable_total").increment(1);
@@ -90,7 +92,7 @@ impl Admission {
             settled(message.acknowledge().await);
             return None;
         }
-        let delivery = match self.deliveries.see(&request.unique_id, message) {
+        let mut delivery = match self.deliveries.see(&request.unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
@@ -102,6 +104,7 @@ impl Admission {
                 return None;
             }
         };
+        delivery.hold(charge);
         Some(self.accept(request, delivery, deadline))
     }
 

@@ -6,12 +6,13 @@ use metrics::counter;
 use tracing::warn;
 
 use super::unit::Item;
+use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::notify::Event;
 use crate::panic::caught;
 use crate::text::Excerpt;
 use crate::wire::Notification;
-use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
+use crate::{Error, ErrorKind, Result, Serializer};
 
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
@@ -31,10 +32,10 @@ pub(super) enum Read {
 }
 
 impl Reader {
-    pub(super) async fn read(&self, message: Box<dyn IncomingMessage>) -> Read {
-        let decoded = Notification::decode(message.message());
+    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> Read {
+        let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
-        let delivery = match self.deliveries.see(unique_id, message) {
+        let mut delivery = match self.deliveries.see(unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
@@ -46,6 +47,7 @@ impl Reader {
                 return Read::Nothing;
             }
         };
+        delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,
             Err(error) => return Read::Undecodable(delivery, error),
