@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::WallClock;
+use crate::decoding::{DEFAULT_BUDGET, Decoding};
 use crate::rpc::inbox::Inbox;
-use crate::wire::Compression;
+use crate::wire::{Compression, compression};
 use crate::{
     Capabilities, ConfigFile, Deadline, Executed, Health, Listener, Registry, Result, Retry, Subscription, Transport,
     TransportUrl,
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) ping: bool,
     /// Where the transport was connected to, as far as that is known here.
     pub(crate) url: Option<TransportUrl>,
+    pub(crate) decoding: Decoding,
 }
 
 /// The settings of a [`Bus`].
@@ -49,6 +51,8 @@ pub struct BusBuilder {
     concurrency: Option<usize>,
     ping: bool,
     url: Option<TransportUrl>,
+    decompressed_limit: usize,
+    decompressed_budget: usize,
 }
 
 impl Bus {
@@ -71,6 +75,8 @@ impl Bus {
             concurrency: None,
             ping: false,
             url: None,
+            decompressed_limit: compression::LIMIT,
+            decompressed_budget: DEFAULT_BUDGET,
         }
     }
 
@@ -217,11 +223,42 @@ impl BusBuilder {
         self
     }
 
+    /// How many bytes a compressed body may have once it is decompressed. Default: 64 MiB.
+    ///
+    /// There is no limit on the ratio, since sound JSON may shrink a hundredfold. Over the limit decompression ends: an event
+    /// becomes a dead letter with the reason, a request or a reply is dropped with a warning and counted in
+    /// `oslo_messaging_undecodable_total`. A body that came uncompressed is bounded by the broker.
+    pub fn decompressed_limit(mut self, bytes: usize) -> Self {
+        self.decompressed_limit = bytes;
+        self
+    }
+
+    /// How many decoded bytes all servers, listeners and the reply inbox of the bus may have in hand. Default: 256 MiB.
+    ///
+    /// Three quarters are for requests and events, until they are settled; one is for replies, until their calls have them. Where
+    /// the share is full, nothing more is taken from the broker, with a warning; nothing is dropped for it. Bodies of up to
+    /// 4 KiB do not count.
+    ///
+    /// # Memory
+    /// The bodies of each share stay under its size, but for one body on top of it, and for each server, listener and inbox what it
+    /// took with its last poll, each up to 1 MiB; beside them one body over 1 MiB is decoded at a time for each share, which takes
+    /// up to four times its length meanwhile. What a handler makes of its arguments, or a call of its result, is its own.
+    ///
+    /// # Order
+    /// A body over 1 MiB is decoded on a blocking task. Its message keeps its place in the order for 100 ms from when it was
+    /// taken; then those behind it pass.
+    pub fn decompressed_budget(mut self, bytes: usize) -> Self {
+        self.decompressed_budget = bytes;
+        self
+    }
+
     /// The bus. Must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> Bus {
+        let decoding = Decoding::new(self.decompressed_limit, self.decompressed_budget);
         Bus(Arc::new(Inner {
-            inbox: Inbox::new(Arc::clone(&self.transport), self.retry),
+            inbox: Inbox::new(Arc::clone(&self.transport), self.retry, decoding.clone()),
+            decoding,
             transport: self.transport,
             clock: WallClock::start(),
             default_exchange: self.default_exchange,

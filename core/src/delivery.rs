@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use crate::decoding::Charge;
 use crate::duplicate::DuplicateFilter;
+use crate::message_key::MessageKey;
+use crate::text::Excerpt;
 use crate::{IncomingMessage, Message, Result, Settle};
 
-/// How many `_unique_id`s of the past are remembered, and for how long: more than a broker hands over again after a
-/// lost connection, for longer than a connection takes to come back.
+/// How many messages of the past are remembered, and for how long: more than a broker hands over again after a
+/// lost connection, for longer than a connection takes to come back. They take 1 MiB at most, whatever their ids are.
 const REMEMBERED: usize = 10_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
@@ -37,7 +40,9 @@ pub(crate) enum Seen {
 pub(crate) struct Delivery {
     /// Taken when it is settled.
     message: Option<Box<dyn IncomingMessage>>,
-    unique_id: String,
+    key: Option<MessageKey>,
+    /// What its content holds of the budget until the message is done with.
+    charge: Option<Charge>,
     known: Arc<Mutex<Known>>,
     /// The copies that came before it was let go; `None` while it is on the list of what runs.
     let_go: Option<Vec<Box<dyn IncomingMessage>>>,
@@ -47,7 +52,7 @@ pub(crate) struct Delivery {
 struct Known {
     finished: DuplicateFilter,
     /// What is neither finished nor settled, each with the copies that came meanwhile.
-    running: HashMap<String, Vec<Box<dyn IncomingMessage>>>,
+    running: HashMap<MessageKey, Vec<Box<dyn IncomingMessage>>>,
 }
 
 impl Deliveries {
@@ -58,24 +63,33 @@ impl Deliveries {
 
     /// Looks `unique_id` up. What was settled before handover is finished from the start; else it is once it is
     /// acknowledged.
-    pub(crate) fn see(&self, unique_id: String, message: Box<dyn IncomingMessage>) -> Seen {
+    pub(crate) fn see(&self, unique_id: &str, message: Box<dyn IncomingMessage>) -> Seen {
+        let key = MessageKey::of(unique_id);
         let mut known = lock(&self.known);
         let first = match self.settle {
-            Settle::BeforeHandover => known.finished.insert(&unique_id),
-            Settle::ByReceiver => unique_id.is_empty() || !known.finished.contains(&unique_id),
+            Settle::BeforeHandover => known.finished.insert(key),
+            Settle::ByReceiver => !known.finished.contains(key),
         };
         if !first {
-            debug!(unique_id, "a message came twice and was handled once");
+            debug!(unique_id = %Excerpt(unique_id), "a message came twice and was handled once");
             return Seen::Finished(message);
         }
-        if self.settle == Settle::ByReceiver && !unique_id.is_empty() {
-            if let Some(copies) = known.running.get_mut(&unique_id) {
+        if let Some(key) = key.filter(|_| self.settle == Settle::ByReceiver) {
+            if let Some(copies) = known.running.get_mut(&key) {
                 copies.push(message);
                 return Seen::Running;
             }
-            known.running.insert(unique_id.clone(), Vec::new());
+            known.running.insert(key, Vec::new());
         }
-        Seen::First(Delivery { message: Some(message), unique_id, known: Arc::clone(&self.known), let_go: None })
+        let known = Arc::clone(&self.known);
+        Seen::First(Delivery { message: Some(message), key, charge: None, known, let_go: None })
+    }
+}
+
+impl Known {
+    /// Takes the message off the list of what runs; its copies that came meanwhile.
+    fn stop_running(&mut self, key: Option<MessageKey>) -> Vec<Box<dyn IncomingMessage>> {
+        key.and_then(|key| self.running.remove(&key)).unwrap_or_default()
     }
 }
 
@@ -89,15 +103,21 @@ impl Delivery {
         self.incoming().redelivered()
     }
 
-    pub(crate) fn unique_id(&self) -> &str {
-        &self.unique_id
+    /// Keeps `charge` until the message is done with.
+    pub(crate) fn hold(&mut self, charge: Option<Charge>) {
+        self.charge = charge;
+    }
+
+    /// What the message is remembered by; `None` if it carries no `_unique_id`.
+    pub(crate) fn key(&self) -> Option<MessageKey> {
+        self.key
     }
 
     /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is
     /// no copy of it, but what it left behind, sent again.
     pub(crate) fn let_go(&mut self) {
-        let copies = lock(&self.known).running.remove(&self.unique_id);
-        self.let_go.get_or_insert_default().extend(copies.into_iter().flatten());
+        let copies = lock(&self.known).stop_running(self.key);
+        self.let_go.get_or_insert_default().extend(copies);
     }
 
     /// Acknowledges the message and every copy of it that came while it was worked on. Unless it was let go, those that
@@ -107,8 +127,8 @@ impl Delivery {
             copies
         } else {
             let mut known = lock(&self.known);
-            known.finished.insert(&self.unique_id);
-            known.running.remove(&self.unique_id).unwrap_or_default()
+            known.finished.insert(self.key);
+            known.stop_running(self.key)
         };
         if let Some(message) = self.message.take() {
             settled(message.acknowledge().await);
@@ -122,7 +142,7 @@ impl Delivery {
     pub(crate) async fn requeue(mut self) {
         // One that was let go is on the list no more; what is there under its id is another.
         if self.let_go.take().is_none() {
-            drop(lock(&self.known).running.remove(&self.unique_id));
+            drop(lock(&self.known).stop_running(self.key));
         }
         if let Some(message) = self.message.take() {
             settled(message.requeue().await);
@@ -138,7 +158,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if self.message.is_some() && self.let_go.is_none() {
-            lock(&self.known).running.remove(&self.unique_id);
+            drop(lock(&self.known).stop_running(self.key));
         }
     }
 }
@@ -199,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_under_the_id_of_a_message_that_was_let_go_is_no_copy_of_it() {
         let (deliveries, acknowledged) = (Deliveries::new(Settle::ByReceiver), Arc::new(AtomicUsize::new(0)));
-        let see = || deliveries.see("id".to_owned(), Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
+        let see = || deliveries.see("id", Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
         let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
         assert!(matches!(see(), Seen::Running));
         given_up.let_go();
@@ -214,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_let_go_and_is_given_back_leaves_what_came_after_it_alone() {
         let deliveries = Deliveries::new(Settle::ByReceiver);
-        let see = || deliveries.see("id".to_owned(), Box::new(Counted(Message::new("{}"), Arc::default())));
+        let see = || deliveries.see("id", Box::new(Counted(Message::new("{}"), Arc::default())));
         let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
         given_up.let_go();
         let Seen::First(_again) = see() else { panic!("it was let go") };

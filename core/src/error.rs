@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::{Excerpt, cut, excerpt};
+
 /// The result of every fallible operation here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -110,7 +112,9 @@ pub enum Executed {
 
 /// Why an operation failed.
 ///
-/// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the source's own text.
+/// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
+/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::Excerpt). `{:?}` is the same line, which is
+/// what a `main` that returns it prints; `{:#?}` is its parts.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -164,7 +168,7 @@ impl Error {
         self.0.transient
     }
 
-    /// The facts that go with the error, in the order they were added.
+    /// The facts that go with the error, in the order they were added. Not escaped.
     pub fn context(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
@@ -189,10 +193,11 @@ impl Error {
         self
     }
 
-    /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body.
+    /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body. Of a longer text the first KiB is
+    /// kept.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        self.0.context.push((key, cut(value)));
         self
     }
 
@@ -228,20 +233,26 @@ impl fmt::Display for Error {
         write!(f, "{}: {}", self.0.operation, self.0.kind)?;
         for (index, (key, value)) in self.0.context.iter().enumerate() {
             let separator = if index == 0 { " (" } else { ", " };
-            write!(f, "{separator}{key}: {value}")?;
+            write!(f, "{separator}{key}: {}", Excerpt(value))?;
         }
         if !self.0.context.is_empty() {
             f.write_str(")")?;
         }
-        if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+        let Some(source) = &self.0.source else { return Ok(()) };
+        f.write_str(": ")?;
+        // One of ours is cut in its parts, so that a long fact in it does not hide its own source.
+        match source.downcast_ref::<Self>() {
+            Some(error) => error.fmt(f),
+            None => excerpt(f, source),
         }
-        Ok(())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("operation", &self.0.operation)
@@ -270,6 +281,33 @@ mod tests {
             .with("user", "alice")
             .with_source("ACCESS_REFUSED");
         assert_eq!(error.to_string(), "connect: access denied (host: mq1:5672, user: alice): ACCESS_REFUSED");
+    }
+
+    #[test]
+    fn what_main_prints_of_an_error_is_its_line_and_its_parts_are_there_on_request() {
+        let disk = std::io::Error::other("disk full");
+        let error = Error::timeout("call").with("method", "add").with_source(Error::closed("save").with_source(disk));
+        assert_eq!(format!("{error:?}"), "call: timed out (method: add): save: closed: disk full");
+        assert_eq!(format!("{error:?}"), error.to_string());
+        let parts = format!("{error:#?}");
+        for part in ["kind: Timeout", "operation: \"call\"", "executed: No", "transient: true", "\"add\"", "disk full"]
+        {
+            assert!(parts.contains(part), "{part} is in {parts}");
+        }
+    }
+
+    #[test]
+    fn no_text_in_an_error_makes_a_line_of_its_own_or_a_long_one() {
+        let hostile = format!("\u{1b}[31mred\n2026-01-01 ERROR forged{}", "x".repeat(1 << 20));
+        let source = Error::new(ErrorKind::Denied, "connect").with("user", &hostile).with_source(hostile.clone());
+        let error = Error::closed("call").with("method", &hostile).with("queue", "q").with_source(source);
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains(char::is_control) && shown.len() < 4_000, "{} bytes: {shown}", shown.len());
+            assert!(shown.starts_with("call: closed (method: \\u{1b}[31mred\\n2026"), "{shown}");
+            assert!(shown.contains("queue: q): connect: access denied (user: "), "{shown}");
+        }
+        let kept: usize = error.context().map(|(_, value)| value.len()).sum();
+        assert!(kept < 1_100, "{kept} bytes are kept");
     }
 
     #[test]

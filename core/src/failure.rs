@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Payload;
 use crate::remote_error::Raised;
+use crate::text::Excerpt;
 
 const BUILTINS: &str = "builtins";
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
@@ -14,6 +15,9 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 /// How a handler fails: an exception by its Python name, with all that travels to the caller.
 ///
 /// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
+///
+/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::Excerpt); `{:#?}` is
+/// all of it. What travels is whole.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
     // Boxed, because every handler returns one or carries room for it.
@@ -159,6 +163,11 @@ impl Failure {
         self.raised
     }
 
+    /// The line of its `Display`, whole and not escaped.
+    pub(crate) fn whole_text(&self) -> String {
+        self.raised.whole_text()
+    }
+
     /// The same under another name.
     pub(crate) fn renamed(mut self, module: &str, class: &str) -> Self {
         module.clone_into(&mut self.raised.module);
@@ -167,12 +176,16 @@ impl Failure {
     }
 
     fn warn(&self, part: &'static str, error: &crate::Error) {
-        tracing::warn!(class = self.class(), module = self.module(), %part, %error, "part of a failure has no JSON form");
+        let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
+        tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
         f.debug_struct("Failure").field("raised", &self.raised).field("expected", &self.expected).finish()
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{error, warn};
 
+use crate::panic::{caught, caught_in};
+use crate::text::Excerpt;
 use crate::{Deadline, Error, Result};
 
 /// How far it has come.
@@ -117,10 +119,25 @@ pub(crate) async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
 }
 
 /// Polls `work` once, here, so that what came first starts first; what is not done by then goes on in a task of its own.
+///
+/// A panic in it ends it alone. Those of the application's code are caught where they can be answered; this is for the rest.
 pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // A waker of no effect will do: the task polls again as soon as it exists.
-    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-        running.spawn(work);
+    match caught(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+        Ok(Poll::Pending) => {
+            running.spawn(async move { report(caught_in(pin!(Some(work))).await) });
+        }
+        Ok(Poll::Ready(())) => report(caught(|| drop(work))),
+        Err(panic) => {
+            report(Err(panic));
+            report(caught(|| drop(work)));
+        }
+    }
+}
+
+fn report(ended: Result<(), String>) {
+    if let Err(panic) = ended {
+        error!(panic = %Excerpt(&panic), "the work on a message panicked; it was not finished");
     }
 }

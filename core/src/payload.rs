@@ -92,6 +92,11 @@ impl Payload {
         str::from_utf8(&self.0).expect("every constructor was given text")
     }
 
+    /// The JSON text, as bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use crate::text::Excerpt;
 use crate::{Failure, Payload};
 
 /// How a remote method failed, as its side told it.
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
+///
+/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::Excerpt);
+/// `{:#?}` is all of it.
 #[derive(Clone, PartialEq)]
 pub struct RemoteError(Box<Raised>);
 
@@ -60,6 +64,12 @@ impl RemoteError {
 }
 
 impl Raised {
+    /// The line of its `Display`, whole and not escaped.
+    pub(crate) fn whole_text(&self) -> String {
+        let separator = if self.module.is_empty() { "" } else { "." };
+        format!("{}{separator}{}: {}", self.module, self.class, self.message)
+    }
+
     /// An exception of unknown class that says `message`.
     pub(crate) fn unknown(message: String) -> Self {
         Self {
@@ -95,7 +105,7 @@ impl From<Failure> for RemoteError {
 
 impl fmt::Debug for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        if f.alternate() { fmt::Debug::fmt(&self.0, f) } else { fmt::Display::fmt(self, f) }
     }
 }
 
@@ -108,9 +118,9 @@ impl fmt::Display for RemoteError {
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.module.is_empty() {
-            write!(f, "{}.", self.module)?;
+            write!(f, "{}.", Excerpt(&self.module))?;
         }
-        write!(f, "{}: {}", self.class, self.message)
+        write!(f, "{}: {}", Excerpt(&self.class), Excerpt(&self.message))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::first;
 use crate::{Error, Failure, Headers, Message, Origin};
 
 /// What the name of a dead-letter queue ends in.
@@ -90,7 +91,7 @@ impl DeadLetterInfo {
         let traceback = failure.traceback().concat();
         Self {
             traceback: last(&traceback, LONGEST_TRACEBACK).to_owned(),
-            ..Self::of(message, DeadReason::Failed, attempts, &failure.to_string())
+            ..Self::of(message, DeadReason::Failed, attempts, &failure.whole_text())
         }
     }
 
@@ -145,15 +146,6 @@ impl DeadLetterInfo {
 /// Takes what is ours out of the headers, so that a message can go its way as it came.
 pub(super) fn strip(headers: &mut Headers) {
     headers.retain(|name, _| !name.starts_with(PREFIX));
-}
-
-/// The first `length` bytes of `text`, or fewer if they end inside a character.
-fn first(text: &str, length: usize) -> &str {
-    let mut end = length.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// The last `length` bytes of `text`, or fewer if they begin inside a character.

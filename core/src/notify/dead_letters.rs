@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::dead_letter::{DeadLetterInfo, queue_of, strip};
 use super::event::Event;
 use crate::wire::Notification;
+use crate::wire::compression::body_within;
 use crate::{
     Address, Bus, Deadline, Error, ErrorKind, IncomingMessage, Listener, Message, PublishOptions, Result, Settle,
     Source, Subscription, Transport,
@@ -38,6 +39,8 @@ pub struct DeadLetters {
     transport: Arc<dyn Transport>,
     listener: Box<dyn Listener>,
     queue: String,
+    /// How many bytes an event may have once it is decompressed.
+    limit: usize,
     looked_at: Arc<LookedAt>,
 }
 
@@ -48,6 +51,7 @@ pub struct DeadLetter {
     /// Taken when it is settled, or put back.
     message: Option<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
+    limit: usize,
     looked_at: Weak<LookedAt>,
 }
 
@@ -66,7 +70,8 @@ impl DeadLetters {
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
         let listener = bus.0.subscribe(&subscription, deadline).await?;
         let transport = Arc::clone(&bus.0.transport);
-        Ok(Self { transport, listener, queue: queue.to_owned(), looked_at: Arc::default() })
+        let limit = bus.0.decoding.limit;
+        Ok(Self { transport, listener, queue: queue.to_owned(), limit, looked_at: Arc::default() })
     }
 
     /// The next event, oldest first; `None` if there was no other for `patience`. A broker tells nobody that a queue is
@@ -88,7 +93,7 @@ impl DeadLetters {
                 info.queue.clone_from(&self.queue);
             }
             let (transport, looked_at) = (Arc::clone(&self.transport), Arc::downgrade(&self.looked_at));
-            DeadLetter { transport, message: Some(message), info, looked_at }
+            DeadLetter { transport, message: Some(message), info, limit: self.limit, looked_at }
         }))
     }
 
@@ -148,7 +153,7 @@ impl DeadLetter {
     /// # Errors
     /// [`ErrorKind::Decode`] if there is none, which may be why it was given up.
     pub fn event(&self) -> Result<Event> {
-        let notification = Notification::decode(self.message())?;
+        let notification = Notification::of_body(body_within(self.message(), self.limit)?)?;
         Event::received(notification, self.incoming().redelivered()).ok_or_else(|| {
             Error::new(ErrorKind::Decode, "read a dead letter").with("reason", "its priority is unknown")
         })

@@ -25,8 +25,10 @@ use super::dead_letter::queue_of;
 use super::dead_letter_writer::DeadLetterWriter;
 use super::endpoint::{NotificationEndpoint, Table};
 use super::{FailurePolicy, GiveUp, Priority};
+use crate::decoding::{Decoding, DecodingListener};
 use crate::delivery::Deliveries;
 use crate::lifecycle::{Reins, Running};
+use crate::wire::Notification;
 use crate::{
     Address, Bus, Capability, Deadline, Error, ErrorKind, Lifetime, Result, Serializer, Settle, Source, Subscription,
     Target,
@@ -193,6 +195,8 @@ impl NotificationListenerBuilder {
         let name = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let subscription = self.subscription(addresses, window)?;
         let listener = self.bus.0.subscribe(&subscription, deadline).await?;
+        let Decoding { limit, received, .. } = self.bus.0.decoding.clone();
+        let listener = DecodingListener::new(listener, Settle::ByReceiver, limit, received, Notification::of_body);
         let shared = self.reader != Whose::Ours;
         let dead_letters = shared.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
         let reader = Reader { deliveries: Deliveries::new(Settle::ByReceiver), serializer: self.serializer.clone() };

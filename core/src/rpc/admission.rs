@@ -1,7 +1,5 @@
 //! Decides what becomes of a message that a server was handed.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +11,12 @@ use super::request::Request;
 use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
+use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
-use crate::panic::text;
+use crate::panic::caught;
+use crate::text::Excerpt;
 use crate::wire;
-use crate::{Context, Deadline, Error, ErrorKind, Failure, IncomingMessage, Payload, Result, Serializer, Settle};
+use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, Settle};
 
 use super::arguments;
 
@@ -75,8 +75,9 @@ impl Admission {
     }
 
     /// The request in `message`; `None` if it is unreadable, stale or a duplicate, which settles it here.
-    pub(super) async fn admit(&self, message: Box<dyn IncomingMessage>) -> Option<Accepted> {
-        let request = match wire::Request::decode(message.message()) {
+    pub(super) async fn admit(&self, decoded: Decoded<wire::Request>) -> Option<Accepted> {
+        let Decoded { message, content, charge } = decoded;
+        let request = match content {
             Ok(request) => request,
             Err(error) => {
                 counter!("oslo_messaging_undecodable_total").increment(1);
@@ -91,7 +92,7 @@ impl Admission {
             settled(message.acknowledge().await);
             return None;
         }
-        let delivery = match self.deliveries.see(request.unique_id.clone(), message) {
+        let mut delivery = match self.deliveries.see(&request.unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
@@ -103,6 +104,7 @@ impl Admission {
                 return None;
             }
         };
+        delivery.hold(charge);
         Some(self.accept(request, delivery, deadline))
     }
 
@@ -136,13 +138,12 @@ impl Admission {
     /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
     pub(super) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
         let Some(serializer) = &self.serializer else { return Ok(request) };
-        let translated = catch_unwind(AssertUnwindSafe(|| {
+        let translated = caught(|| {
             request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
             request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
             Ok(request)
-        }));
-        let panicked =
-            |panic: Box<dyn Any + Send>| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic)));
+        });
+        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic));
         translated.unwrap_or_else(panicked).map_err(failed)
     }
 
@@ -174,7 +175,7 @@ fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
 
 fn skipped(method: &str) {
     counter!("oslo_messaging_requests_stale_total").increment(1);
-    debug!(method, "a request was skipped: its caller gave up long ago");
+    debug!(method = %Excerpt(method), "a request was skipped: its caller gave up long ago");
 }
 
 #[cfg(test)]

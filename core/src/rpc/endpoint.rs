@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::request::{Reply, Request};
+use crate::decoding::{decode_elsewhere, is_large};
 use crate::version::Version;
-use crate::{Context, Failure};
+use crate::{Context, Failure, Payload};
 
 pub(super) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send + Sync>;
 
@@ -84,7 +85,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     /// becomes a failure of the caller's call and ends nothing else.
     ///
     /// The method is first polled in the order in which requests arrived, on the task that receives them: work that
-    /// blocks the thread belongs on `tokio::task::spawn_blocking`.
+    /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that their
+    /// method begins when they are, and smaller requests may pass.
     #[must_use]
     pub fn method<F, Fut, T, R, E>(mut self, name: impl Into<String>, method: F) -> Self
     where
@@ -97,10 +99,21 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let name = name.into();
         let state = Arc::clone(&self.state);
         let called = name.clone();
+        let method = Arc::new(method);
         let erased = move |request: Request| -> BoxFuture<'static, Reply> {
-            match request.args.decode_arguments::<T>() {
+            let Request { context, args, .. } = request;
+            if is_large(&args) {
+                let (state, method, called) = (Arc::clone(&state), Arc::clone(&method), called.clone());
+                return Box::pin(async move {
+                    match decode_elsewhere(args, Payload::decode_arguments::<T>).await {
+                        Ok(args) => Reply::new(encode(method(state, context, args).await)),
+                        Err(error) => Failure::bad_arguments(&called, &error).into(),
+                    }
+                });
+            }
+            match args.decode_arguments::<T>() {
                 Ok(args) => {
-                    let running = method(Arc::clone(&state), request.context, args);
+                    let running = method(Arc::clone(&state), context, args);
                     Box::pin(async move { Reply::new(encode(running.await)) })
                 }
                 Err(error) => {
@@ -118,9 +131,9 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     }
 }
 
-fn encode<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Result<crate::Payload, Failure> {
+fn encode<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Result<Payload, Failure> {
     let result = outcome.map_err(Into::into)?;
-    crate::Payload::encode(&result).map_err(|error| Failure::internal(&error))
+    Payload::encode(&result).map_err(|error| Failure::internal(&error))
 }
 
 impl<S> fmt::Debug for Endpoint<S> {

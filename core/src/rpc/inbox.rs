@@ -11,10 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::pending::{CallId, Matched, PendingCall, WaitingCalls};
+use crate::decoding::{Decoded, Decoding, DecodingListener};
+use crate::text::Excerpt;
 use crate::wire::Reply;
-use crate::{
-    Address, Deadline, Error, Executed, IncomingMessage, Listener, Result, Retry, Source, Subscription, Transport,
-};
+use crate::{Address, Deadline, Error, Executed, Listener, Result, Retry, Settle, Source, Subscription, Transport};
 
 /// Replies taken from the driver at once.
 const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
@@ -28,6 +28,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Inbox {
     transport: Arc<dyn Transport>,
     retry: Retry,
+    decoding: Decoding,
     calls: WaitingCalls,
     desk: Mutex<Desk>,
 }
@@ -64,6 +65,7 @@ enum Progress {
 struct Work {
     transport: Arc<dyn Transport>,
     retry: Retry,
+    decoding: Decoding,
     calls: WaitingCalls,
     progress: watch::Sender<Progress>,
     stop: CancellationToken,
@@ -71,8 +73,8 @@ struct Work {
 
 impl Inbox {
     /// An inbox that is opened by its first call; `retry` says how patiently.
-    pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry) -> Self {
-        Self { transport, retry, calls: WaitingCalls::default(), desk: Mutex::default() }
+    pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
+        Self { transport, retry, decoding, calls: WaitingCalls::default(), desk: Mutex::default() }
     }
 
     pub(crate) fn calls_in_flight(&self) -> usize {
@@ -137,6 +139,7 @@ impl Inbox {
         let work = Work {
             transport: Arc::clone(&self.transport),
             retry: self.retry,
+            decoding: self.decoding.clone(),
             calls: self.calls.clone(),
             progress: progress_to,
             stop: stop.clone(),
@@ -179,7 +182,7 @@ impl Work {
             () = self.stop.cancelled() => return self.end(Error::closed("call")),
             opened = self.open() => opened,
         };
-        let (mut listener, queue) = match opened {
+        let (listener, queue) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 debug!(%error, "the reply inbox did not open");
@@ -188,7 +191,9 @@ impl Work {
             }
         };
         self.progress.send_replace(Progress::Open(queue));
-        let end = self.read(listener.as_mut()).await;
+        let Decoding { limit, replies, .. } = self.decoding.clone();
+        let mut listener = DecodingListener::new(listener, Settle::ByReceiver, limit, replies, Reply::of_body);
+        let end = self.read(&mut listener).await;
         self.end(end);
         let _ = listener.close(Deadline::after(crate::rpc::CLOSE_TIMEOUT)).await;
     }
@@ -214,7 +219,7 @@ impl Work {
     }
 
     /// Hands each reply to its call; says what ended that.
-    async fn read(&self, listener: &mut dyn Listener) -> Error {
+    async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {
         loop {
             tokio::select! {
                 biased;
@@ -236,14 +241,14 @@ impl Work {
     }
 }
 
-async fn deliver(messages: Vec<Box<dyn IncomingMessage>>, calls: &WaitingCalls) {
-    for message in messages {
-        match Reply::decode(message.message()) {
+async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
+    for Decoded { message, content, charge } in messages {
+        match content {
             Ok(reply) => {
                 let msg_id = reply.msg_id.clone();
                 if calls.complete(reply) == Matched::Nobody {
                     counter!("oslo_messaging_replies_unmatched_total").increment(1);
-                    debug!(msg_id, "a reply that no call waits for: late, doubled or foreign");
+                    debug!(msg_id = %Excerpt(&msg_id), "a reply that no call waits for: late, doubled or foreign");
                 }
             }
             Err(error) => {
@@ -251,6 +256,8 @@ async fn deliver(messages: Vec<Box<dyn IncomingMessage>>, calls: &WaitingCalls) 
                 warn!(%error, "a reply that cannot be read was dropped");
             }
         }
+        // The call has it, or nothing has.
+        drop(charge);
         if let Err(error) = message.acknowledge().await {
             debug!(%error, "a reply was not acknowledged and will come again");
         }

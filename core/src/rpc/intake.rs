@@ -14,14 +14,15 @@ use super::CLOSE_TIMEOUT;
 use super::admission::Accepted;
 use super::gate::Gate;
 use super::run::Runner;
+use crate::decoding::{Decoded, DecodingListener};
 use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::{Deadline, IncomingMessage, Listener, Result};
+use crate::{Deadline, Result, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
 
 pub(super) struct Intake {
-    pub(super) listener: Box<dyn Listener>,
+    pub(super) listener: DecodingListener<wire::Request>,
     pub(super) runner: Arc<Runner>,
     pub(super) gate: Gate,
     pub(super) reins: Reins,
@@ -46,8 +47,10 @@ impl Intake {
             warn!(%error, "a server has lost its queues and stops");
         }
         self.reins.phase.send_replace(Phase::Stopped);
+        let listener = self.listener.detach();
         self.finish().await;
-        if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
+        let Some(listener) = listener else { return };
+        if let Err(error) = listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
             debug!(%error, "a listener was not closed cleanly");
         }
         self.reins.phase.send_replace(Phase::Ended(ended));
@@ -69,7 +72,7 @@ impl Intake {
                 biased;
                 () = asked(&mut self.reins.stop) => return Ok(()),
                 permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
-                polled = poll(self.listener.as_mut(), take), if take.is_some() => match polled? {
+                polled = poll(&mut self.listener, take), if take.is_some() => match polled? {
                     Some(messages) => self.admit(messages).await,
                     None => return Ok(()),
                 },
@@ -88,7 +91,7 @@ impl Intake {
         // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has acknowledged
         // already is nobody else's any more, and is taken however short the stop was to be.
         let (all, taken_by) = (NonZeroUsize::new(1_024), deadline.max(Deadline::after(HANDOVER)));
-        while let Ok(polled) = taken_by.run("stop", poll(self.listener.as_mut(), all)).await {
+        while let Ok(polled) = taken_by.run("stop", poll(&mut self.listener, all)).await {
             let Some(messages) = polled? else { break };
             self.admit(messages).await;
             self.start_what_may();
@@ -96,16 +99,24 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs what still waits, and sees every answer out.
+    /// Runs what still waits or is still being decoded, and sees every answer out.
     async fn finish(&mut self) {
-        while !self.waiting.is_empty() {
-            let permit = self.gate.enter().await;
-            self.start_next(permit);
+        let mut decoding = true;
+        loop {
+            tokio::select! {
+                biased;
+                permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
+                rest = self.listener.rest(), if decoding => match rest {
+                    Some(decoded) => self.admit(vec![decoded]).await,
+                    None => decoding = false,
+                },
+                else => break,
+            }
         }
         while self.running.join_next().await.is_some() {}
     }
 
-    async fn admit(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
+    async fn admit(&mut self, messages: Vec<Decoded<wire::Request>>) {
         for message in messages {
             if let Some(accepted) = self.runner.admission.admit(message).await {
                 let starts_at_once = self.waiting.len() < self.gate.free();
@@ -137,6 +148,9 @@ impl Intake {
     }
 }
 
-async fn poll(listener: &mut dyn Listener, max: Option<NonZeroUsize>) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
+async fn poll(
+    listener: &mut DecodingListener<wire::Request>,
+    max: Option<NonZeroUsize>,
+) -> Result<Option<Vec<Decoded<wire::Request>>>> {
     listener.poll(max.unwrap_or(NonZeroUsize::MIN)).await
 }

@@ -6,6 +6,7 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
+use crate::text::Excerpt;
 use crate::{Error, Failure, Payload, Result, Target};
 
 /// The `messaging.system` of every span.
@@ -32,7 +33,7 @@ pub(super) async fn call<T>(
 ) -> Result<T> {
     let destination = target.topic.as_deref().unwrap_or_default();
     let span = info_span!("rpc.call", messaging.system = SYSTEM, messaging.destination = destination,
-        messaging.message_id = %id, rpc.method = method);
+        messaging.message_id = %id, rpc.method = %Excerpt(method));
     let meter = Meter::start("oslo_messaging_calls_total", Some("oslo_messaging_call_seconds"), DROPPED);
     meter.watch(work.instrument(span)).await
 }
@@ -50,7 +51,7 @@ pub(super) async fn cast(
         messaging.system = SYSTEM,
         messaging.destination = destination,
         messaging.message_id = id,
-        rpc.method = method
+        rpc.method = %Excerpt(method)
     );
     Meter::start("oslo_messaging_casts_total", None, DROPPED).watch(work.instrument(span)).await
 }
@@ -61,8 +62,8 @@ pub(super) fn request(topic: &str, method: &str, id: &str) -> Span {
         "rpc.handle",
         messaging.system = SYSTEM,
         messaging.destination = topic,
-        messaging.message_id = id,
-        rpc.method = method
+        messaging.message_id = %Excerpt(id),
+        rpc.method = %Excerpt(method)
     )
 }
 

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::admission::ReplyTo;
 use super::patience::Patience;
+use crate::text::Excerpt;
 use crate::wire::{self, Compression, Reply};
 use crate::{Address, Deadline, Error, ErrorKind, Failure, PublishOptions, Result, Transport};
 
@@ -53,13 +54,13 @@ impl Outbox {
         if let Err(error) = &sent
             && !may_pass(error)
         {
-            warn!(%error, queue = to.queue, msg_id = to.msg_id, "a reply can never be sent; its caller is to hear why");
+            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply can never be sent; its caller is to hear why");
             counter!("oslo_messaging_replies_replaced_total").increment(1);
             sent = self.send(to, &unsendable(to, error)).await;
         }
         if let Err(error) = sent {
             counter!("oslo_messaging_replies_lost_total").increment(1);
-            warn!(%error, queue = to.queue, msg_id = to.msg_id, "a reply could not be delivered");
+            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply could not be delivered");
         }
     }
 
@@ -76,7 +77,7 @@ impl Outbox {
             if !may_pass(&error) || wait >= give_up.remaining() {
                 return Err(error);
             }
-            info!(%error, queue = to.queue, "a reply will be tried again");
+            info!(%error, queue = %Excerpt(&to.queue), "a reply will be tried again");
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }

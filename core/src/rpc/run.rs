@@ -1,9 +1,8 @@
 //! Runs one accepted request, from its first poll to its settled answer.
 
-use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, error};
 
@@ -42,7 +41,7 @@ impl Runner {
         let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
         let id = match &reply_to {
             Some(to) => &to.msg_id,
-            None => delivery.unique_id(),
+            None => request.context.request().map_or("", |info| info.unique_id.as_str()),
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();
@@ -77,16 +76,13 @@ impl Runner {
     /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this
     /// call and of nothing else.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
-        let running = AssertUnwindSafe(async {
+        let mut running = pin!(Some(async {
             let request = self.admission.translate(request)?;
             let context = request.context.clone();
             let Reply { outcome } = self.service.answer(request).await;
             self.admission.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
-        });
-        match running.catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(panic) => Err(Failure::panicked(panic::text(&*panic))),
-        }
+        }));
+        panic::caught_in(running.as_mut()).await.unwrap_or_else(|panic| Err(Failure::panicked(&panic)))
     }
 }
 

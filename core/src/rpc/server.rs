@@ -18,8 +18,11 @@ use super::outbox::{self, Outbox};
 use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
+use crate::decoding::{Decoding, DecodingListener};
 use crate::lifecycle::Running;
-use crate::{Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
+use crate::{
+    Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target, wire,
+};
 
 /// Why no server can have both.
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
@@ -188,6 +191,8 @@ impl RpcServerBuilder {
         let subscription = self.subscription()?;
         let reserve = self.effective_reserve();
         let listener = self.bus.0.subscribe(&subscription, deadline).await?;
+        let Decoding { limit, received, .. } = self.bus.0.decoding.clone();
+        let listener = DecodingListener::new(listener, self.settle, limit, received, wire::Request::of_body);
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),

@@ -13,8 +13,13 @@ use crate::{Error, ErrorKind, Message, Result};
 /// The header that names the compression of a body (kombu `compression.py`).
 pub const HEADER: &str = "compression";
 
-/// The most that a body may grow to, 128 MiB: the default limit on a message of `RabbitMQ` up to 3.13.
-pub const LIMIT: usize = 128 << 20;
+/// The most that a body may grow to, 64 MiB, unless the bus says otherwise
+/// ([`BusBuilder::decompressed_limit`](crate::BusBuilder::decompressed_limit)).
+pub const LIMIT: usize = 64 << 20;
+/// How much is decompressed at once.
+const CHUNK: usize = 8 << 10;
+/// From which length a body is worth a copy that gives back what was reserved too much.
+const WORTH_SHRINKING: usize = 256 << 10;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,19 +63,12 @@ impl Compression {
         compressed.expect("memory takes every write").into()
     }
 
-    /// Decompresses `body`.
+    /// Decompresses `body`. However little it is, no more than `limit` bytes of memory are reserved for the result.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] if it grows over `limit` bytes.
+    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
-        match self {
-            Self::Zlib => read_all(ZlibDecoder::new(body), limit),
-            Self::Bzip2 => read_all(BzDecoder::new(body), limit),
-        }
-        .map_err(|error| {
-            Error::new(ErrorKind::Decode, "decompress").with("as", self.content_type()).with_source(error)
-        })?
-        .ok_or_else(|| Error::new(ErrorKind::TooLarge, "decompress").with("limit", limit))
+        inflate(self, body, limit, |_| Ok(()))?.ok_or_else(|| too_large(limit))
     }
 }
 
@@ -89,15 +87,47 @@ pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
 /// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not
 /// read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
 pub fn body(message: &Message) -> Result<Bytes> {
+    body_within(message, LIMIT)
+}
+
+/// As [`body`], with another limit.
+pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
+    match header(message)? {
+        None => Ok(message.body.clone()),
+        Some(compression) => compression.decompress(&message.body, limit),
+    }
+}
+
+/// How `message` is compressed, by its header; `None` if it is not.
+pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with("reason", reason));
     }
     match message.headers.get(HEADER).map(String::as_str) {
-        None | Some("") => Ok(message.body.clone()),
-        Some(name) => Compression::from_header(name)
-            .ok_or_else(|| Error::new(ErrorKind::Decode, "decompress").with("unknown compression", name))?
-            .decompress(&message.body, LIMIT),
+        None | Some("") => Ok(None),
+        Some(name) => match Compression::from_header(name) {
+            Some(compression) => Ok(Some(compression)),
+            None => Err(Error::new(ErrorKind::Decode, "decompress").with("unknown compression", name)),
+        },
     }
+}
+
+/// Decompresses `body`; nothing if it grows over `limit` bytes. `count` has the length of each piece and may end it.
+pub(crate) fn inflate(
+    compression: Compression,
+    body: &[u8],
+    limit: usize,
+    count: impl FnMut(usize) -> Result<()>,
+) -> Result<Option<Bytes>> {
+    match compression {
+        Compression::Zlib => read_all(compression, ZlibDecoder::new(body), limit, count),
+        Compression::Bzip2 => read_all(compression, BzDecoder::new(body), limit, count),
+    }
+}
+
+/// A body grew over `limit` bytes.
+pub(crate) fn too_large(limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, "decompress").with("limit", limit)
 }
 
 fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
@@ -106,11 +136,38 @@ fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8
 }
 
 /// Everything there is to read, or nothing if that is over `limit`.
-fn read_all(decoder: impl Read, limit: usize) -> io::Result<Option<Bytes>> {
-    let mut body = Vec::new();
-    let one_too_many = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.take(one_too_many).read_to_end(&mut body)?;
-    Ok((body.len() <= limit).then(|| body.into()))
+fn read_all(
+    compression: Compression,
+    mut decoder: impl Read,
+    limit: usize,
+    mut count: impl FnMut(usize) -> Result<()>,
+) -> Result<Option<Bytes>> {
+    let (mut body, mut chunk) = (Vec::new(), [0; CHUNK]);
+    loop {
+        let read = match decoder.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let failed = Error::new(ErrorKind::Decode, "decompress").with("as", compression.content_type());
+                return Err(failed.with_source(error));
+            }
+        };
+        let room = limit - body.len();
+        if read > room {
+            return Ok(None);
+        }
+        count(read)?;
+        if body.capacity() - body.len() < read {
+            // Doubled as a `Vec` would be, but never past the limit.
+            body.reserve_exact(body.len().max(read).min(room));
+        }
+        body.extend_from_slice(&chunk[..read]);
+    }
+    if body.len() > WORTH_SHRINKING {
+        body.shrink_to_fit();
+    }
+    Ok(Some(body.into()))
 }
 
 #[cfg(test)]

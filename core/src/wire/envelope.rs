@@ -35,12 +35,16 @@ impl Envelope {
     /// (oslo.messaging 18.3.1, `_drivers/common.py:deserialize_msg`).
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if the body is not one JSON object or its compression is wrong, [`ErrorKind::TooLarge`] if
-    /// it decompresses to over 128 MiB, [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
+    /// [`ErrorKind::Decode`] if the body is not one JSON object of at most 65,536 fields or its compression is wrong,
+    /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
     pub fn open(message: &Message) -> Result<Self> {
-        let body = compression::body(message)?;
+        Self::of_body(compression::body(message)?)
+    }
+
+    /// As [`open`](Self::open), of a body that is decompressed.
+    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
         let opened = lenient::read("open envelope", &body, |body, text| {
-            let Fields(fields) = serde_json::from_str(text)?;
+            let Fields(fields): Fields<'_> = serde_json::from_str(text)?;
             let (mut version, mut content) = (None, None);
             for (name, value) in fields {
                 match name.as_ref() {
@@ -70,7 +74,7 @@ impl Envelope {
     /// The fields of the content in their order; of a repeated one the last value.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if the content is not one JSON object.
+    /// [`ErrorKind::Decode`] if the content is not one JSON object of at most 65,536 fields.
     pub fn fields(&self) -> Result<Vec<(String, Payload)>> {
         self.read("read content", |buffer, Fields(fields)| {
             let named = |(name, value): (_, _)| (String::from(name), Payload::slice(buffer, value));

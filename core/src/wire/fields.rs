@@ -3,20 +3,29 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The fields of one object in the order they were written, repeated ones included.
+/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes decide
+/// what a content costs.
+const MOST: usize = 65_536;
+/// From how many fields on repeated ones are looked for while more are read.
+const MANY: usize = 64;
+
+/// The fields of one object in the order they were written, at most `MOST` of different names.
+///
+/// Of many repeated ones only the last is kept, in the place of the first, so that they cost no memory; of a few, all.
 ///
 /// `#[serde(flatten)]` cannot do this: it buffers, and a `RawValue` does not survive that.
 #[derive(Debug)]
-pub(crate) struct Fields<'de>(pub(crate) Vec<(Cow<'de, str>, &'de RawValue)>);
+pub(crate) struct Fields<'de, const MOST: usize = { self::MOST }>(pub(crate) Vec<(Cow<'de, str>, &'de RawValue)>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de, const MOST: usize> Deserialize<'de> for Fields<'de, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(FieldsVisitor::<MOST>)
     }
 }
 
@@ -41,15 +50,15 @@ pub(crate) fn required<T>(name: &'static str, field: Option<T>) -> serde_json::R
 }
 
 /// Keeps of each name the last value at the place of the first, as a Python dictionary does.
-pub(crate) fn last_wins<T>(fields: Vec<(String, T)>) -> Vec<(String, T)> {
+pub(crate) fn last_wins<N: AsRef<str> + Clone + Eq + Hash, T>(fields: Vec<(N, T)>) -> Vec<(N, T)> {
     // Sorted, not searched: the sender chooses how many there are.
-    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
     names.sort_unstable();
     if names.windows(2).all(|pair| pair[0] != pair[1]) {
         return fields;
     }
-    let mut places = HashMap::with_capacity(fields.len());
-    let mut unique: Vec<(String, T)> = Vec::with_capacity(fields.len());
+    let mut places = HashMap::new();
+    let mut unique: Vec<(N, T)> = Vec::new();
     for (name, value) in fields {
         let place = *places.entry(name.clone()).or_insert(unique.len());
         match unique.get_mut(place) {
@@ -60,10 +69,10 @@ pub(crate) fn last_wins<T>(fields: Vec<(String, T)>) -> Vec<(String, T)> {
     unique
 }
 
-struct FieldsVisitor;
+struct FieldsVisitor<const MOST: usize>;
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
+    type Value = Fields<'de, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
@@ -71,11 +80,29 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(16);
+        let mut many = MANY;
         while let Some(Name(name)) = map.next_key()? {
             fields.push((name, map.next_value()?));
+            // Each look costs what was read since the last one, so that all of them are linear.
+            if fields.len() >= many {
+                fields = distinct(fields, MOST)?;
+                many = MANY.max(fields.len().saturating_mul(2));
+            }
         }
-        Ok(Fields(fields))
+        Ok(Fields(if fields.len() > MOST { distinct(fields, MOST)? } else { fields }))
     }
+}
+
+/// Of each name the last value, if there are at most `most` names.
+fn distinct<N: AsRef<str> + Clone + Eq + Hash, T, E: de::Error>(
+    fields: Vec<(N, T)>,
+    most: usize,
+) -> Result<Vec<(N, T)>, E> {
+    let fields = last_wins(fields);
+    if fields.len() > most {
+        return Err(E::custom(format_args!("an object of more than {most} fields")));
+    }
+    Ok(fields)
 }
 
 /// A name that is borrowed where it can be; a plain `Cow` never is.
@@ -111,7 +138,8 @@ mod tests {
 
     #[test]
     fn fields_keep_their_order_and_their_text() {
-        let Fields(fields) = serde_json::from_str(r#"{"b": 1e400, "\u0061": [1, 2], "b": {"c" :null}}"#).unwrap();
+        let Fields(fields) =
+            serde_json::from_str::<Fields<'_>>(r#"{"b": 1e400, "\u0061": [1, 2], "b": {"c" :null}}"#).unwrap();
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value.get())).collect();
         assert_eq!(fields, [("b", "1e400"), ("a", "[1, 2]"), ("b", r#"{"c" :null}"#)]);
     }
@@ -124,5 +152,32 @@ mod tests {
             named(&[("a", 5), ("b", 2), ("c", 4)])
         );
         assert_eq!(last_wins(named(&[("b", 1), ("a", 2)])), named(&[("b", 1), ("a", 2)]));
+    }
+
+    /// An object of `count` fields, named by `name`.
+    fn object(count: usize, name: impl Fn(usize) -> usize) -> String {
+        let fields: Vec<_> = (0..count).map(|number| format!("\"n{}\":{number}", name(number))).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    #[test]
+    fn of_a_name_that_is_repeated_without_end_little_is_kept() {
+        let text = object(1_000_000, |number| number % 10);
+        let Fields(fields): Fields<'_> = serde_json::from_str(&text).unwrap();
+        assert!(fields.len() <= 2 * MANY && fields.capacity() <= 4 * MANY, "{} fields", fields.len());
+        let kept: Vec<_> = last_wins(fields).iter().map(|(name, value)| format!("{name} {}", value.get())).collect();
+        assert_eq!(kept[..2], ["n0 999990", "n1 999991"]);
+        assert_eq!(kept.len(), 10);
+    }
+
+    #[test]
+    fn an_object_has_so_many_fields_and_no_more() {
+        let read = |count, names| serde_json::from_str::<Fields<'_>>(&object(count, |number| number % names)).map(drop);
+        read(MOST, MOST).unwrap();
+        read(3 * MOST, MOST).unwrap();
+        for count in [MOST + 1, 3 * MOST] {
+            let error = read(count, count).unwrap_err().to_string();
+            assert!(error.contains("more than 65536 fields"), "{error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::CONTEXT_PREFIX;
+use super::compression;
 use super::envelope::{self, Envelope, Format};
 use super::fields::{Fields, last_wins, tolerant};
 use super::writer::ObjectWriter;
@@ -62,7 +63,12 @@ impl Notification {
     /// # Errors
     /// As [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
-        Envelope::open(message)?.read("decode notification", |buffer, fields| Ok(read(buffer, fields)))
+        Self::of_body(compression::body(message)?)
+    }
+
+    /// As [`decode`](Self::decode), of a body that is decompressed.
+    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+        Envelope::of_body(body)?.read("decode notification", |buffer, fields| Ok(read(buffer, fields)))
     }
 
     fn write<W: std::fmt::Write>(&self, out: &mut ObjectWriter<'_, W>) -> std::fmt::Result {

@@ -76,6 +76,11 @@ impl Reply {
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode reply", read)
     }
+
+    /// As [`decode`](Self::decode), of a body that is decompressed.
+    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+        Envelope::of_body(body)?.read("decode reply", read)
+    }
 }
 
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply> {

@@ -99,6 +99,11 @@ impl Request {
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode request", read)
     }
+
+    /// As [`decode`](Self::decode), of a body that is decompressed.
+    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+        Envelope::of_body(body)?.read("decode request", read)
+    }
 }
 
 impl CallFields {

@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of the fixtures"
 )]
 
+pub mod explosive;
 pub mod late;
 
 use std::collections::BTreeMap;

@@ -3,10 +3,14 @@
 
 mod batch;
 mod dead;
+#[path = "../common/explosive.rs"]
+#[allow(unreachable_pub, reason = "each test binary has its own copy")]
+mod explosive;
 mod fixture;
 mod handling;
 #[path = "../common/late.rs"]
 mod late;
 mod lifecycle;
+mod panics;
 mod pool;
 mod retry;

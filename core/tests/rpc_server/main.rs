@@ -10,6 +10,7 @@ mod intake;
 mod layers;
 mod lifecycle;
 mod monitoring;
+mod panics;
 mod serializer;
 mod settling;
 mod support;

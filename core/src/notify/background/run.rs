@@ -1,12 +1,12 @@
 //! The task that publishes what is in the outbox.
 
 use std::future::ready;
-use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt, poll};
+use futures_util::{StreamExt, poll};
 use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -15,6 +15,7 @@ use super::Shared;
 use super::config::OutboxConfig;
 use super::counts::Loss;
 use super::outbox::Entry;
+use crate::panic::caught_in;
 use crate::{Deadline, Error, ErrorKind, Executed, Result};
 
 /// Publishes what `shared` holds, for ever.
@@ -71,9 +72,9 @@ async fn publish(entry: Entry) -> (u64, Outcome) {
     if deadline.has_passed() {
         return (number, Err((Loss::Expired, None)));
     }
-    let publishing = AssertUnwindSafe(sinks.publish(&event, deadline)).catch_unwind();
-    let published = publishing.await.unwrap_or_else(|_| {
-        let error = Error::new(ErrorKind::Refused, "notify").with("reason", "a sink panicked");
+    let mut publishing = pin!(Some(async { sinks.publish(&event, deadline).await }));
+    let published = caught_in(publishing.as_mut()).await.unwrap_or_else(|panic| {
+        let error = Error::new(ErrorKind::Refused, "notify").with("reason", "a sink panicked").with("panic", panic);
         Err(error.with_executed(Executed::Maybe))
     });
     let outcome = published.map_err(|error| {

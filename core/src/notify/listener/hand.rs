@@ -1,14 +1,12 @@
 //! Hands events to one handler and sees what it makes of them.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 
-use futures_util::FutureExt;
 use tracing::{Instrument, debug_span};
 
 use crate::notify::endpoint::Table;
 use crate::notify::{Event, NotificationResult};
-use crate::panic::text;
+use crate::panic::{caught, caught_in};
 use crate::{Error, Failure};
 
 /// What a handler made of the events it was given.
@@ -31,22 +29,18 @@ pub(super) enum Left {
 pub(super) async fn hand(endpoint: &Table, place: usize, events: Vec<Event>, attempt: u32) -> Handed {
     let handler = endpoint.handler(place);
     let span = debug_span!("notification.handle", handler = ?handler, events = events.len(), attempt);
-    let begun = match catch_unwind(AssertUnwindSafe(|| span.in_scope(|| handler.begin(events)))) {
+    let begun = match caught(|| span.in_scope(|| handler.begin(events))) {
         Ok(begun) => begun,
-        Err(panic) => return Handed { unreadable: Vec::new(), left: Left::Failed(panicked(&*panic)) },
+        Err(panic) => return Handed { unreadable: Vec::new(), left: Left::Failed(Failure::panicked(&panic)) },
     };
     let left = match begun.running {
         None => Left::Handled,
-        Some(running) => match AssertUnwindSafe(running.instrument(span)).catch_unwind().await {
+        Some(running) => match caught_in(pin!(Some(running.instrument(span)))).await {
             Ok(Ok(NotificationResult::Handled)) => Left::Handled,
             Ok(Ok(NotificationResult::Requeue)) => Left::Requeued,
             Ok(Err(failure)) => Left::Failed(failure),
-            Err(panic) => Left::Failed(panicked(&*panic)),
+            Err(panic) => Left::Failed(Failure::panicked(&panic)),
         },
     };
     Handed { unreadable: begun.unreadable, left }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    Failure::panicked(text(panic))
 }

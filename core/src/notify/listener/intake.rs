@@ -11,9 +11,11 @@ use tracing::{debug, warn};
 use super::reader::{Read, Reader};
 use super::run::Runner;
 use super::unit::{Item, Unit};
+use crate::decoding::{Decoded, DecodingListener};
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
-use crate::{Deadline, IncomingMessage, Listener, Result};
+use crate::wire::Notification;
+use crate::{Deadline, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) struct Batch {
 }
 
 pub(super) struct Intake {
-    listener: Box<dyn Listener>,
+    listener: DecodingListener<Notification>,
     reader: Reader,
     runner: Arc<Runner>,
     /// `None`: every event on its own.
@@ -37,7 +39,12 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(listener: Box<dyn Listener>, reader: Reader, runner: Runner, batch: Option<Batch>) -> Self {
+    pub(super) fn new(
+        listener: DecodingListener<Notification>,
+        reader: Reader,
+        runner: Runner,
+        batch: Option<Batch>,
+    ) -> Self {
         Self {
             listener,
             reader,
@@ -142,7 +149,7 @@ impl Intake {
     }
 
     /// The event in `message`. One that cannot be read is worked on at once.
-    async fn read(&mut self, message: Box<dyn IncomingMessage>) -> Option<Item> {
+    async fn read(&mut self, message: Decoded<Notification>) -> Option<Item> {
         match self.reader.read(message).await {
             Read::Event(item) => Some(item),
             Read::Nothing => None,

@@ -1,17 +1,18 @@
 //! Makes events of messages.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use metrics::counter;
 use tracing::warn;
 
 use super::unit::Item;
+use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::notify::Event;
-use crate::panic::text;
+use crate::panic::caught;
+use crate::text::Excerpt;
 use crate::wire::Notification;
-use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
+use crate::{Error, ErrorKind, Result, Serializer};
 
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
@@ -31,10 +32,10 @@ pub(super) enum Read {
 }
 
 impl Reader {
-    pub(super) async fn read(&self, message: Box<dyn IncomingMessage>) -> Read {
-        let decoded = Notification::decode(message.message());
-        let unique_id = decoded.as_ref().map(|event| event.unique_id.clone()).unwrap_or_default();
-        let delivery = match self.deliveries.see(unique_id, message) {
+    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> Read {
+        let Decoded { message, content: decoded, charge } = decoded;
+        let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
+        let mut delivery = match self.deliveries.see(unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
@@ -46,6 +47,7 @@ impl Reader {
                 return Read::Nothing;
             }
         };
+        delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,
             Err(error) => return Read::Undecodable(delivery, error),
@@ -53,6 +55,7 @@ impl Reader {
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
             // As the reference does (`notify/dispatcher.py`, `dispatch`).
+            let priority = priority.as_deref().map(Excerpt);
             warn!(?priority, queue = ?delivery.message().queue, "a notification of an unknown priority was skipped");
             delivery.acknowledge().await;
             return Read::Nothing;
@@ -66,11 +69,11 @@ impl Reader {
     /// A panic of the application's serializer is this event's alone.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
-        let translated = catch_unwind(AssertUnwindSafe(|| {
+        let translated = caught(|| {
             event.context = event.context.replaced(&serializer.deserialize_context(&event.context)?);
             event.payload = serializer.deserialize(&event.context, event.payload)?;
             Ok(event)
-        }));
-        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", text(&*panic))))
+        });
+        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic)))
     }
 }

@@ -21,6 +21,7 @@ use crate::notify::dead_letter::{DeadLetterInfo, DeadReason};
 use crate::notify::dead_letter_writer::DeadLetterWriter;
 use crate::notify::endpoint::Table;
 use crate::notify::{Event, FailurePolicy, GiveUp};
+use crate::text::Excerpt;
 use crate::{Error, Failure};
 
 /// What all events of a listener are worked on with.
@@ -196,7 +197,7 @@ impl Runner {
             }
             "dead_letter"
         } else {
-            warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
+            warn!(reason = %info.reason, detail = %Excerpt(&info.detail), queue = info.queue, "an event is dropped");
             "dropped"
         };
         counter!("oslo_messaging_notifications_total", "outcome" => outcome).increment(1);
@@ -206,7 +207,7 @@ impl Runner {
 
     fn give_back(&self, delivery: Delivery) -> Later {
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
-        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.unique_id());
+        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.key());
         Later { wait, then: Then::GiveBack(delivery) }
     }
 }

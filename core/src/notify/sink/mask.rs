@@ -57,7 +57,9 @@ fn write_masked(out: &mut String, text: &str, depth: usize) {
     match text.as_bytes().first() {
         Some(b'{' | b'[') if depth == DEEPEST => write_mask(out),
         Some(b'{') => {
-            let Ok(Fields(fields)) = serde_json::from_str(text) else { return write_mask(out) };
+            let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_, { usize::MAX }>>(text) else {
+                return write_mask(out);
+            };
             out.push('{');
             for (index, (name, value)) in fields.iter().enumerate() {
                 separate(out, index);

@@ -1,0 +1,161 @@
+//! How many decoded bytes may be in hand.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, Semaphore};
+use tracing::warn;
+
+/// What a message costs beside its bytes while it waits to be decoded: its fields and its task.
+const OVERHEAD: usize = 4 << 10;
+
+/// The bytes of messages that are in hand, and how many there may be.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    what: &'static str,
+    size: usize,
+    /// Of messages that wait to be decoded, as they came.
+    waiting: AtomicUsize,
+    /// Of messages that are being decoded, wait for a handler, or are being handled.
+    held: AtomicUsize,
+    released: Notify,
+    /// Held while a large body is decoded: what decoding needs beside the body is needed once.
+    pub(super) turn: Arc<Semaphore>,
+    warned: AtomicBool,
+}
+
+/// A message's share of a [`Budget`], given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    waiting: usize,
+    held: usize,
+}
+
+impl Budget {
+    pub(super) fn new(what: &'static str, size: usize) -> Arc<Self> {
+        Arc::new(Self {
+            what,
+            size,
+            waiting: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            released: Notify::new(),
+            turn: Arc::new(Semaphore::new(1)),
+            warned: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether nothing more is to be taken from the broker.
+    pub(super) fn is_full(&self) -> bool {
+        self.in_hand() >= self.size
+    }
+
+    /// Waits until more may be taken from the broker; says in the log that it waits, once for each time that the budget fills.
+    pub(super) async fn room(&self) {
+        if self.is_full() && !self.warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                bytes = self.in_hand(),
+                budget = self.size,
+                "too many bytes of {} are in hand: no more are taken from the broker until some are done with",
+                self.what
+            );
+        }
+        self.until(|budget| !budget.is_full()).await;
+    }
+
+    /// Waits until another large body may be decoded. What waits to be decoded does not count, since nothing else would
+    /// end that wait.
+    pub(super) async fn may_decode(&self) {
+        self.until(|budget| budget.held.load(Ordering::Acquire) < budget.size).await;
+    }
+
+    async fn until(&self, ready: impl Fn(&Self) -> bool) {
+        loop {
+            let mut released = pin!(self.released.notified());
+            released.as_mut().enable();
+            if ready(self) {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    fn in_hand(&self) -> usize {
+        self.waiting.load(Ordering::Acquire).saturating_add(self.held.load(Ordering::Acquire))
+    }
+}
+
+impl Charge {
+    /// A message of `bytes` that waits to be decoded.
+    pub(super) fn waiting(budget: &Arc<Budget>, bytes: usize) -> Self {
+        let waiting = bytes.saturating_add(OVERHEAD);
+        budget.waiting.fetch_add(waiting, Ordering::AcqRel);
+        Self { budget: Arc::clone(budget), waiting, held: 0 }
+    }
+
+    /// A message that has been decoded to `bytes`.
+    pub(super) fn held(budget: &Arc<Budget>, bytes: usize) -> Self {
+        budget.held.fetch_add(bytes, Ordering::AcqRel);
+        Self { budget: Arc::clone(budget), waiting: 0, held: bytes }
+    }
+
+    /// Adds `bytes` that were decoded.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.budget.held.fetch_add(bytes, Ordering::AcqRel);
+        self.held += bytes;
+    }
+
+    /// Says that the message does not wait any more.
+    pub(super) fn is_decoded(&mut self) {
+        self.budget.waiting.fetch_sub(std::mem::take(&mut self.waiting), Ordering::AcqRel);
+        self.budget.released.notify_waiters();
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.waiting.fetch_sub(self.waiting, Ordering::AcqRel);
+        self.budget.held.fetch_sub(self.held, Ordering::AcqRel);
+        if self.budget.in_hand() <= self.budget.size / 2 {
+            self.budget.warned.store(false, Ordering::Relaxed);
+        }
+        self.budget.released.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_makes_room() {
+        let budget = Budget::new("requests", 100);
+        let first = Charge::held(&budget, 60);
+        assert!(!budget.is_full());
+        let second = Charge::held(&budget, 60);
+        assert!(budget.is_full() && budget.room().now_or_never().is_none());
+        let mut room = Box::pin(budget.room());
+        assert!(room.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(room.as_mut().now_or_never().is_some());
+        drop(second);
+        assert_eq!(budget.in_hand(), 0);
+    }
+
+    #[test]
+    fn what_waits_to_be_decoded_stops_the_intake_and_not_the_decoding() {
+        let budget = Budget::new("requests", 100);
+        let mut charge = Charge::waiting(&budget, 1_000);
+        assert!(budget.is_full() && budget.may_decode().now_or_never().is_some());
+        charge.grow(99);
+        charge.is_decoded();
+        assert!(!budget.is_full() && budget.may_decode().now_or_never().is_some());
+        charge.grow(1);
+        assert!(budget.is_full() && budget.may_decode().now_or_never().is_none());
+        drop(charge);
+        assert_eq!(budget.in_hand(), 0);
+    }
+}
