@@ -10,6 +10,7 @@ mod failures;
 mod gate;
 pub(crate) mod inbox;
 mod intake;
+mod missing_queues;
 mod monitor;
 mod observe;
 mod outbox;

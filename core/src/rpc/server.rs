@@ -196,7 +196,7 @@ impl RpcServerBuilder {
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
-            outbox: Outbox::new(Arc::clone(&self.bus.0.transport), self.bus.0.compression, self.concurrency),
+            outbox: self.outbox(),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
             settle: self.settle,
         });
@@ -206,6 +206,11 @@ impl RpcServerBuilder {
             Intake { listener, runner, gate, reins, waiting, running: JoinSet::new() }.run()
         });
         Ok(RpcServer { target: self.target, running })
+    }
+
+    fn outbox(&self) -> Outbox {
+        let (transport, compression) = (Arc::clone(&self.bus.0.transport), self.bus.0.compression);
+        Outbox::new(transport, compression, self.concurrency, self.settle)
     }
 
     fn effective_reserve(&self) -> usize {
