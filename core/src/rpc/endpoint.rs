@@ -8,8 +8,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
+use super::rate_limit::RateLimit;
 use super::request::{Reply, Request};
+use crate::failure::Refusal;
 use crate::version::Version;
 use crate::{Context, Failure};
 
@@ -97,6 +100,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let name = name.into();
         let state = Arc::clone(&self.state);
         let called = name.clone();
+        let refusals = RateLimit::default();
         let erased = move |request: Request| -> BoxFuture<'static, Reply> {
             match request.args.decode_arguments::<T>() {
                 Ok(args) => {
@@ -104,7 +108,11 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
                     Box::pin(async move { Reply::new(encode(running.await)) })
                 }
                 Err(error) => {
-                    let failure = Failure::bad_arguments(&called, &error);
+                    let failure = Failure::bad_arguments(&called, &error).refused(Refusal::Arguments);
+                    if let Some(suppressed) = refusals.due() {
+                        let (namespace, version) = (request.namespace.as_deref(), request.version.as_deref());
+                        warn!(method = called, namespace, version, %error, suppressed, "a request was refused: its arguments do not fit");
+                    }
                     Box::pin(async move { failure.into() })
                 }
             }

@@ -15,12 +15,13 @@ const LARGEST_RESERVE: usize = 32;
 #[derive(Debug)]
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
+    all: usize,
     reserve: usize,
 }
 
 impl Gate {
     pub(super) fn new(concurrency: usize, reserve: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(concurrency)), reserve }
+        Self { permits: Arc::new(Semaphore::new(concurrency)), all: concurrency, reserve }
     }
 
     /// A permit to start one handler; it ends with the handler.
@@ -31,6 +32,11 @@ impl Gate {
     /// As [`try_enter`](Self::try_enter), waiting for one.
     pub(super) async fn enter(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// How many permits there are.
+    pub(super) fn permits(&self) -> usize {
+        self.all
     }
 
     /// How many permits nobody holds.

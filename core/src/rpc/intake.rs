@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::CLOSE_TIMEOUT;
-use super::admission::Accepted;
+use super::admission::{Accepted, Admitted};
 use super::gate::Gate;
 use super::run::Runner;
 use super::waiting::{Waiting, WaitingRequests};
+use super::watches::SaturationWatch;
 use crate::lifecycle::{EndBy, Phase, Reins, asked, start};
 use crate::{Deadline, IncomingMessage, Listener, Result, Settle};
 
@@ -28,6 +29,9 @@ pub(super) struct Intake {
     pub(super) reins: Reins,
     pub(super) waiting: WaitingRequests,
     pub(super) running: JoinSet<()>,
+    /// For how long messages may have waited in the listener because nothing was taken from it.
+    pub(super) unpolled: Duration,
+    pub(super) saturation: SaturationWatch,
 }
 
 impl Intake {
@@ -40,7 +44,7 @@ impl Intake {
             warn!(%error, "a server has lost its queues and stops");
         }
         self.reins.phase.send_replace(Phase::Stopped);
-        let Self { listener, runner, gate, mut reins, mut waiting, mut running } = self;
+        let Self { listener, runner, gate, mut reins, mut waiting, mut running, .. } = self;
         let finishing = finish(&runner, &gate, &mut reins.end, &mut waiting, &mut running);
         match runner.settle {
             // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
@@ -65,16 +69,31 @@ impl Intake {
             let full = self.runner.outbox.is_full();
             let demand = if full { 0 } else { self.gate.demand(self.waiting.len()) };
             let take = NonZeroUsize::new(demand);
+            let idle_since = Instant::now();
+            self.saturation.note(self.gate.free() > 0);
+            let saturated_at = self.saturation.due();
             tokio::select! {
                 biased;
                 () = asked(&mut self.reins.stop) => return Ok(()),
                 permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
                 polled = poll(self.listener.as_mut(), take), if take.is_some() => match polled? {
-                    Some(messages) => self.admit(messages).await,
+                    Some(messages) => {
+                        let has_more = messages.len() >= demand;
+                        self.admit(messages).await;
+                        if !has_more {
+                            self.unpolled = Duration::ZERO;
+                        }
+                    }
                     None => return Ok(()),
                 },
                 _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !full => {}
                 () = self.runner.outbox.room(), if full => {}
+                () = sleep_until(saturated_at.unwrap_or(idle_since)), if saturated_at.is_some() => {
+                    self.saturation.warn(self.waiting.target(), self.gate.permits(), self.waiting.len());
+                }
+            }
+            if take.is_none() {
+                self.unpolled += idle_since.elapsed();
             }
         }
     }
@@ -99,10 +118,14 @@ impl Intake {
 
     async fn admit(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
         for message in messages {
-            if let Some(accepted) = self.runner.admission.admit(message).await {
-                let starts_at_once = self.waiting.len() < self.gate.free();
-                let heartbeats = if starts_at_once { None } else { self.heartbeats(&accepted) };
-                self.waiting.push(Waiting::new(accepted, heartbeats));
+            match self.runner.admission.admit(message, self.unpolled).await {
+                Admitted::Run(mut accepted) => {
+                    accepted.waited = self.waiting.len() >= self.gate.free();
+                    let heartbeats = if accepted.waited { self.heartbeats(&accepted) } else { None };
+                    self.waiting.push(Waiting::new(*accepted, heartbeats));
+                }
+                Admitted::Refuse(to, why) => start(Arc::clone(&self.runner).refuse(to, why), &mut self.running),
+                Admitted::Nothing => {}
             }
         }
     }

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod dispatcher;
 mod endpoint;
+mod expiry;
 mod failures;
 mod gate;
 pub(crate) mod inbox;
@@ -17,11 +18,13 @@ mod outbox;
 mod patience;
 mod pending;
 mod ping;
+mod rate_limit;
 mod request;
 mod run;
 mod server;
 mod service;
 mod waiting;
+mod watches;
 
 use std::time::Duration;
 

@@ -17,6 +17,8 @@ use crate::{Address, Deadline, Error, Failure, Message, PublishOptions, Result, 
 /// The first wait between two tries of one reply (as the reference), and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long the first try of a reply may take at least.
+const FIRST_TRY: Duration = Duration::from_secs(5);
 /// Replies that may be published at once, for each permit of the server.
 const SLOTS_PER_PERMIT: usize = 4;
 /// And at least.
@@ -126,8 +128,10 @@ impl Outbox {
     async fn transmit(&self, address: &Address, message: &Message, patience: &mut Patience) -> Result<()> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut wait = FIRST_WAIT;
+        // One try is made even for a caller that should have given up: only it knows.
+        let mut by = patience.next_try().max(Deadline::after(FIRST_TRY));
         loop {
-            let Err(error) = self.publish(address, message, patience).await else { return Ok(()) };
+            let Err(error) = self.publish(address, message, by).await else { return Ok(()) };
             let give_up = patience.after(&error);
             if is_refusal(&error) || !may_pass(&error) || wait >= give_up.remaining() {
                 return Err(error);
@@ -135,6 +139,7 @@ impl Outbox {
             info!(%error, to = %address, "a reply will be tried again");
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
+            by = patience.next_try();
         }
     }
 
@@ -165,7 +170,7 @@ impl Outbox {
                 () = sleep(wait) => {}
             }
             let slot = self.slots.acquire().await.expect("the semaphore is never closed");
-            let published = self.publish(address, message, &patience).await;
+            let published = self.publish(address, message, patience.next_try()).await;
             drop(slot);
             match published {
                 Ok(()) => {
@@ -178,8 +183,8 @@ impl Outbox {
         }
     }
 
-    async fn publish(&self, address: &Address, message: &Message, patience: &Patience) -> Result<()> {
-        let options = PublishOptions::by(patience.next_try()).mandatory();
+    async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
+        let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await
     }
 

@@ -8,12 +8,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
-use super::failures::redelivered;
+use super::failures::{not_run, redelivered};
 use super::monitor::{Pulse, with_heartbeats};
 use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
+use super::watches::MethodWatch;
+use crate::failure::Nature;
 use crate::{Failure, Payload, Settle, panic, wire};
 
 #[derive(Debug)]
@@ -24,14 +26,20 @@ pub(super) struct Runner {
     pub(super) outbox: Outbox,
     pub(super) admission: Admission,
     pub(super) settle: Settle,
+    pub(super) watch: MethodWatch,
 }
 
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
     pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        if accepted.has_become_stale() {
+        if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
-            return accepted.delivery.acknowledge().await;
+            accepted.delivery.acknowledge().await;
+            // Its time has passed by our clock; by its own it may still wait.
+            if let Some(to) = accepted.reply_to {
+                self.refuse(ReplyTo { deadline: None, ..to }, why).await;
+            }
+            return;
         }
         let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
         let id = match &reply_to {
@@ -40,7 +48,7 @@ impl Runner {
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();
-        let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
+        let work = async { if refused { Err(redelivered()) } else { self.watch.watch(self.execute(request)).await } };
         let outcome = match &reply_to {
             Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
@@ -55,6 +63,11 @@ impl Runner {
         if self.settle == Settle::ByReceiver {
             delivery.acknowledge().await;
         }
+    }
+
+    /// Answers a call that does not run.
+    pub(super) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
+        self.outbox.deliver(&to, &not_run(&to, &why)).await;
     }
 
     /// Does `work`; while it goes on, its caller is told so.
@@ -96,7 +109,11 @@ fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
 fn report(outcome: &Result<Payload, Failure>) {
     match outcome {
         Ok(_) => {}
-        Err(failure) if failure.is_expected() => debug!(%failure, "the method failed as expected"),
-        Err(failure) => error!(%failure, "the method failed"),
+        Err(failure) => match failure.nature() {
+            Nature::Expected => debug!(%failure, "the method failed as expected"),
+            // Who refused it has logged it, with what there is instead.
+            Nature::Refused(_) => debug!(%failure, "the request was refused"),
+            Nature::Unexpected => error!(%failure, "the method failed"),
+        },
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_layer::Layer;
@@ -18,6 +19,7 @@ use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
 use super::waiting::WaitingRequests;
+use super::watches::{MethodWatch, SaturationWatch, Thresholds};
 use crate::lifecycle::Running;
 use crate::{Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
 
@@ -51,6 +53,7 @@ pub struct RpcServerBuilder {
     redelivered: Redelivered,
     ping: bool,
     serializer: Option<Arc<dyn Serializer>>,
+    thresholds: Thresholds,
 }
 
 impl RpcServer {
@@ -67,6 +70,7 @@ impl RpcServer {
             redelivered: Redelivered::Run,
             ping: false,
             serializer: None,
+            thresholds: Thresholds::default(),
         }
     }
 
@@ -152,6 +156,27 @@ impl RpcServerBuilder {
         self
     }
 
+    /// Warns in the log when the first poll of a method takes this long, since it keeps the server from taking requests
+    /// meanwhile; `None` turns that off. At most one warning a minute. Default: 1 s.
+    pub fn warn_of_blocking_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.blocking = threshold.into();
+        self
+    }
+
+    /// Warns in the log when a method has run for this long, and each time that it has run for as long again; `None` turns that
+    /// off. At most one warning a minute. Default: 5 minutes.
+    pub fn warn_of_long_methods_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.long = threshold.into();
+        self
+    }
+
+    /// Warns in the log when every handler was busy for this long without a pause, once until one is free; `None` turns that
+    /// off. Default: 30 s.
+    pub fn warn_of_saturation_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.saturation = threshold.into();
+        self
+    }
+
     /// Translates every argument, result and context.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
@@ -199,11 +224,14 @@ impl RpcServerBuilder {
             outbox: self.outbox(),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
             settle: self.settle,
+            watch: MethodWatch::new(self.thresholds),
         });
         let gate = Gate::new(self.concurrency, reserve);
+        let saturation = SaturationWatch::new(self.thresholds.saturation);
         let waiting = WaitingRequests::new(self.settle, self.target.to_string());
         let running = Running::start("server", &self.target, move |reins| {
-            Intake { listener, runner, gate, reins, waiting, running: JoinSet::new() }.run()
+            let (running, unpolled) = (JoinSet::new(), Duration::ZERO);
+            Intake { listener, runner, gate, reins, waiting, running, unpolled, saturation }.run()
         });
         Ok(RpcServer { target: self.target, running })
     }

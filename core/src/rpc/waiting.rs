@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 pub(super) struct WaitingRequests {
     requests: VecDeque<Waiting>,
     settle: Settle,
-    topic: String,
+    target: String,
 }
 
 impl Waiting {
@@ -39,9 +39,14 @@ impl Waiting {
 }
 
 impl WaitingRequests {
-    /// No request yet; `topic` is for the log.
-    pub(super) fn new(settle: Settle, topic: String) -> Self {
-        Self { requests: VecDeque::new(), settle, topic }
+    /// No request yet; `target` is what is served, for the log.
+    pub(super) fn new(settle: Settle, target: String) -> Self {
+        Self { requests: VecDeque::new(), settle, target }
+    }
+
+    /// What is served.
+    pub(super) fn target(&self) -> &str {
+        &self.target
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,7 +82,7 @@ impl WaitingRequests {
                 (dropped.len(), dropped.iter().filter(|accepted| accepted.reply_to.is_some()).count());
             counter!("oslo_messaging_requests_dropped_total").increment(requests as u64);
             warn!(
-                topic = self.topic,
+                target = self.target,
                 requests, calls, "a server stopped before requests began that it had acknowledged: they are dropped"
             );
         }

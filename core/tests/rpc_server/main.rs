@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod clocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod handover;
