@@ -55,12 +55,16 @@ pub(super) struct Accepted {
     /// Whether it had to wait for a handler.
     pub(super) waited: bool,
     pub(super) refused: bool,
+    /// Whether it was delivered before and may have ended its server: it runs beside no other such request.
+    pub(super) suspect: bool,
     pub(super) delivery: Delivery,
 }
 
 /// What becomes of a message.
 pub(super) enum Admitted {
     Run(Box<Accepted>),
+    /// The broker drops it if it fails once more, as it did that many times.
+    SetAside(Box<Accepted>, u64),
     /// A call that does not run; it is settled, and its caller is to hear why.
     Refuse(ReplyTo, String),
     /// Nobody waits for anything, and it is settled.
@@ -72,6 +76,7 @@ pub(super) struct Admission {
     clock: WallClock,
     serializer: Option<Arc<dyn Serializer>>,
     redelivered: Redelivered,
+    settle: Settle,
     deliveries: Deliveries,
     stale: RateLimit,
     clocks: RateLimit,
@@ -85,7 +90,15 @@ impl Admission {
         settle: Settle,
     ) -> Self {
         let deliveries = Deliveries::new(settle);
-        Self { clock, serializer, redelivered, deliveries, stale: RateLimit::default(), clocks: RateLimit::default() }
+        Self {
+            clock,
+            serializer,
+            redelivered,
+            settle,
+            deliveries,
+            stale: RateLimit::default(),
+            clocks: RateLimit::default(),
+        }
     }
 
     /// Decides what becomes of `message`, which may have waited for `unpolled` before the server looked at it. What is not to
@@ -124,10 +137,15 @@ impl Admission {
                 return Admitted::Nothing;
             }
         };
-        Admitted::Run(Box::new(self.accept(request, delivery, time)))
+        let count = delivery.message().delivery_count.filter(|_| self.settle == Settle::ByReceiver);
+        let accepted = Box::new(self.accept(request, delivery, time, count.is_some_and(|count| count.failed > 0)));
+        match count.filter(|count| count.is_last()) {
+            Some(count) => Admitted::SetAside(accepted, count.failed),
+            None => Admitted::Run(accepted),
+        }
     }
 
-    fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime) -> Accepted {
+    fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime, suspect: bool) -> Accepted {
         let redelivered = delivery.redelivered();
         if redelivered {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
@@ -143,7 +161,7 @@ impl Admission {
             .with_namespace(request.namespace)
             .with_version(request.version);
         let refused = redelivered && self.redelivered == Redelivered::Refuse;
-        Accepted { request, reply_to, pulse, time, waited: false, refused, delivery }
+        Accepted { request, reply_to, pulse, time, waited: false, refused, suspect, delivery }
     }
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.

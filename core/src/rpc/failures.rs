@@ -29,6 +29,14 @@ pub(super) fn redelivered() -> Failure {
     )
 }
 
+/// The failure of a request that was delivered `deliveries` times and is not run again.
+pub(super) fn given_up(deliveries: u64) -> Failure {
+    let text = format!(
+        "the request was delivered {deliveries} times and never ended; its queue permits no more, so it is not run again"
+    );
+    Failure::new(MODULE, FAILED, text)
+}
+
 /// The answer to a call that did not run and will not, because of `why`.
 ///
 /// It names the call: a method that passes on such a failure of a server that it called does not claim that it did not run.

@@ -11,6 +11,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The largest reserve that is chosen by default.
 const LARGEST_RESERVE: usize = 32;
 
+/// What a running request holds until its method has ended: a handler, and the place of the one request that runs beside no
+/// other of its kind.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _handler: OwnedSemaphorePermit,
+    _alone: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    pub(super) fn new(handler: OwnedSemaphorePermit, alone: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _handler: handler, _alone: alone }
+    }
+}
+
 /// The permits of the handlers, and how many requests may wait for one.
 #[derive(Debug)]
 pub(super) struct Gate {

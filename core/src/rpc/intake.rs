@@ -75,7 +75,7 @@ impl Intake {
             tokio::select! {
                 biased;
                 () = asked(&mut self.reins.stop) => return Ok(()),
-                permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
+                permit = self.gate.enter(), if self.waiting.may_start() => self.start_next(permit),
                 polled = poll(self.listener.as_mut(), take), if take.is_some() => match polled? {
                     Some(messages) => {
                         let has_more = messages.len() >= demand;
@@ -88,6 +88,7 @@ impl Intake {
                 },
                 _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !full => {}
                 () = self.runner.outbox.room(), if full => {}
+                () = self.waiting.nothing_runs_alone(), if !self.waiting.may_start() && !self.waiting.is_empty() => {}
                 () = sleep_until(saturated_at.unwrap_or(idle_since)), if saturated_at.is_some() => {
                     self.saturation.warn(self.waiting.target(), self.gate.permits(), self.waiting.len());
                 }
@@ -124,6 +125,10 @@ impl Intake {
                     let heartbeats = if accepted.waited { self.heartbeats(&accepted) } else { None };
                     self.waiting.push(Waiting::new(*accepted, heartbeats));
                 }
+                Admitted::SetAside(accepted, deliveries) => {
+                    let setting_aside = Arc::clone(&self.runner).set_aside(*accepted, deliveries);
+                    self.running.spawn(setting_aside);
+                }
                 Admitted::Refuse(to, why) => start(Arc::clone(&self.runner).refuse(to, why), &mut self.running),
                 Admitted::Nothing => {}
             }
@@ -139,7 +144,7 @@ impl Intake {
     }
 
     fn start_what_may(&mut self) {
-        while !self.waiting.is_empty() {
+        while self.waiting.may_start() {
             let Some(permit) = self.gate.try_enter() else { return };
             self.start_next(permit);
         }
@@ -157,7 +162,7 @@ fn start_next(
     running: &mut JoinSet<()>,
     permit: OwnedSemaphorePermit,
 ) {
-    if let Some(accepted) = waiting.pop() {
+    if let Some((accepted, permit)) = waiting.pop(permit) {
         start(Arc::clone(runner).run(accepted, permit), running);
     }
 }
@@ -178,7 +183,8 @@ async fn finish(
             deadline = too_late(end), if settled_already => {
                 waiting.refuse(&runner.outbox, deadline).await;
             }
-            permit = gate.enter() => start_next(runner, waiting, running, permit),
+            permit = gate.enter(), if waiting.may_start() => start_next(runner, waiting, running, permit),
+            () = waiting.nothing_runs_alone(), if !waiting.may_start() => {}
         }
     }
     while running.join_next().await.is_some() {}

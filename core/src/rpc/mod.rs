@@ -11,6 +11,7 @@ mod failures;
 mod gate;
 pub(crate) mod inbox;
 mod intake;
+mod last_delivery;
 mod missing_queues;
 mod monitor;
 mod observe;

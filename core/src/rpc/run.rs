@@ -4,11 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
 use super::failures::{not_run, redelivered};
+use super::gate::Permit;
+use super::last_delivery::set_aside;
 use super::monitor::{Pulse, with_heartbeats};
 use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
@@ -16,6 +17,7 @@ use super::request::{Reply, Request};
 use super::service::RpcService;
 use super::watches::MethodWatch;
 use crate::failure::Nature;
+use crate::notify::DeadLetterWriter;
 use crate::{Failure, Payload, Settle, panic, wire};
 
 #[derive(Debug)]
@@ -27,11 +29,12 @@ pub(super) struct Runner {
     pub(super) admission: Admission,
     pub(super) settle: Settle,
     pub(super) watch: MethodWatch,
+    pub(super) dead_letters: DeadLetterWriter,
 }
 
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
-    pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
+    pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
             accepted.delivery.acknowledge().await;
@@ -63,6 +66,11 @@ impl Runner {
         if self.settle == Settle::ByReceiver {
             delivery.acknowledge().await;
         }
+    }
+
+    /// Takes a request out of its queue that has failed `deliveries` times and may not fail once more.
+    pub(super) async fn set_aside(self: Arc<Self>, accepted: Accepted, deliveries: u64) {
+        set_aside(accepted, deliveries, &self.outbox, &self.dead_letters).await;
     }
 
     /// Answers a call that does not run.

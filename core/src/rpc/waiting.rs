@@ -1,14 +1,18 @@
 //! Requests that a server took and has not begun yet.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use metrics::counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::admission::Accepted;
 use super::failures::not_run;
+use super::gate::Permit;
 use super::outbox::Outbox;
 use crate::{Deadline, Settle};
 
@@ -28,6 +32,9 @@ pub(super) struct Waiting {
 /// logged, once for all of them. Those that their receiver settles go back to the broker.
 pub(super) struct WaitingRequests {
     requests: VecDeque<Waiting>,
+    /// Those that have failed before, any of which may end the process: they start one at a time, in random order.
+    suspects: Vec<Waiting>,
+    alone: Arc<Semaphore>,
     settle: Settle,
     target: String,
 }
@@ -41,7 +48,7 @@ impl Waiting {
 impl WaitingRequests {
     /// No request yet; `target` is what is served, for the log.
     pub(super) fn new(settle: Settle, target: String) -> Self {
-        Self { requests: VecDeque::new(), settle, target }
+        Self { requests: VecDeque::new(), suspects: Vec::new(), alone: Arc::new(Semaphore::new(1)), settle, target }
     }
 
     /// What is served.
@@ -50,20 +57,41 @@ impl WaitingRequests {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.requests.len()
+        self.requests.len() + self.suspects.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.requests.is_empty() && self.suspects.is_empty()
     }
 
     pub(super) fn push(&mut self, request: Waiting) {
-        self.requests.push_back(request);
+        if request.accepted.suspect {
+            self.suspects.push(request);
+        } else {
+            self.requests.push_back(request);
+        }
     }
 
-    /// The request that has waited longest; its heartbeats end.
-    pub(super) fn pop(&mut self) -> Option<Accepted> {
-        Some(self.requests.pop_front()?.accepted)
+    /// Whether a request could start, were a handler free.
+    pub(super) fn may_start(&self) -> bool {
+        !self.requests.is_empty() || (!self.suspects.is_empty() && self.alone.available_permits() > 0)
+    }
+
+    /// Waits until the request that runs alone has ended.
+    pub(super) fn nothing_runs_alone(&self) -> impl Future<Output = ()> + use<> {
+        let alone = Arc::clone(&self.alone);
+        async move { drop(alone.acquire().await) }
+    }
+
+    /// The request that is to start on the handler of `permit`; its heartbeats end. Those that failed before go first.
+    pub(super) fn pop(&mut self, permit: OwnedSemaphorePermit) -> Option<(Accepted, Permit)> {
+        if !self.suspects.is_empty()
+            && let Ok(alone) = Arc::clone(&self.alone).try_acquire_owned()
+        {
+            let any = usize::try_from(Uuid::new_v4().as_u128() % self.suspects.len() as u128).unwrap_or(0);
+            return Some((self.suspects.swap_remove(any).accepted, Permit::new(permit, Some(alone))));
+        }
+        Some((self.requests.pop_front()?.accepted, Permit::new(permit, None)))
     }
 
     /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent until
@@ -76,7 +104,8 @@ impl WaitingRequests {
 
     /// Takes every request out to be dropped.
     fn clear(&mut self) -> Vec<Accepted> {
-        let dropped: Vec<Accepted> = self.requests.drain(..).map(|waiting| waiting.accepted).collect();
+        let requests = self.requests.drain(..).chain(self.suspects.drain(..));
+        let dropped: Vec<Accepted> = requests.map(|waiting| waiting.accepted).collect();
         if !dropped.is_empty() && self.settle == Settle::BeforeHandover {
             let (requests, calls) =
                 (dropped.len(), dropped.iter().filter(|accepted| accepted.reply_to.is_some()).count());

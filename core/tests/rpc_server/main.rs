@@ -7,6 +7,7 @@ mod clocks;
 mod common;
 mod handover;
 mod intake;
+mod last_delivery;
 mod layers;
 mod lifecycle;
 mod monitoring;
