@@ -87,7 +87,8 @@ impl Context {
         self.0.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// In a handler: by when the caller wants its answer, if it said so. Callers in Python never do.
+    /// In a handler: by when the caller wants its answer, if it said so. A caller in Python says how long it waits, and that is
+    /// counted from when the request came. Of a cast nothing is known.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.0.deadline

@@ -22,7 +22,26 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 pub struct Failure {
     // Boxed, because every handler returns one or carries room for it.
     raised: Box<Raised>,
-    expected: bool,
+    nature: Nature,
+}
+
+/// What a failure is to the server that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    Unexpected,
+    /// Part of the contract of the method.
+    Expected,
+    /// No method ran, since the request asks for what the server does not have.
+    Refused(Refusal),
+}
+
+/// What a server does not have of what a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Namespace,
+    Version,
+    Method,
+    Arguments,
 }
 
 impl Failure {
@@ -35,7 +54,7 @@ impl Failure {
         let args = Payload::encode(&[&message]).expect("text is JSON");
         let (module, class) = (module.into(), class.into());
         let raised = Raised { class, module, args, ..Raised::unknown(message) };
-        Self { raised: Box::new(raised), expected: false }
+        Self { raised: Box::new(raised), nature: Nature::Unexpected }
     }
 
     /// What an error that is no [`Exception`](crate::Exception) is to a caller: a `RuntimeError` with its text; its
@@ -87,7 +106,7 @@ impl Failure {
     /// Says that it is part of the method's contract.
     #[must_use]
     pub fn expected(mut self) -> Self {
-        self.expected = true;
+        self.nature = Nature::Expected;
         self
     }
 
@@ -155,7 +174,18 @@ impl Failure {
     /// Whether it is part of the method's contract, so that the server does not log it as an error.
     #[must_use]
     pub fn is_expected(&self) -> bool {
-        self.expected
+        self.nature == Nature::Expected
+    }
+
+    /// What it is to the server that answers it.
+    pub(crate) fn nature(&self) -> Nature {
+        self.nature
+    }
+
+    /// Says that no method ran, for want of what `refusal` names.
+    pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
+        self.nature = Nature::Refused(refusal);
+        self
     }
 
     /// What travels of it.
@@ -186,7 +216,7 @@ impl fmt::Debug for Failure {
         if !f.alternate() {
             return fmt::Display::fmt(self, f);
         }
-        f.debug_struct("Failure").field("raised", &self.raised).field("expected", &self.expected).finish()
+        f.debug_struct("Failure").field("raised", &self.raised).field("nature", &self.nature).finish()
     }
 }
 

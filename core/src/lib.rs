@@ -83,9 +83,11 @@
 //! | `oslo_messaging_calls_total{outcome}` | calls that ended |
 //! | `oslo_messaging_call_seconds` | how long each took, from the request to the decoded result |
 //! | `oslo_messaging_casts_total{outcome}` | casts that ended |
-//! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `refused` (redelivered), `aborted` |
+//! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `aborted`, `refused` (redelivered), and, where no method ran, `unknown_namespace`, `unsupported_version`, `unknown_method`, `bad_arguments` |
 //! | `oslo_messaging_request_seconds` | how long each took, without the reply |
-//! | `oslo_messaging_requests_stale_total` | requests that were skipped because their callers had given up |
+//! | `oslo_messaging_requests_dropped_total` | requests that were acknowledged and never began, because the server stopped |
+//! | `oslo_messaging_requests_set_aside_total` | requests that were not run again, since their queues permit no further delivery |
+//! | `oslo_messaging_requests_stale_total` | requests that were skipped because their callers had given up, by the clock of this server |
 //! | `oslo_messaging_requests_duplicate_total` | requests that came twice with one `_unique_id`, and ran once |
 //! | `oslo_messaging_requests_redelivered_total` | requests that the broker marked as handed over before |
 //! | `oslo_messaging_replies_lost_total` | replies that never went out |

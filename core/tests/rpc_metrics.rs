@@ -138,8 +138,16 @@ async fn every_request_is_counted_once_by_its_outcome() {
     assert_eq!(requests(), once("ok"));
     client(&bus).call::<Value>(&context, "refuse", &json!({"item": "pear"})).await.unwrap_err();
     assert_eq!(requests(), once("expected_failure"));
-    client(&bus).call::<Value>(&context, "missing", &()).await.unwrap_err();
+    client(&bus).call::<Value>(&context, "panic", &()).await.unwrap_err();
     assert_eq!(requests(), once("failure"));
+    client(&bus).call::<Value>(&context, "missing", &()).await.unwrap_err();
+    assert_eq!(requests(), once("unknown_method"));
+    client(&bus).call::<Value>(&context, "note", &json!({"other": 1})).await.unwrap_err();
+    assert_eq!(requests(), once("bad_arguments"));
+    client(&bus).version("7.0").call::<Value>(&context, "note", &json!({"arg": 1})).await.unwrap_err();
+    assert_eq!(requests(), once("unsupported_version"));
+    client(&bus).namespace("other").call::<Value>(&context, "note", &json!({"arg": 1})).await.unwrap_err();
+    assert_eq!(requests(), once("unknown_namespace"));
 
     let caller = client(&bus);
     let hanging = caller.call::<Value>(&context, "hang", &());

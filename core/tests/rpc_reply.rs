@@ -15,7 +15,7 @@ use oslo_messaging::{
     Address, Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Message, Payload, PublishOptions,
     RpcClient, Source, Subscription, Target, Transport, wire,
 };
-use oslo_messaging_fake::{FakeBroker, FakeConfig};
+use oslo_messaging_fake::{FakeBroker, FakeConfig, Fault, Rule};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -125,6 +125,70 @@ async fn replies_that_wait_for_a_dead_caller_do_not_starve_a_server_that_settles
     assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
     server.wait(Deadline::after(secs(120))).await.unwrap();
     assert_eq!(shop.logged().len(), 21);
+}
+
+/// Answers of a caller whose calls are still there when its queue is not.
+#[tokio::test(start_paused = true)]
+async fn callers_that_are_gone_hold_back_no_answer_to_another() {
+    let broker = FakeBroker::new();
+    let bus = Bus::new(broker.transport());
+    let shop = Arc::new(Shop::default());
+    let server = builder(&bus, &shop).concurrency(64).start(soon()).await.unwrap();
+    let started = Instant::now();
+    for number in 0..320 {
+        call_from(&broker, "reply_gone", number, None).await;
+    }
+    for number in 320..640 {
+        call_from(&broker, &format!("reply_gone_{number}"), number, None).await;
+    }
+    let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
+    assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
+    assert_eq!(shop.logged().len(), 641);
+    server.wait(Deadline::after(secs(120))).await.unwrap();
+    assert!(started.elapsed() <= secs(62), "they are given up together after {:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_brings_its_queue_back_gets_every_answer() {
+    let broker = FakeBroker::new();
+    let (bus, server, shop) = bus_server_and_shop(&broker).await;
+    let transport = broker.transport();
+    let published = broker.counters().published;
+    for number in 0..400 {
+        call_from(&broker, "reply_away", number, Some(secs(600))).await;
+    }
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(shop.logged().len(), 400);
+    let tries = broker.counters().returned;
+    assert!(tries < 400, "{tries} tries of 400 replies in half a minute");
+    let back = Subscription::new(Source::Queue { name: "reply_away".into() });
+    let mut inbox = transport.subscribe(&back, soon()).await.unwrap();
+    let mut answers = 0;
+    let reading = async {
+        while answers < 400 {
+            answers += inbox.poll(NonZeroUsize::new(100).unwrap()).await.unwrap().unwrap().len();
+        }
+    };
+    assert!(tokio::time::timeout(secs(10), reading).await.is_ok(), "{answers} of 400 came");
+    assert!(broker.counters().published > published);
+    drop(bus);
+    server.wait(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_queue_that_refuses_everything_is_given_up_after_a_minute_whatever_deadline_it_left() {
+    let broker = FakeBroker::new();
+    let (bus, server, _) = bus_server_and_shop(&broker).await;
+    let full = |to: &Address, _: &Message| *to == Address::Direct { queue: "reply_full".into() };
+    broker.faults().add(Rule::new(Fault::Nack).when(full).times(u64::MAX));
+    let started = Instant::now();
+    for number in 0..400 {
+        call_from(&broker, "reply_full", number, Some(secs(23 * 3_600))).await;
+    }
+    let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
+    assert!(started.elapsed() < secs(1), "the living waited {:?}", started.elapsed());
+    server.wait(Deadline::after(secs(24 * 3_600))).await.unwrap();
+    assert!(started.elapsed() <= secs(62), "they were tried for {:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use oslo_messaging::{Settle, Subscription};
+use tokio::time::Instant;
 
 use crate::connection::End;
 use crate::id::{Id, IdMap};
@@ -80,7 +81,8 @@ impl Channel {
     }
 
     /// Takes a message from the broker; says whether there is room for another one.
-    pub(crate) fn hand_over(&mut self, consumer: usize, entry: Entry) -> bool {
+    pub(crate) fn hand_over(&mut self, consumer: usize, mut entry: Entry) -> bool {
+        Arc::make_mut(&mut entry.message).received_at = Some(Instant::now());
         self.buffer.push_back(Delivery { consumer, entry });
         let consumer = &mut self.consumers[consumer];
         consumer.unsettled += 1;

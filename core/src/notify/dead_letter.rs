@@ -87,7 +87,7 @@ impl FromStr for DeadReason {
 
 impl DeadLetterInfo {
     /// What there is to say of `message`, which is given up after `attempts` tries.
-    pub(super) fn of_failure(message: &Message, attempts: u32, failure: &Failure) -> Self {
+    pub(crate) fn of_failure(message: &Message, attempts: u32, failure: &Failure) -> Self {
         let traceback = failure.traceback().concat();
         Self {
             traceback: last(&traceback, LONGEST_TRACEBACK).to_owned(),

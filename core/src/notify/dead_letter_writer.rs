@@ -11,12 +11,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Publishes copies of events to the dead-letter queue of the queue they came from.
 #[derive(Debug)]
-pub(super) struct DeadLetterWriter {
+pub(crate) struct DeadLetterWriter {
     transport: Arc<dyn Transport>,
 }
 
 impl DeadLetterWriter {
-    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
         Self { transport }
     }
 
@@ -25,7 +25,7 @@ impl DeadLetterWriter {
     ///
     /// # Errors
     /// What [`Transport::publish`] says.
-    pub(super) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
+    pub(crate) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         let mut copy = Message::new(message.body.clone());
         copy.headers = message.headers.clone();
         info.write(&mut copy.headers);

@@ -21,6 +21,8 @@ mod redact;
 mod secret;
 mod sink;
 
+pub(crate) use dead_letter_writer::DeadLetterWriter;
+
 pub use background::{BackgroundNotifier, OutboxConfig, OutboxCounts, Queued, WhenFull};
 pub use dead_letter::{DeadLetterInfo, DeadReason};
 pub use dead_letters::{DeadLetter, DeadLetters};

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use tracing::{debug, warn};
+use tokio::time::Instant;
+use tracing::warn;
 
+use super::expiry::{Arrival, CallerTime, Expiry, STALE, judge};
+use super::failures::failed;
 use super::monitor::Pulse;
+use super::rate_limit::RateLimit;
 use super::request::Request;
-use super::run::failed;
-use crate::clock::{PeerDeadline, WallClock};
+use crate::clock::WallClock;
 use crate::context::RequestInfo;
 use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
@@ -20,8 +23,6 @@ use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Seria
 
 use super::arguments;
 
-/// A caller whose deadline passed longer ago than this does not wait any more, allowing for clocks that differ.
-const STALE: Duration = Duration::from_secs(5);
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
 /// The longest: a caller that waits for longer is heard of all the same.
@@ -50,10 +51,24 @@ pub(super) struct Accepted {
     pub(super) reply_to: Option<ReplyTo>,
     /// How the caller wants to hear that its method has not been forgotten.
     pub(super) pulse: Option<Pulse>,
-    /// When its caller has given up, even by a clock that differs from ours.
-    stale_from: Option<Deadline>,
+    time: CallerTime,
+    /// Whether it had to wait for a handler.
+    pub(super) waited: bool,
     pub(super) refused: bool,
+    /// Whether it was delivered before and may have ended its server: it runs beside no other such request.
+    pub(super) suspect: bool,
     pub(super) delivery: Delivery,
+}
+
+/// What becomes of a message.
+pub(super) enum Admitted {
+    Run(Box<Accepted>),
+    /// The broker drops it if it fails once more, as it did that many times.
+    SetAside(Box<Accepted>, u64),
+    /// A call that does not run; it is settled, and its caller is to hear why.
+    Refuse(ReplyTo, String),
+    /// Nobody waits for anything, and it is settled.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -61,7 +76,10 @@ pub(super) struct Admission {
     clock: WallClock,
     serializer: Option<Arc<dyn Serializer>>,
     redelivered: Redelivered,
+    settle: Settle,
     deliveries: Deliveries,
+    stale: RateLimit,
+    clocks: RateLimit,
 }
 
 impl Admission {
@@ -71,11 +89,21 @@ impl Admission {
         redelivered: Redelivered,
         settle: Settle,
     ) -> Self {
-        Self { clock, serializer, redelivered, deliveries: Deliveries::new(settle) }
+        let deliveries = Deliveries::new(settle);
+        Self {
+            clock,
+            serializer,
+            redelivered,
+            settle,
+            deliveries,
+            stale: RateLimit::default(),
+            clocks: RateLimit::default(),
+        }
     }
 
-    /// The request in `message`; `None` if it is unreadable, stale or a duplicate, which settles it here.
-    pub(super) async fn admit(&self, decoded: Decoded<wire::Request>) -> Option<Accepted> {
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is not to
+    /// run is settled here.
+    pub(super) async fn admit(&self, decoded: Decoded<wire::Request>, unpolled: Duration) -> Admitted {
         let Decoded { message, content, charge } = decoded;
         let request = match content {
             Ok(request) => request,
@@ -83,55 +111,96 @@ impl Admission {
                 counter!("oslo_messaging_undecodable_total").increment(1);
                 warn!(%error, queue = ?message.message().queue, "a request that cannot be read is dropped");
                 settled(message.reject().await);
-                return None;
+                return Admitted::Nothing;
             }
         };
-        let deadline = request.deadline.and_then(|unix_ms| self.clock.read(unix_ms));
-        if matches!(deadline, Some(PeerDeadline::PassedSince(passed)) if passed > STALE) {
-            skipped(&request.method);
-            settled(message.acknowledge().await);
-            return None;
-        }
+        let arrival = request.call.as_ref().map(|_| Arrival::of(message.message(), unpolled));
+        let time = match judge(request.deadline.and_then(|unix_ms| self.clock.read(unix_ms)), arrival) {
+            Expiry::Waits(time) => time,
+            Expiry::Passed(passed) => {
+                let why = self.skip(&request.method, passed);
+                settled(message.acknowledge().await);
+                return match reply_to(request.call, None) {
+                    Some(to) => Admitted::Refuse(to, why),
+                    None => Admitted::Nothing,
+                };
+            }
+        };
         let mut delivery = match self.deliveries.see(&request.unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
-                return None;
+                return Admitted::Nothing;
             }
             Seen::Running => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
-                return None;
+                return Admitted::Nothing;
             }
         };
         delivery.hold(charge);
-        Some(self.accept(request, delivery, deadline))
+        let count = delivery.message().delivery_count.filter(|_| self.settle == Settle::ByReceiver);
+        let accepted = Box::new(self.accept(request, delivery, time, count.is_some_and(|count| count.failed > 0)));
+        match count.filter(|count| count.is_last()) {
+            Some(count) => Admitted::SetAside(accepted, count.failed),
+            None => Admitted::Run(accepted),
+        }
     }
 
-    fn accept(&self, request: wire::Request, delivery: Delivery, deadline: Option<PeerDeadline>) -> Accepted {
+    fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime, suspect: bool) -> Accepted {
         let redelivered = delivery.redelivered();
         if redelivered {
             counter!("oslo_messaging_requests_redelivered_total").increment(1);
         }
-        let (deadline, stale_from) = match deadline {
-            Some(PeerDeadline::Ahead(deadline)) => (Some(deadline), Some(Deadline::at(deadline.instant() + STALE))),
-            Some(PeerDeadline::PassedSince(passed)) => {
-                // It is within what clocks may differ, so the caller may still wait.
-                let deadline = Deadline::after(STALE.saturating_sub(passed));
-                (Some(deadline), Some(deadline))
-            }
-            None => (None, None),
-        };
+        if let Some(differ) = time.clocks_differ {
+            self.warn_of_clocks(&request.method, differ);
+        }
         let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
         let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
-        let reply_to =
-            request.call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline: stale_from });
-        let context = Context::received(request.context, deadline, Some(info));
+        let reply_to = reply_to(request.call, time.stale_from);
+        let context = Context::received(request.context, time.deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
             .with_version(request.version);
         let refused = redelivered && self.redelivered == Redelivered::Refuse;
-        Accepted { request, reply_to, pulse, stale_from, refused, delivery }
+        Accepted { request, reply_to, pulse, time, waited: false, refused, suspect, delivery }
+    }
+
+    /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
+    ///
+    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for it.
+    pub(super) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
+        let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.measured_here)?;
+        let passed = Instant::now().checked_duration_since(stale_from.instant())?;
+        let allowed_for = if accepted.time.measured_here { Duration::ZERO } else { STALE };
+        Some(self.skip(&accepted.request.method, passed + allowed_for))
+    }
+
+    /// Counts a request whose caller gave up `passed` ago, and says why it is skipped.
+    fn skip(&self, method: &str, passed: Duration) -> String {
+        counter!("oslo_messaging_requests_stale_total").increment(1);
+        let why = format!("its deadline passed {passed:.1?} before it could begin, by the clock of the server");
+        if let Some(suppressed) = self.stale.due() {
+            warn!(
+                method = %Excerpt(method),
+                ?passed,
+                suppressed,
+                "a request was skipped: its deadline has passed. Callers that still wait have a clock that differs from this one"
+            );
+        }
+        why
+    }
+
+    fn warn_of_clocks(&self, method: &str, differ: Duration) {
+        if let Some(suppressed) = self.clocks.due() {
+            warn!(
+                method = %Excerpt(method),
+                ?differ,
+                suppressed,
+                "a call came after its own deadline, which the broker does not allow: the clock of its caller is behind that of this \
+                 server at least by that. It runs all the same; compare both with the time service"
+            );
+        }
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
@@ -156,26 +225,14 @@ impl Admission {
     }
 }
 
-impl Accepted {
-    /// Whether its caller gave up while it waited to start; that is counted as it is at admission.
-    pub(super) fn has_become_stale(&self) -> bool {
-        let stale = self.stale_from.is_some_and(Deadline::has_passed);
-        if stale {
-            skipped(&self.request.method);
-        }
-        stale
-    }
+fn reply_to(call: Option<wire::CallFields>, deadline: Option<Deadline>) -> Option<ReplyTo> {
+    call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline })
 }
 
 /// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
 fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
     let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
     Some((monitor / 2).clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))
-}
-
-fn skipped(method: &str) {
-    counter!("oslo_messaging_requests_stale_total").increment(1);
-    debug!(method = %Excerpt(method), "a request was skipped: its caller gave up long ago");
 }
 
 #[cfg(test)]

@@ -6,15 +6,23 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tower_service::Service;
+use tracing::warn;
 
 use super::endpoint::{Endpoint, Method, Table};
 use super::ping;
+use super::rate_limit::RateLimit;
 use super::request::{Reply, Request};
 use crate::Failure;
+use crate::failure::Refusal;
+use crate::text::Excerpt;
 use crate::version::{Version, is_compatible};
 
 /// What a request that names no version asks for (oslo.messaging `rpc/dispatcher.py`, `dispatch`).
 const DEFAULT_VERSION: &str = "1.0";
+/// How the log shows that there is no namespace.
+const NO_NAMESPACE: &str = "(none)";
+/// How many namespaces or methods one line of the log lists.
+const MOST_OFFERED: usize = 20;
 
 /// Routes each request to the first endpoint whose namespace and version fit and which lists the method.
 ///
@@ -22,6 +30,7 @@ const DEFAULT_VERSION: &str = "1.0";
 #[derive(Debug, Clone, Default)]
 pub struct RpcDispatcher {
     endpoints: Arc<Vec<Table>>,
+    refusals: Arc<RateLimit>,
 }
 
 impl RpcDispatcher {
@@ -50,15 +59,16 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// A namespace that nobody has is told as a version that nobody has, as in the reference.
+    /// A namespace that nobody has reads on the wire as a version that nobody has, as in the reference; the log of the server
+    /// tells them apart.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
-        let unsupported = || Failure::unsupported_version(text, &request.method);
-        let requested: Version = text.parse().map_err(|_| unsupported())?;
-        let mut fits = false;
-        for table in self.endpoints.iter() {
-            let named = table.namespaces.contains(&request.namespace);
-            if !named || !is_compatible(Some(&table.version), Some(&requested)) {
+        let requested: Option<Version> = text.parse().ok();
+        let (mut named, mut fits) = (false, false);
+        for table in self.endpoints.iter().filter(|table| table.namespaces.contains(&request.namespace)) {
+            named = true;
+            let Some(requested) = &requested else { break };
+            if !is_compatible(Some(&table.version), Some(requested)) {
                 continue;
             }
             fits = true;
@@ -66,7 +76,45 @@ impl RpcDispatcher {
                 return Ok(method);
             }
         }
-        Err(if fits { Failure::no_such_method(&request.method) } else { unsupported() })
+        let refusal = match (named, fits) {
+            (false, _) => Refusal::Namespace,
+            (true, false) => Refusal::Version,
+            (true, true) => Refusal::Method,
+        };
+        self.warn(request, text, refusal);
+        let method = &request.method;
+        let failure = if fits { Failure::no_such_method(method) } else { Failure::unsupported_version(text, method) };
+        Err(failure.refused(refusal))
+    }
+
+    /// Logs what the request asks for beside what there is.
+    fn warn(&self, request: &Request, version: &str, refusal: Refusal) {
+        let Some(suppressed) = self.refusals.due() else { return };
+        let missing = match refusal {
+            Refusal::Namespace => "no endpoint has the namespace",
+            Refusal::Version => "no endpoint of the namespace serves the version",
+            Refusal::Method | Refusal::Arguments => "no endpoint of the namespace and version has the method",
+        };
+        let (method, namespace) = (&request.method, request.namespace.as_deref().unwrap_or(NO_NAMESPACE));
+        warn!(method = %Excerpt(method), namespace = %Excerpt(namespace), version = %Excerpt(version), offered = %self.offered(refusal), suppressed, "a request was refused: {missing}");
+    }
+
+    /// What callers may ask for instead: namespaces and versions, or the methods.
+    fn offered(&self, refusal: Refusal) -> String {
+        let mut offered: Vec<String> = Vec::new();
+        for table in self.endpoints.iter() {
+            if refusal == Refusal::Method {
+                offered.extend(table.methods.keys().cloned());
+            } else {
+                let namespaces = table.namespaces.iter().map(|name| name.as_deref().unwrap_or(NO_NAMESPACE));
+                offered.extend(namespaces.map(|namespace| format!("{namespace} {}", table.version)));
+            }
+        }
+        offered.sort();
+        let more = offered.len().saturating_sub(MOST_OFFERED);
+        offered.truncate(MOST_OFFERED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        offered.join(", ") + &more
     }
 }
 

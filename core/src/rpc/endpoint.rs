@@ -8,11 +8,15 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
+use super::rate_limit::RateLimit;
 use super::request::{Reply, Request};
 use crate::decoding::{decode_elsewhere, is_large};
+use crate::failure::Refusal;
+use crate::text::Excerpt;
 use crate::version::Version;
-use crate::{Context, Failure, Payload};
+use crate::{Context, Error, Failure, Payload};
 
 pub(super) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send + Sync>;
 
@@ -100,14 +104,18 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let state = Arc::clone(&self.state);
         let called = name.clone();
         let method = Arc::new(method);
+        let refusals = Arc::new(RateLimit::default());
         let erased = move |request: Request| -> BoxFuture<'static, Reply> {
-            let Request { context, args, .. } = request;
+            let Request { context, args, namespace, version, .. } = request;
             if is_large(&args) {
                 let (state, method, called) = (Arc::clone(&state), Arc::clone(&method), called.clone());
+                let refusals = Arc::clone(&refusals);
                 return Box::pin(async move {
                     match decode_elsewhere(args, Payload::decode_arguments::<T>).await {
                         Ok(args) => Reply::new(encode(method(state, context, args).await)),
-                        Err(error) => Failure::bad_arguments(&called, &error).into(),
+                        Err(error) => {
+                            refused(&refusals, &called, namespace.as_deref(), version.as_deref(), &error).into()
+                        }
                     }
                 });
             }
@@ -117,7 +125,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
                     Box::pin(async move { Reply::new(encode(running.await)) })
                 }
                 Err(error) => {
-                    let failure = Failure::bad_arguments(&called, &error);
+                    let failure = refused(&refusals, &called, namespace.as_deref(), version.as_deref(), &error);
                     Box::pin(async move { failure.into() })
                 }
             }
@@ -129,6 +137,21 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     pub(super) fn into_table(self) -> Table {
         self.table
     }
+}
+
+/// The failure of a request whose arguments do not fit; logged once in a while.
+fn refused(
+    refusals: &RateLimit,
+    method: &str,
+    namespace: Option<&str>,
+    version: Option<&str>,
+    error: &Error,
+) -> Failure {
+    if let Some(suppressed) = refusals.due() {
+        let (namespace, version) = (namespace.map(Excerpt), version.map(Excerpt));
+        warn!(method, ?namespace, ?version, %error, suppressed, "a request was refused: its arguments do not fit");
+    }
+    Failure::bad_arguments(method, error).refused(Refusal::Arguments)
 }
 
 fn encode<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Result<Payload, Failure> {

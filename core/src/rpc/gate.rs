@@ -11,16 +11,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The largest reserve that is chosen by default.
 const LARGEST_RESERVE: usize = 32;
 
+/// What a running request holds until its method has ended: a handler, and the place of the one request that runs beside no
+/// other of its kind.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _handler: OwnedSemaphorePermit,
+    _alone: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    pub(super) fn new(handler: OwnedSemaphorePermit, alone: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _handler: handler, _alone: alone }
+    }
+}
+
 /// The permits of the handlers, and how many requests may wait for one.
 #[derive(Debug)]
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
+    all: usize,
     reserve: usize,
 }
 
 impl Gate {
     pub(super) fn new(concurrency: usize, reserve: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(concurrency)), reserve }
+        Self { permits: Arc::new(Semaphore::new(concurrency)), all: concurrency, reserve }
     }
 
     /// A permit to start one handler; it ends with the handler.
@@ -31,6 +46,11 @@ impl Gate {
     /// As [`try_enter`](Self::try_enter), waiting for one.
     pub(super) async fn enter(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// How many permits there are.
+    pub(super) fn permits(&self) -> usize {
+        self.all
     }
 
     /// How many permits nobody holds.

@@ -1,22 +1,24 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::CLOSE_TIMEOUT;
-use super::admission::Accepted;
+use super::admission::{Accepted, Admitted};
 use super::gate::Gate;
 use super::run::Runner;
+use super::waiting::{Waiting, WaitingRequests};
+use super::watches::SaturationWatch;
 use crate::decoding::{Decoded, DecodingListener};
-use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::{Deadline, Result, wire};
+use crate::lifecycle::{EndBy, Phase, Reins, asked, start};
+use crate::{Deadline, Listener, Result, Settle, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -26,15 +28,11 @@ pub(super) struct Intake {
     pub(super) runner: Arc<Runner>,
     pub(super) gate: Gate,
     pub(super) reins: Reins,
-    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) waiting: WaitingRequests,
     pub(super) running: JoinSet<()>,
-}
-
-/// A request that waits to start.
-pub(super) struct Waiting {
-    accepted: Accepted,
-    /// Tells the caller of a monitored call meanwhile, and ends when the request starts.
-    _heartbeats: Option<AbortOnDropHandle<()>>,
+    /// For how long messages may have waited in the listener because nothing was taken from it.
+    pub(super) unpolled: Duration,
+    pub(super) saturation: SaturationWatch,
 }
 
 impl Intake {
@@ -48,10 +46,13 @@ impl Intake {
         }
         self.reins.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
-        self.finish().await;
-        let Some(listener) = listener else { return };
-        if let Err(error) = listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
-            debug!(%error, "a listener was not closed cleanly");
+        match self.runner.settle {
+            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
+            Settle::BeforeHandover => drop(tokio::join!(close(listener), self.finish())),
+            Settle::ByReceiver => {
+                self.finish().await;
+                close(listener).await;
+            }
         }
         self.reins.phase.send_replace(Phase::Ended(ended));
     }
@@ -68,21 +69,38 @@ impl Intake {
             let full = self.runner.outbox.is_full();
             let demand = if full { 0 } else { self.gate.demand(self.waiting.len()) };
             let take = NonZeroUsize::new(demand);
+            let idle_since = Instant::now();
+            self.saturation.note(self.gate.free() > 0);
+            let saturated_at = self.saturation.due();
             tokio::select! {
                 biased;
                 () = asked(&mut self.reins.stop) => return Ok(()),
-                permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
+                permit = self.gate.enter(), if self.waiting.may_start() => self.start_next(permit),
                 polled = poll(&mut self.listener, take), if take.is_some() => match polled? {
-                    Some(messages) => self.admit(messages).await,
+                    Some(messages) => {
+                        let has_more = messages.len() >= demand;
+                        self.admit(messages).await;
+                        if !has_more {
+                            self.unpolled = Duration::ZERO;
+                        }
+                    }
                     None => return Ok(()),
                 },
                 _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !full => {}
                 () = self.runner.outbox.room(), if full => {}
+                () = self.waiting.nothing_runs_alone(), if !self.waiting.may_start() && !self.waiting.is_empty() => {}
+                () = sleep_until(saturated_at.unwrap_or(idle_since)), if saturated_at.is_some() => {
+                    self.saturation.warn(self.waiting.target(), self.gate.permits(), self.waiting.len());
+                }
+            }
+            if take.is_none() {
+                self.unpolled += idle_since.elapsed();
             }
         }
     }
 
-    /// Stops the listener and takes what the broker had handed over before.
+    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the receiver
+    /// settles, what the broker had handed over before.
     async fn drain(&mut self) -> Result<()> {
         let deadline = (*self.reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
@@ -99,18 +117,24 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs what still waits or is still being decoded, and sees every answer out.
+    /// Runs what still waits or is still being decoded, and sees every answer out. Once too little time is left for a request to
+    /// begin, refuses those that were acknowledged and have not begun.
     async fn finish(&mut self) {
+        let settled_already = self.runner.settle == Settle::BeforeHandover;
         let mut decoding = true;
-        loop {
+        while decoding || !self.waiting.is_empty() {
+            let waits = !self.waiting.is_empty();
             tokio::select! {
                 biased;
-                permit = self.gate.enter(), if !self.waiting.is_empty() => self.start_next(permit),
+                deadline = too_late(&mut self.reins.end), if settled_already && waits => {
+                    self.waiting.refuse(&self.runner.outbox, deadline).await;
+                }
+                permit = self.gate.enter(), if self.waiting.may_start() => self.start_next(permit),
                 rest = self.listener.rest(), if decoding => match rest {
                     Some(decoded) => self.admit(vec![decoded]).await,
                     None => decoding = false,
                 },
-                else => break,
+                () = self.waiting.nothing_runs_alone(), if waits && !self.waiting.may_start() => {}
             }
         }
         while self.running.join_next().await.is_some() {}
@@ -118,10 +142,18 @@ impl Intake {
 
     async fn admit(&mut self, messages: Vec<Decoded<wire::Request>>) {
         for message in messages {
-            if let Some(accepted) = self.runner.admission.admit(message).await {
-                let starts_at_once = self.waiting.len() < self.gate.free();
-                let heartbeats = if starts_at_once { None } else { self.heartbeats(&accepted) };
-                self.waiting.push_back(Waiting { accepted, _heartbeats: heartbeats });
+            match self.runner.admission.admit(message, self.unpolled).await {
+                Admitted::Run(mut accepted) => {
+                    accepted.waited = self.waiting.len() >= self.gate.free();
+                    let heartbeats = if accepted.waited { self.heartbeats(&accepted) } else { None };
+                    self.waiting.push(Waiting::new(*accepted, heartbeats));
+                }
+                Admitted::SetAside(accepted, deliveries) => {
+                    let setting_aside = Arc::clone(&self.runner).set_aside(*accepted, deliveries);
+                    self.running.spawn(setting_aside);
+                }
+                Admitted::Refuse(to, why) => start(Arc::clone(&self.runner).refuse(to, why), &mut self.running),
+                Admitted::Nothing => {}
             }
         }
     }
@@ -135,7 +167,7 @@ impl Intake {
     }
 
     fn start_what_may(&mut self) {
-        while !self.waiting.is_empty() {
+        while self.waiting.may_start() {
             let Some(permit) = self.gate.try_enter() else { return };
             self.start_next(permit);
         }
@@ -143,8 +175,26 @@ impl Intake {
 
     /// Starts the request that has waited longest.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
-        let Some(Waiting { accepted, .. }) = self.waiting.pop_front() else { return };
-        start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
+        if let Some((accepted, permit)) = self.waiting.pop(permit) {
+            start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
+        }
+    }
+}
+
+/// Waits until nothing should start any more; gives the deadline of the owner, who then aborts what runs.
+async fn too_late(end: &mut watch::Receiver<Option<EndBy>>) -> Deadline {
+    // An owner that is gone has aborted this task.
+    let Some(by) = end.wait_for(Option::is_some).await.ok().and_then(|end| *end) else {
+        return std::future::pending().await;
+    };
+    sleep_until(by.start_nothing_after.instant()).await;
+    by.deadline
+}
+
+async fn close(listener: Option<Box<dyn Listener>>) {
+    let Some(listener) = listener else { return };
+    if let Err(error) = listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
+        debug!(%error, "a listener was not closed cleanly");
     }
 }
 

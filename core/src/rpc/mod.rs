@@ -6,19 +6,26 @@ mod call;
 mod client;
 mod dispatcher;
 mod endpoint;
+mod expiry;
+mod failures;
 mod gate;
 pub(crate) mod inbox;
 mod intake;
+mod last_delivery;
+mod missing_queues;
 mod monitor;
 mod observe;
 mod outbox;
 mod patience;
 mod pending;
 mod ping;
+mod rate_limit;
 mod request;
 mod run;
 mod server;
 mod service;
+mod waiting;
+mod watches;
 
 use std::time::Duration;
 

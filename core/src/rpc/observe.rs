@@ -6,6 +6,7 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
+use crate::failure::{Nature, Refusal};
 use crate::text::Excerpt;
 use crate::{Error, Failure, Payload, Result, Target};
 
@@ -78,8 +79,14 @@ impl Meter {
         self.outcome = match outcome {
             _ if refused => "refused",
             Ok(_) => "ok",
-            Err(failure) if failure.is_expected() => "expected_failure",
-            Err(_) => "failure",
+            Err(failure) => match failure.nature() {
+                Nature::Expected => "expected_failure",
+                Nature::Unexpected => "failure",
+                Nature::Refused(Refusal::Namespace) => "unknown_namespace",
+                Nature::Refused(Refusal::Version) => "unsupported_version",
+                Nature::Refused(Refusal::Method) => "unknown_method",
+                Nature::Refused(Refusal::Arguments) => "bad_arguments",
+            },
         };
     }
 

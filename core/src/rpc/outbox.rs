@@ -6,33 +6,55 @@ use std::time::Duration;
 use metrics::counter;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::admission::ReplyTo;
-use super::patience::Patience;
+use super::missing_queues::{Amount, Limits, MissingQueues, Prober, Turn};
+use super::patience::{Patience, is_refusal};
 use crate::text::Excerpt;
 use crate::wire::{self, Compression, Reply};
-use crate::{Address, Deadline, Error, ErrorKind, Failure, PublishOptions, Result, Transport};
+use crate::{Address, Deadline, Error, Failure, Message, PublishOptions, Result, Settle, Transport};
 
 /// The first wait between two tries of one reply (as the reference), and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Replies that may be on their way at once, for each permit of the server.
+/// How long the first try of a reply may take at least.
+const FIRST_TRY: Duration = Duration::from_secs(5);
+/// Replies that may be published at once, for each permit of the server.
 const SLOTS_PER_PERMIT: usize = 4;
 /// And at least.
 const FEWEST_SLOTS: usize = 64;
+/// What may wait for one missing reply queue, and for all of them.
+const FOR_EACH_QUEUE: Amount = Amount { replies: 1_024, bytes: 16 * 1024 * 1024 };
+const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
 
-/// Sends replies and heartbeats; bounded, and what bounds the server when callers' queues are in trouble.
+/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue is
+/// missing wait without a slot, and are bounded apart.
 #[derive(Debug)]
 pub(super) struct Outbox {
     transport: Arc<dyn Transport>,
     compression: Option<Compression>,
     slots: Semaphore,
+    missing: MissingQueues,
+}
+
+/// Why a reply was not sent.
+enum NotSent {
+    Failed(Error),
+    /// It waited for a missing queue, whose loss is reported once for all replies to it.
+    WithItsQueue,
 }
 
 impl Outbox {
-    pub(super) fn new(transport: Arc<dyn Transport>, compression: Option<Compression>, concurrency: usize) -> Self {
-        Self { transport, compression, slots: Semaphore::new(slots(concurrency)) }
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        compression: Option<Compression>,
+        concurrency: usize,
+        settle: Settle,
+    ) -> Self {
+        let slots = slots(concurrency);
+        let missing = MissingQueues::new(limits(slots, settle));
+        Self { transport, compression, slots: Semaphore::new(slots), missing }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -44,43 +66,122 @@ impl Outbox {
         let _slot = self.slots.acquire().await;
     }
 
-    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, the caller is
-    /// told so instead, rather than left to wait.
+    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its caller gets
+    /// a failure that says so, rather than nothing.
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
     pub(super) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut sent = self.send(to, reply).await;
-        if let Err(error) = &sent
+        if let Err(NotSent::Failed(error)) = &sent
             && !may_pass(error)
         {
             warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply can never be sent; its caller is to hear why");
             counter!("oslo_messaging_replies_replaced_total").increment(1);
             sent = self.send(to, &unsendable(to, error)).await;
         }
-        if let Err(error) = sent {
-            counter!("oslo_messaging_replies_lost_total").increment(1);
-            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply could not be delivered");
+        let Err(not_sent) = sent else { return };
+        counter!("oslo_messaging_replies_lost_total").increment(1);
+        let (queue, msg_id) = (Excerpt(&to.queue), Excerpt(&to.msg_id));
+        match not_sent {
+            NotSent::Failed(error) => warn!(%error, %queue, %msg_id, "a reply could not be delivered"),
+            NotSent::WithItsQueue => {
+                debug!(%queue, %msg_id, "a reply was dropped that waited for a missing reply queue");
+            }
         }
     }
 
     /// Tries `reply` for as long as the trouble may pass and its caller may wait.
-    async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<()> {
+    async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<(), NotSent> {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
+        let bytes = message.body.len();
         let mut patience = Patience::with(to.deadline);
-        let mut wait = FIRST_WAIT;
+        let mut turn = self.missing.turn(&to.queue, bytes);
         loop {
-            let options = PublishOptions::by(patience.next_try()).mandatory();
-            let Err(error) = self.transport.publish(&address, message.clone(), &options).await else { return Ok(()) };
+            turn = match turn {
+                Turn::Send => match self.transmit(&address, &message, &mut patience).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) if is_refusal(&error) => match self.missing.refused(&to.queue, bytes) {
+                        Turn::Probe(prober) => {
+                            info!(%error, queue = %Excerpt(&to.queue), "a reply queue is missing: the replies to it wait");
+                            Turn::Probe(prober)
+                        }
+                        turn => turn,
+                    },
+                    Err(error) => return Err(NotSent::Failed(error)),
+                },
+                Turn::Wait(waiting) => {
+                    let waited = patience.next_try().run("wait for the reply queue", waiting).await;
+                    waited.map_err(|_| NotSent::WithItsQueue)?
+                }
+                Turn::Fail => return Err(NotSent::WithItsQueue),
+                Turn::Probe(prober) => return self.probe(prober, &address, &message, patience).await,
+            }
+        }
+    }
+
+    /// Publishes `message` on a slot, and again while the broker is in trouble. The first refusal ends it.
+    async fn transmit(&self, address: &Address, message: &Message, patience: &mut Patience) -> Result<()> {
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        let mut wait = FIRST_WAIT;
+        // One try is made even for a caller that should have given up: only it knows.
+        let mut by = patience.next_try().max(Deadline::after(FIRST_TRY));
+        loop {
+            let Err(error) = self.publish(address, message, by).await else { return Ok(()) };
             let give_up = patience.after(&error);
-            if !may_pass(&error) || wait >= give_up.remaining() {
+            if is_refusal(&error) || !may_pass(&error) || wait >= give_up.remaining() {
                 return Err(error);
             }
-            info!(%error, queue = %Excerpt(&to.queue), "a reply will be tried again");
+            info!(%error, to = %Excerpt(&address.to_string()), "a reply will be tried again");
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
+            by = patience.next_try();
         }
+    }
+
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only while it
+    /// is published.
+    async fn probe(
+        &self,
+        mut prober: Prober,
+        address: &Address,
+        message: &Message,
+        mut patience: Patience,
+    ) -> Result<(), NotSent> {
+        patience.continue_absence(prober.absent_until);
+        let no_room = prober.no_room();
+        loop {
+            prober.absent_until = patience.absent_until();
+            let wait = prober.next_wait();
+            if prober.absent_until.is_some_and(|until| wait >= until.remaining()) {
+                let others = prober.gone();
+                warn!(to = %Excerpt(&address.to_string()), replies = others + 1, "a reply queue did not come back: the replies to it are dropped");
+                return Err(NotSent::WithItsQueue);
+            }
+            if wait >= patience.next_try().remaining() {
+                return Err(NotSent::WithItsQueue);
+            }
+            tokio::select! {
+                () = no_room.cancelled() => return Err(NotSent::WithItsQueue),
+                () = sleep(wait) => {}
+            }
+            let slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let published = self.publish(address, message, patience.next_try()).await;
+            drop(slot);
+            match published {
+                Ok(()) => {
+                    prober.found();
+                    return Ok(());
+                }
+                Err(error) if may_pass(&error) => drop(patience.after(&error)),
+                Err(error) => return Err(NotSent::Failed(error)),
+            }
+        }
+    }
+
+    async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
+        let options = PublishOptions::by(by).mandatory();
+        self.transport.publish(address, message.clone(), &options).await
     }
 
     /// Tells the caller that its method still runs; tried once.
@@ -101,7 +202,17 @@ pub(super) fn fresh_unique_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-/// How many replies of a server of that concurrency may be on their way at once.
+/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take places of
+/// the window, and leave a quarter of what it has for replies to others.
+fn limits(slots: usize, settle: Settle) -> Limits {
+    let replies = match settle {
+        Settle::BeforeHandover => IN_ALL.replies,
+        Settle::ByReceiver => IN_ALL.replies.min(slots - slots / 4),
+    };
+    Limits { for_each_queue: FOR_EACH_QUEUE, in_all: Amount { replies, ..IN_ALL } }
+}
+
+/// How many replies of a server of that concurrency may be published at once.
 pub(super) fn slots(concurrency: usize) -> usize {
     concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(FEWEST_SLOTS, Semaphore::MAX_PERMITS)
 }
@@ -118,5 +229,5 @@ fn unsendable(to: &ReplyTo, error: &Error) -> Reply {
 
 /// Whether the trouble may pass: a reply queue that is not there now may come back with its owner.
 fn may_pass(error: &Error) -> bool {
-    error.is_transient() || error.kind() == ErrorKind::Undeliverable
+    error.is_transient() || is_refusal(error)
 }

@@ -10,8 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When the tries of one reply must end.
 ///
-/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker that is there and has no queue for the reply
-/// says that the caller is gone, whatever deadline it left behind, or is about to declare its queue again.
+/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker that is there and has no queue for the reply,
+/// or whose queue refuses it, says that the caller is gone, whatever deadline it left behind, or is about to declare its queue again.
 #[derive(Debug)]
 pub(super) struct Patience {
     until: Option<Deadline>,
@@ -32,7 +32,7 @@ impl Patience {
     /// When to give up, now that a try failed with `error`.
     pub(super) fn after(&mut self, error: &Error) -> Deadline {
         let until = *self.until.get_or_insert_with(|| Deadline::after(PATIENCE));
-        if error.kind() == ErrorKind::Undeliverable {
+        if is_refusal(error) {
             until.min(*self.absent_until.get_or_insert_with(|| Deadline::after(PATIENCE)))
         } else {
             // Once the broker is back, the caller gets the same time to be back too.
@@ -40,6 +40,21 @@ impl Patience {
             until
         }
     }
+
+    /// When the queue is given up, if it was what the last try failed for.
+    pub(super) fn absent_until(&self) -> Option<Deadline> {
+        self.absent_until
+    }
+
+    /// Takes over the time of a queue that was missing before this reply was tried.
+    pub(super) fn continue_absence(&mut self, absent_until: Option<Deadline>) {
+        self.absent_until = absent_until.or(self.absent_until);
+    }
+}
+
+/// Whether a broker that is there says that the queue is not, or does not take the reply.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Undeliverable | ErrorKind::Refused)
 }
 
 #[cfg(test)]
@@ -62,6 +77,14 @@ mod tests {
             assert_eq!(failed(&mut patience, away), 3_580);
         }
         assert_eq!(failed(&mut patience, ErrorKind::Undeliverable), 60, "the broker came back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_refuses_is_given_up_as_one_that_is_gone() {
+        let mut patience = Patience::with(Some(Deadline::after(HOUR)));
+        assert_eq!(failed(&mut patience, ErrorKind::Refused), 60);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(failed(&mut patience, ErrorKind::Undeliverable), 40);
     }
 
     #[tokio::test(start_paused = true)]

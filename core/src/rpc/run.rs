@@ -3,23 +3,21 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
+use super::failures::{not_run, redelivered};
+use super::gate::Permit;
+use super::last_delivery::set_aside;
 use super::monitor::{Pulse, with_heartbeats};
 use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
+use super::watches::MethodWatch;
+use crate::failure::Nature;
+use crate::notify::DeadLetterWriter;
 use crate::{Failure, Payload, Settle, panic, wire};
-
-/// The module of failures that only this implementation knows.
-pub(super) const MODULE: &str = "oslo_messaging_rust";
-/// The class of the answer to a request that came a second time, at a server that refuses those.
-pub(super) const REDELIVERED: &str = "RequestRedelivered";
-/// The class of the answer to a request that something around the method has failed: it may not have come to the method.
-pub(super) const FAILED: &str = "RequestFailed";
 
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -29,14 +27,21 @@ pub(super) struct Runner {
     pub(super) outbox: Outbox,
     pub(super) admission: Admission,
     pub(super) settle: Settle,
+    pub(super) watch: MethodWatch,
+    pub(super) dead_letters: DeadLetterWriter,
 }
 
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
-    pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        if accepted.has_become_stale() {
+    pub(super) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
+        if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
-            return accepted.delivery.acknowledge().await;
+            accepted.delivery.acknowledge().await;
+            // Its time has passed by our clock; by its own it may still wait.
+            if let Some(to) = accepted.reply_to {
+                self.refuse(ReplyTo { deadline: None, ..to }, why).await;
+            }
+            return;
         }
         let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
         let id = match &reply_to {
@@ -45,7 +50,7 @@ impl Runner {
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();
-        let work = async { if refused { Err(redelivered()) } else { self.execute(request).await } };
+        let work = async { if refused { Err(redelivered()) } else { self.watch.watch(self.execute(request)).await } };
         let outcome = match &reply_to {
             Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
@@ -60,6 +65,16 @@ impl Runner {
         if self.settle == Settle::ByReceiver {
             delivery.acknowledge().await;
         }
+    }
+
+    /// Takes a request out of its queue that has failed `deliveries` times and may not fail once more.
+    pub(super) async fn set_aside(self: Arc<Self>, accepted: Accepted, deliveries: u64) {
+        set_aside(accepted, deliveries, &self.outbox, &self.dead_letters).await;
+    }
+
+    /// Answers a call that does not run.
+    pub(super) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
+        self.outbox.deliver(&to, &not_run(&to, &why)).await;
     }
 
     /// Does `work`; while it goes on, its caller is told so.
@@ -94,24 +109,15 @@ fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
     }
 }
 
-/// What becomes of a request that something around the method has failed with `error`.
-pub(super) fn failed(error: impl std::error::Error) -> Failure {
-    Failure::internal(error).renamed(MODULE, FAILED)
-}
-
-fn redelivered() -> Failure {
-    Failure::new(
-        MODULE,
-        REDELIVERED,
-        "the request was handed over before and may have run; this server runs it at most once",
-    )
-}
-
 /// An expected failure is an answer like any other; one that nobody expected is the operator's business too.
 fn report(outcome: &Result<Payload, Failure>) {
     match outcome {
         Ok(_) => {}
-        Err(failure) if failure.is_expected() => debug!(%failure, "the method failed as expected"),
-        Err(failure) => error!(%failure, "the method failed"),
+        Err(failure) => match failure.nature() {
+            Nature::Expected => debug!(%failure, "the method failed as expected"),
+            // Who refused it has logged it, with what there is instead.
+            Nature::Refused(_) => debug!(%failure, "the request was refused"),
+            Nature::Unexpected => error!(%failure, "the method failed"),
+        },
     }
 }

@@ -1,9 +1,9 @@
 //! The server's side of RPC.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_layer::Layer;
@@ -18,8 +18,11 @@ use super::outbox::{self, Outbox};
 use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
+use super::waiting::WaitingRequests;
+use super::watches::{MethodWatch, SaturationWatch, Thresholds};
 use crate::decoding::{Decoding, DecodingListener};
 use crate::lifecycle::Running;
+use crate::notify::DeadLetterWriter;
 use crate::{
     Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target, wire,
 };
@@ -54,6 +57,7 @@ pub struct RpcServerBuilder {
     redelivered: Redelivered,
     ping: bool,
     serializer: Option<Arc<dyn Serializer>>,
+    thresholds: Thresholds,
 }
 
 impl RpcServer {
@@ -70,6 +74,7 @@ impl RpcServer {
             redelivered: Redelivered::Run,
             ping: bus.0.ping,
             serializer: None,
+            thresholds: Thresholds::default(),
         }
     }
 
@@ -79,7 +84,9 @@ impl RpcServer {
         &self.target
     }
 
-    /// Stops taking requests; returns when what the broker had handed over has been taken too. Methods go on.
+    /// Stops taking requests; returns when what was acknowledged already has been taken too, or, of a server that settles
+    /// [after the answer](RpcServerBuilder::at_least_once), what the broker had handed over. Methods go on, and what was taken
+    /// still begins; everything else is the broker's again.
     ///
     /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
     /// broker.
@@ -91,6 +98,10 @@ impl RpcServer {
     }
 
     /// Stops, waits until every method has ended and every answer is out, closes, and says why the server ended.
+    ///
+    /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that were
+    /// acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged once, and a
+    /// caller among their senders gets a failure that says that its method did not run.
     ///
     /// # Errors
     /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
@@ -138,6 +149,11 @@ impl RpcServerBuilder {
 
     /// Acknowledges a request only when its answer is out, or can reach its caller no more, so that a crash before brings
     /// it back. A method that fails has answered. Default: acknowledged before it runs.
+    ///
+    /// Where the queue counts failed deliveries and has a limit, as a quorum queue of RabbitMQ 4 has, a request that may not fail
+    /// once more is not run: a caller gets a failure in words, and a cast goes into `<queue>.dead`; both are counted in
+    /// `oslo_messaging_requests_set_aside_total`. Requests that have failed before run one at a time, in random order, so that one
+    /// that ends its process takes few others along.
     pub fn at_least_once(mut self) -> Self {
         self.settle = Settle::ByReceiver;
         self
@@ -147,6 +163,27 @@ impl RpcServerBuilder {
     /// [what the bus says](crate::BusBuilder::ping), or no.
     pub fn ping(mut self) -> Self {
         self.ping = true;
+        self
+    }
+
+    /// Warns in the log when the first poll of a method takes this long, since it keeps the server from taking requests
+    /// meanwhile; `None` turns that off. At most one warning a minute. Default: 1 s.
+    pub fn warn_of_blocking_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.blocking = threshold.into();
+        self
+    }
+
+    /// Warns in the log when a method has run for this long, and each time that it has run for as long again; `None` turns that
+    /// off. At most one warning a minute. Default: 5 minutes.
+    pub fn warn_of_long_methods_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.long = threshold.into();
+        self
+    }
+
+    /// Warns in the log when every handler was busy for this long without a pause, once until one is free; `None` turns that
+    /// off. Default: 30 s.
+    pub fn warn_of_saturation_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.thresholds.saturation = threshold.into();
         self
     }
 
@@ -196,15 +233,25 @@ impl RpcServerBuilder {
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
-            outbox: Outbox::new(Arc::clone(&self.bus.0.transport), self.bus.0.compression, self.concurrency),
+            outbox: self.outbox(),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
             settle: self.settle,
+            watch: MethodWatch::new(self.thresholds),
+            dead_letters: DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)),
         });
         let gate = Gate::new(self.concurrency, reserve);
+        let saturation = SaturationWatch::new(self.thresholds.saturation);
+        let waiting = WaitingRequests::new(self.settle, self.target.to_string());
         let running = Running::start("server", &self.target, move |reins| {
-            Intake { listener, runner, gate, reins, waiting: VecDeque::new(), running: JoinSet::new() }.run()
+            let (running, unpolled) = (JoinSet::new(), Duration::ZERO);
+            Intake { listener, runner, gate, reins, waiting, running, unpolled, saturation }.run()
         });
         Ok(RpcServer { target: self.target, running })
+    }
+
+    fn outbox(&self) -> Outbox {
+        let (transport, compression) = (Arc::clone(&self.bus.0.transport), self.bus.0.compression);
+        Outbox::new(transport, compression, self.concurrency, self.settle)
     }
 
     fn effective_reserve(&self) -> usize {

@@ -12,6 +12,7 @@ mod loss;
 mod mandatory;
 mod metrics;
 mod names;
+mod orderly;
 mod process;
 mod properties;
 mod raw;
@@ -103,6 +104,10 @@ const CASES: &[Case] = &cases! {
         every_server_reads_all_that_comes_while_it_runs_and_nothing_twice,
         a_reader_goes_on_where_it_was_after_a_loss,
         a_stream_that_is_deleted_is_made_again;
+    orderly:
+        a_server_that_stops_leaves_what_it_had_not_acknowledged_to_the_next,
+        a_caller_that_is_cut_with_400_calls_in_flight_gets_every_answer,
+        a_caller_that_leaves_with_400_calls_in_flight_keeps_no_other_waiting;
     properties:
         they_are_the_reference_s_and_an_id,
         headers_and_expiration_travel_as_the_reference_writes_them,
