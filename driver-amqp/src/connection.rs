@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -23,6 +23,7 @@ use crate::config::AmqpConfig;
 use crate::errors::translate;
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
+use crate::server_version::{SeenVersion, ServerVersion};
 use crate::tls::explain;
 use crate::wire::{Wire, plain, runtime, secured};
 
@@ -48,6 +49,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct Connection {
     lapin: lapin::Connection,
     socket: KillSwitch,
+    version: SeenVersion,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
@@ -64,16 +66,19 @@ impl Connection {
         let opening = async {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+            let (thrown, version) = (socket.thrown.clone(), SeenVersion::default());
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone())
+                let stream = Box::pin(config.tls.wrap(stream, &endpoint.host)).await?;
+                secured(stream, thrown, Arc::clone(&version))
             } else {
-                plain(stream, socket.thrown.clone())
+                plain(stream, thrown, Arc::clone(&version))
             };
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken =
                 shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
+            let (request_timeout, numbers_lost) = (config.request_timeout, AtomicBool::new(false));
+            Ok(Self { lapin, socket, version, request_timeout, numbers_lost })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -158,6 +163,11 @@ impl Connection {
             0 => usize::MAX,
             bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
+    }
+
+    /// The release of the broker, if its greeting named one.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.version.get().copied()
     }
 
     /// What lapin tells of this connection, to one listener.

@@ -10,6 +10,7 @@ use tracing::warn;
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
 use crate::machine::Generation;
+use crate::server_version::ServerVersion;
 use crate::probe::{self, Transient};
 
 /// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
@@ -73,6 +74,11 @@ impl Link {
     /// Whether it follows a lost one, and is new.
     pub(crate) fn is_settling(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < SETTLING
+    }
+
+    /// The release of the broker, if it named one.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.consuming.server_version()
     }
 
     pub(crate) fn is_connected(&self) -> bool {

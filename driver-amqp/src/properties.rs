@@ -7,7 +7,9 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Origin, Result};
+use oslo_messaging::{
+    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Headers, Message, Origin, Result,
+};
 
 use crate::names::short;
 
@@ -15,6 +17,9 @@ use crate::names::short;
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
 /// What the properties take in their frame besides the headers: fixed ones, and an id of at most 255 bytes.
 const BESIDE_HEADERS: usize = 512;
+/// What a quorum queue counts towards its delivery limit, in a number. On a first delivery the broker does not set it, so
+/// there it is what a publisher wrote.
+const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`. They travel
 /// in one frame of at most `frame_max` bytes; RabbitMQ closes the connection over a larger one.
@@ -45,8 +50,9 @@ pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties>
     Ok(properties)
 }
 
-/// The message in `delivery`, read from `queue`. Headers that are not text are left out.
-pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
+/// The message in `delivery`, read from `queue`, of which the broker drops what failed more often than `limit`. Headers that
+/// are not text are left out.
+pub(crate) fn message(delivery: Delivery, queue: Arc<str>, limit: Option<u64>) -> Message {
     let properties = &delivery.properties;
     let text = |value: &AMQPValue| match value {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
@@ -57,8 +63,10 @@ pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
         .headers()
         .iter()
         .flat_map(FieldTable::inner)
+        .filter(|(name, _)| name.as_str() != DELIVERY_COUNT)
         .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
         .collect();
+    let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
     let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
@@ -66,5 +74,19 @@ pub(crate) fn message(delivery: Delivery, queue: Arc<str>) -> Message {
     let mut message = message.with_origin(Arc::new(origin));
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
+    message.delivery_count = failed.map(|failed| DeliveryCount { failed, limit });
     message
+}
+
+fn failed_deliveries(headers: &FieldTable) -> Option<u64> {
+    match *headers.inner().get(DELIVERY_COUNT)? {
+        AMQPValue::LongLongInt(count) => count.try_into().ok(),
+        AMQPValue::LongInt(count) => count.try_into().ok(),
+        AMQPValue::LongUInt(count) => Some(count.into()),
+        AMQPValue::ShortInt(count) => count.try_into().ok(),
+        AMQPValue::ShortUInt(count) => Some(count.into()),
+        AMQPValue::ShortShortInt(count) => count.try_into().ok(),
+        AMQPValue::ShortShortUInt(count) => Some(count.into()),
+        _ => None,
+    }
 }

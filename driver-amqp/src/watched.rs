@@ -7,16 +7,20 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use crate::server_version::{GreetingReader, SeenVersion};
+
 /// Passes everything on. `ended` is cancelled when nothing more will come or go: whoever reads may keep that to itself.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
     ended: CancellationToken,
+    greeting: GreetingReader,
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(stream: S, ended: CancellationToken) -> Self {
-        Self { stream, ended }
+    /// `version` is set once the broker has named its release.
+    pub(crate) fn new(stream: S, ended: CancellationToken, version: SeenVersion) -> Self {
+        Self { stream, ended, greeting: GreetingReader::new(version) }
     }
 
     /// Notes an error, and gives it back.
@@ -35,6 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         if outcome.is_ok() && room > 0 && into.filled().len() == before {
             self.ended.cancel();
         }
+        self.greeting.see(&into.filled()[before..]);
         self.told(outcome)
     }
 }
@@ -78,7 +83,7 @@ mod tests {
     async fn the_end_is_told_when_it_is_read_and_not_before() {
         let (ours, mut theirs) = duplex(16);
         let ended = CancellationToken::new();
-        let mut watched = Watched::new(ours, ended.clone());
+        let mut watched = Watched::new(ours, ended.clone(), SeenVersion::default());
         theirs.write_all(b"last").await.unwrap();
         drop(theirs);
         let mut four = [0; 4];
@@ -94,7 +99,7 @@ mod tests {
     async fn what_cannot_be_written_is_the_end_too() {
         let (ours, theirs) = duplex(16);
         let ended = CancellationToken::new();
-        let mut watched = Watched::new(ours, ended.clone());
+        let mut watched = Watched::new(ours, ended.clone(), SeenVersion::default());
         drop(theirs);
         watched.write_all(b"nobody").await.unwrap_err();
         assert!(ended.is_cancelled());

@@ -15,6 +15,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::records::Records;
+use crate::server_version::SeenVersion;
 use crate::watched::Watched;
 
 /// Bytes as they are, or inside of TLS.
@@ -33,14 +34,14 @@ pub(crate) fn runtime() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
 }
 
-/// A stream without TLS. `ended` is cancelled at its end.
-pub(crate) fn plain(stream: TcpStream, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Left(stream), ended).compat()
+/// A stream without TLS. `ended` is cancelled at its end; `version` is set once the broker has named its release.
+pub(crate) fn plain(stream: TcpStream, ended: CancellationToken, version: SeenVersion) -> Wire {
+    Watched::new(Either::Left(stream), ended, version).compat()
 }
 
-/// A stream inside of TLS. `ended` is cancelled at its end.
-pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Right(Records::over(stream)), ended).compat()
+/// A stream inside of TLS, likewise.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken, version: SeenVersion) -> Wire {
+    Watched::new(Either::Right(Records::over(stream)), ended, version).compat()
 }
 
 impl Reactor for Wires {
@@ -68,6 +69,9 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new())) }
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            Ok(plain(stream, CancellationToken::new(), SeenVersion::default()))
+        }
     }
 }

@@ -1,0 +1,49 @@
+//! How often a queue hands a message over before the broker drops it, as far as a client can know.
+
+use crate::config::AmqpConfig;
+use crate::server_version::ServerVersion;
+
+/// The first release that limits deliveries of quorum queues by itself, and takes -1 for no limit. Older ones read a
+/// negative limit as 0.
+const LIMITS_BY_ITSELF: ServerVersion = ServerVersion { major: 4 };
+/// The limit of such a broker, unless an operator set another.
+const BY_ITSELF: u64 = 20;
+
+/// Whether the queues of a broker of this release have a limit that nobody asked for.
+pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
+    server.is_some_and(|server| server >= LIMITS_BY_ITSELF)
+}
+
+/// The delivery limit of the quorum queues that a listener reads: the one we declare, else the configured assumption about
+/// the broker, else what a broker of this release does. `None`: there is no limit.
+pub(crate) fn delivery_limit(config: &AmqpConfig, server: Option<ServerVersion>) -> Option<u64> {
+    match (config.quorum_delivery_limit, config.broker_delivery_limit) {
+        (0, None) => is_limited_by_itself(server).then_some(BY_ITSELF),
+        (0, Some(assumed)) => (assumed > 0).then_some(assumed.into()),
+        (declared, _) => Some(declared.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_ours_else_the_configured_one_else_that_of_the_release() {
+        let release = |major| Some(ServerVersion { major });
+        for (declared, assumed, server, limit) in [
+            (0, None, None, None),
+            (0, None, release(3), None),
+            (0, None, release(4), Some(20)),
+            (0, None, release(5), Some(20)),
+            (0, Some(7), release(3), Some(7)),
+            (0, Some(0), release(4), None),
+            (3, Some(7), release(4), Some(3)),
+            (3, None, release(3), Some(3)),
+        ] {
+            let mut config = AmqpConfig::quorum();
+            (config.quorum_delivery_limit, config.broker_delivery_limit) = (declared, assumed);
+            assert_eq!(delivery_limit(&config, server), limit, "{declared} {assumed:?} {server:?}");
+        }
+    }
+}
