@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::WallClock;
+use crate::health::BusHealth;
 use crate::rpc::inbox::Inbox;
 use crate::wire::Compression;
 use crate::{
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
     pub(crate) compression: Option<Compression>,
+    /// After the transport, whose last state it passes on.
+    pub(crate) health: BusHealth,
 }
 
 /// The settings of a [`Bus`].
@@ -89,10 +92,12 @@ impl Bus {
         self.0.transport.capabilities()
     }
 
-    /// The state of the connection, and every later change of it.
+    /// The state of the connection with the parts of this bus that do not work, and every later change of it.
+    ///
+    /// A listener whose dead-letter queue cannot be had is such a part.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
-        self.0.transport.health()
+        self.0.health.subscribe()
     }
 
     /// How many calls wait for their reply.
@@ -159,6 +164,7 @@ impl BusBuilder {
     #[must_use]
     pub fn build(self) -> Bus {
         Bus(Arc::new(Inner {
+            health: BusHealth::start(self.transport.health()),
             inbox: Inbox::new(Arc::clone(&self.transport), self.retry),
             transport: self.transport,
             clock: WallClock::start(),
