@@ -5,13 +5,13 @@ use crate::server_version::ServerVersion;
 
 /// The first release that limits deliveries of quorum queues by itself, and takes -1 for no limit. Older ones read a
 /// negative limit as 0.
-const LIMITS_BY_ITSELF: ServerVersion = ServerVersion { major: 4 };
+const LIMITS_BY_ITSELF: u16 = 4;
 /// The limit of such a broker, unless an operator set another.
 const BY_ITSELF: u64 = 20;
 
-/// Whether the queues of a broker of this release have a limit that nobody asked for.
+/// Whether the queues of a broker of this release have a limit by default.
 pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
-    server.is_some_and(|server| server >= LIMITS_BY_ITSELF)
+    server.is_some_and(|server| server.major >= LIMITS_BY_ITSELF)
 }
 
 /// The delivery limit of the quorum queues that a listener reads: the one we declare, else the configured assumption about
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_ours_else_the_configured_one_else_that_of_the_release() {
-        let release = |major| Some(ServerVersion { major });
+        let release = |major: u32| ServerVersion::parse(&format!("{major}.0.5"));
         for (declared, assumed, server, limit) in [
             (0, None, None, None),
             (0, None, release(3), None),

@@ -33,6 +33,7 @@ use crate::machine::Generation;
 use crate::outcome::{Outcome, publish, refused};
 use crate::outstanding::Outstanding;
 use crate::parcel::Job;
+use crate::properties::check_frame;
 use crate::ready::Ready;
 use crate::renewal::Renewal;
 use crate::salvage::{Failures, Salvage};
@@ -150,6 +151,10 @@ impl Lane {
         if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
             // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
             self.declaring = Some(Declaring::start(&self.shared, job));
+            return;
+        }
+        if let Err(error) = check_frame(job.parcel.header_bytes, link.publishing.frame_max()) {
+            let _ = job.fate.send(Err(error));
             return;
         }
         let channel = match self.channel(link).await {

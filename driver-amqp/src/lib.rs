@@ -9,7 +9,9 @@
 //!
 //! # What is received
 //! Each subscription has a channel of its own. Requests are acknowledged before they are handed over, in one frame for
-//! what is ready; where the receiver settles, acknowledgements are written in batches.
+//! what is ready; where the receiver settles, acknowledgements are written in batches. A redelivered message of a quorum
+//! queue carries the failed deliveries that the queue counted, and the limit as far as it is known
+//! ([`broker_delivery_limit`](AmqpConfig::broker_delivery_limit)).
 //!
 //! # When the connection is lost
 //! There are two connections to one host, one for publishing and one for the rest; when one is lost, the other is ended

@@ -10,8 +10,8 @@ use tracing::warn;
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
 use crate::machine::Generation;
-use crate::server_version::ServerVersion;
 use crate::probe::{self, Transient};
+use crate::server_version::ServerVersion;
 
 /// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
 /// those who read from it to come back too.

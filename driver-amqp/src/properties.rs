@@ -21,17 +21,30 @@ const BESIDE_HEADERS: usize = 512;
 /// there it is what a publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`. They travel
-/// in one frame of at most `frame_max` bytes; RabbitMQ closes the connection over a larger one.
+/// What the headers of `message` take in their frame.
+pub(crate) fn header_bytes(message: &Message) -> usize {
+    message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
+}
+
+/// Whether headers of so many bytes fit into one frame of `frame_max`, as they have to: RabbitMQ closes the connection over
+/// a larger one.
 ///
 /// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes, and for headers over the frame.
-pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties> {
-    let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
-    if bytes > frame_max.saturating_sub(BESIDE_HEADERS) {
-        let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
-        return Err(error.with("bytes", bytes).with("limit", frame_max - BESIDE_HEADERS.min(frame_max)));
+/// [`TooLarge`](ErrorKind::TooLarge).
+pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
+    let limit = frame_max.saturating_sub(BESIDE_HEADERS);
+    if header_bytes <= limit {
+        return Ok(());
     }
+    let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
+    Err(error.with("bytes", header_bytes).with("limit", limit))
+}
+
+/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
+///
+/// # Errors
+/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
+pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
         headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));

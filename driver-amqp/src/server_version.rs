@@ -12,7 +12,7 @@ const START: [u8; 4] = [0, 10, 0, 10];
 /// The release of a broker, as far as it decides what the broker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServerVersion {
-    pub(crate) major: u32,
+    pub(crate) major: u16,
 }
 
 /// Where the release is found once the greeting was read; empty before, and for ever if the greeting names none.
@@ -28,9 +28,8 @@ pub(crate) struct GreetingReader {
 
 impl ServerVersion {
     /// The first number of `4.0.5`.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let major = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let major = text.split('.').next()?.parse().ok()?;
         Some(Self { major })
     }
 }
@@ -69,7 +68,7 @@ fn version_in(payload: &[u8]) -> Option<ServerVersion> {
         let (&kind, rest) = rest.split_first()?;
         let (value, rest) = value(kind, rest)?;
         if name == b"version" && kind == b'S' {
-            return ServerVersion::parse(value);
+            return ServerVersion::parse(std::str::from_utf8(value).ok()?);
         }
         fields = rest;
     }
@@ -123,7 +122,7 @@ mod tests {
         frame
     }
 
-    fn read(bytes: &[u8], piece: usize) -> Option<u32> {
+    fn read(bytes: &[u8], piece: usize) -> Option<u16> {
         let seen = SeenVersion::default();
         let mut reader = GreetingReader::new(Arc::clone(&seen));
         bytes.chunks(piece).for_each(|bytes| reader.see(bytes));
