@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::duplicate::DuplicateFilter;
-use crate::{IncomingMessage, Message, Result, Settle};
+use crate::{DeliveryCount, IncomingMessage, Message, Result, Settle};
 
 /// How many `_unique_id`s of the past are remembered, and for how long: more than a broker hands over again after a
 /// lost connection, for longer than a connection takes to come back.
@@ -91,6 +91,17 @@ impl Delivery {
 
     pub(crate) fn unique_id(&self) -> &str {
         &self.unique_id
+    }
+
+    /// Whether the broker drops the message, or a copy of it, if it is not acknowledged this time.
+    pub(crate) fn is_last(&self) -> bool {
+        let is_last =
+            |message: &dyn IncomingMessage| message.message().delivery_count.is_some_and(DeliveryCount::is_last);
+        let among = |copies: &[Box<dyn IncomingMessage>]| copies.iter().any(|copy| is_last(&**copy));
+        self.message.as_deref().is_some_and(is_last)
+            || self.let_go.as_deref().is_some_and(among)
+            || self.let_go.is_none()
+                && lock(&self.known).running.get(&self.unique_id).is_some_and(|copies| among(copies))
     }
 
     /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is

@@ -8,5 +8,8 @@ mod handling;
 #[path = "../common/late.rs"]
 mod late;
 mod lifecycle;
+mod limit;
+mod moving;
 mod pool;
 mod retry;
+mod strict;

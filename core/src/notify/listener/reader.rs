@@ -6,6 +6,8 @@ use std::sync::Arc;
 use metrics::counter;
 use tracing::warn;
 
+use super::given_up::{GivenUp, Met};
+use super::mover::PendingMove;
 use super::unit::Item;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
 use crate::notify::Event;
@@ -18,6 +20,7 @@ use crate::{Error, ErrorKind, IncomingMessage, Result, Serializer};
 pub(super) struct Reader {
     pub(super) deliveries: Deliveries,
     pub(super) serializer: Option<Arc<dyn Serializer>>,
+    pub(super) given_up: Arc<GivenUp>,
 }
 
 /// What a message turned out to be.
@@ -26,6 +29,10 @@ pub(super) enum Read {
     Event(Item),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
+    /// It is the last delivery that its queue allows.
+    Last(Delivery),
+    /// It was given up before, and not moved.
+    GivenUp(PendingMove),
     /// A copy, or of a priority that nobody knows: settled already.
     Nothing,
 }
@@ -34,6 +41,16 @@ impl Reader {
     pub(super) async fn read(&self, message: Box<dyn IncomingMessage>) -> Read {
         let decoded = Notification::decode(message.message());
         let unique_id = decoded.as_ref().map(|event| event.unique_id.clone()).unwrap_or_default();
+        let identity = self.given_up.identity(&unique_id, message.message());
+        let message = match self.given_up.meet(identity, message) {
+            Met::Other(message) => message,
+            Met::Copy => return Read::Nothing,
+            Met::GivenUp(message, reason) => {
+                // Without its id, under which nothing is to be settled together with it.
+                let Seen::First(delivery) = self.deliveries.see(String::new(), message) else { return Read::Nothing };
+                return Read::GivenUp(PendingMove::again(delivery, identity, *reason));
+            }
+        };
         let delivery = match self.deliveries.see(unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
@@ -50,6 +67,9 @@ impl Reader {
             Ok(notification) => notification,
             Err(error) => return Read::Undecodable(delivery, error),
         };
+        if delivery.is_last() {
+            return Read::Last(delivery);
+        }
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
             // As the reference does (`notify/dispatcher.py`, `dispatch`).
