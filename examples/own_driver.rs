@@ -269,6 +269,9 @@ impl Transport for HubTransport {
             let bindings = vec![Binding { exchange: to.exchange(), routing_key: to.routing_key() }];
             broker.declare(QueuePlan { name: to.routing_key(), lifetime: Lifetime::Shared, bindings });
         }
+        if options.declare_only {
+            return Ok(());
+        }
         broker.publish(to, message, options.mandatory)
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::WallClock;
 use crate::decoding::{DEFAULT_BUDGET, Decoding};
+use crate::health::BusHealth;
 use crate::rpc::inbox::Inbox;
 use crate::wire::{Compression, compression};
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     /// Where the transport was connected to, as far as that is known here.
     pub(crate) url: Option<TransportUrl>,
     pub(crate) decoding: Decoding,
+    /// After the transport, whose last state it passes on.
+    pub(crate) health: BusHealth,
 }
 
 /// The settings of a [`Bus`].
@@ -137,10 +140,12 @@ impl Bus {
         self.0.transport.capabilities()
     }
 
-    /// The state of the connection, and every later change of it.
+    /// The state of the connection with the parts of this bus that do not work, and every later change of it.
+    ///
+    /// A listener whose dead-letter queue cannot be had is such a part.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
-        self.0.transport.health()
+        self.0.health.subscribe()
     }
 
     /// How many calls wait for their reply.
@@ -257,6 +262,7 @@ impl BusBuilder {
     pub fn build(self) -> Bus {
         let decoding = Decoding::new(self.decompressed_limit, self.decompressed_budget);
         Bus(Arc::new(Inner {
+            health: BusHealth::start(self.transport.health()),
             inbox: Inbox::new(Arc::clone(&self.transport), self.retry, decoding.clone()),
             decoding,
             transport: self.transport,

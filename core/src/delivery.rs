@@ -11,7 +11,7 @@ use crate::decoding::Charge;
 use crate::duplicate::DuplicateFilter;
 use crate::message_key::MessageKey;
 use crate::text::Excerpt;
-use crate::{IncomingMessage, Message, Result, Settle};
+use crate::{DeliveryCount, IncomingMessage, Message, Result, Settle};
 
 /// How many messages of the past are remembered, and for how long: more than a broker hands over again after a
 /// lost connection, for longer than a connection takes to come back. They take 1 MiB at most, whatever their ids are.
@@ -111,6 +111,17 @@ impl Delivery {
     /// What the message is remembered by; `None` if it carries no `_unique_id`.
     pub(crate) fn key(&self) -> Option<MessageKey> {
         self.key
+    }
+
+    /// Whether the broker drops the message, or a copy of it, if it is not acknowledged this time.
+    pub(crate) fn is_last(&self) -> bool {
+        let is_last =
+            |message: &dyn IncomingMessage| message.message().delivery_count.is_some_and(DeliveryCount::is_last);
+        let among = |copies: &[Box<dyn IncomingMessage>]| copies.iter().any(|copy| is_last(&**copy));
+        self.message.as_deref().is_some_and(is_last)
+            || self.let_go.as_deref().is_some_and(among)
+            || self.let_go.is_none()
+                && self.key.is_some_and(|key| lock(&self.known).running.get(&key).is_some_and(|copies| among(copies)))
     }
 
     /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is

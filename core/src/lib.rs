@@ -93,7 +93,8 @@
 //! | `oslo_messaging_replies_lost_total` | replies that never went out |
 //! | `oslo_messaging_replies_replaced_total` | replies that could not be sent, so that their callers were to hear why instead |
 //! | `oslo_messaging_replies_unmatched_total` | replies that came and that no call waited for |
-//! | `oslo_messaging_notifications_total{outcome}` | events that a listener was done with: `handled`, `dead_letter`, `dropped`, or `requeued` |
+//! | `oslo_messaging_notifications_total{outcome}` | events that a listener was done with: `handled`, `dead_letter`, `dropped`, `requeued`, or `returned` (to the end of their queue, because they could not be moved) |
+//! | `oslo_messaging_dead_letters_failed_total` | events that could not be moved to their dead-letter queue, at each try |
 //! | `oslo_messaging_notifications_failed_total` | events whose handler failed and that were to be tried again |
 //! | `oslo_messaging_notifications_duplicate_total` | events that came twice with one `_unique_id`, and were handled once |
 //! | `oslo_messaging_notifications_lost_total{reason}` | events that a background notifier lost: `full`, `expired`, `failed` or `abandoned` |
@@ -115,6 +116,7 @@ mod duplicate;
 mod error;
 mod exception;
 mod failure;
+mod health;
 mod lifecycle;
 mod message;
 mod message_key;

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use uuid::Uuid;
 
+use crate::Message;
+
 /// A `_unique_id`, remembered as a 128-bit hash under a random key of this process: 16 bytes, however long the id is.
 ///
 /// The key is what keeps a stranger from choosing an id that collides with another message's id, which would make that
@@ -19,14 +21,29 @@ static HALVES: LazyLock<[(RandomState, u128); 2]> =
 impl MessageKey {
     /// The key of `id`; `None` for an empty one, which identifies no message.
     pub(crate) fn of(id: &str) -> Option<Self> {
+        (!id.is_empty()).then(|| Self::hashed(&[id.as_bytes()]))
+    }
+
+    /// The key of a message without an id: of its queue, its broker's id and its body.
+    pub(crate) fn of_content(message: &Message) -> Self {
+        let queue = message.queue.as_deref().unwrap_or_default();
+        Self::hashed(&[queue.as_bytes(), message.id.as_bytes(), &message.body])
+    }
+
+    /// The key of several parts. One part is hashed as it is, several with their lengths, so that none runs into the next.
+    fn hashed(parts: &[&[u8]]) -> Self {
         let half = |(state, salt): &(RandomState, u128)| {
             let mut hasher = state.build_hasher();
             hasher.write_u128(*salt);
-            hasher.write(id.as_bytes());
+            hasher.write_usize(parts.len());
+            for part in parts {
+                hasher.write_usize(part.len());
+                hasher.write(part);
+            }
             hasher.finish()
         };
         let [high, low] = &*HALVES;
-        (!id.is_empty()).then(|| Self(u128::from(half(high)) << 64 | u128::from(half(low))))
+        Self(u128::from(half(high)) << 64 | u128::from(half(low)))
     }
 }
 

@@ -21,13 +21,15 @@ pub struct PublishOptions {
     pub mandatory: bool,
     /// Declare the queue of a notification first, so that it is kept before anyone listens. Default: no.
     pub ensure_queue: bool,
+    /// Declare what the address needs, with an [`Address::Queue`] that queue, and send nothing. Default: no.
+    pub declare_only: bool,
 }
 
 impl PublishOptions {
     /// A publish that may go nowhere and declares nothing.
     #[must_use]
     pub fn by(deadline: Deadline) -> Self {
-        Self { deadline, mandatory: false, ensure_queue: false }
+        Self { deadline, mandatory: false, ensure_queue: false, declare_only: false }
     }
 
     /// Asks for an error if no queue is bound.
@@ -41,6 +43,13 @@ impl PublishOptions {
     #[must_use]
     pub fn ensure_queue(mut self) -> Self {
         self.ensure_queue = true;
+        self
+    }
+
+    /// Asks for a declaration without a message: it shows whether a queue can be had before anything depends on it.
+    #[must_use]
+    pub fn declare_only(mut self) -> Self {
+        self.declare_only = true;
         self
     }
 }
@@ -117,7 +126,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Hands `message` to the bus once; returns when the bus owns it.
     ///
     /// The driver waits for a connection, for room in its window and for an alarm to end until the deadline. It sends
-    /// again only what definitely was not sent. From one caller to one address, order holds.
+    /// again only what definitely was not sent. From one caller to one address, order holds. With
+    /// [`declare_only`](PublishOptions::declare_only) it declares what the address needs and drops `message`.
     ///
     /// # Errors
     /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again, since

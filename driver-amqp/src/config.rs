@@ -57,6 +57,11 @@ pub struct AmqpConfig {
     /// from RabbitMQ 4.0 on says 20. A negative one lifts the limit there; RabbitMQ 3 reads it as zero redeliveries, of
     /// which a warning is logged. Default: 0.
     pub quorum_delivery_limit: i32,
+    /// The delivery limit that the broker gives quorum queues by itself or by a policy, where `quorum_delivery_limit` is
+    /// zero: a client cannot ask for it. A listener moves an event to the dead-letter queue instead of running it on the
+    /// last delivery that the limit allows; a policy with a lower limit than is said here drops events before that. Zero
+    /// is no limit. Default: none, so 20 on RabbitMQ 4 or newer and no limit on older ones.
+    pub broker_delivery_limit: Option<u32>,
     /// How many messages of a shared quorum queue the broker keeps in memory; zero sets no limit. From RabbitMQ
     /// 3.10 on it keeps none, and compares it all the same: every peer must have it too. Default: 0.
     pub quorum_max_memory_length: u64,
@@ -118,6 +123,7 @@ impl Default for AmqpConfig {
             quorum_queues: false,
             transient_quorum_queues: false,
             quorum_delivery_limit: 0,
+            broker_delivery_limit: None,
             quorum_max_memory_length: 0,
             quorum_max_memory_bytes: 0,
             max_prefetch: 0,
@@ -205,6 +211,13 @@ impl AmqpConfig {
     #[must_use]
     pub fn with_strict(mut self, strict: bool) -> Self {
         self.strict = strict;
+        self
+    }
+
+    /// Sets which delivery limit the broker gives quorum queues where none is declared; zero is no limit.
+    #[must_use]
+    pub fn with_broker_delivery_limit(mut self, limit: u32) -> Self {
+        self.broker_delivery_limit = Some(limit);
         self
     }
 

@@ -32,6 +32,7 @@ use crate::machine::Generation;
 use crate::outcome::{Confirm, Outcome, publish, refused};
 use crate::outstanding::{Outstanding, Sequence};
 use crate::parcel::Job;
+use crate::properties::check_frame;
 use crate::renewal::Renewal;
 use crate::salvage::{Failures, Salvage};
 use crate::wreck::Sent;
@@ -144,6 +145,10 @@ impl Lane {
         if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
             // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
             self.declaring = Some(Declaring::start(&self.shared, job));
+            return;
+        }
+        if let Err(error) = check_frame(job.parcel.header_bytes, link.publishing.frame_max()) {
+            let _ = job.fate.send(Err(error));
             return;
         }
         let channel = match self.channel(link).await {

@@ -9,7 +9,9 @@
 //!
 //! # What is received
 //! Each subscription has a channel of its own. Requests are acknowledged before they are handed over, in one frame for
-//! what is ready; where the receiver settles, acknowledgements are written in batches.
+//! what is ready; where the receiver settles, acknowledgements are written in batches. A redelivered message of a quorum
+//! queue carries the failed deliveries that the queue counted, and the limit as far as it is known
+//! ([`broker_delivery_limit`](AmqpConfig::broker_delivery_limit)).
 //!
 //! # What an alternate exchange hides
 //! Where an operator gave an exchange an `alternate-exchange`, by a policy for example, and a queue is bound to that one, the
@@ -52,6 +54,7 @@ mod connector;
 mod counters;
 mod declared;
 mod declaring;
+mod delivery_limit;
 mod endpoints;
 mod errors;
 mod fate;

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
+use crate::frames::ServerVersion;
 use crate::machine::Generation;
 use crate::probe::{self, Transient};
 
@@ -84,6 +85,11 @@ impl Link {
     /// Whether it follows a lost one, and is new.
     pub(crate) fn is_settling(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < SETTLING
+    }
+
+    /// The release of the broker, if it named one.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.consuming.server_version()
     }
 
     pub(crate) fn is_connected(&self) -> bool {

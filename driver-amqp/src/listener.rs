@@ -48,6 +48,7 @@ pub(crate) struct AmqpListener {
 struct Writing {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
+    delivery_limit: Option<u64>,
     /// Whether there is another session since: this one's loss is not that one's.
     stale: bool,
 }
@@ -169,7 +170,7 @@ impl AmqpListener {
     /// comes again.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.writing.as_mut()?.written).await;
-        let Writing { batch, stale, .. } = self.writing.take()?;
+        let Writing { batch, stale, delivery_limit, .. } = self.writing.take()?;
         if let Err(error) = written {
             count(&self.counts.deliveries_dropped, batch.len());
             if !stale {
@@ -178,24 +179,28 @@ impl AmqpListener {
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());
-        Some(batch.into_iter().map(|(_, received)| incoming(&self.position, received, None)).collect())
+        let settled = |(_, received)| incoming(&self.position, received, delivery_limit, None);
+        Some(batch.into_iter().map(settled).collect())
     }
 
     /// What is ready, up to `max`, unless it has to be acknowledged first.
     fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let session = self.session.as_mut()?;
         let (last, batch) = session.take(max.get())?;
+        let delivery_limit = session.delivery_limit();
         match self.mode {
             Settle::BeforeHandover => {
                 count(&self.counts.handover_acknowledgements, 1);
                 let written = session.acknowledge(last, batch.len() > 1);
-                self.writing = Some(Writing { written, batch, stale: false });
+                self.writing = Some(Writing { written, batch, delivery_limit, stale: false });
                 None
             }
             Settle::ByReceiver => {
                 count(&self.counts.handed_over_unsettled, batch.len());
-                let unsettled =
-                    |(tag, received)| incoming(&self.position, received, Some((tag, session.settler().clone())));
+                let unsettled = |(tag, received)| {
+                    let unsettled = Some((tag, session.settler().clone()));
+                    incoming(&self.position, received, delivery_limit, unsettled)
+                };
                 Some(batch.into_iter().map(unsettled).collect())
             }
         }
@@ -273,10 +278,15 @@ impl Listener for AmqpListener {
     }
 }
 
-fn incoming(position: &Position, received: Received, unsettled: Option<(Tag, Settler)>) -> Box<dyn IncomingMessage> {
+fn incoming(
+    position: &Position,
+    received: Received,
+    delivery_limit: Option<u64>,
+    unsettled: Option<(Tag, Settler)>,
+) -> Box<dyn IncomingMessage> {
     position.pass(&received.queue, &received.delivery);
     let redelivered = received.delivery.redelivered;
-    let message = properties::message(received);
+    let message = properties::message(received, delivery_limit);
     Box::new(match unsettled {
         Some((tag, settler)) => AmqpIncoming::unsettled(message, redelivered, tag, settler),
         None => AmqpIncoming::settled(message, redelivered),

@@ -102,7 +102,8 @@ impl Opener {
             for queue in &queues {
                 self.make(&mut declarer, &queue.plan).await?;
             }
-            Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
+            let window = config.prefetch(self.subscription.window);
+            Session::open(link, config, window, &queues, counts, tasks, deadline).await
         };
         let session = deadline.run("subscribe", opening).await??;
         self.position.began();

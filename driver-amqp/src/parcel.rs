@@ -25,6 +25,8 @@ pub(crate) struct Parcel {
     pub(crate) if_refused: Executed,
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
+    /// What the headers take in the frame that every link has its own limit for.
+    pub(crate) header_bytes: usize,
     pub(crate) id: String,
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{CONTENT_ENCODING, CONTENT_TYPE, Error, ErrorKind, Headers, Message, Origin, Result};
+use oslo_messaging::{
+    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Headers, Message, Origin, Result,
+};
 
 use crate::names::short;
 use crate::session::Received;
@@ -15,18 +17,34 @@ use crate::session::Received;
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
 /// What the properties take in their frame besides the headers: fixed ones, and an id of at most 255 bytes.
 const BESIDE_HEADERS: usize = 512;
+/// What a quorum queue counts towards its delivery limit, in a number. On a first delivery the broker does not set it, so
+/// there it is what a publisher wrote.
+const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`. They travel
-/// in one frame of at most `frame_max` bytes; RabbitMQ closes the connection over a larger one.
+/// What the headers of `message` take in their frame.
+pub(crate) fn header_bytes(message: &Message) -> usize {
+    message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
+}
+
+/// Whether headers of so many bytes fit into one frame of `frame_max`, as they have to: RabbitMQ closes the connection over
+/// a larger one.
 ///
 /// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes, and for headers over the frame.
-pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties> {
-    let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
-    if bytes > frame_max.saturating_sub(BESIDE_HEADERS) {
-        let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
-        return Err(error.with("bytes", bytes).with("limit", frame_max - BESIDE_HEADERS.min(frame_max)));
+/// [`TooLarge`](ErrorKind::TooLarge).
+pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
+    let limit = frame_max.saturating_sub(BESIDE_HEADERS);
+    if header_bytes <= limit {
+        return Ok(());
     }
+    let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
+    Err(error.with("bytes", header_bytes).with("limit", limit))
+}
+
+/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
+///
+/// # Errors
+/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
+pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
         headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));
@@ -45,8 +63,9 @@ pub(crate) fn of(message: &Message, frame_max: usize) -> Result<BasicProperties>
     Ok(properties)
 }
 
-/// The message that was received. Headers that are not text are left out.
-pub(crate) fn message(received: Received) -> Message {
+/// The message that was received, of which the broker drops what failed more often than `limit`. Headers that are not text are
+/// left out.
+pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let Received { queue, delivery, at, undecodable } = received;
     let properties = &delivery.properties;
     let text = |value: &AMQPValue| match value {
@@ -58,8 +77,10 @@ pub(crate) fn message(received: Received) -> Message {
         .headers()
         .iter()
         .flat_map(FieldTable::inner)
+        .filter(|(name, _)| name.as_str() != DELIVERY_COUNT)
         .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
         .collect();
+    let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
     let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
@@ -68,5 +89,19 @@ pub(crate) fn message(received: Received) -> Message {
     message.undecodable = undecodable.map(Into::into);
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
+    message.delivery_count = failed.map(|failed| DeliveryCount { failed, limit });
     message
+}
+
+fn failed_deliveries(headers: &FieldTable) -> Option<u64> {
+    match *headers.inner().get(DELIVERY_COUNT)? {
+        AMQPValue::LongLongInt(count) => count.try_into().ok(),
+        AMQPValue::LongInt(count) => count.try_into().ok(),
+        AMQPValue::LongUInt(count) => Some(count.into()),
+        AMQPValue::ShortInt(count) => count.try_into().ok(),
+        AMQPValue::ShortUInt(count) => Some(count.into()),
+        AMQPValue::ShortShortInt(count) => count.try_into().ok(),
+        AMQPValue::ShortShortUInt(count) => Some(count.into()),
+        _ => None,
+    }
 }

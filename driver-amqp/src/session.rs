@@ -14,7 +14,9 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::config::AmqpConfig;
 use crate::counters::{Counts, count};
+use crate::delivery_limit::delivery_limit;
 use crate::errors::unknown;
 use crate::gate::lost;
 use crate::link::Link;
@@ -46,6 +48,8 @@ pub(crate) struct Session {
     merge: Merge<Received>,
     settler: Settler,
     counts: Arc<Counts>,
+    /// The broker drops what failed more often than this.
+    delivery_limit: Option<u64>,
     /// What is deleted with the listener.
     passing: Vec<ShortString>,
     /// Why the consumers could not be ended, and the channel was.
@@ -76,6 +80,7 @@ impl Session {
     /// As the broker's.
     pub(crate) async fn open(
         link: &Arc<Link>,
+        config: &AmqpConfig,
         window: u16,
         queues: &[Reading],
         counts: &Arc<Counts>,
@@ -98,6 +103,7 @@ impl Session {
             readers,
             merge: Merge::default(),
             counts: Arc::clone(counts),
+            delivery_limit: delivery_limit(config, link.server_version()),
             passing: passing.map(|queue| short("queue", &queue.plan.name)).collect::<Result<_>>()?,
             failed: None,
         })
@@ -105,6 +111,10 @@ impl Session {
 
     pub(crate) fn place(&self) -> Place {
         self.place.clone()
+    }
+
+    pub(crate) fn delivery_limit(&self) -> Option<u64> {
+        self.delivery_limit
     }
 
     pub(crate) fn settler(&self) -> &Settler {

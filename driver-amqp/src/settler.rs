@@ -168,6 +168,8 @@ impl Task {
             Command::Requeue(tag) => {
                 self.watermark.written(tag);
                 self.unwritten = 1;
+                // Not `basic.reject`: from RabbitMQ 4.3 on that alone counts towards the delivery limit of a quorum queue, up
+                // to 4.2 both do.
                 let requeue = BasicNackOptions { multiple: false, requeue: true };
                 self.hear("requeue", self.place.channel.basic_nack(tag, requeue)).await?;
                 self.unwritten = 0;

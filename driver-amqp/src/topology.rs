@@ -9,11 +9,16 @@ use oslo_messaging::{Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind
 
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
+use crate::delivery_limit::is_limited_by_itself;
 use crate::link::Link;
 use crate::names::short;
 use crate::probe::Transient;
 use crate::status::Status;
 use crate::stream::is_stream;
+
+/// The argument of a quorum queue for how often it hands a message over. RabbitMQ 4 takes -1 for no limit, older ones read it
+/// as 0.
+const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
 /// How a queue or an exchange is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +41,8 @@ enum Verdict {
 pub(crate) struct Declarer<'a> {
     connection: &'a Connection,
     transient: Transient,
+    /// Whether the broker limits the deliveries of quorum queues by default.
+    limits_deliveries: bool,
     config: &'a AmqpConfig,
     status: &'a Arc<Status>,
     deadline: Deadline,
@@ -46,7 +53,8 @@ impl<'a> Declarer<'a> {
     pub(crate) fn new(link: &'a Link, config: &'a AmqpConfig, status: &'a Arc<Status>, deadline: Deadline) -> Self {
         // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
         let (connection, transient) = (&link.consuming, link.transient);
-        Self { connection, transient, config, status, deadline, channel: None }
+        let limits_deliveries = is_limited_by_itself(link.server_version());
+        Self { connection, transient, limits_deliveries, config, status, deadline, channel: None }
     }
 
     /// Declares `exchange`; the nameless one is always there.
@@ -92,7 +100,9 @@ impl<'a> Declarer<'a> {
         Ok(())
     }
 
-    /// Declares a durable queue of ours by name, replicated if shared queues are.
+    /// Declares a durable queue of ours by name, replicated if shared queues are, and without a delivery limit: a dead
+    /// letter that was only looked at often is not to be dropped. One that exists with a limit is used as it is, in strict
+    /// mode too, since its arguments cannot be changed.
     ///
     /// # Errors
     /// As [`queue`](Self::queue).
@@ -101,7 +111,20 @@ impl<'a> Declarer<'a> {
         if self.config.quorum_queues {
             quorum(&mut form.arguments);
         }
-        self.declare_queue(&short("queue", name)?, form).await
+        let name = short("queue", name)?;
+        if self.limits_deliveries {
+            let mut unlimited = form.clone();
+            unlimited.arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(-1));
+            // Which type the virtual host gives a queue that asks for none cannot be asked, and a classic queue takes no limit.
+            match self.declare_queue(&name, unlimited).await {
+                Err(error) if is_about_delivery_limit(&error) => {}
+                declared => return declared,
+            }
+        }
+        match self.declare_queue(&name, form).await {
+            Err(error) if self.limits_deliveries && is_about_delivery_limit(&error) => Ok(()),
+            declared => declared,
+        }
     }
 
     /// Declares a queue; where one exists in another form, in that form, difference by difference, since the broker names
@@ -161,6 +184,9 @@ impl<'a> Declarer<'a> {
         self.keep_channel(&declared);
         let Err(error) = declared else { return Ok(None) };
         let text = error.to_string();
+        if Difference::of(&text).is_some_and(Difference::is_lifted_limit) {
+            return Err(error);
+        }
         if verdict(error.kind(), &text, self.config.strict) == Verdict::Refuse {
             return Err(error);
         }
@@ -235,7 +261,7 @@ fn quorum(arguments: &mut FieldTable) {
 fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
     let positive = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
     for (argument, limit) in [
-        ("x-delivery-limit", i64::from(config.quorum_delivery_limit)),
+        (DELIVERY_LIMIT, i64::from(config.quorum_delivery_limit)),
         ("x-max-in-memory-length", positive(config.quorum_max_memory_length)),
         ("x-max-in-memory-bytes", positive(config.quorum_max_memory_bytes)),
     ] {
@@ -272,10 +298,21 @@ impl<'a> Difference<'a> {
         Some(Self { argument, values })
     }
 
+    /// Whether the object has another delivery limit than none, which we asked for.
+    fn is_lifted_limit(self) -> bool {
+        self.argument == DELIVERY_LIMIT && self.values.starts_with("the value '-1'")
+    }
+
     /// Whether the object is of another kind: an exchange that routes otherwise, a stream where there should be a queue.
     fn is_unusable(self) -> bool {
         self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
     }
+}
+
+/// Whether a queue is refused because of the delivery limit that was asked for: it exists with another, or its type has none.
+fn is_about_delivery_limit(error: &Error) -> bool {
+    let text = error.to_string();
+    error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))
 }
 
 /// Whether an exchange is not there.

@@ -45,7 +45,6 @@ const SETTLING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct AmqpTransport {
     common: Common,
-    frame_max: usize,
     lanes: Vec<mpsc::Sender<Job>>,
     declared: Arc<Declared>,
     closing: CancellationToken,
@@ -118,7 +117,7 @@ impl AmqpTransport {
         });
         let lanes = lanes.collect();
         let common = Common { gate, config, status, counts, roll, tasks: Arc::default() };
-        Self { common, frame_max: link.publishing.frame_max(), lanes, declared, closing, tasks: Mutex::new(tasks) }
+        Self { common, lanes, declared, closing, tasks: Mutex::new(tasks) }
     }
 
     /// Hands `parcel` to its lane, and waits for its fate.
@@ -132,6 +131,13 @@ impl AmqpTransport {
         unconstrained(lane.send(job)).await.map_err(|_| closed())?;
         drop(turn);
         told.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
+    }
+
+    /// Declares what a publish needs, without one.
+    async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
+        let declared = deadline.run("declare", self.declared.turn(needs, deadline)).await;
+        let overdue = |_| self.common.gate.overdue("declare", Executed::No);
+        declared.map_err(overdue)?.map(drop)
     }
 
     fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
@@ -209,13 +215,22 @@ impl Transport for AmqpTransport {
             return Err(gate.overdue("publish", Executed::No));
         }
         let (exchange, needs) = (to.exchange(), Needs::of(to, options.ensure_queue));
+        if options.declare_only {
+            return self.declare(&needs, options.deadline).await;
+        }
+        let header_bytes = properties::header_bytes(&message);
+        if let Some(link) = gate.now().link() {
+            // The link that it is sent on may be another, with another frame: the lane checks it once more.
+            properties::check_frame(header_bytes, link.publishing.frame_max())?;
+        }
         let parcel = Arc::new(Parcel {
             exchange_name: short("exchange", &exchange.name)?,
             routing_key: short("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || needs.has_queue(),
             if_refused: if_refused(to, &self.common.config),
-            properties: properties::of(&message, self.frame_max)?,
+            properties: properties::of(&message)?,
+            header_bytes,
             id: message.id,
             body: message.body,
             exchange,

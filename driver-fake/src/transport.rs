@@ -71,6 +71,14 @@ impl FakeTransport {
         }
     }
 
+    /// Declares what a publish to `to` would, and sends nothing. Like a subscription it is not held up by an alarm.
+    fn declare(&self, to: &Destination) -> Result<()> {
+        self.broker.with(|state| {
+            state.admit(self.connection, "declare")?;
+            state.declare_destination(self.connection, to)
+        })
+    }
+
     fn blocked(&self, operation: &'static str) -> Error {
         let error = Error::new(ErrorKind::Blocked, operation).transient();
         match &self.health.borrow().state {
@@ -111,6 +119,9 @@ impl Transport for FakeTransport {
         }
         let destination = Destination::new(to, options);
         limits::check_publish(&destination, &message, self.broker.max_message_size)?;
+        if options.declare_only {
+            return self.declare(&destination);
+        }
         if self.broker.script.is_armed() {
             self.admission(options.deadline).await?;
             if let Some(fault) = self.broker.script.next(to, &message) {

@@ -140,6 +140,9 @@ impl Transport for FlawedTransport {
     }
 
     async fn publish(&self, to: &Address, mut message: Message, options: &PublishOptions) -> Result<()> {
+        if options.declare_only {
+            return self.inner.publish(to, message, options).await;
+        }
         let mut options = *options;
         let to = self.spoil(to, &mut message, &mut options);
         let Some(to) = self.diverted(to).await else { return Ok(()) };

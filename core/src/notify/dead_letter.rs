@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::text::first;
+use crate::wire::compression::HEADER;
 use crate::{Error, Failure, Headers, Message, Origin};
 
 /// What the name of a dead-letter queue ends in.
@@ -20,6 +21,15 @@ const TRACEBACK: &str = "oslo.dead.traceback";
 /// Headers of a message share one frame of the wire, of 128 KiB at RabbitMQ: what a failure says may be longer.
 const LONGEST_DETAIL: usize = 4 * 1024;
 const LONGEST_TRACEBACK: usize = 16 * 1024;
+/// As much of them as fits into a frame of 8 KiB, the least that RabbitMQ 4.1 and newer allow, beside the rest.
+const SHORT_DETAIL: usize = 1024;
+const SHORT_TRACEBACK: usize = 4 * 1024;
+/// As much of a detail as is kept in memory.
+const BRIEF_DETAIL: usize = 256;
+/// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own doing. On
+/// a copy it would count what happened to another message.
+const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"];
+const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
 /// Why an event is in the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +41,22 @@ pub enum DeadReason {
     Undecodable,
     /// Its payload is not what its handler takes.
     Payload,
+    /// Its queue had delivered it as often as its delivery limit allows: the broker would have dropped it next. Its handler
+    /// did not run on that delivery.
+    DeliveryLimit,
+}
+
+/// How much a copy of a message says in its headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Its own headers, and everything that is known of it.
+    Whole,
+    /// Of its own headers only the one that its body is read by.
+    NoForeign,
+    /// Likewise, and less of the detail and the traceback.
+    Short,
+    /// Likewise, and neither detail nor traceback.
+    Bare,
 }
 
 /// What is known of an event that was given up.
@@ -52,7 +78,7 @@ pub struct DeadLetterInfo {
 }
 
 /// The dead-letter queue of `queue`.
-pub(super) fn queue_of(queue: &str) -> String {
+pub(crate) fn queue_of(queue: &str) -> String {
     format!("{queue}{SUFFIX}")
 }
 
@@ -64,6 +90,7 @@ impl DeadReason {
             Self::Failed => "failed",
             Self::Undecodable => "undecodable",
             Self::Payload => "payload",
+            Self::DeliveryLimit => "delivery_limit",
         }
     }
 }
@@ -78,11 +105,15 @@ impl FromStr for DeadReason {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self, Error> {
-        [Self::Failed, Self::Undecodable, Self::Payload]
+        [Self::Failed, Self::Undecodable, Self::Payload, Self::DeliveryLimit]
             .into_iter()
             .find(|reason| reason.as_str() == word)
             .ok_or_else(|| Error::new(crate::ErrorKind::Decode, "read a dead letter").with("reason", word))
     }
+}
+
+impl Extent {
+    pub(super) const LARGEST_FIRST: [Self; 4] = [Self::Whole, Self::NoForeign, Self::Short, Self::Bare];
 }
 
 impl DeadLetterInfo {
@@ -98,6 +129,44 @@ impl DeadLetterInfo {
     /// What there is to say of `message`, which is given up without a try that could have succeeded.
     pub(super) fn of_error(message: &Message, reason: DeadReason, attempts: u32, error: &Error) -> Self {
         Self::of(message, reason, attempts, &error.to_string())
+    }
+
+    /// What there is to say of `message`, which was delivered as often as its queue's delivery limit allows.
+    pub(super) fn of_limit(message: &Message) -> Self {
+        let (failed, limit) = message.delivery_count.map_or((0, None), |count| (count.failed, count.limit));
+        let limit = limit.unwrap_or(failed);
+        let detail =
+            format!("{failed} deliveries were not acknowledged, and the delivery limit of the queue is {limit}");
+        Self::of(message, DeadReason::DeliveryLimit, u32::try_from(failed).unwrap_or(u32::MAX), &detail)
+    }
+
+    /// The same in a few hundred bytes.
+    pub(super) fn brief(&self) -> Self {
+        let detail = first(&self.detail, BRIEF_DETAIL).to_owned();
+        Self { detail, traceback: String::new(), queue: self.queue.clone(), origin: self.origin.clone(), ..*self }
+    }
+
+    /// The headers of a copy of a message that has `own`.
+    pub(super) fn headers(&self, own: &Headers, extent: Extent) -> Headers {
+        let mut headers = own.clone();
+        strip(&mut headers);
+        if extent != Extent::Whole {
+            headers.retain(|name, _| name == HEADER);
+        }
+        self.write(&mut headers);
+        let (detail, traceback) = match extent {
+            Extent::Whole | Extent::NoForeign => return headers,
+            Extent::Short => (SHORT_DETAIL, SHORT_TRACEBACK),
+            Extent::Bare => (0, 0),
+        };
+        for (name, text) in [(DETAIL, first(&self.detail, detail)), (TRACEBACK, last(&self.traceback, traceback))] {
+            if text.is_empty() {
+                headers.remove(name);
+            } else {
+                headers.insert(name.to_owned(), text.to_owned());
+            }
+        }
+        headers
     }
 
     fn of(message: &Message, reason: DeadReason, attempts: u32, detail: &str) -> Self {
@@ -143,9 +212,10 @@ impl DeadLetterInfo {
     }
 }
 
-/// Takes what is ours out of the headers, so that a message can go its way as it came.
+/// Takes what is ours and what a broker wrote out of the headers, so that a message can go its way as it was published.
 pub(super) fn strip(headers: &mut Headers) {
-    headers.retain(|name, _| !name.starts_with(PREFIX));
+    let begins = |name: &str| OF_BROKERS_BEGIN.iter().any(|prefix| name.starts_with(prefix));
+    headers.retain(|name, _| !(name.starts_with(PREFIX) || OF_BROKERS.contains(&name.as_str()) || begins(name)));
 }
 
 /// The last `length` bytes of `text`, or fewer if they begin inside a character.

@@ -1,15 +1,15 @@
-//! Moves events that were given up to the dead-letter queue.
+//! Puts copies of events that were given up where they belong.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dead_letter::{DeadLetterInfo, queue_of};
-use crate::{Address, Deadline, Message, PublishOptions, Result, Retry, Transport};
+use super::dead_letter::{DeadLetterInfo, Extent, queue_of, strip};
+use crate::{Address, Deadline, ErrorKind, Message, PublishOptions, Result, Retry, Transport};
 
-/// How long one event is tried to be moved before it is given back to its queue.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one event is tried to be moved before it makes room for others. It is tried again later.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Publishes copies of events to the dead-letter queue of the queue they came from.
+/// Publishes copies of messages to the dead-letter queue of the queue they came from, or back to that queue.
 #[derive(Debug)]
 pub(crate) struct DeadLetterWriter {
     transport: Arc<dyn Transport>,
@@ -20,18 +20,62 @@ impl DeadLetterWriter {
         Self { transport }
     }
 
+    /// Declares the dead-letter queue of `queue`.
+    ///
+    /// # Errors
+    /// What [`Transport::publish`] says.
+    pub(crate) async fn declare(&self, queue: &str) -> Result<()> {
+        let address = Address::Queue { name: queue_of(queue) };
+        let deadline = Deadline::after(PATIENCE);
+        let options = PublishOptions::by(deadline).declare_only();
+        Retry::default().run(deadline, || self.transport.publish(&address, Message::new(""), &options)).await
+    }
+
     /// Puts a copy of `message`, with what is known of it in the headers, into `<queue>.dead`; returns when the broker
-    /// owns it.
+    /// owns it. Headers that are too large for the driver are left out: first the message's own that are not needed to
+    /// read it, then those that explain the failure.
     ///
     /// # Errors
     /// What [`Transport::publish`] says.
     pub(crate) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
+        let address = Address::Queue { name: queue_of(&info.queue) };
+        let mut outcome = Ok(());
+        for extent in Extent::LARGEST_FIRST {
+            let mut copy = Message::new(message.body.clone());
+            copy.headers = info.headers(&message.headers, extent);
+            outcome = self.publish(&address, copy).await;
+            match &outcome {
+                Err(error) if error.kind() == ErrorKind::TooLarge => {}
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// Puts a copy of `message` at the end of the queue it came from; returns when the broker owns it. The copy does not
+    /// expire: it belongs into a dead-letter queue.
+    ///
+    /// # Errors
+    /// What [`Transport::publish`] says.
+    pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         let mut copy = Message::new(message.body.clone());
         copy.headers = message.headers.clone();
-        info.write(&mut copy.headers);
-        let address = Address::Queue { name: queue_of(&info.queue) };
+        strip(&mut copy.headers);
+        let address = Address::Direct { queue: info.queue.clone() };
+        let outcome = self.publish(&address, copy.clone()).await;
+        match &outcome {
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                copy.headers = info.headers(&message.headers, Extent::Bare);
+                strip(&mut copy.headers);
+                self.publish(&address, copy).await
+            }
+            _ => outcome,
+        }
+    }
+
+    async fn publish(&self, to: &Address, message: Message) -> Result<()> {
         let deadline = Deadline::after(PATIENCE);
         let options = PublishOptions::by(deadline).mandatory();
-        Retry::default().run_repeatable(deadline, || self.transport.publish(&address, copy.clone(), &options)).await
+        Retry::default().run_repeatable(deadline, || self.transport.publish(to, message.clone(), &options)).await
     }
 }

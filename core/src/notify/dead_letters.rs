@@ -1,25 +1,36 @@
 //! What was given up: to look at, to send again, to throw away.
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::dead_letter::{DeadLetterInfo, queue_of, strip};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::dead_letter::{DeadLetterInfo, Extent, queue_of, strip};
 use super::event::Event;
+use crate::delivery::settled;
 use crate::wire::Notification;
 use crate::wire::compression::body_within;
 use crate::{
-    Address, Bus, Deadline, Error, ErrorKind, IncomingMessage, Listener, Message, PublishOptions, Result, Settle,
-    Source, Subscription, Transport,
+    Address, Bus, Deadline, DeliveryCount, Error, ErrorKind, IncomingMessage, Listener, Message, PublishOptions,
+    Result, Settle, Source, Subscription, Transport,
 };
 
+/// How often a letter may come back unacknowledged before it is replaced by a copy. RabbitMQ 4 drops what came back more than
+/// 20 times, unless the queue was made without that limit.
+const REFRESHED_AT: u64 = 10;
+/// How long putting such a copy into the queue may take.
+const REFRESHING: Duration = Duration::from_secs(10);
 /// Dead letters that are in hand at once, those that were only looked at among them.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 
 /// The dead-letter queue of one queue: events that were given up, to look at, to send again or to throw away.
 ///
-/// Each is seen once: one that was only looked at is in the queue again when this is closed or dropped, and nobody else has it
-/// before. A thousand may be looked at so; those behind them show only as others are sent again or thrown away.
+/// Each is seen once: one that was only looked at is in the queue again when this is closed or dropped, and no other reader has
+/// it before. A quorum queue counts that as a failed delivery. Before its limit is near, a letter is replaced by a confirmed copy
+/// at the end of the queue, so that it stays however often it is looked at. A thousand may be looked at so; those behind them show only as others are sent again or thrown away.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -38,9 +49,12 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 pub struct DeadLetters {
     transport: Arc<dyn Transport>,
     listener: Box<dyn Listener>,
-    queue: String,
+    /// The queue whose letters these are.
+    queue: Arc<str>,
     /// How many bytes an event may have once it is decompressed.
     limit: usize,
+    /// Letters that the broker handed over and no call has asked for yet.
+    ahead: VecDeque<Box<dyn IncomingMessage>>,
     looked_at: Arc<LookedAt>,
 }
 
@@ -52,6 +66,8 @@ pub struct DeadLetter {
     message: Option<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
     limit: usize,
+    /// Where it may be sent again. The headers say that too, but any publisher could have written those.
+    queue: Arc<str>,
     looked_at: Weak<LookedAt>,
 }
 
@@ -70,8 +86,8 @@ impl DeadLetters {
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
         let listener = bus.0.subscribe(&subscription, deadline).await?;
         let transport = Arc::clone(&bus.0.transport);
-        let limit = bus.0.decoding.limit;
-        Ok(Self { transport, listener, queue: queue.to_owned(), limit, looked_at: Arc::default() })
+        let (limit, ahead, looked_at) = (bus.0.decoding.limit, VecDeque::new(), Arc::default());
+        Ok(Self { transport, listener, queue: queue.into(), limit, ahead, looked_at })
     }
 
     /// The next event, oldest first; `None` if there was no other for `patience`. A broker tells nobody that a queue is
@@ -83,17 +99,25 @@ impl DeadLetters {
     /// # Cancellation
     /// Safe: nothing is lost.
     pub async fn next(&mut self, patience: Duration) -> Result<Option<DeadLetter>> {
-        let Ok(polled) = tokio::time::timeout(patience, self.listener.poll(NonZeroUsize::MIN)).await else {
-            return Ok(None);
-        };
-        let message = polled?.and_then(|mut messages| messages.pop());
-        Ok(message.map(|message| {
+        let deadline = Instant::now().checked_add(patience);
+        while self.ahead.is_empty() {
+            let polled = self.listener.poll(WINDOW.into());
+            let polled = match deadline {
+                Some(deadline) => timeout_at(deadline, polled).await,
+                None => Ok(polled.await),
+            };
+            let Ok(polled) = polled else { return Ok(None) };
+            let Some(messages) = polled? else { return Ok(None) };
+            self.take_in(messages).await;
+        }
+        Ok(self.ahead.pop_front().map(|message| {
             let mut info = DeadLetterInfo::read(&message.message().headers);
             if info.queue.is_empty() {
-                info.queue.clone_from(&self.queue);
+                self.queue.as_ref().clone_into(&mut info.queue);
             }
             let (transport, looked_at) = (Arc::clone(&self.transport), Arc::downgrade(&self.looked_at));
-            DeadLetter { transport, message: Some(message), info, limit: self.limit, looked_at }
+            let (queue, limit) = (Arc::clone(&self.queue), self.limit);
+            DeadLetter { transport, message: Some(message), info, queue, limit, looked_at }
         }))
     }
 
@@ -127,11 +151,40 @@ impl DeadLetters {
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] or [`ErrorKind::Disconnected`]; everything local is released all the same.
-    pub async fn close(self, deadline: Deadline) -> Result<()> {
+    pub async fn close(mut self, deadline: Deadline) -> Result<()> {
+        // What the broker has handed over counts one delivery more, whether it was asked for or not.
+        if self.listener.stop(deadline).await.is_ok() {
+            while let Ok(Ok(Some(messages))) = deadline.run("close", self.listener.poll(WINDOW.into())).await {
+                self.take_in(messages).await;
+            }
+        }
         let closed = self.listener.close(deadline).await;
         // Only now: an open listener would be handed them again.
         drop(self.looked_at);
         closed
+    }
+
+    /// Keeps `messages` for [`next`](Self::next); of one that came back often, only a copy at the end of the queue.
+    async fn take_in(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
+        // All of them are kept before the first is copied, so that a caller who gives up loses none.
+        self.ahead.extend(messages);
+        while let Some(place) = self.often_returned() {
+            let message = self.ahead[place].message().clone();
+            if let Err(error) = copy_to_end(&*self.transport, &self.queue, &message).await {
+                warn!(%error, queue = %self.queue, "a dead letter that was looked at often could not be copied to the end of its queue");
+                return;
+            }
+            if let Some(message) = self.ahead.remove(place) {
+                settled(message.acknowledge().await);
+            }
+        }
+    }
+
+    /// Which of the letters ahead came back often.
+    fn often_returned(&self) -> Option<usize> {
+        let count = |message: &dyn IncomingMessage| message.message().delivery_count;
+        let often = |count: DeliveryCount| count.failed >= REFRESHED_AT;
+        self.ahead.iter().position(|message| count(&**message).is_some_and(often))
     }
 }
 
@@ -159,7 +212,8 @@ impl DeadLetter {
         })
     }
 
-    /// Puts it back into the queue that it came from, and into no other; returns when the broker owns it there.
+    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say; returns when
+    /// the broker owns it there.
     ///
     /// # Errors
     /// [`ErrorKind::Undeliverable`] if that queue is not there any more, and what [`Transport::publish`] says; it is
@@ -171,7 +225,7 @@ impl DeadLetter {
         let mut message = Message::new(self.message().body.clone());
         message.headers.clone_from(&self.message().headers);
         strip(&mut message.headers);
-        let address = Address::Direct { queue: self.info.queue.clone() };
+        let address = Address::Direct { queue: self.queue.as_ref().to_owned() };
         let options = PublishOptions::by(deadline).mandatory();
         let Err(error) = self.transport.publish(&address, message, &options).await else {
             return self.discard().await;
@@ -197,6 +251,25 @@ impl DeadLetter {
     fn incoming(&self) -> &dyn IncomingMessage {
         self.message.as_deref().expect("the message is taken only by what consumes the letter")
     }
+}
+
+/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue; without the headers that do not fit, as
+/// when it was written.
+async fn copy_to_end(transport: &dyn Transport, queue: &str, message: &Message) -> Result<()> {
+    let info = DeadLetterInfo::read(&message.headers);
+    let to = Address::Queue { name: queue_of(queue) };
+    let options = PublishOptions::by(Deadline::after(REFRESHING)).mandatory();
+    let mut copied = Ok(());
+    for extent in Extent::LARGEST_FIRST {
+        let mut copy = Message::new(message.body.clone());
+        copy.headers = info.headers(&message.headers, extent);
+        copied = transport.publish(&to, copy, &options).await;
+        match &copied {
+            Err(error) if error.kind() == ErrorKind::TooLarge => {}
+            _ => break,
+        }
+    }
+    copied
 }
 
 impl Drop for DeadLetter {

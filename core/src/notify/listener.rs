@@ -1,27 +1,35 @@
 //! The reader's side of notifications.
 
+mod given_up;
 mod halt;
 mod hand;
 mod intake;
 mod later;
+mod mover;
 mod reader;
 mod requeues;
 mod run;
 mod unit;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
+use self::given_up::GivenUp;
 use self::halt::Halt;
 use self::intake::{Batch, Intake};
+use self::mover::{DeadLetterQueues, Mover};
 use self::reader::Reader;
 use self::requeues::Requeues;
 use self::run::Runner;
 use super::dead_letter::queue_of;
+use super::dead_letter_queue::DeadLetterQueue;
 use super::dead_letter_writer::DeadLetterWriter;
 use super::endpoint::{NotificationEndpoint, Table};
 use super::{FailurePolicy, GiveUp, Priority};
@@ -181,7 +189,8 @@ impl NotificationListenerBuilder {
 
     /// Starts the listener; returns when its queues are bound, so that what is published afterwards is not missed.
     ///
-    /// It listens to each of its targets at each priority that some endpoint handles.
+    /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter queues too;
+    /// where that fails it starts all the same, with a warning, and the health of the bus names them until they are there.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
@@ -197,23 +206,58 @@ impl NotificationListenerBuilder {
         let listener = self.bus.0.subscribe(&subscription, deadline).await?;
         let Decoding { limit, received, .. } = self.bus.0.decoding.clone();
         let listener = DecodingListener::new(listener, Settle::ByReceiver, limit, received, Notification::of_body);
-        let shared = self.reader != Whose::Ours;
-        let dead_letters = shared.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
-        let reader = Reader { deliveries: Deliveries::new(Settle::ByReceiver), serializer: self.serializer.clone() };
+        let dead_letters = self.dead_letters(&subscription, deadline).await;
+        let given_up = Arc::<GivenUp>::default();
+        let reader = Reader {
+            deliveries: Deliveries::new(Settle::ByReceiver),
+            serializer: self.serializer.clone(),
+            given_up: Arc::clone(&given_up),
+        };
         let (batch, concurrency) = (self.batch, self.running_at_once());
         let running = Running::start("listener", name, move |reins: Reins| {
+            let (writer, queues) = dead_letters;
+            let halt = Halt::new(reins.stop.clone());
+            let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
+            let mover = Arc::new(Mover { writer, queues, given_up, slots, halt: halt.clone() });
             let runner = Runner {
                 endpoints: self.endpoints,
                 policy: self.policy,
-                dead_letters,
+                mover,
                 requeues: Mutex::new(Requeues::default()),
                 permits: Arc::new(Semaphore::new(concurrency)),
                 room: Arc::new(Semaphore::new(usize::from(window.get()) / 2)),
-                halt: Halt::new(reins.stop.clone()),
+                halt,
             };
             Intake::new(listener, reader, runner, batch).run(reins)
         });
         Ok(NotificationListener(running))
+    }
+
+    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the listener
+    /// starts all the same.
+    async fn dead_letters(
+        &self,
+        subscription: &Subscription,
+        deadline: Deadline,
+    ) -> (Option<DeadLetterWriter>, DeadLetterQueues) {
+        let health = &self.bus.0.health;
+        let kept = self.reader != Whose::Ours && self.policy.give_up == GiveUp::DeadLetter;
+        let writer = kept.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
+        let names: Vec<_> = subscription.queues("").into_iter().map(|queue| queue.name).collect();
+        let known = names.iter().map(|name| (name.clone(), DeadLetterQueue::new(name, health)));
+        let known: BTreeMap<_, _> = known.collect();
+        if let Some(writer) = &writer {
+            let declare = async |(name, queue): (&String, &DeadLetterQueue)| {
+                let declared = deadline.run("declare", writer.declare(name)).await;
+                if let Err(error) = declared.and_then(|declared| declared) {
+                    warn!(%error, queue = queue_of(name), "a dead-letter queue cannot be declared; its listener starts without");
+                    queue.set_undeclared(&error);
+                }
+            };
+            join_all(known.iter().map(declare)).await;
+        }
+        let other = DeadLetterQueue::new(&names.join(", "), health);
+        (writer, DeadLetterQueues { known, other })
     }
 
     fn check(&self) -> Result<()> {

@@ -2,8 +2,9 @@
 
 mod background;
 mod configured;
-mod dead_letter;
-mod dead_letter_writer;
+pub(crate) mod dead_letter;
+pub(crate) mod dead_letter_queue;
+pub(crate) mod dead_letter_writer;
 mod dead_letters;
 mod endpoint;
 mod event;

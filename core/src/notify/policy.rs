@@ -31,7 +31,8 @@ pub struct FailurePolicy {
 #[non_exhaustive]
 pub enum GiveUp {
     /// A copy goes to the durable queue `<queue>.dead`, with the reason in its headers; once the broker has confirmed
-    /// that, the event is acknowledged.
+    /// that, the event is acknowledged. While that queue does not take it, the event is kept and its move is tried again; its
+    /// handler is not run again in this process, and the health of the bus names the queue.
     DeadLetter,
     /// It is acknowledged and counted.
     Drop,

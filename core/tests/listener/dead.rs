@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oslo_messaging::{
-    Address, DeadLetter, DeadLetters, DeadReason, ErrorKind, Event, NotificationEndpoint, NotificationListenerBuilder,
-    Origin, Priority,
+    DeadLetter, DeadLetters, DeadReason, ErrorKind, Event, NotificationEndpoint, NotificationListenerBuilder, Origin,
+    Priority,
 };
 use oslo_messaging_fake::{Fault, Rule};
 
@@ -131,22 +131,6 @@ async fn a_letter_that_could_not_be_replayed_comes_again() {
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);
     dead.close(soon()).await.unwrap();
     assert_eq!((world.ready("audit"), world.ready("audit.dead")), (1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_cannot_be_moved_is_given_back_and_not_lost() {
-    let world = World::new();
-    let seen = Seen::new();
-    let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
-    let builder = world.listener().endpoint(endpoint).on_failure(twice().with_tries(1));
-    let listener = builder.start(soon()).await.unwrap();
-    let moved = Rule::new(Fault::Return).when(|to, _| matches!(to, Address::Queue { .. }));
-    world.broker.faults().add(moved);
-    world.publish(Priority::Info, 1).await;
-    let looks = seen.wait(2).await;
-    assert!(looks[1].redelivered);
-    listener.wait(soon()).await.unwrap();
-    assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

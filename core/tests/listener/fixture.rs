@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::wire::{Format, Notification};
+use oslo_messaging::wire::{Compression, Format, Notification};
 use oslo_messaging::{
     Address, Bus, Deadline, Event, FailurePolicy, Message, NotificationEndpoint, NotificationListener,
     NotificationListenerBuilder, NotificationResult, Payload, Priority, PublishOptions, Target, Transport,
@@ -66,6 +66,35 @@ impl World {
         let message = Message::new(body.as_ref().to_vec());
         let options = PublishOptions::by(soon()).ensure_queue();
         self.publisher.publish(&address, message, &options).await.unwrap();
+    }
+
+    /// As [`publish`](Self::publish), with a compressed body and these headers.
+    pub(crate) async fn publish_with(
+        &self,
+        priority: Priority,
+        n: impl Into<Value>,
+        headers: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let body = notification(priority, "order.created", &json!({ "n": n.into() })).encode(Format::V2);
+        let mut message = Message::new(Compression::Zlib.compress(&body));
+        message.headers.extend(headers);
+        let message = message.with_header("compression", Compression::Zlib.content_type());
+        let address = Address::Notification {
+            exchange: "openstack".into(),
+            topic: "notifications".into(),
+            priority: priority.as_str().into(),
+        };
+        let options = PublishOptions::by(soon()).ensure_queue();
+        self.publisher.publish(&address, message, &options).await.unwrap();
+    }
+
+    /// Publishes an event to the dead letters of `queue`, with these headers.
+    pub(crate) async fn publish_dead(&self, queue: &str, headers: impl IntoIterator<Item = (String, String)>) {
+        let body = notification(Priority::Info, "order.created", &json!({ "n": 0 })).encode(Format::V2);
+        let mut message = Message::new(body);
+        message.headers.extend(headers);
+        let address = Address::Queue { name: format!("{queue}.dead") };
+        self.publisher.publish(&address, message, &PublishOptions::by(soon())).await.unwrap();
     }
 
     /// A listener to `notifications`.

@@ -11,6 +11,9 @@ mod handling;
 #[path = "../common/late.rs"]
 mod late;
 mod lifecycle;
+mod limit;
+mod moving;
 mod panics;
 mod pool;
 mod retry;
+mod strict;

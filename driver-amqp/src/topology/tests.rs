@@ -104,3 +104,22 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
     let lifted = AmqpConfig { quorum_delivery_limit: -1, ..AmqpConfig::quorum() };
     assert_eq!(limits(&lifted, Lifetime::Shared), [Some(-1), None, None]);
 }
+
+#[test]
+fn only_a_limit_that_we_wanted_lifted_is_declared_again_without_it() {
+    const HEAD: &str = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received";
+    const CLASSIC: &str = "PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'q' in vhost '/' of queue type rabbit_classic_queue";
+    for (rest, lifted) in [
+        ("the value '-1' of type 'signedint' but current is none", true),
+        ("the value '-1' of type 'long' but current is the value '20' of type 'long'", true),
+        ("the value '5' of type 'long' but current is the value '-1' of type 'long'", false),
+        ("none but current is the value '-1' of type 'long'", false),
+    ] {
+        let text = format!("{HEAD} {rest}");
+        assert_eq!(Difference::of(&text).map(Difference::is_lifted_limit), Some(lifted), "{text}");
+        assert!(is_about_delivery_limit(&Error::new(ErrorKind::Topology, "declare queue").with_source(text)));
+    }
+    assert!(is_about_delivery_limit(&Error::new(ErrorKind::Topology, "declare queue").with_source(CLASSIC)));
+    assert!(!is_about_delivery_limit(&Error::new(ErrorKind::Topology, "declare queue").with_source(DURABLE)));
+    assert!(!is_about_delivery_limit(&Error::new(ErrorKind::Denied, "declare queue").with_source(CLASSIC)));
+}

@@ -4,7 +4,10 @@
 
 mod child;
 mod killed;
+mod limit;
+mod moving;
 mod outbox;
+mod policy;
 mod slow;
 #[path = "../live/stage.rs"]
 #[allow(dead_code, reason = "only a part of it is used here")]
@@ -29,6 +32,18 @@ const CASES: &[Case] = &[
     ("ten_thousand_events_return_at_once_while_the_broker_is_away", || Box::pin(outbox::while_the_broker_is_away())),
     ("events_that_become_too_old_are_counted_and_not_sent", || Box::pin(outbox::too_old())),
     ("a_handler_that_takes_long_stops_no_other", || Box::pin(slow::stops_no_other())),
+    ("limit_an_event_of_a_classic_queue_may_be_given_back_fifty_times", || Box::pin(limit::of_a_classic_queue())),
+    ("limit_an_event_of_a_quorum_queue_is_handled_or_a_dead_letter", || Box::pin(limit::of_a_quorum_queue())),
+    ("limit_an_event_at_its_delivery_limit_is_a_dead_letter", || Box::pin(limit::of_a_quorum_queue_with_a_limit())),
+    ("limit_dead_letters_that_are_looked_at_stay", || Box::pin(limit::of_dead_letters_that_are_looked_at())),
+    ("limit_dead_letters_stay_in_a_queue_that_has_a_limit", || {
+        Box::pin(limit::of_dead_letters_in_a_queue_with_a_limit())
+    }),
+    ("policies_of_the_readme_keep_the_oldest_dead_letters", || Box::pin(policy::of_the_readme())),
+    ("moving_without_the_right_to_declare_stops_no_other_event", || Box::pin(moving::that_the_user_may_not_declare())),
+    ("moving_an_event_whose_headers_fill_a_frame", || Box::pin(moving::whose_headers_fill_a_frame())),
+    ("moving_an_event_on_a_broker_with_small_frames", || Box::pin(moving::on_a_broker_with_small_frames())),
+    ("moving_an_event_over_a_link_with_smaller_frames", || Box::pin(moving::on_a_broker_whose_frames_became_smaller())),
 ];
 
 fn main() -> ExitCode {

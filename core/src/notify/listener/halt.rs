@@ -3,12 +3,11 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::later::Later;
 use crate::Deadline;
 use crate::lifecycle::asked;
 
 /// Tells what waits in memory that the listener takes no more events.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Halt {
     /// Set once the listener is to stop.
     stop: watch::Receiver<Option<Deadline>>,
@@ -45,17 +44,6 @@ impl Halt {
             biased;
             () = self.lost.cancelled() => Halted::Lost,
             () = asked(&mut stop) => Halted::Stopped,
-        }
-    }
-}
-
-impl Halted {
-    /// Gives `later` to the broker at once.
-    pub(super) async fn give_back(self, later: Later) {
-        match self {
-            Self::Stopped => later.give_back().await,
-            // Nothing can be settled where the queues are gone: what is dropped comes again.
-            Self::Lost => drop(later),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::decoding::{Decoded, DecodingListener};
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
 use crate::wire::Notification;
-use crate::{Deadline, Result};
+use crate::{Deadline, DeliveryCount, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Intake {
     }
 
     pub(super) async fn run(mut self, mut reins: Reins) {
+        self.running.spawn(Arc::clone(&self.runner.mover).watch());
         // What a cancelled turn had in hand goes back to the queue.
         let ended = tokio::select! {
             biased;
@@ -88,7 +89,12 @@ impl Intake {
         let all = NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN);
         // Past the deadline, closing the listener does the same.
         while let Ok(Ok(Some(messages))) = deadline.run("stop", self.listener.poll(all)).await {
-            drop(messages);
+            for message in messages {
+                // The broker would drop it.
+                if message.message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
+                    drop(self.read(message).await);
+                }
+            }
         }
     }
 
@@ -148,14 +154,22 @@ impl Intake {
         Ok(true)
     }
 
-    /// The event in `message`. One that cannot be read is worked on at once.
+    /// The event in `message`. One that no handler is to have is moved at once, and needs no permit for that.
     async fn read(&mut self, message: Decoded<Notification>) -> Option<Item> {
         match self.reader.read(message).await {
             Read::Event(item) => Some(item),
             Read::Nothing => None,
             Read::Undecodable(delivery, error) => {
-                let permit = self.runner.permit().await;
-                start(Arc::clone(&self.runner).run_undecodable(delivery, error, permit), &mut self.running);
+                start(Arc::clone(&self.runner).run_undecodable(delivery, error), &mut self.running);
+                None
+            }
+            Read::Last(delivery) => {
+                start(Arc::clone(&self.runner).run_last(delivery), &mut self.running);
+                None
+            }
+            Read::GivenUp(event) => {
+                let runner = Arc::clone(&self.runner);
+                start(async move { runner.run_given_up(event).await }, &mut self.running);
                 None
             }
         }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
+use super::mover::PendingMove;
 use super::unit::{Item, Unit};
 use crate::delivery::Delivery;
 
@@ -19,6 +18,8 @@ pub(super) struct Later {
 pub(super) enum Then {
     TryAgain(Unit),
     GiveBack(Delivery),
+    /// It was given up: it is moved at once, and does not wait for room.
+    Move(PendingMove),
 }
 
 impl Later {
@@ -26,17 +27,16 @@ impl Later {
     pub(super) fn len(&self) -> usize {
         match &self.then {
             Then::TryAgain(unit) => unit.items.len(),
-            Then::GiveBack(_) => 1,
+            Then::GiveBack(_) | Then::Move(_) => 1,
         }
     }
 
-    /// Gives them to the broker at once.
-    pub(super) async fn give_back(self) {
+    /// The events themselves, of what has not been given up.
+    pub(super) fn into_deliveries(self) -> Vec<Delivery> {
         match self.then {
-            Then::TryAgain(unit) => {
-                join_all(unit.items.into_iter().map(|Item { delivery, .. }| delivery.requeue())).await;
-            }
-            Then::GiveBack(delivery) => delivery.requeue().await,
+            Then::TryAgain(unit) => unit.items.into_iter().map(|Item { delivery, .. }| delivery).collect(),
+            Then::GiveBack(delivery) => vec![delivery],
+            Then::Move(_) => Vec::new(),
         }
     }
 }

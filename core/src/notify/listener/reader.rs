@@ -5,9 +5,12 @@ use std::sync::Arc;
 use metrics::counter;
 use tracing::warn;
 
+use super::given_up::{GivenUp, Identity, Met};
+use super::mover::PendingMove;
 use super::unit::Item;
 use crate::decoding::Decoded;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::message_key::MessageKey;
 use crate::notify::Event;
 use crate::panic::caught;
 use crate::text::Excerpt;
@@ -19,6 +22,7 @@ use crate::{Error, ErrorKind, Result, Serializer};
 pub(super) struct Reader {
     pub(super) deliveries: Deliveries,
     pub(super) serializer: Option<Arc<dyn Serializer>>,
+    pub(super) given_up: Arc<GivenUp>,
 }
 
 /// What a message turned out to be.
@@ -27,6 +31,10 @@ pub(super) enum Read {
     Event(Item),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
+    /// It is the last delivery that its queue allows.
+    Last(Delivery),
+    /// It was given up before, and not moved.
+    GivenUp(PendingMove),
     /// A copy, or of a priority that nobody knows: settled already.
     Nothing,
 }
@@ -35,6 +43,16 @@ impl Reader {
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> Read {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
+        let identity = Identity::of(MessageKey::of(unique_id), message.message());
+        let message = match self.given_up.meet(identity, message) {
+            Met::Other(message) => message,
+            Met::Copy => return Read::Nothing,
+            Met::GivenUp(message, reason) => {
+                // Without its id, under which nothing is to be settled together with it.
+                let Seen::First(delivery) = self.deliveries.see("", message) else { return Read::Nothing };
+                return Read::GivenUp(PendingMove::again(delivery, identity, *reason));
+            }
+        };
         let mut delivery = match self.deliveries.see(unique_id, message) {
             Seen::First(delivery) => delivery,
             Seen::Finished(message) => {
@@ -52,6 +70,9 @@ impl Reader {
             Ok(notification) => notification,
             Err(error) => return Read::Undecodable(delivery, error),
         };
+        if delivery.is_last() {
+            return Read::Last(delivery);
+        }
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
             // As the reference does (`notify/dispatcher.py`, `dispatch`).

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -11,17 +12,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::halt::Halt;
+use super::given_up::Identity;
+use super::halt::{Halt, Halted};
 use super::hand::{Left, hand};
 use super::later::{Later, Then};
+use super::mover::{Mover, PendingMove};
 use super::requeues::Requeues;
 use super::unit::{Group, Item, Unit, groups};
 use crate::delivery::Delivery;
 use crate::notify::dead_letter::{DeadLetterInfo, DeadReason};
-use crate::notify::dead_letter_writer::DeadLetterWriter;
 use crate::notify::endpoint::Table;
-use crate::notify::{Event, FailurePolicy, GiveUp};
-use crate::text::Excerpt;
+use crate::notify::{Event, FailurePolicy};
 use crate::{Error, Failure};
 
 /// What all events of a listener are worked on with.
@@ -29,14 +30,22 @@ use crate::{Error, Failure};
 pub(super) struct Runner {
     pub(super) endpoints: Vec<Table>,
     pub(super) policy: FailurePolicy,
-    /// `None`: what is given up is dropped, because the queue goes with its reader.
-    pub(super) dead_letters: Option<DeadLetterWriter>,
+    pub(super) mover: Arc<Mover>,
     pub(super) requeues: Mutex<Requeues>,
     /// Handlers that may run at once.
     pub(super) permits: Arc<Semaphore>,
     /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
     pub(super) room: Arc<Semaphore>,
     pub(super) halt: Halt,
+}
+
+/// What is done next with events that are not settled yet.
+enum Step {
+    /// They get room to wait in.
+    Crowd(Vec<Later>, OwnedSemaphorePermit),
+    /// They wait, in their room.
+    Wait(Later, OwnedSemaphorePermit),
+    Move(PendingMove),
 }
 
 impl Runner {
@@ -53,44 +62,57 @@ impl Runner {
     /// Works on the events until each is settled.
     pub(super) async fn run(self: Arc<Self>, unit: Unit, permit: OwnedSemaphorePermit) {
         let later = self.attempt(unit).await;
-        self.finish(later, permit).await;
+        let mut steps: FuturesUnordered<_> =
+            next_steps(later, permit).into_iter().map(|step| self.go_on(step)).collect();
+        while let Some(next) = steps.next().await {
+            steps.extend(next.into_iter().map(|step| self.go_on(step)));
+        }
     }
 
     /// Moves a message that is no notification out of the way.
-    pub(super) async fn run_undecodable(
-        self: Arc<Self>,
-        delivery: Delivery,
-        error: Error,
-        permit: OwnedSemaphorePermit,
-    ) {
+    pub(super) async fn run_undecodable(self: Arc<Self>, delivery: Delivery, error: Error) {
         counter!("oslo_messaging_undecodable_total").increment(1);
         warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
         let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
-        let later = self.give_up(delivery, &info).await;
-        self.finish(later.into_iter().collect(), permit).await;
+        self.run_given_up(self.given_up(delivery, info)).await;
     }
 
-    /// Lets each of `later` wait on its own, and what fails again wait again, until every event is settled.
-    async fn finish(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) {
-        let wait = |(later, room)| self.wait(later, room);
-        let mut waiting: FuturesUnordered<_> = self.make_room(later, permit).await.into_iter().map(wait).collect();
-        while let Some(again) = waiting.next().await {
-            waiting.extend(again.into_iter().map(wait));
+    /// Moves an event that the broker would drop if its handler failed once more.
+    pub(super) async fn run_last(self: Arc<Self>, delivery: Delivery) {
+        warn!(
+            queue = ?delivery.message().queue, count = ?delivery.message().delivery_count,
+            "an event has reached the delivery limit of its queue and is given up"
+        );
+        let info = DeadLetterInfo::of_limit(delivery.message());
+        self.run_given_up(self.given_up(delivery, info)).await;
+    }
+
+    /// Moves an event that was given up before.
+    pub(super) async fn run_given_up(&self, event: PendingMove) {
+        self.mover.run(event).await;
+    }
+
+    /// Goes one step on with events that are not settled; what is left of them then is returned.
+    async fn go_on(&self, step: Step) -> Vec<Step> {
+        match step {
+            Step::Crowd(later, permit) => self.make_room(later, permit).await,
+            Step::Wait(later, room) => self.wait(later, room).await,
+            Step::Move(event) => {
+                self.mover.run(event).await;
+                Vec::new()
+            }
         }
     }
 
     /// Gets `later` room to wait in; gives them back instead if the listener takes no more events. The permit is held
     /// until there is room: when half of the window waits, nothing new is begun.
-    async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
+    async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = later.iter().map(Later::len).sum();
-        if events == 0 {
-            return Vec::new();
-        }
         let events = u32::try_from(events).expect("a window has 16 bits");
         let mut room = tokio::select! {
             biased;
             halted = self.halt.halted() => {
-                join_all(later.into_iter().map(|later| halted.give_back(later))).await;
+                join_all(later.into_iter().map(|later| self.surrender(later, halted))).await;
                 return Vec::new();
             }
             room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
@@ -98,14 +120,13 @@ impl Runner {
         drop(permit);
         let split = later.into_iter().map(|later| {
             let own = room.split(later.len()).expect("there is room for all of them");
-            (later, own)
+            Step::Wait(later, own)
         });
         split.collect()
     }
 
     /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
-    /// What fails again is returned, with room to wait in.
-    async fn wait(&self, later: Later, room: OwnedSemaphorePermit) -> Vec<(Later, OwnedSemaphorePermit)> {
+    async fn wait(&self, later: Later, room: OwnedSemaphorePermit) -> Vec<Step> {
         let (wait, runs) = (later.wait, matches!(later.then, Then::TryAgain(_)));
         let turn = async {
             sleep(wait).await;
@@ -116,21 +137,32 @@ impl Runner {
         let permit = tokio::select! {
             biased;
             halted = self.halt.halted() => {
-                halted.give_back(later).await;
+                self.surrender(later, halted).await;
                 return Vec::new();
             }
             permit = turn => permit,
         };
         match (later.then, permit) {
-            (Then::TryAgain(unit), Some(permit)) => {
-                let later = self.attempt(unit).await;
-                self.make_room(later, permit).await
-            }
+            (Then::TryAgain(unit), Some(permit)) => next_steps(self.attempt(unit).await, permit),
             (then, _) => {
-                Later { then, ..later }.give_back().await;
+                self.surrender(Later { then, ..later }, Halted::Stopped).await;
                 Vec::new()
             }
         }
+    }
+
+    /// Gives `later` to the broker at once. What the broker would drop is moved instead.
+    async fn surrender(&self, later: Later, halted: Halted) {
+        let each = later.into_deliveries().into_iter().map(|delivery| async move {
+            if delivery.is_last() {
+                let info = DeadLetterInfo::of_limit(delivery.message());
+                self.mover.run(self.given_up(delivery, info)).await;
+            } else if halted == Halted::Stopped {
+                delivery.requeue().await;
+            }
+            // Nothing can be settled where the queues are gone: what is dropped comes again.
+        });
+        join_all(each).await;
     }
 
     /// Gives the events to each endpoint whose turn it is, and settles those that are through. The others are returned.
@@ -146,14 +178,14 @@ impl Runner {
                 for (unreadable, error) in handed.unreadable {
                     let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
-                    later.extend(self.give_up(delivery, &info).await);
+                    later.push(self.give_up(delivery, info));
                 }
                 match handed.left {
                     Left::Handled => {}
                     Left::Requeued => later.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery))),
                     Left::Failed(failure) => {
                         let failed: Vec<Item> = take(&mut items, &group).collect();
-                        later.extend(self.failed(Unit { items: failed, endpoint: place, attempt }, &failure).await);
+                        later.extend(self.failed(Unit { items: failed, endpoint: place, attempt }, &failure));
                     }
                 }
             }
@@ -166,7 +198,7 @@ impl Runner {
     }
 
     /// Decides whether events whose handler failed are tried again.
-    async fn failed(&self, unit: Unit, failure: &Failure) -> Vec<Later> {
+    fn failed(&self, unit: Unit, failure: &Failure) -> Vec<Later> {
         let attempts = unit.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
             counter!("oslo_messaging_notifications_failed_total").increment(unit.items.len() as u64);
@@ -174,42 +206,47 @@ impl Runner {
             return vec![Later { wait, then: Then::TryAgain(unit.next_attempt()) }];
         }
         error!(%failure, attempts, events = unit.items.len(), "a handler failed as often as it may; its events are given up");
-        let given_up = unit.items.into_iter().map(|Item { delivery, .. }| async move {
+        let given_up = unit.items.into_iter().map(|Item { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
-            self.give_up(delivery, &info).await
+            self.give_up(delivery, info)
         });
-        join_all(given_up).await.into_iter().flatten().collect()
+        given_up.collect()
     }
 
-    /// Moves the message to the dead-letter queue, or drops it. One that cannot be moved is given back: nothing that
-    /// failed is acknowledged in silence.
-    async fn give_up(&self, mut delivery: Delivery, info: &DeadLetterInfo) -> Option<Later> {
-        if self.halt.is_lost() {
-            // It comes again, to be given up then: a copy now would be one too many.
-            return None;
-        }
-        let writer = self.dead_letters.as_ref().filter(|_| self.policy.give_up == GiveUp::DeadLetter);
-        let outcome = if let Some(writer) = writer {
-            delivery.let_go();
-            if let Err(error) = writer.write(delivery.message(), info).await {
-                error!(%error, queue = info.queue, "an event could not be moved to the dead-letter queue and is given back");
-                return Some(self.give_back(delivery));
-            }
-            "dead_letter"
-        } else {
-            warn!(reason = %info.reason, detail = %Excerpt(&info.detail), queue = info.queue, "an event is dropped");
-            "dropped"
-        };
-        counter!("oslo_messaging_notifications_total", "outcome" => outcome).increment(1);
-        delivery.acknowledge().await;
-        None
+    fn give_up(&self, delivery: Delivery, info: DeadLetterInfo) -> Later {
+        Later { wait: Duration::ZERO, then: Then::Move(self.given_up(delivery, info)) }
+    }
+
+    fn given_up(&self, delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
+        let identity = Identity::of(delivery.key(), delivery.message());
+        PendingMove::new(delivery, identity, info)
     }
 
     fn give_back(&self, delivery: Delivery) -> Later {
+        if delivery.is_last() {
+            let info = DeadLetterInfo::of_limit(delivery.message());
+            return self.give_up(delivery, info);
+        }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
-        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(delivery.key());
+        let key = Identity::of(delivery.key(), delivery.message()).key();
+        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(Some(key));
         Later { wait, then: Then::GiveBack(delivery) }
     }
+}
+
+/// What is done with events that a handler did not settle. What is given up needs no room and no permit.
+fn next_steps(later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+    let (mut steps, mut waiting) = (Vec::new(), Vec::new());
+    for later in later {
+        match later.then {
+            Then::Move(event) => steps.push(Step::Move(event)),
+            then => waiting.push(Later { then, ..later }),
+        }
+    }
+    if !waiting.is_empty() {
+        steps.push(Step::Crowd(waiting, permit));
+    }
+    steps
 }
 
 fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<Item = Item> + use<'a> {

@@ -1,0 +1,285 @@
+//! Which events were given up and are not in their dead-letter queue yet: those are moved, and not run again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::message_key::MessageKey;
+use crate::notify::dead_letter::DeadLetterInfo;
+use crate::{DeliveryCount, IncomingMessage, Message};
+
+/// How many events that went back to their queue are remembered. The oldest beyond that are run again.
+const REMEMBERED: usize = 10_000;
+
+/// What tells an event from others: the key of its `_unique_id`, or else of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    key: MessageKey,
+    /// Whether the event has no `_unique_id`, so that equal events are taken for one.
+    by_content: bool,
+}
+
+/// The events of one listener that were given up and not moved yet.
+#[derive(Debug, Default)]
+pub(super) struct GivenUp {
+    events: Mutex<Events>,
+}
+
+/// What an arriving message is, as far as events that were given up go.
+#[derive(Debug)]
+pub(super) enum Met {
+    /// None of them.
+    Other(Box<dyn IncomingMessage>),
+    /// Another delivery of one that is being moved: it is settled with that.
+    Copy,
+    /// One of them: only its move is to be tried.
+    GivenUp(Box<dyn IncomingMessage>, Box<Reason>),
+}
+
+/// Why an event was given up.
+#[derive(Debug, Clone)]
+pub(super) struct Reason {
+    pub(super) info: DeadLetterInfo,
+    /// When it went back to the end of its queue, if it did.
+    pub(super) returned: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    moving: HashMap<Identity, Moving>,
+    returned: HashMap<Identity, Returned>,
+    /// The same ones, oldest first.
+    order: BTreeMap<u64, Identity>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Moving {
+    /// How many messages of this identity are being moved: equal ones without an id may be several.
+    messages: usize,
+    copies: Vec<Box<dyn IncomingMessage>>,
+    info: DeadLetterInfo,
+    /// Rung when a copy came that the broker drops if it is not acknowledged.
+    last: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Returned {
+    number: u64,
+    messages: usize,
+    reason: Reason,
+}
+
+impl Identity {
+    /// The identity of `message`, whose `_unique_id` has this key, or which has none.
+    pub(super) fn of(key: Option<MessageKey>, message: &Message) -> Self {
+        let by_content = key.is_none();
+        Self { key: key.unwrap_or_else(|| MessageKey::of_content(message)), by_content }
+    }
+
+    /// What the event is known by where it is counted how often it was given back.
+    pub(super) fn key(self) -> MessageKey {
+        self.key
+    }
+}
+
+impl GivenUp {
+    /// Says what `message` is.
+    pub(super) fn meet(&self, identity: Identity, message: Box<dyn IncomingMessage>) -> Met {
+        let mut events = self.events();
+        if let Some(reason) = events.take_returned(identity) {
+            return Met::GivenUp(message, Box::new(reason));
+        }
+        match events.moving.get_mut(&identity) {
+            Some(moving) if message.redelivered() => {
+                if message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
+                    moving.last.notify_one();
+                }
+                moving.copies.push(message);
+                Met::Copy
+            }
+            // The publisher sent it twice. It is not settled with the first: it may also be the dead letter, replayed
+            // before its confirm arrived here.
+            Some(moving) if !identity.by_content => {
+                let reason = Reason { info: moving.info.clone(), returned: None };
+                Met::GivenUp(message, Box::new(reason))
+            }
+            _ => Met::Other(message),
+        }
+    }
+
+    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another delivery
+    /// of it is the last that its queue allows.
+    pub(super) fn begin(&self, identity: Identity, info: &DeadLetterInfo) -> Arc<Notify> {
+        let mut events = self.events();
+        let moving = events.moving.entry(identity);
+        let new = || Moving { messages: 0, copies: Vec::new(), info: info.brief(), last: Arc::default() };
+        let moving = moving.or_insert_with(new);
+        moving.messages += 1;
+        Arc::clone(&moving.last)
+    }
+
+    /// Notes that a copy of an event is about to go back to the end of its queue, where it will be met again.
+    pub(super) fn returning(&self, identity: Identity, info: &DeadLetterInfo) {
+        let mut events = self.events();
+        let reason = Reason { info: info.brief(), returned: Some(Instant::now()) };
+        if let Some(returned) = events.returned.get_mut(&identity) {
+            returned.messages += 1;
+            returned.reason = reason;
+            return;
+        }
+        while events.returned.len() >= REMEMBERED {
+            let Some((_, oldest)) = events.order.pop_first() else { break };
+            events.returned.remove(&oldest);
+        }
+        let number = events.next;
+        events.next += 1;
+        events.order.insert(number, identity);
+        events.returned.insert(identity, Returned { number, messages: 1, reason });
+    }
+
+    /// Takes back a [`returning`](Self::returning): the copy did not get there.
+    pub(super) fn not_returned(&self, identity: Identity) {
+        self.events().take_returned(identity);
+    }
+
+    /// Whether another delivery of an event that is being moved is the last that its queue allows.
+    pub(super) fn has_last(&self, identity: Identity) -> bool {
+        let events = self.events();
+        let copies = events.moving.get(&identity).map(|moving| moving.copies.as_slice()).unwrap_or_default();
+        copies.iter().any(|copy| copy.message().delivery_count.is_some_and(DeliveryCount::is_last))
+    }
+
+    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with it.
+    pub(super) fn moved(&self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+        let mut events = self.events();
+        if !identity.by_content {
+            while events.take_returned(identity).is_some() {}
+        }
+        events.end(identity)
+    }
+
+    /// Notes that an event is not held here any more; gives out its other deliveries.
+    pub(super) fn left(&self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+        self.events().end(identity)
+    }
+
+    fn events(&self) -> MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    fn take_returned(&mut self, identity: Identity) -> Option<Reason> {
+        let returned = self.returned.get_mut(&identity)?;
+        if returned.messages > 1 {
+            returned.messages -= 1;
+            return Some(returned.reason.clone());
+        }
+        let Returned { number, reason, .. } = self.returned.remove(&identity)?;
+        self.order.remove(&number);
+        Some(reason)
+    }
+
+    fn end(&mut self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+        let Some(moving) = self.moving.get_mut(&identity) else { return Vec::new() };
+        moving.messages -= 1;
+        if moving.messages > 0 {
+            return Vec::new();
+        }
+        self.moving.remove(&identity).map(|moving| moving.copies).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::notify::DeadReason;
+    use crate::{Error, ErrorKind, Result};
+
+    #[derive(Debug)]
+    struct Arrived(Message, bool);
+
+    #[async_trait]
+    impl IncomingMessage for Arrived {
+        fn message(&self) -> &Message {
+            &self.0
+        }
+
+        fn redelivered(&self) -> bool {
+            self.1
+        }
+
+        async fn acknowledge(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+
+        async fn requeue(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+
+        async fn reject(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn info() -> DeadLetterInfo {
+        let error = Error::new(ErrorKind::Decode, "test");
+        DeadLetterInfo::of_error(&Message::new("{}"), DeadReason::Payload, 3, &error)
+    }
+
+    fn meet(events: &GivenUp, identity: Identity, redelivered: bool) -> &'static str {
+        match events.meet(identity, Box::new(Arrived(Message::new("{}"), redelivered))) {
+            Met::Other(_) => "other",
+            Met::Copy => "copy",
+            Met::GivenUp(..) => "given up",
+        }
+    }
+
+    #[test]
+    fn an_event_is_known_while_it_is_moved_and_where_it_went_back_to_its_queue() {
+        let events = GivenUp::default();
+        let id = Identity::of(MessageKey::of("a"), &Message::new("{}"));
+        assert_eq!(meet(&events, id, true), "other");
+        events.begin(id, &info());
+        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "given up"));
+        events.returning(id, &info());
+        assert_eq!(events.left(id).len(), 1);
+        assert_eq!((meet(&events, id, false), meet(&events, id, false)), ("given up", "other"));
+        events.begin(id, &info());
+        events.returning(id, &info());
+        events.moved(id);
+        assert_eq!(meet(&events, id, false), "other", "a dead letter that is replayed is run");
+    }
+
+    #[test]
+    fn events_without_an_id_are_known_by_their_content_and_counted() {
+        let events = GivenUp::default();
+        let message = |id: &str, body: &'static str| Message::new(body).with_id(id);
+        let id = Identity::of(None, &message("m", "1"));
+        assert_eq!(id, Identity::of(None, &message("m", "1")));
+        assert!(id != Identity::of(None, &message("m", "2")) && id != Identity::of(None, &message("n", "1")));
+        events.begin(id, &info());
+        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "other"));
+        events.begin(id, &info());
+        assert!(events.moved(id).is_empty(), "the copy may be the other's");
+        assert_eq!(events.moved(id).len(), 1);
+    }
+
+    #[test]
+    fn only_so_many_events_that_went_back_are_remembered() {
+        let events = GivenUp::default();
+        let id = |n: usize| Identity::of(MessageKey::of(&n.to_string()), &Message::new("{}"));
+        for n in 0..=REMEMBERED {
+            events.returning(id(n), &info());
+        }
+        let known = events.events();
+        assert_eq!((known.returned.len(), known.order.len()), (REMEMBERED, REMEMBERED));
+        drop(known);
+        assert_eq!((meet(&events, id(0), false), meet(&events, id(1), false)), ("other", "given up"));
+    }
+}

@@ -1,0 +1,264 @@
+//! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
+//!
+//! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
+//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out first
+//! again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::given_up::{GivenUp, Identity, Reason};
+use super::halt::{Halt, Halted};
+use crate::delivery::{Delivery, settled};
+use crate::notify::dead_letter::DeadLetterInfo;
+use crate::notify::dead_letter_queue::DeadLetterQueue;
+use crate::notify::dead_letter_writer::DeadLetterWriter;
+use crate::{Error, ErrorKind, Executed, IncomingMessage};
+
+/// The shortest and the longest wait before an event that is held is tried again.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+/// How often one event goes back to the end of its queue at most.
+const BETWEEN_RETURNS: Duration = Duration::from_secs(60);
+/// How often a queue that could not be declared is declared again.
+const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
+
+/// Moves events, each by its own task.
+#[derive(Debug)]
+pub(super) struct Mover {
+    /// `None`: what is given up is dropped.
+    pub(super) writer: Option<DeadLetterWriter>,
+    pub(super) queues: DeadLetterQueues,
+    pub(super) given_up: Arc<GivenUp>,
+    /// How many events that cannot be moved may be held.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) halt: Halt,
+}
+
+/// The dead-letter queues of a listener, by the names of the queues that it reads.
+#[derive(Debug)]
+pub(super) struct DeadLetterQueues {
+    pub(super) known: BTreeMap<String, DeadLetterQueue>,
+    /// For a name that the driver did not say before.
+    pub(super) other: DeadLetterQueue,
+}
+
+/// An event that was given up.
+#[derive(Debug)]
+pub(super) struct PendingMove {
+    delivery: Delivery,
+    identity: Identity,
+    reason: Reason,
+}
+
+impl PendingMove {
+    /// The event of `delivery`, which is given up because of `info`.
+    pub(super) fn new(delivery: Delivery, identity: Identity, info: DeadLetterInfo) -> Self {
+        Self { delivery, identity, reason: Reason { info, returned: None } }
+    }
+
+    /// The event of `delivery`, which was given up before.
+    pub(super) fn again(delivery: Delivery, identity: Identity, reason: Reason) -> Self {
+        Self { delivery, identity, reason }
+    }
+
+    fn info(&self) -> &DeadLetterInfo {
+        &self.reason.info
+    }
+}
+
+impl DeadLetterQueues {
+    fn of(&self, queue: &str) -> &DeadLetterQueue {
+        self.known.get(queue).unwrap_or(&self.other)
+    }
+}
+
+impl Mover {
+    /// Moves `event` to its dead-letter queue, back to the end of its own if that does not work, or gives it back if the
+    /// listener stops; drops it where nothing is kept.
+    pub(super) async fn run(&self, mut event: PendingMove) {
+        let Some(writer) = &self.writer else { return drop_event(event).await };
+        // What the broker drops with the next failed delivery is not held: its copy counts from zero.
+        let mut urgent = event.delivery.is_last();
+        if self.halt.is_lost() && !urgent {
+            // It comes again, to be given up then: a copy now would be one too many.
+            return;
+        }
+        event.delivery.let_go();
+        let last_copy = self.given_up.begin(event.identity, event.info());
+        let queue = self.queues.of(&event.info().queue);
+        let mut slot: Option<OwnedSemaphorePermit> = None;
+        let mut tries = 0_u32;
+        // Where the queue is known to be broken, only what holds a slot finds out whether it still is.
+        let mut may_try = urgent || !queue.is_broken();
+        loop {
+            let mut recovery = queue.watch();
+            if may_try {
+                match writer.write(event.delivery.message(), event.info()).await {
+                    Ok(()) => return self.moved(event, queue).await,
+                    Err(error) => fail(queue, event.info(), &error),
+                }
+            }
+            if slot.is_none() && !urgent {
+                slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+            }
+            let wake = match slot {
+                _ if urgent => Instant::now(),
+                None if tries == 0 => event.next_return(),
+                _ => Instant::now() + wait(tries),
+            };
+            tokio::select! {
+                biased;
+                halted = self.halt.halted() => return self.end(event, queue, halted).await,
+                () = recovery.recovered() => {}
+                () = last_copy.notified() => urgent = true,
+                // What was back in its queue and has waited for its next turn there is tried once more before.
+                () = sleep_until(wake) => if urgent || slot.is_none() && (tries > 0 || !event.was_returned()) {
+                    match self.send_back(event, queue).await {
+                        None => return,
+                        Some(kept) => event = kept,
+                    }
+                    urgent = false;
+                }
+            }
+            (may_try, tries) = (true, tries.saturating_add(1));
+        }
+    }
+
+    /// Declares again what could not be declared, until the listener takes no more events.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let Some(writer) = &self.writer else { return };
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.halt.halted() => return,
+                () = sleep(BETWEEN_DECLARATIONS) => {}
+            }
+            for (name, queue) in &self.queues.known {
+                if !queue.is_undeclared() {
+                    continue;
+                }
+                tokio::select! {
+                    biased;
+                    _ = self.halt.halted() => return,
+                    declared = writer.declare(name) => if declared.is_ok() {
+                        recover(queue, name);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn moved(&self, event: PendingMove, queue: &DeadLetterQueue) {
+        recover(queue, &event.info().queue);
+        counter!("oslo_messaging_notifications_total", "outcome" => "dead_letter").increment(1);
+        let copies = self.given_up.moved(event.identity);
+        acknowledge(event.delivery, copies).await;
+    }
+
+    /// Puts a copy of `event` at the end of its queue and acknowledges the event; gives it out again if that fails.
+    async fn send_back(&self, event: PendingMove, queue: &DeadLetterQueue) -> Option<PendingMove> {
+        let writer = self.writer.as_ref()?;
+        // Before it is published: it may arrive before the confirm does.
+        self.given_up.returning(event.identity, event.info());
+        match writer.send_back(event.delivery.message(), event.info()).await {
+            Ok(()) => {
+                queue.moves_on();
+                counter!("oslo_messaging_notifications_total", "outcome" => "returned").increment(1);
+                debug!(queue = event.info().queue, "an event that cannot be moved went to the end of its queue");
+                let copies = self.given_up.left(event.identity);
+                acknowledge(event.delivery, copies).await;
+                None
+            }
+            Err(error) => {
+                if error.executed() == Executed::No {
+                    self.given_up.not_returned(event.identity);
+                }
+                if queue.stands_still(&error) {
+                    error!(
+                        %error, queue = event.info().queue,
+                        "a listener stands still: what cannot be moved to the dead-letter queue cannot go back to its queue"
+                    );
+                }
+                Some(event)
+            }
+        }
+    }
+
+    /// The listener takes no more events.
+    async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, halted: Halted) {
+        let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
+        let event = if last { self.send_back(event, queue).await } else { Some(event) };
+        let Some(event) = event else { return };
+        if last {
+            counter!("oslo_messaging_notifications_total", "outcome" => "dropped").increment(1);
+            error!(
+                queue = event.info().queue,
+                "an event is at its delivery limit and cannot be kept: the broker drops it"
+            );
+        } else if halted == Halted::Stopped {
+            counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
+        }
+        let copies = self.given_up.left(event.identity);
+        // Nothing can be settled where the queues are gone: what is dropped comes again.
+        if halted == Halted::Stopped {
+            event.delivery.requeue().await;
+        }
+        drop(copies);
+    }
+}
+
+impl PendingMove {
+    /// When it may go back to the end of its queue.
+    fn next_return(&self) -> Instant {
+        self.reason.returned.map_or_else(Instant::now, |returned| returned + BETWEEN_RETURNS)
+    }
+
+    fn was_returned(&self) -> bool {
+        self.reason.returned.is_some()
+    }
+}
+
+async fn drop_event(event: PendingMove) {
+    let info = event.info();
+    warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
+    counter!("oslo_messaging_notifications_total", "outcome" => "dropped").increment(1);
+    event.delivery.acknowledge().await;
+}
+
+/// Notes a failed move; logs the first of an incident. An event that is too large says nothing about the queue.
+fn fail(queue: &DeadLetterQueue, info: &DeadLetterInfo, error: &Error) {
+    counter!("oslo_messaging_dead_letters_failed_total").increment(1);
+    if error.kind() == ErrorKind::TooLarge {
+        warn!(%error, queue = info.queue, "an event is too large for the dead-letter queue");
+    } else if queue.fail(error) {
+        error!(
+            %error, queue = info.queue,
+            "an event could not be moved to the dead-letter queue; its move is tried again, its handler is not run again"
+        );
+    }
+}
+
+fn recover(queue: &DeadLetterQueue, name: &str) {
+    if queue.recover() {
+        info!(queue = name, "the dead-letter queue takes events again");
+    }
+}
+
+async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {
+    delivery.acknowledge().await;
+    for copy in copies {
+        settled(copy.acknowledge().await);
+    }
+}
+
+/// Twice as long each time.
+fn wait(tries: u32) -> Duration {
+    2_u32.checked_pow(tries).and_then(|factor| FIRST.checked_mul(factor)).unwrap_or(LONGEST).min(LONGEST)
+}
