@@ -60,6 +60,22 @@ impl Opener {
         self.subscription.address(&self.unique)
     }
 
+    /// What this subscription is called in health and logs.
+    pub(crate) fn part(&self) -> String {
+        match &self.subscription.source {
+            Source::Server { topic, .. } => format!("listener of topic {topic}"),
+            Source::Inbox => format!("reply inbox {}", self.address().routing_key()),
+            Source::Notifications { pool: Some(pool), .. } => format!("listener of pool {pool}"),
+            Source::Notifications { addresses, pool: None } => {
+                let keys: Vec<_> = addresses.iter().map(Address::routing_key).collect();
+                format!("listener of {}", keys.join(", "))
+            }
+            Source::Queue { name } => format!("listener of queue {name}"),
+            // A source that this driver does not know yet.
+            _ => "listener".to_owned(),
+        }
+    }
+
     /// Gives the private queues another name.
     ///
     /// # Errors
