@@ -15,6 +15,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use crate::backoff::Pause;
 use crate::claim::is_taken;
@@ -164,6 +165,16 @@ impl AmqpTransport {
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
                 Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
                     sleep(Pause::Soon(tries).dice(config)).await;
+                    tries += 1;
+                }
+                // The replica of a stream that was declared a moment ago starts by itself.
+                Err(error) if error.kind() == ErrorKind::Topology && error.is_transient() => {
+                    let pause = Pause::Soon(tries).dice(config);
+                    if pause >= deadline.remaining() {
+                        return Err(error);
+                    }
+                    debug!(%error, "a subscription is tried again");
+                    sleep(pause).await;
                     tries += 1;
                 }
                 outcome => return outcome,
