@@ -34,12 +34,14 @@
 //! | `oslo_messaging_amqp_returns_total` | messages that the broker returned as undeliverable |
 //! | `oslo_messaging_amqp_settlements_dropped_total` | messages that were settled too late, and come again |
 //! | `oslo_messaging_amqp_deliveries_dropped_total` | messages that were not handed over when their channel was lost, and come again |
+//! | `oslo_messaging_amqp_stream_messages_missed_total` | messages of streams that retention deleted before their listener read them |
 //!
 //! lapin logs every returned message with its body at the target `lapin::returned_messages`: filter that target where
 //! bodies are secret.
 
 mod backoff;
 mod barrier;
+mod brokers;
 mod claim;
 mod config;
 mod connection;

@@ -8,6 +8,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
+use tracing::warn;
 
 use crate::counters::{Counts, count};
 use crate::gate::{Gate, lost};
@@ -145,6 +146,11 @@ impl AmqpListener {
     /// The channel is lost, and with it what was not acknowledged.
     fn lose(&mut self, error: &Error) {
         if let Some(session) = self.session.take() {
+            if session.place().link.is_connected() {
+                // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
+                // message that was held longer than its consumer timeout, for one.
+                warn!(address = %self.address, %error, "the broker closed the channel of a listener, which opens another");
+            }
             session.abandon(error);
         }
         if let Some(revival) = &self.revival {
@@ -165,7 +171,7 @@ impl AmqpListener {
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());
-        Some(batch.into_iter().map(|(_, received)| incoming(&self.position, received, None)).collect())
+        Some(batch.into_iter().map(|(_, received)| incoming((&self.position, &self.counts), received, None)).collect())
     }
 
     /// What is ready, up to `max`, unless it has to be acknowledged first.
@@ -181,8 +187,8 @@ impl AmqpListener {
             }
             Settle::ByReceiver => {
                 count(&self.counts.handed_over_unsettled, batch.len());
-                let unsettled =
-                    |(tag, received)| incoming(&self.position, received, Some((tag, session.settler().clone())));
+                let noted = (&*self.position, &*self.counts);
+                let unsettled = |(tag, received)| incoming(noted, received, Some((tag, session.settler().clone())));
                 Some(batch.into_iter().map(unsettled).collect())
             }
         }
@@ -257,11 +263,20 @@ impl Listener for AmqpListener {
 }
 
 fn incoming(
-    position: &Position,
+    (position, counts): (&Position, &Counts),
     (queue, delivery): Received,
     unsettled: Option<(Tag, Settler)>,
 ) -> Box<dyn IncomingMessage> {
-    position.pass(&queue, &delivery);
+    let missed = position.pass(&queue, &delivery);
+    if missed > 0 {
+        count(&counts.stream_messages_missed, usize::try_from(missed).unwrap_or(usize::MAX));
+        warn!(
+            stream = %queue,
+            missed,
+            "messages of a stream were deleted before this listener read them: it is slower than the stream's retention \
+             (x-max-age, rabbit_transient_queues_ttl) allows"
+        );
+    }
     let redelivered = delivery.redelivered;
     let message = properties::message(delivery, queue);
     Box::new(match unsettled {

@@ -73,15 +73,21 @@ impl Position {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
 
-    /// `delivery` of `queue` is handed over.
-    pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) {
+    /// `delivery` of `queue` is handed over. Says how many messages are missing before it: the offsets of a stream are
+    /// consecutive, so a gap is what its retention deleted before it was read.
+    #[must_use]
+    pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) -> u64 {
         if self.stream.as_deref() != Some(queue) {
-            return;
+            return 0;
         }
         let headers = delivery.properties.headers().as_ref();
-        if let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) {
-            *self.lock() = Read { next: Some(offset + 1), at: Some(SystemTime::now()) };
-        }
+        let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) else {
+            return 0;
+        };
+        let read = Read { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
+        let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
+        // One that is lower is of a stream that was made again.
+        u64::try_from(offset.saturating_sub(expected)).unwrap_or(0)
     }
 
     /// The broker has ended the consumer: perhaps the stream was deleted, and the next one counts from zero again.
@@ -119,12 +125,22 @@ mod tests {
         assert_eq!(offset(&position), AMQPValue::LongString("next".into()));
         position.began();
         assert!(matches!(offset(&position), AMQPValue::Timestamp(seconds) if seconds > 1_700_000_000));
-        position.pass("t", &delivery(7));
+        assert_eq!(position.pass("t", &delivery(7)), 0);
         assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "anybody may write such a header");
-        position.pass("t_fanout", &delivery(41));
+        assert_eq!(position.pass("t_fanout", &delivery(41)), 0);
         assert_eq!(offset(&position), AMQPValue::LongLongInt(42));
         position.doubt();
         assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "another stream has other offsets");
+    }
+
+    #[test]
+    fn what_a_stream_deleted_before_it_was_read_is_a_gap_in_its_offsets() {
+        let position = Position { stream: Some("s".into()), read: Mutex::default() };
+        let pass = |offset| position.pass("s", &delivery(offset));
+        let missed = [1_000, 1_001, 1_802, 1_803, 0, 1, i64::MAX, i64::MAX, i64::MIN].map(pass);
+        assert_eq!(missed, [0, 0, 800, 0, 0, 0, i64::MAX.unsigned_abs() - 2, 0, 0], "it begins anywhere, and may begin again");
+        position.doubt();
+        assert_eq!(pass(5_000), 0, "another stream has other offsets");
     }
 
     #[test]
