@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::brokers::BrokerNotes;
 use crate::config::AmqpConfig;
 use crate::errors::translate;
 use crate::gate::lost;
@@ -34,13 +35,15 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Where a broker is and who asks.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) vhost: String,
+    /// What was learned of the broker there.
+    pub(crate) notes: Arc<BrokerNotes>,
 }
 
 /// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.

@@ -1,5 +1,7 @@
 //! The brokers that a URL names, in the order in which they are tried.
 
+use std::sync::Arc;
+
 use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
 use uuid::Uuid;
 
@@ -77,6 +79,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: host.username.clone().unwrap_or_else(|| GUEST.to_owned()),
             password: host.password.as_ref().map_or_else(|| GUEST.to_owned(), |password| password.expose().to_owned()),
             vhost: vhost.to_owned(),
+            notes: Arc::default(),
         })
         .collect();
     if endpoints.is_empty() {
@@ -86,6 +89,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: GUEST.to_owned(),
             password: GUEST.to_owned(),
             vhost: vhost.to_owned(),
+            notes: Arc::default(),
         });
     }
     Ok(endpoints)
