@@ -78,9 +78,8 @@ mod tests {
 
     #[test]
     fn another_host_is_tried_within_a_quarter_of_a_second_unless_a_delay_is_configured() {
-        let waits = |config: &AmqpConfig| {
-            [0.0, 0.5, 1.0].map(|random| Pause::Failover.length(config, random).as_millis())
-        };
+        let waits =
+            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Pause::Failover.length(config, random).as_millis());
         assert_eq!(waits(&AmqpConfig::default()), [0, 125, 250]);
         let slow = AmqpConfig { reconnect_wait: Duration::from_secs(5), ..AmqpConfig::default() };
         assert_eq!(waits(&slow), [0, 125, 250]);

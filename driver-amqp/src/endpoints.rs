@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
 use uuid::Uuid;
 
+use crate::brokers::channels::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::connection::Endpoint;
 
@@ -35,6 +36,11 @@ impl Hosts {
     /// How many there are: at least one.
     pub(crate) fn len(&self) -> usize {
         self.endpoints.len()
+    }
+
+    /// The channels that all links of the transport share.
+    pub(crate) fn quota(&self) -> Arc<ChannelQuota> {
+        Arc::clone(&self.endpoints[0].quota)
     }
 
     /// The host whose turn it is; one after the other, and then the first again.
@@ -70,6 +76,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
         let error = Error::new(ErrorKind::Config, "connect").with("virtual host", vhost);
         return Err(error.with("reason", "its name is longer than 255 bytes"));
     }
+    let quota = Arc::new(ChannelQuota::default());
     let mut endpoints: Vec<Endpoint> = url
         .hosts()
         .iter()
@@ -80,6 +87,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             password: host.password.as_ref().map_or_else(|| GUEST.to_owned(), |password| password.expose().to_owned()),
             vhost: vhost.to_owned(),
             notes: Arc::default(),
+            quota: Arc::clone(&quota),
         })
         .collect();
     if endpoints.is_empty() {
@@ -90,6 +98,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             password: GUEST.to_owned(),
             vhost: vhost.to_owned(),
             notes: Arc::default(),
+            quota: Arc::clone(&quota),
         });
     }
     Ok(endpoints)

@@ -73,6 +73,11 @@ fn names_channel_limit(text: &str) -> bool {
     text.starts_with("NOT_ALLOWED - number of channels opened ")
 }
 
+/// Whether `error` is what became of a connection that opened one channel too many.
+pub(crate) fn is_channel_limit(error: &Error) -> bool {
+    error.kind() == ErrorKind::Refused && error.to_string().contains("NOT_ALLOWED - number of channels opened ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Pause;
@@ -98,7 +98,12 @@ impl Keeper {
                 self.rest(before.take(), link.generation).await;
             }
             let link = gate.link("poll").await?;
-            let deadline = Deadline::after(self.opener.common.config.request_timeout);
+            let patience = self.opener.common.config.request_timeout;
+            if self.opener.common.quota.is_tight() {
+                // Not all listeners may fit: those that were here first come back first.
+                let _ = timeout(patience, self.entry.turn(link.generation)).await;
+            }
+            let deadline = Deadline::after(patience);
             // Noted as tried once it can be taken or is known to ail, so that nobody is told too early that all are back.
             match self.opener.open(&link, deadline).await {
                 Ok(session) => {

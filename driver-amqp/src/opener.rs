@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
+use crate::brokers::channels::ChannelQuota;
 use crate::claim::Claim;
 use crate::config::AmqpConfig;
 use crate::counters::Counts;
@@ -28,6 +29,7 @@ pub(crate) struct Common {
     pub(crate) counts: Arc<Counts>,
     pub(crate) roll: Arc<Roll>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) quota: Arc<ChannelQuota>,
 }
 
 /// A subscription, and the name that its private queues have on every link.
@@ -118,6 +120,8 @@ impl Opener {
             for queue in &queues {
                 self.make(&mut declarer, &queue.plan).await?;
             }
+            // Before the next is opened, where there may be only so many.
+            drop(declarer);
             Session::open(link, config.prefetch(self.subscription.window), &queues, counts, tasks, deadline).await
         };
         let session = deadline.run("subscribe", opening).await??;

@@ -48,6 +48,16 @@ impl Roll {
 }
 
 impl Entry {
+    /// Waits until every listener that came before this one has tried the link of `generation`.
+    pub(crate) async fn turn(&self, generation: Generation) {
+        let mut watch = self.roll.tried.subscribe();
+        let earlier = |tried: &HashMap<u64, Generation>| {
+            tried.iter().filter(|(id, _)| **id < self.id).all(|(_, tried)| *tried >= generation)
+        };
+        // As above.
+        let _ = watch.wait_for(earlier).await;
+    }
+
     /// Notes that this listener has tried the link of `generation`, successfully or not.
     pub(crate) fn tried(&self, generation: Generation) {
         self.roll.tried.send_modify(|tried| {
@@ -94,5 +104,17 @@ mod tests {
         assert!(!complete(2).await);
         drop(two);
         assert!(complete(2).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn listeners_take_turns_in_the_order_in_which_they_came() {
+        let roll = Arc::new(Roll::new(Arc::new(Status::ready())));
+        let [one, two, three] = ["one", "two", "three"].map(|part| roll.enter(part.into(), 1));
+        let turn = async |entry: &Entry| timeout(Duration::from_secs(1), entry.turn(2)).await.is_ok();
+        assert!(turn(&one).await && !turn(&two).await && !turn(&three).await);
+        one.tried(2);
+        assert!(turn(&two).await && !turn(&three).await);
+        drop(two);
+        assert!(turn(&three).await);
     }
 }

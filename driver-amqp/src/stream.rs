@@ -138,7 +138,11 @@ mod tests {
         let position = Position { stream: Some("s".into()), read: Mutex::default() };
         let pass = |offset| position.pass("s", &delivery(offset));
         let missed = [1_000, 1_001, 1_802, 1_803, 0, 1, i64::MAX, i64::MAX, i64::MIN].map(pass);
-        assert_eq!(missed, [0, 0, 800, 0, 0, 0, i64::MAX.unsigned_abs() - 2, 0, 0], "it begins anywhere, and may begin again");
+        assert_eq!(
+            missed,
+            [0, 0, 800, 0, 0, 0, i64::MAX.unsigned_abs() - 2, 0, 0],
+            "it begins anywhere, and may begin again"
+        );
         position.doubt();
         assert_eq!(pass(5_000), 0, "another stream has other offsets");
     }

@@ -12,7 +12,7 @@ use oslo_messaging::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
@@ -102,6 +102,7 @@ impl AmqpTransport {
             counts: Arc::clone(&counts),
             closing: closing.clone(),
         };
+        let quota = hosts.quota();
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
         let declared = Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status)));
         let shared = Shared {
@@ -117,7 +118,7 @@ impl AmqpTransport {
             sender
         });
         let lanes = lanes.collect();
-        let common = Common { gate, config, status, counts, roll, tasks: Arc::default() };
+        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota };
         Self { common, frame_max: link.publishing.frame_max(), lanes, declared, closing, tasks: Mutex::new(tasks) }
     }
 
@@ -135,6 +136,10 @@ impl AmqpTransport {
     }
 
     fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
+        if self.common.quota.is_tight() {
+            // Each takes a channel.
+            return &self.lanes[0];
+        }
         let (fanouts, others) = self.lanes.split_last().expect("there is a lane for fanouts");
         if parcel.exchange.kind == ExchangeKind::Fanout {
             return fanouts;
@@ -160,6 +165,10 @@ impl AmqpTransport {
         let (started, mut tries) = (Instant::now(), 0);
         loop {
             let link = self.common.gate.link("subscribe").await?;
+            if self.common.quota.is_tight() {
+                // A newcomer takes no channel that a listener needs to come back.
+                let _ = timeout(config.request_timeout, self.common.roll.complete(link.generation)).await;
+            }
             match opener.open(&link, deadline).await {
                 Err(error) if self.common.gate.lost_with(&link, &error).await => {}
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.

@@ -1,5 +1,7 @@
 //! What a transport learned of each broker that its URL names, kept from one link to the next.
 
+pub(crate) mod channels;
+
 use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
