@@ -2,15 +2,15 @@
 //! does not fit is named.
 
 use oslo_messaging::{
-    Address, Deadline, ErrorKind, Listener, Settle, Source, State, Subscription, Transport, UnhealthyPart,
+    Address, Deadline, ErrorKind, Listener, Message, Settle, Source, State, Subscription, Transport, UnhealthyPart,
 };
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 use xtask::broker::Release;
 
 use crate::stage::{
-    ARRIVE, Lent, QUIET, SLACK, Stage, all, back, blocking, fanout, publish, refusal, server, soon, subscribe, take,
-    text, texts, topic, unique, until, url, within,
+    ARRIVE, Lent, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon, subscribe,
+    take, text, texts, topic, unique, until, url, within,
 };
 use crate::traffic::a_hundred;
 
@@ -188,6 +188,39 @@ pub(crate) async fn what_retention_takes_from_a_slow_reader_of_a_stream_is_count
     let missed = transport.counters().stream_messages_missed;
     assert!(missed > 0, "retention took nothing: all {arrived} arrived");
     assert_eq!(arrived + missed, MESSAGES + 1);
+}
+
+/// A server that starts while the replica of its stream does: right after another server has made it, for one.
+pub(crate) async fn a_stream_whose_replica_has_not_started_is_waited_for() {
+    let stage = Stage::shared().await;
+    let streams = AmqpConfig::quorum().with_option("rabbit_stream_fanout", "true").expect("an option");
+    let transport = stage.connect_with(streams).await;
+    let mut first = subscribe(&transport, &server("late")).await;
+    let down = |stage: &Stage| {
+        let down = format!(
+            "Name = rabbit_misc:r(<<\"{}\">>, queue, <<\"late_fanout\">>), \
+             spawn(fun() -> [begin {{ok, Q}} = rabbit_amqqueue:lookup(Name), catch exit(amqqueue:get_pid(Q), kill), \
+             timer:sleep(20) end || _ <- lists:seq(1, 150)] end).",
+            stage.vhost
+        );
+        stage.node.rabbitmqctl(&["eval", &down]).expect("it goes down for some seconds");
+    };
+    stage.control(down).await;
+    let mut second = subscribe(&transport, &server("late").with_settle(Settle::BeforeHandover)).await;
+    for listener in [&mut first, &mut second] {
+        // What is published while the replica is down again need not arrive.
+        let telling = async {
+            loop {
+                let _ = transport.publish(&fanout("late"), Message::new("to all"), &options()).await;
+                sleep(QUIET).await;
+            }
+        };
+        let taken = tokio::select! {
+            taken = take(listener.as_mut(), 1) => taken,
+            () = telling => Vec::new(),
+        };
+        assert_eq!(text(taken.first().expect("one").as_ref()), "to all");
+    }
 }
 
 /// Callers wait for whoever was lost, so the first other host is tried almost at once, and asked nothing twice.

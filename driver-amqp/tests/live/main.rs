@@ -49,6 +49,7 @@ const CASES: &[Case] = &cases! {
         a_limit_of_connections_passes_and_is_told_in_the_broker_s_words,
         one_channel_too_many_makes_the_last_listener_sick_and_no_other,
         what_retention_takes_from_a_slow_reader_of_a_stream_is_counted,
+        a_stream_whose_replica_has_not_started_is_waited_for,
         another_host_is_taken_at_once_when_one_is_killed;
     channels:
         a_number_whose_channel_the_broker_has_closed_stops_nobody,
