@@ -119,7 +119,7 @@ impl Connection {
     /// Waits a little for the right to open a channel, if there is none left: those that were closed are counted for a
     /// moment.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
-        let patience = Instant::now() + 2 * LINGER;
+        let patience = Instant::now() + 3 * LINGER;
         loop {
             match self.endpoint.quota.admit() {
                 Admission::Granted(permit) => return Ok(permit),

@@ -139,6 +139,10 @@ impl Session {
                         if !self.place.is_connected() {
                             failed = failed.or_else(|| Some(lost("poll", "the channel is gone")));
                         } else if !stopped && failed.is_none() {
+                            // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
+                            // again once that message is settled after all.
+                            let options = BasicCancelOptions { nowait: true };
+                            let _ = self.place.channel.basic_cancel(reader.tag.clone(), options).now_or_never();
                             return Poll::Ready(Ok(Read::Cancelled(index)));
                         }
                     }

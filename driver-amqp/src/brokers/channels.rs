@@ -14,8 +14,10 @@ use tracing::{info, warn};
 
 /// How long what does not fit is refused before the broker is asked again.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
+/// Likewise where no channel fits at all: the broker may still count those of a connection that is gone.
+const RETRY_FROM_NONE: Duration = Duration::from_secs(10);
 /// How long the broker may count a channel that is closed, or whose connection is gone.
-pub(crate) const LINGER: Duration = Duration::from_millis(250);
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
 /// Hits of one connection's end, which everybody hears who was opening a channel.
 const SAME: Duration = Duration::from_secs(1);
 /// As many free channels as this say that the limit is lifted.
@@ -75,8 +77,11 @@ impl ChannelQuota {
             if now < limit.retry {
                 return Admission::Refused(limit.reason.clone());
             }
-            limit.retry = now + RETRY;
+            limit.retry = now + limit.wait();
             return Admission::Ask;
+        }
+        if let Some(limit) = quota.limit.as_ref().filter(|limit| now < limit.since + LINGER) {
+            return Admission::Refused(limit.reason.clone());
         }
         quota.opening += 1;
         Admission::Granted(Permit { quota: Arc::clone(self), before })
@@ -97,7 +102,7 @@ impl ChannelQuota {
             quota.limit = None;
         } else if let Some(limit) = &mut quota.limit {
             limit.most = limit.most.max(count + room);
-            limit.retry = now + RETRY;
+            limit.retry = now + limit.wait();
         }
     }
 
@@ -125,7 +130,16 @@ impl Permit {
                 "the broker limits the channels: what needs more waits, and tries it on another connection after {RETRY:?}"
             );
         }
-        quota.limit = Some(Limit { most, reason: error.clone(), since: now, retry: now + RETRY });
+        let mut limit = Limit { most, reason: error.clone(), since: now, retry: now };
+        limit.retry += limit.wait();
+        quota.limit = Some(limit);
+    }
+}
+
+impl Limit {
+    /// How long what does not fit is refused.
+    fn wait(&self) -> Duration {
+        if self.most == 0 { RETRY_FROM_NONE } else { RETRY }
     }
 }
 
@@ -186,10 +200,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nothing_is_opened_right_after_a_limit_was_hit() {
+        let quota = Arc::new(ChannelQuota::default());
+        let held = granted(&quota);
+        granted(&quota).exceeded(&limit());
+        drop(held);
+        assert!(matches!(quota.admit(), Admission::Refused(_)), "the broker may count what is gone");
+        tokio::time::advance(LINGER).await;
+        let _fits = granted(&quota);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn room_that_was_found_is_used_and_ample_room_lifts_the_limit() {
         let quota = Arc::new(ChannelQuota::default());
         granted(&quota).exceeded(&limit());
         assert!(matches!(quota.admit(), Admission::Refused(_)));
+        tokio::time::advance(RETRY_FROM_NONE).await;
+        assert!(matches!(quota.admit(), Admission::Ask));
         quota.found(1);
         let first = granted(&quota);
         assert!(matches!(quota.admit(), Admission::Refused(_)));
@@ -205,6 +232,7 @@ mod tests {
         third.exceeded(&limit());
         first.exceeded(&limit());
         second.exceeded(&limit());
+        tokio::time::advance(LINGER).await;
         let _fit = [granted(&quota), granted(&quota)];
         assert!(matches!(quota.admit(), Admission::Refused(_)));
     }
