@@ -62,7 +62,8 @@ impl AmqpTransport {
     ///
     /// # Errors
     /// `Config` for a scheme or an option that this build cannot serve, and for an unknown virtual host; `Denied` for
-    /// the credentials; `Disconnected` if no host can be reached; `Timeout` if none answers.
+    /// the credentials; `Disconnected` if no host can be reached or all have as many connections as they may have;
+    /// `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
