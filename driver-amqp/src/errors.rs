@@ -50,7 +50,7 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
         530 if text.contains("refused for user") => (ErrorKind::Denied, false),
         402 | 530 => (ErrorKind::Config, false),
         // A stream that was declared a moment ago.
-        404 | 406 if text.contains(NO_REPLICA) => (ErrorKind::Topology, true),
+        404 | 406 if NO_REPLICA.iter().any(|words| text.contains(words)) => (ErrorKind::Topology, true),
         404..=406 => (ErrorKind::Topology, false),
         312 | 313 => (ErrorKind::Undeliverable, false),
         506 | 541 => (ErrorKind::Refused, true),
@@ -60,7 +60,8 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
 }
 
 /// The broker's words for a stream whose replica on the node that we are connected to has not started, or starts again.
-const NO_REPLICA: &str = "does not have a running replica on the local node";
+const NO_REPLICA: [&str; 2] =
+    ["does not have a running replica on the local node", "does not have a replica on the local node"];
 
 /// Whether `text` says that a virtual host, a user or a node has as many connections as it may have. Names stand in quotes
 /// before that.
@@ -75,7 +76,12 @@ fn names_channel_limit(text: &str) -> bool {
 
 /// Whether `error` is what became of a connection that opened one channel too many.
 pub(crate) fn is_channel_limit(error: &Error) -> bool {
-    error.kind() == ErrorKind::Refused && error.to_string().contains("NOT_ALLOWED - number of channels opened ")
+    error.kind() == ErrorKind::Refused && says_channel_limit(&error.to_string())
+}
+
+/// Whether the reason for a connection's end, however it is wrapped, is one channel too many.
+pub(crate) fn says_channel_limit(text: &str) -> bool {
+    text.contains("NOT_ALLOWED - number of channels opened ")
 }
 
 #[cfg(test)]
@@ -140,6 +146,12 @@ mod tests {
             ),
             (530, "NOT_ALLOWED - vhost number of channels opened not found", ErrorKind::Config, false),
             (530, "NOT_ALLOWED - attempt to reuse consumer tag '1'", ErrorKind::Config, false),
+            (
+                406,
+                "PRECONDITION_FAILED - queue 'queue 's' in vhost 'v'' does not have a replica on the local node",
+                ErrorKind::Topology,
+                true,
+            ),
             (
                 406,
                 "PRECONDITION_FAILED - queue 's' in vhost 'v' does not have a running replica on the local node",
