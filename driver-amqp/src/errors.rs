@@ -76,12 +76,7 @@ fn names_channel_limit(text: &str) -> bool {
 
 /// Whether `error` is what became of a connection that opened one channel too many.
 pub(crate) fn is_channel_limit(error: &Error) -> bool {
-    error.kind() == ErrorKind::Refused && says_channel_limit(&error.to_string())
-}
-
-/// Whether the reason for a connection's end, however it is wrapped, is one channel too many.
-pub(crate) fn says_channel_limit(text: &str) -> bool {
-    text.contains("NOT_ALLOWED - number of channels opened ")
+    error.kind() == ErrorKind::Refused && error.to_string().contains("NOT_ALLOWED - number of channels opened ")
 }
 
 #[cfg(test)]

@@ -57,17 +57,16 @@ impl Link {
         let mut consuming = Connection::open(endpoint, config, deadline).await?;
         let mut transient = Transient::Allowed;
         if config.declares_transient() {
-            transient = match endpoint.notes.transient() {
-                Some(known) => known,
-                None => {
-                    let answer = probe::ask(&consuming, deadline).await?;
-                    endpoint.notes.learn(&endpoint.name(), answer);
-                    if answer == Transient::Denied {
-                        // The answer has cost the connection.
-                        consuming = Connection::open(endpoint, config, deadline).await?;
-                    }
-                    answer
+            transient = if let Some(known) = endpoint.notes.transient() {
+                known
+            } else {
+                let answer = probe::ask(&consuming, deadline).await?;
+                endpoint.notes.learn(&endpoint.name(), answer);
+                if answer == Transient::Denied {
+                    // The answer has cost the connection.
+                    consuming = Connection::open(endpoint, config, deadline).await?;
                 }
+                answer
             };
         }
         let (notes, since, given_up) = (Arc::clone(&endpoint.notes), Instant::now(), AtomicBool::new(false));

@@ -136,7 +136,6 @@ impl Supervisor {
                 if let Some(watcher) = &self.watcher {
                     count(&counts.losses, 1);
                     warn!(host = watcher.link.host, reason, "the connection to the broker is lost");
-                    self.hosts.quota().ended(reason);
                     watcher.link.abandon();
                 }
                 (Passage::Shut { reason: reason.clone() }, State::Lost { reason: reason.clone() })

@@ -8,11 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::ChannelStatus;
-use oslo_messaging::{Error, ErrorKind};
+use oslo_messaging::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
-
-use crate::errors::says_channel_limit;
 
 /// How long what does not fit is refused before the broker is asked again.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
@@ -108,18 +106,6 @@ impl ChannelQuota {
         }
     }
 
-    /// A connection ended for `reason`. lapin does not tell everyone who was opening a channel why that failed, so the limit
-    /// may not be known yet: then everything fits but the last.
-    pub(crate) fn ended(&self, reason: &str) {
-        let now = Instant::now();
-        let mut quota = self.lock();
-        if says_channel_limit(reason) && quota.limit.as_ref().is_none_or(|limit| now >= limit.since + SAME) {
-            let most = quota.count(now).saturating_sub(1);
-            let error = Error::new(ErrorKind::Refused, "open channel").transient().with("reason", reason);
-            quota.exceed(most, error);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Quota> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,7 +119,20 @@ impl Permit {
 
     /// The broker ended the connection because of `error`: there was one too many.
     pub(crate) fn exceeded(self, error: &Error) {
-        self.quota.lock().exceed(self.before, error.clone());
+        let now = Instant::now();
+        let mut quota = self.quota.lock();
+        let same = quota.limit.as_ref().filter(|limit| now < limit.since + SAME);
+        let most = same.map_or(self.before, |limit| limit.most.max(self.before));
+        if same.is_none() {
+            warn!(
+                channels = most,
+                %error,
+                "the broker limits the channels: what needs more waits, and tries it on another connection after {RETRY:?}"
+            );
+        }
+        let mut limit = Limit { most, reason: error.clone(), since: now, retry: now };
+        limit.retry += limit.wait();
+        quota.limit = Some(limit);
     }
 }
 
@@ -151,23 +150,6 @@ impl Drop for Permit {
 }
 
 impl Quota {
-    /// There was one more channel than `most`.
-    fn exceed(&mut self, most: usize, reason: Error) {
-        let now = Instant::now();
-        let same = self.limit.as_ref().filter(|limit| now < limit.since + SAME);
-        let most = same.map_or(most, |limit| limit.most.max(most));
-        if same.is_none() {
-            warn!(
-                channels = most,
-                error = %reason,
-                "the broker limits the channels: what needs more waits, and tries it on another connection after {RETRY:?}"
-            );
-        }
-        let mut limit = Limit { most, reason, since: now, retry: now };
-        limit.retry += limit.wait();
-        self.limit = Some(limit);
-    }
-
     /// How many channels the broker counts, as far as we know.
     fn count(&mut self, now: Instant) -> usize {
         for open in &mut self.open {
@@ -182,6 +164,8 @@ impl Quota {
 
 #[cfg(test)]
 mod tests {
+    use oslo_messaging::ErrorKind;
+
     use super::*;
 
     fn granted(quota: &Arc<ChannelQuota>) -> Permit {
@@ -239,19 +223,6 @@ mod tests {
         quota.found(AMPLE);
         assert!(!quota.is_tight());
         let _more = [granted(&quota), granted(&quota), first];
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_connection_tells_of_the_limit_where_nothing_else_does() {
-        let quota = Arc::new(ChannelQuota::default());
-        quota.ended("h:5672: CONNECTION_FORCED");
-        assert!(!quota.is_tight());
-        let [first, second] = [granted(&quota), granted(&quota)];
-        quota.ended("h:5672: NOT_ALLOWED - number of channels opened for user 'u' has reached the maximum");
-        drop((first, second));
-        tokio::time::advance(LINGER).await;
-        let _fits = granted(&quota);
-        assert!(matches!(quota.admit(), Admission::Refused(error) if error.is_transient()));
     }
 
     #[tokio::test(start_paused = true)]
