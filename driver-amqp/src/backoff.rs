@@ -11,6 +11,9 @@ const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 /// What the longest of the other waits is at least: without any, a broker that is down would be tried without a break.
 const LEAST: Duration = Duration::from_millis(100);
+/// The longest wait before another host is tried: callers wait for whoever was lost, but the clients of one node should not
+/// all arrive at the next at once.
+const FAILOVER: Duration = Duration::from_millis(250);
 
 /// A wait before the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(crate) enum Pause {
     Soon(u32),
     /// After this many tries that somebody has to help.
     Long(u32),
+    /// Before the first try of another host than the one that was lost.
+    Failover,
 }
 
 impl Pause {
@@ -32,8 +37,9 @@ impl Pause {
                     None => 2_u32.checked_pow(tries).and_then(|factor| first.checked_mul(factor)),
                 };
                 let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);
-                wait.max(config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random)))
+                wait.max(delay(config, random))
             }
+            Self::Failover => FAILOVER.mul_f64(random).max(delay(config, random)),
             // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
             Self::Long(tries) => {
                 let ceiling = 2_u32.checked_pow(tries).and_then(|factor| PATIENT.checked_mul(factor));
@@ -47,6 +53,11 @@ impl Pause {
         let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
         self.length(config, f64::from(bits) / (f64::from(u32::MAX) + 1.0))
     }
+}
+
+/// The shortest wait that was asked for.
+fn delay(config: &AmqpConfig, random: f64) -> Duration {
+    config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
 }
 
 #[cfg(test)]
@@ -63,6 +74,17 @@ mod tests {
         assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
         assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
         assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn another_host_is_tried_within_a_quarter_of_a_second_unless_a_delay_is_configured() {
+        let waits =
+            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Pause::Failover.length(config, random).as_millis());
+        assert_eq!(waits(&AmqpConfig::default()), [0, 125, 250]);
+        let slow = AmqpConfig { reconnect_wait: Duration::from_secs(5), ..AmqpConfig::default() };
+        assert_eq!(waits(&slow), [0, 125, 250]);
+        let late = AmqpConfig { reconnect_delay: Duration::from_millis(200), ..AmqpConfig::default() };
+        assert_eq!(waits(&late), [200, 200, 250]);
     }
 
     #[test]

@@ -15,12 +15,14 @@ use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::brokers::BrokerNotes;
+use crate::brokers::channels::{AMPLE, Admission, ChannelQuota, LINGER, Permit};
 use crate::config::AmqpConfig;
-use crate::errors::translate;
+use crate::errors::{is_channel_limit, translate};
 use crate::frames::{FRAME_MAX, Notices, ServerVersion};
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
@@ -45,13 +47,17 @@ const LOGIN_FRAME: usize = 4096;
 const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
 
 /// Where a broker is and who asks.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) vhost: String,
+    /// What was learned of the broker there.
+    pub(crate) notes: Arc<BrokerNotes>,
+    /// How many channels there may be, on all connections of a transport together.
+    pub(crate) quota: Arc<ChannelQuota>,
 }
 
 /// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
@@ -62,6 +68,8 @@ pub(crate) struct Connection {
     host: String,
     socket: KillSwitch,
     notices: Arc<Notices>,
+    endpoint: Endpoint,
+    config: AmqpConfig,
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
@@ -89,8 +97,9 @@ impl Connection {
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
-            let (request_timeout, numbers_lost) = (config.request_timeout, AtomicBool::new(false));
-            Ok(Self { lapin, host: endpoint.name(), socket, notices, request_timeout, numbers_lost })
+            let (host, request_timeout) = (endpoint.name(), config.request_timeout);
+            let (endpoint, config, numbers_lost) = (endpoint.clone(), config.clone(), AtomicBool::new(false));
+            Ok(Self { lapin, host, socket, notices, endpoint, config, request_timeout, numbers_lost })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -101,12 +110,64 @@ impl Connection {
         }
     }
 
-    /// Opens a channel.
+    /// Opens a channel. Where the broker limits the channels, one that does not fit is first tried on another connection,
+    /// since the broker ends the one that opens it.
     ///
     /// # Errors
+    /// `Refused`, transient, if it does not fit;
     /// `Disconnected`, also if the connection is given up because it has no number left for a channel; `Config` if all of
     /// them are in use; `Timeout` if the broker does not answer.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
+        let permit = self.permit(deadline).await?;
+        match self.open_channel(deadline).await {
+            Ok(channel) => {
+                permit.opened(channel.status().clone());
+                Ok(channel)
+            }
+            Err(error) => {
+                if is_channel_limit(&error) {
+                    permit.exceeded(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits a little for the right to open a channel, if there is none left: those that were closed are counted for a
+    /// moment.
+    async fn permit(&self, deadline: Deadline) -> Result<Permit> {
+        let patience = Instant::now() + 3 * LINGER;
+        loop {
+            match self.endpoint.quota.admit() {
+                Admission::Granted(permit) => return Ok(permit),
+                Admission::Ask => {
+                    let room = self.room(deadline).await;
+                    self.endpoint.quota.found(room);
+                }
+                Admission::Refused(error) if Instant::now() >= patience => return Err(error),
+                Admission::Refused(_) => sleep(LINGER / 10).await,
+            }
+        }
+    }
+
+    /// How many channels, up to [`AMPLE`], the broker takes beside those that there are: on a connection of their own, which
+    /// it may end.
+    async fn room(&self, deadline: Deadline) -> usize {
+        let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
+        let mut channels = Vec::new();
+        while channels.len() < AMPLE {
+            match trial.open_channel(deadline).await {
+                Ok(channel) => channels.push(channel),
+                Err(_) => break,
+            }
+        }
+        trial.abandon();
+        let room = channels.len();
+        sleep(LINGER).await;
+        room
+    }
+
+    async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
         const OPERATION: &str = "open channel";
         let opening = async {
             loop {

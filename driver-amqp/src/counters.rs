@@ -32,6 +32,8 @@ pub struct Counters {
     pub settlements_dropped: u64,
     /// Messages that were here and not handed over when the channel was lost: the broker hands them over again.
     pub deliveries_dropped: u64,
+    /// Messages of streams that were deleted by retention before their listener read them.
+    pub stream_messages_missed: u64,
 }
 
 /// The same while it grows; what has a name is in the metrics of the process too.
@@ -49,6 +51,7 @@ pub(crate) struct Counts {
     pub(crate) revivals: Count,
     pub(crate) settlements_dropped: Count,
     pub(crate) deliveries_dropped: Count,
+    pub(crate) stream_messages_missed: Count,
 }
 
 /// How much of one thing, of one transport.
@@ -92,6 +95,7 @@ impl Default for Counts {
             revivals: Count::named("oslo_messaging_amqp_revivals_total"),
             settlements_dropped: Count::named("oslo_messaging_amqp_settlements_dropped_total"),
             deliveries_dropped: Count::named("oslo_messaging_amqp_deliveries_dropped_total"),
+            stream_messages_missed: Count::named("oslo_messaging_amqp_stream_messages_missed_total"),
         }
     }
 }
@@ -112,6 +116,7 @@ impl Counts {
             revivals: read(&self.revivals),
             settlements_dropped: read(&self.settlements_dropped),
             deliveries_dropped: read(&self.deliveries_dropped),
+            stream_messages_missed: read(&self.stream_messages_missed),
         }
     }
 }

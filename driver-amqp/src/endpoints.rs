@@ -1,8 +1,11 @@
 //! The brokers that a URL names, in the order in which they are tried.
 
+use std::sync::Arc;
+
 use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
 use uuid::Uuid;
 
+use crate::brokers::channels::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::connection::Endpoint;
 
@@ -35,6 +38,11 @@ impl Hosts {
         self.endpoints.len()
     }
 
+    /// The channels that all links of the transport share.
+    pub(crate) fn quota(&self) -> Arc<ChannelQuota> {
+        Arc::clone(&self.endpoints[0].quota)
+    }
+
     /// The host whose turn it is; one after the other, and then the first again.
     pub(crate) fn next(&mut self) -> &Endpoint {
         if self.next == self.endpoints.len() {
@@ -65,6 +73,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
         let error = Error::new(ErrorKind::Config, "connect").with("virtual host", vhost);
         return Err(error.with("reason", "its name is longer than 255 bytes"));
     }
+    let quota = Arc::new(ChannelQuota::default());
     let mut endpoints: Vec<Endpoint> = url
         .hosts()
         .iter()
@@ -74,6 +83,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: host.username.clone().unwrap_or_else(|| GUEST.to_owned()),
             password: host.password.as_ref().map_or_else(|| GUEST.to_owned(), |password| password.expose().to_owned()),
             vhost: vhost.to_owned(),
+            notes: Arc::default(),
+            quota: Arc::clone(&quota),
         })
         .collect();
     if endpoints.is_empty() {
@@ -83,6 +94,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: GUEST.to_owned(),
             password: GUEST.to_owned(),
             vhost: vhost.to_owned(),
+            notes: Arc::default(),
+            quota: Arc::clone(&quota),
         });
     }
     Ok(endpoints)

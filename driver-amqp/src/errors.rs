@@ -62,15 +62,40 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
         // RabbitMQ reports a body over its limit as a failed precondition.
         406 if text.contains("larger than") => (ErrorKind::TooLarge, false),
         403 => (ErrorKind::Denied, false),
+        // Others' connections may end by themselves.
+        530 if names_connection_limit(text) => (ErrorKind::Disconnected, true),
+        530 if names_channel_limit(text) => (ErrorKind::Refused, true),
         // A virtual host that is there, but not for this user.
         530 if text.contains("refused for user") => (ErrorKind::Denied, false),
         402 | 530 => (ErrorKind::Config, false),
+        // A stream that was declared a moment ago.
+        404 | 406 if NO_REPLICA.iter().any(|words| text.contains(words)) => (ErrorKind::Topology, true),
         404..=406 => (ErrorKind::Topology, false),
         312 | 313 => (ErrorKind::Undeliverable, false),
         506 | 541 => (ErrorKind::Refused, true),
         // 320 when an operator closes the connection; 501 to 505 when we broke the protocol.
         _ => (ErrorKind::Disconnected, true),
     }
+}
+
+/// The broker's words for a stream whose replica on the node that we are connected to has not started, or starts again.
+const NO_REPLICA: [&str; 2] =
+    ["does not have a running replica on the local node", "does not have a replica on the local node"];
+
+/// Whether `text` says that a virtual host, a user or a node has as many connections as it may have. Names stand in quotes
+/// before that.
+fn names_connection_limit(text: &str) -> bool {
+    text.rsplit('\'').next().is_some_and(|said| said.contains("connection limit"))
+}
+
+/// Whether `text` says that a user or a node has as many channels as it may have, for which the broker ends the connection.
+fn names_channel_limit(text: &str) -> bool {
+    text.starts_with("NOT_ALLOWED - number of channels opened ")
+}
+
+/// Whether `error` is what became of a connection that opened one channel too many.
+pub(crate) fn is_channel_limit(error: &Error) -> bool {
+    error.kind() == ErrorKind::Refused && error.to_string().contains("NOT_ALLOWED - number of channels opened ")
 }
 
 #[cfg(test)]
@@ -111,6 +136,57 @@ mod tests {
             (504, "CHANNEL_ERROR", ErrorKind::Disconnected, true),
             (530, "NOT_ALLOWED - vhost x not found", ErrorKind::Config, false),
             (530, "NOT_ALLOWED - access to vhost 'x' refused for user 'u'", ErrorKind::Denied, false),
+            (530, "NOT_ALLOWED - access to vhost 'connection limit' refused for user 'u'", ErrorKind::Denied, false),
+            (
+                530,
+                "NOT_ALLOWED - access to vhost 'x' refused for user 'u': connection limit (2) is reached",
+                ErrorKind::Disconnected,
+                true,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - access to vhost 'x' refused for user 'u': connection limit cannot be queried, timeout",
+                ErrorKind::Disconnected,
+                true,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - connection refused for user 'u': user connection limit (2) is reached",
+                ErrorKind::Disconnected,
+                true,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - connection refused: node connection limit (2) is reached",
+                ErrorKind::Disconnected,
+                true,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - number of channels opened for user 'u' has reached the maximum allowed user limit of (3)",
+                ErrorKind::Refused,
+                true,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - number of channels opened on node 'n' has reached the maximum allowed limit of 3",
+                ErrorKind::Refused,
+                true,
+            ),
+            (530, "NOT_ALLOWED - vhost number of channels opened not found", ErrorKind::Config, false),
+            (530, "NOT_ALLOWED - attempt to reuse consumer tag '1'", ErrorKind::Config, false),
+            (
+                406,
+                "PRECONDITION_FAILED - queue 'queue 's' in vhost 'v'' does not have a replica on the local node",
+                ErrorKind::Topology,
+                true,
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - queue 's' in vhost 'v' does not have a running replica on the local node",
+                ErrorKind::Topology,
+                true,
+            ),
             (541, "INTERNAL_ERROR", ErrorKind::Refused, true),
         ] {
             assert_eq!(kind_of(code, text), (kind, transient), "{code} {text}");

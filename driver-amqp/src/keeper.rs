@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Pause;
@@ -44,7 +44,7 @@ impl Keeper {
         complaints: mpsc::UnboundedReceiver<Loss>,
         found: Arc<Found>,
     ) -> Self {
-        let entry = opener.common.roll.enter(place.link.generation);
+        let entry = opener.common.roll.enter(opener.part(), place.link.generation);
         let (tries, missing) = (Tries::new(), Missing::default());
         Self { opener, place, entry, complaints, found, session: 0, tries, missing, taken: None }
     }
@@ -59,6 +59,13 @@ impl Keeper {
                 complaint = self.complaints.recv() => match complaint {
                     Some(Loss::Session(session)) if session == self.session => self.start_over(None).await,
                     Some(Loss::Consumer(session, index)) if session == self.session => {
+                        warn!(
+                            part = self.opener.part(),
+                            queue = self.opener.queues().get(index).map(|queue| queue.name.clone()),
+                            "the broker ended a consumer and it is subscribed again: its queue was deleted or moved, or a \
+                             message was held longer than the queue's consumer timeout (consumer_timeout of the broker, 30 \
+                             minutes by default) and is handed out again"
+                        );
                         let config = &self.opener.common.config;
                         self.missing.lose(index, |tries| Pause::Soon(tries).dice(config));
                         Ok(())
@@ -91,7 +98,12 @@ impl Keeper {
                 self.rest(before.take(), link.generation).await;
             }
             let link = gate.link("poll").await?;
-            let deadline = Deadline::after(self.opener.common.config.request_timeout);
+            let patience = self.opener.common.config.request_timeout;
+            if self.opener.common.quota.is_tight() {
+                // Not all listeners may fit: those that were here first come back first.
+                let _ = timeout(patience, self.entry.turn(link.generation)).await;
+            }
+            let deadline = Deadline::after(patience);
             // Noted as tried once it can be taken or is known to ail, so that nobody is told too early that all are back.
             match self.opener.open(&link, deadline).await {
                 Ok(session) => {
@@ -124,7 +136,7 @@ impl Keeper {
             Err(_) if !self.place.is_connected() => return self.start_over(None).await,
             Err(error) => return self.put_off(index, &error),
         };
-        let consuming = self.place.consume(index, &reading, deadline);
+        let consuming = self.place.consume(&reading, deadline);
         match deadline.run("subscribe", consuming).await.and_then(|told| told) {
             Ok(consumer) => {
                 self.missing.found(index);
@@ -135,7 +147,7 @@ impl Keeper {
             }
             Err(_) if !self.place.is_connected() => self.start_over(None).await,
             Err(error) => {
-                // It may consume all the same, and its name is given once on a channel. Besides, what the broker handed
+                // It may consume all the same, and two readers of one queue would share its messages. What the broker handed
                 // over before we saw another reader stays with this one as long as it lives.
                 let fate = self.cope(&error, self.place.link.is_settling())?;
                 self.place.leave();

@@ -24,8 +24,18 @@
 //! too, and both are made again, to each host of the URL in turn. Then the listeners declare, bind and consume their
 //! queues under the same names, and then publishers go on. Publishes wait for that until their deadline; one that was out,
 //! and not confirmed, ends at once with `Disconnected`, executed `Maybe`. What was handed over unsettled comes again,
-//! marked as redelivered, and settling the first copy is refused. [`health`](oslo_messaging::Transport::health) tells all
+//! marked as redelivered, and settling the first copy is refused. Where the URL names several hosts, the next one is tried
+//! after a random wait of at most 250 ms. [`health`](oslo_messaging::Transport::health) tells all
 //! along what the matter is, and [`Counters`] how often it was.
+//!
+//! # When the broker has limits
+//! A limit of connections (of a virtual host, a user or a node) is a transient error: it is tried again until it passes.
+//! Wrong credentials are not, since retries lock accounts; a running transport tries them after long waits. A limit of
+//! channels (of a user or a node) costs the connection once. From then on what needs one more is refused with the broker's
+//! words, all publishes share one channel, and the broker is asked again, on a connection of its own, at most once a minute;
+//! listeners that were here first come back first. A consumer that the broker ends because a message was held longer than
+//! its `consumer_timeout` is put back. What of this does not work is listed in
+//! [`Health::unhealthy`](oslo_messaging::Health::unhealthy), and everything else goes on.
 //!
 //! # Watching it
 //! Beside the metrics of `oslo-messaging` there are these, each of all transports of the process together. A recorder must
@@ -43,10 +53,12 @@
 //! | `oslo_messaging_amqp_settlements_dropped_total` | messages that were settled too late, and come again |
 //! | `oslo_messaging_amqp_repairs_total{repair}` | frames of the broker that lapin could not have taken, by what was repaired: a `short_string` that is not UTF-8, headers nested `too_deep`, headers left out (`trimmed`) or all properties (`emptied`) |
 //! | `oslo_messaging_amqp_deliveries_dropped_total` | messages that were not handed over when their channel was lost, and come again |
+//! | `oslo_messaging_amqp_stream_messages_missed_total` | messages of streams that retention deleted before their listener read them |
 //!
 //! Returned messages are taken out of the stream before lapin sees them, so that it logs none of them.
 
 mod backoff;
+mod brokers;
 mod claim;
 mod config;
 mod connection;

@@ -1,12 +1,14 @@
 //! Two connections to one broker, made together and given up together.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, Result};
+use oslo_messaging::{Deadline, Error, Result};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::brokers::BrokerNotes;
 use crate::config::AmqpConfig;
 use crate::connection::{Connection, Endpoint};
 use crate::frames::ServerVersion;
@@ -27,6 +29,7 @@ pub(crate) struct Link {
     pub(crate) publishing: Connection,
     pub(crate) consuming: Connection,
     pub(crate) transient: Transient,
+    notes: Arc<BrokerNotes>,
     since: Instant,
     given_up: AtomicBool,
 }
@@ -38,7 +41,8 @@ impl Link {
         config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
-    /// Makes both connections, and asks the broker what it thinks of transient queues if that matters.
+    /// Makes both connections, and asks the broker what it thinks of transient queues if that matters and it was not asked
+    /// before.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -66,20 +70,28 @@ impl Link {
         let mut consuming = Connection::open(endpoint, config, deadline).await?;
         let mut transient = Transient::Allowed;
         if config.declares_transient() {
-            // On each link: what a broker takes may change while it is away.
-            transient = probe::ask(&consuming, deadline).await?;
+            transient = if let Some(known) = endpoint.notes.transient() {
+                known
+            } else {
+                let answer = probe::ask(&consuming, deadline).await?;
+                endpoint.notes.learn(&endpoint.name(), answer);
+                if answer == Transient::Denied {
+                    // The answer has cost the connection.
+                    consuming = Connection::open(endpoint, config, deadline).await?;
+                }
+                answer
+            };
         }
-        if transient == Transient::Denied {
-            warn!(
-                host = endpoint.name(),
-                "the broker denies transient queues: exchanges and shared queues are declared durable; \
-                 say so with amqp_durable_queues and rabbit_transient_quorum_queue, which peers in Python must have there"
-            );
-            // The answer has cost the connection.
-            consuming = Connection::open(endpoint, config, deadline).await?;
+        let (notes, since, given_up) = (Arc::clone(&endpoint.notes), Instant::now(), AtomicBool::new(false));
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, notes, since, given_up })
+    }
+
+    /// Notes that a declaration failed with `error`: where that says that transient queues are denied, the next link to this
+    /// broker declares none.
+    pub(crate) fn refused(&self, error: &Error) {
+        if probe::is_denial(error) {
+            self.notes.learn(&self.host, Transient::Denied);
         }
-        let (since, given_up) = (Instant::now(), AtomicBool::new(false));
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, since, given_up })
     }
 
     /// Whether it follows a lost one, and is new.

@@ -8,6 +8,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
+use tracing::warn;
 
 use crate::counters::{Counts, count};
 use crate::gate::{Gate, lost};
@@ -159,6 +160,11 @@ impl AmqpListener {
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
+            if session.place().link.is_connected() {
+                // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
+                // message that was held longer than its consumer timeout, for one.
+                warn!(address = %self.address, %error, "the broker closed the channel of a listener, which opens another");
+            }
             session.abandon(error);
         }
         if let Some(revival) = &self.revival {
@@ -179,7 +185,8 @@ impl AmqpListener {
             return None;
         }
         count(&self.counts.handed_over_acknowledged, batch.len());
-        let settled = |(_, received)| incoming(&self.position, received, delivery_limit, None);
+        let noted = (&*self.position, &*self.counts);
+        let settled = |(_, received)| incoming(noted, received, delivery_limit, None);
         Some(batch.into_iter().map(settled).collect())
     }
 
@@ -197,9 +204,10 @@ impl AmqpListener {
             }
             Settle::ByReceiver => {
                 count(&self.counts.handed_over_unsettled, batch.len());
+                let noted = (&*self.position, &*self.counts);
                 let unsettled = |(tag, received)| {
                     let unsettled = Some((tag, session.settler().clone()));
-                    incoming(&self.position, received, delivery_limit, unsettled)
+                    incoming(noted, received, delivery_limit, unsettled)
                 };
                 Some(batch.into_iter().map(unsettled).collect())
             }
@@ -279,12 +287,21 @@ impl Listener for AmqpListener {
 }
 
 fn incoming(
-    position: &Position,
+    (position, counts): (&Position, &Counts),
     received: Received,
     delivery_limit: Option<u64>,
     unsettled: Option<(Tag, Settler)>,
 ) -> Box<dyn IncomingMessage> {
-    position.pass(&received.queue, &received.delivery);
+    let missed = position.pass(&received.queue, &received.delivery);
+    if missed > 0 {
+        count(&counts.stream_messages_missed, usize::try_from(missed).unwrap_or(usize::MAX));
+        warn!(
+            stream = %received.queue,
+            missed,
+            "messages of a stream were deleted before this listener read them: it is slower than the stream's retention \
+             (x-max-age, rabbit_transient_queues_ttl) allows"
+        );
+    }
     let redelivered = received.delivery.redelivered;
     let message = properties::message(received, delivery_limit);
     Box::new(match unsettled {

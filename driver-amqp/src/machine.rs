@@ -58,11 +58,15 @@ pub(crate) struct Machine {
     refusals: u32,
     /// What the broker said of an alarm while the listeners were busy.
     alarm: Option<String>,
+    /// How many hosts there are beside the one that is connected.
+    others: u32,
 }
 
 impl Machine {
-    pub(crate) fn new() -> Self {
-        Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None }
+    /// The first link is being made, to one of so many hosts.
+    pub(crate) fn new(hosts: usize) -> Self {
+        let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
+        Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None, others }
     }
 
     pub(crate) fn phase(&self) -> &Phase {
@@ -108,7 +112,12 @@ impl Machine {
             (Phase::Declaring(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Gone(generation, reason))
                 if generation == current =>
             {
-                self.lost(reason, false)
+                // Not for ever: a link that is lost each time it is made is not the host's trouble.
+                let failover = self.failures < self.others;
+                match self.lost(reason, false) {
+                    Phase::Lost { reason, .. } if failover => Phase::Lost { reason, pause: Pause::Failover },
+                    lost => lost,
+                }
             }
             (Phase::Lost { .. }, Event::Due) => {
                 self.generation += 1;

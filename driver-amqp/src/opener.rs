@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
+use crate::brokers::channels::ChannelQuota;
 use crate::claim::Claim;
 use crate::config::AmqpConfig;
 use crate::counters::Counts;
@@ -28,6 +29,7 @@ pub(crate) struct Common {
     pub(crate) counts: Arc<Counts>,
     pub(crate) roll: Arc<Roll>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) quota: Arc<ChannelQuota>,
 }
 
 /// A subscription, and the name that its private queues have on every link.
@@ -58,6 +60,22 @@ impl Opener {
 
     pub(crate) fn address(&self) -> Address {
         self.subscription.address(&self.unique)
+    }
+
+    /// What this subscription is called in health and logs.
+    pub(crate) fn part(&self) -> String {
+        match &self.subscription.source {
+            Source::Server { topic, .. } => format!("listener of topic {topic}"),
+            Source::Inbox => format!("reply inbox {}", self.address().routing_key()),
+            Source::Notifications { pool: Some(pool), .. } => format!("listener of pool {pool}"),
+            Source::Notifications { addresses, pool: None } => {
+                let keys: Vec<_> = addresses.iter().map(Address::routing_key).collect();
+                format!("listener of {}", keys.join(", "))
+            }
+            Source::Queue { name } => format!("listener of queue {name}"),
+            // A source that this driver does not know yet.
+            _ => "listener".to_owned(),
+        }
     }
 
     /// Gives the private queues another name.
@@ -102,6 +120,8 @@ impl Opener {
             for queue in &queues {
                 self.make(&mut declarer, &queue.plan).await?;
             }
+            // Before the next is opened, where there may be only so many.
+            drop(declarer);
             let window = config.prefetch(self.subscription.window);
             Session::open(link, config, window, &queues, counts, tasks, deadline).await
         };

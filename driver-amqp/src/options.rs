@@ -111,7 +111,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "rabbit_retry_interval",
         SECONDS,
-        "The longest first wait before a lost connection is made again; at least 0.1. Each wait is random below it, and it doubles. Default: 0.1 (the reference: 1).",
+        "The longest first wait before a lost connection is made again; at least 0.1. Each wait is random below it, and it doubles. Another host of the URL is tried first, after a random wait of at most 0.25. Default: 0.1 (the reference: 1).",
         |config, value| seconds(value).map(|wait| config.reconnect_wait = wait),
     ),
     set(

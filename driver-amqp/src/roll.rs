@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use oslo_messaging::UnhealthyPart;
 use tokio::sync::watch;
 
 use crate::machine::Generation;
@@ -22,6 +23,8 @@ pub(crate) struct Roll {
 pub(crate) struct Entry {
     roll: Arc<Roll>,
     id: u64,
+    /// What it is called in the health.
+    part: String,
 }
 
 impl Roll {
@@ -29,9 +32,9 @@ impl Roll {
         Self { next: AtomicU64::new(0), tried: watch::Sender::default(), status }
     }
 
-    /// Adds a listener that is at home on the link of `generation`.
-    pub(crate) fn enter(self: &Arc<Self>, generation: Generation) -> Entry {
-        let entry = Entry { roll: Arc::clone(self), id: self.next.fetch_add(1, Ordering::Relaxed) };
+    /// Adds a listener that is at home on the link of `generation`; `part` is what it is called in the health.
+    pub(crate) fn enter(self: &Arc<Self>, part: String, generation: Generation) -> Entry {
+        let entry = Entry { roll: Arc::clone(self), id: self.next.fetch_add(1, Ordering::Relaxed), part };
         entry.tried(generation);
         entry
     }
@@ -45,6 +48,16 @@ impl Roll {
 }
 
 impl Entry {
+    /// Waits until every listener that came before this one has tried the link of `generation`.
+    pub(crate) async fn turn(&self, generation: Generation) {
+        let mut watch = self.roll.tried.subscribe();
+        let earlier = |tried: &HashMap<u64, Generation>| {
+            tried.iter().filter(|(id, _)| **id < self.id).all(|(_, tried)| *tried >= generation)
+        };
+        // As above.
+        let _ = watch.wait_for(earlier).await;
+    }
+
     /// Notes that this listener has tried the link of `generation`, successfully or not.
     pub(crate) fn tried(&self, generation: Generation) {
         self.roll.tried.send_modify(|tried| {
@@ -52,9 +65,9 @@ impl Entry {
         });
     }
 
-    /// Says why this listener cannot come back, which is the health of the whole.
+    /// Reports a listener that cannot come back; the transport becomes unhealthy.
     pub(crate) fn ails(&self, reason: String) {
-        self.roll.status.ails(self.id, Some(reason));
+        self.roll.status.ails(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }
 
     /// Says that it is back.
@@ -85,11 +98,23 @@ mod tests {
         let roll = Arc::new(Roll::new(Arc::new(Status::ready())));
         let complete = async |generation| timeout(Duration::from_secs(1), roll.complete(generation)).await.is_ok();
         assert!(complete(7).await);
-        let (one, two) = (roll.enter(1), roll.enter(1));
+        let (one, two) = (roll.enter("one".into(), 1), roll.enter("two".into(), 1));
         assert!(complete(1).await);
         one.tried(2);
         assert!(!complete(2).await);
         drop(two);
         assert!(complete(2).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn listeners_take_turns_in_the_order_in_which_they_came() {
+        let roll = Arc::new(Roll::new(Arc::new(Status::ready())));
+        let [one, two, three] = ["one", "two", "three"].map(|part| roll.enter(part.into(), 1));
+        let turn = async |entry: &Entry| timeout(Duration::from_secs(1), entry.turn(2)).await.is_ok();
+        assert!(turn(&one).await && !turn(&two).await && !turn(&three).await);
+        one.tried(2);
+        assert!(turn(&two).await && !turn(&three).await);
+        drop(two);
+        assert!(turn(&three).await);
     }
 }

@@ -22,7 +22,7 @@ use crate::gate::lost;
 use crate::link::Link;
 use crate::merge::Merge;
 use crate::names::short;
-use crate::place::{Place, tag};
+use crate::place::Place;
 use crate::reading::Reading;
 use crate::revival::Resumed;
 use crate::settler::{Command, Settler};
@@ -89,12 +89,12 @@ impl Session {
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
-        let place = Place { link: Arc::clone(link), channel };
+        let place = Place::new(link, channel);
         let mut readers = Vec::new();
-        for (index, queue) in queues.iter().enumerate() {
-            let consumer = Some(place.consume(index, queue, deadline).await?);
-            let queue = queue.plan.name.as_str().into();
-            readers.push(Reader { consumer, tag: tag(index)?, queue, cancelled: false });
+        for queue in queues {
+            let consumer = place.consume(queue, deadline).await?;
+            let (tag, queue) = (consumer.tag(), queue.plan.name.as_str().into());
+            readers.push(Reader { consumer: Some(consumer), tag, queue, cancelled: false });
         }
         let passing = queues.iter().filter(|queue| queue.passing);
         Ok(Self {
@@ -130,6 +130,7 @@ impl Session {
             self.passing.push(short("queue", &queue.plan.name)?);
         }
         reader.queue = queue.plan.name.as_str().into();
+        reader.tag = consumer.tag();
         reader.consumer = Some(consumer);
         Ok(())
     }
@@ -162,6 +163,10 @@ impl Session {
                         if !self.place.is_connected() {
                             failed = failed.or_else(|| Some(lost("poll", "the channel is gone").with("host", host)));
                         } else if !stopped && failed.is_none() {
+                            // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
+                            // again once that message is settled after all.
+                            let options = BasicCancelOptions { nowait: true };
+                            let _ = self.place.channel.basic_cancel(reader.tag.clone(), options).now_or_never();
                             return Poll::Ready(Ok(Read::Cancelled(index)));
                         }
                     }
@@ -196,7 +201,7 @@ impl Session {
 
     /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
-        let Place { link, channel } = self.place.clone();
+        let Place { link, channel, .. } = self.place.clone();
         let options = BasicAckOptions { multiple };
         Box::pin(async move { link.consuming.hear("acknowledge", channel.basic_ack(last, options)).await })
     }

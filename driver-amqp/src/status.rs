@@ -1,14 +1,13 @@
 //! What is known of a transport's state, for everybody who asks.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, gauge};
-use oslo_messaging::{Health, State};
+use oslo_messaging::{Health, State, UnhealthyPart};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// The state of a transport: that of its link, unless a listener cannot come back on it.
+/// The state of a transport: that of its link, unless a part of it does not work. The parts are listed beside it.
 #[derive(Debug)]
 pub(crate) struct Status {
     health: watch::Sender<Health>,
@@ -18,13 +17,13 @@ pub(crate) struct Status {
 #[derive(Debug)]
 struct Parts {
     link: State,
-    /// Why listeners cannot come back, by their numbers.
-    ailing: BTreeMap<u64, String>,
+    /// Those that do not work, with their numbers, in the order in which they failed.
+    unhealthy: Vec<(u64, UnhealthyPart)>,
 }
 
 impl Status {
     pub(crate) fn ready() -> Self {
-        let parts = Parts { link: State::Ready, ailing: BTreeMap::new() };
+        let parts = Parts { link: State::Ready, unhealthy: Vec::new() };
         gauge_of(&State::Ready).increment(1);
         Self { health: watch::Sender::new(Health::new(State::Ready)), parts: Mutex::new(parts) }
     }
@@ -42,12 +41,15 @@ impl Status {
         self.publish(&parts);
     }
 
-    /// A listener cannot come back, or can again.
-    pub(crate) fn ails(&self, listener: u64, reason: Option<String>) {
+    /// A part does not work, or does again.
+    pub(crate) fn ails(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
         let mut parts = self.parts();
-        match reason {
-            Some(reason) => drop(parts.ailing.insert(listener, reason)),
-            None => drop(parts.ailing.remove(&listener)),
+        let known = parts.unhealthy.iter().position(|(known, _)| *known == number);
+        match (known, unhealthy) {
+            (Some(index), Some(part)) => parts.unhealthy[index].1 = part,
+            (Some(index), None) => drop(parts.unhealthy.remove(index)),
+            (None, Some(part)) => parts.unhealthy.push((number, part)),
+            (None, None) => {}
         }
         self.publish(&parts);
     }
@@ -67,7 +69,12 @@ impl Status {
     /// The lock is held meanwhile, so that no later state is overtaken by an earlier one.
     fn publish(&self, parts: &Parts) {
         let state = parts.state();
+        let unhealthy = || parts.unhealthy.iter().map(|(_, part)| part);
         self.health.send_if_modified(|health| {
+            let changed = !health.unhealthy.iter().eq(unhealthy());
+            if changed {
+                health.unhealthy = unhealthy().cloned().collect();
+            }
             let new = health.state != state;
             if new {
                 info!(?state, "the state of the AMQP transport has changed");
@@ -75,7 +82,7 @@ impl Status {
                 gauge_of(&state).increment(1);
                 health.state = state;
             }
-            new
+            new || changed
         });
     }
 
@@ -98,8 +105,8 @@ fn gauge_of(state: &State) -> Gauge {
 
 impl Parts {
     fn state(&self) -> State {
-        match (&self.link, self.ailing.values().next()) {
-            (State::Ready, Some(reason)) => State::Lost { reason: reason.clone() },
+        match (&self.link, self.unhealthy.first()) {
+            (State::Ready, Some((_, part))) => State::Lost { reason: part.reason.clone() },
             (link, _) => link.clone(),
         }
     }
@@ -113,7 +120,7 @@ mod tests {
     fn a_listener_that_cannot_come_back_is_seen_until_it_can_and_closed_is_the_end() {
         let status = Status::ready();
         let state = || status.subscribe().borrow().state.clone();
-        status.ails(1, Some("locked".into()));
+        status.ails(1, Some(UnhealthyPart::new("listener", "locked")));
         assert_eq!(state(), State::Lost { reason: "locked".into() });
         status.enter(State::Blocked { reason: "memory".into() });
         assert_eq!(state(), State::Blocked { reason: "memory".into() });
@@ -123,5 +130,26 @@ mod tests {
         status.enter(State::Closed);
         status.enter(State::Ready);
         assert_eq!(state(), State::Closed);
+    }
+
+    #[test]
+    fn the_parts_that_do_not_work_are_listed_in_the_order_in_which_they_failed() {
+        let status = Status::ready();
+        let mut health = status.subscribe();
+        let mut parts = || {
+            let changed = health.has_changed().unwrap();
+            let parts: Vec<_> = health.borrow_and_update().unhealthy.clone();
+            (changed, parts)
+        };
+        let part = |name: &str, reason: &str| UnhealthyPart::new(name, reason);
+        status.ails(2, Some(part("listener of topic b", "locked")));
+        status.ails(1, Some(part("listener of topic a", "denied")));
+        assert_eq!(parts(), (true, vec![part("listener of topic b", "locked"), part("listener of topic a", "denied")]));
+        status.ails(2, Some(part("listener of topic b", "gone")));
+        assert_eq!(parts(), (true, vec![part("listener of topic b", "gone"), part("listener of topic a", "denied")]));
+        status.ails(2, Some(part("listener of topic b", "gone")));
+        assert!(!parts().0, "the same again is no news");
+        status.ails(2, None);
+        assert_eq!(parts(), (true, vec![part("listener of topic a", "denied")]));
     }
 }

@@ -13,6 +13,10 @@ use crate::config::AmqpConfig;
 /// Where a message stands, and where a reader begins.
 const OFFSET: &str = "x-stream-offset";
 
+/// The longest gap in the offsets of a stream that is no loss: each of its segments begins with an entry of the broker's own
+/// (a snapshot of tracked offsets), which has an offset too.
+const OWN_ENTRY: u64 = 1;
+
 /// Whether the queue of `plan` is a stream under these settings.
 pub(crate) fn is_stream(plan: &QueuePlan, config: &AmqpConfig) -> bool {
     let fanout = plan.bindings.iter().any(|binding| binding.exchange.kind == ExchangeKind::Fanout);
@@ -73,15 +77,22 @@ impl Position {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
 
-    /// `delivery` of `queue` is handed over.
-    pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) {
+    /// `delivery` of `queue` is handed over. Says how many messages are missing before it, to within one for each segment of
+    /// the stream: its offsets are consecutive but for entries of the broker's own, so a gap is what its retention deleted
+    /// before it was read.
+    #[must_use]
+    pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) -> u64 {
         if self.stream.as_deref() != Some(queue) {
-            return;
+            return 0;
         }
         let headers = delivery.properties.headers().as_ref();
-        if let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) {
-            *self.lock() = Read { next: Some(offset + 1), at: Some(SystemTime::now()) };
-        }
+        let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) else {
+            return 0;
+        };
+        let read = Read { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
+        let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
+        // One that is lower is of a stream that was made again.
+        u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)
     }
 
     /// The broker has ended the consumer: perhaps the stream was deleted, and the next one counts from zero again.
@@ -119,12 +130,24 @@ mod tests {
         assert_eq!(offset(&position), AMQPValue::LongString("next".into()));
         position.began();
         assert!(matches!(offset(&position), AMQPValue::Timestamp(seconds) if seconds > 1_700_000_000));
-        position.pass("t", &delivery(7));
+        assert_eq!(position.pass("t", &delivery(7)), 0);
         assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "anybody may write such a header");
-        position.pass("t_fanout", &delivery(41));
+        assert_eq!(position.pass("t_fanout", &delivery(41)), 0);
         assert_eq!(offset(&position), AMQPValue::LongLongInt(42));
         position.doubt();
         assert!(matches!(offset(&position), AMQPValue::Timestamp(_)), "another stream has other offsets");
+    }
+
+    #[test]
+    fn what_a_stream_deleted_before_it_was_read_is_a_gap_in_its_offsets() {
+        let position = Position { stream: Some("s".into()), read: Mutex::default() };
+        let pass = |offset| position.pass("s", &delivery(offset));
+        let missed = [1_000, 1_001, 1_802, 1_803, 0, 1, i64::MAX, i64::MAX, i64::MIN].map(pass);
+        let most = i64::MAX.unsigned_abs() - 2;
+        assert_eq!(missed, [0, 0, 800, 0, 0, 0, most, 0, 0], "it begins anywhere, and may begin again");
+        assert_eq!([10, 12, 15].map(pass)[1..], [0, 2], "each segment begins with an entry of the broker's own");
+        position.doubt();
+        assert_eq!(pass(5_000), 0, "another stream has other offsets");
     }
 
     #[test]

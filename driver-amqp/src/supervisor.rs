@@ -55,7 +55,7 @@ struct Watcher {
 impl Supervisor {
     /// Takes over a transport whose first `link` is open.
     pub(crate) fn new(charge: Charge, hosts: Hosts, link: &Arc<Link>) -> Self {
-        let mut machine = Machine::new();
+        let mut machine = Machine::new(hosts.len());
         machine.on(Event::Connected(link.generation));
         machine.on(Event::Declared(link.generation));
         Self { charge, hosts, machine, watcher: Some(Watcher::of(link)) }

@@ -39,6 +39,7 @@ enum Verdict {
 /// Declares on a disposable channel: a refused declaration costs that channel and nothing else.
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
+    link: &'a Link,
     connection: &'a Connection,
     transient: Transient,
     /// Whether the broker limits the deliveries of quorum queues by default.
@@ -54,7 +55,7 @@ impl<'a> Declarer<'a> {
         // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
         let (connection, transient) = (&link.consuming, link.transient);
         let limits_deliveries = is_limited_by_itself(link.server_version());
-        Self { connection, transient, limits_deliveries, config, status, deadline, channel: None }
+        Self { link, connection, transient, limits_deliveries, config, status, deadline, channel: None }
     }
 
     /// Declares `exchange`; the nameless one is always there.
@@ -87,13 +88,21 @@ impl<'a> Declarer<'a> {
     /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short("queue", &plan.name)?;
-        for binding in &plan.bindings {
-            self.exchange(&binding.exchange).await?;
-        }
         let stream = is_stream(plan, self.config);
         let form =
             if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config, self.transient) };
-        self.declare_queue(&name, form).await?;
+        // Where nobody knows yet whether transient queues are denied, the queue answers before an exchange is declared that
+        // peers could not agree with.
+        let first = self.transient == Transient::Unknown;
+        if first {
+            self.declare_queue(&name, form.clone()).await?;
+        }
+        for binding in &plan.bindings {
+            self.exchange(&binding.exchange).await?;
+        }
+        if !first {
+            self.declare_queue(&name, form).await?;
+        }
         for binding in &plan.bindings {
             self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
         }
@@ -139,6 +148,9 @@ impl<'a> Declarer<'a> {
             let channel = self.channel().await?;
             let declaring = channel.queue_declare(name.clone(), options, form.arguments.clone());
             let declared = self.connection.ask("declare queue", self.deadline, declaring).await.map(|_| ());
+            if let Err(error) = &declared {
+                self.link.refused(error);
+            }
             let difference = self.judge(declared).map_err(|error| error.with("queue", name))?;
             match difference.and_then(|text| form.adopting(&text)) {
                 Some(adopted) => form = adopted,

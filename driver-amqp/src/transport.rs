@@ -12,9 +12,10 @@ use oslo_messaging::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use crate::backoff::Pause;
 use crate::claim::is_taken;
@@ -60,7 +61,8 @@ impl AmqpTransport {
     ///
     /// # Errors
     /// `Config` for a scheme or an option that this build cannot serve, and for an unknown virtual host; `Denied` for
-    /// the credentials; `Disconnected` if no host can be reached; `Timeout` if none answers.
+    /// the credentials; `Disconnected` if no host can be reached or all have as many connections as they may have;
+    /// `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -101,6 +103,7 @@ impl AmqpTransport {
             counts: Arc::clone(&counts),
             closing: closing.clone(),
         };
+        let quota = hosts.quota();
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
         let declared = Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status)));
         let shared = Shared {
@@ -116,7 +119,7 @@ impl AmqpTransport {
             sender
         });
         let lanes = lanes.collect();
-        let common = Common { gate, config, status, counts, roll, tasks: Arc::default() };
+        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota };
         Self { common, lanes, declared, closing, tasks: Mutex::new(tasks) }
     }
 
@@ -141,6 +144,10 @@ impl AmqpTransport {
     }
 
     fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
+        if self.common.quota.is_tight() {
+            // Each takes a channel.
+            return &self.lanes[0];
+        }
         let (fanouts, others) = self.lanes.split_last().expect("there is a lane for fanouts");
         if parcel.exchange.kind == ExchangeKind::Fanout {
             return fanouts;
@@ -166,11 +173,25 @@ impl AmqpTransport {
         let (started, mut tries) = (Instant::now(), 0);
         loop {
             let link = self.common.gate.link("subscribe").await?;
+            if self.common.quota.is_tight() {
+                // A newcomer takes no channel that a listener needs to come back.
+                let _ = timeout(config.request_timeout, self.common.roll.complete(link.generation)).await;
+            }
             match opener.open(&link, deadline).await {
                 Err(error) if self.common.gate.lost_with(&link, &error).await => {}
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
                 Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
                     sleep(Pause::Soon(tries).dice(config)).await;
+                    tries += 1;
+                }
+                // The replica of a stream that was declared a moment ago starts by itself.
+                Err(error) if error.kind() == ErrorKind::Topology && error.is_transient() => {
+                    let pause = Pause::Soon(tries).dice(config);
+                    if pause >= deadline.remaining() {
+                        return Err(error);
+                    }
+                    debug!(%error, "a subscription is tried again");
+                    sleep(pause).await;
                     tries += 1;
                 }
                 outcome => return outcome,

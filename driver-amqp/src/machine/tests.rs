@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn ready() -> Machine {
-    let mut machine = Machine::new();
+    let mut machine = Machine::new(1);
     machine.on(Event::Connected(1));
     machine.on(Event::Declared(1));
     machine
@@ -30,6 +30,30 @@ fn a_loss_leads_over_a_pause_a_connection_and_declarations_back_to_work() {
         machine.on(event);
         assert_eq!(machine.phase(), &phase);
     }
+}
+
+#[test]
+fn another_host_is_tried_at_once_and_a_link_that_is_lost_again_and_again_waits_longer() {
+    let pauses = |hosts| {
+        let mut machine = Machine::new(hosts);
+        machine.on(Event::Connected(1));
+        [1, 2, 3].map(|generation| {
+            machine.on(gone(generation));
+            let Phase::Lost { pause, .. } = *machine.phase() else { panic!("{:?}", machine.phase()) };
+            machine.on(Event::Due);
+            machine.on(Event::Connected(generation + 1));
+            pause
+        })
+    };
+    assert_eq!(pauses(1), [Pause::Soon(0), Pause::Soon(1), Pause::Soon(2)]);
+    assert_eq!(pauses(2), [Pause::Failover, Pause::Soon(1), Pause::Soon(2)]);
+    assert_eq!(pauses(3), [Pause::Failover, Pause::Failover, Pause::Soon(2)]);
+    let mut machine = Machine::new(2);
+    machine.on(Event::Connected(1));
+    machine.on(gone(1));
+    machine.on(Event::Due);
+    machine.on(failed(2, false));
+    assert!(matches!(machine.phase(), Phase::Lost { pause: Pause::Soon(1), .. }), "the other host was tried");
 }
 
 #[test]
@@ -59,7 +83,7 @@ fn what_somebody_has_to_mend_is_tried_again_after_a_long_pause() {
 
 #[test]
 fn an_alarm_that_came_during_the_declarations_is_not_forgotten() {
-    let mut machine = Machine::new();
+    let mut machine = Machine::new(1);
     machine.on(Event::Connected(1));
     machine.on(Event::Blocked(1, "memory".into()));
     machine.on(Event::Declared(1));
@@ -111,7 +135,7 @@ proptest! {
     /// back, only what was declared is ready, and what is closed stays closed.
     #[test]
     fn nothing_of_an_old_link_touches_a_new_one(events in prop::collection::vec(event(), 0..200), close in 0..200_usize) {
-        let mut machine = Machine::new();
+        let mut machine = Machine::new(1);
         let (mut latest, mut connected, mut declared) = (1, 0, 0);
         for (index, event) in events.into_iter().enumerate() {
             let before = machine.phase().clone();
@@ -145,7 +169,7 @@ proptest! {
     /// From wherever it is, a supervisor that does what the phase says comes back to work.
     #[test]
     fn whatever_happened_it_recovers(events in prop::collection::vec(event(), 0..100)) {
-        let mut machine = Machine::new();
+        let mut machine = Machine::new(1);
         for event in events {
                 machine.on(event);
             }

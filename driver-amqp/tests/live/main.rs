@@ -3,6 +3,7 @@
 //! Every case makes names or a virtual host of its own on the node that `OSLO_TEST_RABBIT_URL` names. A case that
 //! freezes, kills or fills its node starts one for itself.
 
+mod broker_limits;
 mod channels;
 mod connect;
 mod declare;
@@ -44,6 +45,15 @@ macro_rules! cases {
 }
 
 const CASES: &[Case] = &cases! {
+    broker_limits:
+        a_consumer_that_timed_out_comes_back_and_nothing_else_is_disturbed,
+        a_limit_of_queues_keeps_nobody_from_what_exists,
+        rights_to_few_names_are_enough_to_learn_what_the_broker_denies,
+        a_limit_of_connections_passes_and_is_told_in_the_broker_s_words,
+        one_channel_too_many_makes_the_last_listener_sick_and_no_other,
+        what_retention_takes_from_a_slow_reader_of_a_stream_is_counted,
+        a_stream_whose_replica_has_not_started_is_waited_for,
+        another_host_is_taken_at_once_when_one_is_killed;
     channels:
         a_number_whose_channel_the_broker_has_closed_stops_nobody,
         a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own;

@@ -1,0 +1,50 @@
+//! What a transport learned of each broker that its URL names, kept from one link to the next.
+
+pub(crate) mod channels;
+
+use std::sync::{Mutex, PoisonError};
+
+use tracing::warn;
+
+use crate::probe::Transient;
+
+/// What was learned of one broker.
+#[derive(Debug, Default)]
+pub(crate) struct BrokerNotes {
+    transient: Mutex<Option<Transient>>,
+}
+
+impl BrokerNotes {
+    /// The broker's answer about transient queues, if it gave one. It is asked once: what it takes later shows when something
+    /// is declared.
+    pub(crate) fn transient(&self) -> Option<Transient> {
+        *self.transient.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the broker at `host` thinks of transient queues. Warns once if it denies them.
+    pub(crate) fn learn(&self, host: &str, answer: Transient) {
+        let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
+        if answer == Transient::Denied && known != Some(Transient::Denied) {
+            warn!(
+                host,
+                "the broker denies transient queues: exchanges and shared queues are declared durable; \
+                 say so with amqp_durable_queues and rabbit_transient_quorum_queue, which peers in Python must have there"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_answer_counts_and_there_is_none_before_the_first() {
+        let notes = BrokerNotes::default();
+        assert_eq!(notes.transient(), None);
+        for answer in [Transient::Unknown, Transient::Denied, Transient::Allowed] {
+            notes.learn("h:5672", answer);
+            assert_eq!(notes.transient(), Some(answer));
+        }
+    }
+}
