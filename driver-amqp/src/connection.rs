@@ -4,21 +4,22 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, ConnectionProperties, ConnectionState, ErrorKind as Lapin};
+use lapin::{ConnectionProperties, ConnectionState, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::channel::{Channel, Channels};
 use crate::config::AmqpConfig;
 use crate::errors::translate;
 use crate::gate::lost;
@@ -32,6 +33,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How often lapin is asked whether it has noted the broker's goodbye.
+const LAPIN_TURN: Duration = Duration::from_millis(1);
 
 /// Where a broker is and who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub(crate) struct Connection {
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
+    /// Last, since they outlive the socket.
+    channels: Arc<Channels>,
 }
 
 impl Connection {
@@ -65,15 +71,22 @@ impl Connection {
             let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
             let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
             let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, socket.thrown.clone())
+                let stream = Box::pin(config.tls.wrap(stream, &endpoint.host)).await?;
+                secured(stream, socket.thrown.clone(), socket.parting.clone())
             } else {
-                plain(stream, socket.thrown.clone())
+                plain(stream, socket.thrown.clone(), socket.parting.clone())
             };
             let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
             let shaken =
                 shaken.ok_or_else(|| config.suspect(lost("connect", "the connection ended while it was made")))?;
             let lapin = shaken.map_err(|error| config.suspect(translate("connect", &error)))?;
-            Ok(Self { lapin, socket, request_timeout: config.request_timeout, numbers_lost: AtomicBool::new(false) })
+            Ok(Self {
+                lapin,
+                socket,
+                request_timeout: config.request_timeout,
+                numbers_lost: AtomicBool::new(false),
+                channels: Arc::default(),
+            })
         };
         match deadline.run("connect", opening).await {
             Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
@@ -108,7 +121,7 @@ impl Connection {
             }
         };
         if let Some(channel) = self.ask(OPERATION, deadline, opening).await? {
-            return Ok(channel);
+            return Ok(self.channels.hold(channel));
         }
         let error = if self.numbers_lost.load(Ordering::Relaxed) {
             warn!("a connection has lost the numbers of its channels, and is given up");
@@ -170,15 +183,31 @@ impl Connection {
         self.socket.shut();
     }
 
+    /// Keeps its channels from now on, since [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.channels.keep();
+    }
+
     /// Says goodbye to the broker, and shuts the socket down whether it answered or not.
     ///
     /// # Errors
     /// `Timeout` if it did not answer by a `deadline` that leaves it less than [`GOODBYE`].
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
-        let closing = timeout(GOODBYE, self.lapin.close(200, "closed".into()));
-        let closed = deadline.run("close", closing).await;
-        self.socket.shut();
+        self.channels.keep();
+        let goodbye = async {
+            self.channels.closed().await;
+            self.socket.parting.begun.cancel();
+            self.lapin.close(200, "closed".into()).await?;
+            // A task of lapin's notes it, and until then takes the socket's end for a loss.
+            while self.lapin.status().closing() {
+                sleep(LAPIN_TURN).await;
+            }
+            Ok::<_, lapin::Error>(())
+        };
         // A connection that is gone already is closed.
+        let closed = deadline.run("close", timeout(GOODBYE, unless(&self.socket.thrown, goodbye))).await;
+        self.socket.shut();
+        self.channels.clear();
         if closed?.is_err() {
             warn!("the broker has not said goodbye within {GOODBYE:?}; the connection is closed without");
         }

@@ -13,16 +13,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
-use lapin::{Channel, Confirmation};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::barrier::{Barrier, Sequence};
+use crate::channel::Channel;
 use crate::config::AmqpConfig;
 use crate::counters::{Counts, count};
 use crate::declared::{Declared, Needs};

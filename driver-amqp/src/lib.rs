@@ -40,6 +40,7 @@
 
 mod backoff;
 mod barrier;
+mod channel;
 mod claim;
 mod config;
 mod connection;
@@ -51,6 +52,7 @@ mod endpoints;
 mod errors;
 mod fate;
 mod gate;
+mod held_end;
 mod incoming;
 mod keeper;
 mod kill_switch;

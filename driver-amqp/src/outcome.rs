@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
-use lapin::{Channel, Confirmation};
 use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::barrier::Sequence;
+use crate::channel::Channel;
 use crate::parcel::Parcel;
 
 /// What became of one publish.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use lapin::ExchangeKind as LapinKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind as LapinKind};
 use oslo_messaging::{Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
 
+use crate::channel::Channel;
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::link::Link;

@@ -266,6 +266,10 @@ impl Transport for AmqpTransport {
             return Ok(());
         }
         let link = self.common.gate.now().link().cloned();
+        if let Some(link) = &link {
+            // Before those who use them hear of it, and drop them.
+            link.keep_channels();
+        }
         self.common.gate.set(Passage::Closed);
         self.common.status.enter(State::Closed);
         self.closing.cancel();

@@ -14,11 +14,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::held_end::{HeldEnd, Parting};
 use crate::records::Records;
 use crate::watched::Watched;
 
 /// Bytes as they are, or inside of TLS.
-pub(crate) type Wire = Compat<Watched<Either<TcpStream, Records<TcpStream>>>>;
+pub(crate) type Wire = Compat<HeldEnd<Watched<Either<TcpStream, Records<TcpStream>>>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -33,14 +34,14 @@ pub(crate) fn runtime() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
 }
 
-/// A stream without TLS. `ended` is cancelled at its end.
-pub(crate) fn plain(stream: TcpStream, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Left(stream), ended).compat()
+/// A stream without TLS. `ended` is cancelled at its end, which is held back during the `parting`.
+pub(crate) fn plain(stream: TcpStream, ended: CancellationToken, parting: Parting) -> Wire {
+    HeldEnd::new(Watched::new(Either::Left(stream), ended), parting).compat()
 }
 
-/// A stream inside of TLS. `ended` is cancelled at its end.
-pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken) -> Wire {
-    Watched::new(Either::Right(Records::over(stream)), ended).compat()
+/// A stream inside of TLS. `ended` is cancelled at its end, which is held back during the `parting`.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, ended: CancellationToken, parting: Parting) -> Wire {
+    HeldEnd::new(Watched::new(Either::Right(Records::over(stream)), ended), parting).compat()
 }
 
 impl Reactor for Wires {
@@ -68,6 +69,9 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(|stream| plain(stream, CancellationToken::new())) }
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            Ok(plain(stream, CancellationToken::new(), Parting::default()))
+        }
     }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::CLOSE_TIMEOUT;
 use super::admission::Accepted;
 use super::gate::Gate;
 use super::run::Runner;
 use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::{Deadline, IncomingMessage, Listener, Result};
+use crate::{Deadline, ErrorKind, IncomingMessage, Listener, Result};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -43,7 +43,11 @@ impl Intake {
             Err(error) => Err(error),
         };
         if let Err(error) = &ended {
-            warn!(%error, "a server has lost its queues and stops");
+            if error.kind() == ErrorKind::Closed {
+                info!("a server stops, since its bus was closed");
+            } else {
+                warn!(%error, "a server has lost its queues and stops");
+            }
         }
         self.reins.phase.send_replace(Phase::Stopped);
         self.finish().await;

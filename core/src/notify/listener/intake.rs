@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::reader::{Read, Reader};
 use super::run::Runner;
 use super::unit::{Item, Unit};
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
-use crate::{Deadline, IncomingMessage, Listener, Result};
+use crate::{Deadline, ErrorKind, IncomingMessage, Listener, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,11 @@ impl Intake {
             }
         };
         if let Err(error) = &ended {
-            warn!(%error, "a notification listener has lost its queues and stops");
+            if error.kind() == ErrorKind::Closed {
+                info!("a notification listener stops, since its bus was closed");
+            } else {
+                warn!(%error, "a notification listener has lost its queues and stops");
+            }
         }
         let deadline = (*reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         self.give_back(deadline).await;
