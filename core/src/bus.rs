@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::WallClock;
 use crate::rpc::inbox::Inbox;
+use crate::rpc::looks::Looks;
 use crate::wire::Compression;
 use crate::{
     Capabilities, ConfigFile, Deadline, Executed, Health, Listener, Registry, Result, Retry, Subscription, Transport,
@@ -24,6 +25,7 @@ pub struct Bus(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) inbox: Inbox,
+    pub(crate) looks: Looks,
     pub(crate) clock: WallClock,
     pub(crate) default_exchange: String,
     pub(crate) timeout: Duration,
@@ -62,7 +64,8 @@ impl Bus {
         }
     }
 
-    /// Connects to `url` with the driver that `registry` has for its scheme.
+    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a broker
+    /// that only starts, again until the deadline.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not valid or no driver knows its scheme, and what
@@ -160,6 +163,7 @@ impl BusBuilder {
     pub fn build(self) -> Bus {
         Bus(Arc::new(Inner {
             inbox: Inbox::new(Arc::clone(&self.transport), self.retry),
+            looks: Looks::default(),
             transport: self.transport,
             clock: WallClock::start(),
             default_exchange: self.default_exchange,

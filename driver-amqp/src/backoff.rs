@@ -44,9 +44,14 @@ impl Pause {
 
     /// How long it is this time.
     pub(crate) fn dice(self, config: &AmqpConfig) -> Duration {
-        let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
-        self.length(config, f64::from(bits) / (f64::from(u32::MAX) + 1.0))
+        self.length(config, random())
     }
+}
+
+/// A number that is uniform in `0.0..1.0`.
+pub(crate) fn random() -> f64 {
+    let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

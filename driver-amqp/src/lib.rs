@@ -38,9 +38,11 @@
 //! lapin logs every returned message with its body at the target `lapin::returned_messages`: filter that target where
 //! bodies are secret.
 
+mod addresses;
 mod backoff;
 mod barrier;
 mod channel;
+mod checkup;
 mod claim;
 mod config;
 mod connection;

@@ -236,6 +236,16 @@ impl Work {
     }
 }
 
+/// A task that its runtime has ended reads no reply any more.
+impl Drop for Work {
+    fn drop(&mut self) {
+        let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
+        if reading {
+            self.end(Error::closed("call").with("reason", "the runtime that read the replies is gone"));
+        }
+    }
+}
+
 async fn deliver(messages: Vec<Box<dyn IncomingMessage>>, calls: &WaitingCalls) {
     for message in messages {
         match Reply::decode(message.message()) {

@@ -9,6 +9,7 @@ mod endpoint;
 mod gate;
 pub(crate) mod inbox;
 mod intake;
+pub(crate) mod looks;
 mod monitor;
 mod observe;
 mod outbox;

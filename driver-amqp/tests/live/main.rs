@@ -54,7 +54,9 @@ const CASES: &[Case] = &cases! {
         a_virtual_host_of_256_bytes_is_refused,
         the_lower_heartbeat_counts_and_none_is_the_broker_s,
         a_second_host_is_taken_when_the_first_refuses,
-        a_second_host_is_taken_when_the_first_never_answers;
+        a_second_host_is_taken_when_the_first_never_answers,
+        a_broker_that_starts_late_is_found_by_the_first_connection,
+        a_transport_whose_runtime_is_dropped_is_closed;
     declare:
         an_exchange_of_another_type_is_a_topology_error,
         a_durable_queue_where_ours_is_not_is_used_with_one_warning,
