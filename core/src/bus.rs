@@ -134,6 +134,8 @@ impl Inner {
 
 impl BusBuilder {
     /// The topic exchange of targets that name none. Default: `openstack`, as the reference's `control_exchange`.
+    ///
+    /// Queues are shared by topic name, not by exchange: see [`Target::exchange`](crate::Target#structfield.exchange).
     pub fn default_exchange(mut self, exchange: impl Into<String>) -> Self {
         self.default_exchange = exchange.into();
         self

@@ -36,6 +36,10 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// and now and then one of lapin's does not come under load, takes nothing from anybody.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// The largest frame that we ask for, in bytes: the broker's default. lapin sets aside 64 of them for each connection, and
+/// where it has to enlarge its buffers later, all of that is resident from the start.
+const FRAME_MAX: u32 = 131_072;
+
 /// How often lapin is asked whether it has noted the broker's goodbye.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
 
@@ -289,6 +293,7 @@ impl Endpoint {
             },
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
+                frame_max: Some(FRAME_MAX),
                 heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
                 auth_mechanism: Some(config.login.mechanism()),
                 ..AMQPQueryString::default()

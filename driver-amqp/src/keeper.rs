@@ -81,7 +81,14 @@ impl Keeper {
 
     /// Looks whether everything is still there, and starts over where the broker has forgotten a consumer.
     async fn check_up(&mut self) -> Result<()> {
-        if self.check.is_sound(&self.opener, &self.place, &self.missing).await || !self.place.is_connected() {
+        let gate = Arc::clone(&self.opener.common.gate);
+        let sound = tokio::select! {
+            biased;
+            // Whoever has a loss to see to is not to wait for a check.
+            () = gate.left(self.place.link.generation) => true,
+            sound = self.check.is_sound(&self.opener, &self.place, &self.missing) => sound,
+        };
+        if sound || !self.place.is_connected() {
             return Ok(());
         }
         // Its name is given once on a channel.

@@ -8,6 +8,7 @@ mod handover;
 mod intake;
 mod layers;
 mod lifecycle;
+mod looks;
 mod monitoring;
 mod serializer;
 mod settling;

@@ -102,3 +102,17 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
     assert_eq!(limits(&limited(AmqpConfig::default()), Lifetime::Shared), [None; 3]);
     assert_eq!(limits(&AmqpConfig::quorum(), Lifetime::Shared), [None; 3]);
 }
+
+#[test]
+fn a_queue_whose_node_is_down_is_not_gone() {
+    let refused = |text: &'static str| Error::new(ErrorKind::Topology, "find queue").with_source(text);
+    assert!(is_gone(&refused("NOT_FOUND - no queue 'q' in vhost '/'"), "queue"));
+    for text in [
+        "NOT_FOUND - home node 'rabbit@two' of durable queue 'q' in vhost '/' is down or inaccessible",
+        "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor",
+        "NOT_FOUND - no exchange 'e' in vhost '/'",
+        "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'",
+    ] {
+        assert!(!is_gone(&refused(text), "queue"), "{text}");
+    }
+}

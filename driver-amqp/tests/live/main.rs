@@ -6,9 +6,11 @@
 mod channels;
 mod connect;
 mod declare;
+mod descriptors;
 mod limit;
 mod loss;
 mod mandatory;
+mod memory;
 mod metrics;
 mod names;
 mod process;
@@ -24,6 +26,7 @@ mod thread;
 mod tls;
 mod topology;
 mod traffic;
+mod vanished;
 
 use std::process::ExitCode;
 
@@ -68,6 +71,8 @@ const CASES: &[Case] = &cases! {
         a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
         a_user_without_rights_is_denied_and_told_where;
+    descriptors:
+        a_process_that_runs_out_of_them_once_panics_neither_then_nor_later;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
         headers_over_a_frame_are_refused_and_nobody_else_suffers,
@@ -150,6 +155,12 @@ const CASES: &[Case] = &cases! {
         nothing_of_a_lost_connection_is_settled_or_handed_over,
         what_any_queue_had_ready_when_the_channel_went_is_counted,
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
+    vanished:
+        a_reply_queue_that_is_forgotten_is_put_back_by_a_call_that_times_out,
+        the_queues_of_a_server_that_are_forgotten_are_put_back_at_the_next_look,
+        a_topic_exchange_that_is_deleted_under_a_server_comes_back_with_its_bindings,
+        a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look,
+        a_call_that_times_out_says_whether_anybody_reads_the_queue;
 };
 
 /// A case that cannot hold on every release: on which it cannot, and why.
@@ -174,6 +185,8 @@ const BESIDE: usize = 4;
 
 /// The cases that must be alone in the process.
 const ALONE: &[Case] = &cases! {
+    memory:
+        an_idle_transport_keeps_a_fraction_of_its_buffers_in_memory;
     thread:
         a_host_that_never_answers_times_out_and_leaves_none,
         a_connect_that_is_dropped_leaves_none,
@@ -183,8 +196,8 @@ const ALONE: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
-    // This program is also the one whose log is looked at.
-    if let Some(code) = quiet::child() {
+    // This program is also the one that is looked at from outside.
+    if let Some(code) = quiet::child().or_else(descriptors::child) {
         return code;
     }
     let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
