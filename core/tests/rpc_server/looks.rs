@@ -21,7 +21,7 @@ fn client(bus: &Bus) -> RpcClient {
 }
 
 async fn timed_out(client: &RpcClient, method: &str) -> BTreeMap<String, String> {
-    let error = client.call::<()>(&Context::new(), method, &json!({"arg": 1})).await.unwrap_err();
+    let error = client.call::<()>(&Context::new(), method, &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     facts(&error)
 }
