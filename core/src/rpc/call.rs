@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
+use super::looks::Seen;
 use super::pending::{Answer, CallId, PendingCall};
 use super::run;
 use crate::deadline::LONGEST;
@@ -159,9 +160,9 @@ impl Call<'_> {
             Some(Sent::Confirmed) => {
                 let error = self.timed_out(phases, Executed::Maybe);
                 match self.client.bus.0.looks.lately(&self.address) {
-                    Some(Some(queue)) => error.with("consumers", queue.consumers).with("ready", queue.ready),
-                    Some(None) => error.with("queue", "gone"),
-                    None => error,
+                    Seen::Queue(queue) => error.with("consumers", queue.consumers).with("ready", queue.ready),
+                    Seen::NoQueue => error.with("queue", "gone"),
+                    Seen::Nothing => error,
                 }
             }
             None => self.timed_out(phases, Executed::Maybe),

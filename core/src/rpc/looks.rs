@@ -19,8 +19,16 @@ pub(crate) struct Looks(Mutex<HashMap<Address, Look>>);
 #[derive(Debug)]
 struct Look {
     begun: Instant,
-    /// What was seen; `None` before that, and if nothing could be.
-    seen: Option<Option<QueueCounts>>,
+    seen: Seen,
+}
+
+/// What a look has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It has not ended, or there was none lately, or the queue could not be looked at.
+    Nothing,
+    NoQueue,
+    Queue(QueueCounts),
 }
 
 impl Looks {
@@ -32,16 +40,18 @@ impl Looks {
         match transport.inspect(address, deadline).await {
             Ok(queue) => {
                 if let Some(look) = self.looks().get_mut(address) {
-                    look.seen = Some(queue);
+                    look.seen = queue.map_or(Seen::NoQueue, Seen::Queue);
                 }
             }
             Err(error) => debug!(%error, %address, "the queue of a call could not be looked at"),
         }
     }
 
-    /// What was seen of the queue of `address` lately, if anything was; `None` inside if there was no queue.
-    pub(crate) fn lately(&self, address: &Address) -> Option<Option<QueueCounts>> {
-        self.looks().get(address).filter(|look| look.begun.elapsed() < APART)?.seen
+    /// What was seen of the queue of `address` lately.
+    pub(crate) fn lately(&self, address: &Address) -> Seen {
+        let looks = self.looks();
+        let look = looks.get(address).filter(|look| look.begun.elapsed() < APART);
+        look.map_or(Seen::Nothing, |look| look.seen)
     }
 
     fn begin(&self, address: &Address) -> bool {
@@ -50,7 +60,7 @@ impl Looks {
         if looks.contains_key(address) {
             return false;
         }
-        looks.insert(address.clone(), Look { begun: Instant::now(), seen: None });
+        looks.insert(address.clone(), Look { begun: Instant::now(), seen: Seen::Nothing });
         true
     }
 

@@ -149,7 +149,7 @@ pub(crate) async fn a_transport_whose_runtime_is_dropped_is_closed() {
     let error = refusal(within(ARRIVE, "the call", calling).await.expect("no panic"));
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Closed, Executed::Maybe), "{error}");
     assert_eq!(transport.health().borrow().state, State::Closed);
-    let next = within(ARRIVE, "the next call", client.call::<()>(&Context::new(), "m", &())).await;
+    let next = within(ARRIVE, "the next call", Box::pin(client.call::<()>(&Context::new(), "m", &()))).await;
     assert_eq!(refusal(next).kind(), ErrorKind::Closed);
     drop(reader);
 }

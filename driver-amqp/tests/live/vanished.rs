@@ -54,7 +54,7 @@ fn target() -> Target {
 }
 
 async fn call(client: &RpcClient, method: &str) -> Result<u32, Error> {
-    client.call::<u32>(&Context::new(), method, &BTreeMap::from([("number", 7)])).await
+    Box::pin(client.call::<u32>(&Context::new(), method, &BTreeMap::from([("number", 7)]))).await
 }
 
 /// Takes a queue off the broker's records, which tells its consumers nothing.
