@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use oslo_messaging::{
     Address, Binding, Bus, Capabilities, Capability, Context, Deadline, Endpoint, Error, ErrorKind, Event, Exchange,
     ExchangeKind, Failure, Health, IncomingMessage, Lifetime, Listener, Message, NotificationEndpoint,
-    NotificationListener, Notifier, Origin, Priority, PublishOptions, QueuePlan, Result, RpcClient, RpcServer, Settle,
-    Source, State, Subscription, Target, Transport,
+    NotificationListener, Notifier, Origin, Priority, PublishOptions, QueueCounts, QueuePlan, Result, RpcClient,
+    RpcServer, Settle, Source, State, Subscription, Target, Transport,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::coop;
@@ -282,6 +282,18 @@ impl Transport for HubTransport {
         let unique = Uuid::new_v4().simple().to_string();
         let (id, bell) = self.open("subscribe", deadline)?.subscribe(self.connection, subscription, &unique);
         Ok(Box::new(HubListener { hub: self.hub.clone(), id, bell, address: subscription.address(&unique) }))
+    }
+
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        if matches!(address, Address::Fanout { .. }) {
+            return Err(Error::unsupported("inspect").with("address", address));
+        }
+        let (broker, name) = (self.open("inspect", deadline)?, address.routing_key());
+        let reads = |reader: &&Reader| !reader.stopped && reader.queues.iter().any(|queue| **queue == *name);
+        let consumers = broker.readers.values().filter(reads).count();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let found = broker.queues.get(name.as_str());
+        Ok(found.map(|queue| QueueCounts::new(count(consumers), count(queue.ready.len()))))
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {

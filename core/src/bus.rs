@@ -10,6 +10,7 @@ use crate::clock::WallClock;
 use crate::decoding::{DEFAULT_BUDGET, Decoding};
 use crate::health::BusHealth;
 use crate::rpc::inbox::Inbox;
+use crate::rpc::looks::Looks;
 use crate::wire::{Compression, compression};
 use crate::{
     Capabilities, ConfigFile, Deadline, Executed, Health, Listener, Registry, Result, Retry, Subscription, Transport,
@@ -26,6 +27,7 @@ pub struct Bus(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) inbox: Inbox,
+    pub(crate) looks: Looks,
     pub(crate) clock: WallClock,
     pub(crate) default_exchange: String,
     pub(crate) timeout: Duration,
@@ -83,7 +85,8 @@ impl Bus {
         }
     }
 
-    /// Connects to `url` with the driver that `registry` has for its scheme.
+    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a broker
+    /// that only starts, again until the deadline.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not valid or no driver knows its scheme, and what
@@ -184,6 +187,8 @@ impl Inner {
 
 impl BusBuilder {
     /// The topic exchange of targets that name none. Default: `openstack`, as the reference's `control_exchange`.
+    ///
+    /// Queues are shared by topic name, not by exchange: see [`Target::exchange`](crate::Target#structfield.exchange).
     pub fn default_exchange(mut self, exchange: impl Into<String>) -> Self {
         self.default_exchange = exchange.into();
         self
@@ -265,6 +270,7 @@ impl BusBuilder {
             health: BusHealth::start(self.transport.health()),
             inbox: Inbox::new(Arc::clone(&self.transport), self.retry, decoding.clone()),
             decoding,
+            looks: Looks::default(),
             transport: self.transport,
             clock: WallClock::start(),
             default_exchange: self.default_exchange,

@@ -165,6 +165,6 @@ pub use serializer::Serializer;
 pub use subscription::{Binding, Lifetime, QueuePlan, Settle, Source, Subscription};
 pub use target::Target;
 pub use text::Excerpt;
-pub use transport::{Health, IncomingMessage, Listener, PublishOptions, State, Transport, UnhealthyPart};
+pub use transport::{Health, IncomingMessage, Listener, PublishOptions, QueueCounts, State, Transport, UnhealthyPart};
 pub use url::{Host, Password, TransportUrl};
 pub use version::{Version, is_compatible};

@@ -10,6 +10,11 @@ use crate::{Address, Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct Target {
     /// The topic exchange. Default: the exchange of the [`Bus`](crate::Bus).
+    ///
+    /// It keeps routes apart, not queues: as in the reference a server's queue has the name of its topic, whatever the
+    /// exchange. Two applications with one topic name in one virtual host read the same queue and answer each other's
+    /// calls, also if their exchanges differ, and a fanout reaches both. A broker cannot be asked for the bindings of a
+    /// queue over AMQP, so nobody warns of it. Give each application a virtual host or topic names of its own.
     pub exchange: Option<String>,
     /// The topic that servers share.
     pub topic: Option<String>,
@@ -30,7 +35,7 @@ impl Target {
         Self { topic: Some(topic.into()), ..Self::default() }
     }
 
-    /// Sets the exchange.
+    /// Sets the exchange, which does not keep queues of one topic name [apart](Self#structfield.exchange).
     #[must_use]
     pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
         self.exchange = Some(exchange.into());

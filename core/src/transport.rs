@@ -114,6 +114,24 @@ impl Health {
     }
 }
 
+/// What a queue holds at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueCounts {
+    /// How many consumers read it.
+    pub consumers: u64,
+    /// How many messages wait in it, without those that were handed over and are not settled.
+    pub ready: u64,
+}
+
+impl QueueCounts {
+    /// A queue that `consumers` read, with `ready` messages in it.
+    #[must_use]
+    pub fn new(consumers: u64, ready: u64) -> Self {
+        Self { consumers, ready }
+    }
+}
+
 /// A connection to a bus.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -146,6 +164,19 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// `Topology` if what exists cannot be used, `TooLarge` for a name over the broker's limit, `Denied`,
     /// `Disconnected`, `Timeout`, `Closed`.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>>;
+
+    /// Looks at the queue that a message to `address` waits in; `None` if there is none. Nothing is declared or consumed.
+    ///
+    /// Core asks when a call is about to time out: about the server's queue, for the error, and about the reply inbox,
+    /// which a driver that finds it gone may put back.
+    ///
+    /// # Errors
+    /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the driver
+    /// cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`. The message that is waited for is not touched.
+    ///
+    /// # Cancellation
+    /// Safe.
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>>;
 
     /// Closes every connection. Idempotent; later operations fail with `Closed`.
     ///
@@ -225,6 +256,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         (**self).subscribe(subscription, deadline).await
+    }
+
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        (**self).inspect(address, deadline).await
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {

@@ -38,6 +38,10 @@ impl Transport for Doubtful {
         self.0.subscribe(subscription, deadline).await
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.0.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.0.close(deadline).await
     }

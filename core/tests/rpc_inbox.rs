@@ -72,6 +72,10 @@ impl Transport for Slow {
         Err(error)
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.inner.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.inner.close(deadline).await
     }

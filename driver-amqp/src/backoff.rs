@@ -50,14 +50,19 @@ impl Pause {
 
     /// How long it is this time.
     pub(crate) fn dice(self, config: &AmqpConfig) -> Duration {
-        let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
-        self.length(config, f64::from(bits) / (f64::from(u32::MAX) + 1.0))
+        self.length(config, random())
     }
 }
 
 /// The shortest wait that was asked for.
 fn delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
+}
+
+/// A number that is uniform in `0.0..1.0`.
+pub(crate) fn random() -> f64 {
+    let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

@@ -83,6 +83,10 @@ pub struct AmqpConfig {
     pub reconnect_splay: Duration,
     /// Whether the hosts are put into another order whenever all were tried. Default: no.
     pub shuffle_hosts: bool,
+    /// The least time between two looks at whether the queues of listeners, and their bindings, are still there; the most is
+    /// twice of it. What is missing is put back. A look is taken besides when a call times out or a publish finds its
+    /// exchange missing. Zero: never. Default: 5 min.
+    pub queue_checks: Duration,
     /// How we say who we are. Default: AMQPLAIN.
     pub login: Login,
     /// Whether connections are made inside of TLS. Default: no; a URL with the scheme `amqps` says yes.
@@ -133,6 +137,7 @@ impl Default for AmqpConfig {
             reconnect_delay: Duration::ZERO,
             reconnect_splay: Duration::ZERO,
             shuffle_hosts: false,
+            queue_checks: Duration::from_secs(300),
             login: Login::default(),
             use_tls: false,
             tls: Tls::default(),
@@ -232,6 +237,13 @@ impl AmqpConfig {
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets the least time between two looks at the queues of listeners; zero for none.
+    #[must_use]
+    pub fn with_queue_checks(mut self, interval: Duration) -> Self {
+        self.queue_checks = interval;
         self
     }
 

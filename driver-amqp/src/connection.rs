@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +11,19 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, ConnectionProperties, ConnectionState, ErrorKind as Lapin};
+use lapin::{ConnectionProperties, ConnectionState, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 use uuid::Uuid;
 
+use crate::addresses::{race, resolve};
 use crate::brokers::BrokerNotes;
 use crate::brokers::channels::{AMPLE, Admission, ChannelQuota, LINGER, Permit};
+use crate::channel::{Channel, Channels};
 use crate::config::AmqpConfig;
 use crate::errors::{is_channel_limit, translate};
 use crate::frames::{FRAME_MAX, Notices, ServerVersion};
@@ -45,6 +48,9 @@ const LOGIN_FRAME: usize = 4096;
 
 /// How long user and password may be to fit into it for certain, beside what else we say of ourselves there.
 const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
+
+/// How often lapin is asked whether it has noted the broker's goodbye.
+const LAPIN_TURN: Duration = Duration::from_millis(1);
 
 /// Where a broker is and who asks.
 #[derive(Clone)]
@@ -73,10 +79,12 @@ pub(crate) struct Connection {
     request_timeout: Duration,
     /// Whether there are numbers of channels that cannot be used any more.
     numbers_lost: AtomicBool,
+    /// Last, since they outlive the socket.
+    channels: Arc<Channels>,
 }
 
 impl Connection {
-    /// Connects to one broker.
+    /// Connects to one broker. Each address of its name has its share of the time.
     ///
     /// # Errors
     /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
@@ -84,30 +92,72 @@ impl Connection {
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
-            let stream = reach(endpoint).await.map_err(|error| explain(&error))?;
-            let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
-            let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
-            let known = Known { ended: socket.thrown.clone(), peer: peer.clone(), notices: Arc::clone(&notices) };
-            let wire = if config.use_tls {
-                secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, known)
-            } else {
-                plain(stream, known)
-            };
-            let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
-            let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
-            let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
-            let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
-            let (host, request_timeout) = (endpoint.name(), config.request_timeout);
-            let (endpoint, config, numbers_lost) = (endpoint.clone(), config.clone(), AtomicBool::new(false));
-            Ok(Self { lapin, host, socket, notices, endpoint, config, request_timeout, numbers_lost })
+            let addresses = resolve(&endpoint.host, endpoint.port).await.map_err(|error| explain(&error))?;
+            Self::open_at(addresses, endpoint, config, deadline).await
         };
-        match deadline.run("connect", opening).await {
-            Ok(opened) => opened.map_err(|error: Error| endpoint.explain(error)),
-            Err(timeout) => {
-                let timeout = timeout.with("reason", "the broker did not answer in time");
-                Err(endpoint.explain(timeout.with_executed(Executed::No)))
+        let opened = deadline.run("connect", opening).await.unwrap_or_else(|timeout| Err(unanswered(timeout)));
+        opened.map_err(|error| endpoint.explain(error))
+    }
+
+    /// Connects to the first of `addresses` that accepts, and if nothing comes of that, to the first of the others.
+    async fn open_at(
+        mut addresses: Vec<SocketAddr>,
+        endpoint: &Endpoint,
+        config: &AmqpConfig,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let mut failed = None;
+        loop {
+            let (address, stream) = match (race(&addresses, reach).await, failed) {
+                (Ok(reached), _) => reached,
+                // What one that accepted has said is worth more.
+                (Err(_), Some(earlier)) => return Err(earlier),
+                (Err(error), None) => return Err(explain(&error)),
+            };
+            addresses.retain(|other| *other != address);
+            let shares = u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
+            let share = Deadline::after(deadline.remaining() / shares);
+            let opened = share.run("connect", Box::pin(Self::over(stream, endpoint, config))).await;
+            match opened.unwrap_or_else(|timeout| Err(unanswered(timeout))) {
+                Err(error) if error.is_transient() && !addresses.is_empty() => {
+                    debug!(%error, %address, "an address of the broker does not work");
+                    failed = Some(error);
+                }
+                opened => return opened,
             }
         }
+    }
+
+    /// Makes a connection of a socket to the broker.
+    async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
+        let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+        let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
+        let known = Known {
+            ended: socket.thrown.clone(),
+            parting: socket.parting.clone(),
+            peer: peer.clone(),
+            notices: Arc::clone(&notices),
+        };
+        let wire = if config.use_tls {
+            secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, known)
+        } else {
+            plain(stream, known)
+        };
+        let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
+        let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
+        let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
+        let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
+        Ok(Self {
+            lapin,
+            host: endpoint.name(),
+            socket,
+            notices,
+            endpoint: endpoint.clone(),
+            config: config.clone(),
+            request_timeout: config.request_timeout,
+            numbers_lost: AtomicBool::new(false),
+            channels: Arc::default(),
+        })
     }
 
     /// Opens a channel. Where the broker limits the channels, one that does not fit is first tried on another connection,
@@ -186,7 +236,7 @@ impl Connection {
             }
         };
         if let Some(channel) = self.ask(OPERATION, deadline, opening).await? {
-            return Ok(channel);
+            return Ok(self.channels.hold(channel));
         }
         let error = if self.numbers_lost.load(Ordering::Relaxed) {
             warn!("a connection has lost the numbers of its channels, and is given up");
@@ -259,15 +309,31 @@ impl Connection {
         self.socket.shut();
     }
 
+    /// Keeps its channels from now on, since [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.channels.keep();
+    }
+
     /// Says goodbye to the broker, and shuts the socket down whether it answered or not.
     ///
     /// # Errors
     /// `Timeout` if it did not answer by a `deadline` that leaves it less than [`GOODBYE`].
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
-        let closing = timeout(GOODBYE, self.lapin.close(200, "closed".into()));
-        let closed = deadline.run("close", closing).await.map_err(|timeout| timeout.with("host", &self.host));
-        self.socket.shut();
+        self.channels.keep();
+        let goodbye = async {
+            self.channels.closed().await;
+            self.socket.parting.begun.cancel();
+            self.lapin.close(200, "closed".into()).await?;
+            // A task of lapin's notes it, and until then takes the socket's end for a loss.
+            while self.lapin.status().closing() {
+                sleep(LAPIN_TURN).await;
+            }
+            Ok::<_, lapin::Error>(())
+        };
         // A connection that is gone already is closed.
+        let closed = deadline.run("close", timeout(GOODBYE, unless(&self.socket.thrown, goodbye))).await;
+        self.socket.shut();
+        self.channels.clear();
         if closed?.is_err() {
             warn!("the broker has not said goodbye within {GOODBYE:?}; the connection is closed without");
         }
@@ -283,10 +349,14 @@ fn is_of_another(error: &lapin::Error) -> bool {
 }
 
 /// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
-async fn reach(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     tune(&stream)?;
     Ok(stream)
+}
+
+fn unanswered(timeout: Error) -> Error {
+    timeout.with("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {
@@ -397,5 +467,35 @@ mod tests {
         }
         #[cfg(unix)]
         assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
+    }
+
+    /// One address swallows packets, since its queue of connections is full, the next accepts and never answers, and the
+    /// last one is tried all the same.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn every_address_of_a_name_has_its_share_of_the_time() {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let hole = full.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = timeout(Duration::from_millis(300), TcpStream::connect(hole)).await {
+            waiting.push(stream);
+        }
+        let [silent, last] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        last.set_nonblocking(true).unwrap();
+        let last = tokio::net::TcpListener::from_std(last).unwrap();
+        let addresses = vec![hole, silent.local_addr().unwrap(), last.local_addr().unwrap()];
+        let url = oslo_messaging::TransportUrl::parse("rabbit://several/").unwrap();
+        let config = AmqpConfig::default();
+        let endpoint = crate::endpoints::Hosts::of(&url, &config).unwrap().next().clone();
+        let deadline = Deadline::after(Duration::from_secs(4));
+        let opening = Connection::open_at(addresses, &endpoint, &config, deadline);
+        tokio::select! {
+            opened = opening => panic!("nobody answers: {opened:?}"),
+            reached = last.accept() => drop(reached.unwrap()),
+        }
+        assert!(!deadline.has_passed());
+        drop(waiting);
     }
 }

@@ -8,6 +8,7 @@ use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Execute
 use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 use tokio::task::unconstrained;
 
+use crate::checkup::Checks;
 use crate::config::AmqpConfig;
 use crate::gate::Gate;
 use crate::link::Link;
@@ -32,6 +33,7 @@ pub(crate) struct Declared {
     gate: Arc<Gate>,
     config: AmqpConfig,
     status: Arc<Status>,
+    checks: Arc<Checks>,
     known: Mutex<HashMap<Needs, Arc<Entry>>>,
 }
 
@@ -100,8 +102,8 @@ impl Needs {
 }
 
 impl Declared {
-    pub(crate) fn new(gate: Arc<Gate>, config: AmqpConfig, status: Arc<Status>) -> Self {
-        Self { gate, config, status, known: Mutex::default() }
+    pub(crate) fn new(gate: Arc<Gate>, config: AmqpConfig, status: Arc<Status>, checks: Arc<Checks>) -> Self {
+        Self { gate, config, status, checks, known: Mutex::default() }
     }
 
     /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue. Waits
@@ -143,9 +145,11 @@ impl Declared {
         self.known().remove(needs);
     }
 
-    /// Forgets everything that goes with an exchange: itself, and the bindings of queues to it.
+    /// Forgets everything that goes with an exchange: itself, and the bindings of queues to it. Those of our listeners are
+    /// looked for.
     pub(crate) fn forget_exchange(&self, exchange: &str) {
         self.known().retain(|needs, _| !needs.names(exchange));
+        self.checks.suspect_exchange(exchange);
     }
 
     async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<Generation> {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Pause;
+use crate::checkup::Check;
 use crate::claim::is_taken;
 use crate::counters::count;
 use crate::fate::{Fate, fate};
@@ -32,6 +33,7 @@ pub(crate) struct Keeper {
     tries: Tries,
     /// What the session has lost of its consumers.
     missing: Missing,
+    check: Check,
     /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
     taken: Option<Instant>,
 }
@@ -46,7 +48,8 @@ impl Keeper {
     ) -> Self {
         let entry = opener.common.roll.enter(opener.part(), place.link.generation);
         let (tries, missing) = (Tries::new(), Missing::default());
-        Self { opener, place, entry, complaints, found, session: 0, tries, missing, taken: None }
+        let check = opener.common.checks.enter(opener.queues());
+        Self { opener, place, entry, complaints, found, session: 0, tries, missing, check, taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -74,12 +77,30 @@ impl Keeper {
                     None => return,
                 },
                 index = self.missing.due() => self.resume(index).await,
+                () = self.check.wanted() => self.check_up().await,
             };
             if let Err(error) = outcome {
                 break error;
             }
         };
         self.found.put(self.session, Err(end));
+    }
+
+    /// Looks whether everything is still there, and starts over where the broker has forgotten a consumer.
+    async fn check_up(&mut self) -> Result<()> {
+        let gate = Arc::clone(&self.opener.common.gate);
+        let sound = tokio::select! {
+            biased;
+            // Whoever has a loss to see to is not to wait for a check.
+            () = gate.left(self.place.link.generation) => true,
+            sound = self.check.is_sound(&self.opener, &self.place, &self.missing) => sound,
+        };
+        if sound || !self.place.is_connected() {
+            return Ok(());
+        }
+        // Its name is given once on a channel.
+        self.place.leave();
+        self.start_over(None).await
     }
 
     /// Puts everything back, since the session is lost.
@@ -184,7 +205,10 @@ impl Keeper {
         warn!(%error, ?fate, "a listener cannot come back");
         match fate {
             Fate::End => return Err(error.clone()),
-            Fate::Rename => self.opener.rename()?,
+            Fate::Rename => {
+                self.opener.rename()?;
+                self.check.renamed(self.opener.queues());
+            }
             Fate::Again | Fate::Mend => self.entry.ails(error.to_string()),
         }
         Ok(fate)

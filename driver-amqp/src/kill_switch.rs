@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::held_end::Parting;
+
 /// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment,
 /// a handshake too, it may never end: its thread has seen the end, and nobody looks at the request any more.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -21,17 +23,20 @@ pub(crate) struct KillSwitch {
     socket: Socket,
     /// Cancelled when the socket was shut down, here or by the peer.
     pub(crate) thrown: CancellationToken,
+    pub(crate) parting: Parting,
 }
 
 impl KillSwitch {
     pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
-        Ok(Self { socket: SockRef::from(stream).try_clone()?, thrown: CancellationToken::new() })
+        let socket = SockRef::from(stream).try_clone()?;
+        Ok(Self { socket, thrown: CancellationToken::new(), parting: Parting::default() })
     }
 
     pub(crate) fn shut(&self) {
         // It fails only if the peer was faster.
         let _ = self.socket.shutdown(Shutdown::Both);
         self.thrown.cancel();
+        self.parting.over.cancel();
     }
 }
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
 use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
+use crate::channel::Channel;
 use crate::config::AmqpConfig;
 use crate::counters::{Counts, count};
 use crate::declared::{Declared, Needs};

@@ -120,6 +120,12 @@ impl Link {
         self.consuming.abandon();
     }
 
+    /// Keeps the channels of both from now on, since [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.publishing.keep_channels();
+        self.consuming.keep_channels();
+    }
+
     /// Says goodbye on both.
     ///
     /// # Errors

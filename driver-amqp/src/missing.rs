@@ -43,6 +43,11 @@ impl Missing {
         self.tries(index).back();
     }
 
+    /// Whether the consumer of `index` is lost.
+    pub(crate) fn is_lost(&self, index: usize) -> bool {
+        self.lost.contains_key(&index)
+    }
+
     /// What keeps one of them from coming back, if anything does.
     pub(crate) fn ailment(&self) -> Option<&str> {
         self.lost.values().find_map(|lost| lost.ailment.as_deref())

@@ -6,6 +6,7 @@ use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Sour
 use uuid::Uuid;
 
 use crate::brokers::channels::ChannelQuota;
+use crate::checkup::Checks;
 use crate::claim::Claim;
 use crate::config::AmqpConfig;
 use crate::counters::Counts;
@@ -30,6 +31,7 @@ pub(crate) struct Common {
     pub(crate) roll: Arc<Roll>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) quota: Arc<ChannelQuota>,
+    pub(crate) checks: Arc<Checks>,
 }
 
 /// A subscription, and the name that its private queues have on every link.
@@ -144,6 +146,27 @@ impl Opener {
         let mut declarer = Declarer::new(link, config, status, deadline);
         deadline.run("subscribe", self.make(&mut declarer, &queue.plan)).await??;
         Ok(queue)
+    }
+
+    /// Makes the queue of `index` and its bindings again, as far as they are missing; says how many consumers it has, unless
+    /// it is a stream, whose count means nothing.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s; `Timeout`.
+    pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {
+        let Common { config, status, .. } = &self.common;
+        let plan = self.queues().swap_remove(index);
+        let renewing = async {
+            let mut declarer = Declarer::new(link, config, status, deadline);
+            let found = declarer.look(&plan.name).await?;
+            match found {
+                Some(_) => declarer.bindings(&plan).await?,
+                None => self.make(&mut declarer, &plan).await?,
+            }
+            Ok(found.map_or(0, |queue| queue.consumers))
+        };
+        let consumers = deadline.run("subscribe", renewing).await??;
+        Ok((!is_stream(&plan, config)).then_some(consumers))
     }
 
     /// Makes `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.

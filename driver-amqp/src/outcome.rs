@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
-use lapin::{Channel, Confirmation};
 use oslo_messaging::{Error, ErrorKind, Executed};
 
+use crate::channel::Channel;
 use crate::outstanding::Sequence;
 use crate::parcel::Parcel;
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt;
+use lapin::Consumer;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
 use oslo_messaging::{Deadline, Error, Result};
 
+use crate::channel::Channel;
 use crate::claim::taken;
 use crate::link::Link;
 use crate::names::short;

@@ -149,6 +149,14 @@ impl Supervisor {
     }
 }
 
+/// Ended by its runtime, it says what everybody has to know: the transport does nothing any more.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.charge.gate.set(Passage::Closed);
+        self.charge.status.enter(State::Closed);
+    }
+}
+
 impl Watcher {
     fn of(link: &Arc<Link>) -> Self {
         Self {

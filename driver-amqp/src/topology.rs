@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use lapin::ExchangeKind as LapinKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind as LapinKind};
-use oslo_messaging::{Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::{
+    Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan, Result,
+};
 
+use crate::channel::Channel;
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::delivery_limit::is_limited_by_itself;
@@ -103,10 +106,36 @@ impl<'a> Declarer<'a> {
         if !first {
             self.declare_queue(&name, form).await?;
         }
+        self.bindings(plan).await
+    }
+
+    /// Puts back the bindings of the queue of `plan` that are missing, and the exchanges they are of.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
+        let name = short("queue", &plan.name)?;
         for binding in &plan.bindings {
             self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
         }
         Ok(())
+    }
+
+    /// Looks at a queue; `None` if there is none. One that is on record and does not run is not gone.
+    ///
+    /// # Errors
+    /// As the broker's.
+    pub(crate) async fn look(&mut self, name: &str) -> Result<Option<QueueCounts>> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let channel = self.channel().await?;
+        let looking = channel.queue_declare(short("queue", name)?, options, FieldTable::default());
+        let found = self.connection.ask("find queue", self.deadline, looking).await;
+        self.keep_channel(&found);
+        match found {
+            Ok(queue) => Ok(Some(QueueCounts::new(queue.consumer_count().into(), queue.message_count().into()))),
+            Err(error) if is_gone(&error, "queue") => Ok(None),
+            Err(error) => Err(error.with("queue", name)),
+        }
     }
 
     /// Declares a durable queue of ours by name, replicated if shared queues are, and without a delivery limit: a dead
@@ -171,7 +200,7 @@ impl<'a> Declarer<'a> {
             let bound = self.connection.ask("bind queue", self.deadline, binds).await;
             self.keep_channel(&bound);
             match bound {
-                Err(error) if is_gone(&error) => self.exchange(&binding.exchange).await?,
+                Err(error) if is_gone(&error, "exchange") => self.exchange(&binding.exchange).await?,
                 bound => return bound.map_err(|error| error.with("exchange", &binding.exchange.name)),
             }
         }
@@ -327,9 +356,9 @@ fn is_about_delivery_limit(error: &Error) -> bool {
     error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))
 }
 
-/// Whether an exchange is not there.
-fn is_gone(error: &Error) -> bool {
-    error.kind() == ErrorKind::Topology && error.to_string().contains("NOT_FOUND - no exchange")
+/// Whether an object of this kind is not there.
+fn is_gone(error: &Error, kind: &str) -> bool {
+    error.kind() == ErrorKind::Topology && error.to_string().contains(&format!("NOT_FOUND - no {kind} '"))
 }
 
 /// The error for a publish to an exchange that cannot be declared, told at each publish.

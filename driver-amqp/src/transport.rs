@@ -8,16 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oslo_messaging::{
     Address, Capabilities, Capability, Deadline, Error, ErrorKind, ExchangeKind, Executed, Health, Listener, Message,
-    PublishOptions, Result, State, Subscription, Transport, TransportUrl,
+    PublishOptions, QueueCounts, Result, State, Subscription, Transport, TransportUrl,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::backoff::Pause;
+use crate::checkup::Checks;
 use crate::claim::is_taken;
 use crate::config::AmqpConfig;
 use crate::counters::{Counters, Counts};
@@ -35,11 +36,15 @@ use crate::roll::Roll;
 use crate::session::Session;
 use crate::status::Status;
 use crate::supervisor::{Charge, Supervisor};
+use crate::topology::Declarer;
 
 /// How many parcels may wait in front of one lane.
 const LANE_INBOX: usize = 256;
 /// How long what receivers decided may take to be written when the transport closes: it waits for others at most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
+
+/// With less time than this left, a broker that cannot be reached is not tried again.
+const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// A connection to RabbitMQ: one socket for publishing and one for consuming, so that an alarm of the broker stops the
 /// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
@@ -54,15 +59,17 @@ pub struct AmqpTransport {
 }
 
 impl AmqpTransport {
-    /// Connects to the first host of `url` that takes us, in random order. From then on a lost connection is made again,
-    /// to each host in turn, until the transport is closed.
+    /// Connects to the first host of `url` that takes us, in random order. What may pass, such as a broker that only
+    /// starts, is tried again until the deadline. From then on a lost connection is made again, to each host in turn,
+    /// until the transport is closed.
     ///
-    /// Must be called inside a tokio runtime, which then also carries the heartbeats: it must not be blocked.
+    /// Must be called inside a tokio runtime, which then also carries the heartbeats: it must not be blocked, and when it
+    /// is dropped the transport is closed.
     ///
     /// # Errors
     /// `Config` for a scheme or an option that this build cannot serve, and for an unknown virtual host; `Denied` for
-    /// the credentials; `Disconnected` if no host can be reached or all have as many connections as they may have;
-    /// `Timeout` if none answers.
+    /// the credentials, both at once; `Disconnected` if no host can be reached by the deadline or all have as many
+    /// connections as they may have; `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -70,18 +77,9 @@ impl AmqpTransport {
         let config = config.with_query(url)?;
         config.check()?;
         config.warn_of_idle();
-        let mut failures = Vec::new();
         let mut hosts = Hosts::of(url, &config)?;
-        for tried in 0..hosts.len() {
-            // A host that never answers must leave the others their share of the time.
-            let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);
-            let share = Deadline::after(deadline.remaining() / left);
-            match Link::open(hosts.next(), &config, 1, share).await {
-                Ok(link) => return Ok(Self::over(config, hosts, &Arc::new(link))),
-                Err(error) => failures.push(error),
-            }
-        }
-        Err(summed_up(failures))
+        let link = first_link(&mut hosts, &config, deadline).await?;
+        Ok(Self::over(config, hosts, &Arc::new(link)))
     }
 
     /// What went over the wire so far, and what was lost and made again.
@@ -105,7 +103,10 @@ impl AmqpTransport {
         };
         let quota = hosts.quota();
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
-        let declared = Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status)));
+        let checks = Arc::new(Checks::new(config.queue_checks));
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&checks).run(closing.clone()))));
+        let declared =
+            Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status), Arc::clone(&checks)));
         let shared = Shared {
             gate: Arc::clone(&gate),
             config: config.clone(),
@@ -119,7 +120,7 @@ impl AmqpTransport {
             sender
         });
         let lanes = lanes.collect();
-        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota };
+        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota, checks };
         Self { common, lanes, declared, closing, tasks: Mutex::new(tasks) }
     }
 
@@ -271,7 +272,12 @@ impl Transport for AmqpTransport {
         };
         match options.deadline.run("publish", publishing).await {
             // Its reader may be on its way back, as we are: whoever has time left may try again.
-            Ok(Err(error)) if error.kind() == ErrorKind::Undeliverable && gate.is_settling() => Err(error.transient()),
+            Ok(Err(error))
+                if error.kind() == ErrorKind::Undeliverable
+                    && (self.common.checks.suspect_route(to) || gate.is_settling()) =>
+            {
+                Err(error.transient())
+            }
             Ok(published) => published,
             Err(_) => Err(gate.overdue("publish", ticket.abandon())),
         }
@@ -298,11 +304,40 @@ impl Transport for AmqpTransport {
         Ok(Box::new(AmqpListener::new(opener, session)))
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        const OPERATION: &str = "inspect";
+        let Common { gate, config, status, checks, .. } = &self.common;
+        gate.check(OPERATION)?;
+        let queue = address.routing_key();
+        match address {
+            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
+            // It expires when nobody uses it, and a look is a use.
+            Address::Direct { .. } if !checks.reads(&queue) => {
+                return Err(Error::unsupported(OPERATION).with("address", address));
+            }
+            _ => {}
+        }
+        let looking = async {
+            let link = gate.link(OPERATION).await?;
+            Declarer::new(&link, config, status, deadline).look(&queue).await
+        };
+        let looked = deadline.run(OPERATION, looking).await.and_then(|looked| looked);
+        let found = looked.map_err(|error| error.with_executed(Executed::No))?;
+        if found.is_none_or(|found| found.consumers == 0) {
+            checks.suspect_queue(&queue);
+        }
+        Ok(found)
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         if self.common.gate.check("close").is_err() {
             return Ok(());
         }
         let link = self.common.gate.now().link().cloned();
+        if let Some(link) = &link {
+            // Before those who use them hear of it, and drop them.
+            link.keep_channels();
+        }
         self.common.gate.set(Passage::Closed);
         self.common.status.enter(State::Closed);
         self.closing.cancel();
@@ -326,6 +361,34 @@ impl Drop for AmqpTransport {
         self.common.gate.set(Passage::Closed);
         self.common.status.enter(State::Closed);
     }
+}
+
+/// Tries every host in turn, and all of them again while that may help and there is time.
+async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
+    for round in 0_u32.. {
+        let mut failures = Vec::new();
+        for tried in 0..hosts.len() {
+            // A host that never answers must leave the others their share of the time.
+            let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);
+            let share = Deadline::after(deadline.remaining() / left);
+            match Link::open(hosts.next(), config, 1, share).await {
+                Ok(link) => return Ok(link),
+                Err(error) => failures.push(error),
+            }
+        }
+        let passing = failures.iter().filter(|failure| failure.is_transient()).count();
+        // Each try that is refused is an entry in the broker's log of intruders.
+        let pause = if passing == failures.len() { Pause::Soon(round) } else { Pause::Long(round) };
+        if passing == 0 || deadline.remaining() < LAST_TRY {
+            return Err(summed_up(failures));
+        }
+        if round == 0 {
+            warn!(error = %summed_up(failures), "the broker cannot be reached yet, and is tried again until the deadline");
+        }
+        // The last tries lie close to the deadline, however long the waits have grown.
+        sleep(pause.dice(config).min(deadline.remaining() / 2)).await;
+    }
+    Err(summed_up(Vec::new()))
 }
 
 /// One error for all hosts: the last one's, with what the others said.

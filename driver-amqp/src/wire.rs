@@ -5,23 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_compat::{Compat, CompatExt};
 use async_rs::traits::Reactor;
 use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures_util::{AsyncRead, AsyncWrite, Stream};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::{Framed, Notices};
+use crate::held_end::{HeldEnd, Parting};
 use crate::peer::{Greeting, Peer};
 use crate::records::Records;
 use crate::watched::Watched;
 
 /// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
-pub(crate) type Wire = Compat<Watched<Framed<Greeting<Either<TcpStream, Records<TcpStream>>>>>>;
+pub(crate) type Wire = Compat<HeldEnd<Watched<Framed<Greeting<Either<TcpStream, Records<TcpStream>>>>>>>;
 
 /// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
@@ -41,6 +42,8 @@ pub(crate) fn runtime() -> Runtime<Kit> {
 pub(crate) struct Known {
     /// Cancelled at its end.
     pub(crate) ended: CancellationToken,
+    /// During which its end is held back.
+    pub(crate) parting: Parting,
     /// Learns who is there.
     pub(crate) peer: Peer,
     /// Filled with what is found in it.
@@ -49,7 +52,8 @@ pub(crate) struct Known {
 
 impl Known {
     fn watch(self, stream: Either<TcpStream, Records<TcpStream>>) -> Wire {
-        Watched::new(Framed::new(Greeting::new(stream, self.peer), self.notices), self.ended).compat()
+        let framed = Framed::new(Greeting::new(stream, self.peer), self.notices);
+        HeldEnd::new(Watched::new(framed, self.ended), self.parting).compat()
     }
 }
 

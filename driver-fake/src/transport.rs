@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oslo_messaging::{
     Address, Capabilities, Capability, Deadline, Error, ErrorKind, Health, Lifetime, Listener, Message, PublishOptions,
-    Result, State, Subscription, Transport,
+    QueueCounts, Result, State, Subscription, Transport,
 };
 use tokio::sync::watch;
 use tokio::task::coop;
@@ -155,6 +155,23 @@ impl Transport for FakeTransport {
         })?;
         let address = subscription.address(&unique);
         Ok(Box::new(FakeListener { broker: Arc::clone(&self.broker), channel, mailbox, address }))
+    }
+
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        const OPERATION: &str = "inspect";
+        if deadline.has_passed() {
+            return Err(Error::timeout(OPERATION));
+        }
+        if matches!(address, Address::Fanout { .. }) {
+            return Err(Error::unsupported(OPERATION).with("address", address));
+        }
+        let name = address.routing_key();
+        self.broker.with(|state| {
+            state.check_connection(self.connection, OPERATION)?;
+            let found = state.queue_states().into_iter().find(|queue| queue.name == name);
+            let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+            Ok(found.map(|queue| QueueCounts::new(count(queue.consumers), count(queue.ready))))
+        })
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {

@@ -193,6 +193,10 @@ impl Transport for FlawedTransport {
         Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed), self.losses.since_now())))
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.inner.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         if self.flaw == Flaw::CloseIsNothing { Ok(()) } else { self.inner.close(deadline).await }
     }

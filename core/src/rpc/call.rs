@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
 use super::failures;
+use super::looks::Seen;
 use super::pending::{Answer, CallId, PendingCall};
 use crate::deadline::LONGEST;
 use crate::wire;
@@ -15,6 +16,9 @@ use crate::{Address, Deadline, Error, ErrorKind, Executed, Message, Payload, Pub
 
 /// The module under which the reference's dispatcher refuses what it does not have.
 const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
+
+/// How much of a call's time has passed when it looks where its request is.
+const LOOK: f64 = 0.8;
 
 pub(super) struct Call<'a> {
     pub(super) client: &'a RpcClient,
@@ -57,7 +61,8 @@ impl Call<'_> {
         let message = self.client.message(&request);
         let options = self.client.publish_options(&self.address, self.deadline, true);
         let publish = self.publish(message, &options);
-        self.finish(self.wait(&mut pending, publish, &mut phases).await?)
+        let inbox = Address::Direct { queue: reply_q.to_string() };
+        self.finish(self.wait(&mut pending, publish, self.look(&inbox), &mut phases).await?)
     }
 
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
@@ -65,10 +70,13 @@ impl Call<'_> {
         &self,
         pending: &mut PendingCall,
         publish: impl Future<Output = Result<Sent>>,
+        look: impl Future<Output = ()>,
         phases: &mut Phases,
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
-        let mut deadline = pin!(sleep_until(self.deadline.instant()));
+        // One timer for both: when to look where the request is, and then when to give up.
+        let (mut look, mut looking, mut looked) = (pin!(look), false, false);
+        let mut deadline = pin!(sleep_until(self.time_to_look()));
         let mut sent = None;
         let monitored = self.client.monitor.unwrap_or(LONGEST);
         let mut silence = pin!(sleep(monitored));
@@ -90,8 +98,28 @@ impl Call<'_> {
                 () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
                     return Err(self.gone_silent(monitored));
                 }
-                () = &mut deadline => return Err(self.unanswered(sent, *phases)),
+                () = &mut look, if looking => looking = false,
+                () = &mut deadline => {
+                    if looked || self.deadline.has_passed() {
+                        return Err(self.unanswered(sent, *phases));
+                    }
+                    (looked, looking) = (true, matches!(sent, Some(Sent::Confirmed)));
+                    deadline.as_mut().reset(self.deadline.instant());
+                }
             }
+        }
+    }
+
+    /// Late enough that hardly a call gets there, early enough that what is seen is there for the error.
+    fn time_to_look(&self) -> Instant {
+        self.started + (self.deadline.instant() - self.started).mul_f64(LOOK)
+    }
+
+    /// Looks at the queue of the server, and at that of the replies.
+    async fn look(&self, inbox: &Address) {
+        let bus = &self.client.bus.0;
+        for address in [&self.address, inbox] {
+            bus.looks.look(bus.transport.as_ref(), address, self.deadline).await;
         }
     }
 
@@ -129,7 +157,15 @@ impl Call<'_> {
     fn unanswered(&self, sent: Option<Sent>, phases: Phases) -> Error {
         match sent {
             Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
-            Some(Sent::Confirmed) | None => self.timed_out(phases, Executed::Maybe),
+            Some(Sent::Confirmed) => {
+                let error = self.timed_out(phases, Executed::Maybe);
+                match self.client.bus.0.looks.lately(&self.address) {
+                    Seen::Queue(queue) => error.with("consumers", queue.consumers).with("ready", queue.ready),
+                    Seen::NoQueue => error.with("queue", "gone"),
+                    Seen::Nothing => error,
+                }
+            }
+            None => self.timed_out(phases, Executed::Maybe),
         }
     }
 
@@ -144,6 +180,7 @@ impl Call<'_> {
         let connected = phases.connected.unwrap_or(now);
         let confirmed = phases.confirmed.unwrap_or(now);
         self.named(Error::timeout("call").with_executed(executed))
+            .with("msg_id", self.id)
             .with("connecting", format_args!("{:?}", connected - self.started))
             .with("confirming", format_args!("{:?}", confirmed - connected))
             .with("waiting", format_args!("{:?}", now - confirmed))

@@ -241,6 +241,16 @@ impl Work {
     }
 }
 
+/// A task that its runtime has ended reads no reply any more.
+impl Drop for Work {
+    fn drop(&mut self) {
+        let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
+        if reading {
+            self.end(Error::closed("call").with("reason", "the runtime that read the replies is gone"));
+        }
+    }
+}
+
 async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
     for Decoded { message, content, charge } in messages {
         match content {

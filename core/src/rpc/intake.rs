@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::CLOSE_TIMEOUT;
 use super::admission::{Accepted, Admitted};
@@ -18,7 +18,7 @@ use super::waiting::{Waiting, WaitingRequests};
 use super::watches::SaturationWatch;
 use crate::decoding::{Decoded, DecodingListener};
 use crate::lifecycle::{EndBy, Phase, Reins, asked, start};
-use crate::{Deadline, Listener, Result, Settle, wire};
+use crate::{Deadline, ErrorKind, Listener, Result, Settle, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -42,7 +42,11 @@ impl Intake {
             Err(error) => Err(error),
         };
         if let Err(error) = &ended {
-            warn!(%error, "a server has lost its queues and stops");
+            if error.kind() == ErrorKind::Closed {
+                info!("a server stops, since its bus was closed");
+            } else {
+                warn!(%error, "a server has lost its queues and stops");
+            }
         }
         self.reins.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();

@@ -12,6 +12,7 @@ mod gate;
 pub(crate) mod inbox;
 mod intake;
 mod last_delivery;
+pub(crate) mod looks;
 mod missing_queues;
 mod monitor;
 mod observe;

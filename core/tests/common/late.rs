@@ -45,6 +45,10 @@ impl Transport for Late {
         Err(Error::new(ErrorKind::Disconnected, "subscribe").with_executed(Executed::Maybe).transient())
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.inner.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.inner.close(deadline).await
     }

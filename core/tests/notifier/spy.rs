@@ -99,6 +99,10 @@ impl Transport for Spy {
         self.transport().subscribe(subscription, deadline).await
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.transport().inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.transport().close(deadline).await
     }

@@ -54,6 +54,10 @@ impl Transport for Writing {
         Ok(Box::new(WritingListener { inner, acknowledged, batch: None }))
     }
 
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+        self.inner.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.inner.close(deadline).await
     }

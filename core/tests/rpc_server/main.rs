@@ -11,6 +11,7 @@ mod intake;
 mod last_delivery;
 mod layers;
 mod lifecycle;
+mod looks;
 mod monitoring;
 mod panics;
 mod serializer;

@@ -126,6 +126,14 @@ impl Transport for Unmarked {
         self.0.subscribe(subscription, deadline).await
     }
 
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> oslo_messaging::Result<Option<oslo_messaging::QueueCounts>> {
+        self.0.inspect(address, deadline).await
+    }
+
     async fn close(&self, deadline: Deadline) -> oslo_messaging::Result<()> {
         self.0.close(deadline).await
     }

@@ -123,3 +123,17 @@ fn only_a_limit_that_we_wanted_lifted_is_declared_again_without_it() {
     assert!(!is_about_delivery_limit(&Error::new(ErrorKind::Topology, "declare queue").with_source(DURABLE)));
     assert!(!is_about_delivery_limit(&Error::new(ErrorKind::Denied, "declare queue").with_source(CLASSIC)));
 }
+
+#[test]
+fn a_queue_whose_node_is_down_is_not_gone() {
+    let refused = |text: &'static str| Error::new(ErrorKind::Topology, "find queue").with_source(text);
+    assert!(is_gone(&refused("NOT_FOUND - no queue 'q' in vhost '/'"), "queue"));
+    for text in [
+        "NOT_FOUND - home node 'rabbit@two' of durable queue 'q' in vhost '/' is down or inaccessible",
+        "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor",
+        "NOT_FOUND - no exchange 'e' in vhost '/'",
+        "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'",
+    ] {
+        assert!(!is_gone(&refused(text), "queue"), "{text}");
+    }
+}

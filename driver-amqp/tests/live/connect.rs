@@ -1,15 +1,18 @@
 //! How connecting fails: each reason distinct, readable, in time, and without the password.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, Error, ErrorKind, Transport};
+use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Executed, RpcClient, State, Target, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, Stage, refusal, soon, unique, url, within};
+use crate::stage::{ARRIVE, Stage, blocking, refusal, server, soon, subscribe, unique, until, url, within};
 
 const PASSWORD: &str = "s3cr3t-passphrase";
 
@@ -41,7 +44,10 @@ pub(crate) async fn a_virtual_host_that_is_closed_to_the_user_is_denied() {
 
 pub(crate) async fn nothing_listening_is_disconnected() {
     let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
-    let error = refused(&format!("rabbit://guest:{PASSWORD}@127.0.0.1:{port}/")).await;
+    let (begun, soon) = (Instant::now(), Deadline::after(Duration::from_secs(2)));
+    let address = url(&format!("rabbit://guest:{PASSWORD}@127.0.0.1:{port}/"));
+    let error = refusal(within(ARRIVE, "connect", AmqpTransport::connect(&address, AmqpConfig::default(), soon)).await);
+    assert!(begun.elapsed() > Duration::from_secs(1), "it may pass, so it is tried until the deadline: {error}");
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Disconnected, true), "{error}");
     assert!(error.to_string().contains(&port.to_string()), "{error}");
     assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}");
@@ -126,6 +132,63 @@ pub(crate) async fn the_lower_heartbeat_counts_and_none_is_the_broker_s() {
         assert_eq!(here.collect::<Vec<u16>>(), [agreed; 2], "{ours} s: {connections}");
         transport.close(soon()).await.expect("a close");
     }
+}
+
+pub(crate) async fn a_broker_that_starts_late_is_found_by_the_first_connection() {
+    let (node, stage) = Stage::own().await;
+    let mut node = blocking(move || {
+        let mut node = node;
+        node.kill().expect("it is dead");
+        node
+    })
+    .await;
+    let (address, deadline) = (stage.url(), Deadline::after(ARRIVE * 2));
+    let connecting = tokio::spawn(async move {
+        let begun = Instant::now();
+        AmqpTransport::connect(&address, AmqpConfig::default(), deadline).await.map(|link| (link, begun.elapsed()))
+    });
+    let _node = blocking(move || {
+        node.restart().expect("it starts");
+        node
+    })
+    .await;
+    let (transport, took) = within(ARRIVE * 2, "connect", connecting).await.expect("no panic").expect("it is there");
+    assert!(took > Duration::from_millis(500), "a node does not start at once: {took:?}");
+    transport.close(soon()).await.expect("it answers");
+}
+
+/// Whose runtime is gone has nobody left who would read, write or connect again.
+pub(crate) async fn a_transport_whose_runtime_is_dropped_is_closed() {
+    let stage = Stage::shared().await;
+    let runtime = Runtime::new().expect("a runtime");
+    let (transport, bus, reader) = within(ARRIVE, "connect", {
+        let stage = stage.clone();
+        runtime.spawn(async move {
+            let transport = Arc::new(stage.connect().await);
+            let reader = subscribe(&transport, &server("gone")).await;
+            let bus = Bus::new(Arc::clone(&transport));
+            let client = RpcClient::new(&bus, Target::topic("gone").exchange("x-gone"));
+            // The inbox is opened by the first call, so on this runtime.
+            let nobody = client.timeout(Duration::from_millis(300)).call::<()>(&Context::new(), "m", &()).await;
+            assert_eq!(refusal(nobody).kind(), ErrorKind::Timeout);
+            (transport, bus, reader)
+        })
+    })
+    .await
+    .expect("no panic");
+    let client = RpcClient::new(&bus, Target::topic("gone").exchange("x-gone")).timeout(Duration::from_secs(120));
+    let calling = tokio::spawn({
+        let client = client.clone();
+        async move { client.call::<()>(&Context::new(), "m", &()).await }
+    });
+    until("the request", async || transport.counters().confirms == 2).await;
+    runtime.shutdown_background();
+    let error = refusal(within(ARRIVE, "the call", calling).await.expect("no panic"));
+    assert_eq!((error.kind(), error.executed()), (ErrorKind::Closed, Executed::Maybe), "{error}");
+    assert_eq!(transport.health().borrow().state, State::Closed);
+    let next = within(ARRIVE, "the next call", Box::pin(client.call::<()>(&Context::new(), "m", &()))).await;
+    assert_eq!(refusal(next).kind(), ErrorKind::Closed);
+    drop(reader);
 }
 
 /// Which host comes first is random, so this tries often enough to have met the bad one.

@@ -7,15 +7,18 @@ mod broker_limits;
 mod channels;
 mod connect;
 mod declare;
+mod descriptors;
 mod hostile_headers;
 mod limit;
 mod loss;
 mod mandatory;
+mod memory;
 mod metrics;
 mod names;
 mod orderly;
 mod process;
 mod properties;
+mod quiet;
 mod raw;
 mod recovery;
 mod revival;
@@ -27,6 +30,7 @@ mod thread;
 mod tls;
 mod topology;
 mod traffic;
+mod vanished;
 
 use std::process::ExitCode;
 
@@ -68,7 +72,9 @@ const CASES: &[Case] = &cases! {
         a_login_that_fits_into_no_frame_is_refused_with_the_reason,
         the_lower_heartbeat_counts_and_none_is_the_broker_s,
         a_second_host_is_taken_when_the_first_refuses,
-        a_second_host_is_taken_when_the_first_never_answers;
+        a_second_host_is_taken_when_the_first_never_answers,
+        a_broker_that_starts_late_is_found_by_the_first_connection,
+        a_transport_whose_runtime_is_dropped_is_closed;
     declare:
         an_exchange_of_another_type_is_a_topology_error,
         a_durable_queue_where_ours_is_not_is_used_with_one_warning,
@@ -87,6 +93,8 @@ const CASES: &[Case] = &cases! {
         a_broker_without_a_frame_limit_is_used_and_one_with_too_low_a_limit_is_named,
         a_greeting_nested_1200_deep_is_answered,
         a_peer_that_speaks_something_else_is_named;
+    descriptors:
+        a_process_that_runs_out_of_them_once_panics_neither_then_nor_later;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
         headers_over_a_frame_are_refused_and_nobody_else_suffers,
@@ -122,6 +130,8 @@ const CASES: &[Case] = &cases! {
         they_are_the_reference_s_and_an_id,
         headers_and_expiration_travel_as_the_reference_writes_them,
         an_expiration_longer_than_the_broker_takes_is_its_longest;
+    quiet:
+        calls_events_and_an_orderly_close_log_no_warning;
     settle:
         what_is_ready_is_acknowledged_in_one_frame_and_one_message_does_not_wait,
         receivers_acknowledge_the_prefix_in_one_frame_and_later_ones_singly,
@@ -172,6 +182,12 @@ const CASES: &[Case] = &cases! {
         nothing_of_a_lost_connection_is_settled_or_handed_over,
         what_any_queue_had_ready_when_the_channel_went_is_counted,
         what_was_acknowledged_and_not_handed_over_survives_the_connection;
+    vanished:
+        a_reply_queue_that_is_forgotten_is_put_back_by_a_call_that_times_out,
+        the_queues_of_a_server_that_are_forgotten_are_put_back_at_the_next_look,
+        a_topic_exchange_that_is_deleted_under_a_server_comes_back_with_its_bindings,
+        a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look,
+        a_call_that_times_out_says_whether_anybody_reads_the_queue;
 };
 
 /// A case that cannot hold on every release: on which it cannot, and why.
@@ -196,6 +212,8 @@ const BESIDE: usize = 4;
 
 /// The cases that must be alone in the process.
 const ALONE: &[Case] = &cases! {
+    memory:
+        an_idle_transport_keeps_a_fraction_of_its_buffers_in_memory;
     thread:
         a_host_that_never_answers_times_out_and_leaves_none,
         a_connect_that_is_dropped_leaves_none,
@@ -205,6 +223,10 @@ const ALONE: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
+    // This program is also the one that is looked at from outside.
+    if let Some(code) = quiet::child().or_else(descriptors::child) {
+        return code;
+    }
     let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
     let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
     let mut arguments = Arguments::from_args();

@@ -2,7 +2,9 @@
 
 mod papers;
 
-use oslo_messaging::{ErrorKind, Result, Transport as _};
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, ErrorKind, Result, Transport as _};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
 use papers::{Papers, Validity};
 use tokio::net::TcpListener;
@@ -56,7 +58,7 @@ pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
     let nobody = format!("amqps://localhost:{nobody}/");
-    let error = refusal(AmqpTransport::connect(&url(&nobody), AmqpConfig::default(), soon()).await.map(drop));
+    let error = refusal(AmqpTransport::connect(&url(&nobody), AmqpConfig::default(), briefly()).await.map(drop));
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     assert_ne!(port, plain_port);
 }
@@ -87,6 +89,11 @@ pub(crate) async fn every_login_method_logs_in() {
     transport.close(soon()).await.expect("the broker answers");
 }
 
+/// Enough for a broker that is there.
+fn briefly() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
 impl Secure {
     async fn start() -> Self {
         blocking(|| {
@@ -107,7 +114,7 @@ impl Secure {
 
     async fn connect(&self, host: &str, tls: &Tls, login: Login) -> Result<AmqpTransport> {
         let config = AmqpConfig::default().with_tls(tls.clone()).with_login(login);
-        AmqpTransport::connect(&url(&format!("amqps://{host}:{}/", self.port)), config, soon()).await
+        AmqpTransport::connect(&url(&format!("amqps://{host}:{}/", self.port)), config, briefly()).await
     }
 
     /// Gives the broker another certificate, which it shows from now on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::reader::{Read, Reader};
 use super::run::Runner;
@@ -15,7 +15,7 @@ use crate::decoding::{Decoded, DecodingListener};
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
 use crate::wire::Notification;
-use crate::{Deadline, DeliveryCount, Result};
+use crate::{Deadline, DeliveryCount, ErrorKind, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,11 @@ impl Intake {
             }
         };
         if let Err(error) = &ended {
-            warn!(%error, "a notification listener has lost its queues and stops");
+            if error.kind() == ErrorKind::Closed {
+                info!("a notification listener stops, since its bus was closed");
+            } else {
+                warn!(%error, "a notification listener has lost its queues and stops");
+            }
         }
         let deadline = (*reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         self.give_back(deadline).await;

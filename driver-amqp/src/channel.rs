@@ -1,0 +1,108 @@
+//! A channel that ends in order: closed by its last holder, or together with its connection.
+//!
+//! lapin closes a channel whose last handle was dropped from a task of its own. When that task runs after the connection
+//! began to close, lapin takes its failure for one of the connection and logs it as an error. So the channel is closed
+//! here, at once; and a connection that closes keeps its channels until it is closed, and waits for those on their way.
+
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+
+/// A channel of a connection. Clones share it, and dropping the last one closes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Channel(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// `None` only while it is dropped.
+    channel: Option<lapin::Channel>,
+    home: Arc<Channels>,
+}
+
+/// The channels of one connection that nobody holds any more.
+#[derive(Default)]
+pub(crate) struct Channels(Mutex<Unheld>);
+
+#[derive(Default)]
+struct Unheld {
+    /// Whether the connection closes, and its channels with it.
+    ending: bool,
+    kept: Vec<lapin::Channel>,
+    /// Those that the broker has not yet said to be closed.
+    closing: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Channels {
+    /// Makes `channel` one that ends in order.
+    pub(crate) fn hold(self: &Arc<Self>, channel: lapin::Channel) -> Channel {
+        Channel(Arc::new(Held { channel: Some(channel), home: Arc::clone(self) }))
+    }
+
+    /// Keeps every channel that is dropped from now on, since the connection is about to close.
+    pub(crate) fn keep(&self) {
+        self.unheld().ending = true;
+    }
+
+    /// Waits until the broker has closed the channels that were dropped before.
+    pub(crate) async fn closed(&self) {
+        let closing = std::mem::take(&mut self.unheld().closing);
+        join_all(closing).await;
+    }
+
+    /// Gives up what was kept, now that the connection is closed.
+    pub(crate) fn clear(&self) {
+        let kept = std::mem::take(&mut self.unheld().kept);
+        drop(kept);
+    }
+
+    fn leave(&self, channel: lapin::Channel) {
+        let mut unheld = self.unheld();
+        if !channel.status().connected() {
+            return;
+        }
+        if unheld.ending {
+            unheld.kept.push(channel);
+            return;
+        }
+        unheld.closing.retain_mut(|closing| closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+        let mut closing: BoxFuture<'static, ()> = Box::pin(async move {
+            let closing = pin!(channel.close(200, "no longer used".into()));
+            // What it may fail with is the end of the connection, of which others hear.
+            let _ = closing.await;
+        });
+        // The first poll queues the frame.
+        if closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending() {
+            unheld.closing.push(closing);
+        }
+    }
+
+    fn unheld(&self) -> MutexGuard<'_, Unheld> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Channel {
+    type Target = lapin::Channel;
+
+    fn deref(&self) -> &lapin::Channel {
+        self.0.channel.as_ref().expect("it is here until it is dropped")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            self.home.leave(channel);
+        }
+    }
+}
+
+impl std::fmt::Debug for Channels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channels").finish_non_exhaustive()
+    }
+}

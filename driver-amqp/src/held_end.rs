@@ -1,0 +1,119 @@
+//! A stream that holds its end back while its connection closes.
+//!
+//! A broker shuts the socket right behind its goodbye. lapin reads both at once, and takes the end for a loss, since another
+//! task of its own has not noted the goodbye yet.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+/// How far the end of a connection has come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parting {
+    /// Cancelled when we are about to say goodbye.
+    pub(crate) begun: CancellationToken,
+    /// Cancelled when nothing is waited for any more.
+    pub(crate) over: CancellationToken,
+}
+
+/// Passes everything on, but an end that is read after the parting has begun only when it is over.
+pub(crate) struct HeldEnd<S> {
+    stream: S,
+    parting: Parting,
+    held: Option<(BoxFuture<'static, ()>, io::Result<()>)>,
+}
+
+impl<S> HeldEnd<S> {
+    pub(crate) fn new(stream: S, parting: Parting) -> Self {
+        Self { stream, parting, held: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for HeldEnd<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.held.is_none() {
+            let (before, room) = (into.filled().len(), into.remaining());
+            let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
+            let ended = match &outcome {
+                Ok(()) => room > 0 && into.filled().len() == before,
+                Err(error) => error.kind() != ErrorKind::Interrupted,
+            };
+            if !ended || !self.parting.begun.is_cancelled() {
+                return Poll::Ready(outcome);
+            }
+            self.held = Some((Box::pin(self.parting.over.clone().cancelled_owned()), outcome));
+        }
+        if let Some((over, _)) = &mut self.held {
+            ready!(over.poll_unpin(context));
+        }
+        Poll::Ready(self.held.take().map_or(Ok(()), |(_, outcome)| outcome))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for HeldEnd<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for HeldEnd<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldEnd").field("stream", &self.stream).field("parting", &self.parting).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_is_passed_on_at_once_unless_the_parting_has_begun() {
+        let (ours, theirs) = duplex(16);
+        let mut stream = HeldEnd::new(ours, Parting::default());
+        drop(theirs);
+        assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_behind_a_goodbye_is_held_back_until_the_parting_is_over() {
+        let (ours, mut theirs) = duplex(16);
+        let parting = Parting::default();
+        let mut stream = HeldEnd::new(ours, parting.clone());
+        parting.begun.cancel();
+        theirs.write_all(b"bye").await.unwrap();
+        drop(theirs);
+        let mut room = [0; 4];
+        assert_eq!(stream.read(&mut room).await.unwrap(), 3, "what came before it is read");
+        let mut reading = Box::pin(stream.read(&mut room));
+        assert!(futures_util::poll!(&mut reading).is_pending());
+        parting.over.cancel();
+        assert_eq!(reading.await.unwrap(), 0);
+    }
+}
