@@ -300,6 +300,15 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Whether an event may come again after its last run, although another copy of it may be done with: connections were
+    /// lost, and that run was no end.
+    pub(super) fn comes_again(&self) -> bool {
+        let is_end =
+            |ran: &Ran<'_>| self.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
+        let lost = |ran: &&Ran<'_>| self.sent(ran.heard.number).is_some_and(|sent| self.lost_since(sent, ran.at));
+        self.chains.values().filter_map(|chain| chain.last()).filter(lost).any(|last| !is_end(last))
+    }
+
     /// What is owed, not done, and can be done by somebody who is up.
     pub(super) fn due(&self) -> Vec<(Copy, usize)> {
         let running = self.running();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use libtest_mimic::Failed;
@@ -17,6 +18,9 @@ use crate::programs::notify::program::{Reads, Step};
 use crate::programs::notify::timeline::Timeline;
 use crate::programs::notify::{Listener, Tell};
 
+/// How long a listener keeps an event at most before it gives it back, as its handler asked.
+const LONGEST_RETURN: Duration = Duration::from_secs(5);
+
 /// Queues by their names in the program, each with what to read to see what lies in it.
 type Queues = BTreeMap<String, (Reads, Vec<Tell>)>;
 
@@ -28,7 +32,7 @@ impl Play<'_> {
         let missing = all.clone().filter(|listener| !running.contains(listener));
         futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { listener }))).await;
         self.settle().await;
-        self.log.quiet(self.stage.budget().quiet).await;
+        self.fall_silent().await;
         futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { listener }))).await;
         let transport = self.stage.connect().await?;
         let (queues, read) = (self.queues(), self.read());
@@ -40,6 +44,15 @@ impl Play<'_> {
             self.log.note(Happened::Found(letter));
         }
         Ok(())
+    }
+
+    /// Waits until nothing happens any more, also to second copies, for which nothing is [due](Timeline::due).
+    async fn fall_silent(&self) {
+        let quiet = self.stage.budget().quiet;
+        self.log.quiet(quiet).await;
+        if Timeline::new(self.program, &self.log.history()).comes_again() {
+            self.log.quiet(LONGEST_RETURN + quiet).await;
+        }
     }
 
     /// Every queue that stays, and may be there.
