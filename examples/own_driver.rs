@@ -178,7 +178,9 @@ impl Broker {
     /// Takes up to `max` of what is fresh: some, none yet, or the end.
     fn take(&mut self, hub: &Hub, id: u64, max: usize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         let reader = self.readers.get_mut(&id).ok_or_else(|| Error::closed("poll"))?;
-        if reader.stopped && reader.fresh.is_empty() {
+        // What was not acknowledged before the stop is not acknowledged after it: the end of the reader gives it back.
+        let nothing = reader.fresh.is_empty() || reader.subscription.settle == Settle::BeforeHandover;
+        if reader.stopped && nothing {
             return Ok(None);
         }
         let (count, queues) = (max.min(reader.fresh.len()), reader.queues.clone());

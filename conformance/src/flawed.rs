@@ -78,6 +78,8 @@ pub enum Flaw {
     WindowIgnored,
     /// A stopped listener never ends.
     StopNeverEnds,
+    /// A stopped listener goes on acknowledging what it was handed over before.
+    StopTakesTheRest,
     /// A dropped listener goes on consuming.
     DroppedGoesOn,
     /// Closing a listener leaves its private queue behind.
@@ -156,6 +158,7 @@ impl Flaw {
         Self::CancelledPollLoses,
         Self::WindowIgnored,
         Self::StopNeverEnds,
+        Self::StopTakesTheRest,
         Self::DroppedGoesOn,
         Self::CloseLeavesQueue,
         Self::CloseEndsNeighbours,
@@ -210,6 +213,7 @@ impl Flaw {
             Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
             Self::WindowIgnored => "listen::the_window_bounds_what_is_unsettled",
             Self::StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends",
+            Self::StopTakesTheRest => "listen::a_stopped_listener_acknowledges_nothing_more",
             Self::DroppedGoesOn => "listen::a_dropped_listener_stops_consuming",
             Self::CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener",
             Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",

@@ -85,6 +85,7 @@
 //! | `oslo_messaging_casts_total{outcome}` | casts that ended |
 //! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `refused` (redelivered), `aborted` |
 //! | `oslo_messaging_request_seconds` | how long each took, without the reply |
+//! | `oslo_messaging_requests_dropped_total` | requests that were acknowledged and never began, because the server stopped |
 //! | `oslo_messaging_requests_stale_total` | requests that were skipped because their callers had given up |
 //! | `oslo_messaging_requests_duplicate_total` | requests that came twice with one `_unique_id`, and ran once |
 //! | `oslo_messaging_requests_redelivered_total` | requests that the broker marked as handed over before |

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -11,6 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use crate::{Deadline, Error, Result};
+
+/// The longest time before the end of a wait in which nothing starts any more.
+const LONGEST_REPORT: Duration = Duration::from_secs(1);
 
 /// How far it has come.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ pub(crate) struct Running {
     what: &'static str,
     name: String,
     stop: watch::Sender<Option<Deadline>>,
+    end: watch::Sender<Option<EndBy>>,
     phase: watch::Receiver<Phase>,
     task: AbortOnDropHandle<()>,
 }
@@ -36,7 +41,25 @@ pub(crate) struct Running {
 pub(crate) struct Reins {
     /// Set once it is to stop: by when.
     pub(crate) stop: watch::Receiver<Option<Deadline>>,
+    /// Set once its owner waits for its end: until when.
+    pub(crate) end: watch::Receiver<Option<EndBy>>,
     pub(crate) phase: watch::Sender<Phase>,
+}
+
+/// How long the owner of a task waits for its end; what still runs then is aborted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndBy {
+    /// From now on nothing should start, so that time is left to report what never will.
+    pub(crate) start_nothing_after: Deadline,
+    pub(crate) deadline: Deadline,
+}
+
+impl EndBy {
+    /// Leaves the last quarter of what is left, at most a second, for the report.
+    fn new(deadline: Deadline) -> Self {
+        let reserved = (deadline.remaining() / 4).min(LONGEST_REPORT);
+        Self { start_nothing_after: Deadline::after(deadline.remaining().saturating_sub(reserved)), deadline }
+    }
 }
 
 impl Running {
@@ -46,9 +69,10 @@ impl Running {
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopping) = watch::channel(None);
+        let (end, ending) = watch::channel(None);
         let (phase_to, phase) = watch::channel(Phase::Running);
-        let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, phase: phase_to })));
-        Self { what, name: name.to_string(), stop, phase, task }
+        let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, end: ending, phase: phase_to })));
+        Self { what, name: name.to_string(), stop, end, phase, task }
     }
 
     /// Asks it to stop and waits until nothing new arrives. The first deadline is the one that it stops by.
@@ -65,6 +89,7 @@ impl Running {
 
     /// Asks it to stop and waits until it has ended.
     pub(crate) async fn wait(&self, deadline: Deadline) -> Result<()> {
+        self.end.send_replace(Some(EndBy::new(deadline)));
         self.ask(deadline);
         match deadline.run("wait", self.ended()).await {
             Ok(ended) => ended,

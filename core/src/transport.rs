@@ -159,7 +159,12 @@ pub trait Listener: fmt::Debug + Send {
     /// Safe: what a dropped call took or acknowledged comes from the next one.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>>;
 
-    /// Stops consuming; what the broker already handed over still comes out of [`poll`](Self::poll). Idempotent.
+    /// Stops consuming. Idempotent.
+    ///
+    /// Under [`Settle::ByReceiver`](crate::Settle::ByReceiver) what the broker already handed over still comes out of
+    /// [`poll`](Self::poll). Under [`Settle::BeforeHandover`](crate::Settle::BeforeHandover) only what was acknowledged already
+    /// still comes, since to acknowledge more would take over messages that this reader may never handle; the rest is the broker's
+    /// again once the listener is closed or dropped.
     ///
     /// # Errors
     /// `Timeout` or `Disconnected`; nothing new arrives all the same.

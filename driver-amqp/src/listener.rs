@@ -211,6 +211,10 @@ impl Listener for AmqpListener {
                 self.take_in(Woken::Revived(Err(closed)));
                 continue;
             }
+            if self.revival.is_none() && self.mode == Settle::BeforeHandover {
+                // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
+                return Ok(None);
+            }
             let read = self.read_all().await;
             if let Some(Err(error)) = &read {
                 // Of a channel that is lost nothing may be handed over: the broker has it back.

@@ -43,6 +43,8 @@ impl FakeListener {
             let due = state.delayed.next_due();
             let channel = state.channels.get(&self.channel).expect("a channel without an end exists");
             match (channel.buffer.len(), channel.stopped) {
+                // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
+                (_, true) if channel.settle == Settle::BeforeHandover => Ok(Look::Drained),
                 (0, true) => Ok(Look::Drained),
                 (0, false) => Ok(Look::Nothing(due)),
                 (ready, _) => Ok(Look::Messages(self.take(state, ready.min(max)))),

@@ -47,8 +47,18 @@ pub(super) const CASES: &[Case] = &[
         requires: &[],
         lacks: None,
         disturbs: None,
-        cites: "Listener::stop: what the broker already handed over still comes out of poll. None: stopped and drained.",
+        cites: "Listener::stop: under Settle::ByReceiver what the broker already handed over still comes out of poll. None: \
+                stopped and drained.",
         run: |stage| Box::pin(a_stopped_listener_is_drained_and_ends(stage)),
+    },
+    Case {
+        id: "listen::a_stopped_listener_acknowledges_nothing_more",
+        requires: &[],
+        lacks: None,
+        disturbs: None,
+        cites: "Listener::stop: under Settle::BeforeHandover only what was acknowledged already still comes; the rest is the \
+                broker's again once the listener is closed or dropped.",
+        run: |stage| Box::pin(a_stopped_listener_acknowledges_nothing_more(stage)),
     },
     Case {
         id: "listen::a_dropped_listener_stops_consuming",
@@ -153,6 +163,24 @@ async fn a_stopped_listener_is_drained_and_ends(stage: &Stage) -> Outcome {
     let mut next = stage.read(&transport, subscription).await?;
     read.extend(next.texts(4 - read.len()).await?);
     assert_eq!(read, ["1", "2", "3", "4"]);
+    next.quiet().await
+}
+
+async fn a_stopped_listener_acknowledges_nothing_more(stage: &Stage) -> Outcome {
+    let transport = stage.connect().await?;
+    let subscription = Subscription::new(stage.server("e", "t", "s"));
+    let mut server = stage.read(&transport, subscription.clone().with_settle(Settle::BeforeHandover)).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["1", "2", "3"]).await?;
+    let mut read = server.texts(1).await?;
+    server.listener().stop(stage.soon()).await?;
+    for _ in 0..2 {
+        let polled = stage.soon().run("poll", server.listener().poll(NonZeroUsize::MIN)).await??;
+        assert!(polled.is_none(), "{polled:?} was acknowledged after the stop");
+    }
+    server.close().await?;
+    let mut next = stage.read(&transport, subscription).await?;
+    read.extend(next.texts(2).await?);
+    assert_eq!(read, ["1", "2", "3"]);
     next.quiet().await
 }
 

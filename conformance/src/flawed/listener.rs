@@ -9,10 +9,13 @@ use async_trait::async_trait;
 use oslo_messaging::{
     Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Flaw;
 use super::losses::Losses;
+
+/// How long a message that was handed over may take to be polled.
+const AT_HAND: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct FlawedListener {
@@ -25,18 +28,21 @@ pub(super) struct FlawedListener {
     address: Address,
     flaw: Flaw,
     losses: Losses,
+    /// What a stop took and a poll has not given yet.
+    taken: Vec<Box<dyn IncomingMessage>>,
 }
 
 impl FlawedListener {
     pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw, closed: Arc<AtomicBool>, losses: Losses) -> Self {
         let address = inner.address().clone();
-        Self { address, inner: Some(inner), late: None, closed, flaw, losses }
+        Self { address, inner: Some(inner), late: None, closed, flaw, losses, taken: Vec::new() }
     }
 
     /// A listener that subscribes when it is first used.
     pub(super) fn late(transport: Arc<dyn Transport>, subscription: Subscription, flaw: Flaw, losses: Losses) -> Self {
         let address = subscription.address("");
-        Self { address, inner: None, late: Some((transport, subscription)), closed: Arc::default(), flaw, losses }
+        let late = Some((transport, subscription));
+        Self { address, inner: None, late, closed: Arc::default(), flaw, losses, taken: Vec::new() }
     }
 
     async fn open(&mut self) -> Result<()> {
@@ -62,6 +68,10 @@ impl Listener for FlawedListener {
         self.open().await?;
         if flaw == Flaw::CloseEndsNeighbours && self.closed.load(Ordering::SeqCst) {
             return Ok(None);
+        }
+        if !self.taken.is_empty() {
+            let count = max.get().min(self.taken.len());
+            return Ok(Some(self.taken.drain(..count).collect()));
         }
         let max = if flaw == Flaw::PollOverflows { max.saturating_add(3) } else { max };
         let first = self.losses.first();
@@ -91,6 +101,11 @@ impl Listener for FlawedListener {
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.open().await?;
+        if self.flaw == Flaw::StopTakesTheRest {
+            while let Ok(Ok(Some(messages))) = timeout(AT_HAND, self.inner().poll(NonZeroUsize::MAX)).await {
+                self.taken.extend(messages);
+            }
+        }
         self.inner().stop(deadline).await
     }
 

@@ -42,6 +42,7 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         | Flaw::ExpiresAtOnce
         | Flaw::CancelledPollLoses
         | Flaw::DroppedGoesOn
+        | Flaw::StopTakesTheRest
         | Flaw::RequeueDrops
         | Flaw::DroppedStaysOut => "delivery::nothing_is_lost",
         Flaw::DeadlineIgnored => "delivery::a_publish_ends_as_it_must",

@@ -8,9 +8,9 @@ use std::time::Duration;
 use metrics::counter;
 use tracing::{debug, warn};
 
+use super::failures::failed;
 use super::monitor::Pulse;
 use super::request::Request;
-use super::run::failed;
 use crate::clock::{PeerDeadline, WallClock};
 use crate::context::RequestInfo;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::RpcClient;
+use super::failures;
 use super::pending::{Answer, CallId, PendingCall};
-use super::run;
 use crate::deadline::LONGEST;
 use crate::wire;
 use crate::{Address, Deadline, Error, ErrorKind, Executed, Message, Payload, PublishOptions, RemoteError, Result};
@@ -121,7 +121,7 @@ impl Call<'_> {
 
     fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
         answer.map_err(|remote| {
-            let executed = executed_by(&remote);
+            let executed = executed_by(&remote, &self.id.to_string());
             self.named(Error::new(ErrorKind::Remote, "call").with_executed(executed).with_source(remote))
         })
     }
@@ -156,12 +156,13 @@ impl Call<'_> {
 
 /// What a failure says of the execution. A server that refused a request, or its arguments, did not run it; but a method may
 /// also fail so itself, or pass on such a refusal of somebody it called, and the two read alike.
-fn executed_by(remote: &RemoteError) -> Executed {
+fn executed_by(remote: &RemoteError, msg_id: &str) -> Executed {
+    if let Some(executed) = failures::executed(remote, msg_id) {
+        return executed;
+    }
     match (remote.module(), remote.class()) {
         // What both sides raise for arguments that the method does not take.
-        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion")
-        | ("builtins", "TypeError")
-        | (run::MODULE, run::REDELIVERED | run::FAILED) => Executed::Maybe,
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | ("builtins", "TypeError") => Executed::Maybe,
         _ => Executed::Yes,
     }
 }

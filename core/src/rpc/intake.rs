@@ -1,12 +1,12 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
@@ -14,8 +14,9 @@ use super::CLOSE_TIMEOUT;
 use super::admission::Accepted;
 use super::gate::Gate;
 use super::run::Runner;
-use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::{Deadline, IncomingMessage, Listener, Result};
+use super::waiting::{Waiting, WaitingRequests};
+use crate::lifecycle::{EndBy, Phase, Reins, asked, start};
+use crate::{Deadline, IncomingMessage, Listener, Result, Settle};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -25,15 +26,8 @@ pub(super) struct Intake {
     pub(super) runner: Arc<Runner>,
     pub(super) gate: Gate,
     pub(super) reins: Reins,
-    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) waiting: WaitingRequests,
     pub(super) running: JoinSet<()>,
-}
-
-/// A request that waits to start.
-pub(super) struct Waiting {
-    accepted: Accepted,
-    /// Tells the caller of a monitored call meanwhile, and ends when the request starts.
-    _heartbeats: Option<AbortOnDropHandle<()>>,
 }
 
 impl Intake {
@@ -46,11 +40,17 @@ impl Intake {
             warn!(%error, "a server has lost its queues and stops");
         }
         self.reins.phase.send_replace(Phase::Stopped);
-        self.finish().await;
-        if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
-            debug!(%error, "a listener was not closed cleanly");
+        let Self { listener, runner, gate, mut reins, mut waiting, mut running } = self;
+        let finishing = finish(&runner, &gate, &mut reins.end, &mut waiting, &mut running);
+        match runner.settle {
+            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
+            Settle::BeforeHandover => drop(tokio::join!(close(listener), finishing)),
+            Settle::ByReceiver => {
+                finishing.await;
+                close(listener).await;
+            }
         }
-        self.reins.phase.send_replace(Phase::Ended(ended));
+        reins.phase.send_replace(Phase::Ended(ended));
     }
 
     /// Takes and starts requests until the server is to stop or its listener is lost.
@@ -79,7 +79,8 @@ impl Intake {
         }
     }
 
-    /// Stops the listener and takes what the broker had handed over before.
+    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the receiver
+    /// settles, what the broker had handed over before.
     async fn drain(&mut self) -> Result<()> {
         let deadline = (*self.reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
@@ -96,21 +97,12 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs what still waits, and sees every answer out.
-    async fn finish(&mut self) {
-        while !self.waiting.is_empty() {
-            let permit = self.gate.enter().await;
-            self.start_next(permit);
-        }
-        while self.running.join_next().await.is_some() {}
-    }
-
     async fn admit(&mut self, messages: Vec<Box<dyn IncomingMessage>>) {
         for message in messages {
             if let Some(accepted) = self.runner.admission.admit(message).await {
                 let starts_at_once = self.waiting.len() < self.gate.free();
                 let heartbeats = if starts_at_once { None } else { self.heartbeats(&accepted) };
-                self.waiting.push_back(Waiting { accepted, _heartbeats: heartbeats });
+                self.waiting.push(Waiting::new(accepted, heartbeats));
             }
         }
     }
@@ -130,10 +122,58 @@ impl Intake {
         }
     }
 
-    /// Starts the request that has waited longest.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
-        let Some(Waiting { accepted, .. }) = self.waiting.pop_front() else { return };
-        start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
+        start_next(&self.runner, &mut self.waiting, &mut self.running, permit);
+    }
+}
+
+/// Starts the request that has waited longest.
+fn start_next(
+    runner: &Arc<Runner>,
+    waiting: &mut WaitingRequests,
+    running: &mut JoinSet<()>,
+    permit: OwnedSemaphorePermit,
+) {
+    if let Some(accepted) = waiting.pop() {
+        start(Arc::clone(runner).run(accepted, permit), running);
+    }
+}
+
+/// Runs what still waits, and sees every answer out. Once too little time is left for a request to begin, refuses those that
+/// were acknowledged and have not begun.
+async fn finish(
+    runner: &Arc<Runner>,
+    gate: &Gate,
+    end: &mut watch::Receiver<Option<EndBy>>,
+    waiting: &mut WaitingRequests,
+    running: &mut JoinSet<()>,
+) {
+    let settled_already = runner.settle == Settle::BeforeHandover;
+    while !waiting.is_empty() {
+        tokio::select! {
+            biased;
+            deadline = too_late(end), if settled_already => {
+                waiting.refuse(&runner.outbox, deadline).await;
+            }
+            permit = gate.enter() => start_next(runner, waiting, running, permit),
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// Waits until nothing should start any more; gives the deadline of the owner, who then aborts what runs.
+async fn too_late(end: &mut watch::Receiver<Option<EndBy>>) -> Deadline {
+    // An owner that is gone has aborted this task.
+    let Some(by) = end.wait_for(Option::is_some).await.ok().and_then(|end| *end) else {
+        return std::future::pending().await;
+    };
+    sleep_until(by.start_nothing_after.instant()).await;
+    by.deadline
+}
+
+async fn close(listener: Box<dyn Listener>) {
+    if let Err(error) = listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
+        debug!(%error, "a listener was not closed cleanly");
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod dispatcher;
 mod endpoint;
+mod failures;
 mod gate;
 pub(crate) mod inbox;
 mod intake;
@@ -19,6 +20,7 @@ mod request;
 mod run;
 mod server;
 mod service;
+mod waiting;
 
 use std::time::Duration;
 

@@ -8,19 +8,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, debug, error};
 
 use super::admission::{Accepted, Admission, ReplyTo};
+use super::failures::redelivered;
 use super::monitor::{Pulse, with_heartbeats};
 use super::observe::{self, Meter};
 use super::outbox::{Outbox, fresh_unique_id};
 use super::request::{Reply, Request};
 use super::service::RpcService;
 use crate::{Failure, Payload, Settle, panic, wire};
-
-/// The module of failures that only this implementation knows.
-pub(super) const MODULE: &str = "oslo_messaging_rust";
-/// The class of the answer to a request that came a second time, at a server that refuses those.
-pub(super) const REDELIVERED: &str = "RequestRedelivered";
-/// The class of the answer to a request that something around the method has failed: it may not have come to the method.
-pub(super) const FAILED: &str = "RequestFailed";
 
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -96,19 +90,6 @@ fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
         Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
         Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
     }
-}
-
-/// What becomes of a request that something around the method has failed with `error`.
-pub(super) fn failed(error: impl std::error::Error) -> Failure {
-    Failure::internal(error).renamed(MODULE, FAILED)
-}
-
-fn redelivered() -> Failure {
-    Failure::new(
-        MODULE,
-        REDELIVERED,
-        "the request was handed over before and may have run; this server runs it at most once",
-    )
 }
 
 /// An expected failure is an answer like any other; one that nobody expected is the operator's business too.

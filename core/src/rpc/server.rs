@@ -1,6 +1,5 @@
 //! The server's side of RPC.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use super::outbox::{self, Outbox};
 use super::request::{Reply, Request};
 use super::run::Runner;
 use super::service::{BoxError, RpcService};
+use super::waiting::WaitingRequests;
 use crate::lifecycle::Running;
 use crate::{Bus, Capability, Deadline, Error, ErrorKind, Result, Serializer, Settle, Source, Subscription, Target};
 
@@ -76,7 +76,9 @@ impl RpcServer {
         &self.target
     }
 
-    /// Stops taking requests; returns when what the broker had handed over has been taken too. Methods go on.
+    /// Stops taking requests; returns when what was acknowledged already has been taken too, or, of a server that settles
+    /// [after the answer](RpcServerBuilder::at_least_once), what the broker had handed over. Methods go on, and what was taken
+    /// still begins; everything else is the broker's again.
     ///
     /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
     /// broker.
@@ -88,6 +90,10 @@ impl RpcServer {
     }
 
     /// Stops, waits until every method has ended and every answer is out, closes, and says why the server ended.
+    ///
+    /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that were
+    /// acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged once, and a
+    /// caller among their senders gets a failure that says that its method did not run.
     ///
     /// # Errors
     /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
@@ -195,8 +201,9 @@ impl RpcServerBuilder {
             settle: self.settle,
         });
         let gate = Gate::new(self.concurrency, reserve);
+        let waiting = WaitingRequests::new(self.settle, self.target.to_string());
         let running = Running::start("server", &self.target, move |reins| {
-            Intake { listener, runner, gate, reins, waiting: VecDeque::new(), running: JoinSet::new() }.run()
+            Intake { listener, runner, gate, reins, waiting, running: JoinSet::new() }.run()
         });
         Ok(RpcServer { target: self.target, running })
     }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tower_service::Service;
 
+use super::failures::failed;
 use super::request::{Reply, Request};
-use super::run::failed;
 use crate::Failure;
 
 /// Any error of a layer.

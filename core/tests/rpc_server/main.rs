@@ -11,4 +11,5 @@ mod lifecycle;
 mod monitoring;
 mod serializer;
 mod settling;
+mod stopping;
 mod support;

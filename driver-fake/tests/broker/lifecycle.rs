@@ -62,6 +62,22 @@ async fn stop_ends_consuming_and_poll_drains_what_was_handed_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listener_that_settles_before_handover_acknowledges_nothing_after_its_stop() {
+    let broker = FakeBroker::new();
+    let transport = broker.transport();
+    let mut listener = listen(&transport, &careless(queue("q"))).await;
+    for text in ["a", "b", "c"] {
+        send(&transport, &durable("q"), text).await;
+    }
+    assert_eq!(bodies(&some(&mut listener, 1).await), ["a"]);
+    listener.stop(soon()).await.unwrap();
+    assert!(poll(&mut listener, 9).await.unwrap().is_none());
+    assert_eq!(broker.counters().acknowledged, 1);
+    listener.close(soon()).await.unwrap();
+    assert_eq!(broker.queue("q").unwrap().ready, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_listener_requeues_also_what_was_never_polled() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
