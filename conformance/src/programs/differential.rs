@@ -8,7 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::strategy::Strategy;
 use tokio::time::timeout;
 
-use super::explore::{Quest, explore, shrinking};
+use super::explore::{Perils, Quest, explore, shrinking};
 use super::{Generated, Options, Report, Rule, Violation, delivery, rpc};
 use crate::case::BoxFuture;
 use crate::report::write;
@@ -132,7 +132,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
     };
     // Each run is two, and waits where the rules need not.
     let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
-    let programs = P::strategy(false).prop_map(P::determined).boxed();
+    let programs = P::strategy(Perils::default()).prop_map(P::determined).boxed();
     let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
     Report::compared::<P>(&other_name, *options, explore(&quest, *options))
 }
