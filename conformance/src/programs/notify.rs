@@ -3,6 +3,7 @@
 
 mod check;
 mod code;
+mod determined;
 mod ear;
 mod history;
 mod model;
