@@ -219,7 +219,9 @@ impl Flaw {
             Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
             Self::WindowIgnored => "listen::the_window_bounds_what_is_unsettled",
             Self::StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends",
-            Self::StopTakesTheRest => "listen::a_stopped_listener_acknowledges_nothing_more",
+            Self::StopTakesTheRest | Self::StopLosesAcknowledged => {
+                "listen::a_stopped_listener_acknowledges_nothing_more"
+            }
             Self::DroppedGoesOn => "listen::a_dropped_listener_stops_consuming",
             Self::CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener",
             Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",
@@ -244,7 +246,6 @@ impl Flaw {
             Self::FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut",
             Self::MarkLostByCut | Self::SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked",
             Self::NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself",
-            Self::StopLosesAcknowledged => "listen::a_stopped_listener_acknowledges_nothing_more",
             Self::DeliveryCountLost => "settle::what_comes_back_says_how_often_it_failed",
             Self::Undeclared(capability) => refusing(capability),
         }
