@@ -120,6 +120,10 @@ pub enum Flaw {
     SettledAfterCut,
     /// A connection that is lost is made again, and its state goes on saying that it is not.
     NeverReadyAgain,
+    /// A listener that is stopped acknowledges what waits, and loses it.
+    StopLosesAcknowledged,
+    /// A message that comes back does not say how often its delivery failed.
+    DeliveryCountLost,
     /// The driver does what it does not declare.
     Undeclared(Capability),
 }
@@ -179,6 +183,8 @@ impl Flaw {
         Self::MarkLostByCut,
         Self::SettledAfterCut,
         Self::NeverReadyAgain,
+        Self::StopLosesAcknowledged,
+        Self::DeliveryCountLost,
         Self::Undeclared(Capability::ServerAddress),
         Self::Undeclared(Capability::Fanout),
         Self::Undeclared(Capability::Mandatory),
@@ -213,7 +219,9 @@ impl Flaw {
             Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
             Self::WindowIgnored => "listen::the_window_bounds_what_is_unsettled",
             Self::StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends",
-            Self::StopTakesTheRest => "listen::a_stopped_listener_acknowledges_nothing_more",
+            Self::StopTakesTheRest | Self::StopLosesAcknowledged => {
+                "listen::a_stopped_listener_acknowledges_nothing_more"
+            }
             Self::DroppedGoesOn => "listen::a_dropped_listener_stops_consuming",
             Self::CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener",
             Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",
@@ -238,6 +246,7 @@ impl Flaw {
             Self::FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut",
             Self::MarkLostByCut | Self::SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked",
             Self::NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself",
+            Self::DeliveryCountLost => "settle::what_comes_back_says_how_often_it_failed",
             Self::Undeclared(capability) => refusing(capability),
         }
     }
@@ -286,7 +295,7 @@ impl<H: Harness> Harness for Flawed<H> {
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
             Disturbance::Cut | Disturbance::Restart => self.losses.send_modify(|losses| *losses += 1),
-            Disturbance::Block => {}
+            Disturbance::Block | Disturbance::Limit | Disturbance::LimitFailures => {}
         }
         self.inner.disturb(what).await
     }

@@ -82,7 +82,17 @@ pub enum Disturbance {
     /// to keep (the queues and messages of a broker that are not durable) may be gone, so no case asks for that. On a bus
     /// that keeps everything, as one that lives in the process does, it is no more than a [`Cut`](Self::Cut).
     Restart,
+    /// Each queue that readers share drops a message when more than [`DELIVERY_LIMIT`] deliveries of it have failed, until the
+    /// bus is [calm](Harness::calm). Each message that comes back has failed, and says how often. Queues of dead letters
+    /// have no limit.
+    Limit,
+    /// As [`Limit`](Self::Limit), but only what its reader left behind when it was lost has failed, and not what a reader
+    /// gave back.
+    LimitFailures,
 }
+
+/// How many failed deliveries of a message a queue allows where deliveries are limited.
+pub const DELIVERY_LIMIT: u64 = 3;
 
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +100,8 @@ impl fmt::Display for Disturbance {
             Self::Cut => "cut connections",
             Self::Block => "block publishers",
             Self::Restart => "restart its bus",
+            Self::Limit => "limit deliveries",
+            Self::LimitFailures => "limit failed deliveries",
         })
     }
 }

@@ -32,7 +32,7 @@
 //!
 //! Each [`Case`] is one trial of its own and cites the sentence of the contract that it checks. One that needs what
 //! the driver does not declare is ignored with that reason; in its place one runs that expects a refusal. What ran is compared with the pinned list, so that no
-//! case stops running in silence. Cases that cut connections, block publishers or restart the bus run where the harness can do
+//! case stops running in silence. Cases that cut connections, block publishers, limit deliveries or restart the bus run where the harness can do
 //! that ([`Harness::disturbances`]).
 //!
 //! Beside the cases, which are examples, stand [`programs`]: generated ones, whose histories must satisfy rules. What
@@ -49,6 +49,7 @@ mod recorder;
 pub mod report;
 mod runner;
 mod stage;
+mod tally;
 
 pub use async_trait::async_trait;
 pub use libtest_mimic::{Arguments, Failed};
@@ -60,5 +61,5 @@ pub(crate) use stage::Stage;
 
 pub use case::{Case, cases};
 pub use flawed::{Flaw, Flawed};
-pub use harness::{Budget, Clock, Disturbance, Harness};
+pub use harness::{Budget, Clock, DELIVERY_LIMIT, Disturbance, Harness};
 pub use runner::{Report, ignore_all, main, perform, run};

@@ -69,8 +69,8 @@ use crate::runner::{ignored, tell};
 pub use actors::Actors;
 pub use differential::differential;
 pub use divergence::Divergence;
-pub(crate) use explore::Generated;
-use explore::{Quest, cuts, explore, perform, shrinking};
+pub(crate) use explore::{Generated, Perils};
+use explore::{Quest, explore, perform, perils, shrinking};
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;
 use options::Wishes;
@@ -124,7 +124,7 @@ fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
 
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
     let (check, shrinking) = (|program: &P| perform(program, make()), shrinking(make().clock()));
-    let programs = P::strategy(cuts(&make(), options.actors));
+    let programs = P::strategy(perils(&make(), options.actors));
     let quest = Quest { programs, check: &check, shrinking, name: Some(P::NAME.to_owned()) };
     let report = Report::rules::<P>(*options, explore(&quest, *options));
     write(&report.record(make().driver()));

@@ -8,6 +8,7 @@ use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, So
 use uuid::Uuid;
 
 use crate::programs::Foreign;
+use crate::tally::Tally;
 use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 
 /// The stage of one case: connections to one bus, names nobody else uses, and budgets.
@@ -18,18 +19,31 @@ pub(crate) struct Stage {
     unique: String,
     buses: Mutex<Vec<Bus>>,
     opened: Mutex<Vec<Arc<dyn Transport>>>,
+    tally: Tally,
 }
 
 impl Stage {
     pub(crate) fn new(harness: impl Harness) -> Self {
         let unique = Uuid::new_v4().simple().to_string()[..8].to_owned();
-        Self { harness: Box::new(harness), unique, buses: Mutex::default(), opened: Mutex::default() }
+        Self {
+            harness: Box::new(harness),
+            unique,
+            buses: Mutex::default(),
+            opened: Mutex::default(),
+            tally: Tally::default(),
+        }
     }
 
     /// How long to wait here.
     #[must_use]
     pub(crate) fn budget(&self) -> Budget {
         self.harness.budget()
+    }
+
+    /// What the library counts here, if this is its recorder.
+    #[must_use]
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Which clock this runs by.

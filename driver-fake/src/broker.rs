@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use oslo_messaging::{Error, ErrorKind, Exchange, Lifetime, Result};
 
 use crate::config::FakeConfig;
+use crate::delivery_limit::DeliveryLimit;
 use crate::fault::Faults;
 use crate::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState, write_table};
 use crate::script::Script;
@@ -139,6 +140,11 @@ impl FakeBroker {
             state.queues.entry(queue).and_modify(|queue| queue.exclusive = true);
             Ok(())
         })
+    }
+
+    /// Sets the delivery limit of every shared queue, as an operator's policy does; what the queues counted so far stands.
+    pub fn limit_deliveries(&self, limit: Option<DeliveryLimit>) {
+        self.0.with(|state| state.config.delivery_limit = limit);
     }
 
     /// Deletes a queue that nobody reads, with what is in it, as an operator would; whether there was one.

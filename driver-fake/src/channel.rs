@@ -7,6 +7,7 @@ use oslo_messaging::{Settle, Subscription};
 use tokio::time::Instant;
 
 use crate::connection::End;
+use crate::delivery_limit::Returned;
 use crate::id::{Id, IdMap};
 use crate::queue::Entry;
 use crate::state::BrokerState;
@@ -131,7 +132,7 @@ impl BrokerState {
         }
         let queue = self.release(channel, delivery.consumer);
         if verdict == Verdict::Requeue {
-            self.put_back(queue, delivery.entry);
+            self.put_back(queue, delivery.entry, Returned::Requeued);
         }
         self.pump(queue);
         true
@@ -215,7 +216,7 @@ impl BrokerState {
             if let Some(queue) = self.queues.get_mut(&queue_id) {
                 queue.unsettled -= 1;
             }
-            self.put_back(queue_id, entry);
+            self.put_back(queue_id, entry, Returned::Left);
         }
     }
 
@@ -230,10 +231,19 @@ impl BrokerState {
         self.end_channel(id, &End::Closed);
     }
 
-    /// Returns `entry` to its place, to be tried again.
-    fn put_back(&mut self, queue: Id, mut entry: Entry) {
+    /// Returns `entry` to its place, to be tried again, or drops it if that exceeds the delivery limit of its queue.
+    fn put_back(&mut self, queue: Id, mut entry: Entry, returned: Returned) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
         entry.redelivered = true;
+        if let Some(limit) =
+            self.config.delivery_limit.filter(|limit| queue.is_limited(limit) && limit.counts(returned))
+        {
+            entry.failed += 1;
+            if entry.failed > limit.failures {
+                self.counters.over_limit += 1;
+                return;
+            }
+        }
         queue.put(entry);
         self.counters.requeued += 1;
     }

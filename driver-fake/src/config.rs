@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::delivery_limit::DeliveryLimit;
+
 /// The limits of a [`FakeBroker`](crate::FakeBroker). The defaults are those of RabbitMQ 4 and of the AMQP driver.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -11,11 +13,13 @@ pub struct FakeConfig {
     /// How long a private queue is kept after its last consumer has gone. Default: 1800 s, as
     /// `rabbit_transient_queues_ttl` of the reference.
     pub queue_expiry: Duration,
+    /// How many failed deliveries a shared queue allows each message. Default: none are counted, as in a classic queue.
+    pub delivery_limit: Option<DeliveryLimit>,
 }
 
 impl Default for FakeConfig {
     fn default() -> Self {
-        Self { max_message_size: 16 * 1024 * 1024, queue_expiry: Duration::from_secs(1800) }
+        Self { max_message_size: 16 * 1024 * 1024, queue_expiry: Duration::from_secs(1800), delivery_limit: None }
     }
 }
 
@@ -31,6 +35,13 @@ impl FakeConfig {
     #[must_use]
     pub fn with_queue_expiry(mut self, expiry: Duration) -> Self {
         self.queue_expiry = expiry;
+        self
+    }
+
+    /// Sets how many failed deliveries a shared queue allows each message.
+    #[must_use]
+    pub fn with_delivery_limit(mut self, limit: DeliveryLimit) -> Self {
+        self.delivery_limit = Some(limit);
         self
     }
 }

@@ -74,6 +74,8 @@ pub struct Counters {
     pub returned: u64,
     /// Messages dropped after their time to live.
     pub expired: u64,
+    /// Messages dropped because they exceeded the delivery limit of their queue.
+    pub over_limit: u64,
 }
 
 /// What a broker still holds: messages, consumers and private queues.

@@ -2,7 +2,7 @@
 //!
 //! [`FakeBroker`] is a small real broker, not a mock. It has what RabbitMQ has where a program can see it: topic,
 //! fanout and default exchanges, bindings, competing consumers in round robin, a prefetch window per consumer,
-//! settlement, the redelivered flag, time to live, queue expiry, mandatory returns, conflicts and limits. It never
+//! settlement, the redelivered flag, delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never
 //! succeeds where RabbitMQ fails.
 //!
 //! Nothing in it polls, spawns or reads another clock than tokio's, so a test under `start_paused` governs time.
@@ -33,6 +33,7 @@ mod config;
 mod connection;
 mod connector;
 mod delayed;
+mod delivery_limit;
 mod destination;
 mod exchange;
 mod fault;
@@ -53,6 +54,7 @@ mod wakes;
 pub use broker::FakeBroker;
 pub use config::FakeConfig;
 pub use connector::FakeConnector;
+pub use delivery_limit::{CountedReturns, DeliveryLimit};
 pub use fault::{Cut, Fault, Faults, Rule};
 pub use inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
 pub use transport::FakeTransport;

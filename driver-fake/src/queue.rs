@@ -7,6 +7,7 @@ use oslo_messaging::{Lifetime, Message};
 use tokio::time::Instant;
 
 use crate::channel::ConsumerId;
+use crate::delivery_limit::DeliveryLimit;
 use crate::id::Id;
 
 /// A message in a queue, or handed over and unsettled.
@@ -16,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) place: u64,
     pub(crate) message: Arc<Message>,
     pub(crate) redelivered: bool,
+    /// How many of its deliveries failed, as a queue with a delivery limit counts them.
+    pub(crate) failed: u64,
     pub(crate) expires: Option<Instant>,
 }
 
@@ -65,12 +68,17 @@ impl Queue {
         }
     }
 
+    /// Whether `limit` holds for this queue: private ones are never quorum queues.
+    pub(crate) fn is_limited(&self, limit: &DeliveryLimit) -> bool {
+        self.lifetime == Lifetime::Shared && limit.covers(&self.name)
+    }
+
     /// The entry of a message that arrives now, not yet in the queue.
     pub(crate) fn entry(&mut self, message: Message, expires: Option<Instant>) -> Entry {
         let place = self.next_place;
         self.next_place += 1;
         let message = Arc::new(message.with_queue(Arc::clone(&self.name)));
-        Entry { place, message, redelivered: false, expires }
+        Entry { place, message, redelivered: false, failed: 0, expires }
     }
 
     /// Puts `entry` at its place: the end for a new one, mostly the front for one that comes back.

@@ -100,9 +100,13 @@ impl BrokerState {
         }
     }
 
-    fn hand_over(&mut self, queue: Id, taker: ConsumerId, entry: Entry) {
+    fn hand_over(&mut self, queue: Id, taker: ConsumerId, mut entry: Entry) {
         self.counters.delivered += 1;
         let queue = self.queues.get_mut(&queue).expect("the message was in it");
+        let limit = self.config.delivery_limit.filter(|limit| queue.is_limited(limit));
+        let message = Arc::make_mut(&mut entry.message);
+        message.received_at = Some(Instant::now());
+        message.delivery_count = limit.and_then(|limit| limit.shown(entry.failed));
         let channel = self.channels.get_mut(&taker.channel).expect("a channel leaves its queues before it ends");
         queue.unsettled += 1;
         if channel.buffer.is_empty() {

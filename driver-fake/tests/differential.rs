@@ -36,9 +36,19 @@ fn a_message_that_comes_less_often_or_otherwise_is_a_difference() {
 }
 
 #[test]
+fn an_event_that_comes_to_another_end_is_a_difference() {
+    let notify = |flaw: Flaw| {
+        let options = Options::new(100).with_seed(1);
+        let [_, notify, _] = differential(Fake::default, || Flawed::new(Fake::default(), flaw), &options);
+        notify.held()
+    };
+    assert_eq!([Flaw::RequeueDrops, Flaw::RedeliveredFlagLost, Flaw::PoolNotShared].map(notify), [false; 3]);
+}
+
+#[test]
 fn a_difference_is_told_with_both_sides_and_the_smallest_program() {
     let options = Options::new(100).with_seed(1);
-    let [_, delivery] = differential(Fake::default, || Flawed::new(Fake::default(), Flaw::QueueNotEnsured), &options);
+    let [.., delivery] = differential(Fake::default, || Flawed::new(Fake::default(), Flaw::QueueNotEnsured), &options);
     let text = delivery.to_string();
     assert!(
         text.contains("message 0 in queue 'n.info': 'handed over as new' on oslo-messaging-fake, 'nothing' on"),

@@ -1,8 +1,8 @@
 //! What becomes of a message in hand.
 
-use oslo_messaging::{Capability, ErrorKind, Settle, Subscription, Transport};
+use oslo_messaging::{Address, Capability, DeliveryCount, ErrorKind, Settle, Source, Subscription, Transport};
 
-use crate::{Case, Outcome, Reading, Stage};
+use crate::{Case, DELIVERY_LIMIT, Disturbance, Outcome, Reading, Stage};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -76,6 +76,14 @@ pub(super) const CASES: &[Case] = &[
         disturbs: None,
         cites: "IncomingMessage: Settling after the listener was closed is Closed.",
         run: |stage| Box::pin(settling_after_close_is_closed(stage)),
+    },
+    Case {
+        id: "settle::what_comes_back_says_how_often_it_failed",
+        requires: &[Capability::Retention, Capability::Requeue],
+        lacks: None,
+        disturbs: Some(Disturbance::Limit),
+        cites: "Message::delivery_count: How often its queue counted a failed delivery of it.",
+        run: |stage| Box::pin(what_comes_back_says_how_often_it_failed(stage)),
     },
 ];
 
@@ -193,4 +201,19 @@ async fn settling_after_close_is_closed(stage: &Stage) -> Outcome {
     let mut two = stage.read(&transport, subscription(stage)).await?;
     assert_eq!(two.texts(3).await?, ["x", "y", "z"], "closing gave them back, and nothing else had an effect");
     Ok(())
+}
+
+async fn what_comes_back_says_how_often_it_failed(stage: &Stage) -> Outcome {
+    stage.disturb(Disturbance::Limit).await?;
+    let (transport, name) = (stage.connect().await?, stage.name("q"));
+    let mut reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;
+    stage.publish(&transport, &Address::Queue { name }, ["a"]).await?;
+    for failed in 0..=DELIVERY_LIMIT {
+        let message = reading.next().await?;
+        let count = message.message().delivery_count;
+        assert_eq!(count.map_or(0, |count| count.failed), failed);
+        assert_eq!(count.is_some_and(DeliveryCount::is_last), failed == DELIVERY_LIMIT);
+        message.requeue().await?;
+    }
+    reading.quiet().await
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use oslo_messaging::{
     Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
 };
@@ -95,12 +96,19 @@ impl Listener for FlawedListener {
             sleep(Duration::from_millis(5)).await;
         }
         let cut = self.losses.any();
-        let spoil = |inner| Box::new(FlawedMessage { inner: Some(inner), flaw, cut }) as Box<dyn IncomingMessage>;
+        let spoil = |inner: Box<dyn IncomingMessage>| {
+            let spoiled = (flaw == Flaw::DeliveryCountLost).then(|| without_count(inner.message()));
+            Box::new(FlawedMessage { inner: Some(inner), spoiled, flaw, cut }) as Box<dyn IncomingMessage>
+        };
         Ok(Some(messages.into_iter().map(spoil).collect()))
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.open().await?;
+        if self.flaw == Flaw::StopLosesAcknowledged {
+            let waiting = |listener: &mut Self| listener.inner().poll(NonZeroUsize::MAX).now_or_never();
+            while let Some(Ok(Some(_))) = waiting(self) {}
+        }
         if self.flaw == Flaw::StopTakesTheRest {
             while let Ok(Ok(Some(messages))) = timeout(AT_HAND, self.inner().poll(NonZeroUsize::MAX)).await {
                 self.taken.extend(messages);
@@ -126,10 +134,18 @@ impl Drop for FlawedListener {
     }
 }
 
+fn without_count(message: &Message) -> Message {
+    let mut message = message.clone();
+    message.delivery_count = None;
+    message
+}
+
 #[derive(Debug)]
 struct FlawedMessage {
     /// `None` once it is settled.
     inner: Option<Box<dyn IncomingMessage>>,
+    /// What it says it is, if that is not what it is.
+    spoiled: Option<Message>,
     flaw: Flaw,
     /// Whether connections were lost before it came.
     cut: bool,
@@ -156,7 +172,7 @@ impl FlawedMessage {
 #[async_trait]
 impl IncomingMessage for FlawedMessage {
     fn message(&self) -> &Message {
-        self.inner().message()
+        self.spoiled.as_ref().unwrap_or_else(|| self.inner().message())
     }
 
     fn redelivered(&self) -> bool {

@@ -34,6 +34,11 @@ impl Cuts {
         self.0.iter().any(|cut| cut.from < to && from < cut.to)
     }
 
+    /// How often connections were lost at some time from `from` on.
+    pub(crate) fn since(&self, from: usize) -> usize {
+        self.0.iter().filter(|cut| from < cut.to).count()
+    }
+
     /// What is wrong with those after which not every connection came back.
     pub(crate) fn unmended(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter().filter_map(|cut| match &cut.error {

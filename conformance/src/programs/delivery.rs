@@ -17,7 +17,7 @@ use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Generated, Rule, Violation};
+use super::{Generated, Perils, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Harness, Stage};
 
@@ -45,8 +45,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
-        strategy::programs(cuts).boxed()
+    fn strategy(perils: Perils) -> BoxedStrategy<Self> {
+        strategy::programs(perils.cuts).boxed()
     }
 
     fn size(&self) -> usize {

@@ -8,8 +8,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::strategy::Strategy;
 use tokio::time::timeout;
 
-use super::explore::{Quest, explore, shrinking};
-use super::{Generated, Options, Report, Rule, Violation, delivery, rpc};
+use super::explore::{Perils, Quest, explore, shrinking};
+use super::{Generated, Options, Report, Rule, Violation, delivery, notify, rpc};
 use crate::case::BoxFuture;
 use crate::report::write;
 use crate::runner::{ignored, tell};
@@ -39,7 +39,7 @@ pub(crate) trait Determined: Generated {
 /// the smallest program that differs.
 ///
 /// Programs are made to determine what they give: no server is killed and no listener dropped, nobody gives up and
-/// nothing expires; servers start and stop while nothing is under way, and every act, or every step of a program of
+/// nothing expires; servers and listeners start and stop while nothing is under way, and every act, or every step of a program of
 /// delivery, ends when all that must run or arrive has.
 ///
 /// Compared are
@@ -47,6 +47,8 @@ pub(crate) trait Determined: Generated {
 ///   undeliverable, timed out; a call times out only where no server could answer;
 /// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
 ///   queue; of a fanout, at which servers it ran;
+/// - of an event, whether it was sent; for each queue, what its readers made of it in each try, as new or again, and
+///   whether it lies there at the end or became a dead letter, after how many tries;
 /// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over, how
 ///   often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped unsettled
 ///   once;
@@ -57,13 +59,19 @@ pub(crate) trait Determined: Generated {
 /// - how a request ends, and whether it runs, if that decides it, since they have other versions, namespaces or methods;
 /// - whether a call that timed out ran nevertheless;
 /// - how often a queue hands a message over if some of its readers settle themselves and others need not;
+/// - what becomes of an event if that depends on the listener that takes it: the readers of its queue want other events,
+///   or give up after other numbers of tries; and what becomes of events that are handled in batches, so there are none;
 /// - order between requests or messages, and the words of an error. Rules hold each driver to those.
 pub fn differential<A: Harness, B: Harness>(
     make: impl Fn() -> A,
     other: impl Fn() -> B,
     options: &Options,
-) -> [Report; 2] {
-    [kind::<rpc::Program, A, B>(&make, &other, options), kind::<delivery::Program, A, B>(&make, &other, options)]
+) -> [Report; 3] {
+    [
+        kind::<rpc::Program, A, B>(&make, &other, options),
+        kind::<notify::Program, A, B>(&make, &other, options),
+        kind::<delivery::Program, A, B>(&make, &other, options),
+    ]
 }
 
 /// The `main` of a test that compares two drivers: one trial for each kind of program. `programs` says how many of each
@@ -81,19 +89,11 @@ pub fn main<A: Harness, B: Harness>(
             return ExitCode::FAILURE;
         }
     };
-    let (make, other) = (Arc::new(make), Arc::new(other));
-    let (again, other_again) = (Arc::clone(&make), Arc::clone(&other));
+    let both = (Arc::new(make), Arc::new(other));
     let trials = vec![
-        Trial::test(id::<rpc::Program>(), move || {
-            let report = kind::<rpc::Program, A, B>(&*make, &*other, &options);
-            write(&report.record(make().driver()));
-            report.told()
-        }),
-        Trial::test(id::<delivery::Program>(), move || {
-            let report = kind::<delivery::Program, A, B>(&*again, &*other_again, &options);
-            write(&report.record(again().driver()));
-            report.told()
-        }),
+        trial::<rpc::Program, _, _, A, B>(&both, options),
+        trial::<notify::Program, _, _, A, B>(&both, options),
+        trial::<delivery::Program, _, _, A, B>(&both, options),
     ];
     libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
 }
@@ -105,13 +105,30 @@ pub fn main<A: Harness, B: Harness>(
 pub fn ignore_all(reason: &str) -> ExitCode {
     match Options::from_environment(0) {
         Ok((_, rest)) => {
-            ignored(&Arguments::from_iter(rest), vec![id::<rpc::Program>(), id::<delivery::Program>()], reason)
+            let ids = vec![id::<rpc::Program>(), id::<notify::Program>(), id::<delivery::Program>()];
+            ignored(&Arguments::from_iter(rest), ids, reason)
         }
         Err(error) => {
             tell(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn trial<P, M, O, A, B>((make, other): &(Arc<M>, Arc<O>), options: Options) -> Trial
+where
+    P: Determined,
+    M: Fn() -> A + Send + Sync + 'static,
+    O: Fn() -> B + Send + Sync + 'static,
+    A: Harness,
+    B: Harness,
+{
+    let (make, other) = (Arc::clone(make), Arc::clone(other));
+    Trial::test(id::<P>(), move || {
+        let report = kind::<P, A, B>(&*make, &*other, &options);
+        write(&report.record(make().driver()));
+        report.told()
+    })
 }
 
 fn id<P: Generated>() -> String {
@@ -132,7 +149,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
     };
     // Each run is two, and waits where the rules need not.
     let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
-    let programs = P::strategy(false).prop_map(P::determined).boxed();
+    let programs = P::strategy(Perils::default()).prop_map(P::determined).boxed();
     let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
     Report::compared::<P>(&other_name, *options, explore(&quest, *options))
 }

@@ -39,8 +39,8 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
     /// The rule that what is left on the bus breaks.
     fn leftover() -> &'static Rule;
 
-    /// Generates programs, in which connections are lost if there are `cuts` and the kind has them.
-    fn strategy(cuts: bool) -> BoxedStrategy<Self>;
+    /// Generates programs in which those of `perils` happen that the kind has.
+    fn strategy(perils: Perils) -> BoxedStrategy<Self>;
 
     /// The program played by `actors`, as `seed` says who plays what. Default: it has no actors.
     #[must_use]
@@ -112,9 +112,25 @@ pub(crate) fn explore<P: Generated>(quest: &Quest<'_, P>, options: Options) -> E
     explored
 }
 
-/// Whether programs on this harness lose connections. Those of foreign actors are none of the harness.
-pub(crate) fn cuts(harness: &impl Harness, actors: Actors) -> bool {
-    harness.disturbances().contains(&Disturbance::Cut) && !actors.are_foreign()
+/// What may happen in programs, beside what everybody in them does by and by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Perils {
+    /// Connections are lost.
+    pub(crate) cuts: bool,
+    /// Queues have delivery limits.
+    pub(crate) limits: bool,
+    /// Servers are stopped in a hurry: what they have to say then must be said in a moment, by a clock that waits for it.
+    pub(crate) hurry: bool,
+}
+
+/// What may happen in programs on this harness. The connections of foreign actors are none of the harness.
+pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
+    if actors.are_foreign() {
+        return Perils::default();
+    }
+    let can = |disturbance| harness.disturbances().contains(&disturbance);
+    let limits = can(Disturbance::Limit) && can(Disturbance::LimitFailures);
+    Perils { cuts: can(Disturbance::Cut), limits, hurry: harness.clock() == Clock::Paused }
 }
 
 /// How many runs a smaller program is worth on a driver with this clock.
@@ -203,8 +219,9 @@ impl From<Vec<Violation>> for Performed {
 /// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
 pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
-    runtime.block_on(async {
-        let stage = Stage::new(harness);
+    let stage = Stage::new(harness);
+    let tally = stage.tally().clone();
+    let played = async {
         let capabilities = capabilities(&stage).await;
         let mut violations = match timeout(limit, program.play(&stage)).await {
             Ok(Ok(violations)) => violations,
@@ -218,7 +235,8 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Perfo
         let excused =
             violations.extract_if(.., |violation| violation.excused).map(|violation| violation.rule).collect();
         Performed { violations, excused }
-    })
+    };
+    metrics::with_local_recorder(&tally, || runtime.block_on(played))
 }
 
 async fn capabilities(stage: &Stage) -> Capabilities {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use super::explore::{Quest, cuts, explore, perform as play};
+use super::explore::{Quest, explore, perform as play, perils};
 use super::{Generated, Options, delivery, notify, rpc};
 use crate::report::{FlawRun, Part, Record, write};
 use crate::runner::{perform, tell};
@@ -60,6 +60,8 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
         Flaw::ClosedPollHangs => "lifecycle::a_poll_ends_with_its_transport",
         Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
         Flaw::NeverReadyAgain => "lifecycle::every_bus_is_back_after_a_cut",
+        Flaw::StopLosesAcknowledged => "rpc::what_is_dropped_is_counted",
+        Flaw::DeliveryCountLost => "notify::the_sums_agree",
         Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
     }
 }
@@ -145,7 +147,7 @@ fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options
         performed.violations.retain(|violation| violation.rule == *rule);
         performed
     };
-    let programs = P::strategy(cuts(&make(), options.actors));
+    let programs = P::strategy(perils(&make(), options.actors));
     let explored = explore(&Quest { programs, check: &check, shrinking: 0, name: None }, options);
     explored.found.map(|_| explored.programs)
 }

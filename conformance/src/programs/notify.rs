@@ -1,8 +1,9 @@
 //! Programs of notifications: listeners, pools of them and taps start and stop while events are told, handled one by one or
-//! in batches, given back, tried again and given up, and while connections are lost.
+//! in batches, given back, tried again and given up, while connections are lost, and where queues limit deliveries.
 
 mod check;
 mod code;
+mod determined;
 mod ear;
 mod history;
 mod model;
@@ -18,7 +19,7 @@ use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Generated, Rule, Violation};
+use super::{Generated, Perils, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage};
 
@@ -47,8 +48,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
-        strategy::programs(cuts).boxed()
+    fn strategy(perils: Perils) -> BoxedStrategy<Self> {
+        strategy::programs(perils).boxed()
     }
 
     fn size(&self) -> usize {

@@ -22,7 +22,7 @@ mod whole;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Actors, Divergence, Generated, Rule, Violation};
+use super::{Actors, Divergence, Generated, Perils, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Harness, Stage};
 
@@ -57,8 +57,8 @@ impl Generated for Program {
         &rules::NOTHING_LEFT
     }
 
-    fn strategy(cuts: bool) -> BoxedStrategy<Self> {
-        strategy::programs(cuts).boxed()
+    fn strategy(perils: Perils) -> BoxedStrategy<Self> {
+        strategy::programs(perils).boxed()
     }
 
     fn size(&self) -> usize {

@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod connecting;
+mod delivery_limit;
 mod expiration;
 mod faults;
 mod inspect;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use oslo_messaging::{Lifetime, Result, Transport};
-use oslo_messaging_conformance::{Budget, Clock, Disturbance, Harness, async_trait};
-use oslo_messaging_fake::FakeBroker;
+use oslo_messaging_conformance::{Budget, Clock, DELIVERY_LIMIT, Disturbance, Harness, async_trait};
+use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker};
 
 /// A broker of its own for each case.
 #[derive(Debug, Default)]
@@ -29,7 +29,8 @@ impl Harness for Fake {
     }
 
     fn disturbances(&self) -> &'static [Disturbance] {
-        &[Disturbance::Cut, Disturbance::Block, Disturbance::Restart]
+        use Disturbance::{Block, Cut, Limit, LimitFailures, Restart};
+        &[Cut, Block, Restart, Limit, LimitFailures]
     }
 
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
@@ -37,6 +38,11 @@ impl Harness for Fake {
             // Everything in the fake is durable, so a restart loses what a cut does.
             Disturbance::Cut | Disturbance::Restart => self.0.faults().interrupt(),
             Disturbance::Block => self.0.faults().block("it is disturbed"),
+            Disturbance::Limit => self.0.limit_deliveries(Some(DeliveryLimit::new(DELIVERY_LIMIT))),
+            Disturbance::LimitFailures => {
+                let limit = DeliveryLimit::new(DELIVERY_LIMIT).with_counted(CountedReturns::Failed);
+                self.0.limit_deliveries(Some(limit));
+            }
             _ => return Err(format!("the fake cannot {what}")),
         }
         Ok(())
@@ -44,6 +50,7 @@ impl Harness for Fake {
 
     async fn calm(&self) -> std::result::Result<(), String> {
         self.0.faults().unblock();
+        self.0.limit_deliveries(None);
         Ok(())
     }
 

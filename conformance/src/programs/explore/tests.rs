@@ -4,7 +4,9 @@ use super::*;
 use crate::programs::{delivery, notify, rpc};
 
 fn generated<P: Generated>(seed: u64) -> String {
-    let tree = P::strategy(true).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
+    let tree = P::strategy(Perils { cuts: true, limits: true, hurry: true })
+        .new_tree(&mut runner_of(seed, 0))
+        .expect("no program is rejected");
     tree.current().to_string()
 }
 
@@ -18,8 +20,9 @@ fn a_seed_gives_the_same_program_again_and_another_seed_another() {
 #[test]
 fn connections_are_lost_only_where_they_can_be() {
     fn unhurt<P: Generated>(seed: u64) -> bool {
-        let tree = P::strategy(false).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
-        !tree.current().to_string().contains(".cut(")
+        let tree = P::strategy(Perils::default()).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
+        let text = tree.current().to_string();
+        [".cut(", ".limited_by(", ".hurry("].iter().all(|peril| !text.contains(peril))
     }
     assert!((0..200).all(|seed| unhurt::<rpc::Program>(seed) && unhurt::<notify::Program>(seed)));
 }
@@ -35,6 +38,7 @@ fn every_step_is_among_the_programs() {
         ".kill(",
         ".cut(",
         ".settle()",
+        ".limited_by(",
         ".topic(",
         ".priority(",
         ".pool(",

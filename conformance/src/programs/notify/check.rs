@@ -3,7 +3,9 @@
 mod chains;
 mod dead;
 mod heard;
+mod ledger;
 mod lifecycle;
+mod limit;
 
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::programs::Violation;
 pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();
-    for rules in [chains::check, dead::check, lifecycle::check] {
+    for rules in [chains::check, dead::check, limit::check, ledger::check, lifecycle::check] {
         rules(&timeline, &mut violations);
     }
     heard::check(&timeline, window, &mut violations);

@@ -15,6 +15,9 @@ impl fmt::Display for Program {
         for act in &self.acts {
             write!(f, "\n    .act({act})")?;
         }
+        if let Some(limit) = self.limit {
+            write!(f, "\n    .limited_by(Disturbance::{limit:?})")?;
+        }
         Ok(())
     }
 }
@@ -99,6 +102,7 @@ mod tests {
     use oslo_messaging::Priority;
 
     use super::*;
+    use crate::Disturbance;
 
     /// An expression, and its text.
     macro_rules! with_text {
@@ -132,6 +136,7 @@ mod tests {
                         .tell(1, Tell::new("x", "u", Priority::Warn).requeued(2).failing(1).times(3).at_once())
                         .tell(0, Tell::new("x", "u", Priority::Warn).bare().without_queue().slow())
                 )
+                .limited_by(Disturbance::LimitFailures)
         );
         let squeezed = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();
         assert_eq!(squeezed(&program.to_string()), squeezed(text));

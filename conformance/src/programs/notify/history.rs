@@ -30,7 +30,9 @@ pub(crate) enum Happened {
     Ran { listener: usize, heard: Vec<Heard> },
     /// The handler ended that is at the place `run` in the list.
     Answered { run: usize, answer: Answer },
-    /// When all had ended, this lay in a queue.
+    /// When all had ended, the listeners had counted this.
+    Counted(Counted),
+    /// Then this lay in a queue.
     Found(Letter),
 }
 
@@ -59,9 +61,28 @@ pub(crate) enum Answer {
 pub(crate) struct Letter {
     /// The queue by its name in the program.
     pub(crate) queue: String,
-    /// If it was a dead letter: after how many tries, and what is wrong with what it says of itself.
-    pub(crate) dead: Option<(u32, Option<String>)>,
+    /// If it was a dead letter: what it says of itself.
+    pub(crate) dead: Option<Dead>,
     pub(crate) heard: Heard,
+}
+
+/// What a dead letter says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Dead {
+    /// How often its handler tried it, or, of one at the limit of its queue, how many deliveries failed.
+    pub(crate) tries: u32,
+    /// Whether it reached the delivery limit of its queue.
+    pub(crate) at_limit: bool,
+    /// What is wrong.
+    pub(crate) wrong: Option<String>,
+}
+
+/// What all listeners together have counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    pub(crate) handled: u64,
+    pub(crate) dead: u64,
+    pub(crate) dropped: u64,
 }
 
 /// A history that is being written. Clones share it.

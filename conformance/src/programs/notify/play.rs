@@ -46,6 +46,9 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     for _ in 0..program.notifiers() {
         notifiers.push(stage.bus().await?);
     }
+    if let Some(limit) = program.limit {
+        stage.disturb(limit).await?;
+    }
     let play = Play { stage, program, log: Log::default(), returns: Returns::default(), listeners, notifiers };
     for act in &program.acts {
         play.act(act).await;

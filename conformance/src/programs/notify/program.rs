@@ -3,12 +3,14 @@
 use oslo_messaging::Priority;
 
 use super::Tell;
+use crate::Disturbance;
 
 /// Listeners, and acts that are played one after the other. Make one with the methods, or print one to get them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) acts: Vec<Act>,
+    pub(crate) limit: Option<Disturbance>,
 }
 
 /// A listener that a program can start, by its place in the list.
@@ -100,6 +102,14 @@ impl Program {
     #[must_use]
     pub fn act(mut self, act: Act) -> Self {
         self.acts.push(act);
+        self
+    }
+
+    /// Limits the deliveries of its queues. Needs a harness that can do that: [`Disturbance::Limit`] or
+    /// [`Disturbance::LimitFailures`].
+    #[must_use]
+    pub fn limited_by(mut self, limit: Disturbance) -> Self {
+        self.limit = Some(limit);
         self
     }
 

@@ -31,6 +31,13 @@ rules! {
         "An event is a dead letter of its queue once for each time that its last try failed, which may come again only if \
          its listener was dropped then or connections were lost, which may also double the letter; and nothing else is a dead \
          letter, nor anything of taps and of those who drop.";
+    AT_LIMIT = "notify::the_last_delivery_is_a_dead_letter", [Requeue, Retention],
+        "Where a queue limits deliveries, a handler has an event at most so often from it, unless connections were lost; an \
+         event whose next failure would exceed the limit becomes one dead letter that says so, and no other event does.";
+    SUMS = "notify::the_sums_agree", [Retention, Requeue, EnsureQueue, Pools],
+        "Every copy of a confirmed event is counted as handled, as a dead letter or as dropped, or lies in its queue; so \
+         does nothing else, unless a listener was dropped or connections were lost; and what was counted as a dead letter \
+         is one.";
     DEAD_SAYS = "notify::a_dead_letter_says_why", [Requeue, Retention],
         "A dead letter names its queue, the failure and as many tries as the policy allows.";
     BATCH = "notify::a_batch_is_no_larger_than_its_size", [],

@@ -11,6 +11,8 @@ use proptest::sample::{Index, subsequence};
 
 use super::Tell;
 use super::program::{Act, Listener, Program, Reads, Step};
+use crate::Disturbance;
+use crate::programs::Perils;
 
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
@@ -19,15 +21,25 @@ const TYPES: [&str; 3] = ["order.made", "order.sold", "orders"];
 const PATTERNS: [&str; 2] = ["order.*", "order.made"];
 const PUBLISHERS: [&str; 2] = ["shop", "bank"];
 
-/// Programs of at most four listeners and four acts, in which connections are lost if there are `cuts`.
-pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
+/// Programs of at most four listeners and four acts, in which those of `perils` happen.
+pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
-    listeners.prop_flat_map(move |listeners| {
-        let step = step(listeners.iter().map(|(listener, _)| listener.clone()).collect());
-        let steps = vec(if cuts { prop_oneof![12 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=5);
+    (listeners, limit(perils.limits)).prop_flat_map(move |(listeners, limit)| {
+        let step = step(listeners.iter().map(|(listener, _)| listener.clone()).collect(), limit.is_some());
+        let steps = vec(if perils.cuts { prop_oneof![12 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=5);
         let acts = vec((steps, any::<bool>()), 1..=3);
-        (Just(listeners), acts).prop_map(|(listeners, acts)| mended(listeners, acts))
+        (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..mended(listeners, acts) })
     })
+}
+
+/// Mostly none.
+fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
+    let limits = u32::from(possible);
+    prop_oneof![
+        4 => Just(None),
+        limits => Just(Some(Disturbance::Limit)),
+        limits => Just(Some(Disturbance::LimitFailures)),
+    ]
 }
 
 fn exchange() -> impl Strategy<Value = &'static str> {
@@ -70,10 +82,10 @@ fn listener() -> impl Strategy<Value = Listener> {
     )
 }
 
-fn step(listeners: Vec<Listener>) -> impl Strategy<Value = Step> {
+fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> {
     let count = listeners.len();
     prop_oneof![
-        12 => (0..3_usize, tell(listeners)).prop_map(|(notifier, tell)| Step::Tell { notifier, tell }),
+        12 => (0..3_usize, tell(listeners, limited)).prop_map(|(notifier, tell)| Step::Tell { notifier, tell }),
         2 => (0..count).prop_map(|listener| Step::Start { listener }),
         2 => (0..count).prop_map(|listener| Step::Stop { listener }),
         1 => (0..count).prop_map(|listener| Step::Kill { listener }),
@@ -85,13 +97,14 @@ fn cut() -> impl Strategy<Value = Step> {
     prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
 }
 
-/// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there.
-fn tell(listeners: Vec<Listener>) -> impl Strategy<Value = Tell> {
+/// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there. Where queues are
+/// `limited`, some go beyond what is allowed.
+fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
     let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));
     let what = (prop_oneof![4 => Just(0_usize), 1 => 1..TYPES.len()], prop::bool::weighted(0.2));
     let fate = prop_oneof![6 => Just((0, 0)), 2 => (1..3_u32).prop_map(|n| (n, 0)), 2 => (1..3_u32).prop_map(|n| (0, n)),
-        1 => Just((0, 9)), 1 => Just((1, 1))];
+        1 => Just((0, 9)), 1 => Just((1, 1)), 3 * u32::from(limited) => (2..7_u32).prop_map(|n| (n, 0))];
     let manner = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.15), any::<bool>());
     let times = prop_oneof![5 => Just(1_usize), 1 => 2..5_usize, 1 => 5..12_usize];
     (meant, odd, what, fate, manner, times).prop_map(

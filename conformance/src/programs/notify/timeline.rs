@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::Tell;
-use super::history::{Answer, Happened, Heard, History, Letter};
+use super::history::{Answer, Counted, Happened, Heard, History, Letter};
 use super::model::{binds, reads, wants};
 use super::program::{Listener, Program, Reads, Step};
 use crate::programs::cuts::Cuts;
@@ -24,6 +24,7 @@ pub(super) struct Timeline<'a> {
     /// What the readers of each copy were given of each event, in order.
     chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
     pub(super) letters: Vec<&'a Letter>,
+    pub(super) counted: Option<Counted>,
     pub(super) cuts: Cuts,
 }
 
@@ -84,6 +85,7 @@ impl<'a> Timeline<'a> {
             runs: Vec::new(),
             chains: BTreeMap::new(),
             letters: Vec::new(),
+            counted: None,
             cuts: Cuts::default(),
         };
         let mut answers = BTreeMap::new();
@@ -103,6 +105,7 @@ impl<'a> Timeline<'a> {
                     answers.insert(*run, (at, *answer));
                 }
                 Happened::Found(letter) => timeline.letters.push(letter),
+                Happened::Counted(counted) => timeline.counted = Some(*counted),
                 Happened::Cutting(number) => timeline.cuts.begin(*number, at),
             }
         }
@@ -197,6 +200,11 @@ impl<'a> Timeline<'a> {
         let taps = taps.flat_map(|(listener, lives)| (0..lives.len()).map(move |life| Copy::Own { listener, life }));
         let shared = self.program.listeners.iter().filter(|listener| listener.reads != Reads::Own);
         taps.chain(shared.map(|listener| Copy::Shared(listener.reads.clone()))).collect()
+    }
+
+    /// The copies that readers share.
+    pub(super) fn shared(&self) -> BTreeSet<Copy> {
+        self.copies().into_iter().filter(|copy| matches!(copy, Copy::Shared(_))).collect()
     }
 
     /// The listeners that read the queue in which this copy of the event lies.
@@ -298,6 +306,15 @@ impl<'a> Timeline<'a> {
                 *life + 1 == self.lives[*listener].len() && !self.lives[*listener][*life].killed
             }
         }
+    }
+
+    /// Whether an event may come again after its last run, although another copy of it may be done with: connections were
+    /// lost, and that run was no end.
+    pub(super) fn comes_again(&self) -> bool {
+        let is_end =
+            |ran: &Ran<'_>| self.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
+        let lost = |ran: &&Ran<'_>| self.sent(ran.heard.number).is_some_and(|sent| self.lost_since(sent, ran.at));
+        self.chains.values().filter_map(|chain| chain.last()).filter(lost).any(|last| !is_end(last))
     }
 
     /// What is owed, not done, and can be done by somebody who is up.

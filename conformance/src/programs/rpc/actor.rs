@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Start { place: usize, server: Server },
     /// Stop serving; answer when everything has ended.
     Stop,
+    /// Stop serving within that time, and answer then, whatever has ended.
+    Hurry { within_ms: u64 },
     /// Vanish as a server that has crashed.
     Kill,
     /// Answer when everything is noted that happened at you before.

@@ -4,6 +4,7 @@ mod calls;
 mod casts;
 mod lifecycle;
 mod order;
+mod sums;
 
 use super::divergence;
 use super::history::History;
@@ -27,7 +28,7 @@ pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec
 pub(crate) fn check(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();
-    for rules in [casts::check, calls::check, order::check, lifecycle::check] {
+    for rules in [casts::check, sums::check, calls::check, order::check, lifecycle::check] {
         rules(&timeline, budget, &mut violations);
     }
     violations

@@ -47,6 +47,7 @@ impl fmt::Display for Act {
             match step {
                 Step::Start { server } => write!(f, ".start({server})")?,
                 Step::Stop { server } => write!(f, ".stop({server})")?,
+                Step::Hurry { server } => write!(f, ".hurry({server})")?,
                 Step::Kill { server } => write!(f, ".kill({server})")?,
                 Step::Cut { after } => write!(f, ".cut({after})")?,
                 Step::Send { sender, request } => write!(f, "\n        .send({sender}, {request})")?,
@@ -109,6 +110,7 @@ mod tests {
                 .act(
                     Act::new()
                         .stop(0)
+                        .hurry(1)
                         .kill(1)
                         .cut(3)
                         .send(0, Request::call("t").exchange("x").server("a").namespace("n").version("2.0"))

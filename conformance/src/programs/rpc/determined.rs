@@ -30,7 +30,7 @@ impl Determined for Program {
             for step in &moves {
                 match step {
                     Step::Start { server } => drop((up.insert(*server), ever.insert(*server))),
-                    Step::Stop { server } | Step::Kill { server } => drop(up.remove(server)),
+                    Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => drop(up.remove(server)),
                     Step::Send { .. } | Step::Cut { .. } => {}
                 }
             }
@@ -49,7 +49,10 @@ impl Determined for Program {
 }
 
 fn stopped(step: Step) -> Step {
-    if let Step::Kill { server } = step { Step::Stop { server } } else { step }
+    match step {
+        Step::Hurry { server } | Step::Kill { server } => Step::Stop { server },
+        step => step,
+    }
 }
 
 fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Request) -> bool) -> Step {

@@ -32,6 +32,8 @@ pub(crate) enum Event {
     Finished { server: usize, number: usize },
     /// Everything had run that must run, or the wait for it was in vain.
     Settled,
+    /// When all had ended, servers had counted so many requests that they dropped.
+    Dropped(u64),
 }
 
 /// One execution.

@@ -60,7 +60,7 @@ impl Play<'_> {
             match step {
                 Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
                 Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
-                Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
+                Step::Start { .. } | Step::Stop { .. } | Step::Hurry { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
                 }
             }
@@ -106,6 +106,10 @@ impl Play<'_> {
                 (&self.servers[*server], Command::Start { place: *server, server: named })
             }
             Step::Stop { server } => (&self.servers[*server], Command::Stop),
+            // Shorter than a slow method, and than several one after the other.
+            Step::Hurry { server } => {
+                (&self.servers[*server], Command::Hurry { within_ms: millis(self.stage.budget().quiet / 6) })
+            }
             Step::Kill { server } => (&self.servers[*server], Command::Kill),
             Step::Send { sender, request } => {
                 let nap_ms = millis(self.stage.budget().quiet / 3);
@@ -145,6 +149,7 @@ impl Play<'_> {
         self.settle().await;
         self.log.quiet(self.stage.budget().quiet).await;
         join_all(all.map(|server| self.perform(Step::Stop { server }))).await;
+        self.log.note(Event::Dropped(self.stage.tally().of("oslo_messaging_requests_dropped_total")));
     }
 }
 

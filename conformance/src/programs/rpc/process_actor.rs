@@ -51,6 +51,7 @@ impl Actor for ProcessActor {
         let outcome = match &command {
             Command::Start { .. } => self.start(&command).await,
             Command::Stop => self.stop(&command).await,
+            Command::Hurry { .. } => Err("no foreign server is stopped in a hurry".to_owned()),
             Command::Kill => {
                 self.kill().await;
                 Ok(Outcome::Done)

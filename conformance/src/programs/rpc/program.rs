@@ -54,6 +54,10 @@ pub(crate) enum Step {
     Stop {
         server: usize,
     },
+    /// Stops a server with so little time that what runs or waits there may not end.
+    Hurry {
+        server: usize,
+    },
     Kill {
         server: usize,
     },
@@ -72,7 +76,17 @@ impl Step {
     pub(crate) fn times(&self) -> usize {
         match self {
             Self::Send { request, .. } => request.times,
-            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } | Self::Cut { .. } => 1,
+            _ => 1,
+        }
+    }
+
+    /// The server that it is done to.
+    pub(crate) fn server_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Start { server } | Self::Stop { server } | Self::Hurry { server } | Self::Kill { server } => {
+                Some(server)
+            }
+            Self::Send { .. } | Self::Cut { .. } => None,
         }
     }
 }
@@ -109,7 +123,7 @@ impl Program {
     pub(crate) fn senders(&self) -> usize {
         let sender = |step: &Step| match step {
             Step::Send { sender, .. } => sender + 1,
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => 0,
+            _ => 0,
         };
         self.acts.iter().flat_map(|act| &act.steps).map(sender).max().unwrap_or(0)
     }
@@ -191,6 +205,13 @@ impl Act {
     #[must_use]
     pub fn stop(mut self, server: usize) -> Self {
         self.steps.push(Step::Stop { server });
+        self
+    }
+
+    /// Stops a server with so little time that it must drop what waits there, and what runs.
+    #[must_use]
+    pub fn hurry(mut self, server: usize) -> Self {
+        self.steps.push(Step::Hurry { server });
         self
     }
 

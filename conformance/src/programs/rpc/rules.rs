@@ -7,13 +7,16 @@ use crate::programs::rule::rules;
 rules! {
     CAST_RUNS = "rpc::cast_runs_exactly_once", [Retention],
         "A cast to a queue that was bound runs once, if every server that reads the queue has the method, and none that \
-         settles beforehand was killed; whatever connections are lost.";
+         settles beforehand was killed or stopped in a hurry; whatever connections are lost.";
     RUNS_ONCE = "rpc::nothing_runs_twice", [],
         "A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only what \
          a killed server had that settles afterwards, or what was sent before a connection was lost, may run again, and \
          says so.";
     ONCE_IN_A_LIFE = "rpc::nothing_runs_twice_at_a_server", [],
         "A server runs a request at most once while it is up, however often the bus hands it over.";
+    SUMS = "rpc::what_is_dropped_is_counted", [Retention],
+        "Of a server that settles beforehand, a stop that leaves too little time counts what it drops: no less than the casts \
+         that never ran though they were owed, and no more than what did not run, unless a connection is lost or a server killed.";
     RUNS_AGAIN = "rpc::what_was_cut_short_runs_again", [Retention],
         "A cast whose method was cut short, since its server was killed that settles afterwards, runs again.";
     ENTITLED = "rpc::a_request_runs_at_an_entitled_server", [],
@@ -30,7 +33,8 @@ rules! {
         "What a call returns, or fails with, is what its own request gave, at a server where it ran before.";
     ANSWERED = "rpc::a_call_in_time_is_answered", [],
         "A patient call is answered if a server that may take it is up all the while, unless a connection is lost while the \
-         request is on its way; what ran is answered all the same.";
+         request is on its way, or it ran at a server that was stopped in a hurry; what ran is answered all the same. What \
+         another server dropped when it was stopped is answered too: it did not run.";
     IN_TIME = "rpc::a_call_ends_by_its_deadline", [],
         "A call ends by its deadline, give or take what the machine needs.";
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so", [Mandatory],

@@ -45,7 +45,8 @@ impl Actor for RustActor {
     async fn perform(&self, command: Command) -> Outcome {
         let outcome = match command {
             Command::Start { place, server } => self.start(place, &server).await,
-            Command::Stop => self.stop().await,
+            Command::Stop => self.stop(self.budget.arrive).await,
+            Command::Hurry { within_ms } => self.stop(Duration::from_millis(within_ms)).await,
             Command::Kill => {
                 drop(self.server.lock().await.take());
                 Ok(Outcome::Done)
@@ -80,9 +81,9 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
-    async fn stop(&self) -> Result<Outcome> {
+    async fn stop(&self, within: Duration) -> Result<Outcome> {
         if let Some(server) = self.server.lock().await.take() {
-            server.wait(Deadline::after(self.budget.arrive)).await?;
+            server.wait(Deadline::after(within)).await?;
         }
         Ok(Outcome::Done)
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::model::{binds, reads};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Method, Request};
+use crate::programs::Perils;
 
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
@@ -17,12 +18,12 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["m", "n"];
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
 
-/// Programs of at most four servers and six acts, in which connections are lost if there are `cuts`.
-pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
+/// Programs of at most four servers and six acts, in which those of `perils` happen.
+pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let servers = vec((server(), prop::bool::weighted(0.75)), 1..=4);
     servers.prop_flat_map(move |servers| {
-        let step = step(servers.iter().map(|(server, _)| server.clone()).collect());
-        let steps = vec(if cuts { prop_oneof![24 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=7);
+        let step = step(servers.iter().map(|(server, _)| server.clone()).collect(), perils.hurry);
+        let steps = vec(if perils.cuts { prop_oneof![24 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=7);
         let acts = vec((steps, any::<bool>()), 1..=5);
         (Just(servers), acts).prop_map(|(servers, acts)| mended(servers, acts))
     })
@@ -45,7 +46,7 @@ fn server() -> impl Strategy<Value = Server> {
     )
 }
 
-fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
+fn step(servers: Vec<Server>, hurry: bool) -> impl Strategy<Value = Step> {
     let count = servers.len();
     let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];
     prop_oneof![
@@ -53,6 +54,7 @@ fn step(servers: Vec<Server>) -> impl Strategy<Value = Step> {
             .prop_map(|(sender, request, times)| Step::Send { sender, request: request.times(times) }),
         2 => (0..count).prop_map(|server| Step::Start { server }),
         2 => (0..count).prop_map(|server| Step::Stop { server }),
+        2 * u32::from(hurry) => (0..count).prop_map(|server| Step::Hurry { server }),
         1 => (0..count).prop_map(|server| Step::Kill { server }),
     ]
 }
@@ -130,7 +132,9 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
         for step in steps {
             let kept = match &step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
-                Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
+                Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+                    touched.insert(*server) && up.remove(server)
+                }
                 Step::Send { .. } | Step::Cut { .. } => true,
             };
             if kept {
@@ -144,7 +148,7 @@ fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::Kill { server } => Some(&program.servers[*server]),
+                Step::Hurry { server } | Step::Kill { server } => Some(&program.servers[*server]),
                 _ => None,
             })
             .collect();

@@ -26,6 +26,8 @@ pub(crate) struct Timeline<'a> {
     pub(crate) finished: Vec<(usize, usize, usize)>,
     pub(crate) settled: Vec<usize>,
     pub(crate) cuts: Cuts,
+    /// How many requests servers say that they dropped.
+    pub(crate) dropped: Option<u64>,
 }
 
 /// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
@@ -37,6 +39,8 @@ pub(crate) struct Life<'a> {
     pub(crate) stopped: usize,
     /// Whether it was dropped, not stopped.
     pub(crate) killed: bool,
+    /// Whether it was stopped with too little time.
+    pub(crate) hurried: bool,
     /// How the start and the stop ended, where they did.
     pub(crate) outcomes: [Option<&'a Outcome>; 2],
 }
@@ -71,6 +75,7 @@ impl<'a> Timeline<'a> {
             finished: Vec::new(),
             settled: Vec::new(),
             cuts: Cuts::default(),
+            dropped: None,
         };
         for (at, event) in history.events.iter().enumerate() {
             match event {
@@ -82,6 +87,7 @@ impl<'a> Timeline<'a> {
                 Event::Finished { server, number } => timeline.finished.push((at, *server, *number)),
                 Event::Settled => timeline.settled.push(at),
                 Event::Cutting(number) => timeline.cuts.begin(*number, at),
+                Event::Dropped(dropped) => timeline.dropped = Some(*dropped),
             }
         }
         timeline
@@ -95,11 +101,13 @@ impl<'a> Timeline<'a> {
                 stopping: NEVER,
                 stopped: NEVER,
                 killed: false,
+                hurried: false,
                 outcomes: [None; 2],
             }),
-            Step::Stop { server } | Step::Kill { server } => {
+            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.killed = matches!(step, Step::Kill { .. });
+                    life.hurried = matches!(step, Step::Hurry { .. });
                     life.stopping = at;
                 }
             }
@@ -125,7 +133,7 @@ impl<'a> Timeline<'a> {
                     life.outcomes[0] = Some(outcome);
                 }
             }
-            Step::Stop { server } | Step::Kill { server } => {
+            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.stopped = at;
                     life.outcomes[1] = Some(outcome);
@@ -188,13 +196,24 @@ impl<'a> Timeline<'a> {
         self.runs.iter().filter(move |ran| ran.run.number == number)
     }
 
-    /// Whether a reader of the queue of `sent` was killed after it was sent, and may have taken it along.
+    /// Whether a reader of the queue of `sent` was killed or stopped in a hurry after it was sent, and may have taken it along.
     pub(crate) fn perhaps_lost(&self, sent: &Sent<'_>) -> bool {
+        self.perhaps_lost_in_silence(sent) || self.perhaps_hurried(sent)
+    }
+
+    /// The same, where nothing says so, as after a kill.
+    pub(crate) fn perhaps_lost_in_silence(&self, sent: &Sent<'_>) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
             !self.settles_afterwards(server) && lives.any(|life| life.killed && sent.begun < life.stopped)
         };
         self.readers(sent.request).any(|server| killed(server) || self.perhaps_lost_at_stop(server, sent))
+    }
+
+    /// Whether a reader that settles beforehand was stopped in a hurry, and may have had `sent`.
+    pub(crate) fn perhaps_hurried(&self, sent: &Sent<'_>) -> bool {
+        let mut readers = self.readers(sent.request).filter(|server| !self.settles_afterwards(*server));
+        readers.any(|server| self.lives[server].iter().any(|life| life.hurried && sent.begun < life.stopped))
     }
 
     /// Whether `server` is one that loses what it has when it stops, and may have had `sent`: nothing is left for it to
@@ -249,7 +268,7 @@ impl<'a> Timeline<'a> {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
             self.settles_afterwards(server)
-                && lives.any(|life| life.killed && life.stopping < to && from < life.stopped)
+                && lives.any(|life| life.may_cut_short() && life.stopping < to && from < life.stopped)
         };
         self.readers(request).any(killed)
     }
@@ -264,7 +283,7 @@ impl<'a> Timeline<'a> {
             finished.2 == sent.number && (copied || (finished.0 > last.at && finished.1 == server))
         };
         let mut lives = self.lives[server].iter();
-        let killed = lives.any(|life| life.killed && life.starting < last.at && last.at < life.stopped);
+        let killed = lives.any(|life| life.may_cut_short() && life.starting < last.at && last.at < life.stopped);
         killed && self.settles_afterwards(server) && !self.finished.iter().any(ended)
     }
 
@@ -296,6 +315,13 @@ impl<'a> Timeline<'a> {
 
     fn binders<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
         (0..self.servers.len()).filter(|server| super::model::binds(&self.servers[*server], request))
+    }
+}
+
+impl Life<'_> {
+    /// Whether what ran then may not have ended.
+    fn may_cut_short(&self) -> bool {
+        self.killed || self.hurried
     }
 }
 

@@ -12,7 +12,9 @@ impl Program {
             let mut touched = BTreeSet::new();
             act.steps.iter().all(|step| match step {
                 Step::Start { server } => touched.insert(*server) && up.insert(*server),
-                Step::Stop { server } | Step::Kill { server } => touched.insert(*server) && up.remove(server),
+                Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+                    touched.insert(*server) && up.remove(server)
+                }
                 Step::Send { .. } | Step::Cut { .. } => true,
             })
         })
@@ -23,13 +25,9 @@ impl Program {
         let mut program = self.clone();
         program.servers.remove(gone);
         for step in program.acts.iter_mut().flat_map(|act| &mut act.steps) {
-            match step {
-                Step::Start { server } | Step::Stop { server } | Step::Kill { server } if *server == gone => {
-                    return None;
-                }
-                Step::Start { server } | Step::Stop { server } | Step::Kill { server } if *server > gone => {
-                    *server -= 1;
-                }
+            match step.server_mut() {
+                Some(server) if *server == gone => return None,
+                Some(server) if *server > gone => *server -= 1,
                 _ => {}
             }
         }

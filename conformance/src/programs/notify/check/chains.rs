@@ -1,5 +1,6 @@
 //! What becomes of one copy of an event: who has it, after whom, and why again.
 
+use super::limit;
 use crate::programs::notify::history::Answer;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, Ran, Sent, Timeline};
@@ -35,7 +36,8 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
     for (copy, number) in timeline.owed() {
         let chain = timeline.chain(&copy, number);
-        if !timeline.is_done(&copy, number, |ran| is_done(timeline, &copy, ran)) {
+        let ended = limit::ended(timeline, &copy, number);
+        if !ended && !timeline.is_done(&copy, number, |ran| is_done(timeline, &copy, ran)) {
             let had: Vec<String> = chain.iter().take(12).map(ran).collect();
             let name = timeline.sent(Some(number)).map(Sent::name).unwrap_or_default();
             let how = format_args!("{name} was not handled from {copy:?}, which had it: [{}]", had.join(", then "));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::programs::Violation;
 use crate::programs::notify::Listener;
-use crate::programs::notify::history::Letter;
+use crate::programs::notify::history::{Dead, Letter};
 use crate::programs::notify::model::{queue, reads, wants};
 use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
@@ -13,7 +13,7 @@ use crate::programs::notify::timeline::{Copy, NEVER, Sent, Timeline};
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     dead(timeline, violations);
     for letter in &timeline.letters {
-        if let Some((_, Some(wrong))) = &letter.dead {
+        if let Some(Dead { wrong: Some(wrong), .. }) = &letter.dead {
             let how = format_args!("that of {:?} in {}: {wrong}", letter.heard.number, letter.queue);
             violations.push(Violation::new(&rules::DEAD_SAYS, how));
         }
@@ -24,7 +24,8 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 /// Each last try that failed makes one dead letter, and nothing else does.
 fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut letters: BTreeMap<(&str, Option<usize>), Vec<&Letter>> = BTreeMap::new();
-    for letter in timeline.letters.iter().filter(|letter| letter.dead.is_some()) {
+    let of_failures = |letter: &&&Letter| letter.dead.as_ref().is_some_and(|dead| !dead.at_limit);
+    for letter in timeline.letters.iter().filter(of_failures) {
         letters.entry((&letter.queue, letter.heard.number)).or_default().push(letter);
     }
     let mut ends: BTreeMap<(String, Option<usize>), (Vec<u32>, usize)> = BTreeMap::new();
@@ -47,7 +48,7 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
             );
             violations.push(Violation::new(&rules::DEAD, how));
         }
-        for (said, _) in there.iter().filter_map(|letter| letter.dead.as_ref()) {
+        for Dead { tries: said, .. } in there.iter().filter_map(|letter| letter.dead.as_ref()) {
             if !tries.contains(said) {
                 let how = format_args!("that of {number:?} in {queue} says {said} tries, and there were {tries:?}");
                 violations.push(Violation::new(&rules::DEAD_SAYS, how));

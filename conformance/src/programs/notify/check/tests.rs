@@ -4,8 +4,9 @@ use oslo_messaging::Priority;
 use tokio::time::Instant;
 
 use super::*;
+use crate::Disturbance;
 use crate::programs::Rule;
-use crate::programs::notify::history::{Answer, Happened, Heard, Letter};
+use crate::programs::notify::history::{Answer, Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::program::Step;
 use crate::programs::notify::rules;
 use crate::programs::notify::{Listener, Tell};
@@ -27,14 +28,28 @@ fn answered(run: usize, answer: Answer) -> Happened {
 }
 
 fn dead(tries: u32) -> Happened {
-    let (dead, heard) = (Some((tries, None)), heard(1, false));
+    let (dead, heard) = (Some(Dead { tries, at_limit: false, wrong: None }), heard(1, false));
     Happened::Found(Letter { queue: "t.info".to_owned(), dead, heard })
+}
+
+fn at_limit(deliveries: u32) -> Happened {
+    let (dead, heard) = (Some(Dead { tries: deliveries, at_limit: true, wrong: None }), heard(1, false));
+    Happened::Found(Letter { queue: "t.info".to_owned(), dead, heard })
+}
+
+fn counted(handled: u64, dead: u64, dropped: u64) -> Happened {
+    Happened::Counted(Counted { handled, dead, dropped })
 }
 
 /// What is broken if `then` happens between the confirmation of an event and the end of its only listener, which tries
 /// it twice.
 fn broken(then: Vec<Happened>) -> Vec<&'static str> {
-    let program = Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2));
+    broken_with(None, then)
+}
+
+/// The same with a limit of deliveries.
+fn broken_with(limit: Option<Disturbance>, then: Vec<Happened>) -> Vec<&'static str> {
+    let program = Program { limit, ..Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2)) };
     let tell = Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) };
     let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }, Step::Cut { after: 0 }];
     let done = |step| [Happened::Begun(step), Happened::Ended { step, outcome: Ok(()) }];
@@ -135,4 +150,36 @@ fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
     assert_eq!(broken(given(vec![heard(1, false), unknown])), ids(&[&rules::BATCH, &rules::FITS, &rules::BATCH]));
     let left = Happened::Found(Letter { queue: "t.info".to_owned(), dead: None, heard: heard(1, false) });
     assert_eq!(broken(vec![ran(1, false), answered(0, Handled), left]), ids(&[&rules::NOTHING_LEFT]));
+}
+
+#[test]
+fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited() {
+    use Answer::{Handled, Requeued};
+    let limited = |then| broken_with(Some(Disturbance::Limit), then);
+    let returned = |times: usize, more: Vec<Happened>| {
+        let each = (0..times).flat_map(|time| [ran(1, time > 0), answered(2 * time, Requeued)]);
+        each.chain(more).collect::<Vec<_>>()
+    };
+    assert_eq!(limited(returned(3, vec![counted(0, 1, 0), at_limit(3)])), [""; 0]);
+    assert_eq!(limited(returned(2, vec![ran(1, true), answered(4, Handled), counted(1, 0, 0)])), [""; 0]);
+    // The broker drops it in silence, the listener does, or it runs once too often.
+    assert_eq!(limited(returned(3, vec![counted(0, 0, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
+    assert_eq!(limited(returned(3, vec![counted(0, 1, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
+    assert_eq!(limited(returned(4, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
+    // What did not come back so often is at no limit, and there is none without one.
+    assert_eq!(limited(returned(1, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
+    assert_eq!(limited(returned(3, vec![counted(0, 1, 0), at_limit(2)])), ids(&[&rules::AT_LIMIT]));
+    assert_eq!(broken(returned(3, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
+    let failures = |then| broken_with(Some(Disturbance::LimitFailures), then);
+    assert_eq!(failures(returned(5, vec![ran(1, true), answered(10, Handled), counted(1, 0, 0)])), [""; 0]);
+    assert_eq!(failures(returned(5, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
+}
+
+#[test]
+fn what_is_counted_is_what_was_told() {
+    let handled = |counts| broken(vec![ran(1, false), answered(0, Answer::Handled), counts]);
+    assert_eq!(handled(counted(1, 0, 0)), [""; 0]);
+    for counts in [counted(0, 0, 0), counted(2, 0, 0), counted(1, 0, 1), counted(0, 1, 0)] {
+        assert_eq!(handled(counts.clone()), ids(&[&rules::SUMS]), "{counts:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use libtest_mimic::Failed;
@@ -11,11 +12,17 @@ use tokio::time::timeout;
 
 use super::Play;
 use crate::programs::notify::ear::{detail, heard, unheard};
-use crate::programs::notify::history::{Happened, Heard, Letter};
+use crate::programs::notify::history::{Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::model::queue;
 use crate::programs::notify::program::{Reads, Step};
 use crate::programs::notify::timeline::Timeline;
 use crate::programs::notify::{Listener, Tell};
+
+/// How long a listener keeps an event at most before it gives it back, as its handler asked.
+const LONGEST_RETURN: Duration = Duration::from_secs(5);
+
+/// Why an event is a dead letter that reached the delivery limit of its queue.
+const AT_LIMIT: &str = "delivery_limit";
 
 /// Queues by their names in the program, each with what to read to see what lies in it.
 type Queues = BTreeMap<String, (Reads, Vec<Tell>)>;
@@ -28,8 +35,11 @@ impl Play<'_> {
         let missing = all.clone().filter(|listener| !running.contains(listener));
         futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { listener }))).await;
         self.settle().await;
-        self.log.quiet(self.stage.budget().quiet).await;
+        self.fall_silent().await;
         futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { listener }))).await;
+        self.log.note(Happened::Counted(self.counted()));
+        // Who only looks may look often.
+        self.stage.calm().await?;
         let transport = self.stage.connect().await?;
         let (queues, read) = (self.queues(), self.read());
         let lying = try_join_all(queues.iter().map(|(name, read)| self.look(&*transport, name, read)));
@@ -40,6 +50,20 @@ impl Play<'_> {
             self.log.note(Happened::Found(letter));
         }
         Ok(())
+    }
+
+    /// Waits until nothing happens any more, also to second copies, for which nothing is [due](Timeline::due).
+    async fn fall_silent(&self) {
+        let quiet = self.stage.budget().quiet;
+        self.log.quiet(quiet).await;
+        if Timeline::new(self.program, &self.log.history()).comes_again() {
+            self.log.quiet(LONGEST_RETURN + quiet).await;
+        }
+    }
+
+    fn counted(&self) -> Counted {
+        let ended = |outcome| self.stage.tally().of(&format!("oslo_messaging_notifications_total {outcome}"));
+        Counted { handled: ended("handled"), dead: ended("dead_letter"), dropped: ended("dropped") }
     }
 
     /// Every queue that stays, and may be there.
@@ -103,8 +127,10 @@ impl Play<'_> {
         while let Some(letter) = dead.next(self.stage.budget().quiet).await? {
             let info = letter.info();
             let known = (0..self.program.listeners.len()).any(|listener| detail(listener) == info.detail);
-            let right = info.reason == DeadReason::Failed && info.queue == whole && known;
-            let dead = Some((info.attempts, (!right).then(|| format!("{info:?}"))));
+            let at_limit = info.reason.to_string() == AT_LIMIT;
+            let right = info.queue == whole && (at_limit || (info.reason == DeadReason::Failed && known));
+            let wrong = (!right).then(|| format!("{info:?}"));
+            let dead = Some(Dead { tries: info.attempts, at_limit, wrong });
             let heard = match letter.event().and_then(|event| Ok(event.clone().with_payload(event.payload.decode()?))) {
                 Ok(event) => heard(&self.log, &event),
                 Err(error) => no_notification(&error.to_string()),

@@ -9,6 +9,9 @@ use crate::programs::rpc::request::{Kind, Method};
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
+/// The class of the answer to a call that its server dropped before it ran.
+const NOT_RUN: &str = "RequestNotRun";
+
 pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         let Some(outcome) = sent.outcome else { continue };
@@ -65,6 +68,11 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
                 broken(&rules::OWN_REPLY);
             }
         }
+        Outcome::Raised { class, .. } if class == NOT_RUN => {
+            if !timeline.perhaps_hurried(sent) || timeline.runs_of(sent.number).next().is_some() {
+                broken(&rules::OWN_REPLY);
+            }
+        }
         Outcome::Raised { class, .. } => {
             let refused = timeline.readers(sent.request).map(|server| timeline.dispatch(server, sent.request));
             let said = match class.as_str() {
@@ -78,7 +86,9 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
         }
         Outcome::TimedOut => {
             let up = |server: usize| timeline.surely_up(server, sent.begun, sent.ended);
-            let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost(sent);
+            // What was dropped before it ran is answered.
+            let cut_short = timeline.perhaps_hurried(sent) && timeline.runs_of(sent.number).next().is_some();
+            let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost_in_silence(sent) && !cut_short;
             // Who runs it again answers again, but perhaps too late.
             let bound = bound && !timeline.perhaps_again(sent.request, sent.begun, sent.ended);
             let bound = bound && !timeline.gone_with_its_connection(sent);

@@ -8,10 +8,14 @@ use crate::programs::rpc::timeline::Timeline;
 
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
-        for (rule, outcome) in
-            lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(life.outcomes))
+        for (rule, life, outcome) in lives
+            .iter()
+            .flat_map(|life| [(&rules::STARTS, life, life.outcomes[0]), (&rules::STOPS, life, life.outcomes[1])])
         {
-            if let Some(outcome) = outcome.filter(|outcome| **outcome != Outcome::Done) {
+            // A stop in a hurry does not wait for the end.
+            let in_time =
+                |outcome: &Outcome| *outcome == Outcome::Done || (life.hurried && *outcome == Outcome::TimedOut);
+            if let Some(outcome) = outcome.filter(|outcome| !in_time(outcome)) {
                 violations.push(Violation::new(rule, format_args!("server {server}: {outcome:?}")));
             }
         }

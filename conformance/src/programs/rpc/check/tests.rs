@@ -222,3 +222,25 @@ fn what_a_server_was_handed_before_another_stopped_may_come_late_and_marked() {
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
+
+#[test]
+fn what_a_stop_in_a_hurry_drops_is_counted_and_answered() {
+    let hurried = |dropped: u64, outcome: Outcome| {
+        broken(|told| {
+            told.cast(Request::cast("t"));
+            let call = told.send(Request::call("t"));
+            told.done(Step::Hurry { server: 0 });
+            told.end(call, outcome.clone());
+            told.done(Step::Start { server: 0 });
+            told.0.events.push(Event::Dropped(dropped));
+        })
+    };
+    let not_run = || Outcome::Raised { class: "RequestNotRun".to_owned(), message: String::new() };
+    assert_eq!(hurried(1, not_run()), [] as [&Rule; 0]);
+    assert_eq!(hurried(2, not_run()), [] as [&Rule; 0]);
+    // The cast, which never ran; and more than there was.
+    assert_eq!(hurried(0, not_run()), [&rules::SUMS]);
+    assert_eq!(hurried(3, not_run()), [&rules::SUMS]);
+    // Server 1 is up, and the caller got no answer.
+    assert_eq!(hurried(2, Outcome::TimedOut), [&rules::ANSWERED]);
+}

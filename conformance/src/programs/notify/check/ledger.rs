@@ -1,0 +1,50 @@
+//! Whether what listeners counted is what was sent.
+
+use super::limit::dropped_by_queue;
+use crate::programs::Violation;
+use crate::programs::notify::history::Letter;
+use crate::programs::notify::program::Reads;
+use crate::programs::notify::rules;
+use crate::programs::notify::timeline::{Copy, Sent, Timeline};
+
+pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
+    let Some(counted) = timeline.counted else { return };
+    let mut broken = |how: String| violations.push(Violation::new(&rules::SUMS, how));
+    let (dead, lying): (Vec<&Letter>, Vec<&Letter>) =
+        timeline.letters.iter().copied().partition(|letter| letter.dead.is_some());
+    if (dead.len() as u64) < counted.dead {
+        broken(format!("{} dead letters were counted, and {} are there", counted.dead, dead.len()));
+    }
+    // What went with the queue of a tap is not counted.
+    if timeline.program.listeners.iter().any(|listener| listener.reads == Reads::Own) {
+        return;
+    }
+    let ended = counted.handled + counted.dead + counted.dropped + lying.len() as u64;
+    let (least, most) = arrived(timeline);
+    let killed = timeline.lives.iter().flatten().any(|life| life.killed);
+    if ended < least || (ended > most && !killed && timeline.cuts.since(0) == 0) {
+        broken(format!(
+            "{least} to {most} copies arrived, and {ended} are accounted for: {counted:?}, and {} lie in their queues",
+            lying.len()
+        ));
+    }
+}
+
+/// How many copies have come into queues that stay: surely, save for those that a queue may have dropped, and perhaps.
+fn arrived(timeline: &Timeline<'_>) -> (u64, u64) {
+    let mut copies = timeline.shared();
+    copies.insert(Copy::Shared(Reads::Everybodys));
+    let (mut least, mut most) = (0, 0);
+    for sent in &timeline.sent {
+        for copy in &copies {
+            let confirmed = sent.outcome.is_some_and(Result::is_ok);
+            least += u64::from(confirmed && surely(timeline, copy, sent));
+            most += u64::from(timeline.perhaps_bound(copy, sent));
+        }
+    }
+    (least, most)
+}
+
+fn surely(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
+    timeline.surely_bound(copy, sent) && !dropped_by_queue(timeline, copy, sent)
+}
