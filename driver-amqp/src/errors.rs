@@ -23,8 +23,10 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
             Some(violation) => kind_of_violation(violation),
             None => (ErrorKind::Disconnected, true),
         },
-        Lapin::MissingHeartbeatError | Lapin::InvalidConnectionState(_) => (ErrorKind::Disconnected, true),
-        Lapin::InvalidChannelState(..) | Lapin::InvalidChannel(_) => (ErrorKind::Disconnected, true),
+        Lapin::MissingHeartbeatError
+        | Lapin::InvalidConnectionState(_)
+        | Lapin::InvalidChannelState(..)
+        | Lapin::InvalidChannel(_) => (ErrorKind::Disconnected, true),
         Lapin::AuthProviderError(_) => (ErrorKind::Denied, false),
         Lapin::ChannelsLimitReached => (ErrorKind::Config, false),
         // The runtime that drives the connection is gone, or the peer does not speak AMQP 0-9-1: waiting does not help.

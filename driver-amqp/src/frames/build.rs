@@ -80,10 +80,7 @@ pub(super) fn text(text: &[u8]) -> Vec<u8> {
 pub(super) fn nested(depth: usize, tables: bool) -> Vec<u8> {
     let mut value = vec![b't', 1];
     for _ in 0..depth {
-        value = match tables {
-            true => [b"F", &table(&[(b"n", value)])[..]].concat(),
-            false => [b"A", &long(&value)[..]].concat(),
-        };
+        value = if tables { [b"F", &table(&[(b"n", value)])[..]].concat() } else { [b"A", &long(&value)[..]].concat() };
     }
     value
 }

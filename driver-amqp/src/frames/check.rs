@@ -77,7 +77,7 @@ impl Entropy<'_> {
             4 => [b"l", &[0; 8][..]].concat(),
             5 => [b"t", &[1][..]].concat(),
             6 => b"V".to_vec(),
-            7 => nested(self.below(80), self.0.len() % 2 == 0),
+            7 => nested(self.below(80), self.one_in(2)),
             8 => [b"F", &table(&[(&self.text(), text(&self.text()))])[..]].concat(),
             9 => [&[self.byte()], &self.bytes(9)[..]].concat(),
             10 => text(&vec![b'x'; self.below(9_000)]),
@@ -113,8 +113,8 @@ fn frames(entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     }
     while channels.iter().any(|channel| !channel.is_empty()) {
         let index = entropy.below(channels.len());
-        let index = (index..).map(|index| index % channels.len()).find(|index| !channels[*index].is_empty());
-        frames.extend(index.and_then(|index| channels[index].pop_front()));
+        channels.rotate_left(index);
+        frames.extend(channels.iter_mut().find_map(VecDeque::pop_front));
     }
     frames
 }

@@ -48,7 +48,9 @@ impl Header {
                     }
                 }
                 b'T' => fields.table()?,
-                width => drop(fields.skip(usize::from(width - b'0'))?),
+                width => {
+                    fields.skip(usize::from(width - b'0'))?;
+                }
             }
             if index == HEADERS {
                 header.headers = Some(start..fields.at());

@@ -65,6 +65,7 @@ fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4])
 
 /// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit as many bytes. Up to eight bits that
 /// stand together are one byte. The list is that of lapin's parser, which takes the methods of clients from a server too.
+#[allow(clippy::match_same_arms, reason = "in the order of the protocol")]
 fn layout(class: u16, method: u16) -> Option<&'static [u8]> {
     Some(match (class, method) {
         (10, 10) => b"11TSS",
@@ -98,6 +99,7 @@ fn layout(class: u16, method: u16) -> Option<&'static [u8]> {
 }
 
 /// As [`layout`], for the classes that deal with messages.
+#[allow(clippy::match_same_arms, reason = "in the order of the protocol")]
 fn content_layout(class: u16, method: u16) -> Option<&'static [u8]> {
     Some(match (class, method) {
         (60, 10) => b"421",

@@ -92,8 +92,8 @@ impl Notices {
         if total > MOST { Err(Violation::TooManyReports(MOST)) } else { Ok(()) }
     }
 
-    /// Takes in what was repaired.
-    pub(super) fn note_repairs(&self, repairs: Repairs) {
+    /// Counts what was repaired.
+    pub(super) fn note_repairs(repairs: Repairs) {
         tracing::debug!(?repairs, "frames that lapin cannot take were repaired");
         for (repair, count) in [
             ("short_string", repairs.short_strings),

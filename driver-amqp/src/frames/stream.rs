@@ -79,7 +79,7 @@ impl<S> Framed<S> {
         }
         let repairs = self.reader.repairs();
         if !repairs.is_empty() {
-            self.notices.note_repairs(repairs);
+            Notices::note_repairs(repairs);
         }
     }
 }

@@ -29,13 +29,11 @@ impl ServerVersion {
         while let Some((&length, after)) = rest.split_first() {
             let (name, after) = after.split_at_checked(length.into())?;
             let (&tag, after) = after.split_first()?;
-            let (value, after) = match plain_length(tag) {
-                Some(length) => after.split_at_checked(length)?,
-                None => {
-                    let length = usize::try_from(u32_at(after, 0)).ok()?;
-                    after.get(4..)?.split_at_checked(length)?
-                }
+            let (length, after) = match plain_length(tag) {
+                Some(length) => (length, after),
+                None => (usize::try_from(u32_at(after, 0)).ok()?, after.get(4..)?),
             };
+            let (value, after) = after.split_at_checked(length)?;
             if name == b"version" && tag == b'S' {
                 return Self::parse(&String::from_utf8_lossy(value));
             }

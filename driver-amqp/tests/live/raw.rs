@@ -93,10 +93,10 @@ pub(crate) fn text(text: &[u8]) -> Vec<u8> {
 
 /// A value of `depth` arrays or tables, one in the other.
 pub(crate) fn nested(depth: usize, tables: bool) -> Vec<u8> {
-    (0..depth).fold(b"V".to_vec(), |value, _| match tables {
-        true => [b"F", &header(b"n", &value)[..]].concat(),
-        false => [b"A", &long(&value)[..]].concat(),
-    })
+    let wrapped = |value: Vec<u8>| {
+        if tables { [b"F", &header(b"n", &value)[..]].concat() } else { [b"A", &long(&value)[..]].concat() }
+    };
+    (0..depth).fold(b"V".to_vec(), |value, _| wrapped(value))
 }
 
 fn length(bytes: &[u8]) -> [u8; 4] {

@@ -1,7 +1,7 @@
 //! What is repaired, and how.
 
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
-use amq_protocol::types::AMQPValue;
+use amq_protocol::types::{AMQPValue, ShortString};
 
 use super::{parse, read, read_well};
 use crate::frames::build::*;
@@ -67,7 +67,7 @@ fn every_short_string_that_is_not_utf_8_is_read_with_a_question_mark_for_each_ba
             properties.app_id(),
             properties.cluster_id(),
         ];
-        let set: Vec<&str> = texts.iter().filter_map(|text| text.as_ref().map(|text| text.as_str())).collect();
+        let set: Vec<&str> = texts.iter().filter_map(|text| text.as_ref().map(ShortString::as_str)).collect();
         assert_eq!(set, ["a???"], "property {index}");
     }
     let (output, _) = read_well(&[method(1, (60, 60), &[&short(BAD), &[0; 8], &[0], &short(BAD), &short(BAD)])]);
@@ -117,12 +117,12 @@ fn oversized(entries: &[(&[u8], Vec<u8>)]) -> AMQPContentHeader {
     assert!(output.len() - frames[0].len() - frames[1].len() - frames[3].len() <= 8_192);
     assert_eq!((header.class_id, header.body_size), (60, 3));
     assert_eq!(header.properties.delivery_mode(), &Some(2));
-    assert_eq!(header.properties.message_id().as_ref().map(|id| id.as_str()), Some("id"));
+    assert_eq!(header.properties.message_id().as_ref().map(ShortString::as_str), Some("id"));
     header
 }
 
 fn names(header: &AMQPContentHeader) -> Vec<&str> {
-    header.properties.headers().as_ref().expect("there are some").inner().keys().map(|name| name.as_str()).collect()
+    header.properties.headers().as_ref().expect("there are some").inner().keys().map(ShortString::as_str).collect()
 }
 
 #[test]

@@ -14,13 +14,13 @@ use crate::frames::{Framed, Notices, Violation};
 async fn a_torn_frame_is_held_back_until_it_is_whole() {
     let (ours, mut theirs) = duplex(1 << 16);
     let mut framed = Framed::new(ours, Arc::default());
-    let frames = [deliver(1, 1), headers(1, 100, &[])].concat();
+    let sent = [deliver(1, 1), headers(1, 100, &[])].concat();
     let mut buffer = [0; 1_000];
-    let last = frames.len() - 1;
-    theirs.write_all(&frames[..last]).await.unwrap();
+    let last = sent.len() - 1;
+    theirs.write_all(&sent[..last]).await.unwrap();
     assert_eq!(framed.read(&mut buffer).await.unwrap(), deliver(1, 1).len());
     assert!(timeout(Duration::from_secs(1), framed.read(&mut buffer)).await.is_err(), "nothing more is whole");
-    theirs.write_all(&frames[last..]).await.unwrap();
+    theirs.write_all(&sent[last..]).await.unwrap();
     assert_eq!(framed.read(&mut buffer).await.unwrap(), headers(1, 100, &[]).len());
     // A body is not held back.
     theirs.write_all(&body(1, &[7; 100])[..50]).await.unwrap();
@@ -84,7 +84,7 @@ async fn what_was_reported_of_a_channel_is_past_when_its_number_is_used_again() 
     let mut framed = Framed::new(ours, Arc::clone(&notices));
     let bad = [deliver(1, 1), header(1, 0, 1 << 15, &[])].concat();
     let opened = method(1, (20, 11), &[&long(b"")]);
-    theirs.write_all(&[&returned(1, b"one", b"")[..], &[bad.clone()]].concat().concat()).await.unwrap();
+    theirs.write_all(&[&returned(1, b"one", b"")[..], std::slice::from_ref(&bad)].concat().concat()).await.unwrap();
     let mut buffer = [0; 1_000];
     let _ = framed.read(&mut buffer).await.unwrap();
     theirs.write_all(&[opened, bad].concat()).await.unwrap();
