@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use oslo_messaging::{
     Address, Capabilities, Deadline, DeliveryCount, Error, ErrorKind, Health, IncomingMessage, Listener, Message,
-    PublishOptions, Result, Subscription, Transport,
+    PublishOptions, QueueCounts, Result, Subscription, Transport,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::sync::watch;
@@ -110,6 +110,10 @@ impl Transport for Strict {
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let inner = self.inner.subscribe(subscription, deadline).await?;
         Ok(Box::new(Limited { inner, rules: Arc::clone(&self.rules) }))
+    }
+
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        self.inner.inspect(address, deadline).await
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oslo_messaging::{
     Address, Bus, Capabilities, Context, Deadline, DeliveryCount, Executed, Health, IncomingMessage, Listener, Message,
-    PublishOptions, Result, Subscription, Transport,
+    PublishOptions, QueueCounts, Result, Subscription, Transport,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -60,6 +60,10 @@ impl Transport for Counting {
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let inner = self.inner.subscribe(subscription, deadline).await?;
         Ok(Box::new(CountingListener { inner, count: self.count }))
+    }
+
+    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
+        self.inner.inspect(address, deadline).await
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
