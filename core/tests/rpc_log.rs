@@ -86,11 +86,11 @@ async fn a_request_for_what_a_server_has_not_is_a_warning_that_names_what_it_has
             "note",
             arg.clone(),
             "no endpoint has the namespace",
-            "\"other\"",
+            "namespace=other",
             "(none) 1.5",
         ),
-        (caller.clone().version("7.0"), "note", arg.clone(), "serves the version", "\"7.0\"", "(none) 1.5"),
-        (caller.clone(), "missing", arg, "has the method", "\"missing\"", "note, panic"),
+        (caller.clone().version("7.0"), "note", arg.clone(), "serves the version", "version=7.0", "(none) 1.5"),
+        (caller.clone(), "missing", arg, "has the method", "method=missing", "note, panic"),
         (caller, "note", json!({"other": 1}), "its arguments do not fit", "note", "other"),
     ];
     for (caller, method, args, says, asked, offered) in cases {

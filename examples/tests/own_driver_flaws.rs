@@ -13,7 +13,7 @@ const PINNED: &str = include_str!("expected/own_driver.txt");
 const HARMLESS: [Flaw; 2] = [Flaw::CloseLeavesQueue, Flaw::Undeclared(Capability::Pools)];
 
 /// Flaws in what this driver does not do, or cannot suffer; the cases that would catch them are not run.
-const FOREIGN: [Flaw; 8] = [
+const FOREIGN: [Flaw; 9] = [
     Flaw::PoolIgnored,
     Flaw::PoolNotShared,
     Flaw::RedeliveredFlagLost,
@@ -22,6 +22,7 @@ const FOREIGN: [Flaw; 8] = [
     Flaw::MarkLostByCut,
     Flaw::SettledAfterCut,
     Flaw::NeverReadyAgain,
+    Flaw::DeliveryCountLost,
 ];
 
 #[test]

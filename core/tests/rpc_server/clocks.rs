@@ -77,7 +77,9 @@ async fn a_call_that_is_skipped_is_answered_that_it_did_not_run() {
     let answer = caller.answer().await;
     let failure = answer.failure.unwrap();
     assert_eq!((failure.module(), failure.class()), ("oslo_messaging_rust", "RequestNotRun"), "{failure}");
-    assert!(failure.message().contains("deadline passed 60"), "{failure}");
+    // The two read the clock of the machine one after the other.
+    let said = ["deadline passed 60", "deadline passed 59.9"].iter().any(|text| failure.message().contains(text));
+    assert!(said, "{failure}");
     assert!(shop.logged().is_empty());
     server.wait(soon()).await.unwrap();
 }
