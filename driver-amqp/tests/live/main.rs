@@ -7,6 +7,7 @@ mod channels;
 mod connect;
 mod declare;
 mod limit;
+mod log;
 mod loss;
 mod mandatory;
 mod metrics;
@@ -66,6 +67,7 @@ const CASES: &[Case] = &cases! {
         a_queue_that_is_called_stream_is_used_as_any_other,
         a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
+        a_lifted_delivery_limit_is_sent_and_warned_of_where_it_means_none,
         a_user_without_rights_is_denied_and_told_where;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
