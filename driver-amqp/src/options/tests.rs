@@ -195,7 +195,9 @@ fn files_for_tls_without_tls_are_warned_of() {
     let warnings = Arc::new(Warnings::default());
     let told = |options: &[(&str, &str)]| {
         let mut config = AmqpConfig::default();
-        options.iter().for_each(|(name, value)| apply(&mut config, name, value).unwrap());
+        for (name, value) in options {
+            apply(&mut config, name, value).unwrap();
+        }
         tracing::subscriber::with_default(Arc::clone(&warnings), || config.warn_of_idle());
         warnings.0.swap(0, Ordering::Relaxed)
     };

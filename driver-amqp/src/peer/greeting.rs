@@ -139,7 +139,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 theirs.write_all(second).await.unwrap();
             };
-            let (_, read) = tokio::join!(writing, greeting.read_exact(&mut heard));
+            let ((), read) = tokio::join!(writing, greeting.read_exact(&mut heard));
             read.unwrap();
             assert_eq!((&heard[..], peer.version()), (&said[..], Some("3.9.1")), "{split}");
         }
@@ -157,7 +157,7 @@ mod tests {
             }
         };
         let mut heard = [0; 64];
-        let (_, read) = tokio::join!(writing, greeting.read(&mut heard));
+        let ((), read) = tokio::join!(writing, greeting.read(&mut heard));
         assert!(read.unwrap_err().to_string().contains("503 No server"));
     }
 
