@@ -116,10 +116,10 @@ impl ConfigFile {
         let value = self.sections.get(&section).and_then(|options| options.get(option)?.last());
         let Some(value) = value else { return Ok(None) };
         let resolved = substitute::resolve(&self.sections, &section, value);
-        resolved.map(Some).map_err(|name| {
+        resolved.map(Some).map_err(|missing| {
             let reason = "it refers by `$` to a name that no file gives; a dollar itself is written `$$`";
             let error = invalid(reason).with("section", &section).with("option", option);
-            match name {
+            match missing.name {
                 Some(name) => error.with("name", format_args!("${name}")),
                 None => error,
             }

@@ -294,15 +294,13 @@ pub(crate) fn is_known(name: &str) -> bool {
 /// # Errors
 /// `Config` if the reference has no such option, or the value cannot be used.
 pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<()> {
-    match OPTIONS.iter().find(|option| option.name == name) {
-        Some(option) => option.apply(config, value.trim()),
-        // It may be a password, or a part of one: neither its value is shown nor a name that can be none.
-        None => {
-            let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-            let name = if plain { name } else { "***" };
-            Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "it is not known"))
-        }
+    if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
+        return option.apply(config, value.trim());
     }
+    // It may be a password, or a part of one: neither its value is shown nor a name that can be none.
+    let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+    let name = if plain { name } else { "***" };
+    Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "it is not known"))
 }
 
 fn seconds(value: &str) -> Option<Duration> {

@@ -27,7 +27,7 @@ pub(super) fn of(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let listed = fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let listed = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let unreadable = |error| -> Error {
         invalid("the directory cannot be read").with("directory", path.display()).with_source(error)
     };

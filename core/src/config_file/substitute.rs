@@ -20,11 +20,18 @@ pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> Str
 /// As [`substitute`].
 ///
 /// # Errors
-/// The first name that is not in the file, where it cannot be a part of a password.
-pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, Option<String>> {
+/// The first reference that leads nowhere.
+pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, Missing> {
     let mut walk = Walk::new(sections);
     let expanded = walk.expand(section, value, DEPTH, false);
     walk.missing.map_or(Ok(expanded), Err)
+}
+
+/// A reference that leads nowhere.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// What it refers to, unless that may be a part of a password.
+    pub(super) name: Option<String>,
 }
 
 /// One value on its way.
@@ -32,8 +39,8 @@ struct Walk<'a> {
     sections: &'a Sections,
     /// How many references may still be taken.
     left: usize,
-    /// The first reference that leads nowhere, with its name if that may be shown.
-    missing: Option<Option<String>>,
+    /// The first reference that leads nowhere.
+    missing: Option<Missing>,
 }
 
 impl<'a> Walk<'a> {
@@ -57,16 +64,15 @@ impl<'a> Walk<'a> {
             let (name, end) = reference(after);
             let secret = secret || after.contains('@');
             let left = depth > 0 && self.left > 0;
-            match name.filter(|_| left).and_then(|name| find(self.sections, section, name)) {
-                Some((section, value)) => {
-                    self.left -= 1;
-                    expanded.push_str(&self.expand(section, value, depth - 1, secret));
-                }
-                None => {
-                    expanded.push_str(&rest[at..=at + end]);
-                    if let Some(name) = name {
-                        self.missing.get_or_insert_with(|| (!secret).then(|| name.to_owned()));
-                    }
+            let found = name.filter(|_| left).and_then(|name| find(self.sections, section, name));
+            if let Some((section, value)) = found {
+                self.left -= 1;
+                expanded.push_str(&self.expand(section, value, depth - 1, secret));
+            } else {
+                expanded.push_str(&rest[at..=at + end]);
+                if let Some(name) = name {
+                    let shown = (!secret).then(|| name.to_owned());
+                    self.missing.get_or_insert(Missing { name: shown });
                 }
             }
             rest = &after[end..];

@@ -189,3 +189,18 @@ fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
     let error = read("hunter2@mq1/v", "").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
+
+#[test]
+fn files_for_tls_without_tls_are_warned_of() {
+    let warnings = Arc::new(Warnings::default());
+    let told = |options: &[(&str, &str)]| {
+        let mut config = AmqpConfig::default();
+        for (name, value) in options {
+            apply(&mut config, name, value).unwrap();
+        }
+        tracing::subscriber::with_default(Arc::clone(&warnings), || config.warn_of_idle());
+        warnings.0.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!((told(&[("ssl_ca_file", "/ca.pem")]), told(&[("ssl_cert_file", "/c.pem"), ("ssl", "false")])), (1, 1));
+    assert_eq!((told(&[]), told(&[("ssl_ca_file", "")]), told(&[("ssl_ca_file", "/ca.pem"), ("ssl", "1")])), (0, 0, 0));
+}

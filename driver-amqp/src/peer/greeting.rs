@@ -116,7 +116,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 theirs.write_all(second).await.unwrap();
             };
-            let (_, read) = tokio::join!(writing, greeting.read_exact(&mut heard));
+            let ((), read) = tokio::join!(writing, greeting.read_exact(&mut heard));
             read.unwrap();
             assert_eq!(&heard[..], &said[..], "{split}");
         }
@@ -134,7 +134,7 @@ mod tests {
             }
         };
         let mut heard = [0; 64];
-        let (_, read) = tokio::join!(writing, greeting.read(&mut heard));
+        let ((), read) = tokio::join!(writing, greeting.read(&mut heard));
         assert!(read.unwrap_err().to_string().contains("503 No server"));
     }
 

@@ -88,6 +88,6 @@ fn judged(certificate: &str, trusted: &std::path::Path) -> Result<()> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("a verifier");
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
     let name = ServerName::try_from("mq1").expect("a name");
-    let verified = verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now());
-    verified.map(drop).map_err(|error| explain(&io::Error::other(error)))
+    let outcome = verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now());
+    outcome.map(drop).map_err(|error| explain(&io::Error::other(error)))
 }

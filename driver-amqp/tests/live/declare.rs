@@ -5,7 +5,9 @@ use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber as _;
 
+use crate::log::Warnings;
 use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
 
 pub(crate) async fn an_exchange_of_another_type_is_a_topology_error() {
@@ -147,6 +149,26 @@ pub(crate) async fn a_queue_of_ours_is_the_same_whether_its_reader_or_its_publis
             assert!(transport.health().borrow().drift.is_empty(), "{:?}", transport.health().borrow());
         }
     }
+}
+
+pub(crate) async fn a_lifted_delivery_limit_is_sent_and_warned_of_where_it_means_none() {
+    let stage = Stage::shared().await;
+    let config = AmqpConfig::quorum().with_option("rabbit_quorum_delivery_limit", "-1").expect("an option");
+    let warnings = Warnings::default();
+    let address = stage.url();
+    let connecting = AmqpTransport::connect(&address, config, soon()).with_subscriber(warnings.clone());
+    let transport = connecting.await.expect("a connection");
+    let version = stage.control(|stage| stage.node.rabbitmqctl(&["version"]).expect("a version")).await;
+    let old = version.lines().any(|line| line.trim().starts_with("3."));
+    let warned = warnings.of("rabbit_quorum_delivery_limit");
+    assert_eq!(warned.len(), usize::from(old), "{version}: {warned:?}");
+    assert!(warned.iter().all(|line| line.contains(version.trim())), "{version}: {warned:?}");
+    subscribe(&transport, &server("lifted")).await;
+    let (.., arguments) = form(&stage, "lifted").await;
+    let arguments = arguments.as_array().cloned().unwrap_or_default();
+    let limit = arguments.iter().find(|argument| argument[0] == "x-delivery-limit");
+    assert_eq!(limit.map(|argument| &argument[2]), Some(&json!(-1)), "{arguments:?}");
+    transport.close(soon()).await.expect("a close");
 }
 
 pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {

@@ -10,6 +10,7 @@ mod declare;
 mod descriptors;
 mod hostile_headers;
 mod limit;
+mod log;
 mod loss;
 mod mandatory;
 mod memory;
@@ -85,6 +86,7 @@ const CASES: &[Case] = &cases! {
         a_queue_that_is_called_stream_is_used_as_any_other,
         a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
+        a_lifted_delivery_limit_is_sent_and_warned_of_where_it_means_none,
         a_user_without_rights_is_denied_and_told_where;
     hostile_headers:
         headers_nested_1200_deep_cost_no_connection_of_a_server_or_a_caller,
