@@ -22,7 +22,7 @@ const COUNTED: usize = 4 << 10;
 const SLICE: usize = 64 << 10;
 
 /// Makes a `T` of a decompressed body.
-pub(crate) type Read<T> = fn(Bytes) -> Result<T>;
+pub(crate) type Read<T> = fn(&Bytes) -> Result<T>;
 
 /// A [`Listener`] whose messages come decoded, in order as long as none takes over 100 ms.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ impl<T: Send + 'static> DecodingListener<T> {
             Ok(Plan::Read(body)) => {
                 let length = body.len();
                 let charge = (length > COUNTED).then(|| Charge::held(&self.budget, length));
-                let content = (self.read)(body);
+                let content = (self.read)(&body);
                 self.line.push(Decoded { message, content, charge });
                 length
             }
@@ -241,7 +241,7 @@ impl<T: Send + 'static> DecodingListener<T> {
             let _cancel_on_drop = token.clone().drop_guard();
             let blocking = spawn_blocking(move || {
                 let _turn = turn;
-                let content = decompressed(body, compression, limit, &mut charge, &token).and_then(read);
+                let content = decompressed(body, compression, limit, &mut charge, &token).and_then(|body| read(&body));
                 charge.is_decoded();
                 (content, charge)
             });

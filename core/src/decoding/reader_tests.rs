@@ -141,11 +141,11 @@ fn names(decoded: Vec<Decoded<String>>) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_large_message_keeps_its_place_for_100_ms_and_then_those_behind_it_pass() {
     static GATE: Gate = Gate::new();
-    let read = |body: Bytes| {
+    let read = |body: &Bytes| {
         if body.starts_with(b"!") {
             GATE.pass();
         }
-        Ok(name(&body))
+        Ok(name(body))
     };
     let budget = Budget::new("requests", 1 << 30);
     let messages = vec![Message::new("first"), large("!slow"), Message::new("second"), Message::new("third")];
@@ -163,7 +163,7 @@ async fn a_large_message_keeps_its_place_for_100_ms_and_then_those_behind_it_pas
 async fn what_is_decoded_in_time_comes_in_order() {
     let budget = Budget::new("requests", 1 << 30);
     let messages = vec![large("one"), Message::new("two"), large("three"), Message::new("four")];
-    let mut listener = listener(Settle::ByReceiver, 4 * LARGE, &budget, messages, |body| Ok(name(&body)));
+    let mut listener = listener(Settle::ByReceiver, 4 * LARGE, &budget, messages, |body| Ok(name(body)));
     let mut came = Vec::new();
     while came.len() < 4 {
         came.extend(soon(&mut listener, 10).await);
@@ -174,11 +174,11 @@ async fn what_is_decoded_in_time_comes_in_order() {
 #[tokio::test(start_paused = true)]
 async fn many_large_messages_hold_up_those_behind_them_once_also_one_at_a_time() {
     static GATE: Gate = Gate::new();
-    let read = |body: Bytes| {
+    let read = |body: &Bytes| {
         if body.starts_with(b"!") {
             GATE.pass();
         }
-        Ok(name(&body))
+        Ok(name(body))
     };
     let budget = Budget::new("requests", 1 << 30);
     let mut messages: Vec<_> = (0..20).map(|_| large("!slow")).collect();
@@ -193,9 +193,9 @@ async fn many_large_messages_hold_up_those_behind_them_once_also_one_at_a_time()
 #[tokio::test(start_paused = true)]
 async fn where_the_budget_is_full_nothing_is_taken_until_a_message_is_done_with() {
     static READ: AtomicUsize = AtomicUsize::new(0);
-    let read = |body: Bytes| {
+    let read = |body: &Bytes| {
         READ.fetch_add(1, Ordering::Relaxed);
-        Ok(name(&body))
+        Ok(name(body))
     };
     let budget = Budget::new("requests", 2 * COUNTED);
     let body = |name: &str| Message::new(format!("{name:8}{}", "x".repeat(COUNTED)));
@@ -217,7 +217,7 @@ async fn what_was_acknowledged_comes_after_a_stop_though_the_budget_is_full() {
     let budget = Budget::new("requests", COUNTED);
     let body = |name: &str| Message::new(format!("{name:8}{}", "x".repeat(2 * COUNTED)));
     let messages = vec![body("one"), body("two"), large("three")];
-    let mut listener = listener(Settle::BeforeHandover, 4 * LARGE, &budget, messages, |body| Ok(name(&body)));
+    let mut listener = listener(Settle::BeforeHandover, 4 * LARGE, &budget, messages, |body| Ok(name(body)));
     let many = NonZeroUsize::new(10).unwrap();
     let one = listener.poll(many).await.unwrap().unwrap();
     assert!(now(&mut listener, 10).await.is_empty());
@@ -236,7 +236,7 @@ async fn what_the_receiver_settles_goes_back_at_a_stop_unless_the_broker_would_d
     let first = DeliveryCount { failed: 0, limit: Some(3) };
     let messages =
         vec![large("kept").with_delivery_count(last), large("back").with_delivery_count(first), large("back")];
-    let mut listener = listener(Settle::ByReceiver, 4 * LARGE, &budget, messages, |body| Ok(name(&body)));
+    let mut listener = listener(Settle::ByReceiver, 4 * LARGE, &budget, messages, |body| Ok(name(body)));
     assert!(listener.poll(NonZeroUsize::new(10).unwrap()).now_or_never().is_none());
     listener.stop(Deadline::after(Duration::from_secs(1))).await.unwrap();
     assert_eq!(soon(&mut listener, 10).await, ["kept"]);
@@ -248,7 +248,7 @@ async fn what_the_receiver_settles_goes_back_at_a_stop_unless_the_broker_would_d
 async fn a_body_over_the_limit_is_an_error_and_holds_nothing() {
     for limit in [LARGE / 2, LARGE, LARGE + 7] {
         let budget = Budget::new("requests", LARGE);
-        let mut listener = listener(Settle::ByReceiver, limit, &budget, vec![large("bomb")], |body| Ok(name(&body)));
+        let mut listener = listener(Settle::ByReceiver, limit, &budget, vec![large("bomb")], |body| Ok(name(body)));
         let came = listener.poll(NonZeroUsize::MIN).await.unwrap().unwrap();
         let error = came[0].content.as_ref().expect_err("it is over the limit");
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{limit}: {error}");
@@ -259,11 +259,11 @@ async fn a_body_over_the_limit_is_an_error_and_holds_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_large_body_that_came_uncompressed_leaves_the_intake_too() {
     static GATE: Gate = Gate::new();
-    let read = |body: Bytes| {
+    let read = |body: &Bytes| {
         if body.starts_with(b"!") {
             GATE.pass();
         }
-        Ok(name(&body))
+        Ok(name(body))
     };
     let budget = Budget::new("requests", 1 << 30);
     let plain = Message::new(format!("{:8}{}", "!slow", "x".repeat(LARGE)));

@@ -206,7 +206,7 @@ impl DeadLetter {
     /// # Errors
     /// [`ErrorKind::Decode`] if there is none, which may be why it was given up.
     pub fn event(&self) -> Result<Event> {
-        let notification = Notification::of_body(body_within(self.message(), self.limit)?)?;
+        let notification = Notification::of_body(&body_within(self.message(), self.limit)?)?;
         Event::received(notification, self.incoming().redelivered()).ok_or_else(|| {
             Error::new(ErrorKind::Decode, "read a dead letter").with("reason", "its priority is unknown")
         })

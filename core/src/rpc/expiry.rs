@@ -92,8 +92,8 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn arrival(here: Duration) -> Option<Arrival> {
-        Some(Arrival { received_at: Instant::now() - here, expiration: Some(MINUTE), here })
+    fn arrival(here: Duration) -> Arrival {
+        Arrival { received_at: Instant::now() - here, expiration: Some(MINUTE), here }
     }
 
     fn left(expiry: Expiry) -> (u64, Option<u64>) {
@@ -105,21 +105,21 @@ mod tests {
     async fn a_call_that_came_cannot_have_passed_its_deadline_before() {
         tokio::time::advance(2 * HOUR).await;
         let passed = Some(PeerDeadline::PassedSince(HOUR));
-        assert_eq!(left(judge(passed, arrival(Duration::ZERO))), (60, Some(3_600)), "the clocks are wrong");
+        assert_eq!(left(judge(passed, Some(arrival(Duration::ZERO)))), (60, Some(3_600)), "the clocks are wrong");
         let waited = Duration::from_secs(40);
-        assert_eq!(left(judge(passed, arrival(waited))), (20, Some(3_560)), "what it waited here counts");
-        assert_eq!(judge(passed, arrival(HOUR)), Expiry::Passed(HOUR), "it was here for all that time");
+        assert_eq!(left(judge(passed, Some(arrival(waited)))), (20, Some(3_560)), "what it waited here counts");
+        assert_eq!(judge(passed, Some(arrival(HOUR))), Expiry::Passed(HOUR), "it was here for all that time");
         assert_eq!(judge(passed, None), Expiry::Passed(HOUR), "of a cast nothing else is known");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_expiration_of_a_call_bounds_its_time_where_it_has_no_deadline() {
         tokio::time::advance(HOUR).await;
-        assert_eq!(left(judge(None, arrival(Duration::ZERO))), (60, None));
-        assert_eq!(left(judge(None, arrival(MINUTE / 2))), (30, None));
+        assert_eq!(left(judge(None, Some(arrival(Duration::ZERO)))), (60, None));
+        assert_eq!(left(judge(None, Some(arrival(MINUTE / 2)))), (30, None));
         assert_eq!(judge(None, None), Expiry::Waits(CallerTime::default()));
         let ahead = Some(PeerDeadline::Ahead(Deadline::after(HOUR)));
-        assert_eq!(left(judge(ahead, arrival(Duration::ZERO))), (3_600, None), "a deadline stands before it");
+        assert_eq!(left(judge(ahead, Some(arrival(Duration::ZERO)))), (3_600, None), "a deadline stands before it");
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,9 +44,9 @@ fn replies_to_a_missing_queue_share_the_outcome_of_one_prober() {
         assert!(matches!(queues.turn("other", 1), Turn::Send), "another queue is not concerned");
         assert_eq!(later.each_mut().map(turn), ["wait", "wait"]);
         if found {
-            prober.found()
+            prober.found();
         } else {
-            assert_eq!(prober.gone(), 2)
+            assert_eq!(prober.gone(), 2);
         }
         assert_eq!(later.each_mut().map(turn), [expected, expected]);
         assert!(is_empty(&queues));

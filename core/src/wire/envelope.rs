@@ -38,12 +38,12 @@ impl Envelope {
     /// [`ErrorKind::Decode`] if the body is not one JSON object of at most 65,536 fields or its compression is wrong,
     /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
     pub fn open(message: &Message) -> Result<Self> {
-        Self::of_body(compression::body(message)?)
+        Self::of_body(&compression::body(message)?)
     }
 
     /// As [`open`](Self::open), of a body that is decompressed.
-    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
-        let opened = lenient::read("open envelope", &body, |body, text| {
+    pub(crate) fn of_body(body: &Bytes) -> Result<Self> {
+        let opened = lenient::read("open envelope", body, |body, text| {
             let Fields(fields): Fields<'_> = serde_json::from_str(text)?;
             let (mut version, mut content) = (None, None);
             for (name, value) in fields {

@@ -63,11 +63,11 @@ impl Notification {
     /// # Errors
     /// As [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
-        Self::of_body(compression::body(message)?)
+        Self::of_body(&compression::body(message)?)
     }
 
     /// As [`decode`](Self::decode), of a body that is decompressed.
-    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+    pub(crate) fn of_body(body: &Bytes) -> Result<Self> {
         Envelope::of_body(body)?.read("decode notification", |buffer, fields| Ok(read(buffer, fields)))
     }
 

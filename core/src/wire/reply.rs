@@ -78,7 +78,7 @@ impl Reply {
     }
 
     /// As [`decode`](Self::decode), of a body that is decompressed.
-    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+    pub(crate) fn of_body(body: &Bytes) -> Result<Self> {
         Envelope::of_body(body)?.read("decode reply", read)
     }
 }

@@ -101,7 +101,7 @@ impl Request {
     }
 
     /// As [`decode`](Self::decode), of a body that is decompressed.
-    pub(crate) fn of_body(body: Bytes) -> Result<Self> {
+    pub(crate) fn of_body(body: &Bytes) -> Result<Self> {
         Envelope::of_body(body)?.read("decode request", read)
     }
 }

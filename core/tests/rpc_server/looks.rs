@@ -30,7 +30,7 @@ fn facts(error: &Error) -> BTreeMap<String, String> {
     error.context().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn counts<'a>(facts: &'a BTreeMap<String, String>) -> [Option<&'a str>; 2] {
+fn counts(facts: &BTreeMap<String, String>) -> [Option<&str>; 2] {
     ["consumers", "ready"].map(|key| facts.get(key).map(String::as_str))
 }
 

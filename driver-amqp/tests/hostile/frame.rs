@@ -1,4 +1,5 @@
 //! AMQP 0-9-1 frames, written by hand: also those that no client library would write.
+#![allow(clippy::needless_pass_by_value, reason = "a payload is written where it is passed")]
 
 /// The frame types (AMQP 0-9-1, section 4.2.3).
 pub(crate) const METHOD: u8 = 1;

@@ -87,9 +87,10 @@ pub(crate) async fn to_a_server() {
         attacked.send("t", &messages).await;
         let what = "every message with a sound body to be handled, and no other";
         until(what, async || ran.load(Ordering::SeqCst) == 1 + handled).await;
-        let _: usize = within(ARRIVE, "a call", client.call(&Context::new(), "count", &())).await.expect("an answer");
+        let _: usize =
+            within(ARRIVE, "a call", Box::pin(client.call(&Context::new(), "count", &()))).await.expect("an answer");
     };
-    let ((), probes) = victim.during(attack).await;
+    let ((), probes) = victim.during(Box::pin(attack)).await;
     assert_eq!(ran.load(Ordering::SeqCst), 2 + handled);
     Victim::judge(probes);
     server.wait(soon()).await.expect("it stops");
@@ -127,7 +128,7 @@ pub(crate) async fn to_a_caller() {
         gate.notify_one();
         assert_eq!(within(ARRIVE, "the answer", &mut waiting).await.expect("an answer"), "done");
     };
-    let ((), probes) = victim.during(attack).await;
+    let ((), probes) = victim.during(Box::pin(attack)).await;
     Victim::judge(probes);
     drop(waiting);
     server.wait(soon()).await.expect("it stops");
@@ -158,7 +159,7 @@ pub(crate) async fn to_a_listener() {
         attacked.raw.publish("", "events.info", &Payload::default().number16(0), event(999).as_bytes()).await;
         until("the sound events", async || heard.load(Ordering::SeqCst) > handled).await;
     };
-    let ((), probes) = victim.during(attack).await;
+    let ((), probes) = victim.during(Box::pin(attack)).await;
     Victim::judge(probes);
     listener.wait(soon()).await.expect("it stops");
     let mut dead = DeadLetters::open(&attacked.bus, "events.info", soon()).await.expect("dead letters");

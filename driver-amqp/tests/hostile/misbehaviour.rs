@@ -120,13 +120,13 @@ pub(crate) fn after_login() -> Vec<Misbehaviour> {
             CONSUME,
             What::Also(method(1, BASIC, 30, Payload::default().short(b"1").byte(0))),
         ),
-        wrong("delivers to a consumer that is none", CONSUME, What::Also(deliver(b"none", 1, no_properties(), b"{}"))),
-        wrong("delivers the tag 0", CONSUME, What::Also(deliver(b"1", 0, no_properties(), b"{}"))),
-        wrong("delivers one tag twice", CONSUME, What::Also(deliver(b"1", 1, no_properties(), b"{}").repeat(2))),
+        wrong("delivers to a consumer that is none", CONSUME, What::Also(deliver(b"none", 1, &no_properties(), b"{}"))),
+        wrong("delivers the tag 0", CONSUME, What::Also(deliver(b"1", 0, &no_properties(), b"{}"))),
+        wrong("delivers one tag twice", CONSUME, What::Also(deliver(b"1", 1, &no_properties(), b"{}").repeat(2))),
         wrong(
             "delivers more than it announced",
             CONSUME,
-            What::Also([deliver(b"1", 1, no_properties(), b"{}"), frame(BODY, 1, b"more")].concat()),
+            What::Also([deliver(b"1", 1, &no_properties(), b"{}"), frame(BODY, 1, b"more")].concat()),
         ),
         wrong(
             "announces a body of 8 EiB",
@@ -143,9 +143,9 @@ pub(crate) fn after_login() -> Vec<Misbehaviour> {
         wrong(
             "delivers headers in headers",
             CONSUME,
-            What::Also(deliver(b"1", 1, headers(&entry(b"deep", b'F', &nested(b'F', 1_200))), b"{}")),
+            What::Also(deliver(b"1", 1, &headers(&entry(b"deep", b'F', &nested(b'F', 1_200))), b"{}")),
         ),
-        wrong("delivers headers of 2 MiB", CONSUME, What::Also(deliver(b"1", 1, headers(&big(2 << 20)), b"{}"))),
+        wrong("delivers headers of 2 MiB", CONSUME, What::Also(deliver(b"1", 1, &headers(&big(2 << 20)), b"{}"))),
         wrong("delivers without a header", CONSUME, What::Also(delivery(b"1", 1).repeat(2))),
         wrong("sends a body on channel 0", CONSUME, What::Also(frame(BODY, 0, b"{}"))),
         wrong("sends a heartbeat on a channel", CONSUME, What::Also(heartbeat(5, b"boo"))),
@@ -168,8 +168,8 @@ pub(crate) fn after_login() -> Vec<Misbehaviour> {
 }
 
 /// `basic.deliver` to a consumer, with the header and the body.
-fn deliver(consumer: &[u8], tag: u64, properties: Payload, body: &[u8]) -> Vec<u8> {
-    [delivery(consumer, tag), header(1, body.len() as u64, &properties), frame(BODY, 1, body)].concat()
+fn deliver(consumer: &[u8], tag: u64, properties: &Payload, body: &[u8]) -> Vec<u8> {
+    [delivery(consumer, tag), header(1, body.len() as u64, properties), frame(BODY, 1, body)].concat()
 }
 
 fn delivery(consumer: &[u8], tag: u64) -> Vec<u8> {

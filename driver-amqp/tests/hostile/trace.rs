@@ -46,7 +46,7 @@ pub(crate) async fn shows_no_body_and_no_password() {
     let mut child = Command::new(env::current_exe().expect("a running program has a path"));
     child.env(URL, url).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
     let output = within(ARRIVE * 4, "the child", child.output()).await.expect("it runs");
-    let log = String::from_utf8_lossy(&output.stdout).replace("\\", "");
+    let log = String::from_utf8_lossy(&output.stdout).replace('\\', "");
     assert!(output.status.success(), "{}", last_lines(&log));
     // What is logged at all is there.
     for target in ["oslo_messaging", "lapin::"] {
@@ -118,9 +118,10 @@ fn marker(name: &str) -> &'static str {
 /// The first place where `marker` stands in a form that gives it away.
 fn find(log: &str, name: &str, marker: &str) -> Option<String> {
     let decimals: Vec<_> = marker.bytes().map(|byte| byte.to_string()).collect();
-    let hexadecimals: String = marker.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hexadecimals: Vec<_> = marker.bytes().map(|byte| format!("{byte:02x}")).collect();
     let base64 = (0..3).map(|offset| ("base64", base64_within(marker.as_bytes(), offset)));
-    let forms = [("text", marker.to_owned()), ("decimals", decimals.join(", ")), ("hexadecimals", hexadecimals)];
+    let forms =
+        [("text", marker.to_owned()), ("decimals", decimals.join(", ")), ("hexadecimals", hexadecimals.concat())];
     forms.into_iter().chain(base64).find_map(|(form, text)| {
         let at = log.find(&text)?;
         let start = log[..at].rfind('\n').map_or(0, |newline| newline + 1);

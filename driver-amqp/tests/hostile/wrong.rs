@@ -36,7 +36,7 @@ async fn meet(ways: Vec<Misbehaviour>) {
     let stage = Stage::shared().await;
     let victim = Victim::on(&stage).await;
     let attack = stream::iter(ways).map(try_one).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
-    let (outcomes, probes) = victim.during(attack).await;
+    let (outcomes, probes) = victim.during(Box::pin(attack)).await;
     let faults: Vec<_> = outcomes.into_iter().flatten().collect();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     Victim::judge(probes);
@@ -56,10 +56,10 @@ async fn try_one(way: Misbehaviour) -> Vec<String> {
         (Some(Err(error)), expected) => {
             let text = error.to_string();
             if let Some(kind) = expected.filter(|kind| *kind != error.kind()) {
-                meeting.fault(format!("connecting is {:?}, not {kind:?}: {text}", error.kind()));
+                meeting.fault(&format!("connecting is {:?}, not {kind:?}: {text}", error.kind()));
             }
         }
-        (Some(Ok(_)), Some(kind)) => meeting.fault(format!("connecting works, and is not {kind:?}")),
+        (Some(Ok(_)), Some(kind)) => meeting.fault(&format!("connecting works, and is not {kind:?}")),
         (Some(Ok(transport)), None) => meeting.use_it(&transport).await,
         (None, _) => {}
     }
@@ -76,7 +76,7 @@ struct Meeting {
 }
 
 impl Meeting {
-    fn fault(&mut self, text: String) {
+    fn fault(&mut self, text: &str) {
         self.faults.push(format!("{}: {text}", self.name));
     }
 
@@ -90,7 +90,7 @@ impl Meeting {
         let began = Instant::now();
         let outcome = tokio::time::timeout(deadline.remaining() + SLACK, doing).await;
         let Ok(outcome) = outcome else {
-            self.fault(format!("{what} has not ended {:?} after it began", began.elapsed()));
+            self.fault(&format!("{what} has not ended {:?} after it began", began.elapsed()));
             return None;
         };
         if let Err(error) = &outcome {
@@ -125,10 +125,10 @@ impl Meeting {
     fn judge_reports(&mut self) {
         let text = self.reports.join("\n");
         if !text.is_empty() && !text.contains(&self.host) {
-            self.fault(format!("nothing names the host {}: {text}", self.host));
+            self.fault(&format!("nothing names the host {}: {text}", self.host));
         }
         if self.reports.iter().any(|report| report.chars().any(char::is_control)) {
-            self.fault(format!("a report has control characters: {text:?}"));
+            self.fault(&format!("a report has control characters: {text:?}"));
         }
     }
 }

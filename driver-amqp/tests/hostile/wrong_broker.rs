@@ -112,9 +112,9 @@ impl Visit {
             let (kind, channel, payload) = self.frame().await?;
             let numbers = |at: usize| payload.get(at..at + 2).map(|two| u16::from_be_bytes([two[0], two[1]]));
             let (METHOD, Some(class), Some(number)) = (kind, numbers(0), numbers(2)) else { continue };
-            let published = publishes.entry(channel).or_default();
-            *published += u64::from((class, number) == (60, 40));
-            let answer = answer(channel, class, number, &payload[4..], *published);
+            let count = publishes.entry(channel).or_default();
+            *count += u64::from((class, number) == (60, 40));
+            let answer = answer(channel, class, number, &payload[4..], *count);
             if self.react(When::Method(class, number), answer).await? == Next::Ends {
                 return Ok(());
             }

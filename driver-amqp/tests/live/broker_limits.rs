@@ -143,7 +143,6 @@ pub(crate) async fn one_channel_too_many_makes_the_last_listener_sick_and_no_oth
     let refused = refusal(transport.subscribe(&server("third"), soon()).await);
     assert!(refused.is_transient() && refused.to_string().contains("channels opened"), "{refused}");
     let losses = transport.counters().losses;
-    println!("the limit was found with {losses} losses");
     assert!((1..=10).contains(&losses), "{losses}");
     sleep(2 * SLACK).await;
     a_hundred(&outside, &topic("first"), first.as_mut()).await;
@@ -252,7 +251,6 @@ pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
     .await;
     until("the listener to be back", async || transport.counters().revivals == 1).await;
     let away = killed.elapsed();
-    println!("away for {away:?}");
     assert!(away < 5 * SLACK / 2, "{away:?}");
     a_hundred(&transport, &topic("two"), listener.as_mut()).await;
     // Each question about transient queues is a queue that is made and deleted.

@@ -137,7 +137,8 @@ pub(crate) async fn a_greeting_nested_1200_deep_is_answered() {
     };
     let url = TransportUrl::parse(&format!("rabbit://guest:guest@127.0.0.1:{port}/")).expect("a URL");
     let connecting = AmqpTransport::connect(&url, AmqpConfig::default(), soon());
-    let (answer, connected) = within(ARRIVE, "the greeting", async { tokio::join!(greeting, connecting) }).await;
+    let (answer, connected) =
+        within(ARRIVE, "the greeting", Box::pin(async { tokio::join!(greeting, connecting) })).await;
     assert_eq!(answer[7..], [0, 10, 0, 11], "it goes on to log in");
     assert_eq!(refusal(connected).kind(), ErrorKind::Disconnected, "the peer has hung up");
 }
@@ -154,7 +155,8 @@ pub(crate) async fn a_peer_that_speaks_something_else_is_named() {
     };
     let url = TransportUrl::parse(&format!("rabbit://guest:guest@127.0.0.1:{port}/")).expect("a URL");
     let connecting = AmqpTransport::connect(&url, AmqpConfig::default(), soon());
-    let (_stream, connected) = within(ARRIVE, "the answer", async { tokio::join!(answering, connecting) }).await;
+    let (_stream, connected) =
+        within(ARRIVE, "the answer", Box::pin(async { tokio::join!(answering, connecting) })).await;
     let error = refusal(connected).to_string();
     assert!(error.contains(&format!("127.0.0.1:{port}")) && error.contains("does not speak AMQP 0-9-1"), "{error}");
 }

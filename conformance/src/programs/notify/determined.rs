@@ -14,7 +14,7 @@ use crate::case::BoxFuture;
 use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
-    /// Listeners start and stop in acts of their own, and every act settles. No listener is dropped, no connection is lost,
+    /// Listeners start and stop in acts of their own, so do events that declare no queue, and every act settles. No listener is dropped, no connection is lost,
     /// nothing limits deliveries, and no event shares the fate of its batch.
     fn determined(mut self) -> Self {
         self.limit = None;
@@ -24,7 +24,10 @@ impl Determined for Program {
             let steps = act.steps.into_iter().filter(|step| !matches!(step, Step::Cut { .. }));
             let (tells, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Tell { .. }));
             let moves = moves.into_iter().map(stopped).collect();
-            acts.extend([moves, tells].map(|steps| Act { steps, settle: true }));
+            // Events of one act are sent side by side. Whether one finds a queue that it does not declare must not depend on
+            // which of them is first.
+            let (bare, declaring): (Vec<_>, Vec<_>) = tells.into_iter().partition(finds_its_queue);
+            acts.extend([moves, declaring, bare].map(|steps| Act { steps, settle: true }));
         }
         acts.retain(|act| !act.steps.is_empty());
         Self { acts, ..self }
@@ -33,6 +36,10 @@ impl Determined for Program {
     fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>> {
         Box::pin(async move { Ok(outcomes(self, &play(stage, self).await?)) })
     }
+}
+
+fn finds_its_queue(step: &Step) -> bool {
+    matches!(step, Step::Tell { tell, .. } if tell.without_queue)
 }
 
 fn stopped(step: Step) -> Step {

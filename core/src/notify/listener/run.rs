@@ -74,7 +74,7 @@ impl Runner {
         counter!("oslo_messaging_undecodable_total").increment(1);
         warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
         let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
-        self.run_given_up(self.given_up(delivery, info)).await;
+        self.run_given_up(given_up(delivery, info)).await;
     }
 
     /// Moves an event that the broker would drop if its handler failed once more.
@@ -84,7 +84,7 @@ impl Runner {
             "an event has reached the delivery limit of its queue and is given up"
         );
         let info = DeadLetterInfo::of_limit(delivery.message());
-        self.run_given_up(self.given_up(delivery, info)).await;
+        self.run_given_up(given_up(delivery, info)).await;
     }
 
     /// Moves an event that was given up before.
@@ -156,7 +156,7 @@ impl Runner {
         let each = later.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
                 let info = DeadLetterInfo::of_limit(delivery.message());
-                self.mover.run(self.given_up(delivery, info)).await;
+                self.mover.run(given_up(delivery, info)).await;
             } else if halted == Halted::Stopped {
                 delivery.requeue().await;
             }
@@ -178,7 +178,7 @@ impl Runner {
                 for (unreadable, error) in handed.unreadable {
                     let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
-                    later.push(self.give_up(delivery, info));
+                    later.push(give_up(delivery, info));
                 }
                 match handed.left {
                     Left::Handled => {}
@@ -208,24 +208,15 @@ impl Runner {
         error!(%failure, attempts, events = unit.items.len(), "a handler failed as often as it may; its events are given up");
         let given_up = unit.items.into_iter().map(|Item { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
-            self.give_up(delivery, info)
+            give_up(delivery, info)
         });
         given_up.collect()
-    }
-
-    fn give_up(&self, delivery: Delivery, info: DeadLetterInfo) -> Later {
-        Later { wait: Duration::ZERO, then: Then::Move(self.given_up(delivery, info)) }
-    }
-
-    fn given_up(&self, delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
-        let identity = Identity::of(delivery.key(), delivery.message());
-        PendingMove::new(delivery, identity, info)
     }
 
     fn give_back(&self, delivery: Delivery) -> Later {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(delivery.message());
-            return self.give_up(delivery, info);
+            return give_up(delivery, info);
         }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         let key = Identity::of(delivery.key(), delivery.message()).key();
@@ -257,4 +248,15 @@ fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<It
 fn events(items: &[Option<Item>], group: &Group, attempt: u32) -> Vec<Event> {
     let items = group.places.iter().filter_map(|place| items[*place].as_ref());
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()
+}
+
+/// The move of an event that is given up.
+fn given_up(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
+    let identity = Identity::of(delivery.key(), delivery.message());
+    PendingMove::new(delivery, identity, info)
+}
+
+/// The next step for an event that is given up: its move.
+fn give_up(delivery: Delivery, info: DeadLetterInfo) -> Later {
+    Later { wait: Duration::ZERO, then: Then::Move(given_up(delivery, info)) }
 }

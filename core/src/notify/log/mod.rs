@@ -5,7 +5,7 @@ mod record;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use self::record::LogRecord;
 use super::background::BackgroundNotifier;
@@ -59,7 +59,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogRecordLayer {
             return;
         }
         let span = context.event_span(event);
-        let record = LogRecord::of(event, span.as_ref().map(|span| span.name()));
+        let record = LogRecord::of(event, span.as_ref().map(SpanRef::name));
         // The outbox counts and reports what it does not take; a log record about that would come back here.
         let _ = self.notifier.notify(priority, &crate::Context::new(), EVENT_TYPE, &record);
     }
