@@ -38,11 +38,14 @@ pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_nex
     until("the listener to be back", async || transport.counters().revivals == 1).await;
     handed_over(&stage, 1).await;
     listener.stop(soon()).await.expect("a stop");
-    let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error").expect("not the end");
-    assert_eq!((texts(&polled), polled[0].redelivered()), (vec!["one".to_owned()], true));
-    assert_eq!(transport.counters().deliveries_dropped, 1, "the first time");
+    // What the next session has and did not acknowledge before the stop is the broker's again, once this one is closed.
     let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error");
     assert!(polled.is_none(), "{polled:?}");
+    assert_eq!(transport.counters().deliveries_dropped, 1, "the first time");
+    listener.close(soon()).await.expect("a close");
+    let mut listener = subscribe(&transport, &late).await;
+    let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error").expect("not the end");
+    assert_eq!((texts(&polled), polled[0].redelivered()), (vec!["one".to_owned()], true));
     listener.close(soon()).await.expect("a close");
     transport.close(soon()).await.expect("a close");
 }

@@ -116,7 +116,9 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
 pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange() {
     /// The second one of the second link: on it exchanges are declared.
     const DECLARING: usize = 3;
-    let mut config = AmqpConfig::default();
+    // Only the first link would ask about transient queues, and the second is to send the same bytes.
+    let mut config = AmqpConfig::durable();
+    config.transient_quorum_queues = true;
     // No heartbeat comes between.
     (config.publish_window, config.heartbeat) = (2, Duration::from_secs(60));
     let (relay, transport) = behind_a_relay(&Stage::shared().await, config).await;
