@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::Peer;
 use super::identity::{ENOUGH, Verdict, identify};
 
-/// Passes everything on, but for the first bytes of a peer that is no broker: of those lapin may make a frame that it waits
-/// for. They end the stream with an error, and [`Peer`] knows why.
+/// Passes everything on, but for the first bytes of a peer that is no broker, of which lapin says that they cannot be parsed.
+/// They end the stream with an error, and [`Peer`] knows why.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,

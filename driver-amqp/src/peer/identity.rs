@@ -37,10 +37,12 @@ pub(super) enum Stranger {
 }
 
 impl Stranger {
+    /// What answers in place of a broker, a balancer whose backends are away for example, may give way to it again at any
+    /// time; a port of TLS stays one.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Http(_) | Self::Unknown(_) => ErrorKind::Disconnected,
-            Self::OtherAmqp(_) | Self::Tls => ErrorKind::Config,
+            Self::Http(_) | Self::OtherAmqp(_) | Self::Unknown(_) => ErrorKind::Disconnected,
+            Self::Tls => ErrorKind::Config,
         }
     }
 }

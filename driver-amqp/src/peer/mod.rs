@@ -26,7 +26,7 @@ impl Peer {
         let Some(stranger) = self.0.stranger.get() else { return error };
         let (kind, reason) = (stranger.kind(), stranger.to_string());
         let explained = Error::new(kind, error.operation()).with("reason", reason);
-        // What stands in for a broker that is away gives way to it again.
+        // Tried again as soon as after a plain close.
         if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
     }
 }

@@ -90,8 +90,8 @@ pub(crate) async fn a_peer_that_is_no_broker_is_called_what_it_is() {
             ErrorKind::Disconnected,
             "HTTP/1.1 503 Service",
         ),
-        (b"AMQP\x00\x01\x00\x00", ErrorKind::Config, "AMQP 1.0"),
-        (b"AMQP\x03\x01\x00\x00", ErrorKind::Config, "AMQP 1.0"),
+        (b"AMQP\x00\x01\x00\x00", ErrorKind::Disconnected, "AMQP 1.0"),
+        (b"AMQP\x03\x01\x00\x00", ErrorKind::Disconnected, "AMQP 1.0"),
         (b"\x15\x03\x03\x00\x02\x02\x46", ErrorKind::Config, "amqps://"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", ErrorKind::Disconnected, "SSH-2.0"),
     ] {
@@ -101,6 +101,8 @@ pub(crate) async fn a_peer_that_is_no_broker_is_called_what_it_is() {
         let deadline = Deadline::after(AmqpConfig::default().connect_timeout / 2);
         let error = refusal(AmqpTransport::connect(&address, AmqpConfig::default(), deadline).await);
         assert!(error.kind() == kind && error.to_string().contains(told), "{error}");
+        // As after a plain close, the next try comes soon: a balancer may have its broker back.
+        assert_eq!(error.is_transient(), kind == ErrorKind::Disconnected, "{error}");
     }
 }
 
