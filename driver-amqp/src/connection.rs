@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use lapin::tcp::AsyncTcpStream;
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::AMQPUri;
 use lapin::{ConnectionProperties, ConnectionState, ErrorKind as Lapin};
-use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
+use oslo_messaging::{Deadline, Error, Executed, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
@@ -21,12 +21,12 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::addresses::{race, resolve};
-use crate::brokers::BrokerNotes;
-use crate::brokers::channels::{AMPLE, Admission, ChannelQuota, LINGER, Permit};
+use crate::brokers::channels::{AMPLE, Admission, LINGER, Permit};
 use crate::channel::{Channel, Channels};
 use crate::config::AmqpConfig;
+use crate::endpoint::Endpoint;
 use crate::errors::{is_channel_limit, translate};
-use crate::frames::{FRAME_MAX, Notices, ServerVersion};
+use crate::frames::{Notices, ServerVersion};
 use crate::gate::lost;
 use crate::kill_switch::{KillSwitch, unless};
 use crate::peer::Peer;
@@ -43,28 +43,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// The thread on which lapin reads and writes.
 const IO_THREAD: &str = "lapin-io-loop";
 
-/// The largest frame that RabbitMQ takes before a login.
-const LOGIN_FRAME: usize = 4096;
-
-/// How long user and password may be to fit into it for certain, beside what else we say of ourselves there.
-const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
-
 /// How often lapin is asked whether it has noted the broker's goodbye.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
-
-/// Where a broker is and who asks.
-#[derive(Clone)]
-pub(crate) struct Endpoint {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) user: String,
-    pub(crate) password: String,
-    pub(crate) vhost: String,
-    /// What was learned of the broker there.
-    pub(crate) notes: Arc<BrokerNotes>,
-    /// How many channels there may be, on all connections of a transport together.
-    pub(crate) quota: Arc<ChannelQuota>,
-}
 
 /// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
 #[derive(Debug)]
@@ -376,60 +356,6 @@ fn silence_io_thread() {
     if std::thread::current().name() == Some(IO_THREAD) {
         // The thread ends with its connection, and nothing else runs on it.
         std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
-    }
-}
-
-impl Endpoint {
-    /// How it is called in logs and errors.
-    pub(crate) fn name(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    fn uri(&self, config: &AmqpConfig) -> AMQPUri {
-        AMQPUri {
-            scheme: AMQPScheme::AMQP,
-            authority: AMQPAuthority {
-                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
-                host: self.host.clone(),
-                port: self.port,
-            },
-            vhost: self.vhost.clone(),
-            query: AMQPQueryString {
-                frame_max: Some(FRAME_MAX),
-                heartbeat: Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX)),
-                auth_mechanism: Some(config.login.mechanism()),
-                ..AMQPQueryString::default()
-            },
-        }
-    }
-
-    /// Adds to the `error` of a login what it may mean: before a login a broker takes small frames only, and ends the
-    /// connection at a larger one without a word.
-    fn suspect(&self, error: Error) -> Error {
-        let login = self.user.len().saturating_add(self.password.len());
-        if error.kind() != ErrorKind::Disconnected || login <= LONGEST_LOGIN {
-            return error;
-        }
-        let reason = format_args!(
-            "user and password are {login} bytes long, and the connection ended at the login: a broker takes a frame of \
-             {LOGIN_FRAME} bytes there, unless its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
-        );
-        Error::new(ErrorKind::Config, "connect").with("reason", reason)
-    }
-
-    fn explain(&self, error: Error) -> Error {
-        let error = error.with("host", self.name());
-        match error.kind() {
-            ErrorKind::Denied => error.with("user", &self.user).with("virtual host", &self.vhost),
-            ErrorKind::Config => error.with("virtual host", &self.vhost),
-            _ => error,
-        }
-    }
-}
-
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:***@{}:{}/{}", self.user, self.host, self.port, self.vhost)
     }
 }
 

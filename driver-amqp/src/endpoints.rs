@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::brokers::channels::ChannelQuota;
 use crate::config::AmqpConfig;
-use crate::connection::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// The ports of AMQP, without TLS and inside of it.
 const PORTS: [u16; 2] = [5672, 5671];

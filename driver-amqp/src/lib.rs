@@ -82,6 +82,7 @@ mod counters;
 mod declared;
 mod declaring;
 mod delivery_limit;
+mod endpoint;
 mod endpoints;
 mod errors;
 mod fate;

@@ -10,7 +10,8 @@ use tracing::warn;
 
 use crate::brokers::BrokerNotes;
 use crate::config::AmqpConfig;
-use crate::connection::{Connection, Endpoint};
+use crate::connection::Connection;
+use crate::endpoint::Endpoint;
 use crate::frames::ServerVersion;
 use crate::machine::Generation;
 use crate::probe::{self, Transient};

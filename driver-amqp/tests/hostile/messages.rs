@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oslo_messaging::{
-    Bus, Context, DeadLetters, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority, RpcClient,
-    RpcServer, Target,
+    Address, Bus, Context, DeadLetters, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority,
+    RpcClient, RpcServer, Target, Transport as _,
 };
 use oslo_messaging_amqp::AmqpTransport;
 use serde_json::{Value, json};
@@ -161,9 +161,16 @@ pub(crate) async fn to_a_listener() {
     };
     let ((), probes) = victim.during(Box::pin(attack)).await;
     Victim::judge(probes);
+    let hostile = (messages.len() - handled) as u64;
+    let dead = Address::Queue { name: "events.info.dead".into() };
+    let moved = async || {
+        let counts = attacked.transport.inspect(&dead, soon()).await.expect("a look");
+        counts.is_some_and(|counts| counts.ready == hostile)
+    };
+    until("every hostile event to be a dead letter", moved).await;
     listener.wait(soon()).await.expect("it stops");
     let mut dead = DeadLetters::open(&attacked.bus, "events.info", soon()).await.expect("dead letters");
-    assert_eq!(dead.purge(Duration::from_secs(1)).await.expect("they are there"), (messages.len() - handled) as u64);
+    assert_eq!(dead.purge(Duration::from_secs(1)).await.expect("they are there"), hostile);
     dead.close(soon()).await.expect("it closes");
     attacked.judge(before).await;
     victim.end().await;
