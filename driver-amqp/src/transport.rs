@@ -365,6 +365,7 @@ impl Drop for AmqpTransport {
 
 /// Tries every host in turn, and all of them again while that may help and there is time.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
+    let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
         let mut failures = Vec::new();
         for tried in 0..hosts.len() {
@@ -379,12 +380,16 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
         // Each try that is refused is an entry in the broker's log of intruders.
         let pause = if passing == failures.len() { Pause::Soon(round) } else { Pause::Long(round) };
+        let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
-            return Err(summed_up(failures));
+            // A try that the deadline cut short says less than the one before.
+            let cut_short = failure.kind() == ErrorKind::Timeout;
+            return Err(earlier.filter(|_| cut_short).unwrap_or(failure));
         }
         if round == 0 {
-            warn!(error = %summed_up(failures), "the broker cannot be reached yet, and is tried again until the deadline");
+            warn!(error = %failure, "the broker cannot be reached yet, and is tried again until the deadline");
         }
+        earlier = Some(failure);
         // The last tries lie close to the deadline, however long the waits have grown.
         sleep(pause.dice(config).min(deadline.remaining() / 2)).await;
     }
