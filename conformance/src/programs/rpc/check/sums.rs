@@ -19,12 +19,14 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
-/// Whether a stop in a hurry is all that can have kept a cast from running.
+/// Whether a stop of ours in a hurry is all that can have kept a cast from running. What a server of the reference loses it
+/// does not count.
 fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
     sent.request.kind == Kind::Cast
         && sent.outcome == Some(&Outcome::Done)
         && timeline.surely_bound(sent)
         && timeline.all_run(sent.request)
+        && !timeline.readers(sent.request).any(|server| timeline.servers[server].foreign)
         && timeline.runs_of(sent.number).next().is_none()
         && !timeline.perhaps_lost_in_silence(sent)
 }
