@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::text::{Excerpt, cut, excerpt};
+use crate::excerpt::{Excerpt, cut, excerpt};
 
 /// The result of every fallible operation here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::Payload;
+use crate::excerpt::Excerpt;
 use crate::remote_error::Raised;
-use crate::text::Excerpt;
 
 const BUILTINS: &str = "builtins";
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";

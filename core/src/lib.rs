@@ -103,49 +103,43 @@
 //! # The wire
 //! [`wire`] has the messages themselves, for tools and tests.
 
-mod address;
 mod bus;
-mod capability;
-mod clock;
-mod config_file;
+pub mod config;
 mod context;
 mod deadline;
 mod decoding;
 mod delivery;
-mod duplicate;
+pub mod driver;
 mod error;
 mod exception;
+mod excerpt;
 mod failure;
-mod health;
 mod lifecycle;
-mod message;
-mod message_key;
-mod notify;
+pub mod notify;
 mod panic;
 mod payload;
-mod registry;
 mod remote_error;
 mod retry;
-mod rpc;
+pub mod rpc;
 mod serializer;
-mod subscription;
 mod target;
-mod text;
-mod transport;
 mod url;
 mod version;
 pub mod wire;
 
-pub use address::{Address, Exchange, ExchangeKind};
 pub use bus::{Bus, BusBuilder};
-pub use capability::{Capabilities, Capability};
-pub use config_file::ConfigFile;
+pub use config::{ConfigFile, Host, Password, Registry, TransportUrl};
 pub use context::{Context, RequestInfo};
 pub use deadline::Deadline;
+pub use driver::{
+    Address, Binding, CONTENT_ENCODING, CONTENT_TYPE, Capabilities, Capability, Connector, DeliveryCount, Exchange,
+    ExchangeKind, Headers, Health, IncomingMessage, Lifetime, Listener, Message, Origin, PublishOptions, QueueCounts,
+    QueuePlan, Settle, Source, State, Subscription, Transport, UnhealthyPart,
+};
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
+pub use excerpt::Excerpt;
 pub use failure::Failure;
-pub use message::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
 #[cfg(feature = "log-layer")]
 pub use notify::LogRecordLayer;
 pub use notify::{
@@ -155,16 +149,11 @@ pub use notify::{
     OutgoingEvent, Pattern, Priority, Queued, RecordingSink, Redact, Route, RoutingSink, Secret, WhenFull,
 };
 pub use payload::Payload;
-pub use registry::{Connector, Registry};
 pub use remote_error::RemoteError;
 pub use retry::Retry;
 pub use rpc::{
     BoxError, Endpoint, Extensions, Reply, Request, RpcClient, RpcDispatcher, RpcServer, RpcServerBuilder, RpcService,
 };
 pub use serializer::Serializer;
-pub use subscription::{Binding, Lifetime, QueuePlan, Settle, Source, Subscription};
 pub use target::Target;
-pub use text::Excerpt;
-pub use transport::{Health, IncomingMessage, Listener, PublishOptions, QueueCounts, State, Transport, UnhealthyPart};
-pub use url::{Host, Password, TransportUrl};
 pub use version::{Version, is_compatible};

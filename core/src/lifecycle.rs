@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
+use crate::excerpt::Excerpt;
 use crate::panic::{caught, caught_in};
-use crate::text::Excerpt;
 use crate::{Deadline, Error, Result};
 
 /// The longest time before the end of a wait in which nothing starts any more.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::Excerpt;
+use crate::excerpt::Excerpt;
 use crate::{Failure, Payload};
 
 /// How a remote method failed, as its side told it.

@@ -1,6 +1,7 @@
 //! Who is meant: exchange, topic, namespace, version, server.
 
-use crate::{Address, Error, ErrorKind, Result};
+use crate::driver::Address;
+use crate::{Error, ErrorKind, Result};
 
 /// Names the receiver of a message, or what a server answers to.
 ///

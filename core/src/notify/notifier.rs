@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::background::{BackgroundNotifier, OutboxConfig};
-use super::outgoing::OutgoingEvent;
+use super::background::BackgroundNotifier;
+use super::background::outbox_config::OutboxConfig;
+use super::outgoing_event::OutgoingEvent;
 use super::priority::Priority;
 use super::redact::{AllowedContext, Redact};
 use super::sink::messaging::MessagingSink;

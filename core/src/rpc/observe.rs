@@ -6,8 +6,8 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
+use crate::excerpt::Excerpt;
 use crate::failure::{Nature, Refusal};
-use crate::text::Excerpt;
 use crate::{Error, Failure, Payload, Result, Target};
 
 /// The `messaging.system` of every span.

@@ -8,7 +8,8 @@ use bzip2::write::BzEncoder;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use crate::{Error, ErrorKind, Message, Result};
+use crate::driver::Message;
+use crate::{Error, ErrorKind, Result};
 
 /// The header that names the compression of a body (kombu `compression.py`).
 pub const HEADER: &str = "compression";

@@ -4,10 +4,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::fields::{self, Fields, last_wins};
+use super::fields::{Fields, last_wins};
 use super::writer::{Escape, ObjectWriter};
-use super::{compression, lenient};
-use crate::{Error, ErrorKind, Message, Payload, Result, Version, is_compatible};
+use super::{compression, fields};
+use crate::driver::Message;
+use crate::payload::lenient;
+use crate::version::{Version, is_compatible};
+use crate::{Error, ErrorKind, Payload, Result};
 
 const VERSION_FIELD: &str = "oslo.version";
 const MESSAGE_FIELD: &str = "oslo.message";

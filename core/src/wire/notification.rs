@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::CONTEXT_PREFIX;
-use super::compression;
-use super::envelope::{self, Envelope, Format};
+use super::envelope::{Envelope, Format};
 use super::fields::{Fields, last_wins, tolerant};
 use super::writer::ObjectWriter;
-use crate::{Message, Payload, Result};
+use super::{CONTEXT_PREFIX, compression, envelope};
+use crate::driver::Message;
+use crate::{Payload, Result};
 
 /// One event on its way (oslo.messaging 18.3.1, `notify/notifier.py:_notify`).
 #[derive(Debug, Clone, PartialEq)]

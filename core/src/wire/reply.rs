@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::envelope::{self, Envelope};
-use super::fields::{self, Fields, required, tolerant};
-use super::remote;
-use crate::{Failure, Message, Payload, RemoteError, Result};
+use super::envelope::Envelope;
+use super::fields::{Fields, required, tolerant};
+use super::{envelope, failure, fields};
+use crate::driver::Message;
+use crate::{Failure, Payload, RemoteError, Result};
 
 /// One answer to a call (oslo.messaging 18.3.1, `_drivers/amqpdriver.py:AMQPIncomingMessage._send_reply`).
 ///
@@ -53,11 +54,11 @@ impl Reply {
     /// Writes the body of a message. The fields come in the order of the reference.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let failure = self.failure.as_ref().map_or(0, remote::length);
+        let failure = self.failure.as_ref().map_or(0, failure::length);
         envelope::seal(200 + self.result.as_str().len() + failure, |out| {
             out.json("result", &self.result)?;
             match &self.failure {
-                Some(failure) => out.nested("failure", |out| remote::write(out, failure))?,
+                Some(failure) => out.nested("failure", |out| failure::write(out, failure))?,
                 None => out.plain("failure", "null")?,
             }
             out.plain("ending", self.ending)?;
@@ -89,7 +90,7 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply>
     for (name, value) in fields {
         match name.as_ref() {
             "result" => reply.result = Payload::slice(buffer, value),
-            "failure" => reply.failure = remote::read(&Payload::slice(buffer, value)),
+            "failure" => reply.failure = failure::read(&Payload::slice(buffer, value)),
             "ending" => reply.ending = tolerant(value).unwrap_or(false),
             "_msg_id" => msg_id = Some(fields::text(value)?),
             "_unique_id" => reply.unique_id = tolerant(value).unwrap_or_default(),

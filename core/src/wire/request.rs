@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::CONTEXT_PREFIX;
-use super::envelope::{self, Envelope};
-use super::fields::{self, Fields, last_wins, optional_text, required, tolerant};
-use crate::{Message, Payload, Result};
+use super::envelope::Envelope;
+use super::fields::{Fields, last_wins, optional_text, required, tolerant};
+use super::{CONTEXT_PREFIX, envelope, fields};
+use crate::driver::Message;
+use crate::{Payload, Result};
 
 /// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::config::{OutboxConfig, WhenFull};
-use super::counts::{Loss, Losses, OutboxCounts, count};
-use crate::notify::outgoing::OutgoingEvent;
+use super::outbox_config::{OutboxConfig, WhenFull};
+use super::outbox_counts::{Loss, Losses, OutboxCounts, count};
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::sink::Sinks;
 use crate::{Deadline, Error, Result};
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::message_key::MessageKey;
-use crate::notify::dead_letter::DeadLetterInfo;
-use crate::{DeliveryCount, IncomingMessage, Message};
+use crate::delivery::message_key::MessageKey;
+use crate::driver::{DeliveryCount, IncomingMessage, Message};
+use crate::notify::dead_letter::info::DeadLetterInfo;
 
 /// How many events that went back to their queue are remembered. The oldest beyond that are run again.
 const REMEMBERED: usize = 10_000;

@@ -9,13 +9,14 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::reader::{Read, Reader};
-use super::run::Runner;
-use super::unit::{Item, Unit};
+use super::runner::Runner;
+use super::work_item::{Item, Unit};
 use crate::decoding::{Decoded, DecodingListener};
+use crate::driver::DeliveryCount;
 use crate::lifecycle::{Phase, Reins, asked, start};
 use crate::rpc::CLOSE_TIMEOUT;
 use crate::wire::Notification;
-use crate::{Deadline, DeliveryCount, ErrorKind, Result};
+use crate::{Deadline, ErrorKind, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,12 +14,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::given_up::{GivenUp, Identity, Reason};
-use super::halt::{Halt, Halted};
+use super::shutdown::{Halt, Halted};
 use crate::delivery::{Delivery, settled};
-use crate::notify::dead_letter::DeadLetterInfo;
-use crate::notify::dead_letter_queue::DeadLetterQueue;
-use crate::notify::dead_letter_writer::DeadLetterWriter;
-use crate::{Error, ErrorKind, Executed, IncomingMessage};
+use crate::driver::IncomingMessage;
+use crate::notify::dead_letter::info::DeadLetterInfo;
+use crate::notify::dead_letter::queue::DeadLetterQueue;
+use crate::notify::dead_letter::writer::DeadLetterWriter;
+use crate::{Error, ErrorKind, Executed};
 
 /// The shortest and the longest wait before an event that is held is tried again.
 const FIRST: Duration = Duration::from_secs(1);

@@ -7,13 +7,13 @@ use tracing::warn;
 
 use super::given_up::{GivenUp, Identity, Met};
 use super::mover::PendingMove;
-use super::unit::Item;
+use super::work_item::Item;
 use crate::decoding::Decoded;
+use crate::delivery::message_key::MessageKey;
 use crate::delivery::{Deliveries, Delivery, Seen, settled};
-use crate::message_key::MessageKey;
+use crate::excerpt::Excerpt;
 use crate::notify::Event;
 use crate::panic::caught;
-use crate::text::Excerpt;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, Result, Serializer};
 

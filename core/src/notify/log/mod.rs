@@ -1,13 +1,13 @@
 //! What a program logs with `tracing`, as events for whatever listens on the bus.
 
-mod record;
+mod log_record;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use self::record::LogRecord;
+use self::log_record::LogRecord;
 use super::background::BackgroundNotifier;
 use super::priority::Priority;
 

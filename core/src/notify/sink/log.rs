@@ -5,7 +5,7 @@ use tracing::{debug, error, info, warn};
 
 use super::NotificationSink;
 use super::mask::masked;
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::priority::Priority;
 use crate::wire::Format;
 use crate::{Deadline, Payload, Result};

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::{NotificationSink, outcome};
-use crate::notify::outgoing::OutgoingEvent;
-use crate::wire::{self, Format};
-use crate::{Address, Bus, Deadline, PublishOptions, Result};
+use crate::driver::{Address, PublishOptions};
+use crate::notify::outgoing_event::OutgoingEvent;
+use crate::wire::Format;
+use crate::{Bus, Deadline, Result, wire};
 
 /// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{NotificationSink, publish_to_all};
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::pattern::Pattern;
 use crate::notify::priority::Priority;
 use crate::{Deadline, Error, ErrorKind, Result};

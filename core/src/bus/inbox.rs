@@ -1,0 +1,276 @@
+//! The one reply queue of a bus, opened at the first call.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
+
+use super::waiting_calls::{CallId, Matched, PendingCall, WaitingCalls};
+use crate::decoding::{Decoded, Decoding, DecodingListener};
+use crate::driver::{Address, Listener, Settle, Source, Subscription, Transport};
+use crate::excerpt::Excerpt;
+use crate::wire::Reply;
+use crate::{Deadline, Error, Executed, Result, Retry};
+
+/// Replies taken from the driver at once.
+const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
+/// Replies the broker may have handed over before they are acknowledged.
+const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
+/// How long opening may take in all. It is nobody's call, so no caller's deadline ends it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the replies to every call of a bus arrive.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    transport: Arc<dyn Transport>,
+    retry: Retry,
+    decoding: Decoding,
+    calls: WaitingCalls,
+    desk: Mutex<Desk>,
+}
+
+/// Who reads the replies now.
+#[derive(Debug, Default)]
+struct Desk {
+    closed: bool,
+    clerk: Option<Clerk>,
+}
+
+/// The task that opens the queue and then reads it; ended with its handle.
+#[derive(Debug)]
+struct Clerk {
+    stop: CancellationToken,
+    progress: watch::Receiver<Progress>,
+    task: AbortOnDropHandle<()>,
+}
+
+/// How far an inbox has come.
+#[derive(Debug, Clone)]
+enum Progress {
+    /// Not there yet; what the last try said.
+    Opening(Option<Error>),
+    /// Replies arrive in the queue of this name.
+    Open(Arc<str>),
+    /// It never opened, and the next call starts anew.
+    Failed(Error),
+    /// Lost or closed, and the next call starts anew.
+    Ended,
+}
+
+/// What the task of an inbox works with.
+struct Work {
+    transport: Arc<dyn Transport>,
+    retry: Retry,
+    decoding: Decoding,
+    calls: WaitingCalls,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+}
+
+impl Inbox {
+    /// An inbox that is opened by its first call; `retry` says how patiently.
+    pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
+        Self { transport, retry, decoding, calls: WaitingCalls::default(), desk: Mutex::default() }
+    }
+
+    pub(crate) fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Puts a call on the table and says under which queue its reply will be found.
+    ///
+    /// # Errors
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; everybody who waited for the same opening
+    /// gets the same. `Timeout`, with what the last try said; `Closed`.
+    ///
+    /// # Cancellation
+    /// The opening goes on for those who also wait, and for the next call.
+    pub(crate) async fn expect_reply(&self, id: CallId, deadline: Deadline) -> Result<(PendingCall, Arc<str>)> {
+        loop {
+            let mut progress = self.progress()?;
+            let queue = match opened(&mut progress, deadline).await {
+                Ok(Some(queue)) => queue,
+                Ok(None) => continue,
+                Err(error) if self.only_time_ran_out(&error) && !deadline.has_passed() => continue,
+                Err(error) => return Err(error),
+            };
+            let call = self.calls.register(id);
+            // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
+            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.desk().closed {
+                return Ok((call, queue));
+            }
+        }
+    }
+
+    /// Ends every waiting call and gives the queue back.
+    pub(crate) async fn close(&self, deadline: Deadline) {
+        let clerk = {
+            let mut desk = self.desk();
+            desk.closed = true;
+            desk.clerk.take()
+        };
+        self.calls.fail_all(&Error::closed("call").with_executed(Executed::Maybe));
+        if let Some(clerk) = clerk {
+            clerk.stop.cancel();
+            // Past the deadline the handle is dropped, which aborts the task.
+            let _ = deadline.run("close", clerk.task).await;
+        }
+    }
+
+    /// The inbox that is open or opening; a new one if there is none.
+    fn progress(&self) -> Result<watch::Receiver<Progress>> {
+        let mut desk = self.desk();
+        if desk.closed {
+            return Err(Error::closed("call"));
+        }
+        if let Some(clerk) = &desk.clerk {
+            let over = matches!(&*clerk.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            let gone = clerk.progress.has_changed().is_err();
+            if !over && !gone {
+                return Ok(clerk.progress.clone());
+            }
+        }
+        let (progress_to, progress) = watch::channel(Progress::Opening(None));
+        let stop = CancellationToken::new();
+        let work = Work {
+            transport: Arc::clone(&self.transport),
+            retry: self.retry,
+            decoding: self.decoding.clone(),
+            calls: self.calls.clone(),
+            progress: progress_to,
+            stop: stop.clone(),
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(work.run()));
+        desk.clerk = Some(Clerk { stop, progress: progress.clone(), task });
+        Ok(progress)
+    }
+
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    fn only_time_ran_out(&self, error: &Error) -> bool {
+        self.retry.limit.is_none() && self.retry.permits(0, error)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue, once it is there; `None` if it came and went.
+async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
+    let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
+    let waited = deadline.run("open the reply inbox", settled).await;
+    let seen = progress.borrow().clone();
+    match (seen, waited) {
+        (Progress::Open(queue), _) => Ok(Some(queue)),
+        (Progress::Failed(error), _) => Err(error),
+        (Progress::Opening(Some(cause)), Err(timeout)) => Err(timeout.with_source(cause)),
+        (Progress::Opening(None), Err(timeout)) => Err(timeout),
+        // Of the task of an opening that will never end, only its runtime can have made an end.
+        (Progress::Ended, _) | (Progress::Opening(_), Ok(_)) => Ok(None),
+    }
+}
+
+impl Work {
+    /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
+    async fn run(self) {
+        let opened = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return self.end(Error::closed("call")),
+            opened = self.open() => opened,
+        };
+        let (listener, queue) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                debug!(%error, "the reply inbox did not open");
+                self.progress.send_replace(Progress::Failed(error));
+                return;
+            }
+        };
+        self.progress.send_replace(Progress::Open(queue));
+        let Decoding { limit, replies, .. } = self.decoding.clone();
+        let mut listener = DecodingListener::new(listener, Settle::ByReceiver, limit, replies, Reply::of_body);
+        let end = self.read(&mut listener).await;
+        self.end(end);
+        let _ = listener.close(Deadline::after(crate::rpc::CLOSE_TIMEOUT)).await;
+    }
+
+    async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
+        let deadline = Deadline::after(OPEN_TIMEOUT);
+        let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
+        let attempt = async || {
+            let tried = self.transport.subscribe(&subscription, deadline).await;
+            tried.map_err(|error| {
+                // Nothing runs because somebody listens.
+                let error = error.with_executed(Executed::No);
+                self.progress.send_replace(Progress::Opening(Some(error.clone())));
+                error
+            })
+        };
+        let listener = self.retry.run(deadline, attempt).await?;
+        let Address::Direct { queue } = listener.address() else {
+            return Err(Error::unsupported("open the reply inbox").with("address", listener.address()));
+        };
+        let queue = queue.as_str().into();
+        Ok((listener, queue))
+    }
+
+    /// Hands each reply to its call; says what ended that.
+    async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Error::closed("call"),
+                polled = listener.poll(BATCH) => match polled {
+                    Ok(Some(messages)) => deliver(messages, &self.calls).await,
+                    Ok(None) => return Error::closed("call"),
+                    Err(error) => return error,
+                },
+            }
+        }
+    }
+
+    /// Lets nobody wait for a reply here any more, then tells those who do.
+    fn end(&self, reason: Error) {
+        self.progress.send_replace(Progress::Ended);
+        debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");
+        self.calls.fail_all(&reason.with_executed(Executed::Maybe));
+    }
+}
+
+/// A task that its runtime has ended reads no reply any more.
+impl Drop for Work {
+    fn drop(&mut self) {
+        let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
+        if reading {
+            self.end(Error::closed("call").with("reason", "the runtime that read the replies is gone"));
+        }
+    }
+}
+
+async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
+    for Decoded { message, content, charge } in messages {
+        match content {
+            Ok(reply) => {
+                let msg_id = reply.msg_id.clone();
+                if calls.complete(reply) == Matched::Nobody {
+                    counter!("oslo_messaging_replies_unmatched_total").increment(1);
+                    debug!(msg_id = %Excerpt(&msg_id), "a reply that no call waits for: late, doubled or foreign");
+                }
+            }
+            Err(error) => {
+                counter!("oslo_messaging_undecodable_total").increment(1);
+                warn!(%error, "a reply that cannot be read was dropped");
+            }
+        }
+        // The call has it, or nothing has.
+        drop(charge);
+        if let Err(error) = message.acknowledge().await {
+            debug!(%error, "a reply was not acknowledged and will come again");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The reader's side of notifications.
+
+mod deferred;
+mod given_up;
+mod intake;
+mod invoke;
+mod mover;
+mod reader;
+mod requeue_backoff;
+mod runner;
+mod shutdown;
+mod work_item;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+use self::given_up::GivenUp;
+use self::intake::{Batch, Intake};
+use self::mover::{DeadLetterQueues, Mover};
+use self::reader::Reader;
+use self::requeue_backoff::Requeues;
+use self::runner::Runner;
+use self::shutdown::Halt;
+use super::dead_letter::info::queue_of;
+use super::dead_letter::queue::DeadLetterQueue;
+use super::dead_letter::writer::DeadLetterWriter;
+use super::endpoint::{NotificationEndpoint, Table};
+use super::{FailurePolicy, GiveUp, Priority};
+use crate::decoding::{Decoding, DecodingListener};
+use crate::delivery::Deliveries;
+use crate::driver::{Address, Capability, Lifetime, Settle, Source, Subscription};
+use crate::lifecycle::{Reins, Running};
+use crate::wire::Notification;
+use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target};
+
+/// The longest name that a queue can have, in bytes (AMQP 0-9-1, a short string).
+const LONGEST_NAME: usize = 255;
+
+/// Hands the notifications of its targets to endpoints.
+///
+/// Dropping it without [`wait`](Self::wait) aborts its handlers and says so in the log; what is unsettled goes back to
+/// the broker.
+#[derive(Debug)]
+pub struct NotificationListener(Running);
+
+/// The settings of a listener. Clone it to start the same listener again.
+#[derive(Clone)]
+#[must_use]
+pub struct NotificationListenerBuilder {
+    bus: Bus,
+    targets: Vec<Target>,
+    endpoints: Vec<Table>,
+    reader: Whose,
+    concurrency: Option<usize>,
+    batch: Option<Batch>,
+    policy: FailurePolicy,
+    serializer: Option<Arc<dyn Serializer>>,
+}
+
+/// Whose copy of the events is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whose {
+    /// The one that all listeners without a pool share.
+    Everybodys,
+    Pool(String),
+    /// One of our own, that goes with us.
+    Ours,
+}
+
+impl NotificationListener {
+    /// A listener without targets and endpoints; it needs one of each.
+    pub fn builder(bus: &Bus) -> NotificationListenerBuilder {
+        NotificationListenerBuilder {
+            bus: bus.clone(),
+            targets: Vec::new(),
+            endpoints: Vec::new(),
+            reader: Whose::Everybodys,
+            concurrency: None,
+            batch: None,
+            policy: FailurePolicy::default(),
+            serializer: None,
+        }
+    }
+
+    /// Stops taking events. Those that wait for another try, and those that no handler was started for, go back to
+    /// the broker at once. Handlers go on.
+    ///
+    /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
+    /// broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if `deadline` passes first; the listener goes on stopping.
+    pub async fn stop(&self, deadline: Deadline) -> Result<()> {
+        self.0.stop(deadline).await
+    }
+
+    /// Stops, waits until every handler has ended and its events are settled, closes, and says why the listener ended.
+    ///
+    /// # Errors
+    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
+    /// then every handler that still runs is aborted and its events go back to the broker.
+    pub async fn wait(self, deadline: Deadline) -> Result<()> {
+        self.0.wait(deadline).await
+    }
+
+    /// Waits until the listener has ended, by itself or because it was stopped, and says why.
+    ///
+    /// One that has lost its queues ends as soon as its running handlers have: what waited for another try is let go, and
+    /// comes again to whoever reads the queues then.
+    ///
+    /// # Errors
+    /// What ended the listener, if it was not asked to stop.
+    pub async fn ended(&self) -> Result<()> {
+        self.0.ended().await
+    }
+}
+
+impl NotificationListenerBuilder {
+    /// Listens to the topic of `target` as well, in its exchange or in that of the bus.
+    pub fn target(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// Adds an endpoint; each has every event, in the order in which they were added.
+    pub fn endpoint<S: Send + Sync + 'static>(mut self, endpoint: NotificationEndpoint<S>) -> Self {
+        self.endpoints.push(endpoint.into_table());
+        self
+    }
+
+    /// Reads the copy of the pool called `name`, which its members share. Default: the copy that all listeners without
+    /// a pool share.
+    ///
+    /// Every pool has a copy of its own, from the moment its first member was started on. Its queue is called as it is,
+    /// whatever the topics are, so a name stands for one purpose in a virtual host. Publishers fill the queue without a
+    /// pool all the same: somebody has to read it, or an operator's policy limit it.
+    pub fn pool(mut self, name: impl Into<String>) -> Self {
+        self.reader = Whose::Pool(name.into());
+        self
+    }
+
+    /// Reads a copy of its own, which begins now and goes with the listener, so that looking at the bus takes nothing
+    /// from anybody. What it gives up is dropped: there is no dead-letter queue.
+    pub fn tap(mut self) -> Self {
+        self.reader = Whose::Ours;
+        self
+    }
+
+    /// How many handlers run at once, from 1 to 32,767. Default: [what the bus says](crate::BusBuilder::concurrency), or 50;
+    /// with [`batch`](Self::batch) 1.
+    ///
+    /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run can
+    /// wait beside them for their next try. Handlers are started in the order in which events came; but those of one
+    /// batch run one after the other, so that a batch may overtake what waits in the one before it.
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = Some(handlers);
+        self
+    }
+
+    /// Puts events together: up to `size` of them, waiting for others until `window` after the first one came.
+    ///
+    /// [`on_batch`](NotificationEndpoint::on_batch) has those of its priority and pattern at once.
+    pub fn batch(mut self, size: NonZeroUsize, window: Duration) -> Self {
+        self.batch = Some(Batch { size, window });
+        self
+    }
+
+    /// What becomes of an event whose handler fails. Default: 5 tries over a minute and a half, then the dead-letter
+    /// queue.
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Translates every payload and context.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    /// Starts the listener; returns when its queues are bound, so that what is published afterwards is not missed.
+    ///
+    /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter queues too;
+    /// where that fails it starts all the same, with a warning, and the health of the bus names them until they are there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
+    /// or for a setting that is none, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
+    /// [`ErrorKind::Unsupported`] if the driver has no pools, and what
+    /// [`Transport::subscribe`](crate::Transport::subscribe) says.
+    pub async fn start(self, deadline: Deadline) -> Result<NotificationListener> {
+        self.check()?;
+        let addresses = self.addresses()?;
+        let window = self.window()?;
+        let name = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let subscription = self.subscription(addresses, window)?;
+        let listener = self.bus.0.subscribe(&subscription, deadline).await?;
+        let Decoding { limit, received, .. } = self.bus.0.decoding.clone();
+        let listener = DecodingListener::new(listener, Settle::ByReceiver, limit, received, Notification::of_body);
+        let dead_letters = self.dead_letters(&subscription, deadline).await;
+        let given_up = Arc::<GivenUp>::default();
+        let reader = Reader {
+            deliveries: Deliveries::new(Settle::ByReceiver),
+            serializer: self.serializer.clone(),
+            given_up: Arc::clone(&given_up),
+        };
+        let (batch, concurrency) = (self.batch, self.running_at_once());
+        let running = Running::start("listener", name, move |reins: Reins| {
+            let (writer, queues) = dead_letters;
+            let halt = Halt::new(reins.stop.clone());
+            let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
+            let mover = Arc::new(Mover { writer, queues, given_up, slots, halt: halt.clone() });
+            let runner = Runner {
+                endpoints: self.endpoints,
+                policy: self.policy,
+                mover,
+                requeues: Mutex::new(Requeues::default()),
+                permits: Arc::new(Semaphore::new(concurrency)),
+                room: Arc::new(Semaphore::new(usize::from(window.get()) / 2)),
+                halt,
+            };
+            Intake::new(listener, reader, runner, batch).run(reins)
+        });
+        Ok(NotificationListener(running))
+    }
+
+    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the listener
+    /// starts all the same.
+    async fn dead_letters(
+        &self,
+        subscription: &Subscription,
+        deadline: Deadline,
+    ) -> (Option<DeadLetterWriter>, DeadLetterQueues) {
+        let health = &self.bus.0.health;
+        let kept = self.reader != Whose::Ours && self.policy.give_up == GiveUp::DeadLetter;
+        let writer = kept.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
+        let names: Vec<_> = subscription.queues("").into_iter().map(|queue| queue.name).collect();
+        let known = names.iter().map(|name| (name.clone(), DeadLetterQueue::new(name, health)));
+        let known: BTreeMap<_, _> = known.collect();
+        if let Some(writer) = &writer {
+            let declare = async |(name, queue): (&String, &DeadLetterQueue)| {
+                let declared = deadline.run("declare", writer.declare(name)).await;
+                if let Err(error) = declared.and_then(|declared| declared) {
+                    warn!(%error, queue = queue_of(name), "a dead-letter queue cannot be declared; its listener starts without");
+                    queue.set_undeclared(&error);
+                }
+            };
+            join_all(known.iter().map(declare)).await;
+        }
+        let other = DeadLetterQueue::new(&names.join(", "), health);
+        (writer, DeadLetterQueues { known, other })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.policy.check()?;
+        self.endpoints.iter().try_for_each(Table::check)?;
+        match &self.reader {
+            Whose::Pool(name) if name.is_empty() => Err(config("a pool needs a name")),
+            Whose::Pool(_) if !self.bus.capabilities().has(Capability::Pools) => Err(Error::unsupported("pool")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every target at every priority that is handled.
+    fn addresses(&self) -> Result<Vec<Address>> {
+        let mut priorities: Vec<Priority> = self.endpoints.iter().flat_map(Table::priorities).collect();
+        priorities.sort_unstable();
+        priorities.dedup();
+        if priorities.is_empty() {
+            return Err(config("a listener needs an endpoint with a handler"));
+        }
+        if self.targets.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidTarget, "start").with("reason", "a listener needs a target"));
+        }
+        let mut addresses = Vec::new();
+        for target in &self.targets {
+            let topic = target.topic.clone().filter(|topic| !topic.is_empty()).ok_or_else(|| {
+                let error = Error::new(ErrorKind::InvalidTarget, "start").with("target", target);
+                error.with("reason", "a listener's target needs a topic")
+            })?;
+            let exchange = target.exchange.clone().unwrap_or_else(|| self.bus.0.default_exchange.clone());
+            addresses.extend(priorities.iter().map(|priority| Address::Notification {
+                exchange: exchange.clone(),
+                topic: topic.clone(),
+                priority: priority.as_str().to_owned(),
+            }));
+        }
+        Ok(addresses)
+    }
+
+    fn running_at_once(&self) -> usize {
+        let default = || if self.batch.is_some() { 1 } else { self.bus.0.concurrency.unwrap_or(50) };
+        self.concurrency.unwrap_or_else(default).clamp(1, usize::from(u16::MAX / 2))
+    }
+
+    /// Twice what runs at once, and of batches one more.
+    fn window(&self) -> Result<NonZeroU16> {
+        let events = match self.batch {
+            None => self.running_at_once() * 2,
+            Some(batch) => batch.size.get().saturating_mul(self.running_at_once() + 1),
+        };
+        let window = u16::try_from(events).ok().and_then(NonZeroU16::new);
+        window.ok_or_else(|| config("the batches that run at once, and one more, are over 65,535 events"))
+    }
+
+    fn subscription(&self, addresses: Vec<Address>, window: NonZeroU16) -> Result<Subscription> {
+        let (pool, lifetime) = match &self.reader {
+            Whose::Everybodys => (None, Lifetime::Shared),
+            Whose::Pool(name) => (Some(name.clone()), Lifetime::Shared),
+            Whose::Ours => (None, Lifetime::Private),
+        };
+        let subscription = Subscription::new(Source::Notifications { addresses, pool })
+            .with_settle(Settle::ByReceiver)
+            .with_window(window)
+            .with_lifetime(lifetime);
+        // Refused now, since an event that cannot be moved to its dead-letter queue would come back for ever.
+        let too_long = subscription.queues("").into_iter().find(|queue| queue_of(&queue.name).len() > LONGEST_NAME);
+        match too_long.filter(|_| self.policy.give_up == GiveUp::DeadLetter) {
+            None => Ok(subscription),
+            Some(queue) => Err(Error::new(ErrorKind::TooLarge, "start")
+                .with("dead-letter queue", queue_of(&queue.name))
+                .with("reason", "the name of a queue has 255 bytes at most")),
+        }
+    }
+}
+
+fn config(reason: &str) -> Error {
+    Error::new(ErrorKind::Config, "start").with("reason", reason)
+}
+
+impl fmt::Debug for NotificationListenerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotificationListenerBuilder")
+            .field("targets", &self.targets)
+            .field("endpoints", &self.endpoints)
+            .field("reader", &self.reader)
+            .field("batch", &self.batch)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

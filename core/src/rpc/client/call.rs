@@ -1,0 +1,205 @@
+//! One call: from the request to its answer, under one deadline.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::RpcClient;
+use crate::bus::inspections::Seen;
+use crate::bus::waiting_calls::{Answer, CallId, PendingCall};
+use crate::deadline::LONGEST;
+use crate::driver::{Address, Message, PublishOptions};
+use crate::rpc::failures;
+use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result, wire};
+
+/// The module under which the reference's dispatcher refuses what it does not have.
+const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
+
+/// How much of a call's time has passed when it looks where its request is.
+const LOOK: f64 = 0.8;
+
+pub(crate) struct Call<'a> {
+    pub(crate) client: &'a RpcClient,
+    pub(crate) id: CallId,
+    pub(crate) method: &'a str,
+    pub(crate) address: Address,
+    pub(crate) deadline: Deadline,
+    pub(crate) started: Instant,
+}
+
+/// How far a call has come, for the error that ends it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Phases {
+    /// When the inbox was open and the request could be sent.
+    connected: Option<Instant>,
+    /// When the bus owned the request.
+    confirmed: Option<Instant>,
+}
+
+/// What the publisher knows of the request.
+enum Sent {
+    Confirmed,
+    /// The publish failed in a way that may have delivered it; only the reply can tell.
+    Unknown(Error),
+}
+
+impl Call<'_> {
+    pub(crate) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
+        let mut phases = Phases::default();
+        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                return Err(self.timed_out(phases, Executed::No).with_source(error));
+            }
+            Err(error) => return Err(self.named(error)),
+        };
+        phases.connected = Some(Instant::now());
+        request.call = Some(self.client.call_fields(self.id.to_string(), reply_q.to_string()));
+        request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
+        let message = self.client.message(&request);
+        let options = self.client.publish_options(&self.address, self.deadline, true);
+        let publish = self.publish(message, &options);
+        let inbox = Address::Direct { queue: reply_q.to_string() };
+        self.finish(self.wait(&mut pending, publish, self.look(&inbox), &mut phases).await?)
+    }
+
+    /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
+    async fn wait(
+        &self,
+        pending: &mut PendingCall,
+        publish: impl Future<Output = Result<Sent>>,
+        look: impl Future<Output = ()>,
+        phases: &mut Phases,
+    ) -> Result<std::result::Result<Payload, RemoteError>> {
+        let mut publish = pin!(publish);
+        // One timer for both: when to look where the request is, and then when to give up.
+        let (mut look, mut looking, mut looked) = (pin!(look), false, false);
+        let mut deadline = pin!(sleep_until(self.time_to_look()));
+        let mut sent = None;
+        let monitored = self.client.monitor.unwrap_or(LONGEST);
+        let mut silence = pin!(sleep(monitored));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut pending.answer => return self.answered(answer.ok()),
+                published = &mut publish, if sent.is_none() => {
+                    let now = Instant::now();
+                    phases.confirmed = Some(now);
+                    sent = Some(published?);
+                    // A server cannot be silent about what it was not sent.
+                    silence.as_mut().reset(now + monitored);
+                }
+                _ = pending.heard.changed(), if self.client.monitor.is_some() => {
+                    let heard = *pending.heard.borrow_and_update();
+                    silence.as_mut().reset(heard + monitored);
+                }
+                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
+                    return Err(self.gone_silent(monitored));
+                }
+                () = &mut look, if looking => looking = false,
+                () = &mut deadline => {
+                    if looked || self.deadline.has_passed() {
+                        return Err(self.unanswered(sent, *phases));
+                    }
+                    (looked, looking) = (true, matches!(sent, Some(Sent::Confirmed)));
+                    deadline.as_mut().reset(self.deadline.instant());
+                }
+            }
+        }
+    }
+
+    /// Late enough that hardly a call gets there, early enough that what is seen is there for the error.
+    fn time_to_look(&self) -> Instant {
+        self.started + (self.deadline.instant() - self.started).mul_f64(LOOK)
+    }
+
+    /// Looks at the queue of the server, and at that of the replies.
+    async fn look(&self, inbox: &Address) {
+        let bus = &self.client.bus.0;
+        for address in [&self.address, inbox] {
+            bus.looks.look(bus.transport.as_ref(), address, self.deadline).await;
+        }
+    }
+
+    /// Sends the request once, and again only while it certainly was not sent.
+    async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
+        let mut first = true;
+        let publish = || {
+            let message = message.clone().with_expiration(self.time_to_live(std::mem::take(&mut first)));
+            self.client.bus.0.transport.publish(&self.address, message, options)
+        };
+        match self.client.retry.run(self.deadline, publish).await {
+            Ok(()) => Ok(Sent::Confirmed),
+            Err(error) if error.executed() == Executed::Maybe => Ok(Sent::Unknown(error)),
+            Err(error) => Err(self.named(error)),
+        }
+    }
+
+    /// How long the broker may keep the request: the whole timeout the first time, later what is left of it.
+    fn time_to_live(&self, first: bool) -> Duration {
+        if first { self.deadline.instant() - self.started } else { self.deadline.remaining() }
+    }
+
+    fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
+        let lost = || Error::closed("call").with_executed(Executed::Maybe);
+        answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
+    }
+
+    fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
+        answer.map_err(|remote| {
+            let executed = executed_by(&remote, &self.id.to_string());
+            self.named(Error::new(ErrorKind::Remote, "call").with_executed(executed).with_source(remote))
+        })
+    }
+
+    fn unanswered(&self, sent: Option<Sent>, phases: Phases) -> Error {
+        match sent {
+            Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
+            Some(Sent::Confirmed) => {
+                let error = self.timed_out(phases, Executed::Maybe);
+                match self.client.bus.0.looks.lately(&self.address) {
+                    Seen::Queue(queue) => error.with("consumers", queue.consumers).with("ready", queue.ready),
+                    Seen::NoQueue => error.with("queue", "gone"),
+                    Seen::Nothing => error,
+                }
+            }
+            None => self.timed_out(phases, Executed::Maybe),
+        }
+    }
+
+    fn gone_silent(&self, monitored: Duration) -> Error {
+        self.named(Error::timeout("call").with_executed(Executed::Maybe))
+            .with("reason", format_args!("no heartbeat from the server for {monitored:?}"))
+    }
+
+    /// Says where the time went: connecting, until the broker confirmed, waiting for the reply.
+    fn timed_out(&self, phases: Phases, executed: Executed) -> Error {
+        let now = Instant::now();
+        let connected = phases.connected.unwrap_or(now);
+        let confirmed = phases.confirmed.unwrap_or(now);
+        self.named(Error::timeout("call").with_executed(executed))
+            .with("msg_id", self.id)
+            .with("connecting", format_args!("{:?}", connected - self.started))
+            .with("confirming", format_args!("{:?}", confirmed - connected))
+            .with("waiting", format_args!("{:?}", now - confirmed))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with("method", self.method).with("target", &self.client.target)
+    }
+}
+
+/// What a failure says of the execution. A server that refused a request, or its arguments, did not run it; but a method may
+/// also fail so itself, or pass on such a refusal of somebody it called, and the two read alike.
+fn executed_by(remote: &RemoteError, msg_id: &str) -> Executed {
+    if let Some(executed) = failures::executed(remote, msg_id) {
+        return executed;
+    }
+    match (remote.module(), remote.class()) {
+        // What both sides raise for arguments that the method does not take.
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | ("builtins", "TypeError") => Executed::Maybe,
+        _ => Executed::Yes,
+    }
+}

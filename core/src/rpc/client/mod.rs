@@ -1,0 +1,359 @@
+//! The caller's side of RPC.
+
+mod call;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use self::call::Call;
+use super::reply::sender::fresh_unique_id;
+use super::{arguments, observe};
+use crate::bus::waiting_calls::CallId;
+use crate::deadline::LONGEST;
+use crate::driver::{Address, Message, PublishOptions};
+use crate::version::{Version, is_compatible};
+use crate::wire::CallFields;
+use crate::{Bus, Context, Deadline, Error, ErrorKind, Payload, Result, Retry, Serializer, Target, wire};
+
+/// Calls the methods of servers.
+///
+/// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one
+/// message. Cheap to clone; any number of tasks may use one at once.
+#[derive(Debug, Clone)]
+pub struct RpcClient {
+    pub(crate) bus: Bus,
+    pub(crate) target: Target,
+    pub(crate) timeout: Duration,
+    pub(crate) monitor: Option<Duration>,
+    pub(crate) retry: Retry,
+    version_cap: Option<String>,
+    /// `None`: calls are mandatory, casts are not.
+    mandatory: Option<bool>,
+    serializer: Option<Arc<dyn Serializer>>,
+}
+
+impl RpcClient {
+    /// A client of `target`. Nothing is sent, and no target refused, before the first message.
+    #[must_use]
+    pub fn new(bus: &Bus, target: Target) -> Self {
+        Self {
+            bus: bus.clone(),
+            target,
+            timeout: bus.0.timeout,
+            monitor: None,
+            retry: bus.0.retry,
+            version_cap: None,
+            mandatory: None,
+            serializer: None,
+        }
+    }
+
+    /// A copy to change for one message; this client stays as it is.
+    #[must_use]
+    pub fn prepare(&self) -> Self {
+        self.clone()
+    }
+
+    /// Runs `method` on one server and returns what it returned.
+    ///
+    /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
+    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The
+    /// request is sent again only while it certainly was not sent.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`](ErrorKind::InvalidTarget) without a topic or with fanout, [`VersionCap`](ErrorKind::VersionCap),
+    /// [`Encode`](ErrorKind::Encode) if `args` do not serialise to an object, [`Undeliverable`](ErrorKind::Undeliverable)
+    /// if no queue is bound, [`Remote`](ErrorKind::Remote) if the method failed, [`Timeout`](ErrorKind::Timeout),
+    /// [`Decode`](ErrorKind::Decode) if the result is not an `R`, and what the driver says.
+    /// [`executed`](Error::executed) tells whether the method may have run.
+    ///
+    /// # Cancellation
+    /// A dropped call disturbs no other. The method may still run; its reply is dropped.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R> {
+        let id = CallId::fresh();
+        let work = async {
+            let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
+            result.decode().map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method))
+        };
+        observe::call(&self.target, method, id, work).await
+    }
+
+    /// As [`call`](Self::call), with arguments and result as JSON text.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+        let id = CallId::fresh();
+        observe::call(&self.target, method, id, self.call_text(id, context, method, args)).await
+    }
+
+    async fn call_text(&self, id: CallId, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+        let started = Instant::now();
+        if self.target.fanout {
+            return Err(self.invalid("call", "a call has one answer, so it cannot be a fanout"));
+        }
+        let address = self.checked_address()?;
+        let deadline = self.deadline(context);
+        let request = self.request(context, method, args, fresh_unique_id())?;
+        let result = Call { client: self, id, method, address, deadline, started }.run(request).await?;
+        match &self.serializer {
+            Some(serializer) => serializer
+                .deserialize(context, result)
+                .map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method)),
+            None => Ok(result),
+        }
+    }
+
+    /// Asks one server, or with [`fanout`](Self::fanout) every one, to run `method`; returns when the bus owns the
+    /// request. There is no answer, and no order among casts is promised to the methods.
+    ///
+    /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
+    ///
+    /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
+    /// deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it is among
+    /// the last 16 messages of theirs: a busy one may run it again.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), except what comes from the method. A fanout that reaches nobody succeeds; a cast that
+    /// reaches nobody fails only with [`mandatory`](Self::mandatory).
+    ///
+    /// # Cancellation
+    /// The request may still be sent, once.
+    pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
+        let id = fresh_unique_id();
+        let work = async { self.cast_payload(id.clone(), context, method, Payload::arguments(args)?).await };
+        observe::cast(&self.target, method, &id, work).await
+    }
+
+    async fn cast_payload(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
+        let address = self.checked_address()?;
+        // What is asked for without waiting for it may outlive whoever asked us.
+        let deadline = Deadline::after(self.timeout);
+        let request = self.request(context, method, args, unique_id)?;
+        let message = self.message(&request);
+        let options = self.publish_options(&address, deadline, false);
+        let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
+        // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
+        // They drop what they have had, as far as they remember it.
+        let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
+        let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
+        sent.map_err(|error| error.with("method", method).with("target", &self.target))
+    }
+
+    /// Whether a message of `version` (`None`: without one) is within the client's version cap.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`](ErrorKind::InvalidTarget) if `version`, or the cap, is not `major.minor`.
+    pub fn can_send_version(&self, version: Option<&str>) -> Result<bool> {
+        let Some(cap) = &self.version_cap else { return Ok(true) };
+        let version = version.map(str::parse::<Version>).transpose()?;
+        Ok(is_compatible(Some(&cap.parse()?), version.as_ref()))
+    }
+
+    /// The target as it is now.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends to `topic`.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.target.topic = Some(topic.into());
+        self
+    }
+
+    /// Sends through `exchange`.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
+        self.target.exchange = Some(exchange.into());
+        self
+    }
+
+    /// Sends through the exchange of the bus.
+    #[must_use]
+    pub fn without_exchange(mut self) -> Self {
+        self.target.exchange = None;
+        self
+    }
+
+    /// Calls methods in `namespace`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.target.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Calls methods without a namespace.
+    #[must_use]
+    pub fn without_namespace(mut self) -> Self {
+        self.target.namespace = None;
+        self
+    }
+
+    /// Asks for at least `version` of the interface, `major.minor`.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.target.version = Some(version.into());
+        self
+    }
+
+    /// Asks for no version, which servers read as 1.0.
+    #[must_use]
+    pub fn without_version(mut self) -> Self {
+        self.target.version = None;
+        self
+    }
+
+    /// Sends to one server by name.
+    #[must_use]
+    pub fn server(mut self, server: impl Into<String>) -> Self {
+        self.target.server = Some(server.into());
+        self
+    }
+
+    /// Sends to any server of the topic.
+    #[must_use]
+    pub fn without_server(mut self) -> Self {
+        self.target.server = None;
+        self
+    }
+
+    /// Sends to every server of the topic; only casts can.
+    #[must_use]
+    pub fn fanout(mut self) -> Self {
+        self.target.fanout = true;
+        self
+    }
+
+    /// Sends to one server, not to every one.
+    #[must_use]
+    pub fn without_fanout(mut self) -> Self {
+        self.target.fanout = false;
+        self
+    }
+
+    /// How long one call or cast may take in all. Default: the bus's, 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays
+    /// the hard limit. The server sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a
+    /// year counts as a year.
+    #[must_use]
+    pub fn monitor(mut self, interval: Duration) -> Self {
+        self.monitor = Some(interval.min(LONGEST));
+        self
+    }
+
+    /// Calls without monitoring.
+    #[must_use]
+    pub fn without_monitor(mut self) -> Self {
+        self.monitor = None;
+        self
+    }
+
+    /// Refuses to send a version that a server of `version` could not serve.
+    #[must_use]
+    pub fn version_cap(mut self, version: impl Into<String>) -> Self {
+        self.version_cap = Some(version.into());
+        self
+    }
+
+    /// Lifts the version cap.
+    #[must_use]
+    pub fn without_version_cap(mut self) -> Self {
+        self.version_cap = None;
+        self
+    }
+
+    /// Whether a message that no queue is bound for is an error. Default: for calls, and not for casts.
+    #[must_use]
+    pub fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = Some(mandatory);
+        self
+    }
+
+    /// How often a publish that certainly did not happen is tried again, and a fanout that the bus refuses, of which some
+    /// servers may have a copy. Default: the bus's.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Translates every argument, result and context.
+    #[must_use]
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    pub(crate) fn publish_options(&self, address: &Address, deadline: Deadline, by_default: bool) -> PublishOptions {
+        let options = PublishOptions::by(deadline);
+        let mandatory = self.mandatory.unwrap_or(by_default) && !matches!(address, Address::Fanout { .. });
+        if mandatory { options.mandatory() } else { options }
+    }
+
+    pub(crate) fn message(&self, request: &wire::Request) -> Message {
+        wire::message(request.encode(), self.bus.0.compression)
+    }
+
+    /// The `_timeout` of a monitored call, in seconds.
+    pub(crate) fn call_fields(&self, msg_id: String, reply_q: String) -> CallFields {
+        CallFields { msg_id, reply_q, monitor: self.monitor.map(|interval| interval.as_secs_f64()) }
+    }
+
+    fn deadline(&self, context: &Context) -> Deadline {
+        let own = Deadline::after(self.timeout);
+        context.deadline().map_or(own, |callers| callers.min(own))
+    }
+
+    fn checked_address(&self) -> Result<Address> {
+        if let Some(version) = &self.target.version {
+            version.parse::<Version>()?;
+        }
+        if !self.can_send_version(self.target.version.as_deref())? {
+            return Err(Error::new(ErrorKind::VersionCap, "send")
+                .with("version", self.target.version.as_deref().unwrap_or("none"))
+                .with("version_cap", self.version_cap.as_deref().unwrap_or("none")));
+        }
+        self.target.address(&self.bus.0.default_exchange)
+    }
+
+    fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
+        let (args, values) = match &self.serializer {
+            Some(serializer) => (
+                arguments::map(&args, |value| serializer.serialize(context, value))?,
+                serializer.serialize_context(context)?,
+            ),
+            None => (args, context.clone()),
+        };
+        Ok(wire::Request {
+            method: method.to_owned(),
+            args,
+            namespace: self.target.namespace.clone(),
+            version: self.target.version.clone(),
+            call: None,
+            unique_id,
+            deadline: None,
+            context: values.values().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+        })
+    }
+
+    fn invalid(&self, operation: &'static str, reason: &str) -> Error {
+        Error::new(ErrorKind::InvalidTarget, operation).with("reason", reason).with("target", &self.target)
+    }
+}

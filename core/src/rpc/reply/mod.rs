@@ -1,0 +1,6 @@
+//! Replies and heartbeats on their way back to the callers.
+
+pub(super) mod heartbeat;
+mod missing_queues;
+mod reply_deadline;
+pub(super) mod sender;
