@@ -173,12 +173,6 @@ impl Error {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// How the remote method failed, if that is what this is.
-    #[must_use]
-    pub fn remote(&self) -> Option<&crate::RemoteError> {
-        self.source()?.downcast_ref()
-    }
-
     /// Says what is known of the execution.
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {

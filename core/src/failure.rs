@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::Payload;
 use crate::excerpt::Excerpt;
 use crate::remote_error::Raised;
+use crate::{Payload, RemoteError};
 
 const BUILTINS: &str = "builtins";
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
@@ -188,11 +188,6 @@ impl Failure {
         self
     }
 
-    /// What travels of it.
-    pub(crate) fn into_raised(self) -> Box<Raised> {
-        self.raised
-    }
-
     /// The line of its `Display`, whole and not escaped.
     pub(crate) fn whole_text(&self) -> String {
         self.raised.whole_text()
@@ -208,6 +203,13 @@ impl Failure {
     fn warn(&self, part: &'static str, error: &crate::Error) {
         let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
         tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");
+    }
+}
+
+impl From<Failure> for RemoteError {
+    /// What the caller gets of what a handler answered.
+    fn from(failure: Failure) -> Self {
+        Self(failure.raised)
     }
 }
 
@@ -243,7 +245,7 @@ fn chain(causes: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Error, ErrorKind, RemoteError};
+    use crate::{Error, ErrorKind};
     use serde_json::json;
     use std::collections::HashMap;
 

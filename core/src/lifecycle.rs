@@ -15,6 +15,8 @@ use crate::excerpt::Excerpt;
 use crate::panic::{caught, caught_in};
 use crate::{Deadline, Error, Result};
 
+/// How long releasing something in the background may take.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time before the end of a wait in which nothing starts any more.
 const LONGEST_REPORT: Duration = Duration::from_secs(1);
 

@@ -14,6 +14,7 @@ use super::waiting_calls::{CallId, Matched, PendingCall, WaitingCalls};
 use crate::decoding::{Decoded, Decoding, DecodingListener};
 use crate::driver::{Address, Listener, Settle, Source, Subscription, Transport};
 use crate::excerpt::Excerpt;
+use crate::lifecycle::CLOSE_TIMEOUT;
 use crate::wire::Reply;
 use crate::{Deadline, Error, Executed, Result, Retry};
 
@@ -196,7 +197,7 @@ impl Work {
         let mut listener = DecodingListener::new(listener, Settle::ByReceiver, limit, replies, Reply::of_body);
         let end = self.read(&mut listener).await;
         self.end(end);
-        let _ = listener.close(Deadline::after(crate::rpc::CLOSE_TIMEOUT)).await;
+        let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
     }
 
     async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {

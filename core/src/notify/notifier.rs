@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::background::BackgroundNotifier;
-use super::background::outbox_config::OutboxConfig;
 use super::outgoing_event::OutgoingEvent;
 use super::priority::Priority;
 use super::redact::{AllowedContext, Redact};
@@ -116,13 +114,6 @@ impl Notifier {
     pub fn allow_context(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allowed = AllowedContext::new(names);
         self
-    }
-
-    /// A notifier that never waits: events go to an outbox with the limits of `config`, and a task publishes them from
-    /// there. Must be called inside a tokio runtime.
-    #[must_use]
-    pub fn background(&self, config: OutboxConfig) -> BackgroundNotifier {
-        BackgroundNotifier::start(self.clone(), config)
     }
 
     /// Whether anything can come of an event; if not, it need not be made.

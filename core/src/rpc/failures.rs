@@ -1,7 +1,7 @@
 //! The failures that a server answers in place of a method, and what they say of its execution.
 
-use super::reply::sender::fresh_unique_id;
-use super::server::admission::ReplyTo;
+use super::reply::reply_to::ReplyTo;
+use super::unique_id::fresh_unique_id;
 use crate::{Executed, Failure, Payload, RemoteError, wire};
 
 /// The module of failures that only this implementation knows.

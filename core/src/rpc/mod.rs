@@ -8,8 +8,7 @@ mod observe;
 mod rate_limit;
 mod reply;
 mod server;
-
-use std::time::Duration;
+mod unique_id;
 
 pub use self::client::RpcClient;
 pub use self::dispatch::dispatcher::RpcDispatcher;
@@ -19,6 +18,3 @@ pub use self::dispatch::service::{BoxError, RpcService};
 pub use self::server::{RpcServer, RpcServerBuilder};
 pub use crate::context::RequestInfo;
 pub use crate::version::{Version, is_compatible};
-
-/// How long releasing something in the background may take.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -51,8 +51,17 @@ struct Shared {
     left: Notify,
 }
 
+impl Notifier {
+    /// A notifier that never waits: events go to an outbox with the limits of `config`, and a task publishes them from
+    /// there. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn background(&self, config: OutboxConfig) -> BackgroundNotifier {
+        BackgroundNotifier::start(self.clone(), config)
+    }
+}
+
 impl BackgroundNotifier {
-    pub(super) fn start(notifier: Notifier, config: OutboxConfig) -> Self {
+    fn start(notifier: Notifier, config: OutboxConfig) -> Self {
         let outbox = Mutex::new(Outbox::new(config));
         let shared = Arc::new(Shared { outbox, arrived: Notify::new(), left: Notify::new() });
         let task = tokio::spawn(task::run(Arc::clone(&shared), config));

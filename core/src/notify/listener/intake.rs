@@ -13,8 +13,7 @@ use super::runner::Runner;
 use super::work_item::{Item, Unit};
 use crate::decoding::{Decoded, DecodingListener};
 use crate::driver::DeliveryCount;
-use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::rpc::CLOSE_TIMEOUT;
+use crate::lifecycle::{CLOSE_TIMEOUT, Phase, Reins, asked, start};
 use crate::wire::Notification;
 use crate::{Deadline, ErrorKind, Result};
 

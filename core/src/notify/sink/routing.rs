@@ -77,32 +77,6 @@ impl RoutingSink {
         Ok(self)
     }
 
-    /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
-    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
-    ///
-    /// ```
-    /// use oslo_messaging::{LogSink, RoutingSink};
-    ///
-    /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
-    /// billing:
-    ///   log:
-    ///     accepted_events: ['order.*', invoice.?]
-    ///     accepted_priorities: [info, error]
-    /// ")?;
-    /// # let _ = sink;
-    /// # Ok::<(), oslo_messaging::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
-    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
-    #[cfg(feature = "yaml")]
-    pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
-        super::yaml::routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
-            sink.route(&name, route).map_err(|error| error.with("place", place))
-        })
-    }
-
     fn names(&self) -> String {
         self.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>().join(", ")
     }

@@ -2,16 +2,43 @@
 
 use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
 
-use super::routing::Route;
+use super::routing::{Route, RoutingSink};
 use crate::notify::pattern::Pattern;
 use crate::notify::priority::Priority;
 use crate::{Error, ErrorKind, Result};
+
+impl RoutingSink {
+    /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
+    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
+    ///
+    /// ```
+    /// use oslo_messaging::{LogSink, RoutingSink};
+    ///
+    /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
+    /// billing:
+    ///   log:
+    ///     accepted_events: ['order.*', invoice.?]
+    ///     accepted_priorities: [info, error]
+    /// ")?;
+    /// # let _ = sink;
+    /// # Ok::<(), oslo_messaging::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
+    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
+    pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
+        routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
+            sink.route(&name, route).map_err(|error| error.with("place", place))
+        })
+    }
+}
 
 /// The routes of `text`, each with the name of its sink and where that stands.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] with the place.
-pub(super) fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
+fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
     let [file] = documents.as_slice() else {
         return if documents.is_empty() { Ok(Vec::new()) } else { Err(invalid("the file has more than one document")) };

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use self::call::Call;
-use super::reply::sender::fresh_unique_id;
+use super::unique_id::fresh_unique_id;
 use super::{arguments, observe};
 use crate::bus::waiting_calls::CallId;
 use crate::deadline::LONGEST;

@@ -3,4 +3,5 @@
 pub(super) mod heartbeat;
 mod missing_queues;
 mod reply_deadline;
+pub(super) mod reply_to;
 pub(super) mod sender;

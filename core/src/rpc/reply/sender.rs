@@ -10,9 +10,10 @@ use tracing::{debug, info, warn};
 
 use super::missing_queues::{Amount, Limits, MissingQueues, Prober, Turn};
 use super::reply_deadline::{Patience, is_refusal};
+use super::reply_to::ReplyTo;
 use crate::driver::{Address, Message, PublishOptions, Settle, Transport};
 use crate::excerpt::Excerpt;
-use crate::rpc::server::admission::ReplyTo;
+use crate::rpc::unique_id::fresh_unique_id;
 use crate::wire::{Compression, Reply};
 use crate::{Deadline, Error, Failure, Result, wire};
 
@@ -196,11 +197,6 @@ impl Outbox {
         let options = PublishOptions::by(Deadline::after(every)).mandatory();
         self.transport.publish(&address, message, &options).await
     }
-}
-
-/// The `_unique_id` of a message of ours.
-pub(crate) fn fresh_unique_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take places of

@@ -20,6 +20,7 @@ use crate::rpc::dispatch::request::Request;
 use crate::rpc::failures::failed;
 use crate::rpc::rate_limit::RateLimit;
 use crate::rpc::reply::heartbeat::Pulse;
+use crate::rpc::reply::reply_to::ReplyTo;
 use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, wire};
 
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
@@ -32,15 +33,6 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 pub(crate) enum Redelivered {
     Run,
     Refuse,
-}
-
-/// Where the answer to a call goes.
-#[derive(Debug, Clone)]
-pub(crate) struct ReplyTo {
-    pub(crate) msg_id: String,
-    pub(crate) queue: String,
-    /// When the caller has given up, even by a clock that differs from ours, if it said so.
-    pub(crate) deadline: Option<Deadline>,
 }
 
 /// A request that is to run, or to be refused with an answer.

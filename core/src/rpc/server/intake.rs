@@ -17,8 +17,7 @@ use super::waiting_requests::{Waiting, WaitingRequests};
 use super::watches::SaturationWatch;
 use crate::decoding::{Decoded, DecodingListener};
 use crate::driver::{Listener, Settle};
-use crate::lifecycle::{EndBy, Phase, Reins, asked, start};
-use crate::rpc::CLOSE_TIMEOUT;
+use crate::lifecycle::{CLOSE_TIMEOUT, EndBy, Phase, Reins, asked, start};
 use crate::{Deadline, ErrorKind, Result, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.

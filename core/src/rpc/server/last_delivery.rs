@@ -11,6 +11,8 @@ use crate::excerpt::Excerpt;
 use crate::notify::{DeadLetterInfo, DeadLetterWriter};
 use crate::rpc::failures::given_up;
 use crate::rpc::reply::sender::Outbox;
+use crate::rpc::unique_id::fresh_unique_id;
+use crate::wire;
 
 /// How long to wait before a copy that the broker did not take is written again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -32,8 +34,7 @@ pub(crate) async fn set_aside(accepted: Accepted, deliveries: u64, outbox: &Outb
     );
     let failure = given_up(deliveries);
     if let Some(to) = &reply_to {
-        let reply =
-            crate::wire::Reply::failure(to.msg_id.clone(), crate::rpc::reply::sender::fresh_unique_id(), &failure);
+        let reply = wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure);
         outbox.deliver(to, &reply).await;
     } else {
         let attempts = u32::try_from(deliveries).unwrap_or(u32::MAX);

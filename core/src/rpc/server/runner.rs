@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{Instrument, debug, error};
 
-use super::admission::{Accepted, Admission, ReplyTo};
+use super::admission::{Accepted, Admission};
 use super::handler_permits::Permit;
 use super::last_delivery::set_aside;
 use super::watches::MethodWatch;
@@ -18,7 +18,9 @@ use crate::rpc::failures::{not_run, redelivered};
 use crate::rpc::observe;
 use crate::rpc::observe::Meter;
 use crate::rpc::reply::heartbeat::{Pulse, with_heartbeats};
-use crate::rpc::reply::sender::{Outbox, fresh_unique_id};
+use crate::rpc::reply::reply_to::ReplyTo;
+use crate::rpc::reply::sender::Outbox;
+use crate::rpc::unique_id::fresh_unique_id;
 use crate::{Failure, Payload, panic, wire};
 
 #[derive(Debug)]
