@@ -50,6 +50,25 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// What is known of the execution from the kind alone: the first five are found before anything is sent.
+    fn implied_executed(self) -> Executed {
+        match self {
+            Self::Config | Self::InvalidTarget | Self::VersionCap | Self::Encode | Self::Unsupported => Executed::No,
+            Self::Timeout
+            | Self::Undeliverable
+            | Self::Disconnected
+            | Self::Blocked
+            | Self::Denied
+            | Self::Refused
+            | Self::Topology
+            | Self::TooLarge
+            | Self::Decode
+            | Self::Remote
+            | Self::UnsupportedVersion
+            | Self::Closed => Executed::Maybe,
+        }
+    }
+
     /// Its name as the `outcome` of a metric.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -129,15 +148,25 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind` met while doing `operation` (a verb such as `"publish"`); nothing was executed, and
-    /// repeating it does not help, until [`with_executed`](Self::with_executed) and
-    /// [`transient`](Self::transient) say otherwise.
+    /// An error of `kind` in `operation` (a verb such as `"publish"`), not transient.
+    ///
+    /// [`executed`](Self::executed) starts with what the kind implies: [`Executed::No`] for `Config`, `InvalidTarget`,
+    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for every other
+    /// kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain that nothing was sent must
+    /// say `No`, or core will not send again.
+    ///
+    /// ```
+    /// use oslo_messaging::{Error, ErrorKind, Executed};
+    ///
+    /// assert_eq!(Error::new(ErrorKind::Config, "connect").executed(), Executed::No);
+    /// assert_eq!(Error::new(ErrorKind::Disconnected, "publish").executed(), Executed::Maybe);
+    /// ```
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self(Box::new(Inner {
             kind,
             operation,
-            executed: Executed::No,
+            executed: kind.implied_executed(),
             transient: false,
             context: Vec::new(),
             source: None,
@@ -190,7 +219,7 @@ impl Error {
     /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body. Of a longer text the first KiB is
     /// kept.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+    pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, cut(value)));
         self
     }
@@ -208,14 +237,13 @@ impl Error {
         Self::new(ErrorKind::Unsupported, operation)
     }
 
-    /// [`ErrorKind::Closed`]: `operation` came after the end.
+    /// [`ErrorKind::Closed`]: `operation` came after the end, or was under way when it came; [`Executed::Maybe`].
     #[must_use]
     pub fn closed(operation: &'static str) -> Self {
         Self::new(ErrorKind::Closed, operation)
     }
 
-    /// [`ErrorKind::Timeout`]: the deadline passed before `operation` had any effect, until
-    /// [`with_executed`](Self::with_executed) says otherwise; trying again may help.
+    /// [`ErrorKind::Timeout`]: the deadline of `operation` passed; transient, and [`Executed::Maybe`].
     #[must_use]
     pub fn timeout(operation: &'static str) -> Self {
         Self::new(ErrorKind::Timeout, operation).transient()
@@ -271,8 +299,8 @@ mod tests {
     #[test]
     fn an_error_prints_as_one_line_with_its_facts_and_its_cause() {
         let error = Error::new(ErrorKind::Denied, "connect")
-            .with("host", "mq1:5672")
-            .with("user", "alice")
+            .with_context("host", "mq1:5672")
+            .with_context("user", "alice")
             .with_source("ACCESS_REFUSED");
         assert_eq!(error.to_string(), "connect: access denied (host: mq1:5672, user: alice): ACCESS_REFUSED");
     }
@@ -280,7 +308,10 @@ mod tests {
     #[test]
     fn what_main_prints_of_an_error_is_its_line_and_its_parts_are_there_on_request() {
         let disk = std::io::Error::other("disk full");
-        let error = Error::timeout("call").with("method", "add").with_source(Error::closed("save").with_source(disk));
+        let error = Error::timeout("call")
+            .with_executed(Executed::No)
+            .with_context("method", "add")
+            .with_source(Error::closed("save").with_source(disk));
         assert_eq!(format!("{error:?}"), "call: timed out (method: add): save: closed: disk full");
         assert_eq!(format!("{error:?}"), error.to_string());
         let parts = format!("{error:#?}");
@@ -293,8 +324,10 @@ mod tests {
     #[test]
     fn no_text_in_an_error_makes_a_line_of_its_own_or_a_long_one() {
         let hostile = format!("\u{1b}[31mred\n2026-01-01 ERROR forged{}", "x".repeat(1 << 20));
-        let source = Error::new(ErrorKind::Denied, "connect").with("user", &hostile).with_source(hostile.clone());
-        let error = Error::closed("call").with("method", &hostile).with("queue", "q").with_source(source);
+        let source =
+            Error::new(ErrorKind::Denied, "connect").with_context("user", &hostile).with_source(hostile.clone());
+        let error =
+            Error::closed("call").with_context("method", &hostile).with_context("queue", "q").with_source(source);
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains(char::is_control) && shown.len() < 4_000, "{} bytes: {shown}", shown.len());
             assert!(shown.starts_with("call: closed (method: \\u{1b}[31mred\\n2026"), "{shown}");
@@ -302,6 +335,35 @@ mod tests {
         }
         let kept: usize = error.context().map(|(_, value)| value.len()).sum();
         assert!(kept < 1_100, "{kept} bytes are kept");
+    }
+
+    #[test]
+    fn a_new_error_knows_of_the_execution_what_its_kind_implies() {
+        for (kind, executed) in [
+            (ErrorKind::Timeout, Executed::Maybe),
+            (ErrorKind::Undeliverable, Executed::Maybe),
+            (ErrorKind::Disconnected, Executed::Maybe),
+            (ErrorKind::Blocked, Executed::Maybe),
+            (ErrorKind::Denied, Executed::Maybe),
+            (ErrorKind::Refused, Executed::Maybe),
+            (ErrorKind::Topology, Executed::Maybe),
+            (ErrorKind::TooLarge, Executed::Maybe),
+            (ErrorKind::Encode, Executed::No),
+            (ErrorKind::Decode, Executed::Maybe),
+            (ErrorKind::Remote, Executed::Maybe),
+            (ErrorKind::UnsupportedVersion, Executed::Maybe),
+            (ErrorKind::VersionCap, Executed::No),
+            (ErrorKind::InvalidTarget, Executed::No),
+            (ErrorKind::Config, Executed::No),
+            (ErrorKind::Unsupported, Executed::No),
+            (ErrorKind::Closed, Executed::Maybe),
+        ] {
+            let error = Error::new(kind, "test");
+            assert_eq!((error.executed(), error.is_transient()), (executed, false), "{kind:?}");
+        }
+        assert_eq!(Error::timeout("test").executed(), Executed::Maybe);
+        assert_eq!(Error::closed("test").executed(), Executed::Maybe);
+        assert_eq!(Error::unsupported("test").executed(), Executed::No);
     }
 
     #[test]

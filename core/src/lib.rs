@@ -21,7 +21,7 @@
 //!
 //! let up: bool = RpcClient::new(&bus, Target::topic("depot")).call(&Context::new(), "up", &()).await?;
 //! assert!(up);
-//! server.wait(soon).await
+//! server.shutdown(soon).await
 //! # }
 //! ```
 //!
@@ -60,7 +60,7 @@
 //! let target = Target::topic("notifications");
 //! let listener = NotificationListener::builder(&bus).target(target).endpoint(endpoint).start(soon).await?;
 //! assert_eq!(orders.recv().await, Some(json!({"id": 7})));
-//! listener.wait(soon).await
+//! listener.shutdown(soon).await
 //! # }
 //! ```
 //!

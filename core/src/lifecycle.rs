@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Running {
     end: watch::Sender<Option<EndBy>>,
     phase: watch::Receiver<Phase>,
     task: AbortOnDropHandle<()>,
+    /// Whether the task was aborted because its deadline had passed, which is logged once.
+    aborted: AtomicBool,
 }
 
 /// The task's side.
@@ -76,7 +79,7 @@ impl Running {
         let (end, ending) = watch::channel(None);
         let (phase_to, phase) = watch::channel(Phase::Running);
         let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, end: ending, phase: phase_to })));
-        Self { what, name: name.to_string(), stop, end, phase, task }
+        Self { what, name: name.to_string(), stop, end, phase, task, aborted: AtomicBool::new(false) }
     }
 
     /// Asks it to stop and waits until nothing new arrives. The first deadline is the one that it stops by.
@@ -87,29 +90,35 @@ impl Running {
         deadline
             .run("stop", stopped)
             .await
-            .map_err(|error| error.with("target", &self.name))?
-            .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
+            .map_err(|error| error.with_context("target", &self.name))?
+            .map_or_else(|_| Err(self.was_aborted("stop")), |_| Ok(()))
     }
 
-    /// Asks it to stop and waits until it has ended.
-    pub(crate) async fn wait(&self, deadline: Deadline) -> Result<()> {
+    /// Asks the task to stop and waits until it has ended. Past `deadline` it aborts the task, and with it what still runs.
+    ///
+    /// # Errors
+    /// What ended the task, if it was not asked to stop; `Timeout`.
+    pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
         self.end.send_replace(Some(EndBy::new(deadline)));
         self.ask(deadline);
-        match deadline.run("wait", self.ended()).await {
+        match deadline.run("shutdown", self.wait()).await {
             Ok(ended) => ended,
-            Err(error) => Err(error.with("target", &self.name).with("reason", "something was still running")),
+            Err(error) => {
+                self.abort();
+                Err(error.with_context("target", &self.name).with_context("reason", "something was still running"))
+            }
         }
     }
 
     /// Waits until it has ended, by itself or because it was stopped.
-    pub(crate) async fn ended(&self) -> Result<()> {
+    pub(crate) async fn wait(&self) -> Result<()> {
         let mut phase = self.phase.clone();
         match phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await {
             Ok(phase) => match &*phase {
                 Phase::Ended(ended) => ended.clone(),
                 Phase::Running | Phase::Stopped => Ok(()),
             },
-            Err(_) => Err(self.aborted("wait")),
+            Err(_) => Err(self.was_aborted("wait")),
         }
     }
 
@@ -121,15 +130,26 @@ impl Running {
         });
     }
 
-    fn aborted(&self, operation: &'static str) -> Error {
-        Error::closed(operation).with("target", &self.name).with("reason", "its task was aborted")
+    fn abort(&self) {
+        if self.is_running() && !self.aborted.swap(true, Ordering::Relaxed) {
+            warn!(target = self.name, "a {} did not end by its deadline: what still runs is aborted", self.what);
+            self.task.abort();
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_))
+    }
+
+    fn was_aborted(&self, operation: &'static str) -> Error {
+        Error::closed(operation).with_context("target", &self.name).with_context("reason", "its task was aborted")
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
-            warn!(read = self.name, "a {} was dropped before it had ended: what runs is aborted", self.what);
+        if self.is_running() && !self.aborted.load(Ordering::Relaxed) {
+            warn!(target = self.name, "a {} was dropped before it had ended: what still runs is aborted", self.what);
         }
     }
 }

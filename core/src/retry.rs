@@ -169,7 +169,7 @@ impl Retry {
             let left = deadline.remaining();
             let delay = permits(retries, &error).then(|| self.delay(retries, random()));
             let Some(delay) = delay.filter(|_| left > self.base.min(FIRST)) else {
-                return Err(if retries == 0 { error } else { error.with("tries", u64::from(retries) + 1) });
+                return Err(if retries == 0 { error } else { error.with_context("tries", u64::from(retries) + 1) });
             };
             // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
             tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
@@ -198,7 +198,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn lost() -> Error {
-        Error::new(ErrorKind::Disconnected, "publish").transient()
+        Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::No).transient()
     }
 
     async fn tries(retry: Retry, budget: Duration, error: impl Fn() -> Error) -> (u32, Error) {
@@ -234,7 +234,7 @@ mod tests {
     async fn what_may_have_been_executed_or_will_never_work_is_not_repeated() {
         let maybe = || lost().with_executed(Executed::Maybe);
         assert_eq!(tries(Retry::until_deadline(), MINUTE, maybe).await.0, 1);
-        let permanent = || Error::new(ErrorKind::Denied, "publish");
+        let permanent = || Error::new(ErrorKind::Denied, "publish").with_executed(Executed::No);
         assert_eq!(tries(Retry::until_deadline(), MINUTE, permanent).await.0, 1);
     }
 
@@ -247,7 +247,7 @@ mod tests {
             (outcome.map_err(|error| error.executed()), errors.borrow().len())
         };
         let maybe = || lost().with_executed(Executed::Maybe);
-        let denied = || Error::new(ErrorKind::Denied, "publish");
+        let denied = || Error::new(ErrorKind::Denied, "publish").with_executed(Executed::No);
         let patient = Retry::until_deadline();
         assert_eq!(run(patient, vec![maybe(), lost(), maybe()]).await, (Ok(()), 0));
         assert_eq!(run(patient, vec![maybe(), denied(), lost()]).await, (Err(Executed::Maybe), 1));

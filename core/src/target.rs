@@ -77,7 +77,9 @@ impl Target {
     /// [`ErrorKind::InvalidTarget`] without a topic.
     pub fn address(&self, default_exchange: &str) -> Result<Address> {
         let topic = self.topic.clone().filter(|topic| !topic.is_empty()).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidTarget, "send").with("reason", "a topic is required").with("target", self)
+            Error::new(ErrorKind::InvalidTarget, "send")
+                .with_context("reason", "a topic is required")
+                .with_context("target", self)
         })?;
         let exchange = self.exchange.clone().unwrap_or_else(|| default_exchange.to_owned());
         Ok(match &self.server {

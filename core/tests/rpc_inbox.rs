@@ -111,7 +111,7 @@ async fn an_impatient_first_caller_and_a_dropped_one_cost_the_others_nothing_and
     assert!(error.to_string().contains("connecting: 2s"), "it says where the time went: {error}");
     assert_eq!(patient.unwrap(), json!(1));
     assert_eq!((transport.opened(), took.as_secs()), (1, 3), "nobody started over");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();
 }
@@ -127,7 +127,7 @@ async fn those_who_wait_share_the_error_and_the_next_caller_tries_anew() {
     transport.refuse(None);
     assert_eq!(echo(client(&bus)).await.unwrap(), json!(1));
     assert_eq!(transport.opened(), 2);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,5 +177,5 @@ async fn a_caller_with_time_left_outlives_an_opening_whose_time_ran_out() {
     let (answered, ()) = tokio::join!(echo(client(&bus).timeout(secs(300))), repairing);
     assert_eq!(answered.unwrap(), json!(1));
     assert!(started.elapsed() <= secs(105), "{:?}", started.elapsed());
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

@@ -99,7 +99,7 @@ pub(super) async fn sink(stage: &Stage, topics: &[&str]) -> Result<MessagingSink
 
 /// A publisher to `topics`.
 pub(super) async fn notifier(stage: &Stage, topics: &[&str]) -> Result<Notifier> {
-    Ok(Notifier::over("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
+    Ok(Notifier::from_sink("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
 }
 
 /// Publishes an `info` for each of `numbers`, one after the other.

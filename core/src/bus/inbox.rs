@@ -127,7 +127,7 @@ impl Inbox {
     fn progress(&self) -> Result<watch::Receiver<Progress>> {
         let mut desk = self.desk();
         if desk.closed {
-            return Err(Error::closed("call"));
+            return Err(Error::closed("call").with_executed(Executed::No));
         }
         if let Some(clerk) = &desk.clerk {
             let over = matches!(&*clerk.progress.borrow(), Progress::Failed(_) | Progress::Ended);
@@ -214,7 +214,7 @@ impl Work {
         };
         let listener = self.retry.run(deadline, attempt).await?;
         let Address::Direct { queue } = listener.address() else {
-            return Err(Error::unsupported("open the reply inbox").with("address", listener.address()));
+            return Err(Error::unsupported("open the reply inbox").with_context("address", listener.address()));
         };
         let queue = queue.as_str().into();
         Ok((listener, queue))
@@ -248,7 +248,7 @@ impl Drop for Work {
     fn drop(&mut self) {
         let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
         if reading {
-            self.end(Error::closed("call").with("reason", "the runtime that read the replies is gone"));
+            self.end(Error::closed("call").with_context("reason", "the runtime that read the replies is gone"));
         }
     }
 }

@@ -111,20 +111,20 @@ impl Bus {
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
-    pub async fn configured(file: &ConfigFile, registry: &Registry, deadline: Deadline) -> Result<Self> {
+    pub async fn from_config(file: &ConfigFile, registry: &Registry, deadline: Deadline) -> Result<Self> {
         Self::at(file.transport_url()?, file, registry, deadline).await
     }
 
-    /// The bus of notifications, as [`configured`](Self::configured), but connected to
+    /// The bus of notifications, as [`from_config`](Self::from_config), but connected to
     /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's `get_notification_transport`.
     /// Where the file gives notifications no URL of their own, it goes to the same broker over connections of its own.
     ///
     /// # Errors
-    /// As [`configured`](Self::configured).
+    /// As [`from_config`](Self::from_config).
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
-    pub async fn configured_for_notifications(
+    pub async fn from_config_for_notifications(
         file: &ConfigFile,
         registry: &Registry,
         deadline: Deadline,

@@ -22,7 +22,7 @@ impl Registry {
 
     /// Adds a driver under its own schemes; it takes the place of whatever had them.
     #[must_use]
-    pub fn with(mut self, connector: impl Connector) -> Self {
+    pub fn register(mut self, connector: impl Connector) -> Self {
         let connector: Arc<dyn Connector> = Arc::new(connector);
         for scheme in connector.schemes() {
             self.0.insert((*scheme).to_owned(), Arc::clone(&connector));
@@ -32,7 +32,7 @@ impl Registry {
 
     /// Adds a driver under `scheme` alone, such as the in-memory one under `rabbit` in a test.
     #[must_use]
-    pub fn with_scheme(mut self, scheme: &str, connector: impl Connector) -> Self {
+    pub fn register_scheme(mut self, scheme: &str, connector: impl Connector) -> Self {
         self.0.insert(scheme.to_ascii_lowercase(), Arc::new(connector));
         self
     }
@@ -56,7 +56,7 @@ impl Registry {
 
     fn unknown(&self, scheme: &str) -> Error {
         let known = if self.0.is_empty() { "none".to_owned() } else { self.schemes().collect::<Vec<_>>().join(", ") };
-        Error::new(ErrorKind::Config, "find driver").with("scheme", scheme).with("known", known)
+        Error::new(ErrorKind::Config, "find driver").with_context("scheme", scheme).with_context("known", known)
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
         }
 
         async fn connect(&self, url: &TransportUrl, _: Deadline) -> Result<Arc<dyn Transport>> {
-            Err(Error::new(ErrorKind::Denied, "connect").with(self.0, url))
+            Err(Error::new(ErrorKind::Denied, "connect").with_context(self.0, url))
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn registry() -> Registry {
-        Registry::new().with(Refusing("amqp", &["rabbit", "kombu"])).with(Refusing("memory", &["fake"]))
+        Registry::new().register(Refusing("amqp", &["rabbit", "kombu"])).register(Refusing("memory", &["fake"]))
     }
 
     #[tokio::test]
@@ -106,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_later_driver_takes_the_scheme_of_an_earlier_one() {
-        let registry = registry().with_scheme("Rabbit", Refusing("memory", &["fake"]));
+        let registry = registry().register_scheme("Rabbit", Refusing("memory", &["fake"]));
         assert_eq!(outcome(&registry, "rabbit://h").await, "connect: access denied (memory: rabbit://h)");
         assert_eq!(outcome(&registry, "kombu://h").await, "connect: access denied (amqp: kombu://h)");
     }

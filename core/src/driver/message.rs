@@ -44,6 +44,7 @@ pub struct Message {
 
 /// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum queue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct DeliveryCount {
     /// Deliveries before this one that ended without an acknowledgement.
     pub failed: u64,
@@ -52,6 +53,12 @@ pub struct DeliveryCount {
 }
 
 impl DeliveryCount {
+    /// `failed` deliveries before this one, of a queue with `limit`.
+    #[must_use]
+    pub fn new(failed: u64, limit: Option<u64>) -> Self {
+        Self { failed, limit }
+    }
+
     /// Whether this delivery is the last: the broker drops the message if it fails once more.
     #[must_use]
     pub fn is_last(self) -> bool {
@@ -61,11 +68,20 @@ impl DeliveryCount {
 
 /// Where a message was published to, in the broker's terms.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Origin {
     /// The exchange; empty for the default one.
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
+}
+
+impl Origin {
+    /// A publish to `exchange`, empty for the default one, with `routing_key`.
+    #[must_use]
+    pub fn new(exchange: impl Into<String>, routing_key: impl Into<String>) -> Self {
+        Self { exchange: exchange.into(), routing_key: routing_key.into() }
+    }
 }
 
 impl Message {

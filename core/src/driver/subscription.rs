@@ -28,7 +28,6 @@ pub enum Lifetime {
 
 /// What is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Source {
     /// The three queues of an RPC server: the topic's, its own, and its share of the fanout.
     Server {
@@ -71,6 +70,7 @@ pub struct Subscription {
 
 /// Where the messages of a queue come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Binding {
     /// The exchange that feeds the queue.
     pub exchange: Exchange,
@@ -80,6 +80,7 @@ pub struct Binding {
 
 /// One queue of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct QueuePlan {
     /// Its name.
     pub name: String,
@@ -87,6 +88,22 @@ pub struct QueuePlan {
     pub lifetime: Lifetime,
     /// Where its messages come from; empty if it is reached through the default exchange alone.
     pub bindings: Vec<Binding>,
+}
+
+impl Binding {
+    /// A binding that takes from `exchange` what has `routing_key`.
+    #[must_use]
+    pub fn new(exchange: Exchange, routing_key: impl Into<String>) -> Self {
+        Self { exchange, routing_key: routing_key.into() }
+    }
+}
+
+impl QueuePlan {
+    /// A queue called `name` with `bindings`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, lifetime: Lifetime, bindings: Vec<Binding>) -> Self {
+        Self { name: name.into(), lifetime, bindings }
+    }
 }
 
 impl Subscription {

@@ -89,9 +89,9 @@ impl FailurePolicy {
             in_all = in_all.saturating_add(self.wait_after(attempt).unwrap_or_default());
             if in_all > LONGEST_IN_ALL {
                 return Err(Error::new(ErrorKind::Config, "start")
-                    .with("reason", "an event may wait for its tries for ten minutes in all")
-                    .with("tries", self.tries)
-                    .with("first wait", format_args!("{:?}", self.first_wait)));
+                    .with_context("reason", "an event may wait for its tries for ten minutes in all")
+                    .with_context("tries", self.tries)
+                    .with_context("first wait", format_args!("{:?}", self.first_wait)));
             }
         }
         Ok(())

@@ -117,7 +117,7 @@ fn is_match(regex: &Regex, text: Option<impl AsRef<str>>) -> bool {
 /// Anchored at the beginning, as Python's `match` is.
 fn compile(regex: &str) -> Result<Regex> {
     Regex::new(&format!(r"\A(?:{regex})"))
-        .map_err(|error| Error::new(ErrorKind::Config, "read a filter").with("regex", regex).with_source(error))
+        .map_err(|error| Error::new(ErrorKind::Config, "read a filter").with_context("regex", regex).with_source(error))
 }
 
 #[cfg(test)]

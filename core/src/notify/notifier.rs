@@ -51,12 +51,12 @@ impl Notifier {
     /// Nothing is sent before the first event.
     #[must_use]
     pub fn new(bus: &Bus, publisher_id: impl Into<String>) -> Self {
-        Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::over(publisher_id, MessagingSink::new(bus)) }
+        Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::from_sink(publisher_id, MessagingSink::new(bus)) }
     }
 
     /// A notifier that publishes to `sink`.
     #[must_use]
-    pub fn over(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
+    pub fn from_sink(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
         Self {
             publisher_id: publisher_id.into().into(),
             sinks: Sinks::of(sink),
@@ -69,7 +69,7 @@ impl Notifier {
 
     /// Publishes to `sink` too.
     #[must_use]
-    pub fn and(mut self, sink: impl NotificationSink) -> Self {
+    pub fn with_sink(mut self, sink: impl NotificationSink) -> Self {
         self.sinks = self.sinks.and(sink);
         self
     }
@@ -143,7 +143,7 @@ impl Notifier {
         let deadline = Deadline::after(self.timeout);
         let event = self.event(priority, context, event_type, payload)?;
         let sent = self.sinks.publish(&event, deadline).await;
-        sent.map_err(|error| error.with("event_type", event_type))
+        sent.map_err(|error| error.with_context("event_type", event_type))
     }
 
     /// Publishes a fact for the records: [`notify`](Self::notify) with [`Priority::Audit`].
@@ -246,7 +246,8 @@ impl Notifier {
         payload: &(impl Serialize + ?Sized),
     ) -> Result<OutgoingEvent> {
         let mut context = context.redacted(&self.allowed);
-        let mut payload = Payload::encode(payload).map_err(|error| error.with("event_type", event_type.to_owned()))?;
+        let mut payload =
+            Payload::encode(payload).map_err(|error| error.with_context("event_type", event_type.to_owned()))?;
         if let Some(serializer) = &self.serializer {
             payload = serializer.serialize(&context, payload)?;
             context = serializer.serialize_context(&context)?;

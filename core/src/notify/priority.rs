@@ -7,6 +7,7 @@ use crate::{Error, ErrorKind};
 
 /// How much an event matters; each priority of a topic has a queue of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Priority {
     /// A fact for the records.
     Audit,
@@ -71,8 +72,8 @@ impl FromStr for Priority {
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|priority| priority.as_str().eq_ignore_ascii_case(name)).ok_or_else(|| {
             Error::new(ErrorKind::Config, "read a priority")
-                .with("priority", name)
-                .with("known", Self::ALL.map(Self::as_str).join(", "))
+                .with_context("priority", name)
+                .with_context("known", Self::ALL.map(Self::as_str).join(", "))
         })
     }
 }

@@ -4,6 +4,7 @@
 ///
 /// The reference calls it `NotificationResult`. A handler that returns `()` has handled its event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NotificationResult {
     /// It is done with.
     #[default]

@@ -184,5 +184,5 @@ impl fmt::Display for Password {
 }
 
 fn invalid(reason: &'static str) -> Error {
-    Error::new(ErrorKind::Config, "parse transport URL").with("reason", reason)
+    Error::new(ErrorKind::Config, "parse transport URL").with_context("reason", reason)
 }

@@ -19,6 +19,7 @@ const VERSION: Version = Version::new(2, 0);
 
 /// The two formats of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// The body is the content. Notifications of the driver `messaging` are so.
     V1,
@@ -130,5 +131,7 @@ fn check(version: &str) -> Result<()> {
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::UnsupportedVersion, "open envelope").with("version", version).with("supported", VERSION))
+    Err(Error::new(ErrorKind::UnsupportedVersion, "open envelope")
+        .with_context("version", version)
+        .with_context("supported", VERSION))
 }

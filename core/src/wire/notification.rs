@@ -11,6 +11,7 @@ use crate::{Payload, Result};
 
 /// One event on its way (oslo.messaging 18.3.1, `notify/notifier.py:_notify`).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Notification {
     /// Names the event, the same on every topic it is published to: a UUID with dashes.
     pub message_id: Option<String>,

@@ -13,6 +13,7 @@ use crate::{Failure, Payload, RemoteError, Result};
 /// A call may be answered in two messages: the result with `ending` false, then a null result with `ending` true. The
 /// outcome is the last result that is not null.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
@@ -43,6 +44,20 @@ impl Reply {
     #[must_use]
     pub fn heartbeat(msg_id: impl Into<String>, unique_id: impl Into<String>) -> Self {
         Self { ending: false, ..Self::result(msg_id, unique_id, Payload::null()) }
+    }
+
+    /// Sets whether no further reply follows.
+    #[must_use]
+    pub fn with_ending(mut self, ending: bool) -> Self {
+        self.ending = ending;
+        self
+    }
+
+    /// Sets how the method failed.
+    #[must_use]
+    pub fn with_failure(mut self, failure: Option<RemoteError>) -> Self {
+        self.failure = failure;
+        self
     }
 
     /// Whether it says nothing but that the call still runs.

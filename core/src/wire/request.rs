@@ -11,6 +11,7 @@ use crate::{Payload, Result};
 
 /// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Request {
     /// The method.
     pub method: String,
@@ -32,6 +33,7 @@ pub struct Request {
 
 /// What a call has and a cast has not.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CallFields {
     /// Tells the replies of this call from those of others.
     pub msg_id: String,
@@ -56,6 +58,55 @@ impl Request {
             deadline: None,
             context: Vec::new(),
         }
+    }
+
+    /// Replaces the arguments.
+    #[must_use]
+    pub fn with_args(mut self, args: Payload) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// Sets the namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Option<String>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn with_version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Makes it a call, or with `None` a cast.
+    #[must_use]
+    pub fn with_call(mut self, call: Option<CallFields>) -> Self {
+        self.call = call;
+        self
+    }
+
+    /// Sets the id that tells the message from its own repetitions.
+    #[must_use]
+    pub fn with_unique_id(mut self, unique_id: impl Into<String>) -> Self {
+        self.unique_id = unique_id.into();
+        self
+    }
+
+    /// Sets when the caller stops waiting, in milliseconds of Unix time.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<u64>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets the context by name; of a repeated name a reader takes the last value.
+    #[must_use]
+    pub fn with_context(mut self, context: Vec<(String, Payload)>) -> Self {
+        self.context = context;
+        self
     }
 
     /// Writes the body of a message. The fields come in the order of the reference.
@@ -112,6 +163,13 @@ impl CallFields {
     #[must_use]
     pub fn new(msg_id: impl Into<String>, reply_q: impl Into<String>) -> Self {
         Self { msg_id: msg_id.into(), reply_q: reply_q.into(), monitor: None }
+    }
+
+    /// Asks for a heartbeat within so many seconds; `None` for none.
+    #[must_use]
+    pub fn with_monitor(mut self, monitor: Option<f64>) -> Self {
+        self.monitor = monitor;
+        self
     }
 }
 

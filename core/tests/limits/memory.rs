@@ -38,7 +38,7 @@ fn ids_of_megabytes_are_not_kept_by_a_server() {
             let before = ALLOCATOR.current_usage();
             for number in 0..50 {
                 let unique_id = id(number);
-                let request = Request { unique_id, ..Request::new("run", Payload::arguments(&()).unwrap()) };
+                let request = Request::new("run", Payload::arguments(&()).unwrap()).with_unique_id(unique_id);
                 let options = PublishOptions::by(soon()).mandatory();
                 stranger.publish(&to, Message::new(request.encode()), &options).await.unwrap();
                 ran.recv().await.unwrap();
@@ -46,7 +46,7 @@ fn ids_of_megabytes_are_not_kept_by_a_server() {
             tokio::task::yield_now().await;
             let kept = ALLOCATOR.current_usage().saturating_sub(before);
             assert!(kept < 8 * MIB, "{kept} bytes are kept, at least once: {at_least_once}");
-            server.wait(soon()).await.unwrap();
+            server.shutdown(soon()).await.unwrap();
         }
     });
 }
@@ -89,7 +89,7 @@ fn ids_of_megabytes_are_not_kept_by_a_listener() {
         tokio::task::yield_now().await;
         let kept = ALLOCATOR.current_usage().saturating_sub(before);
         assert!(kept < 8 * MIB, "{kept} bytes are kept");
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     });
 }
 

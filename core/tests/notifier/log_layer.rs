@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// What a program that logs with `log` publishes: the priority, the type, and the payload.
 async fn published(log: impl FnOnce()) -> Vec<(&'static str, String, Value)> {
     let sink = RecordingSink::new();
-    let background = Notifier::over("shop.host-1", sink.clone()).background(OutboxConfig::default());
+    let background = Notifier::from_sink("shop.host-1", sink.clone()).background(OutboxConfig::default());
     let subscriber = tracing_subscriber::registry().with(LogRecordLayer::new(background.clone()));
     tracing::subscriber::with_default(subscriber, log);
     assert_eq!(background.close(Deadline::after(Duration::from_secs(5))).await, 0, "nothing is left in the outbox");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 fn recorder() -> (Notifier, RecordingSink) {
     let sink = RecordingSink::new();
-    (Notifier::over("p", sink.clone()), sink)
+    (Notifier::from_sink("p", sink.clone()), sink)
 }
 
 fn values(context: &Context) -> Vec<(&str, &str)> {

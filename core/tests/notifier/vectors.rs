@@ -44,7 +44,7 @@ async fn an_event_is_published_as_the_reference_published_it() {
         let format = if vector["body"].as_str().unwrap().contains("oslo.version") { Format::V2 } else { Format::V1 };
 
         let (bus, spy) = bus(&FakeBroker::new());
-        let notifier = Notifier::over("shop.shop1", MessagingSink::new(&bus).format(format));
+        let notifier = Notifier::from_sink("shop.shop1", MessagingSink::new(&bus).format(format));
         let priority: Priority = field("priority").as_str().unwrap().parse().unwrap();
         let event_type = field("event_type");
         notifier.notify(priority, &Known(context), event_type.as_str().unwrap(), &field("payload")).await.unwrap();

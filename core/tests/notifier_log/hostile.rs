@@ -65,11 +65,12 @@ async fn to_a_server(transport: &FakeTransport, text: &str) {
         for namespace in [None, Some(text.to_owned())] {
             let call = Some(CallFields::new(text, text));
             let version = namespace.clone();
-            let request = Request { namespace, version, call, ..Request::new(method, args.clone()) };
-            let request = Request { unique_id: format!("{text}{method}"), ..request };
+            let request =
+                Request::new(method, args.clone()).with_namespace(namespace).with_version(version).with_call(call);
+            let request = request.with_unique_id(format!("{text}{method}"));
             // Twice, so that one is a copy; and once with a deadline long past.
             for deadline in [None, None, Some(now() - 60_000)] {
-                let request = Request { deadline, ..request.clone() };
+                let request = request.clone().with_deadline(deadline);
                 send(transport, &topic(), Message::new(request.encode())).await;
             }
         }
@@ -145,8 +146,8 @@ async fn everything(broker: &FakeBroker, text: &str) {
     to_a_server(&stranger, text).await;
     to_others(&stranger, &inbox, text).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
-    server.wait(soon()).await.unwrap();
-    listener.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }
 

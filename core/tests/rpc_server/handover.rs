@@ -97,6 +97,6 @@ async fn what_was_acknowledged_runs_although_the_stop_has_no_time() {
     acknowledged.notified().await;
     // It may say that it has not stopped in time, and goes on stopping.
     let _ = server.stop(Deadline::after(Duration::ZERO)).await;
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!(shop.logged(), [json!(1)]);
 }

@@ -40,7 +40,7 @@ async fn survives(bus: &Bus, server: RpcServerBuilder, methods: &[&str]) {
             let answer: Value = client(bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
             assert_eq!(answer, json!(1), "after {method}, {settle}");
         }
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -114,5 +114,5 @@ async fn a_serializer_that_panics_with_such_a_payload_costs_its_request_alone() 
         let answer: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
         assert_eq!(answer, json!(1), "after {method}");
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

@@ -18,16 +18,8 @@ pub(crate) fn shop_topic() -> Address {
 }
 
 pub(crate) fn request(method: &str, unique_id: &str) -> wire::Request {
-    wire::Request {
-        method: method.to_owned(),
-        args: Payload::encode(&json!({"arg": unique_id})).unwrap(),
-        namespace: None,
-        version: None,
-        call: None,
-        unique_id: unique_id.to_owned(),
-        deadline: None,
-        context: Vec::new(),
-    }
+    wire::Request::new(method.to_owned(), Payload::encode(&json!({"arg": unique_id})).unwrap())
+        .with_unique_id(unique_id.to_owned())
 }
 
 /// Publishes a hand-made request and returns once the server has seen what was sent before and after it.

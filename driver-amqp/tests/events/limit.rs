@@ -85,7 +85,7 @@ async fn requeued(stage: &Stage, config: AmqpConfig) -> End {
         assert!(tokio::time::Instant::now() < until, "it is gone after {} runs", runs.load(Ordering::SeqCst));
         letter = letters.next(QUIET).await.expect("letters");
     }
-    let ended = join_all(listeners.into_iter().map(|listener| listener.wait(soon()))).await;
+    let ended = join_all(listeners.iter().map(|listener| listener.shutdown(soon()))).await;
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
     let runs = runs.load(Ordering::SeqCst);
     match letter {
@@ -140,7 +140,7 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     let queue = format!("{topic}.info");
     tell(&bus, topic, 0..3).await;
     arrived(stage, &format!("{queue}.dead"), 3).await;
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     for round in 0..50 {
         let mut letters = DeadLetters::open(&bus, &queue, soon()).await.expect("they open");
         let letter = letters.next(ARRIVE).await.expect("letters");

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// `Config`, with the file.
 pub(super) fn read(file: &Path) -> Result<Sections> {
     let text = fs::read_to_string(file).map_err(|error| invalid("the file cannot be read").with_source(error));
-    text.and_then(|text| ini::parse(&text)).map_err(|error| error.with("file", file.display()))
+    text.and_then(|text| ini::parse(&text)).map_err(|error| error.with_context("file", file.display()))
 }
 
 /// The files that `path` stands for: itself, or what `--config-dir` reads of a directory, which is `*.conf` in lexical order
@@ -29,7 +29,7 @@ pub(super) fn of(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let listed = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let unreadable = |error| -> Error {
-        invalid("the directory cannot be read").with("directory", path.display()).with_source(error)
+        invalid("the directory cannot be read").with_context("directory", path.display()).with_source(error)
     };
     let mut files: Vec<_> = listed.map_err(unreadable)?.into_iter().map(|entry| entry.path()).collect();
     // Of what an operator mounts, `..data` and the like are directories.

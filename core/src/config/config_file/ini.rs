@@ -16,7 +16,7 @@ pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 pub(super) fn parse(text: &str) -> Result<Sections> {
     let mut reader = Reader::default();
     for (number, line) in text.lines().enumerate() {
-        reader.line(line.trim_end()).map_err(|reason| invalid(reason).with("line", number + 1))?;
+        reader.line(line.trim_end()).map_err(|reason| invalid(reason).with_context("line", number + 1))?;
     }
     reader.flush();
     Ok(reader.sections)

@@ -119,9 +119,9 @@ impl ConfigFile {
         let resolved = substitute::resolve(&self.sections, &section, value);
         resolved.map(Some).map_err(|missing| {
             let reason = "it refers by `$` to a name that no file gives; a dollar itself is written `$$`";
-            let error = invalid(reason).with("section", &section).with("option", option);
+            let error = invalid(reason).with_context("section", &section).with_context("option", option);
             match missing.name {
-                Some(name) => error.with("name", format_args!("${name}")),
+                Some(name) => error.with_context("name", format_args!("${name}")),
                 None => error,
             }
         })
@@ -169,7 +169,7 @@ impl ConfigFile {
         // Python's `urlsplit` takes out what joins continued lines.
         let text = text.replace(['\n', '\r', '\t'], "");
         let url = TransportUrl::parse(&text);
-        url.map(Some).map_err(|error| error.with("option", "transport_url").with("section", section))
+        url.map(Some).map_err(|error| error.with_context("option", "transport_url").with_context("section", section))
     }
 
     /// The topic exchange of targets that name none: `[DEFAULT] control_exchange`. Default: `openstack`.
@@ -188,7 +188,7 @@ impl ConfigFile {
     }
 
     /// How many methods a server runs at once, and how many handlers a listener: `[DEFAULT] executor_thread_pool_size`, or
-    /// `rpc_thread_pool_size`, its old name. [`Bus::configured`](crate::Bus::configured) hands it to both.
+    /// `rpc_thread_pool_size`, its old name. [`Bus::from_config`](crate::Bus::from_config) hands it to both.
     /// Default: none, also for an empty value; their builders have defaults of their own.
     ///
     /// # Errors
@@ -198,13 +198,13 @@ impl ConfigFile {
         let (name, old) = ("executor_thread_pool_size", "rpc_thread_pool_size");
         let option = if self.get(DEFAULT, name).is_some() { name } else { old };
         match self.number(option, needed)? {
-            Some(0) => Err(invalid(needed).with("option", option).with("value", 0)),
+            Some(0) => Err(invalid(needed).with_context("option", option).with_context("value", 0)),
             size => Ok(size),
         }
     }
 
     /// Whether servers answer pings: `[DEFAULT] rpc_ping_enabled`. Default: no.
-    /// [`Bus::configured`](crate::Bus::configured) hands it to servers.
+    /// [`Bus::from_config`](crate::Bus::from_config) hands it to servers.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is neither true nor false.
@@ -213,7 +213,9 @@ impl ConfigFile {
         match value.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
             "false" | "0" | "no" | "off" => Ok(false),
-            _ => Err(invalid("true or false is needed").with("option", "rpc_ping_enabled").with("value", value)),
+            _ => Err(invalid("true or false is needed")
+                .with_context("option", "rpc_ping_enabled")
+                .with_context("value", value)),
         }
     }
 
@@ -221,7 +223,11 @@ impl ConfigFile {
     fn number<N: FromStr>(&self, option: &'static str, needed: &str) -> Result<Option<N>> {
         let value = self.resolve(DEFAULT, option)?.filter(|value| !value.trim().is_empty());
         let Some(value) = value else { return Ok(None) };
-        value.trim().parse().map(Some).map_err(|_| invalid(needed).with("option", option).with("value", value))
+        value
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| invalid(needed).with_context("option", option).with_context("value", value))
     }
 
     /// What becomes of notifications: each `[oslo_messaging_notifications] driver`. Default: none, so nothing.
@@ -244,7 +250,9 @@ impl ConfigFile {
         match value.trim().parse::<i64>().map(u32::try_from) {
             Ok(Ok(retries)) => Ok(Retry::times(retries)),
             Ok(Err(_)) if value.trim() == "-1" => Ok(Retry::until_deadline()),
-            _ => Err(invalid("a number of retries is needed, or -1").with("option", "retry").with("value", value)),
+            _ => Err(invalid("a number of retries is needed, or -1")
+                .with_context("option", "retry")
+                .with_context("value", value)),
         }
     }
 
@@ -255,9 +263,13 @@ impl ConfigFile {
     #[cfg(feature = "yaml")]
     pub(crate) fn notification_routes(&self) -> Result<String> {
         let path = self.get(NOTIFICATIONS, "routing_config").filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| invalid("the driver `routing` needs a file").with("option", "routing_config"))?;
+        let path =
+            path.ok_or_else(|| invalid("the driver `routing` needs a file").with_context("option", "routing_config"))?;
         fs::read_to_string(&path).map_err(|error| {
-            invalid("the file cannot be read").with("option", "routing_config").with("file", path).with_source(error)
+            invalid("the file cannot be read")
+                .with_context("option", "routing_config")
+                .with_context("file", path)
+                .with_source(error)
         })
     }
 
@@ -290,7 +302,7 @@ impl fmt::Debug for ConfigFile {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read configuration").with("reason", reason)
+    Error::new(ErrorKind::Config, "read configuration").with_context("reason", reason)
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use super::outbox_config::{OutboxConfig, WhenFull};
 use super::outbox_counts::{Loss, Losses, OutboxCounts, count};
 use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::sink::Sinks;
-use crate::{Deadline, Error, Result};
+use crate::{Deadline, Error, Executed, Result};
 
 /// Whether an event is in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Queued {
     /// It will be published, or given up when it is too old.
     Yes,
@@ -62,7 +63,7 @@ impl Outbox {
     /// `Closed`.
     pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {
         if self.closed {
-            return Err(Error::closed("notify"));
+            return Err(Error::closed("notify").with_executed(Executed::No));
         }
         let bytes = event.text_len() + size_of::<Entry>();
         if !self.make_room(bytes) {

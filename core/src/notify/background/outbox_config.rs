@@ -24,6 +24,7 @@ pub struct OutboxConfig {
 
 /// Which event is dropped when the outbox is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WhenFull {
     /// The new one.
     DropNewest,

@@ -74,14 +74,16 @@ async fn publish(entry: Entry) -> (u64, Outcome) {
     }
     let mut publishing = pin!(Some(async { sinks.publish(&event, deadline).await }));
     let published = caught_in(publishing.as_mut()).await.unwrap_or_else(|panic| {
-        let error = Error::new(ErrorKind::Refused, "notify").with("reason", "a sink panicked").with("panic", panic);
+        let error = Error::new(ErrorKind::Refused, "notify")
+            .with_context("reason", "a sink panicked")
+            .with_context("panic", panic);
         Err(error.with_executed(Executed::Maybe))
     });
     let outcome = published.map_err(|error| {
         let ran_out = error.is_transient() && (event.retry.limit.is_none() || deadline.has_passed());
         let loss = if ran_out { Loss::Expired } else { Loss::Failed };
         debug!(%error, ?loss, message_id = event.message_id, "an event was lost");
-        (loss, Some(error.with("event_type", &event.event_type)))
+        (loss, Some(error.with_context("event_type", &event.event_type)))
     });
     (number, outcome)
 }

@@ -109,7 +109,7 @@ impl FromStr for DeadReason {
         [Self::Failed, Self::Undecodable, Self::Payload, Self::DeliveryLimit]
             .into_iter()
             .find(|reason| reason.as_str() == word)
-            .ok_or_else(|| Error::new(crate::ErrorKind::Decode, "read a dead letter").with("reason", word))
+            .ok_or_else(|| Error::new(crate::ErrorKind::Decode, "read a dead letter").with_context("reason", word))
     }
 }
 

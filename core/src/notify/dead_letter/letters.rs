@@ -208,7 +208,7 @@ impl DeadLetter {
     pub fn event(&self) -> Result<Event> {
         let notification = Notification::of_body(&body_within(self.message(), self.limit)?)?;
         Event::received(notification, self.incoming().redelivered()).ok_or_else(|| {
-            Error::new(ErrorKind::Decode, "read a dead letter").with("reason", "its priority is unknown")
+            Error::new(ErrorKind::Decode, "read a dead letter").with_context("reason", "its priority is unknown")
         })
     }
 

@@ -38,14 +38,14 @@ use crate::delivery::Deliveries;
 use crate::driver::{Address, Capability, Lifetime, Settle, Source, Subscription};
 use crate::lifecycle::{Reins, Running};
 use crate::wire::Notification;
-use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target};
+use crate::{Bus, Deadline, Error, ErrorKind, Executed, Result, Serializer, Target};
 
 /// The longest name that a queue can have, in bytes (AMQP 0-9-1, a short string).
 const LONGEST_NAME: usize = 255;
 
 /// Hands the notifications of its targets to endpoints.
 ///
-/// Dropping it without [`wait`](Self::wait) aborts its handlers and says so in the log; what is unsettled goes back to
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes back to
 /// the broker.
 #[derive(Debug)]
 pub struct NotificationListener(Running);
@@ -101,24 +101,32 @@ impl NotificationListener {
         self.0.stop(deadline).await
     }
 
-    /// Stops, waits until every handler has ended and its events are settled, closes, and says why the listener ended.
+    /// Stops the listener gracefully: takes no more events, waits until every handler has ended and its events are settled, and
+    /// closes its queues. What still runs at `deadline` is aborted. Returns why the listener ended; calling it again returns the
+    /// same.
     ///
     /// # Errors
     /// What ended the listener, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
     /// then every handler that still runs is aborted and its events go back to the broker.
-    pub async fn wait(self, deadline: Deadline) -> Result<()> {
-        self.0.wait(deadline).await
+    ///
+    /// # Cancellation
+    /// The listener goes on stopping and aborts nothing; call it again to wait for the end.
+    pub async fn shutdown(&self, deadline: Deadline) -> Result<()> {
+        self.0.shutdown(deadline).await
     }
 
-    /// Waits until the listener has ended, by itself or because it was stopped, and says why.
+    /// Waits until the listener has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
     /// One that has lost its queues ends as soon as its running handlers have: what waited for another try is let go, and
     /// comes again to whoever reads the queues then.
     ///
     /// # Errors
-    /// What ended the listener, if it was not asked to stop.
-    pub async fn ended(&self) -> Result<()> {
-        self.0.ended().await
+    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
+    ///
+    /// # Cancellation
+    /// Safe: it only watches.
+    pub async fn wait(&self) -> Result<()> {
+        self.0.wait().await
     }
 }
 
@@ -277,13 +285,15 @@ impl NotificationListenerBuilder {
             return Err(config("a listener needs an endpoint with a handler"));
         }
         if self.targets.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidTarget, "start").with("reason", "a listener needs a target"));
+            return Err(
+                Error::new(ErrorKind::InvalidTarget, "start").with_context("reason", "a listener needs a target")
+            );
         }
         let mut addresses = Vec::new();
         for target in &self.targets {
             let topic = target.topic.clone().filter(|topic| !topic.is_empty()).ok_or_else(|| {
-                let error = Error::new(ErrorKind::InvalidTarget, "start").with("target", target);
-                error.with("reason", "a listener's target needs a topic")
+                let error = Error::new(ErrorKind::InvalidTarget, "start").with_context("target", target);
+                error.with_context("reason", "a listener's target needs a topic")
             })?;
             let exchange = target.exchange.clone().unwrap_or_else(|| self.bus.0.default_exchange.clone());
             addresses.extend(priorities.iter().map(|priority| Address::Notification {
@@ -325,14 +335,15 @@ impl NotificationListenerBuilder {
         match too_long.filter(|_| self.policy.give_up == GiveUp::DeadLetter) {
             None => Ok(subscription),
             Some(queue) => Err(Error::new(ErrorKind::TooLarge, "start")
-                .with("dead-letter queue", queue_of(&queue.name))
-                .with("reason", "the name of a queue has 255 bytes at most")),
+                .with_executed(Executed::No)
+                .with_context("dead-letter queue", queue_of(&queue.name))
+                .with_context("reason", "the name of a queue has 255 bytes at most")),
         }
     }
 }
 
 fn config(reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "start").with("reason", reason)
+    Error::new(ErrorKind::Config, "start").with_context("reason", reason)
 }
 
 impl fmt::Debug for NotificationListenerBuilder {

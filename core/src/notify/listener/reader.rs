@@ -95,6 +95,6 @@ impl Reader {
             event.payload = serializer.deserialize(&event.context, event.payload)?;
             Ok(event)
         });
-        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic)))
+        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic)))
     }
 }

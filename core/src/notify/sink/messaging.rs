@@ -98,7 +98,7 @@ impl MessagingSink {
         };
         // Every try carries the same ids, by which a listener knows a repetition.
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
-        event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with("topic", topic))
+        event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with_context("topic", topic))
     }
 }
 

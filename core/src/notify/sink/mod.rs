@@ -96,8 +96,8 @@ pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
 fn overrun(sink: &dyn NotificationSink) -> Error {
     let reason = "a sink went on past its deadline";
     Error::new(ErrorKind::Timeout, "notify")
-        .with("reason", reason)
-        .with("sink", format_args!("{sink:?}"))
+        .with_context("reason", reason)
+        .with_context("sink", format_args!("{sink:?}"))
         .transient()
         .with_executed(Executed::Maybe)
 }

@@ -24,7 +24,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 ///     .sink("nowhere", NoopSink)
 ///     .route("log", Route::all().events(["order.*"])?.priorities([Priority::Warn, Priority::Error]))?
 ///     .route("nowhere", Route::all())?;
-/// let notifier = Notifier::over("shop.host-1", sink);
+/// let notifier = Notifier::from_sink("shop.host-1", sink);
 /// # let _ = notifier;
 /// # Ok(())
 /// # }
@@ -72,7 +72,11 @@ impl RoutingSink {
         let known = self.names();
         match self.sinks.iter_mut().find(|sink| sink.name == name) {
             Some(sink) => sink.routes.push(route),
-            None => return Err(Error::new(ErrorKind::Config, "route").with("sink", name).with("known", known)),
+            None => {
+                return Err(Error::new(ErrorKind::Config, "route")
+                    .with_context("sink", name)
+                    .with_context("known", known));
+            }
         }
         Ok(self)
     }

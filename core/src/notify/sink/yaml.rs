@@ -29,7 +29,7 @@ impl RoutingSink {
     /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
     pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
         routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
-            sink.route(&name, route).map_err(|error| error.with("place", place))
+            sink.route(&name, route).map_err(|error| error.with_context("place", place))
         })
     }
 }
@@ -67,7 +67,9 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
             "accepted_events" => route = route.patterns(each(patterns, Pattern::new)?),
             "accepted_priorities" => route = route.priorities(each(patterns, priorities)?.into_iter().flatten()),
             other => {
-                return Err(at(key, "a driver has accepted_events and accepted_priorities alone").with("key", other));
+                return Err(
+                    at(key, "a driver has accepted_events and accepted_priorities alone").with_context("key", other)
+                );
             }
         }
     }
@@ -80,8 +82,8 @@ fn priorities(pattern: &str) -> Result<Vec<Priority>> {
     let matching: Vec<_> = Priority::ALL.into_iter().filter(|priority| compiled.matches(priority.as_str())).collect();
     if matching.is_empty() {
         return Err(invalid("no priority is called so")
-            .with("pattern", pattern)
-            .with("known", Priority::ALL.map(Priority::as_str).join(", ")));
+            .with_context("pattern", pattern)
+            .with_context("known", Priority::ALL.map(Priority::as_str).join(", ")));
     }
     Ok(matching)
 }
@@ -106,7 +108,7 @@ fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'in
 fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
     let read_one = |item| {
         let text = text_of(item)?;
-        read(text).map_err(|error| error.with("place", place(item)))
+        read(text).map_err(|error| error.with_context("place", place(item)))
     };
     items(node)?.iter().map(read_one).collect()
 }
@@ -120,7 +122,7 @@ fn is_null(node: &MarkedYaml<'_>) -> bool {
 }
 
 fn at(node: &MarkedYaml<'_>, reason: &str) -> Error {
-    invalid(reason).with("place", place(node))
+    invalid(reason).with_context("place", place(node))
 }
 
 fn place(node: &MarkedYaml<'_>) -> String {
@@ -128,5 +130,5 @@ fn place(node: &MarkedYaml<'_>) -> String {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read a routing file").with("reason", reason)
+    Error::new(ErrorKind::Config, "read a routing file").with_context("reason", reason)
 }

@@ -160,8 +160,10 @@ impl Call<'_> {
             Some(Sent::Confirmed) => {
                 let error = self.timed_out(phases, Executed::Maybe);
                 match self.client.bus.0.looks.lately(&self.address) {
-                    Seen::Queue(queue) => error.with("consumers", queue.consumers).with("ready", queue.ready),
-                    Seen::NoQueue => error.with("queue", "gone"),
+                    Seen::Queue(queue) => {
+                        error.with_context("consumers", queue.consumers).with_context("ready", queue.ready)
+                    }
+                    Seen::NoQueue => error.with_context("queue", "gone"),
                     Seen::Nothing => error,
                 }
             }
@@ -171,7 +173,7 @@ impl Call<'_> {
 
     fn gone_silent(&self, monitored: Duration) -> Error {
         self.named(Error::timeout("call").with_executed(Executed::Maybe))
-            .with("reason", format_args!("no heartbeat from the server for {monitored:?}"))
+            .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
     }
 
     /// Says where the time went: connecting, until the broker confirmed, waiting for the reply.
@@ -180,14 +182,14 @@ impl Call<'_> {
         let connected = phases.connected.unwrap_or(now);
         let confirmed = phases.confirmed.unwrap_or(now);
         self.named(Error::timeout("call").with_executed(executed))
-            .with("msg_id", self.id)
-            .with("connecting", format_args!("{:?}", connected - self.started))
-            .with("confirming", format_args!("{:?}", confirmed - connected))
-            .with("waiting", format_args!("{:?}", now - confirmed))
+            .with_context("msg_id", self.id)
+            .with_context("connecting", format_args!("{:?}", connected - self.started))
+            .with_context("confirming", format_args!("{:?}", confirmed - connected))
+            .with_context("waiting", format_args!("{:?}", now - confirmed))
     }
 
     fn named(&self, error: Error) -> Error {
-        error.with("method", self.method).with("target", &self.client.target)
+        error.with_context("method", self.method).with_context("target", &self.client.target)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::deadline::LONGEST;
 use crate::driver::{Address, Message, PublishOptions};
 use crate::version::{Version, is_compatible};
 use crate::wire::CallFields;
-use crate::{Bus, Context, Deadline, Error, ErrorKind, Payload, Result, Retry, Serializer, Target, wire};
+use crate::{Bus, Context, Deadline, Error, ErrorKind, Executed, Payload, Result, Retry, Serializer, Target, wire};
 
 /// Calls the methods of servers.
 ///
@@ -82,7 +82,7 @@ impl RpcClient {
         let id = CallId::fresh();
         let work = async {
             let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
-            result.decode().map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method))
+            result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
         };
         observe::call(&self.target, method, id, work).await
     }
@@ -90,6 +90,9 @@ impl RpcClient {
     /// As [`call`](Self::call), with arguments and result as JSON text.
     ///
     /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancellation
     /// As [`call`](Self::call).
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let id = CallId::fresh();
@@ -108,7 +111,7 @@ impl RpcClient {
         match &self.serializer {
             Some(serializer) => serializer
                 .deserialize(context, result)
-                .map_err(|error| error.with_executed(crate::Executed::Yes).with("method", method)),
+                .map_err(|error| error.with_executed(Executed::Yes).with_context("method", method)),
             None => Ok(result),
         }
     }
@@ -130,11 +133,35 @@ impl RpcClient {
     /// The request may still be sent, once.
     pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
         let id = fresh_unique_id();
-        let work = async { self.cast_payload(id.clone(), context, method, Payload::arguments(args)?).await };
+        let work = async { self.cast_text(id.clone(), context, method, Payload::arguments(args)?).await };
         observe::cast(&self.target, method, &id, work).await
     }
 
-    async fn cast_payload(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
+    /// As [`cast`](Self::cast), with the arguments as JSON text: an object.
+    ///
+    /// ```
+    /// use oslo_messaging::{Bus, Context, Payload, RpcClient, Target};
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> oslo_messaging::Result<()> {
+    /// let broker = FakeBroker::new();
+    /// let client = RpcClient::new(&Bus::new(broker.transport()), Target::topic("depot"));
+    /// client.cast_payload(&Context::new(), "refill", Payload::from_json(r#"{"shelf": 7}"#)?).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast).
+    ///
+    /// # Cancellation
+    /// As [`cast`](Self::cast).
+    pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
+        let id = fresh_unique_id();
+        observe::cast(&self.target, method, &id, self.cast_text(id.clone(), context, method, args)).await
+    }
+
+    async fn cast_text(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
         // What is asked for without waiting for it may outlive whoever asked us.
         let deadline = Deadline::after(self.timeout);
@@ -146,7 +173,7 @@ impl RpcClient {
         // They drop what they have had, as far as they remember it.
         let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
         let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
-        sent.map_err(|error| error.with("method", method).with("target", &self.target))
+        sent.map_err(|error| error.with_context("method", method).with_context("target", &self.target))
     }
 
     /// Whether a message of `version` (`None`: without one) is within the client's version cap.
@@ -327,20 +354,14 @@ impl RpcClient {
         }
         if !self.can_send_version(self.target.version.as_deref())? {
             return Err(Error::new(ErrorKind::VersionCap, "send")
-                .with("version", self.target.version.as_deref().unwrap_or("none"))
-                .with("version_cap", self.version_cap.as_deref().unwrap_or("none")));
+                .with_context("version", self.target.version.as_deref().unwrap_or("none"))
+                .with_context("version_cap", self.version_cap.as_deref().unwrap_or("none")));
         }
         self.target.address(&self.bus.0.default_exchange)
     }
 
     fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
-        let (args, values) = match &self.serializer {
-            Some(serializer) => (
-                arguments::map(&args, |value| serializer.serialize(context, value))?,
-                serializer.serialize_context(context)?,
-            ),
-            None => (args, context.clone()),
-        };
+        let (args, values) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
         Ok(wire::Request {
             method: method.to_owned(),
             args,
@@ -353,7 +374,15 @@ impl RpcClient {
         })
     }
 
+    fn serialize(&self, context: &Context, args: Payload) -> Result<(Payload, Context)> {
+        let Some(serializer) = &self.serializer else { return Ok((args, context.clone())) };
+        let args = arguments::map(&args, |value| serializer.serialize(context, value))?;
+        Ok((args, serializer.serialize_context(context)?))
+    }
+
     fn invalid(&self, operation: &'static str, reason: &str) -> Error {
-        Error::new(ErrorKind::InvalidTarget, operation).with("reason", reason).with("target", &self.target)
+        Error::new(ErrorKind::InvalidTarget, operation)
+            .with_context("reason", reason)
+            .with_context("target", &self.target)
     }
 }

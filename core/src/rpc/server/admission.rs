@@ -203,7 +203,7 @@ impl Admission {
             request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
             Ok(request)
         });
-        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic));
+        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic));
         translated.unwrap_or_else(panicked).map_err(failed)
     }
 

@@ -43,7 +43,7 @@ type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Answers the calls and casts that reach one target.
 ///
-/// Dropping it without [`wait`](Self::wait) aborts its methods and says so in the log; what is unsettled goes back to
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log; what is unsettled goes back to
 /// the broker.
 #[derive(Debug)]
 pub struct RpcServer {
@@ -105,7 +105,8 @@ impl RpcServer {
         self.running.stop(deadline).await
     }
 
-    /// Stops, waits until every method has ended and every answer is out, closes, and says why the server ended.
+    /// Stops the server gracefully: takes no more requests, waits until every method has ended and every answer is out, and closes
+    /// its listener. What still runs at `deadline` is aborted. Returns why the server ended; calling it again returns the same.
     ///
     /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that were
     /// acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged once, and a
@@ -114,16 +115,22 @@ impl RpcServer {
     /// # Errors
     /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
     /// then every method that still runs is aborted.
-    pub async fn wait(self, deadline: Deadline) -> Result<()> {
-        self.running.wait(deadline).await
+    ///
+    /// # Cancellation
+    /// The server goes on stopping and aborts nothing; call it again to wait for the end.
+    pub async fn shutdown(&self, deadline: Deadline) -> Result<()> {
+        self.running.shutdown(deadline).await
     }
 
-    /// Waits until the server has ended, by itself or because it was stopped, and says why.
+    /// Waits until the server has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
     /// # Errors
-    /// What ended the server, if it was not asked to stop.
-    pub async fn ended(&self) -> Result<()> {
-        self.running.ended().await
+    /// What ended the server, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
+    ///
+    /// # Cancellation
+    /// Safe: it only watches.
+    pub async fn wait(&self) -> Result<()> {
+        self.running.wait().await
     }
 }
 
@@ -227,11 +234,11 @@ impl RpcServerBuilder {
     pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
         if self.settle == Settle::ByReceiver && self.redelivered == Redelivered::Refuse {
             return Err(Error::new(ErrorKind::Config, "start")
-                .with("reason", CONTRADICTION)
-                .with("target", &self.target));
+                .with_context("reason", CONTRADICTION)
+                .with_context("target", &self.target));
         }
         if self.redelivered == Redelivered::Refuse && !self.bus.capabilities().has(Capability::RedeliveredFlag) {
-            return Err(Error::unsupported("refuse_redelivered").with("target", &self.target));
+            return Err(Error::unsupported("refuse_redelivered").with_context("target", &self.target));
         }
         let subscription = self.subscription()?;
         let reserve = self.effective_reserve();
@@ -284,8 +291,8 @@ impl RpcServerBuilder {
         let part = |part: &Option<String>, name: &str| {
             part.clone().filter(|text| !text.is_empty()).ok_or_else(|| {
                 Error::new(ErrorKind::InvalidTarget, "start")
-                    .with("reason", format_args!("a server needs a {name}"))
-                    .with("target", &self.target)
+                    .with_context("reason", format_args!("a server needs a {name}"))
+                    .with_context("target", &self.target)
             })
         };
         let source = Source::Server {
