@@ -23,7 +23,7 @@ pub struct Excerpt<'a>(pub &'a str);
 
 impl Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = Line::new(f);
+        let mut line = LineWriter::new(f);
         line.write_str(self.0)?;
         line.end()
     }
@@ -38,14 +38,14 @@ impl fmt::Debug for Excerpt<'_> {
 
 /// Writes `value` as an [`Excerpt`] of its text, which is never held whole.
 pub(crate) fn excerpt(f: &mut fmt::Formatter<'_>, value: &dyn Display) -> fmt::Result {
-    let mut line = Line::new(f);
+    let mut line = LineWriter::new(f);
     write!(line, "{value}")?;
     line.end()
 }
 
 /// The text of `value`, cut as an [`Excerpt`] is but not escaped.
 pub(crate) fn cut(value: impl Display) -> String {
-    let mut short = Cut { text: String::new(), whole: 0 };
+    let mut short = Truncated { text: String::new(), whole: 0 };
     write!(short, "{value}").expect("a String takes every write");
     if short.whole > short.text.len() {
         write!(short.text, "… ({} bytes)", short.whole).expect("a String takes every write");
@@ -54,7 +54,7 @@ pub(crate) fn cut(value: impl Display) -> String {
 }
 
 /// Escapes and cuts what is written to it.
-struct Line<'a, 'f> {
+struct LineWriter<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
     /// How many bytes may still be shown.
     left: usize,
@@ -63,7 +63,7 @@ struct Line<'a, 'f> {
     whole: usize,
 }
 
-impl<'a, 'f> Line<'a, 'f> {
+impl<'a, 'f> LineWriter<'a, 'f> {
     fn new(out: &'a mut fmt::Formatter<'f>) -> Self {
         Self { out, left: LONGEST, full: false, whole: 0 }
     }
@@ -73,7 +73,7 @@ impl<'a, 'f> Line<'a, 'f> {
     }
 }
 
-impl Write for Line<'_, '_> {
+impl Write for LineWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.whole += text.len();
         let mut rest = text;
@@ -98,12 +98,12 @@ impl Write for Line<'_, '_> {
 }
 
 /// Keeps the beginning of what is written to it.
-struct Cut {
+struct Truncated {
     text: String,
     whole: usize,
 }
 
-impl Write for Cut {
+impl Write for Truncated {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.whole == self.text.len() {
             self.text.push_str(first(text, LONGEST - self.text.len().min(LONGEST)));

@@ -103,6 +103,7 @@
 //! # The wire
 //! [`wire`] has the messages themselves, for tools and tests.
 
+mod backoff;
 mod bus;
 pub mod config;
 mod context;

@@ -32,7 +32,7 @@ pub(crate) enum Phase {
 }
 
 /// The owner's hold of a running task. Dropping it aborts the task, with a warning if it had not ended.
-pub(crate) struct Running {
+pub(crate) struct TaskHandle {
     /// What it is, in a word, and what it reads: for errors and the log.
     what: &'static str,
     name: String,
@@ -45,7 +45,7 @@ pub(crate) struct Running {
 }
 
 /// The task's side.
-pub(crate) struct Reins {
+pub(crate) struct TaskControl {
     /// Set once it is to stop: by when.
     pub(crate) stop: watch::Receiver<Option<Deadline>>,
     /// Set once its owner waits for its end: until when.
@@ -69,22 +69,23 @@ impl EndBy {
     }
 }
 
-impl Running {
+impl TaskHandle {
     /// Starts the task that `run` makes of its side.
-    pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(Reins) -> F) -> Self
+    pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(TaskControl) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopping) = watch::channel(None);
         let (end, ending) = watch::channel(None);
         let (phase_to, phase) = watch::channel(Phase::Running);
-        let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, end: ending, phase: phase_to })));
+        let task =
+            AbortOnDropHandle::new(tokio::spawn(run(TaskControl { stop: stopping, end: ending, phase: phase_to })));
         Self { what, name: name.to_string(), stop, end, phase, task, aborted: AtomicBool::new(false) }
     }
 
     /// Asks it to stop and waits until nothing new arrives. The first deadline is the one that it stops by.
     pub(crate) async fn stop(&self, deadline: Deadline) -> Result<()> {
-        self.ask(deadline);
+        self.request_stop(deadline);
         let mut phase = self.phase.clone();
         let stopped = phase.wait_for(|phase| !matches!(phase, Phase::Running));
         deadline
@@ -100,7 +101,7 @@ impl Running {
     /// What ended the task, if it was not asked to stop; `Timeout`.
     pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
         self.end.send_replace(Some(EndBy::new(deadline)));
-        self.ask(deadline);
+        self.request_stop(deadline);
         match deadline.run("shutdown", self.wait()).await {
             Ok(ended) => ended,
             Err(error) => {
@@ -122,7 +123,7 @@ impl Running {
         }
     }
 
-    fn ask(&self, deadline: Deadline) {
+    fn request_stop(&self, deadline: Deadline) {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             stop.get_or_insert(deadline);
@@ -146,7 +147,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for TaskHandle {
     fn drop(&mut self) {
         if self.is_running() && !self.aborted.load(Ordering::Relaxed) {
             warn!(target = self.name, "a {} was dropped before it had ended: what still runs is aborted", self.what);
@@ -154,14 +155,14 @@ impl Drop for Running {
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("what", &self.what).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TaskHandle").field("what", &self.what).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// Waits until it is asked to stop, or nobody is left who could ask.
-pub(crate) async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
+/// Waits until it is stop_requested to stop, or nobody is left who could ask.
+pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>) {
     let _ = stop.wait_for(Option::is_some).await;
 }
 

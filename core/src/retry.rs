@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::backoff::Backoff;
 use crate::{Deadline, Error, Executed, Result};
 
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
@@ -81,10 +82,8 @@ impl Retry {
     /// How long to wait after `retries` retries were made. `random` is uniform in `0.0..1.0`.
     #[must_use]
     pub fn delay(&self, retries: u32, random: f64) -> Duration {
-        let base = self.base.min(FIRST);
-        let ceiling = 2_u32.checked_pow(retries).and_then(|factor| base.checked_mul(factor));
+        let ceiling = Backoff::doubling(self.base.min(FIRST), self.cap).wait(retries);
         let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
-        let ceiling = ceiling.unwrap_or(self.cap).min(self.cap);
         // A cap of centuries is more than a multiplication gives back.
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }

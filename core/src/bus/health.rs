@@ -13,20 +13,20 @@ use crate::{Health, State};
 /// Merges the health of a driver with the unhealthy parts of its bus. Dropping it passes on the driver's last state.
 #[derive(Debug)]
 pub(crate) struct BusHealth {
-    shared: Arc<Shared>,
+    shared: Arc<SharedHealth>,
     /// Passes on what the driver reports.
     _task: AbortOnDropHandle<()>,
 }
 
 /// A part of a bus that can be unhealthy. Dropping it takes the part out of the health.
 pub(crate) struct HealthPart {
-    shared: Arc<Shared>,
+    shared: Arc<SharedHealth>,
     id: u64,
     name: String,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedHealth {
     merged: watch::Sender<Health>,
     driver: watch::Receiver<Health>,
     /// The parts that do not work, in the order in which they failed, by the numbers of their handles.
@@ -39,13 +39,13 @@ struct Shared {
 }
 
 /// The task's side. Dropping it before the driver has ended means that the runtime has.
-struct Forwarding(Arc<Shared>);
+struct ForwardingTask(Arc<SharedHealth>);
 
 impl BusHealth {
     /// Starts to merge. Must be called inside a tokio runtime.
     pub(crate) fn start(driver: watch::Receiver<Health>) -> Self {
         let merged = watch::Sender::new(driver.borrow().clone());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedHealth {
             merged,
             driver,
             own: Mutex::default(),
@@ -53,7 +53,7 @@ impl BusHealth {
             released: AtomicBool::new(false),
             orphaned: AtomicBool::new(false),
         });
-        let forwarding = Forwarding(Arc::clone(&shared));
+        let forwarding = ForwardingTask(Arc::clone(&shared));
         Self { shared, _task: AbortOnDropHandle::new(tokio::spawn(forwarding.run())) }
     }
 
@@ -93,7 +93,7 @@ impl HealthPart {
     }
 }
 
-impl Forwarding {
+impl ForwardingTask {
     async fn run(self) {
         let mut driver = self.0.driver.clone();
         // What changed since the start is seen too.
@@ -105,7 +105,7 @@ impl Forwarding {
     }
 }
 
-impl Shared {
+impl SharedHealth {
     fn publish(&self) {
         self.publish_with(&self.own());
     }
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-impl Drop for Forwarding {
+impl Drop for ForwardingTask {
     fn drop(&mut self) {
         if !self.0.released.load(Ordering::Acquire) {
             self.0.orphaned.store(true, Ordering::Release);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
-use super::waiting_calls::{CallId, Matched, PendingCall, WaitingCalls};
+use super::waiting_calls::{CallId, PendingCall, ReplyMatch, WaitingCalls};
 use crate::decoding::{Decoded, Decoding, DecodingListener};
 use crate::driver::{Address, Listener, Settle, Source, Subscription, Transport};
 use crate::excerpt::Excerpt;
@@ -32,19 +32,19 @@ pub(crate) struct Inbox {
     retry: Retry,
     decoding: Decoding,
     calls: WaitingCalls,
-    desk: Mutex<Desk>,
+    state: Mutex<InboxState>,
 }
 
 /// Who reads the replies now.
 #[derive(Debug, Default)]
-struct Desk {
+struct InboxState {
     closed: bool,
-    clerk: Option<Clerk>,
+    task: Option<InboxTask>,
 }
 
 /// The task that opens the queue and then reads it; ended with its handle.
 #[derive(Debug)]
-struct Clerk {
+struct InboxTask {
     stop: CancellationToken,
     progress: watch::Receiver<Progress>,
     task: AbortOnDropHandle<()>,
@@ -64,7 +64,7 @@ enum Progress {
 }
 
 /// What the task of an inbox works with.
-struct Work {
+struct InboxReader {
     transport: Arc<dyn Transport>,
     retry: Retry,
     decoding: Decoding,
@@ -76,7 +76,7 @@ struct Work {
 impl Inbox {
     /// An inbox that is opened by its first call; `retry` says how patiently.
     pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
-        Self { transport, retry, decoding, calls: WaitingCalls::default(), desk: Mutex::default() }
+        Self { transport, retry, decoding, calls: WaitingCalls::default(), state: Mutex::default() }
     }
 
     pub(crate) fn calls_in_flight(&self) -> usize {
@@ -102,7 +102,7 @@ impl Inbox {
             };
             let call = self.calls.register(id);
             // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
-            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.desk().closed {
+            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }
         }
@@ -110,35 +110,35 @@ impl Inbox {
 
     /// Ends every waiting call and gives the queue back.
     pub(crate) async fn close(&self, deadline: Deadline) {
-        let clerk = {
-            let mut desk = self.desk();
-            desk.closed = true;
-            desk.clerk.take()
+        let task = {
+            let mut state = self.state();
+            state.closed = true;
+            state.task.take()
         };
         self.calls.fail_all(&Error::closed("call").with_executed(Executed::Maybe));
-        if let Some(clerk) = clerk {
-            clerk.stop.cancel();
+        if let Some(task) = task {
+            task.stop.cancel();
             // Past the deadline the handle is dropped, which aborts the task.
-            let _ = deadline.run("close", clerk.task).await;
+            let _ = deadline.run("close", task.task).await;
         }
     }
 
     /// The inbox that is open or opening; a new one if there is none.
     fn progress(&self) -> Result<watch::Receiver<Progress>> {
-        let mut desk = self.desk();
-        if desk.closed {
+        let mut state = self.state();
+        if state.closed {
             return Err(Error::closed("call").with_executed(Executed::No));
         }
-        if let Some(clerk) = &desk.clerk {
-            let over = matches!(&*clerk.progress.borrow(), Progress::Failed(_) | Progress::Ended);
-            let gone = clerk.progress.has_changed().is_err();
+        if let Some(task) = &state.task {
+            let over = matches!(&*task.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            let gone = task.progress.has_changed().is_err();
             if !over && !gone {
-                return Ok(clerk.progress.clone());
+                return Ok(task.progress.clone());
             }
         }
         let (progress_to, progress) = watch::channel(Progress::Opening(None));
         let stop = CancellationToken::new();
-        let work = Work {
+        let reader = InboxReader {
             transport: Arc::clone(&self.transport),
             retry: self.retry,
             decoding: self.decoding.clone(),
@@ -146,8 +146,8 @@ impl Inbox {
             progress: progress_to,
             stop: stop.clone(),
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(work.run()));
-        desk.clerk = Some(Clerk { stop, progress: progress.clone(), task });
+        let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
+        state.task = Some(InboxTask { stop, progress: progress.clone(), task });
         Ok(progress)
     }
 
@@ -156,8 +156,8 @@ impl Inbox {
         self.retry.limit.is_none() && self.retry.permits(0, error)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +176,7 @@ async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) ->
     }
 }
 
-impl Work {
+impl InboxReader {
     /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
     async fn run(self) {
         let opened = tokio::select! {
@@ -244,7 +244,7 @@ impl Work {
 }
 
 /// A task that its runtime has ended reads no reply any more.
-impl Drop for Work {
+impl Drop for InboxReader {
     fn drop(&mut self) {
         let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
         if reading {
@@ -258,7 +258,7 @@ async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
         match content {
             Ok(reply) => {
                 let msg_id = reply.msg_id.clone();
-                if calls.complete(reply) == Matched::Nobody {
+                if calls.complete(reply) == ReplyMatch::NoCall {
                     counter!("oslo_messaging_replies_unmatched_total").increment(1);
                     debug!(msg_id = %Excerpt(&msg_id), "a reply that no call waits for: late, doubled or foreign");
                 }

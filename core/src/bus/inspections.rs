@@ -10,62 +10,62 @@ use tracing::debug;
 use crate::Deadline;
 use crate::driver::{Address, QueueCounts, Transport};
 
-/// The least time between two looks at one queue, and how long what was seen may be told.
-const APART: Duration = Duration::from_secs(10);
+/// The shortest time between two inspections of one queue, and how long a finding may be reported.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The last look at each queue, so that a thousand calls to one server look once.
+/// The last inspection of each queue, so that a thousand calls to one server inspect it once.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(Mutex<HashMap<Address, Look>>);
+pub(crate) struct Inspections(Mutex<HashMap<Address, Inspection>>);
 
 #[derive(Debug)]
-struct Look {
+struct Inspection {
     begun: Instant,
-    seen: Seen,
+    finding: Finding,
 }
 
-/// What a look has seen.
+/// What an inspection found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum Finding {
     /// It has not ended, or there was none lately, or the queue could not be looked at.
     Nothing,
     NoQueue,
     Queue(QueueCounts),
 }
 
-impl Looks {
-    /// Looks at the queue of `address`, unless that was done lately.
-    pub(crate) async fn look(&self, transport: &dyn Transport, address: &Address, deadline: Deadline) {
+impl Inspections {
+    /// Inspects the queue of `address`, unless that was done within [`INTERVAL`].
+    pub(crate) async fn inspect(&self, transport: &dyn Transport, address: &Address, deadline: Deadline) {
         if !self.begin(address) {
             return;
         }
         match transport.inspect(address, deadline).await {
             Ok(queue) => {
-                if let Some(look) = self.looks().get_mut(address) {
-                    look.seen = queue.map_or(Seen::NoQueue, Seen::Queue);
+                if let Some(inspection) = self.entries().get_mut(address) {
+                    inspection.finding = queue.map_or(Finding::NoQueue, Finding::Queue);
                 }
             }
             Err(error) => debug!(%error, %address, "the queue of a call could not be looked at"),
         }
     }
 
-    /// What was seen of the queue of `address` lately.
-    pub(crate) fn lately(&self, address: &Address) -> Seen {
-        let looks = self.looks();
-        let look = looks.get(address).filter(|look| look.begun.elapsed() < APART);
-        look.map_or(Seen::Nothing, |look| look.seen)
+    /// What the last inspection of the queue of `address` found, if it began within [`INTERVAL`].
+    pub(crate) fn latest(&self, address: &Address) -> Finding {
+        let entries = self.entries();
+        let inspection = entries.get(address).filter(|inspection| inspection.begun.elapsed() < INTERVAL);
+        inspection.map_or(Finding::Nothing, |inspection| inspection.finding)
     }
 
     fn begin(&self, address: &Address) -> bool {
-        let mut looks = self.looks();
-        looks.retain(|_, look| look.begun.elapsed() < APART);
-        if looks.contains_key(address) {
+        let mut entries = self.entries();
+        entries.retain(|_, inspection| inspection.begun.elapsed() < INTERVAL);
+        if entries.contains_key(address) {
             return false;
         }
-        looks.insert(address.clone(), Look { begun: Instant::now(), seen: Seen::Nothing });
+        entries.insert(address.clone(), Inspection { begun: Instant::now(), finding: Finding::Nothing });
         true
     }
 
-    fn looks(&self) -> MutexGuard<'_, HashMap<Address, Look>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Address, Inspection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use self::health::BusHealth;
 use self::inbox::Inbox;
-use self::inspections::Looks;
+use self::inspections::Inspections;
 use self::wall_clock::WallClock;
 use crate::decoding::{DEFAULT_BUDGET, Decoding};
 use crate::driver::{Capabilities, Listener, Subscription, Transport};
@@ -32,7 +32,7 @@ pub struct Bus(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) inbox: Inbox,
-    pub(crate) looks: Looks,
+    pub(crate) inspections: Inspections,
     pub(crate) clock: WallClock,
     pub(crate) default_exchange: String,
     pub(crate) timeout: Duration,
@@ -275,7 +275,7 @@ impl BusBuilder {
             health: BusHealth::start(self.transport.health()),
             inbox: Inbox::new(Arc::clone(&self.transport), self.retry, decoding.clone()),
             decoding,
-            looks: Looks::default(),
+            inspections: Inspections::default(),
             transport: self.transport,
             clock: WallClock::start(),
             default_exchange: self.default_exchange,

@@ -58,11 +58,11 @@ pub(crate) struct PendingCall {
 
 /// What became of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Matched {
+pub(crate) enum ReplyMatch {
     /// A call took it.
     Call,
     /// No call waits for it: late, doubled, or never ours.
-    Nobody,
+    NoCall,
 }
 
 impl WaitingCalls {
@@ -77,20 +77,20 @@ impl WaitingCalls {
     /// Hands `reply` to the call that waits for it.
     ///
     /// The answer of a two-message reply is its last result that is not null (oslo.messaging `ReplyWaiter.wait`).
-    pub(crate) fn complete(&self, reply: Reply) -> Matched {
-        let Some(id) = CallId::parse(&reply.msg_id) else { return Matched::Nobody };
+    pub(crate) fn complete(&self, reply: Reply) -> ReplyMatch {
+        let Some(id) = CallId::parse(&reply.msg_id) else { return ReplyMatch::NoCall };
         if !reply.ending {
             return self.note(id, reply);
         }
-        let Some((_, waiter)) = self.0.remove(&id) else { return Matched::Nobody };
+        let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
         let answer = match reply.failure {
             Some(failure) => Err(failure),
             None if reply.result.is_null() => Ok(waiter.partial.unwrap_or(reply.result)),
             None => Ok(reply.result),
         };
         match waiter.answer.send(Ok(answer)) {
-            Ok(()) => Matched::Call,
-            Err(_) => Matched::Nobody,
+            Ok(()) => ReplyMatch::Call,
+            Err(_) => ReplyMatch::NoCall,
         }
     }
 
@@ -110,17 +110,17 @@ impl WaitingCalls {
     }
 
     /// A heartbeat, the first half of a reply, or a failure that an old server sent ahead of its end.
-    fn note(&self, id: CallId, reply: Reply) -> Matched {
+    fn note(&self, id: CallId, reply: Reply) -> ReplyMatch {
         if let Some(failure) = reply.failure {
-            let Some((_, waiter)) = self.0.remove(&id) else { return Matched::Nobody };
-            return waiter.answer.send(Ok(Err(failure))).map_or(Matched::Nobody, |()| Matched::Call);
+            let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
+            return waiter.answer.send(Ok(Err(failure))).map_or(ReplyMatch::NoCall, |()| ReplyMatch::Call);
         }
-        let Some(mut waiter) = self.0.get_mut(&id) else { return Matched::Nobody };
+        let Some(mut waiter) = self.0.get_mut(&id) else { return ReplyMatch::NoCall };
         waiter.heard.send_replace(Instant::now());
         if !reply.result.is_null() {
             waiter.partial = Some(reply.result);
         }
-        Matched::Call
+        ReplyMatch::Call
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let (first, second) = (CallId::fresh(), CallId::fresh());
         let mut one = calls.register(first);
         let mut two = calls.register(second);
-        assert_eq!(calls.complete(reply(second, number(2), true)), Matched::Call);
+        assert_eq!(calls.complete(reply(second, number(2), true)), ReplyMatch::Call);
         assert_eq!((&mut two.answer).await.unwrap().unwrap().unwrap(), number(2));
         assert!(one.answer.try_recv().is_err());
     }
@@ -159,10 +159,10 @@ mod tests {
         let calls = WaitingCalls::default();
         let id = CallId::fresh();
         let _call = calls.register(id);
-        assert_eq!(calls.complete(reply(id, number(1), true)), Matched::Call);
-        assert_eq!(calls.complete(reply(id, number(1), true)), Matched::Nobody);
+        assert_eq!(calls.complete(reply(id, number(1), true)), ReplyMatch::Call);
+        assert_eq!(calls.complete(reply(id, number(1), true)), ReplyMatch::NoCall);
         let foreign = Reply::result("not-one-of-ours".to_owned(), String::new(), number(1));
-        assert_eq!(calls.complete(foreign), Matched::Nobody);
+        assert_eq!(calls.complete(foreign), ReplyMatch::NoCall);
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) struct Decoded<T> {
 
 /// Messages in the order in which they came, but that one which takes longer than 100 ms to decode loses its place.
 #[derive(Debug)]
-pub(super) struct Line<T> {
+pub(super) struct ArrivalOrder<T> {
     next: u64,
     places: VecDeque<Place<T>>,
     /// How many places have a message that is decoded.
@@ -47,7 +47,7 @@ enum State<T> {
     Pending { message: Box<dyn IncomingMessage>, kept_until: Instant },
 }
 
-impl<T> Line<T> {
+impl<T> ArrivalOrder<T> {
     pub(super) fn new() -> Self {
         Self { next: 0, places: VecDeque::new(), decoded: 0, late: HashMap::new(), ready: VecDeque::new() }
     }

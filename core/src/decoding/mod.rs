@@ -46,7 +46,7 @@ pub(crate) fn is_large(payload: &Payload) -> bool {
 ///
 /// # Panics
 /// If `decode` does.
-pub(crate) async fn decode_elsewhere<T: Send + 'static>(
+pub(crate) async fn decode_on_blocking_task<T: Send + 'static>(
     payload: Payload,
     decode: impl FnOnce(&Payload) -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -27,17 +27,17 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     settle: Settle,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownMessages>>,
 }
 
 /// What a message is.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub(crate) enum DuplicateCheck {
     First(Delivery),
     /// It was done with before; the copy only has to be settled.
     Finished(Box<dyn IncomingMessage>),
     /// It is being worked on; the copy is settled with it.
-    Running,
+    InProgress,
 }
 
 /// A message that is being worked on. Dropping it unsettled gives it, and its copies, back to the broker.
@@ -47,13 +47,13 @@ pub(crate) struct Delivery {
     key: Option<MessageKey>,
     /// What its content holds of the budget until the message is done with.
     charge: Option<Charge>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownMessages>>,
     /// The copies that came before it was let go; `None` while it is on the list of what runs.
-    let_go: Option<Vec<Box<dyn IncomingMessage>>>,
+    release: Option<Vec<Box<dyn IncomingMessage>>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownMessages {
     finished: DuplicateFilter,
     /// What is neither finished nor settled, each with the copies that came meanwhile.
     running: HashMap<MessageKey, Vec<Box<dyn IncomingMessage>>>,
@@ -62,12 +62,12 @@ struct Known {
 impl Deliveries {
     pub(crate) fn new(settle: Settle) -> Self {
         let finished = DuplicateFilter::new(REMEMBERED, REMEMBERED_FOR);
-        Self { settle, known: Arc::new(Mutex::new(Known { finished, running: HashMap::new() })) }
+        Self { settle, known: Arc::new(Mutex::new(KnownMessages { finished, running: HashMap::new() })) }
     }
 
     /// Looks `unique_id` up. What was settled before handover is finished from the start; else it is once it is
     /// acknowledged.
-    pub(crate) fn see(&self, unique_id: &str, message: Box<dyn IncomingMessage>) -> Seen {
+    pub(crate) fn check(&self, unique_id: &str, message: Box<dyn IncomingMessage>) -> DuplicateCheck {
         let key = MessageKey::of(unique_id);
         let mut known = lock(&self.known);
         let first = match self.settle {
@@ -76,21 +76,21 @@ impl Deliveries {
         };
         if !first {
             debug!(unique_id = %Excerpt(unique_id), "a message came twice and was handled once");
-            return Seen::Finished(message);
+            return DuplicateCheck::Finished(message);
         }
         if let Some(key) = key.filter(|_| self.settle == Settle::ByReceiver) {
             if let Some(copies) = known.running.get_mut(&key) {
                 copies.push(message);
-                return Seen::Running;
+                return DuplicateCheck::InProgress;
             }
             known.running.insert(key, Vec::new());
         }
         let known = Arc::clone(&self.known);
-        Seen::First(Delivery { message: Some(message), key, charge: None, known, let_go: None })
+        DuplicateCheck::First(Delivery { message: Some(message), key, charge: None, known, release: None })
     }
 }
 
-impl Known {
+impl KnownMessages {
     /// Takes the message off the list of what runs; its copies that came meanwhile.
     fn stop_running(&mut self, key: Option<MessageKey>) -> Vec<Box<dyn IncomingMessage>> {
         key.and_then(|key| self.running.remove(&key)).unwrap_or_default()
@@ -123,22 +123,22 @@ impl Delivery {
             |message: &dyn IncomingMessage| message.message().delivery_count.is_some_and(DeliveryCount::is_last);
         let among = |copies: &[Box<dyn IncomingMessage>]| copies.iter().any(|copy| is_last(&**copy));
         self.message.as_deref().is_some_and(is_last)
-            || self.let_go.as_deref().is_some_and(among)
-            || self.let_go.is_none()
+            || self.release.as_deref().is_some_and(among)
+            || self.release.is_none()
                 && self.key.is_some_and(|key| lock(&self.known).running.get(&key).is_some_and(|copies| among(copies)))
     }
 
     /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is
     /// no copy of it, but what it left behind, sent again.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn release(&mut self) {
         let copies = lock(&self.known).stop_running(self.key);
-        self.let_go.get_or_insert_default().extend(copies);
+        self.release.get_or_insert_default().extend(copies);
     }
 
     /// Acknowledges the message and every copy of it that came while it was worked on. Unless it was let go, those that
     /// come later are copies too.
     pub(crate) async fn acknowledge(mut self) {
-        let copies = if let Some(copies) = self.let_go.take() {
+        let copies = if let Some(copies) = self.release.take() {
             copies
         } else {
             let mut known = lock(&self.known);
@@ -156,7 +156,7 @@ impl Delivery {
     /// Gives the message back to the broker; its copies go with it.
     pub(crate) async fn requeue(mut self) {
         // One that was let go is on the list no more; what is there under its id is another.
-        if self.let_go.take().is_none() {
+        if self.release.take().is_none() {
             drop(lock(&self.known).stop_running(self.key));
         }
         if let Some(message) = self.message.take() {
@@ -172,7 +172,7 @@ impl Delivery {
 /// What was given up is nobody's: the next delivery of it is worked on.
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.message.is_some() && self.let_go.is_none() {
+        if self.message.is_some() && self.release.is_none() {
             drop(lock(&self.known).stop_running(self.key));
         }
     }
@@ -191,7 +191,7 @@ pub(crate) fn settled(outcome: Result<()>) {
     }
 }
 
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+fn lock(known: &Mutex<KnownMessages>) -> MutexGuard<'_, KnownMessages> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -234,26 +234,26 @@ mod tests {
     #[tokio::test]
     async fn what_comes_under_the_id_of_a_message_that_was_let_go_is_no_copy_of_it() {
         let (deliveries, acknowledged) = (Deliveries::new(Settle::ByReceiver), Arc::new(AtomicUsize::new(0)));
-        let see = || deliveries.see("id", Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
-        let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
-        assert!(matches!(see(), Seen::Running));
-        given_up.let_go();
-        let Seen::First(again) = see() else { panic!("it is its dead letter, sent again") };
+        let check = || deliveries.check("id", Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
+        let DuplicateCheck::First(mut given_up) = check() else { panic!("nothing came before it") };
+        assert!(matches!(check(), DuplicateCheck::InProgress));
+        given_up.release();
+        let DuplicateCheck::First(again) = check() else { panic!("it is its dead letter, sent again") };
         given_up.acknowledge().await;
         assert_eq!(acknowledged.load(Ordering::Relaxed), 2, "with the copy that came before");
-        assert!(matches!(see(), Seen::Running));
+        assert!(matches!(check(), DuplicateCheck::InProgress));
         again.acknowledge().await;
-        assert!(matches!(see(), Seen::Finished(_)));
+        assert!(matches!(check(), DuplicateCheck::Finished(_)));
     }
 
     #[tokio::test]
     async fn what_was_let_go_and_is_given_back_leaves_what_came_after_it_alone() {
         let deliveries = Deliveries::new(Settle::ByReceiver);
-        let see = || deliveries.see("id", Box::new(Counted(Message::new("{}"), Arc::default())));
-        let Seen::First(mut given_up) = see() else { panic!("nothing came before it") };
-        given_up.let_go();
-        let Seen::First(_again) = see() else { panic!("it was let go") };
+        let check = || deliveries.check("id", Box::new(Counted(Message::new("{}"), Arc::default())));
+        let DuplicateCheck::First(mut given_up) = check() else { panic!("nothing came before it") };
+        given_up.release();
+        let DuplicateCheck::First(_again) = check() else { panic!("it was let go") };
         given_up.requeue().await;
-        assert!(matches!(see(), Seen::Running), "it is worked on");
+        assert!(matches!(check(), DuplicateCheck::InProgress), "it is worked on");
     }
 }

@@ -17,12 +17,12 @@ use crate::{Error, Failure, Result};
 /// the same event, as in the reference.
 pub struct NotificationEndpoint<S> {
     state: Arc<S>,
-    table: Table,
+    table: HandlerTable,
 }
 
 /// The handlers of an endpoint without the type of their state.
 #[derive(Clone, Default)]
-pub(super) struct Table {
+pub(super) struct HandlerTable {
     filter: Option<NotificationFilter>,
     handlers: Vec<Handler>,
     /// Why it cannot be started.
@@ -35,13 +35,13 @@ pub(super) struct Handler {
     pattern: Pattern,
     /// Whether it takes many events at once.
     pub(super) takes_many: bool,
-    run: Run,
+    run: HandlerFn,
 }
 
-type Run = Arc<dyn Fn(Vec<Event>) -> Begun + Send + Sync>;
+type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
 /// What a handler made of the events it was given.
-pub(super) struct Begun {
+pub(super) struct StartedHandler {
     /// Those whose payload it could not read, by their place.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// The handler at work on the others, if there are any.
@@ -58,7 +58,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     /// As [`new`](Self::new), over state that others hold too.
     #[must_use]
     pub fn shared(state: Arc<S>) -> Self {
-        Self { state, table: Table::default() }
+        Self { state, table: HandlerTable::default() }
     }
 
     /// Has only the events that pass `filter`.
@@ -129,18 +129,18 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
                 let running = async move { running.await.map(Into::into).map_err(Into::into) };
                 Box::pin(running) as BoxFuture<'static, _>
             });
-            Begun { unreadable, running }
+            StartedHandler { unreadable, running }
         };
         self.table.handlers.push(Handler { priority, pattern, takes_many, run: Arc::new(run) });
         self
     }
 
-    pub(super) fn into_table(self) -> Table {
+    pub(super) fn into_table(self) -> HandlerTable {
         self.table
     }
 }
 
-impl Table {
+impl HandlerTable {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if one of its patterns is none.
     pub(super) fn check(&self) -> Result<()> {
@@ -166,7 +166,7 @@ impl Table {
 }
 
 impl Handler {
-    pub(super) fn begin(&self, events: Vec<Event>) -> Begun {
+    pub(super) fn begin(&self, events: Vec<Event>) -> StartedHandler {
         (self.run)(events)
     }
 }
@@ -190,7 +190,7 @@ impl<S> fmt::Debug for NotificationEndpoint<S> {
     }
 }
 
-impl fmt::Debug for Table {
+impl fmt::Debug for HandlerTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NotificationEndpoint")
             .field("filter", &self.filter)

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::{Error, ErrorKind, Result};
 
 /// An event may wait in memory for this long in all: a broker asks for messages back that stay unsettled for longer
@@ -73,8 +74,9 @@ impl FailurePolicy {
     /// How long to wait after try number `attempt`, from 1, has failed; `None` if it was the last.
     pub(super) fn wait_after(&self, attempt: u32) -> Option<Duration> {
         (attempt < self.tries.get()).then(|| {
-            let factor = GROWTH.saturating_pow(attempt.saturating_sub(1));
-            self.first_wait.saturating_mul(factor)
+            // Without a wait there is nothing to grow, however many attempts there are.
+            let longest = if self.first_wait.is_zero() { Duration::ZERO } else { Duration::MAX };
+            Backoff::growing(self.first_wait, GROWTH, longest).wait(attempt.saturating_sub(1))
         })
     }
 

@@ -14,7 +14,7 @@ pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 /// # Errors
 /// `Config` with the number of a line that is none, and never with the line, which may hold a password.
 pub(super) fn parse(text: &str) -> Result<Sections> {
-    let mut reader = Reader::default();
+    let mut reader = Parser::default();
     for (number, line) in text.lines().enumerate() {
         reader.line(line.trim_end()).map_err(|reason| invalid(reason).with_context("line", number + 1))?;
     }
@@ -40,14 +40,14 @@ pub(super) fn normalized(section: &str) -> String {
 
 /// What was read so far, and the assignment that may go on in the next line.
 #[derive(Debug, Default)]
-struct Reader {
+struct Parser {
     sections: Sections,
     section: String,
     key: String,
     value: String,
 }
 
-impl Reader {
+impl Parser {
     fn line(&mut self, line: &str) -> Result<(), &'static str> {
         if line.starts_with([' ', '\t']) {
             if self.key.is_empty() {

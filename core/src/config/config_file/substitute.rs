@@ -13,7 +13,7 @@ const REFERENCES: usize = 100;
 /// without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it is: it may
 /// have a default, which its library alone knows.
 pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> String {
-    let mut walk = Walk::new(sections);
+    let mut walk = Expansion::new(sections);
     walk.expand(section, value, DEPTH, false)
 }
 
@@ -21,29 +21,29 @@ pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> Str
 ///
 /// # Errors
 /// The first reference that leads nowhere.
-pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, Missing> {
-    let mut walk = Walk::new(sections);
+pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, UnresolvedReference> {
+    let mut walk = Expansion::new(sections);
     let expanded = walk.expand(section, value, DEPTH, false);
     walk.missing.map_or(Ok(expanded), Err)
 }
 
 /// A reference that leads nowhere.
 #[derive(Debug)]
-pub(super) struct Missing {
+pub(super) struct UnresolvedReference {
     /// What it refers to, unless that may be a part of a password.
     pub(super) name: Option<String>,
 }
 
 /// One value on its way.
-struct Walk<'a> {
+struct Expansion<'a> {
     sections: &'a Sections,
     /// How many references may still be taken.
     left: usize,
     /// The first reference that leads nowhere.
-    missing: Option<Missing>,
+    missing: Option<UnresolvedReference>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Expansion<'a> {
     fn new(sections: &'a Sections) -> Self {
         Self { sections, left: REFERENCES, missing: None }
     }
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
                 expanded.push_str(&rest[at..=at + end]);
                 if let Some(name) = name {
                     let shown = (!secret).then(|| name.to_owned());
-                    self.missing.get_or_insert(Missing { name: shown });
+                    self.missing.get_or_insert(UnresolvedReference { name: shown });
                 }
             }
             rest = &after[end..];

@@ -10,7 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::arrival_order::Line;
+use super::arrival_order::ArrivalOrder;
 use super::{Budget, Charge, Decoded, LARGE};
 use crate::driver::{DeliveryCount, IncomingMessage, Listener, Settle};
 use crate::wire::Compression;
@@ -23,7 +23,7 @@ const COUNTED: usize = 4 << 10;
 const SLICE: usize = 64 << 10;
 
 /// Makes a `T` of a decompressed body.
-pub(crate) type Read<T> = fn(&Bytes) -> Result<T>;
+pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
 
 /// A [`Listener`] whose messages come decoded, in order as long as none takes over 100 ms.
 #[derive(Debug)]
@@ -33,24 +33,24 @@ pub(crate) struct DecodingListener<T> {
     settle: Settle,
     limit: usize,
     budget: Arc<Budget>,
-    read: Read<T>,
+    read: DecodeFn<T>,
     /// Taken from the listener and not looked at yet.
     taken: VecDeque<Box<dyn IncomingMessage>>,
-    line: Line<T>,
-    jobs: JoinSet<Done<T>>,
+    order: ArrivalOrder<T>,
+    jobs: JoinSet<DecodedBody<T>>,
     /// How the listener ended, once it has.
     end: Option<Result<()>>,
     stopped: bool,
 }
 
 /// A large body that was decoded: its number in the line, what was in it, what it costs.
-type Done<T> = (u64, Result<T>, Option<Charge>);
+type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
 
 /// What is to be done with a body.
-enum Plan {
+enum DecodePlan {
     Read(Bytes),
     /// It is over [`LARGE`].
-    Leave(Option<Compression>),
+    OnBlockingTask(Option<Compression>),
 }
 
 impl<T: Send + 'static> DecodingListener<T> {
@@ -60,7 +60,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         settle: Settle,
         limit: usize,
         budget: Arc<Budget>,
-        read: Read<T>,
+        read: DecodeFn<T>,
     ) -> Self {
         Self {
             listener: Some(listener),
@@ -69,7 +69,7 @@ impl<T: Send + 'static> DecodingListener<T> {
             budget,
             read,
             taken: VecDeque::new(),
-            line: Line::new(),
+            order: ArrivalOrder::new(),
             jobs: JoinSet::new(),
             end: None,
             stopped: false,
@@ -90,7 +90,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         let max = max.get();
         loop {
             self.decode_taken().await;
-            let decoded = self.line.take(max);
+            let decoded = self.order.take(max);
             if !decoded.is_empty() {
                 return Ok(Some(decoded));
             }
@@ -98,9 +98,9 @@ impl<T: Send + 'static> DecodingListener<T> {
                 return end.map(|()| None);
             }
             let full = !self.stopped && self.budget.is_full();
-            let more = NonZeroUsize::new(max.saturating_sub(self.line.held_up()));
+            let more = NonZeroUsize::new(max.saturating_sub(self.order.held_up()));
             let more = more.filter(|_| !full && self.end.is_none() && self.taken.is_empty());
-            let kept_until = self.line.kept_until();
+            let kept_until = self.order.kept_until();
             tokio::select! {
                 biased;
                 Some(joined) = self.jobs.join_next(), if !self.jobs.is_empty() => self.note(joined),
@@ -159,15 +159,15 @@ impl<T: Send + 'static> DecodingListener<T> {
     }
 
     fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.line.is_empty()
+        self.taken.is_empty() && self.order.is_empty()
     }
 
     /// Gives back what was not handed over yet, if it can be.
     fn give_back(&mut self) {
         if self.settle == Settle::ByReceiver {
             self.jobs = JoinSet::new();
-            let in_line = std::mem::replace(&mut self.line, Line::new()).into_messages();
-            self.taken = in_line.chain(self.taken.drain(..)).filter(|message| is_last(message.as_ref())).collect();
+            let in_order = std::mem::replace(&mut self.order, ArrivalOrder::new()).into_messages();
+            self.taken = in_order.chain(self.taken.drain(..)).filter(|message| is_last(message.as_ref())).collect();
         }
     }
 
@@ -197,42 +197,48 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// Puts `message` in line, decoded or on its way; how many bytes were decoded here.
     fn decode(&mut self, message: Box<dyn IncomingMessage>) -> usize {
         match self.plan(message.as_ref()) {
-            Ok(Plan::Leave(compression)) => {
+            Ok(DecodePlan::OnBlockingTask(compression)) => {
                 let body = message.message().body.clone();
                 let charge = Charge::waiting(&self.budget, body.len());
-                let number = self.line.push_pending(message);
-                self.leave(number, body, compression, charge);
+                let number = self.order.push_pending(message);
+                self.decode_on_blocking_task(number, body, compression, charge);
                 if compression.is_some() { LARGE } else { 0 }
             }
-            Ok(Plan::Read(body)) => {
+            Ok(DecodePlan::Read(body)) => {
                 let length = body.len();
                 let charge = (length > COUNTED).then(|| Charge::held(&self.budget, length));
                 let content = (self.read)(&body);
-                self.line.push(Decoded { message, content, charge });
+                self.order.push(Decoded { message, content, charge });
                 length
             }
             Err(error) => {
-                self.line.push(Decoded { message, content: Err(error), charge: None });
+                self.order.push(Decoded { message, content: Err(error), charge: None });
                 0
             }
         }
     }
 
-    fn plan(&self, message: &dyn IncomingMessage) -> Result<Plan> {
+    fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
         let message = message.message();
         let Some(compression) = header(message)? else {
             let large = message.body.len() > LARGE;
-            return Ok(if large { Plan::Leave(None) } else { Plan::Read(message.body.clone()) });
+            return Ok(if large { DecodePlan::OnBlockingTask(None) } else { DecodePlan::Read(message.body.clone()) });
         };
         match inflate(compression, &message.body, self.limit.min(LARGE), |_| Ok(()))? {
-            Some(body) => Ok(Plan::Read(body)),
+            Some(body) => Ok(DecodePlan::Read(body)),
             None if self.limit <= LARGE => Err(too_large(self.limit)),
-            None => Ok(Plan::Leave(Some(compression))),
+            None => Ok(DecodePlan::OnBlockingTask(Some(compression))),
         }
     }
 
     /// Decodes a large body on a blocking task, when it is its turn.
-    fn leave(&mut self, number: u64, body: Bytes, compression: Option<Compression>, mut charge: Charge) {
+    fn decode_on_blocking_task(
+        &mut self,
+        number: u64,
+        body: Bytes,
+        compression: Option<Compression>,
+        mut charge: Charge,
+    ) {
         let (budget, limit, read) = (Arc::clone(&self.budget), self.limit, self.read);
         self.jobs.spawn(async move {
             budget.may_decode().await;
@@ -253,12 +259,12 @@ impl<T: Send + 'static> DecodingListener<T> {
         });
     }
 
-    fn note(&mut self, joined: std::result::Result<Done<T>, tokio::task::JoinError>) {
+    fn note(&mut self, joined: std::result::Result<DecodedBody<T>, tokio::task::JoinError>) {
         // A job catches what fails in it.
         let Ok((number, content, charge)) = joined else { return };
         // What cannot be read holds nothing.
         let charge = charge.filter(|_| content.is_ok());
-        self.line.settle(number, content, charge);
+        self.order.settle(number, content, charge);
     }
 }
 

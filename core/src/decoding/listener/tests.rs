@@ -111,7 +111,7 @@ fn listener(
     limit: usize,
     budget: &Arc<Budget>,
     messages: Vec<Message>,
-    read: Read<String>,
+    read: DecodeFn<String>,
 ) -> DecodingListener<String> {
     let address = Address::Direct { queue: "q".to_owned() };
     let listener = Box::new(Given { address, messages: messages.into(), stopped: false });

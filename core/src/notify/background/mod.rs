@@ -33,17 +33,17 @@ use crate::{Deadline, Result};
 #[derive(Clone)]
 pub struct BackgroundNotifier {
     notifier: Notifier,
-    owner: Arc<Owner>,
+    owner: Arc<TaskOwner>,
 }
 
 /// Ends the task with the last handle.
-struct Owner {
-    shared: Arc<Shared>,
+struct TaskOwner {
+    shared: Arc<SharedOutbox>,
     task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// What the handles and the task share.
-struct Shared {
+struct SharedOutbox {
     outbox: Mutex<Outbox>,
     /// Wakes the task: there is an event, or a loss to report.
     arrived: Notify,
@@ -63,9 +63,9 @@ impl Notifier {
 impl BackgroundNotifier {
     fn start(notifier: Notifier, config: OutboxConfig) -> Self {
         let outbox = Mutex::new(Outbox::new(config));
-        let shared = Arc::new(Shared { outbox, arrived: Notify::new(), left: Notify::new() });
+        let shared = Arc::new(SharedOutbox { outbox, arrived: Notify::new(), left: Notify::new() });
         let task = tokio::spawn(task::run(Arc::clone(&shared), config));
-        Self { notifier, owner: Arc::new(Owner { shared, task: Mutex::new(Some(AbortOnDropHandle::new(task))) }) }
+        Self { notifier, owner: Arc::new(TaskOwner { shared, task: Mutex::new(Some(AbortOnDropHandle::new(task))) }) }
     }
 
     /// A copy with other settings and the same outbox, such as
@@ -229,19 +229,19 @@ impl BackgroundNotifier {
     }
 }
 
-impl Owner {
+impl TaskOwner {
     fn task(&self) -> MutexGuard<'_, Option<AbortOnDropHandle<()>>> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Owner {
+impl Drop for TaskOwner {
     fn drop(&mut self) {
         self.shared.abandon();
     }
 }
 
-impl Shared {
+impl SharedOutbox {
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,8 +261,8 @@ impl Shared {
     fn abandon(&self) -> usize {
         let mut outbox = self.outbox();
         let lost = outbox.abandon();
-        if outbox.has_untold() {
-            outbox.take_untold().warn();
+        if outbox.has_unreported() {
+            outbox.take_unreported().warn();
         }
         if lost > 0 {
             warn!(events = lost, "the outbox of notifications ended with events in it, and they are lost");

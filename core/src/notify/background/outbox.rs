@@ -20,7 +20,7 @@ pub enum Queued {
 
 /// An event in the outbox.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct QueuedEvent {
     /// Its place in the order of all.
     pub(super) number: u64,
     pub(super) event: OutgoingEvent,
@@ -33,14 +33,14 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Outbox {
     config: OutboxConfig,
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<QueuedEvent>,
     /// The number and the size of each event that is being published.
     in_flight: BTreeMap<u64, usize>,
     bytes: usize,
     end: u64,
     closed: bool,
     counts: OutboxCounts,
-    untold: Losses,
+    unreported: Losses,
 }
 
 impl Outbox {
@@ -53,7 +53,7 @@ impl Outbox {
             end: 0,
             closed: false,
             counts: OutboxCounts::default(),
-            untold: Losses::default(),
+            unreported: Losses::default(),
         }
     }
 
@@ -65,13 +65,13 @@ impl Outbox {
         if self.closed {
             return Err(Error::closed("notify").with_executed(Executed::No));
         }
-        let bytes = event.text_len() + size_of::<Entry>();
+        let bytes = event.text_len() + size_of::<QueuedEvent>();
         if !self.make_room(bytes) {
             self.lose(Loss::Full);
             return Ok(Queued::Dropped);
         }
         let deadline = Deadline::after(self.config.age);
-        self.waiting.push_back(Entry { number: self.end, event, sinks: sinks.clone(), deadline, bytes });
+        self.waiting.push_back(QueuedEvent { number: self.end, event, sinks: sinks.clone(), deadline, bytes });
         self.bytes += bytes;
         self.end += 1;
         self.counts.queued += 1;
@@ -79,7 +79,7 @@ impl Outbox {
     }
 
     /// The next event to publish; it stays in the outbox until it is [`settled`](Self::settle).
-    pub(super) fn take(&mut self) -> Option<Entry> {
+    pub(super) fn take(&mut self) -> Option<QueuedEvent> {
         let entry = self.waiting.pop_front()?;
         self.in_flight.insert(entry.number, entry.bytes);
         Some(entry)
@@ -93,7 +93,7 @@ impl Outbox {
             Ok(()) => self.counts.published += 1,
             Err((loss, error)) => {
                 self.lose(loss);
-                self.untold.last_error = error.or(self.untold.last_error.take());
+                self.unreported.last_error = error.or(self.unreported.last_error.take());
             }
         }
     }
@@ -141,13 +141,13 @@ impl Outbox {
     }
 
     /// Whether there are losses to tell of.
-    pub(super) fn has_untold(&self) -> bool {
-        !self.untold.are_none()
+    pub(super) fn has_unreported(&self) -> bool {
+        !self.unreported.are_none()
     }
 
     /// The losses to tell of; they count as told.
-    pub(super) fn take_untold(&mut self) -> Losses {
-        std::mem::take(&mut self.untold)
+    pub(super) fn take_unreported(&mut self) -> Losses {
+        std::mem::take(&mut self.unreported)
     }
 
     fn held(&self) -> usize {
@@ -178,7 +178,7 @@ impl Outbox {
     }
 
     fn lose(&mut self, loss: Loss) {
-        self.untold.add(loss);
+        self.unreported.add(loss);
         match loss {
             Loss::Full => {
                 self.counts.dropped += 1;

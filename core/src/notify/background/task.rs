@@ -11,15 +11,15 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::Shared;
-use super::outbox::Entry;
+use super::SharedOutbox;
+use super::outbox::QueuedEvent;
 use super::outbox_config::OutboxConfig;
 use super::outbox_counts::Loss;
 use crate::panic::caught_in;
 use crate::{Deadline, Error, ErrorKind, Executed, Result};
 
 /// Publishes what `shared` holds, for ever.
-pub(super) async fn run(shared: Arc<Shared>, config: OutboxConfig) {
+pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
     let limit = config.in_flight.get();
     let mut in_flight = FuturesUnordered::new();
     let mut report_from = Instant::now();
@@ -35,9 +35,9 @@ pub(super) async fn run(shared: Arc<Shared>, config: OutboxConfig) {
                 Poll::Pending => in_flight.push(publish),
             }
         }
-        let (more, untold) = shared.to_do(in_flight.len() < limit);
-        if untold && report_from <= Instant::now() {
-            shared.outbox().take_untold().warn();
+        let (more, unreported) = shared.to_do(in_flight.len() < limit);
+        if unreported && report_from <= Instant::now() {
+            shared.outbox().take_unreported().warn();
             report_from = Deadline::after(config.log_interval).instant();
         }
         tokio::select! {
@@ -45,12 +45,12 @@ pub(super) async fn run(shared: Arc<Shared>, config: OutboxConfig) {
             Some((number, outcome)) = in_flight.next() => shared.settle(number, outcome),
             () = ready(()), if more => {}
             () = shared.arrived.notified() => {}
-            () = sleep_until(report_from), if untold => {}
+            () = sleep_until(report_from), if unreported => {}
         }
     }
 }
 
-impl Shared {
+impl SharedOutbox {
     fn settle(&self, number: u64, outcome: Outcome) {
         self.outbox().settle(number, outcome);
         self.left.notify_waiters();
@@ -59,7 +59,7 @@ impl Shared {
     /// Whether another event can be published at once, and whether there are losses to tell of.
     fn to_do(&self, has_room: bool) -> (bool, bool) {
         let outbox = self.outbox();
-        (has_room && outbox.has_waiting(), outbox.has_untold())
+        (has_room && outbox.has_waiting(), outbox.has_unreported())
     }
 }
 
@@ -67,8 +67,8 @@ impl Shared {
 type Outcome = Result<(), (Loss, Option<Error>)>;
 
 /// Publishes one event to its sinks. A panic in one of these loses this event and no other.
-async fn publish(entry: Entry) -> (u64, Outcome) {
-    let Entry { number, event, sinks, deadline, .. } = entry;
+async fn publish(entry: QueuedEvent) -> (u64, Outcome) {
+    let QueuedEvent { number, event, sinks, deadline, .. } = entry;
     if deadline.has_passed() {
         return (number, Err((Loss::Expired, None)));
     }

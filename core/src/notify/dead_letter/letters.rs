@@ -55,7 +55,7 @@ pub struct DeadLetters {
     limit: usize,
     /// Letters that the broker handed over and no call has asked for yet.
     ahead: VecDeque<Box<dyn IncomingMessage>>,
-    looked_at: Arc<LookedAt>,
+    inspected: Arc<InspectedLetters>,
 }
 
 /// An event that was given up. Dropping it leaves it where it is.
@@ -68,12 +68,12 @@ pub struct DeadLetter {
     limit: usize,
     /// Where it may be sent again. The headers say that too, but any publisher could have written those.
     queue: Arc<str>,
-    looked_at: Weak<LookedAt>,
+    inspected: Weak<InspectedLetters>,
 }
 
 /// Letters that were looked at and left. Unsettled, since a broker hands over at once what it is given back.
 #[derive(Debug, Default)]
-struct LookedAt(Mutex<Vec<Box<dyn IncomingMessage>>>);
+struct InspectedLetters(Mutex<Vec<Box<dyn IncomingMessage>>>);
 
 impl DeadLetters {
     /// Opens the dead-letter queue of `queue`: `notifications.info` for a topic and a priority, or the name of a pool.
@@ -86,11 +86,11 @@ impl DeadLetters {
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
         let listener = bus.0.subscribe(&subscription, deadline).await?;
         let transport = Arc::clone(&bus.0.transport);
-        let (limit, ahead, looked_at) = (bus.0.decoding.limit, VecDeque::new(), Arc::default());
-        Ok(Self { transport, listener, queue: queue.into(), limit, ahead, looked_at })
+        let (limit, ahead, inspected) = (bus.0.decoding.limit, VecDeque::new(), Arc::default());
+        Ok(Self { transport, listener, queue: queue.into(), limit, ahead, inspected })
     }
 
-    /// The next event, oldest first; `None` if there was no other for `patience`. A broker tells nobody that a queue is
+    /// The next event, oldest first; `None` if there was no other for `idle`. A broker tells nobody that a queue is
     /// empty.
     ///
     /// # Errors
@@ -98,8 +98,8 @@ impl DeadLetters {
     ///
     /// # Cancellation
     /// Safe: nothing is lost.
-    pub async fn next(&mut self, patience: Duration) -> Result<Option<DeadLetter>> {
-        let deadline = Instant::now().checked_add(patience);
+    pub async fn next(&mut self, idle: Duration) -> Result<Option<DeadLetter>> {
+        let deadline = Instant::now().checked_add(idle);
         while self.ahead.is_empty() {
             let polled = self.listener.poll(WINDOW.into());
             let polled = match deadline {
@@ -115,32 +115,32 @@ impl DeadLetters {
             if info.queue.is_empty() {
                 self.queue.as_ref().clone_into(&mut info.queue);
             }
-            let (transport, looked_at) = (Arc::clone(&self.transport), Arc::downgrade(&self.looked_at));
+            let (transport, inspected) = (Arc::clone(&self.transport), Arc::downgrade(&self.inspected));
             let (queue, limit) = (Arc::clone(&self.queue), self.limit);
-            DeadLetter { transport, message: Some(message), info, queue, limit, looked_at }
+            DeadLetter { transport, message: Some(message), info, queue, limit, inspected }
         }))
     }
 
-    /// Sends every event again, until there was none for `patience`; says how many there were.
+    /// Sends every event again, until there was none for `idle`; says how many there were.
     ///
     /// # Errors
     /// As [`DeadLetter::replay`]; what was not sent again is still there.
-    pub async fn replay_all(&mut self, patience: Duration, deadline: Deadline) -> Result<u64> {
+    pub async fn replay_all(&mut self, idle: Duration, deadline: Deadline) -> Result<u64> {
         let mut replayed = 0;
-        while let Some(letter) = self.next(patience).await? {
+        while let Some(letter) = self.next(idle).await? {
             letter.replay(deadline).await?;
             replayed += 1;
         }
         Ok(replayed)
     }
 
-    /// Throws every event away, until there was none for `patience`; says how many there were.
+    /// Throws every event away, until there was none for `idle`; says how many there were.
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub async fn purge(&mut self, patience: Duration) -> Result<u64> {
+    pub async fn purge(&mut self, idle: Duration) -> Result<u64> {
         let mut purged = 0;
-        while let Some(letter) = self.next(patience).await? {
+        while let Some(letter) = self.next(idle).await? {
             letter.discard().await?;
             purged += 1;
         }
@@ -160,7 +160,7 @@ impl DeadLetters {
         }
         let closed = self.listener.close(deadline).await;
         // Only now: an open listener would be handed them again.
-        drop(self.looked_at);
+        drop(self.inspected);
         closed
     }
 
@@ -274,9 +274,9 @@ async fn copy_to_end(transport: &dyn Transport, queue: &str, message: &Message) 
 
 impl Drop for DeadLetter {
     fn drop(&mut self) {
-        let kept = self.message.take().zip(self.looked_at.upgrade());
-        if let Some((message, looked_at)) = kept {
-            looked_at.0.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        let kept = self.message.take().zip(self.inspected.upgrade());
+        if let Some((message, inspected)) = kept {
+            inspected.0.lock().unwrap_or_else(PoisonError::into_inner).push(message);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::driver::{Address, Message, PublishOptions, Transport};
 use crate::{Deadline, ErrorKind, Result, Retry};
 
 /// How long one event is tried to be moved before it makes room for others. It is tried again later.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Publishes copies of messages to the dead-letter queue of the queue they came from, or back to that queue.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl DeadLetterWriter {
     /// What [`Transport::publish`] says.
     pub(crate) async fn declare(&self, queue: &str) -> Result<()> {
         let address = Address::Queue { name: queue_of(queue) };
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(TIMEOUT);
         let options = PublishOptions::by(deadline).declare_only();
         Retry::default().run(deadline, || self.transport.publish(&address, Message::new(""), &options)).await
     }
@@ -75,7 +75,7 @@ impl DeadLetterWriter {
     }
 
     async fn publish(&self, to: &Address, message: Message) -> Result<()> {
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(TIMEOUT);
         let options = PublishOptions::by(deadline).mandatory();
         Retry::default().run_repeatable(deadline, || self.transport.publish(to, message.clone(), &options)).await
     }

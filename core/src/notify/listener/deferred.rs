@@ -3,40 +3,42 @@
 use std::time::Duration;
 
 use super::mover::PendingMove;
-use super::work_item::{Item, Unit};
+use super::work_item::{PendingEvent, WorkItem};
 use crate::delivery::Delivery;
 
 /// Events that wait in memory, unsettled, and what for.
 #[derive(Debug)]
-pub(super) struct Later {
+pub(super) struct Deferred {
     pub(super) wait: Duration,
-    pub(super) then: Then,
+    pub(super) then: DeferredAction,
 }
 
 /// What is done with events that have waited.
 #[derive(Debug)]
-pub(super) enum Then {
-    TryAgain(Unit),
+pub(super) enum DeferredAction {
+    TryAgain(WorkItem),
     GiveBack(Delivery),
     /// It was given up: it is moved at once, and does not wait for room.
     Move(PendingMove),
 }
 
-impl Later {
+impl Deferred {
     /// How many events there are.
     pub(super) fn len(&self) -> usize {
         match &self.then {
-            Then::TryAgain(unit) => unit.items.len(),
-            Then::GiveBack(_) | Then::Move(_) => 1,
+            DeferredAction::TryAgain(work) => work.items.len(),
+            DeferredAction::GiveBack(_) | DeferredAction::Move(_) => 1,
         }
     }
 
     /// The events themselves, of what has not been given up.
     pub(super) fn into_deliveries(self) -> Vec<Delivery> {
         match self.then {
-            Then::TryAgain(unit) => unit.items.into_iter().map(|Item { delivery, .. }| delivery).collect(),
-            Then::GiveBack(delivery) => vec![delivery],
-            Then::Move(_) => Vec::new(),
+            DeferredAction::TryAgain(work) => {
+                work.items.into_iter().map(|PendingEvent { delivery, .. }| delivery).collect()
+            }
+            DeferredAction::GiveBack(delivery) => vec![delivery],
+            DeferredAction::Move(_) => Vec::new(),
         }
     }
 }

@@ -4,21 +4,21 @@ use std::pin::pin;
 
 use tracing::{Instrument, debug_span};
 
-use crate::notify::endpoint::Table;
+use crate::notify::endpoint::HandlerTable;
 use crate::notify::{Event, NotificationResult};
 use crate::panic::{caught, caught_in};
 use crate::{Error, Failure};
 
 /// What a handler made of the events it was given.
-pub(super) struct Handed {
+pub(super) struct Invocation {
     /// Those whose payload it could not read, by their places among them.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// What became of the others.
-    pub(super) left: Left,
+    pub(super) outcome: HandlerOutcome,
 }
 
 /// How a handler left its events.
-pub(super) enum Left {
+pub(super) enum HandlerOutcome {
     Handled,
     Requeued,
     Failed(Failure),
@@ -26,21 +26,23 @@ pub(super) enum Left {
 
 /// Runs the handler at `place` of `endpoint` on `events`. A panic in it, or in the decoding of its payloads, is a failure
 /// of these events and of nothing else.
-pub(super) async fn hand(endpoint: &Table, place: usize, events: Vec<Event>, attempt: u32) -> Handed {
+pub(super) async fn invoke(endpoint: &HandlerTable, place: usize, events: Vec<Event>, attempt: u32) -> Invocation {
     let handler = endpoint.handler(place);
     let span = debug_span!("notification.handle", handler = ?handler, events = events.len(), attempt);
     let begun = match caught(|| span.in_scope(|| handler.begin(events))) {
         Ok(begun) => begun,
-        Err(panic) => return Handed { unreadable: Vec::new(), left: Left::Failed(Failure::panicked(&panic)) },
+        Err(panic) => {
+            return Invocation { unreadable: Vec::new(), outcome: HandlerOutcome::Failed(Failure::panicked(&panic)) };
+        }
     };
-    let left = match begun.running {
-        None => Left::Handled,
+    let outcome = match begun.running {
+        None => HandlerOutcome::Handled,
         Some(running) => match caught_in(pin!(Some(running.instrument(span)))).await {
-            Ok(Ok(NotificationResult::Handled)) => Left::Handled,
-            Ok(Ok(NotificationResult::Requeue)) => Left::Requeued,
-            Ok(Err(failure)) => Left::Failed(failure),
-            Err(panic) => Left::Failed(Failure::panicked(&panic)),
+            Ok(Ok(NotificationResult::Handled)) => HandlerOutcome::Handled,
+            Ok(Ok(NotificationResult::Requeue)) => HandlerOutcome::Requeued,
+            Ok(Err(failure)) => HandlerOutcome::Failed(failure),
+            Err(panic) => HandlerOutcome::Failed(Failure::panicked(&panic)),
         },
     };
-    Handed { unreadable: begun.unreadable, left }
+    Invocation { unreadable: begun.unreadable, outcome }
 }

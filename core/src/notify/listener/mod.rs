@@ -24,19 +24,19 @@ use tracing::warn;
 use self::given_up::GivenUp;
 use self::intake::{Batch, Intake};
 use self::mover::{DeadLetterQueues, Mover};
-use self::reader::Reader;
-use self::requeue_backoff::Requeues;
+use self::reader::EventReader;
+use self::requeue_backoff::RequeueBackoff;
 use self::runner::Runner;
-use self::shutdown::Halt;
+use self::shutdown::ShutdownSignal;
 use super::dead_letter::info::queue_of;
 use super::dead_letter::queue::DeadLetterQueue;
 use super::dead_letter::writer::DeadLetterWriter;
-use super::endpoint::{NotificationEndpoint, Table};
+use super::endpoint::{HandlerTable, NotificationEndpoint};
 use super::{FailurePolicy, GiveUp, Priority};
 use crate::decoding::{Decoding, DecodingListener};
 use crate::delivery::Deliveries;
 use crate::driver::{Address, Capability, Lifetime, Settle, Source, Subscription};
-use crate::lifecycle::{Reins, Running};
+use crate::lifecycle::{TaskControl, TaskHandle};
 use crate::wire::Notification;
 use crate::{Bus, Deadline, Error, ErrorKind, Executed, Result, Serializer, Target};
 
@@ -48,7 +48,7 @@ const LONGEST_NAME: usize = 255;
 /// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes back to
 /// the broker.
 #[derive(Debug)]
-pub struct NotificationListener(Running);
+pub struct NotificationListener(TaskHandle);
 
 /// The settings of a listener. Clone it to start the same listener again.
 #[derive(Clone)]
@@ -56,22 +56,22 @@ pub struct NotificationListener(Running);
 pub struct NotificationListenerBuilder {
     bus: Bus,
     targets: Vec<Target>,
-    endpoints: Vec<Table>,
-    reader: Whose,
+    endpoints: Vec<HandlerTable>,
+    read_from: ReadFrom,
     concurrency: Option<usize>,
     batch: Option<Batch>,
     policy: FailurePolicy,
     serializer: Option<Arc<dyn Serializer>>,
 }
 
-/// Whose copy of the events is read.
+/// ReadFrom copy of the events is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Whose {
+enum ReadFrom {
     /// The one that all listeners without a pool share.
-    Everybodys,
+    SharedQueues,
     Pool(String),
     /// One of our own, that goes with us.
-    Ours,
+    Tap,
 }
 
 impl NotificationListener {
@@ -81,7 +81,7 @@ impl NotificationListener {
             bus: bus.clone(),
             targets: Vec::new(),
             endpoints: Vec::new(),
-            reader: Whose::Everybodys,
+            read_from: ReadFrom::SharedQueues,
             concurrency: None,
             batch: None,
             policy: FailurePolicy::default(),
@@ -150,14 +150,14 @@ impl NotificationListenerBuilder {
     /// whatever the topics are, so a name stands for one purpose in a virtual host. Publishers fill the queue without a
     /// pool all the same: somebody has to read it, or an operator's policy limit it.
     pub fn pool(mut self, name: impl Into<String>) -> Self {
-        self.reader = Whose::Pool(name.into());
+        self.read_from = ReadFrom::Pool(name.into());
         self
     }
 
     /// Reads a copy of its own, which begins now and goes with the listener, so that looking at the bus takes nothing
     /// from anybody. What it gives up is dropped: there is no dead-letter queue.
     pub fn tap(mut self) -> Self {
-        self.reader = Whose::Ours;
+        self.read_from = ReadFrom::Tap;
         self
     }
 
@@ -214,27 +214,27 @@ impl NotificationListenerBuilder {
         let listener = DecodingListener::new(listener, Settle::ByReceiver, limit, received, Notification::of_body);
         let dead_letters = self.dead_letters(&subscription, deadline).await;
         let given_up = Arc::<GivenUp>::default();
-        let reader = Reader {
+        let reader = EventReader {
             deliveries: Deliveries::new(Settle::ByReceiver),
             serializer: self.serializer.clone(),
             given_up: Arc::clone(&given_up),
         };
         let (batch, concurrency) = (self.batch, self.running_at_once());
-        let running = Running::start("listener", name, move |reins: Reins| {
+        let running = TaskHandle::start("listener", name, move |control: TaskControl| {
             let (writer, queues) = dead_letters;
-            let halt = Halt::new(reins.stop.clone());
+            let shutdown = ShutdownSignal::new(control.stop.clone());
             let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
-            let mover = Arc::new(Mover { writer, queues, given_up, slots, halt: halt.clone() });
+            let mover = Arc::new(Mover { writer, queues, given_up, slots, shutdown: shutdown.clone() });
             let runner = Runner {
                 endpoints: self.endpoints,
                 policy: self.policy,
                 mover,
-                requeues: Mutex::new(Requeues::default()),
+                requeues: Mutex::new(RequeueBackoff::default()),
                 permits: Arc::new(Semaphore::new(concurrency)),
                 room: Arc::new(Semaphore::new(usize::from(window.get()) / 2)),
-                halt,
+                shutdown,
             };
-            Intake::new(listener, reader, runner, batch).run(reins)
+            Intake::new(listener, reader, runner, batch).run(control)
         });
         Ok(NotificationListener(running))
     }
@@ -247,7 +247,7 @@ impl NotificationListenerBuilder {
         deadline: Deadline,
     ) -> (Option<DeadLetterWriter>, DeadLetterQueues) {
         let health = &self.bus.0.health;
-        let kept = self.reader != Whose::Ours && self.policy.give_up == GiveUp::DeadLetter;
+        let kept = self.read_from != ReadFrom::Tap && self.policy.give_up == GiveUp::DeadLetter;
         let writer = kept.then(|| DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)));
         let names: Vec<_> = subscription.queues("").into_iter().map(|queue| queue.name).collect();
         let known = names.iter().map(|name| (name.clone(), DeadLetterQueue::new(name, health)));
@@ -268,17 +268,17 @@ impl NotificationListenerBuilder {
 
     fn check(&self) -> Result<()> {
         self.policy.check()?;
-        self.endpoints.iter().try_for_each(Table::check)?;
-        match &self.reader {
-            Whose::Pool(name) if name.is_empty() => Err(config("a pool needs a name")),
-            Whose::Pool(_) if !self.bus.capabilities().has(Capability::Pools) => Err(Error::unsupported("pool")),
+        self.endpoints.iter().try_for_each(HandlerTable::check)?;
+        match &self.read_from {
+            ReadFrom::Pool(name) if name.is_empty() => Err(config("a pool needs a name")),
+            ReadFrom::Pool(_) if !self.bus.capabilities().has(Capability::Pools) => Err(Error::unsupported("pool")),
             _ => Ok(()),
         }
     }
 
     /// Every target at every priority that is handled.
     fn addresses(&self) -> Result<Vec<Address>> {
-        let mut priorities: Vec<Priority> = self.endpoints.iter().flat_map(Table::priorities).collect();
+        let mut priorities: Vec<Priority> = self.endpoints.iter().flat_map(HandlerTable::priorities).collect();
         priorities.sort_unstable();
         priorities.dedup();
         if priorities.is_empty() {
@@ -321,10 +321,10 @@ impl NotificationListenerBuilder {
     }
 
     fn subscription(&self, addresses: Vec<Address>, window: NonZeroU16) -> Result<Subscription> {
-        let (pool, lifetime) = match &self.reader {
-            Whose::Everybodys => (None, Lifetime::Shared),
-            Whose::Pool(name) => (Some(name.clone()), Lifetime::Shared),
-            Whose::Ours => (None, Lifetime::Private),
+        let (pool, lifetime) = match &self.read_from {
+            ReadFrom::SharedQueues => (None, Lifetime::Shared),
+            ReadFrom::Pool(name) => (Some(name.clone()), Lifetime::Shared),
+            ReadFrom::Tap => (None, Lifetime::Private),
         };
         let subscription = Subscription::new(Source::Notifications { addresses, pool })
             .with_settle(Settle::ByReceiver)
@@ -351,7 +351,7 @@ impl fmt::Debug for NotificationListenerBuilder {
         f.debug_struct("NotificationListenerBuilder")
             .field("targets", &self.targets)
             .field("endpoints", &self.endpoints)
-            .field("reader", &self.reader)
+            .field("read_from", &self.read_from)
             .field("batch", &self.batch)
             .field("policy", &self.policy)
             .finish_non_exhaustive()

@@ -13,8 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::given_up::{GivenUp, Identity, Reason};
-use super::shutdown::{Halt, Halted};
+use super::given_up::{EventIdentity, GiveUpReason, GivenUp};
+use super::shutdown::{ShutdownCause, ShutdownSignal};
+use crate::backoff::Backoff;
 use crate::delivery::{Delivery, settled};
 use crate::driver::IncomingMessage;
 use crate::notify::dead_letter::info::DeadLetterInfo;
@@ -22,9 +23,8 @@ use crate::notify::dead_letter::queue::DeadLetterQueue;
 use crate::notify::dead_letter::writer::DeadLetterWriter;
 use crate::{Error, ErrorKind, Executed};
 
-/// The shortest and the longest wait before an event that is held is tried again.
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
+/// The waits between two attempts to move an event that is held in memory.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 /// How often one event goes back to the end of its queue at most.
 const BETWEEN_RETURNS: Duration = Duration::from_secs(60);
 /// How often a queue that could not be declared is declared again.
@@ -39,7 +39,7 @@ pub(super) struct Mover {
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
     pub(super) slots: Arc<Semaphore>,
-    pub(super) halt: Halt,
+    pub(super) shutdown: ShutdownSignal,
 }
 
 /// The dead-letter queues of a listener, by the names of the queues that it reads.
@@ -54,18 +54,18 @@ pub(super) struct DeadLetterQueues {
 #[derive(Debug)]
 pub(super) struct PendingMove {
     delivery: Delivery,
-    identity: Identity,
-    reason: Reason,
+    identity: EventIdentity,
+    reason: GiveUpReason,
 }
 
 impl PendingMove {
     /// The event of `delivery`, which is given up because of `info`.
-    pub(super) fn new(delivery: Delivery, identity: Identity, info: DeadLetterInfo) -> Self {
-        Self { delivery, identity, reason: Reason { info, returned: None } }
+    pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
+        Self { delivery, identity, reason: GiveUpReason { info, returned: None } }
     }
 
     /// The event of `delivery`, which was given up before.
-    pub(super) fn again(delivery: Delivery, identity: Identity, reason: Reason) -> Self {
+    pub(super) fn again(delivery: Delivery, identity: EventIdentity, reason: GiveUpReason) -> Self {
         Self { delivery, identity, reason }
     }
 
@@ -87,11 +87,11 @@ impl Mover {
         let Some(writer) = &self.writer else { return drop_event(event).await };
         // What the broker drops with the next failed delivery is not held: its copy counts from zero.
         let mut urgent = event.delivery.is_last();
-        if self.halt.is_lost() && !urgent {
+        if self.shutdown.is_lost() && !urgent {
             // It comes again, to be given up then: a copy now would be one too many.
             return;
         }
-        event.delivery.let_go();
+        event.delivery.release();
         let last_copy = self.given_up.begin(event.identity, event.info());
         let queue = self.queues.of(&event.info().queue);
         let mut slot: Option<OwnedSemaphorePermit> = None;
@@ -112,11 +112,11 @@ impl Mover {
             let wake = match slot {
                 _ if urgent => Instant::now(),
                 None if tries == 0 => event.next_return(),
-                _ => Instant::now() + wait(tries),
+                _ => Instant::now() + BACKOFF.wait(tries),
             };
             tokio::select! {
                 biased;
-                halted = self.halt.halted() => return self.end(event, queue, halted).await,
+                cause = self.shutdown.signalled() => return self.end(event, queue, cause).await,
                 () = recovery.recovered() => {}
                 () = last_copy.notified() => urgent = true,
                 // What was back in its queue and has waited for its next turn there is tried once more before.
@@ -138,7 +138,7 @@ impl Mover {
         loop {
             tokio::select! {
                 biased;
-                _ = self.halt.halted() => return,
+                _ = self.shutdown.signalled() => return,
                 () = sleep(BETWEEN_DECLARATIONS) => {}
             }
             for (name, queue) in &self.queues.known {
@@ -147,7 +147,7 @@ impl Mover {
                 }
                 tokio::select! {
                     biased;
-                    _ = self.halt.halted() => return,
+                    _ = self.shutdown.signalled() => return,
                     declared = writer.declare(name) => if declared.is_ok() {
                         recover(queue, name);
                     }
@@ -193,7 +193,7 @@ impl Mover {
     }
 
     /// The listener takes no more events.
-    async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, halted: Halted) {
+    async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, cause: ShutdownCause) {
         let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
         let event = if last { self.send_back(event, queue).await } else { Some(event) };
         let Some(event) = event else { return };
@@ -203,12 +203,12 @@ impl Mover {
                 queue = event.info().queue,
                 "an event is at its delivery limit and cannot be kept: the broker drops it"
             );
-        } else if halted == Halted::Stopped {
+        } else if cause == ShutdownCause::Stopped {
             counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         }
         let copies = self.given_up.left(event.identity);
         // Nothing can be settled where the queues are gone: what is dropped comes again.
-        if halted == Halted::Stopped {
+        if cause == ShutdownCause::Stopped {
             event.delivery.requeue().await;
         }
         drop(copies);
@@ -257,9 +257,4 @@ async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) 
     for copy in copies {
         settled(copy.acknowledge().await);
     }
-}
-
-/// Twice as long each time.
-fn wait(tries: u32) -> Duration {
-    2_u32.checked_pow(tries).and_then(|factor| FIRST.checked_mul(factor)).unwrap_or(LONGEST).min(LONGEST)
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use metrics::counter;
 use tracing::warn;
 
-use super::given_up::{GivenUp, Identity, Met};
+use super::given_up::{EventIdentity, GivenUp, GivenUpMatch};
 use super::mover::PendingMove;
-use super::work_item::Item;
+use super::work_item::PendingEvent;
 use crate::decoding::Decoded;
 use crate::delivery::message_key::MessageKey;
-use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
 use crate::excerpt::Excerpt;
 use crate::notify::Event;
 use crate::panic::caught;
@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result, Serializer};
 
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct EventReader {
     pub(super) deliveries: Deliveries,
     pub(super) serializer: Option<Arc<dyn Serializer>>,
     pub(super) given_up: Arc<GivenUp>,
@@ -27,8 +27,8 @@ pub(super) struct Reader {
 
 /// What a message turned out to be.
 #[derive(Debug)]
-pub(super) enum Read {
-    Event(Item),
+pub(super) enum ReadOutcome {
+    Event(PendingEvent),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
     /// It is the last delivery that its queue allows.
@@ -39,39 +39,41 @@ pub(super) enum Read {
     Nothing,
 }
 
-impl Reader {
-    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> Read {
+impl EventReader {
+    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
-        let identity = Identity::of(MessageKey::of(unique_id), message.message());
+        let identity = EventIdentity::of(MessageKey::of(unique_id), message.message());
         let message = match self.given_up.meet(identity, message) {
-            Met::Other(message) => message,
-            Met::Copy => return Read::Nothing,
-            Met::GivenUp(message, reason) => {
+            GivenUpMatch::Other(message) => message,
+            GivenUpMatch::Copy => return ReadOutcome::Nothing,
+            GivenUpMatch::GivenUp(message, reason) => {
                 // Without its id, under which nothing is to be settled together with it.
-                let Seen::First(delivery) = self.deliveries.see("", message) else { return Read::Nothing };
-                return Read::GivenUp(PendingMove::again(delivery, identity, *reason));
+                let DuplicateCheck::First(delivery) = self.deliveries.check("", message) else {
+                    return ReadOutcome::Nothing;
+                };
+                return ReadOutcome::GivenUp(PendingMove::again(delivery, identity, *reason));
             }
         };
-        let mut delivery = match self.deliveries.see(unique_id, message) {
-            Seen::First(delivery) => delivery,
-            Seen::Finished(message) => {
+        let mut delivery = match self.deliveries.check(unique_id, message) {
+            DuplicateCheck::First(delivery) => delivery,
+            DuplicateCheck::Finished(message) => {
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
-                return Read::Nothing;
+                return ReadOutcome::Nothing;
             }
-            Seen::Running => {
+            DuplicateCheck::InProgress => {
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
-                return Read::Nothing;
+                return ReadOutcome::Nothing;
             }
         };
         delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,
-            Err(error) => return Read::Undecodable(delivery, error),
+            Err(error) => return ReadOutcome::Undecodable(delivery, error),
         };
         if delivery.is_last() {
-            return Read::Last(delivery);
+            return ReadOutcome::Last(delivery);
         }
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
@@ -79,11 +81,11 @@ impl Reader {
             let priority = priority.as_deref().map(Excerpt);
             warn!(?priority, queue = ?delivery.message().queue, "a notification of an unknown priority was skipped");
             delivery.acknowledge().await;
-            return Read::Nothing;
+            return ReadOutcome::Nothing;
         };
         match self.translate(event) {
-            Ok(event) => Read::Event(Item { event, delivery }),
-            Err(error) => Read::Undecodable(delivery, error),
+            Ok(event) => ReadOutcome::Event(PendingEvent { event, delivery }),
+            Err(error) => ReadOutcome::Undecodable(delivery, error),
         }
     }
 

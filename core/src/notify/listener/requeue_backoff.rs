@@ -3,29 +3,30 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::delivery::message_key::MessageKey;
 
 const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(5);
+const BACKOFF: Backoff = Backoff::doubling(FIRST, Duration::from_secs(5));
 /// How many events are remembered: more than go round at once.
 const REMEMBERED: usize = 10_000;
 
 /// How often each event was given back lately. One for each listener.
 #[derive(Debug, Default)]
-pub(super) struct Requeues {
+pub(super) struct RequeueBackoff {
     times: HashMap<MessageKey, u32>,
     /// The same events, oldest first.
     order: VecDeque<MessageKey>,
 }
 
-impl Requeues {
+impl RequeueBackoff {
     /// How long to wait before the event of this key is given back, once more than before.
     pub(super) fn wait(&mut self, key: Option<MessageKey>) -> Duration {
         // Nobody can tell an event without an id from others: it waits as one that is new.
         let Some(key) = key else { return FIRST };
         if let Some(times) = self.times.get_mut(&key) {
             *times = times.saturating_add(1);
-            return wait_before(*times);
+            return BACKOFF.wait(*times - 1);
         }
         if self.order.len() >= REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -38,19 +39,13 @@ impl Requeues {
     }
 }
 
-/// Twice as long each time, from 100 ms up to 5 s.
-fn wait_before(times: u32) -> Duration {
-    let factor = 2_u32.checked_pow(times.saturating_sub(1));
-    factor.and_then(|factor| FIRST.checked_mul(factor)).unwrap_or(LONGEST).min(LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_event_waits_longer_each_time_and_five_seconds_at_most() {
-        let mut requeues = Requeues::default();
+        let mut requeues = RequeueBackoff::default();
         let waits: Vec<_> = (0..8).map(|_| requeues.wait(MessageKey::of("a")).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         assert_eq!(requeues.wait(MessageKey::of("b")), FIRST);
@@ -59,7 +54,7 @@ mod tests {
 
     #[test]
     fn only_so_many_events_are_remembered() {
-        let mut requeues = Requeues::default();
+        let mut requeues = RequeueBackoff::default();
         for id in 0..=REMEMBERED {
             requeues.wait(MessageKey::of(&id.to_string()));
         }

@@ -12,39 +12,39 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::deferred::{Later, Then};
-use super::given_up::Identity;
-use super::invoke::{Left, hand};
+use super::deferred::{Deferred, DeferredAction};
+use super::given_up::EventIdentity;
+use super::invoke::{HandlerOutcome, invoke};
 use super::mover::{Mover, PendingMove};
-use super::requeue_backoff::Requeues;
-use super::shutdown::{Halt, Halted};
-use super::work_item::{Group, Item, Unit, groups};
+use super::requeue_backoff::RequeueBackoff;
+use super::shutdown::{ShutdownCause, ShutdownSignal};
+use super::work_item::{HandlerGroup, PendingEvent, WorkItem, groups};
 use crate::delivery::Delivery;
 use crate::notify::dead_letter::info::{DeadLetterInfo, DeadReason};
-use crate::notify::endpoint::Table;
+use crate::notify::endpoint::HandlerTable;
 use crate::notify::{Event, FailurePolicy};
 use crate::{Error, Failure};
 
 /// What all events of a listener are worked on with.
 #[derive(Debug)]
 pub(super) struct Runner {
-    pub(super) endpoints: Vec<Table>,
+    pub(super) endpoints: Vec<HandlerTable>,
     pub(super) policy: FailurePolicy,
     pub(super) mover: Arc<Mover>,
-    pub(super) requeues: Mutex<Requeues>,
+    pub(super) requeues: Mutex<RequeueBackoff>,
     /// Handlers that may run at once.
     pub(super) permits: Arc<Semaphore>,
     /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
     pub(super) room: Arc<Semaphore>,
-    pub(super) halt: Halt,
+    pub(super) shutdown: ShutdownSignal,
 }
 
 /// What is done next with events that are not settled yet.
 enum Step {
     /// They get room to wait in.
-    Crowd(Vec<Later>, OwnedSemaphorePermit),
+    Crowd(Vec<Deferred>, OwnedSemaphorePermit),
     /// They wait, in their room.
-    Wait(Later, OwnedSemaphorePermit),
+    Wait(Deferred, OwnedSemaphorePermit),
     Move(PendingMove),
 }
 
@@ -60,10 +60,10 @@ impl Runner {
     }
 
     /// Works on the events until each is settled.
-    pub(super) async fn run(self: Arc<Self>, unit: Unit, permit: OwnedSemaphorePermit) {
-        let later = self.attempt(unit).await;
+    pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
+        let deferred = self.attempt(work).await;
         let mut steps: FuturesUnordered<_> =
-            next_steps(later, permit).into_iter().map(|step| self.go_on(step)).collect();
+            next_steps(deferred, permit).into_iter().map(|step| self.go_on(step)).collect();
         while let Some(next) = steps.next().await {
             steps.extend(next.into_iter().map(|step| self.go_on(step)));
         }
@@ -95,8 +95,8 @@ impl Runner {
     /// Goes one step on with events that are not settled; what is left of them then is returned.
     async fn go_on(&self, step: Step) -> Vec<Step> {
         match step {
-            Step::Crowd(later, permit) => self.make_room(later, permit).await,
-            Step::Wait(later, room) => self.wait(later, room).await,
+            Step::Crowd(deferred, permit) => self.make_room(deferred, permit).await,
+            Step::Wait(deferred, room) => self.wait(deferred, room).await,
             Step::Move(event) => {
                 self.mover.run(event).await;
                 Vec::new()
@@ -104,30 +104,30 @@ impl Runner {
         }
     }
 
-    /// Gets `later` room to wait in; gives them back instead if the listener takes no more events. The permit is held
+    /// Gets `deferred` room to wait in; gives them back instead if the listener takes no more events. The permit is held
     /// until there is room: when half of the window waits, nothing new is begun.
-    async fn make_room(&self, later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<Step> {
-        let events: usize = later.iter().map(Later::len).sum();
+    async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+        let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
         let mut room = tokio::select! {
             biased;
-            halted = self.halt.halted() => {
-                join_all(later.into_iter().map(|later| self.surrender(later, halted))).await;
+            cause = self.shutdown.signalled() => {
+                join_all(deferred.into_iter().map(|deferred| self.surrender(deferred, cause))).await;
                 return Vec::new();
             }
             room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
         };
         drop(permit);
-        let split = later.into_iter().map(|later| {
-            let own = room.split(later.len()).expect("there is room for all of them");
-            Step::Wait(later, own)
+        let split = deferred.into_iter().map(|deferred| {
+            let own = room.split(deferred.len()).expect("there is room for all of them");
+            Step::Wait(deferred, own)
         });
         split.collect()
     }
 
     /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
-    async fn wait(&self, later: Later, room: OwnedSemaphorePermit) -> Vec<Step> {
-        let (wait, runs) = (later.wait, matches!(later.then, Then::TryAgain(_)));
+    async fn wait(&self, deferred: Deferred, room: OwnedSemaphorePermit) -> Vec<Step> {
+        let (wait, runs) = (deferred.wait, matches!(deferred.then, DeferredAction::TryAgain(_)));
         let turn = async {
             sleep(wait).await;
             // In this order: a handler that holds the permit may be waiting for our room.
@@ -136,28 +136,28 @@ impl Runner {
         };
         let permit = tokio::select! {
             biased;
-            halted = self.halt.halted() => {
-                self.surrender(later, halted).await;
+            cause = self.shutdown.signalled() => {
+                self.surrender(deferred, cause).await;
                 return Vec::new();
             }
             permit = turn => permit,
         };
-        match (later.then, permit) {
-            (Then::TryAgain(unit), Some(permit)) => next_steps(self.attempt(unit).await, permit),
+        match (deferred.then, permit) {
+            (DeferredAction::TryAgain(work), Some(permit)) => next_steps(self.attempt(work).await, permit),
             (then, _) => {
-                self.surrender(Later { then, ..later }, Halted::Stopped).await;
+                self.surrender(Deferred { then, ..deferred }, ShutdownCause::Stopped).await;
                 Vec::new()
             }
         }
     }
 
-    /// Gives `later` to the broker at once. What the broker would drop is moved instead.
-    async fn surrender(&self, later: Later, halted: Halted) {
-        let each = later.into_deliveries().into_iter().map(|delivery| async move {
+    /// Gives `deferred` to the broker at once. What the broker would drop is moved instead.
+    async fn surrender(&self, deferred: Deferred, cause: ShutdownCause) {
+        let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
                 let info = DeadLetterInfo::of_limit(delivery.message());
                 self.mover.run(given_up(delivery, info)).await;
-            } else if halted == Halted::Stopped {
+            } else if cause == ShutdownCause::Stopped {
                 delivery.requeue().await;
             }
             // Nothing can be settled where the queues are gone: what is dropped comes again.
@@ -166,26 +166,28 @@ impl Runner {
     }
 
     /// Gives the events to each endpoint whose turn it is, and settles those that are through. The others are returned.
-    async fn attempt(&self, unit: Unit) -> Vec<Later> {
-        let (first, attempt) = (unit.endpoint, unit.attempt);
-        let mut items: Vec<Option<Item>> = unit.items.into_iter().map(Some).collect();
-        let mut later = Vec::new();
+    async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
+        let (first, attempt) = (work.endpoint, work.attempt);
+        let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();
+        let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
             // Each endpoint has its own tries.
             let attempt = if place == first { attempt } else { 1 };
             for group in groups(endpoint, &items) {
-                let handed = hand(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
-                for (unreadable, error) in handed.unreadable {
-                    let Some(Item { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
+                let invocation = invoke(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
+                for (unreadable, error) in invocation.unreadable {
+                    let Some(PendingEvent { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
-                    later.push(give_up(delivery, info));
+                    deferred.push(give_up(delivery, info));
                 }
-                match handed.left {
-                    Left::Handled => {}
-                    Left::Requeued => later.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery))),
-                    Left::Failed(failure) => {
-                        let failed: Vec<Item> = take(&mut items, &group).collect();
-                        later.extend(self.failed(Unit { items: failed, endpoint: place, attempt }, &failure));
+                match invocation.outcome {
+                    HandlerOutcome::Handled => {}
+                    HandlerOutcome::Requeued => {
+                        deferred.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery)))
+                    }
+                    HandlerOutcome::Failed(failure) => {
+                        let failed: Vec<PendingEvent> = take(&mut items, &group).collect();
+                        deferred.extend(self.failed(WorkItem { items: failed, endpoint: place, attempt }, &failure));
                     }
                 }
             }
@@ -194,44 +196,44 @@ impl Runner {
             counter!("oslo_messaging_notifications_total", "outcome" => "handled").increment(1);
             item.delivery.acknowledge().await;
         }
-        later
+        deferred
     }
 
     /// Decides whether events whose handler failed are tried again.
-    fn failed(&self, unit: Unit, failure: &Failure) -> Vec<Later> {
-        let attempts = unit.attempt;
+    fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
+        let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
-            counter!("oslo_messaging_notifications_failed_total").increment(unit.items.len() as u64);
+            counter!("oslo_messaging_notifications_failed_total").increment(work.items.len() as u64);
             debug!(%failure, attempts, "a handler failed; its events will be tried again");
-            return vec![Later { wait, then: Then::TryAgain(unit.next_attempt()) }];
+            return vec![Deferred { wait, then: DeferredAction::TryAgain(work.next_attempt()) }];
         }
-        error!(%failure, attempts, events = unit.items.len(), "a handler failed as often as it may; its events are given up");
-        let given_up = unit.items.into_iter().map(|Item { delivery, .. }| {
+        error!(%failure, attempts, events = work.items.len(), "a handler failed as often as it may; its events are given up");
+        let given_up = work.items.into_iter().map(|PendingEvent { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
             give_up(delivery, info)
         });
         given_up.collect()
     }
 
-    fn give_back(&self, delivery: Delivery) -> Later {
+    fn give_back(&self, delivery: Delivery) -> Deferred {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(delivery.message());
             return give_up(delivery, info);
         }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
-        let key = Identity::of(delivery.key(), delivery.message()).key();
+        let key = EventIdentity::of(delivery.key(), delivery.message()).key();
         let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(Some(key));
-        Later { wait, then: Then::GiveBack(delivery) }
+        Deferred { wait, then: DeferredAction::GiveBack(delivery) }
     }
 }
 
 /// What is done with events that a handler did not settle. What is given up needs no room and no permit.
-fn next_steps(later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
     let (mut steps, mut waiting) = (Vec::new(), Vec::new());
-    for later in later {
-        match later.then {
-            Then::Move(event) => steps.push(Step::Move(event)),
-            then => waiting.push(Later { then, ..later }),
+    for deferred in deferred {
+        match deferred.then {
+            DeferredAction::Move(event) => steps.push(Step::Move(event)),
+            then => waiting.push(Deferred { then, ..deferred }),
         }
     }
     if !waiting.is_empty() {
@@ -240,23 +242,26 @@ fn next_steps(later: Vec<Later>, permit: OwnedSemaphorePermit) -> Vec<Step> {
     steps
 }
 
-fn take<'a>(items: &'a mut [Option<Item>], group: &'a Group) -> impl Iterator<Item = Item> + use<'a> {
+fn take<'a>(
+    items: &'a mut [Option<PendingEvent>],
+    group: &'a HandlerGroup,
+) -> impl Iterator<Item = PendingEvent> + use<'a> {
     group.places.iter().filter_map(|place| items[*place].take())
 }
 
 /// The events of `group` for its handler, on its try number `attempt`.
-fn events(items: &[Option<Item>], group: &Group, attempt: u32) -> Vec<Event> {
+fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) -> Vec<Event> {
     let items = group.places.iter().filter_map(|place| items[*place].as_ref());
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }
 
 /// The move of an event that is given up.
 fn given_up(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
-    let identity = Identity::of(delivery.key(), delivery.message());
+    let identity = EventIdentity::of(delivery.key(), delivery.message());
     PendingMove::new(delivery, identity, info)
 }
 
 /// The next step for an event that is given up: its move.
-fn give_up(delivery: Delivery, info: DeadLetterInfo) -> Later {
-    Later { wait: Duration::ZERO, then: Then::Move(given_up(delivery, info)) }
+fn give_up(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
+    Deferred { wait: Duration::ZERO, then: DeferredAction::Move(given_up(delivery, info)) }
 }

@@ -4,11 +4,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Deadline;
-use crate::lifecycle::asked;
+use crate::lifecycle::stop_requested;
 
 /// Tells what waits in memory that the listener takes no more events.
 #[derive(Debug, Clone)]
-pub(super) struct Halt {
+pub(super) struct ShutdownSignal {
     /// Set once the listener is to stop.
     stop: watch::Receiver<Option<Deadline>>,
     lost: CancellationToken,
@@ -16,14 +16,14 @@ pub(super) struct Halt {
 
 /// Why the listener takes no more events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Halted {
-    /// It was asked to stop.
+pub(super) enum ShutdownCause {
+    /// It was stop_requested to stop.
     Stopped,
     /// It has lost its queues, or they have ended: what it has in hand is not its own any more.
     Lost,
 }
 
-impl Halt {
+impl ShutdownSignal {
     pub(super) fn new(stop: watch::Receiver<Option<Deadline>>) -> Self {
         Self { stop, lost: CancellationToken::new() }
     }
@@ -38,12 +38,12 @@ impl Halt {
     }
 
     /// Waits until the listener takes no more events.
-    pub(super) async fn halted(&self) -> Halted {
+    pub(super) async fn signalled(&self) -> ShutdownCause {
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = self.lost.cancelled() => Halted::Lost,
-            () = asked(&mut stop) => Halted::Stopped,
+            () = self.lost.cancelled() => ShutdownCause::Lost,
+            () = stop_requested(&mut stop) => ShutdownCause::Stopped,
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use crate::delivery::Delivery;
 use crate::notify::Event;
-use crate::notify::endpoint::Table;
+use crate::notify::endpoint::HandlerTable;
 
 /// An event, and the message that brought it.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct PendingEvent {
     pub(super) event: Event,
     pub(super) delivery: Delivery,
 }
 
 /// Events that are worked on together: one, or a batch, or what of a batch failed together.
 #[derive(Debug)]
-pub(super) struct Unit {
-    pub(super) items: Vec<Item>,
+pub(super) struct WorkItem {
+    pub(super) items: Vec<PendingEvent>,
     /// The endpoint whose turn it is. Those before it have had the events and do not get them again.
     pub(super) endpoint: usize,
     /// Which try this is at that endpoint, from 1.
@@ -23,13 +23,13 @@ pub(super) struct Unit {
 
 /// The items that one handler gets at once, by their places.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct HandlerGroup {
     pub(super) handler: usize,
     pub(super) places: Vec<usize>,
 }
 
-impl Unit {
-    pub(super) fn new(items: Vec<Item>) -> Self {
+impl WorkItem {
+    pub(super) fn new(items: Vec<PendingEvent>) -> Self {
         Self { items, endpoint: 0, attempt: 1 }
     }
 
@@ -41,14 +41,14 @@ impl Unit {
 }
 
 /// What each handler of an endpoint gets of `items`, in the order in which they came; `None` are gone already.
-pub(super) fn groups(endpoint: &Table, items: &[Option<Item>]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn groups(endpoint: &HandlerTable, items: &[Option<PendingEvent>]) -> Vec<HandlerGroup> {
+    let mut groups: Vec<HandlerGroup> = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let Some(handler) = item.as_ref().and_then(|item| endpoint.handler_of(&item.event)) else { continue };
         let joined = groups.iter_mut().find(|group| group.handler == handler);
         match joined.filter(|_| endpoint.handler(handler).takes_many) {
             Some(group) => group.places.push(place),
-            None => groups.push(Group { handler, places: vec![place] }),
+            None => groups.push(HandlerGroup { handler, places: vec![place] }),
         }
     }
     groups

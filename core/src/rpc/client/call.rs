@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RpcClient;
-use crate::bus::inspections::Seen;
+use crate::bus::inspections::Finding;
 use crate::bus::waiting_calls::{Answer, CallId, PendingCall};
 use crate::deadline::LONGEST;
 use crate::driver::{Address, Message, PublishOptions};
@@ -18,7 +18,7 @@ use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result, 
 const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 
 /// How much of a call's time has passed when it looks where its request is.
-const LOOK: f64 = 0.8;
+const INSPECT_AFTER: f64 = 0.8;
 
 pub(crate) struct Call<'a> {
     pub(crate) client: &'a RpcClient,
@@ -62,7 +62,7 @@ impl Call<'_> {
         let options = self.client.publish_options(&self.address, self.deadline, true);
         let publish = self.publish(message, &options);
         let inbox = Address::Direct { queue: reply_q.to_string() };
-        self.finish(self.wait(&mut pending, publish, self.look(&inbox), &mut phases).await?)
+        self.finish(self.wait(&mut pending, publish, self.inspect(&inbox), &mut phases).await?)
     }
 
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
@@ -70,13 +70,13 @@ impl Call<'_> {
         &self,
         pending: &mut PendingCall,
         publish: impl Future<Output = Result<Sent>>,
-        look: impl Future<Output = ()>,
+        inspect: impl Future<Output = ()>,
         phases: &mut Phases,
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
         // One timer for both: when to look where the request is, and then when to give up.
-        let (mut look, mut looking, mut looked) = (pin!(look), false, false);
-        let mut deadline = pin!(sleep_until(self.time_to_look()));
+        let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
+        let mut deadline = pin!(sleep_until(self.inspect_at()));
         let mut sent = None;
         let monitored = self.client.monitor.unwrap_or(LONGEST);
         let mut silence = pin!(sleep(monitored));
@@ -98,12 +98,12 @@ impl Call<'_> {
                 () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
                     return Err(self.gone_silent(monitored));
                 }
-                () = &mut look, if looking => looking = false,
+                () = &mut inspect, if inspecting => inspecting = false,
                 () = &mut deadline => {
-                    if looked || self.deadline.has_passed() {
+                    if inspected || self.deadline.has_passed() {
                         return Err(self.unanswered(sent, *phases));
                     }
-                    (looked, looking) = (true, matches!(sent, Some(Sent::Confirmed)));
+                    (inspected, inspecting) = (true, matches!(sent, Some(Sent::Confirmed)));
                     deadline.as_mut().reset(self.deadline.instant());
                 }
             }
@@ -111,15 +111,15 @@ impl Call<'_> {
     }
 
     /// Late enough that hardly a call gets there, early enough that what is seen is there for the error.
-    fn time_to_look(&self) -> Instant {
-        self.started + (self.deadline.instant() - self.started).mul_f64(LOOK)
+    fn inspect_at(&self) -> Instant {
+        self.started + (self.deadline.instant() - self.started).mul_f64(INSPECT_AFTER)
     }
 
     /// Looks at the queue of the server, and at that of the replies.
-    async fn look(&self, inbox: &Address) {
+    async fn inspect(&self, inbox: &Address) {
         let bus = &self.client.bus.0;
         for address in [&self.address, inbox] {
-            bus.looks.look(bus.transport.as_ref(), address, self.deadline).await;
+            bus.inspections.inspect(bus.transport.as_ref(), address, self.deadline).await;
         }
     }
 
@@ -159,12 +159,12 @@ impl Call<'_> {
             Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
             Some(Sent::Confirmed) => {
                 let error = self.timed_out(phases, Executed::Maybe);
-                match self.client.bus.0.looks.lately(&self.address) {
-                    Seen::Queue(queue) => {
+                match self.client.bus.0.inspections.latest(&self.address) {
+                    Finding::Queue(queue) => {
                         error.with_context("consumers", queue.consumers).with_context("ready", queue.ready)
                     }
-                    Seen::NoQueue => error.with_context("queue", "gone"),
-                    Seen::Nothing => error,
+                    Finding::NoQueue => error.with_context("queue", "gone"),
+                    Finding::Nothing => error,
                 }
             }
             None => self.timed_out(phases, Executed::Maybe),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::request::{Reply, Request};
-use crate::decoding::{decode_elsewhere, is_large};
+use crate::decoding::{decode_on_blocking_task, is_large};
 use crate::excerpt::Excerpt;
 use crate::failure::Refusal;
 use crate::rpc::rate_limit::RateLimit;
@@ -26,12 +26,12 @@ pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send
 /// have any number of endpoints, and the first that fits a request takes it.
 pub struct Endpoint<S> {
     state: Arc<S>,
-    table: Table,
+    table: MethodTable,
 }
 
 /// The methods of an endpoint without the type of their state.
 #[derive(Clone)]
-pub(crate) struct Table {
+pub(crate) struct MethodTable {
     pub(crate) namespaces: Vec<Option<String>>,
     pub(crate) version: Version,
     pub(crate) methods: HashMap<String, Method>,
@@ -48,7 +48,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     #[must_use]
     pub fn shared(state: Arc<S>) -> Self {
         let version = Version { major: 1, minor: 0, revision: None };
-        Self { state, table: Table { namespaces: vec![None], version, methods: HashMap::new() } }
+        Self { state, table: MethodTable { namespaces: vec![None], version, methods: HashMap::new() } }
     }
 
     /// Answers to `namespace` instead of to none.
@@ -111,7 +111,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
                 let (state, method, called) = (Arc::clone(&state), Arc::clone(&method), called.clone());
                 let refusals = Arc::clone(&refusals);
                 return Box::pin(async move {
-                    match decode_elsewhere(args, Payload::decode_arguments::<T>).await {
+                    match decode_on_blocking_task(args, Payload::decode_arguments::<T>).await {
                         Ok(args) => Reply::new(encode(method(state, context, args).await)),
                         Err(error) => {
                             refused(&refusals, &called, namespace.as_deref(), version.as_deref(), &error).into()
@@ -134,7 +134,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         self
     }
 
-    pub(crate) fn into_table(self) -> Table {
+    pub(crate) fn into_table(self) -> MethodTable {
         self.table
     }
 }
@@ -165,7 +165,7 @@ impl<S> fmt::Debug for Endpoint<S> {
     }
 }
 
-impl fmt::Debug for Table {
+impl fmt::Debug for MethodTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut methods: Vec<&String> = self.methods.keys().collect();
         methods.sort();

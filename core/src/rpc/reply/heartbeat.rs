@@ -10,28 +10,31 @@ use crate::Result;
 
 /// How often the caller of a monitored call hears of it, and since when: one beat for the wait and the method.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pulse {
+pub(crate) struct HeartbeatTimer {
     pub(crate) every: Duration,
     since: Instant,
 }
 
-impl Pulse {
-    /// A pulse that begins now.
+impl HeartbeatTimer {
+    /// A timer that begins now.
     pub(crate) fn every(every: Duration) -> Self {
         Self { every, since: Instant::now() }
     }
 }
 
-/// Runs `work`; while it runs, `beat` is done at every `pulse`, until the first one that fails. One that is overdue is done
-/// at once.
+/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends or a beat fails. An overdue beat runs at once.
 ///
 /// The timer lives in the future of the work, so it ends with it on every path: the answer, a panic, an abort.
-pub(crate) async fn with_heartbeats<T, B>(work: impl Future<Output = T>, pulse: Pulse, mut beat: impl FnMut() -> B) -> T
+pub(crate) async fn with_heartbeats<T, B>(
+    work: impl Future<Output = T>,
+    heartbeat: HeartbeatTimer,
+    mut beat: impl FnMut() -> B,
+) -> T
 where
     B: Future<Output = Result<()>>,
 {
     let mut work = pin!(work);
-    let mut ticks = interval_at(pulse.since + pulse.every, pulse.every);
+    let mut ticks = interval_at(heartbeat.since + heartbeat.every, heartbeat.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -59,7 +62,7 @@ mod tests {
     async fn heartbeats_come_at_their_interval_and_end_with_the_work() {
         let beats = Cell::new(0);
         let work = tokio::time::sleep(Duration::from_secs(7));
-        with_heartbeats(work, Pulse::every(Duration::from_secs(2)), async || {
+        with_heartbeats(work, HeartbeatTimer::every(Duration::from_secs(2)), async || {
             beats.set(beats.get() + 1);
             Ok(())
         })
@@ -74,7 +77,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(60)).await;
             "done"
         };
-        let done = with_heartbeats(work, Pulse::every(Duration::from_secs(2)), async || {
+        let done = with_heartbeats(work, HeartbeatTimer::every(Duration::from_secs(2)), async || {
             beats.set(beats.get() + 1);
             Err(Error::closed("publish"))
         })
@@ -85,6 +88,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_heartbeat_that_hangs_does_not_hold_the_answer() {
         let work = tokio::time::sleep(Duration::from_secs(5));
-        with_heartbeats(work, Pulse::every(Duration::from_secs(2)), std::future::pending).await;
+        with_heartbeats(work, HeartbeatTimer::every(Duration::from_secs(2)), std::future::pending).await;
     }
 }

@@ -9,17 +9,17 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::missing_queues::{Amount, Limits, MissingQueues, Prober, Turn};
-use super::reply_deadline::{Patience, is_refusal};
+use super::reply_deadline::{ReplyDeadline, is_refusal};
 use super::reply_to::ReplyTo;
+use crate::backoff::Backoff;
 use crate::driver::{Address, Message, PublishOptions, Settle, Transport};
 use crate::excerpt::Excerpt;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::wire::{Compression, Reply};
 use crate::{Deadline, Error, Failure, Result, wire};
 
-/// The first wait between two tries of one reply (as the reference), and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The waits between two attempts at one reply; the first is the reference's.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(5));
 /// How long the first try of a reply may take at least.
 const FIRST_TRY: Duration = Duration::from_secs(5);
 /// Replies that may be published at once, for each permit of the server.
@@ -33,7 +33,7 @@ const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
 /// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue is
 /// missing wait without a slot, and are bounded apart.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct ReplySender {
     transport: Arc<dyn Transport>,
     compression: Option<Compression>,
     slots: Semaphore,
@@ -47,7 +47,7 @@ enum NotSent {
     WithItsQueue,
 }
 
-impl Outbox {
+impl ReplySender {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
         compression: Option<Compression>,
@@ -97,11 +97,11 @@ impl Outbox {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
         let bytes = message.body.len();
-        let mut patience = Patience::with(to.deadline);
+        let mut reply_deadline = ReplyDeadline::new(to.deadline);
         let mut turn = self.missing.turn(&to.queue, bytes);
         loop {
             turn = match turn {
-                Turn::Send => match self.transmit(&address, &message, &mut patience).await {
+                Turn::Send => match self.transmit(&address, &message, &mut reply_deadline).await {
                     Ok(()) => return Ok(()),
                     Err(error) if is_refusal(&error) => match self.missing.refused(&to.queue, bytes) {
                         Turn::Probe(prober) => {
@@ -113,31 +113,32 @@ impl Outbox {
                     Err(error) => return Err(NotSent::Failed(error)),
                 },
                 Turn::Wait(waiting) => {
-                    let waited = patience.next_try().run("wait for the reply queue", waiting).await;
+                    let waited = reply_deadline.next_try().run("wait for the reply queue", waiting).await;
                     waited.map_err(|_| NotSent::WithItsQueue)?
                 }
                 Turn::Fail => return Err(NotSent::WithItsQueue),
-                Turn::Probe(prober) => return self.probe(prober, &address, &message, patience).await,
+                Turn::Probe(prober) => return self.probe(prober, &address, &message, reply_deadline).await,
             }
         }
     }
 
     /// Publishes `message` on a slot, and again while the broker is in trouble. The first refusal ends it.
-    async fn transmit(&self, address: &Address, message: &Message, patience: &mut Patience) -> Result<()> {
+    async fn transmit(&self, address: &Address, message: &Message, reply_deadline: &mut ReplyDeadline) -> Result<()> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
-        let mut wait = FIRST_WAIT;
+        let mut failed = 0;
         // One try is made even for a caller that should have given up: only it knows.
-        let mut by = patience.next_try().max(Deadline::after(FIRST_TRY));
+        let mut by = reply_deadline.next_try().max(Deadline::after(FIRST_TRY));
         loop {
             let Err(error) = self.publish(address, message, by).await else { return Ok(()) };
-            let give_up = patience.after(&error);
+            let wait = BACKOFF.wait(failed);
+            let give_up = reply_deadline.after(&error);
             if is_refusal(&error) || !may_pass(&error) || wait >= give_up.remaining() {
                 return Err(error);
             }
             info!(%error, to = %Excerpt(&address.to_string()), "a reply will be tried again");
             sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-            by = patience.next_try();
+            failed += 1;
+            by = reply_deadline.next_try();
         }
     }
 
@@ -148,19 +149,19 @@ impl Outbox {
         mut prober: Prober,
         address: &Address,
         message: &Message,
-        mut patience: Patience,
+        mut reply_deadline: ReplyDeadline,
     ) -> Result<(), NotSent> {
-        patience.continue_absence(prober.absent_until);
+        reply_deadline.continue_absence(prober.absent_until);
         let no_room = prober.no_room();
         loop {
-            prober.absent_until = patience.absent_until();
+            prober.absent_until = reply_deadline.absent_until();
             let wait = prober.next_wait();
             if prober.absent_until.is_some_and(|until| wait >= until.remaining()) {
                 let others = prober.gone();
                 warn!(to = %Excerpt(&address.to_string()), replies = others + 1, "a reply queue did not come back: the replies to it are dropped");
                 return Err(NotSent::WithItsQueue);
             }
-            if wait >= patience.next_try().remaining() {
+            if wait >= reply_deadline.next_try().remaining() {
                 return Err(NotSent::WithItsQueue);
             }
             tokio::select! {
@@ -168,14 +169,14 @@ impl Outbox {
                 () = sleep(wait) => {}
             }
             let slot = self.slots.acquire().await.expect("the semaphore is never closed");
-            let published = self.publish(address, message, patience.next_try()).await;
+            let published = self.publish(address, message, reply_deadline.next_try()).await;
             drop(slot);
             match published {
                 Ok(()) => {
                     prober.found();
                     return Ok(());
                 }
-                Err(error) if may_pass(&error) => drop(patience.after(&error)),
+                Err(error) if may_pass(&error) => drop(reply_deadline.after(&error)),
                 Err(error) => return Err(NotSent::Failed(error)),
             }
         }

@@ -11,7 +11,7 @@ use super::expiry::{Arrival, CallerTime, Expiry, STALE, judge};
 use crate::bus::wall_clock::WallClock;
 use crate::context::RequestInfo;
 use crate::decoding::Decoded;
-use crate::delivery::{Deliveries, Delivery, Seen, settled};
+use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
 use crate::driver::Settle;
 use crate::excerpt::Excerpt;
 use crate::panic::caught;
@@ -19,7 +19,7 @@ use crate::rpc::arguments;
 use crate::rpc::dispatch::request::Request;
 use crate::rpc::failures::failed;
 use crate::rpc::rate_limit::RateLimit;
-use crate::rpc::reply::heartbeat::Pulse;
+use crate::rpc::reply::heartbeat::HeartbeatTimer;
 use crate::rpc::reply::reply_to::ReplyTo;
 use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, wire};
 
@@ -41,7 +41,7 @@ pub(crate) struct Accepted {
     pub(crate) request: Request,
     pub(crate) reply_to: Option<ReplyTo>,
     /// How the caller wants to hear that its method has not been forgotten.
-    pub(crate) pulse: Option<Pulse>,
+    pub(crate) heartbeat: Option<HeartbeatTimer>,
     time: CallerTime,
     /// Whether it had to wait for a handler.
     pub(crate) waited: bool,
@@ -117,14 +117,14 @@ impl Admission {
                 };
             }
         };
-        let mut delivery = match self.deliveries.see(&request.unique_id, message) {
-            Seen::First(delivery) => delivery,
-            Seen::Finished(message) => {
+        let mut delivery = match self.deliveries.check(&request.unique_id, message) {
+            DuplicateCheck::First(delivery) => delivery,
+            DuplicateCheck::Finished(message) => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
                 return Admitted::Nothing;
             }
-            Seen::Running => {
+            DuplicateCheck::InProgress => {
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
                 return Admitted::Nothing;
             }
@@ -147,14 +147,15 @@ impl Admission {
             self.warn_of_clocks(&request.method, differ);
         }
         let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
-        let pulse = request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(Pulse::every);
+        let heartbeat =
+            request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(HeartbeatTimer::every);
         let reply_to = reply_to(request.call, time.stale_from);
         let context = Context::received(request.context, time.deadline, Some(info));
         let request = Request::new(context, request.method, request.args)
             .with_namespace(request.namespace)
             .with_version(request.version);
         let refused = redelivered && self.redelivered == Redelivered::Refuse;
-        Accepted { request, reply_to, pulse, time, waited: false, refused, suspect, delivery }
+        Accepted { request, reply_to, heartbeat, time, waited: false, refused, suspect, delivery }
     }
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.

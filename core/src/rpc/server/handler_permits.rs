@@ -27,24 +27,24 @@ impl Permit {
 
 /// The permits of the handlers, and how many requests may wait for one.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct HandlerPermits {
     permits: Arc<Semaphore>,
     all: usize,
     reserve: usize,
 }
 
-impl Gate {
+impl HandlerPermits {
     pub(crate) fn new(concurrency: usize, reserve: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(concurrency)), all: concurrency, reserve }
     }
 
     /// A permit to start one handler; it ends with the handler.
-    pub(crate) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
-    /// As [`try_enter`](Self::try_enter), waiting for one.
-    pub(crate) async fn enter(&self) -> OwnedSemaphorePermit {
+    /// As [`try_acquire`](Self::try_acquire), waiting for one.
+    pub(crate) async fn acquire(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
 

@@ -11,13 +11,13 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use super::admission::{Accepted, Admitted};
-use super::handler_permits::Gate;
+use super::handler_permits::HandlerPermits;
 use super::runner::Runner;
-use super::waiting_requests::{Waiting, WaitingRequests};
+use super::waiting_requests::{WaitingRequest, WaitingRequests};
 use super::watches::SaturationWatch;
 use crate::decoding::{Decoded, DecodingListener};
 use crate::driver::{Listener, Settle};
-use crate::lifecycle::{CLOSE_TIMEOUT, EndBy, Phase, Reins, asked, start};
+use crate::lifecycle::{CLOSE_TIMEOUT, EndBy, Phase, TaskControl, start, stop_requested};
 use crate::{Deadline, ErrorKind, Result, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
@@ -26,8 +26,8 @@ const HANDOVER: Duration = Duration::from_secs(1);
 pub(crate) struct Intake {
     pub(crate) listener: DecodingListener<wire::Request>,
     pub(crate) runner: Arc<Runner>,
-    pub(crate) gate: Gate,
-    pub(crate) reins: Reins,
+    pub(crate) handlers: HandlerPermits,
+    pub(crate) control: TaskControl,
     pub(crate) waiting: WaitingRequests,
     pub(crate) running: JoinSet<()>,
     /// For how long messages may have waited in the listener because nothing was taken from it.
@@ -48,7 +48,7 @@ impl Intake {
                 warn!(%error, "a server has lost its queues and stops");
             }
         }
-        self.reins.phase.send_replace(Phase::Stopped);
+        self.control.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
         match self.runner.settle {
             // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
@@ -58,7 +58,7 @@ impl Intake {
                 close(listener).await;
             }
         }
-        self.reins.phase.send_replace(Phase::Ended(ended));
+        self.control.phase.send_replace(Phase::Ended(ended));
     }
 
     /// Takes and starts requests until the server is to stop or its listener is lost.
@@ -70,16 +70,16 @@ impl Intake {
             // waited for: where nothing else is ready this costs no time.
             tokio::task::yield_now().await;
             // Asked once: a reply may leave between two looks, and then no arm below would be left to wake this task.
-            let full = self.runner.outbox.is_full();
-            let demand = if full { 0 } else { self.gate.demand(self.waiting.len()) };
+            let full = self.runner.replies.is_full();
+            let demand = if full { 0 } else { self.handlers.demand(self.waiting.len()) };
             let take = NonZeroUsize::new(demand);
             let idle_since = Instant::now();
-            self.saturation.note(self.gate.free() > 0);
+            self.saturation.note(self.handlers.free() > 0);
             let saturated_at = self.saturation.due();
             tokio::select! {
                 biased;
-                () = asked(&mut self.reins.stop) => return Ok(()),
-                permit = self.gate.enter(), if self.waiting.may_start() => self.start_next(permit),
+                () = stop_requested(&mut self.control.stop) => return Ok(()),
+                permit = self.handlers.acquire(), if self.waiting.may_start() => self.start_next(permit),
                 polled = poll(&mut self.listener, take), if take.is_some() => match polled? {
                     Some(messages) => {
                         let has_more = messages.len() >= demand;
@@ -90,11 +90,11 @@ impl Intake {
                     }
                     None => return Ok(()),
                 },
-                _ = self.gate.enter(), if take.is_none() && self.waiting.is_empty() && !full => {}
-                () = self.runner.outbox.room(), if full => {}
+                _ = self.handlers.acquire(), if take.is_none() && self.waiting.is_empty() && !full => {}
+                () = self.runner.replies.room(), if full => {}
                 () = self.waiting.nothing_runs_alone(), if !self.waiting.may_start() && !self.waiting.is_empty() => {}
                 () = sleep_until(saturated_at.unwrap_or(idle_since)), if saturated_at.is_some() => {
-                    self.saturation.warn(self.waiting.target(), self.gate.permits(), self.waiting.len());
+                    self.saturation.warn(self.waiting.target(), self.handlers.permits(), self.waiting.len());
                 }
             }
             if take.is_none() {
@@ -106,7 +106,7 @@ impl Intake {
     /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the receiver
     /// settles, what the broker had handed over before.
     async fn drain(&mut self) -> Result<()> {
-        let deadline = (*self.reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
+        let deadline = (*self.control.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
@@ -130,10 +130,10 @@ impl Intake {
             let waits = !self.waiting.is_empty();
             tokio::select! {
                 biased;
-                deadline = too_late(&mut self.reins.end), if settled_already && waits => {
-                    self.waiting.refuse(&self.runner.outbox, deadline).await;
+                deadline = too_late(&mut self.control.end), if settled_already && waits => {
+                    self.waiting.refuse(&self.runner.replies, deadline).await;
                 }
-                permit = self.gate.enter(), if self.waiting.may_start() => self.start_next(permit),
+                permit = self.handlers.acquire(), if self.waiting.may_start() => self.start_next(permit),
                 rest = self.listener.rest(), if decoding => match rest {
                     Some(decoded) => self.admit(vec![decoded]).await,
                     None => decoding = false,
@@ -148,9 +148,9 @@ impl Intake {
         for message in messages {
             match self.runner.admission.admit(message, self.unpolled).await {
                 Admitted::Run(mut accepted) => {
-                    accepted.waited = self.waiting.len() >= self.gate.free();
+                    accepted.waited = self.waiting.len() >= self.handlers.free();
                     let heartbeats = if accepted.waited { self.heartbeats(&accepted) } else { None };
-                    self.waiting.push(Waiting::new(*accepted, heartbeats));
+                    self.waiting.push(WaitingRequest::new(*accepted, heartbeats));
                 }
                 Admitted::SetAside(accepted, deliveries) => {
                     let setting_aside = Arc::clone(&self.runner).set_aside(*accepted, deliveries);
@@ -164,15 +164,15 @@ impl Intake {
 
     /// Says that a monitored call is not forgotten, for as long as the handle is held.
     fn heartbeats(&self, accepted: &Accepted) -> Option<AbortOnDropHandle<()>> {
-        let (pulse, to) = (accepted.pulse?, accepted.reply_to.clone()?);
+        let (heartbeat, to) = (accepted.heartbeat?, accepted.reply_to.clone()?);
         let runner = Arc::clone(&self.runner);
-        let beating = async move { runner.with_heartbeats(std::future::pending(), &to, Some(pulse)).await };
+        let beating = async move { runner.with_heartbeats(std::future::pending(), &to, Some(heartbeat)).await };
         Some(AbortOnDropHandle::new(tokio::spawn(beating)))
     }
 
     fn start_what_may(&mut self) {
         while self.waiting.may_start() {
-            let Some(permit) = self.gate.try_enter() else { return };
+            let Some(permit) = self.handlers.try_acquire() else { return };
             self.start_next(permit);
         }
     }

@@ -10,7 +10,7 @@ use super::admission::Accepted;
 use crate::excerpt::Excerpt;
 use crate::notify::{DeadLetterInfo, DeadLetterWriter};
 use crate::rpc::failures::given_up;
-use crate::rpc::reply::sender::Outbox;
+use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::wire;
 
@@ -21,7 +21,12 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// a cast goes into the dead-letter queue of its queue. The request is acknowledged only after that.
 ///
 /// A copy that the broker does not take is written again until it does: given back, the request would be gone.
-pub(crate) async fn set_aside(accepted: Accepted, deliveries: u64, outbox: &Outbox, dead_letters: &DeadLetterWriter) {
+pub(crate) async fn set_aside(
+    accepted: Accepted,
+    deliveries: u64,
+    replies: &ReplySender,
+    dead_letters: &DeadLetterWriter,
+) {
     let Accepted { request, reply_to, delivery, .. } = accepted;
     let queue = delivery.message().queue.clone();
     let method = request.method;
@@ -35,7 +40,7 @@ pub(crate) async fn set_aside(accepted: Accepted, deliveries: u64, outbox: &Outb
     let failure = given_up(deliveries);
     if let Some(to) = &reply_to {
         let reply = wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure);
-        outbox.deliver(to, &reply).await;
+        replies.deliver(to, &reply).await;
     } else {
         let attempts = u32::try_from(deliveries).unwrap_or(u32::MAX);
         let info = DeadLetterInfo::of_failure(delivery.message(), attempts, &failure);

@@ -19,7 +19,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::admission::{Admission, Redelivered};
-use self::handler_permits::{Gate, default_reserve};
+use self::handler_permits::{HandlerPermits, default_reserve};
 use self::intake::Intake;
 use self::runner::Runner;
 use self::waiting_requests::WaitingRequests;
@@ -28,10 +28,10 @@ use super::dispatch::dispatcher::RpcDispatcher;
 use super::dispatch::endpoint::Endpoint;
 use super::dispatch::request::{Reply, Request};
 use super::dispatch::service::{BoxError, RpcService};
-use super::reply::sender::{self, Outbox};
+use super::reply::sender::{self, ReplySender};
 use crate::decoding::{Decoding, DecodingListener};
 use crate::driver::{Capability, Settle, Source, Subscription};
-use crate::lifecycle::Running;
+use crate::lifecycle::TaskHandle;
 use crate::notify::DeadLetterWriter;
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target, wire};
 
@@ -39,7 +39,7 @@ use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target, wire};
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
     would refuse it then; choose one";
 
-type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
+type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Answers the calls and casts that reach one target.
 ///
@@ -48,7 +48,7 @@ type Wrap = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 #[derive(Debug)]
 pub struct RpcServer {
     target: Target,
-    running: Running,
+    task: TaskHandle,
 }
 
 /// The settings of a server. Clone it to start the same server again.
@@ -58,7 +58,7 @@ pub struct RpcServerBuilder {
     bus: Bus,
     target: Target,
     dispatcher: RpcDispatcher,
-    layers: Vec<Wrap>,
+    layers: Vec<LayerFn>,
     concurrency: usize,
     reserve: Option<usize>,
     settle: Settle,
@@ -102,7 +102,7 @@ impl RpcServer {
     /// # Errors
     /// [`ErrorKind::Timeout`] if `deadline` passes first; the server goes on stopping.
     pub async fn stop(&self, deadline: Deadline) -> Result<()> {
-        self.running.stop(deadline).await
+        self.task.stop(deadline).await
     }
 
     /// Stops the server gracefully: takes no more requests, waits until every method has ended and every answer is out, and closes
@@ -119,7 +119,7 @@ impl RpcServer {
     /// # Cancellation
     /// The server goes on stopping and aborts nothing; call it again to wait for the end.
     pub async fn shutdown(&self, deadline: Deadline) -> Result<()> {
-        self.running.shutdown(deadline).await
+        self.task.shutdown(deadline).await
     }
 
     /// Waits until the server has ended, by itself or because it was stopped, and returns why. Does not stop it.
@@ -130,7 +130,7 @@ impl RpcServer {
     /// # Cancellation
     /// Safe: it only watches.
     pub async fn wait(&self) -> Result<()> {
-        self.running.wait().await
+        self.task.wait().await
     }
 }
 
@@ -248,25 +248,25 @@ impl RpcServerBuilder {
         let runner = Arc::new(Runner {
             topic: self.target.topic.clone().unwrap_or_default(),
             service: self.service(),
-            outbox: self.outbox(),
+            replies: self.replies(),
             admission: Admission::new(self.bus.0.clock, self.serializer, self.redelivered, self.settle),
             settle: self.settle,
             watch: MethodWatch::new(self.thresholds),
             dead_letters: DeadLetterWriter::new(Arc::clone(&self.bus.0.transport)),
         });
-        let gate = Gate::new(self.concurrency, reserve);
+        let handlers = HandlerPermits::new(self.concurrency, reserve);
         let saturation = SaturationWatch::new(self.thresholds.saturation);
         let waiting = WaitingRequests::new(self.settle, self.target.to_string());
-        let running = Running::start("server", &self.target, move |reins| {
+        let task = TaskHandle::start("server", &self.target, move |control| {
             let (running, unpolled) = (JoinSet::new(), Duration::ZERO);
-            Intake { listener, runner, gate, reins, waiting, running, unpolled, saturation }.run()
+            Intake { listener, runner, handlers, control, waiting, running, unpolled, saturation }.run()
         });
-        Ok(RpcServer { target: self.target, running })
+        Ok(RpcServer { target: self.target, task })
     }
 
-    fn outbox(&self) -> Outbox {
+    fn replies(&self) -> ReplySender {
         let (transport, compression) = (Arc::clone(&self.bus.0.transport), self.bus.0.compression);
-        Outbox::new(transport, compression, self.concurrency, self.settle)
+        ReplySender::new(transport, compression, self.concurrency, self.settle)
     }
 
     fn effective_reserve(&self) -> usize {

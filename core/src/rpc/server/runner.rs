@@ -17,9 +17,9 @@ use crate::rpc::dispatch::service::RpcService;
 use crate::rpc::failures::{not_run, redelivered};
 use crate::rpc::observe;
 use crate::rpc::observe::Meter;
-use crate::rpc::reply::heartbeat::{Pulse, with_heartbeats};
+use crate::rpc::reply::heartbeat::{HeartbeatTimer, with_heartbeats};
 use crate::rpc::reply::reply_to::ReplyTo;
-use crate::rpc::reply::sender::Outbox;
+use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::{Failure, Payload, panic, wire};
 
@@ -28,7 +28,7 @@ pub(crate) struct Runner {
     /// What is served, for whoever looks on.
     pub(crate) topic: String,
     pub(crate) service: RpcService,
-    pub(crate) outbox: Outbox,
+    pub(crate) replies: ReplySender,
     pub(crate) admission: Admission,
     pub(crate) settle: Settle,
     pub(crate) watch: MethodWatch,
@@ -47,7 +47,7 @@ impl Runner {
             }
             return;
         }
-        let Accepted { request, reply_to, pulse, refused, delivery, .. } = accepted;
+        let Accepted { request, reply_to, heartbeat, refused, delivery, .. } = accepted;
         let id = match &reply_to {
             Some(to) => &to.msg_id,
             None => request.context.request().map_or("", |info| info.unique_id.as_str()),
@@ -56,14 +56,14 @@ impl Runner {
         let meter = Meter::of_request();
         let work = async { if refused { Err(redelivered()) } else { self.watch.watch(self.execute(request)).await } };
         let outcome = match &reply_to {
-            Some(to) => self.with_heartbeats(work, to, pulse).instrument(span.clone()).await,
+            Some(to) => self.with_heartbeats(work, to, heartbeat).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
         };
         drop(permit);
         meter.answered(refused, &outcome);
         span.in_scope(|| report(&outcome));
         if let Some(to) = &reply_to {
-            self.outbox.deliver(to, &reply(to, outcome)).await;
+            self.replies.deliver(to, &reply(to, outcome)).await;
         }
         // Before handover it is settled already; otherwise only now, so that a crash brings the request back.
         if self.settle == Settle::ByReceiver {
@@ -73,12 +73,12 @@ impl Runner {
 
     /// Takes a request out of its queue that has failed `deliveries` times and may not fail once more.
     pub(crate) async fn set_aside(self: Arc<Self>, accepted: Accepted, deliveries: u64) {
-        set_aside(accepted, deliveries, &self.outbox, &self.dead_letters).await;
+        set_aside(accepted, deliveries, &self.replies, &self.dead_letters).await;
     }
 
     /// Answers a call that does not run.
     pub(crate) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
-        self.outbox.deliver(&to, &not_run(&to, &why)).await;
+        self.replies.deliver(&to, &not_run(&to, &why)).await;
     }
 
     /// Does `work`; while it goes on, its caller is told so.
@@ -86,10 +86,10 @@ impl Runner {
         &self,
         work: impl Future<Output = T>,
         to: &ReplyTo,
-        pulse: Option<Pulse>,
+        heartbeat: Option<HeartbeatTimer>,
     ) -> T {
-        let Some(pulse) = pulse else { return work.await };
-        with_heartbeats(work, pulse, || self.outbox.heartbeat(to, pulse.every)).await
+        let Some(heartbeat) = heartbeat else { return work.await };
+        with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
     }
 
     /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this

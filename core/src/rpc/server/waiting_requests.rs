@@ -15,13 +15,13 @@ use super::handler_permits::Permit;
 use crate::Deadline;
 use crate::driver::Settle;
 use crate::rpc::failures::not_run;
-use crate::rpc::reply::sender::Outbox;
+use crate::rpc::reply::sender::ReplySender;
 
 /// Why a request is refused that was taken and could not begin.
 const STOPPED: &str = "the server stopped before the request began";
 
 /// A request that waits to start.
-pub(crate) struct Waiting {
+pub(crate) struct WaitingRequest {
     accepted: Accepted,
     /// Sends heartbeats to the caller of a monitored call, and ends when the request starts.
     heartbeats: Option<AbortOnDropHandle<()>>,
@@ -32,15 +32,15 @@ pub(crate) struct Waiting {
 /// Those that were acknowledged already are nobody else's: if they are dropped here, they are lost, so that is counted and
 /// logged, once for all of them. Those that their receiver settles go back to the broker.
 pub(crate) struct WaitingRequests {
-    requests: VecDeque<Waiting>,
+    requests: VecDeque<WaitingRequest>,
     /// Those that have failed before, any of which may end the process: they start one at a time, in random order.
-    suspects: Vec<Waiting>,
+    suspects: Vec<WaitingRequest>,
     alone: Arc<Semaphore>,
     settle: Settle,
     target: String,
 }
 
-impl Waiting {
+impl WaitingRequest {
     pub(crate) fn new(accepted: Accepted, heartbeats: Option<AbortOnDropHandle<()>>) -> Self {
         Self { accepted, heartbeats }
     }
@@ -65,7 +65,7 @@ impl WaitingRequests {
         self.requests.is_empty() && self.suspects.is_empty()
     }
 
-    pub(crate) fn push(&mut self, request: Waiting) {
+    pub(crate) fn push(&mut self, request: WaitingRequest) {
         if request.accepted.suspect {
             self.suspects.push(request);
         } else {
@@ -97,9 +97,9 @@ impl WaitingRequests {
 
     /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent until
     /// `deadline`.
-    pub(crate) async fn refuse(&mut self, outbox: &Outbox, deadline: Deadline) {
+    pub(crate) async fn refuse(&mut self, replies: &ReplySender, deadline: Deadline) {
         let calls: Vec<_> = self.clear().into_iter().filter_map(|accepted| accepted.reply_to).collect();
-        let refusals = calls.iter().map(|to| async move { outbox.deliver(to, &not_run(to, STOPPED)).await });
+        let refusals = calls.iter().map(|to| async move { replies.deliver(to, &not_run(to, STOPPED)).await });
         let _ = deadline.run("refuse requests", join_all(refusals)).await;
     }
 
@@ -126,8 +126,8 @@ impl Drop for WaitingRequests {
     }
 }
 
-impl std::fmt::Debug for Waiting {
+impl std::fmt::Debug for WaitingRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiting").field("monitored", &self.heartbeats.is_some()).finish_non_exhaustive()
+        f.debug_struct("WaitingRequest").field("monitored", &self.heartbeats.is_some()).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tower_service::Service;
 use tracing::warn;
 
-use super::endpoint::{Endpoint, Method, Table};
+use super::endpoint::{Endpoint, Method, MethodTable};
 use super::ping;
 use super::request::{Reply, Request};
 use crate::Failure;
@@ -29,7 +29,7 @@ const MOST_OFFERED: usize = 20;
 /// A [`tower_service::Service`] that is always ready and never fails: what it refuses is a [`Reply`] with a failure.
 #[derive(Debug, Clone, Default)]
 pub struct RpcDispatcher {
-    endpoints: Arc<Vec<Table>>,
+    endpoints: Arc<Vec<MethodTable>>,
     refusals: Arc<RateLimit>,
 }
 
@@ -52,7 +52,7 @@ impl RpcDispatcher {
         self.with(ping::table())
     }
 
-    fn with(mut self, table: Table) -> Self {
+    fn with(mut self, table: MethodTable) -> Self {
         Arc::make_mut(&mut self.endpoints).push(table);
         self
     }

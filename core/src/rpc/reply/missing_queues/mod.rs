@@ -1,7 +1,7 @@
 //! Reply queues that are not there, or take nothing, and the replies that wait for them.
 //!
 //! One reply for each such queue is the prober: it is tried again and again, and its outcome is that of the others, which wait
-//! without a slot of the outbox. So callers that are gone cost those that are there no more than the probes.
+//! without a publishing slot. So callers that are gone cost the others no more than the probes.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::Deadline;
+use crate::backoff::Backoff;
 use crate::excerpt::Excerpt;
 
-/// The first wait between two probes of a queue (as the reference), and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The waits between two probes of a queue; the first is the reference's.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(5));
 
 /// What may wait, for one queue and for all of them. Beyond that the oldest fail.
 #[derive(Debug, Clone, Copy)]
@@ -43,31 +43,31 @@ pub(crate) enum Turn {
     Send,
     /// It is to find out whether the queue is back.
     Probe(Prober),
-    Wait(Waiting),
+    Wait(WaitingReply),
     /// The queue did not come back, or there was no more room for replies that wait for it.
     Fail,
 }
 
 /// The queues that are known to be missing.
 #[derive(Debug, Clone)]
-pub(crate) struct MissingQueues(Arc<Shared>);
+pub(crate) struct MissingQueues(Arc<SharedTable>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedTable {
     limits: Limits,
-    table: Mutex<Table>,
+    table: Mutex<QueueTable>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    queues: HashMap<String, Missing>,
+struct QueueTable {
+    queues: HashMap<String, MissingQueue>,
     in_all: Amount,
     /// Numbers replies and queues in the order in which they came.
     next: u64,
 }
 
 #[derive(Debug)]
-struct Missing {
+struct MissingQueue {
     since: u64,
     /// Oldest first, without the prober.
     waiting: VecDeque<Parked>,
@@ -87,11 +87,12 @@ struct Parked {
 
 /// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the prober.
 pub(crate) struct Prober {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTable>,
     queue: String,
     since: u64,
     bytes: usize,
-    wait: Duration,
+    /// How often the queue was probed.
+    probes: u32,
     no_room: CancellationToken,
     /// When the queue is given up, if nothing but its absence is in the way.
     pub(crate) absent_until: Option<Deadline>,
@@ -100,8 +101,8 @@ pub(crate) struct Prober {
 }
 
 /// A reply that waits for the outcome of the prober of its queue. Dropping it gives its place back.
-pub(crate) struct Waiting {
-    shared: Arc<Shared>,
+pub(crate) struct WaitingReply {
+    shared: Arc<SharedTable>,
     queue: String,
     number: u64,
     turn: oneshot::Receiver<Turn>,
@@ -109,7 +110,7 @@ pub(crate) struct Waiting {
 
 impl MissingQueues {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self(Arc::new(Shared { limits, table: Mutex::default() }))
+        Self(Arc::new(SharedTable { limits, table: Mutex::default() }))
     }
 
     /// The turn of a new reply of `bytes` to `queue`: it waits if the queue is known to be missing.
@@ -143,8 +144,8 @@ impl MissingQueues {
 impl Prober {
     /// How long to wait before the next probe.
     pub(crate) fn next_wait(&mut self) -> Duration {
-        let wait = self.wait;
-        self.wait = (wait * 2).min(LONGEST_WAIT);
+        let wait = BACKOFF.wait(self.probes);
+        self.probes = self.probes.saturating_add(1);
         wait
     }
 
@@ -197,7 +198,7 @@ impl Drop for Prober {
     }
 }
 
-impl Future for Waiting {
+impl Future for WaitingReply {
     type Output = Turn;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Turn> {
@@ -205,7 +206,7 @@ impl Future for Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingReply {
     fn drop(&mut self) {
         let left = self.shared.lock().leave(&self.queue, self.number);
         drop(left);
@@ -224,31 +225,32 @@ impl WithoutRoom {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Table> {
+impl SharedTable {
+    fn lock(&self) -> MutexGuard<'_, QueueTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl QueueTable {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    fn probe(&mut self, shared: &Arc<Shared>, queue: &str, bytes: usize) -> (Prober, WithoutRoom) {
+    fn probe(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (Prober, WithoutRoom) {
         let (since, no_room) = (self.number(), CancellationToken::new());
         let amount = Amount { replies: 1, bytes };
-        let missing = Missing { since, waiting: VecDeque::new(), amount, no_room: no_room.clone(), overflowed: false };
+        let missing =
+            MissingQueue { since, waiting: VecDeque::new(), amount, no_room: no_room.clone(), overflowed: false };
         self.queues.insert(queue.to_owned(), missing);
         self.in_all.add(bytes);
         let without_room = self.make_room(&shared.limits, queue);
         let (shared, queue) = (Arc::clone(shared), queue.to_owned());
-        let prober = Prober { shared, queue, since, bytes, wait: FIRST_WAIT, no_room, absent_until: None, over: false };
+        let prober = Prober { shared, queue, since, bytes, probes: 0, no_room, absent_until: None, over: false };
         (prober, without_room)
     }
 
-    fn park(&mut self, shared: &Arc<Shared>, queue: &str, bytes: usize) -> (Waiting, WithoutRoom) {
+    fn park(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (WaitingReply, WithoutRoom) {
         let (number, (turn_to, turn)) = (self.number(), oneshot::channel());
         if let Some(missing) = self.queues.get_mut(queue) {
             missing.waiting.push_back(Parked { number, bytes, turn: turn_to });
@@ -256,7 +258,7 @@ impl Table {
             self.in_all.add(bytes);
         }
         let without_room = self.make_room(&shared.limits, queue);
-        (Waiting { shared: Arc::clone(shared), queue: queue.to_owned(), number, turn }, without_room)
+        (WaitingReply { shared: Arc::clone(shared), queue: queue.to_owned(), number, turn }, without_room)
     }
 
     /// Takes out the oldest of `queue` while it has more than its share, and then the oldest of the queue that has most while
@@ -299,7 +301,7 @@ impl Table {
     }
 
     /// Takes the queue that is missing since `since` off.
-    fn remove(&mut self, queue: &str, since: u64) -> Option<Missing> {
+    fn remove(&mut self, queue: &str, since: u64) -> Option<MissingQueue> {
         if self.queues.get(queue).is_none_or(|missing| missing.since != since) {
             return None;
         }
@@ -354,9 +356,9 @@ impl fmt::Debug for Prober {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for WaitingReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("WaitingReply").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 

@@ -14,12 +14,12 @@ fn prober(queues: &MissingQueues, queue: &str) -> Prober {
     prober
 }
 
-fn waiting(queues: &MissingQueues, queue: &str) -> Waiting {
+fn waiting(queues: &MissingQueues, queue: &str) -> WaitingReply {
     let Turn::Wait(waiting) = queues.turn(queue, 1) else { panic!("the queue is missing") };
     waiting
 }
 
-fn turn(waiting: &mut Waiting) -> &'static str {
+fn turn(waiting: &mut WaitingReply) -> &'static str {
     match waiting.now_or_never() {
         None => "wait",
         Some(Turn::Send) => "send",
@@ -57,14 +57,14 @@ fn replies_to_a_missing_queue_share_the_outcome_of_one_prober() {
 fn a_prober_that_gives_up_makes_the_one_that_waited_longest_the_next() {
     let queues = queues(10, 10);
     let mut first = prober(&queues, "q");
-    let patience = Deadline::after(Duration::from_secs(60));
-    first.absent_until = Some(patience);
+    let reply_deadline = Deadline::after(Duration::from_secs(60));
+    first.absent_until = Some(reply_deadline);
     let gave_up = waiting(&queues, "q");
     let (mut second, mut third) = (waiting(&queues, "q"), waiting(&queues, "q"));
     drop(gave_up);
     drop(first);
     let Some(Turn::Probe(next)) = (&mut second).now_or_never() else { panic!("it is its turn") };
-    assert_eq!(next.absent_until, Some(patience), "the time of the queue goes on");
+    assert_eq!(next.absent_until, Some(reply_deadline), "the time of the queue goes on");
     assert_eq!(turn(&mut third), "wait");
     drop(next);
     assert_eq!(turn(&mut third), "probe");
