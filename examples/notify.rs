@@ -59,7 +59,7 @@ async fn main() -> Result<()> {
 
     let (done, mut said) = unbounded_channel();
     let endpoint = NotificationEndpoint::new(Billing { done }).on(Priority::Info, "order.*", Billing::charge);
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_millis(100));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_millis(100));
     let listener = NotificationListener::builder(&bus)
         .target(Target::topic("shop_events"))
         .endpoint(endpoint)

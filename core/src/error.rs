@@ -43,7 +43,7 @@ pub enum ErrorKind {
     InvalidTarget,
     /// A URL, an option or a combination of them is not valid.
     Config,
-    /// The driver cannot do this; [`Capabilities`](crate::Capabilities) says so beforehand.
+    /// The driver cannot do this; [`Capabilities`](crate::driver::Capabilities) says so beforehand.
     Unsupported,
     /// The bus, server or listener was closed.
     Closed,
@@ -132,7 +132,7 @@ pub enum Executed {
 /// Why an operation failed.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
-/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::Excerpt). `{:?}` is the same line, which is
+/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same line, which is
 /// what a `main` that returns it prints; `{:#?}` is its parts.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);

@@ -13,7 +13,7 @@ const LONGEST: usize = 1_024;
 /// with the broker's texts; an [`Error`](crate::Error) needs no more, since it does so itself.
 ///
 /// ```
-/// use oslo_messaging::Excerpt;
+/// use oslo_messaging::driver::Excerpt;
 ///
 /// assert_eq!(Excerpt("order\u{1b}[31m\ncreated").to_string(), "order\\u{1b}[31m\\ncreated");
 /// assert!(Excerpt(&"a".repeat(5_000)).to_string().ends_with("aaa… (5000 bytes)"));

@@ -16,7 +16,7 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 ///
 /// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::Excerpt); `{:#?}` is
+/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::driver::Excerpt); `{:#?}` is
 /// all of it. What travels is whole.
 #[derive(Clone, PartialEq)]
 pub struct Failure {

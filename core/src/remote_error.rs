@@ -10,7 +10,7 @@ use crate::{Error, Payload};
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::Excerpt);
+/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::driver::Excerpt);
 /// `{:#?}` is all of it.
 #[derive(Clone, PartialEq)]
 pub struct RemoteError(pub(crate) Box<Raised>);

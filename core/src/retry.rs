@@ -19,7 +19,7 @@ const FIRST: Duration = Duration::from_millis(250);
 #[non_exhaustive]
 pub struct Retry {
     /// How many tries may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
-    pub limit: Option<u32>,
+    pub max_retries: Option<u32>,
     /// The longest wait before the first retry, at most 250 ms. Default: 100 ms.
     pub base: Duration,
     /// The longest wait before any retry. Default: 10 s.
@@ -36,7 +36,7 @@ impl Retry {
     /// Tries until the deadline.
     #[must_use]
     pub fn until_deadline() -> Self {
-        Self { limit: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
+        Self { max_retries: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
     }
 
     /// Tries once.
@@ -48,7 +48,7 @@ impl Retry {
     /// Tries again `retries` times, so `retries + 1` times in all.
     #[must_use]
     pub fn times(retries: u32) -> Self {
-        Self { limit: Some(retries), ..Self::until_deadline() }
+        Self { max_retries: Some(retries), ..Self::until_deadline() }
     }
 
     /// Sets the longest wait before the first retry; over 250 ms it is 250 ms.
@@ -168,7 +168,7 @@ impl Retry {
             let left = deadline.remaining();
             let delay = permits(retries, &error).then(|| self.delay(retries, random()));
             let Some(delay) = delay.filter(|_| left > self.base.min(FIRST)) else {
-                return Err(if retries == 0 { error } else { error.with_context("tries", u64::from(retries) + 1) });
+                return Err(if retries == 0 { error } else { error.with_context("attempts", u64::from(retries) + 1) });
             };
             // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
             tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
@@ -178,7 +178,7 @@ impl Retry {
 
     /// Whether the limit lets another try follow after `retries` retries.
     fn allows(&self, retries: u32) -> bool {
-        self.limit.is_none_or(|limit| retries < limit)
+        self.max_retries.is_none_or(|limit| retries < limit)
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
         let begin = tokio::time::Instant::now();
         let (made, error) = tries(Retry::until_deadline(), MINUTE, lost).await;
         assert!(made > 5, "{made} tries in a minute");
-        assert!(error.to_string().contains(&format!("tries: {made}")), "{error}");
+        assert!(error.to_string().contains(&format!("attempts: {made}")), "{error}");
         assert!(begin.elapsed() <= MINUTE);
         assert!(begin.elapsed() + Duration::from_millis(250) >= MINUTE, "gave up after {:?}", begin.elapsed());
     }

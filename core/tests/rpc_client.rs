@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
+use oslo_messaging::driver::{Address, Capabilities, Listener, Message, PublishOptions, Subscription, Transport};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Listener,
-    Message, Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Payload, Result, RpcClient,
+    RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -38,7 +39,11 @@ impl Transport for Doubtful {
         self.0.subscribe(subscription, deadline).await
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.0.inspect(address, deadline).await
     }
 

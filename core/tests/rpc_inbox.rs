@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Shop, builder, secs, soon};
+use oslo_messaging::driver::{
+    Address, Capabilities, Listener, Message, PublishOptions, Source, Subscription, Transport,
+};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Executed, Health, Listener, Message,
-    PublishOptions, Result, Retry, RpcClient, RpcServer, Source, Subscription, Target, Transport,
+    Bus, Context, Deadline, Error, ErrorKind, Executed, Health, Result, Retry, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -72,7 +74,11 @@ impl Transport for Slow {
         Err(error)
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.inner.inspect(address, deadline).await
     }
 

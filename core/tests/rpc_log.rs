@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use common::{Shop, builder, secs, soon};
 use log::{Line, capture};
-use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Message, Payload, PublishOptions, RpcClient, Target, Transport as _,
-    wire,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport as _};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, Payload, RpcClient, Target, wire};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 use tracing::Level;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Shop, builder, bus_server_and_shop, secs, soon};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Message, Payload, PublishOptions,
-    RpcClient, Source, Subscription, Target, Transport, wire,
+    Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Payload, RpcClient, Target, wire,
 };
 use oslo_messaging_fake::{FakeBroker, FakeConfig, Fault, Rule};
 use serde_json::{Value, json};

@@ -112,7 +112,7 @@ pub(super) async fn tell(notifier: &Notifier, numbers: impl IntoIterator<Item = 
 
 /// `tries` tries, so close together that a case on a real clock need not wait.
 pub(super) fn impatient(tries: u32) -> FailurePolicy {
-    FailurePolicy::default().with_tries(tries).with_first_wait(Duration::from_millis(5))
+    FailurePolicy::default().with_attempts(tries).with_first_wait(Duration::from_millis(5))
 }
 
 pub(super) fn many(count: usize) -> NonZeroUsize {

@@ -153,7 +153,7 @@ impl Inbox {
 
     /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
     fn only_time_ran_out(&self, error: &Error) -> bool {
-        self.retry.limit.is_none() && self.retry.permits(0, error)
+        self.retry.max_retries.is_none() && self.retry.permits(0, error)
     }
 
     fn state(&self) -> MutexGuard<'_, InboxState> {

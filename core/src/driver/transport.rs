@@ -203,8 +203,8 @@ pub trait Listener: fmt::Debug + Send {
 
     /// Stops consuming. Idempotent.
     ///
-    /// Under [`Settle::ByReceiver`](crate::Settle::ByReceiver) what the broker already handed over still comes out of
-    /// [`poll`](Self::poll). Under [`Settle::BeforeHandover`](crate::Settle::BeforeHandover) only what was acknowledged already
+    /// Under [`Settle::ByReceiver`](crate::driver::Settle::ByReceiver) what the broker already handed over still comes out of
+    /// [`poll`](Self::poll). Under [`Settle::BeforeHandover`](crate::driver::Settle::BeforeHandover) only what was acknowledged already
     /// still comes, since to acknowledge more would take over messages that this reader may never handle; the rest is the broker's
     /// again once the listener is closed or dropped.
     ///

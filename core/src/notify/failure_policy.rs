@@ -20,7 +20,7 @@ const GROWTH: u32 = 4;
 #[non_exhaustive]
 pub struct FailurePolicy {
     /// How often it is tried in all. Default: 5.
-    pub tries: NonZeroU32,
+    pub attempts: NonZeroU32,
     /// How long it waits after the first failure, and four times as long after each further one. Default: 1 s.
     pub first_wait: Duration,
     /// What is done with it then. Default: [`GiveUp::DeadLetter`].
@@ -42,7 +42,7 @@ pub enum GiveUp {
 impl Default for FailurePolicy {
     fn default() -> Self {
         Self {
-            tries: NonZeroU32::new(5).expect("5 is not zero"),
+            attempts: NonZeroU32::new(5).expect("5 is not zero"),
             first_wait: Duration::from_secs(1),
             give_up: GiveUp::DeadLetter,
         }
@@ -52,8 +52,8 @@ impl Default for FailurePolicy {
 impl FailurePolicy {
     /// Sets how often it is tried in all; 0 counts as 1.
     #[must_use]
-    pub fn with_tries(mut self, tries: u32) -> Self {
-        self.tries = NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN);
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = NonZeroU32::new(attempts).unwrap_or(NonZeroU32::MIN);
         self
     }
 
@@ -73,7 +73,7 @@ impl FailurePolicy {
 
     /// How long to wait after try number `attempt`, from 1, has failed; `None` if it was the last.
     pub(super) fn wait_after(&self, attempt: u32) -> Option<Duration> {
-        (attempt < self.tries.get()).then(|| {
+        (attempt < self.attempts.get()).then(|| {
             // Without a wait there is nothing to grow, however many attempts there are.
             let longest = if self.first_wait.is_zero() { Duration::ZERO } else { Duration::MAX };
             Backoff::growing(self.first_wait, GROWTH, longest).wait(attempt.saturating_sub(1))
@@ -87,13 +87,13 @@ impl FailurePolicy {
             return Ok(());
         }
         let mut in_all = Duration::ZERO;
-        for attempt in 1..self.tries.get() {
+        for attempt in 1..self.attempts.get() {
             in_all = in_all.saturating_add(self.wait_after(attempt).unwrap_or_default());
             if in_all > LONGEST_IN_ALL {
                 return Err(Error::new(ErrorKind::Config, "start")
                     .with_context("reason", "an event may wait for its tries for ten minutes in all")
-                    .with_context("tries", self.tries)
-                    .with_context("first wait", format_args!("{:?}", self.first_wait)));
+                    .with_context("attempts", self.attempts)
+                    .with_context("first_wait", format_args!("{:?}", self.first_wait)));
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ mod tests {
             (u32::MAX, Duration::from_millis(1), false),
             (u32::MAX, Duration::ZERO, true),
         ] {
-            let checked = policy.with_tries(tries).with_first_wait(first_wait).check();
+            let checked = policy.with_attempts(tries).with_first_wait(first_wait).check();
             assert_eq!(checked.is_ok(), allowed, "{tries} tries from {first_wait:?}: {checked:?}");
         }
     }

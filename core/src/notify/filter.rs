@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 /// and back references.
 ///
 /// ```
-/// use oslo_messaging::NotificationFilter;
+/// use oslo_messaging::notify::NotificationFilter;
 ///
 /// # fn main() -> oslo_messaging::Result<()> {
 /// let active = NotificationFilter::new().publisher_id("compute")?.event_type(r"compute\.instance\.")?.payload("state", "active$")?;

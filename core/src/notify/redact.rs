@@ -13,7 +13,8 @@ use crate::Context;
 /// (oslo.messaging 18.3.1, `notify/notifier.py:_sanitize_context`).
 ///
 /// ```
-/// use oslo_messaging::{AllowedContext, Context, Redact};
+/// use oslo_messaging::notify::{AllowedContext, Redact};
+/// use oslo_messaging::Context;
 ///
 /// struct Login { user: String, token: String }
 ///

@@ -11,7 +11,7 @@ pub enum NotificationResult {
     Handled,
     /// Somebody else of the pool, or this one later, is to have it. It goes back to the broker after 100 ms, growing to
     /// 5 s each time the same event comes back. Where the queue limits deliveries, the last one is not handled: the event is
-    /// given up with [`DeadReason::DeliveryLimit`](crate::DeadReason::DeliveryLimit).
+    /// given up with [`DeadReason::DeliveryLimit`](crate::notify::DeadReason::DeliveryLimit).
     Requeue,
 }
 

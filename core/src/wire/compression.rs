@@ -108,7 +108,9 @@ pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
         None | Some("") => Ok(None),
         Some(name) => match Compression::from_header(name) {
             Some(compression) => Ok(Some(compression)),
-            None => Err(Error::new(ErrorKind::Decode, "decompress").with_context("unknown compression", name)),
+            None => Err(Error::new(ErrorKind::Decode, "decompress")
+                .with_context("compression", name)
+                .with_context("reason", "the compression is unknown")),
         },
     }
 }
@@ -150,7 +152,8 @@ fn read_all(
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                let failed = Error::new(ErrorKind::Decode, "decompress").with_context("as", compression.content_type());
+                let failed =
+                    Error::new(ErrorKind::Decode, "decompress").with_context("compression", compression.content_type());
                 return Err(failed.with_source(error));
             }
         };

@@ -1,7 +1,9 @@
 //! What must hold for every input, whoever made it: the fuzz targets of `fuzz/` run these, and so does the replay beside.
 
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::{Compression, Format, Notification, Reply, Request};
-use oslo_messaging::{ConfigFile, Message, Payload, TransportUrl};
+use oslo_messaging::{ConfigFile, Payload};
 use serde_json::Value;
 
 /// One check by the name of its target and of its corpus.

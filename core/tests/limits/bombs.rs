@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{DeadLetters, DeadReason};
 use oslo_messaging::wire::compression::HEADER;
 use oslo_messaging::wire::{Compression, Format, Notification, Request};
 use oslo_messaging::{
-    Address, Bus, Context, DeadLetters, DeadReason, Endpoint, Event, Message, NotificationEndpoint,
-    NotificationListener, Payload, Priority, PublishOptions, RpcClient, RpcServer, Target, Transport,
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Payload, Priority, RpcClient, RpcServer,
+    Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};

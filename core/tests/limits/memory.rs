@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 use oslo_messaging::wire::{Compression, Format, Notification, Request};
 use oslo_messaging::{
-    Address, Bus, Context, Endpoint, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload,
-    Priority, PublishOptions, RpcServer, Target, Transport,
+    Bus, Context, Endpoint, ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority, RpcServer,
+    Target,
 };
 use oslo_messaging_fake::FakeBroker;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -62,9 +63,9 @@ fn ids_of_megabytes_are_not_kept_by_a_listener() {
             seen.send(()).unwrap();
             let again = !event.redelivered;
             Ok::<_, Infallible>(if again {
-                oslo_messaging::NotificationResult::Requeue
+                oslo_messaging::notify::NotificationResult::Requeue
             } else {
-                oslo_messaging::NotificationResult::Handled
+                oslo_messaging::notify::NotificationResult::Handled
             })
         };
         let endpoint = NotificationEndpoint::new(seen_to).on(Priority::Info, "*", handler);

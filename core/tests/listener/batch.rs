@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{Event, NotificationEndpoint, NotificationListenerBuilder, NotificationResult, Priority};
+use oslo_messaging::notify::{NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    DeadLetter, DeadLetters, DeadReason, ErrorKind, Event, NotificationEndpoint, NotificationListenerBuilder, Origin,
-    Priority,
-};
+use oslo_messaging::driver::Origin;
+use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationListenerBuilder};
+use oslo_messaging::{ErrorKind, Event, NotificationEndpoint, Priority};
 use oslo_messaging_fake::{Fault, Rule};
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon, twice};

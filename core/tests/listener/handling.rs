@@ -4,11 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{NotificationFilter, NotificationListenerBuilder};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{
-    ErrorKind, Event, NotificationEndpoint, NotificationFilter, NotificationListener, NotificationListenerBuilder,
-    Payload, Priority, Target,
-};
+use oslo_messaging::{ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Bus, DeadLetters, Deadline, ErrorKind, NotificationListener, Priority, Target};
+use oslo_messaging::notify::DeadLetters;
+use oslo_messaging::{Bus, Deadline, ErrorKind, NotificationListener, Priority, Target};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 

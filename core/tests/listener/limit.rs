@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, DeadLetters, DeadReason, NotificationListener, NotificationListenerBuilder, NotificationResult, Priority,
-    Target,
-};
+use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Bus, NotificationListener, Priority, Target};
 use tokio::time::sleep;
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon};
@@ -86,7 +84,7 @@ async fn dead_letters_that_are_only_looked_at_stay_however_often() {
     let (world, bus, rules) = world(20);
     let seen = Seen::new();
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
-    let policy = oslo_messaging::FailurePolicy::default().with_tries(1);
+    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
     let listener = listener(&bus).endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
     for n in 0..3 {
         world.publish(Priority::Info, n).await;

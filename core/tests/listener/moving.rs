@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Bus, DeadLetters, DeadReason, Message, NotificationListener, NotificationListenerBuilder,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::driver::{Address, Message};
+use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Bus, NotificationListener, Priority, Target};
 use oslo_messaging_fake::{Fault, Rule};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -27,7 +26,7 @@ fn world(rules: Rules) -> (World, Bus, Arc<Rules>) {
 }
 
 fn listener(bus: &Bus) -> NotificationListenerBuilder {
-    NotificationListener::builder(bus).target(Target::topic("notifications")).on_failure(twice().with_tries(1))
+    NotificationListener::builder(bus).target(Target::topic("notifications")).on_failure(twice().with_attempts(1))
 }
 
 fn unhealthy(bus: &Bus) -> Vec<String> {

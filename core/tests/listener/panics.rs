@@ -5,14 +5,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Context, Event, FailurePolicy, NotificationEndpoint, Payload, Priority, Serializer};
+use oslo_messaging::notify::FailurePolicy;
+use oslo_messaging::{Context, Event, NotificationEndpoint, Payload, Priority, Serializer};
 use serde_json::{Value, json};
 
 use crate::explosive::{Bad, BadFuture, explode};
 use crate::fixture::{Seen, World, soon};
 
 fn once() -> FailurePolicy {
-    FailurePolicy::default().with_tries(1)
+    FailurePolicy::default().with_attempts(1)
 }
 
 /// Handlers that panic, each in its own place, and one that keeps what it is given.

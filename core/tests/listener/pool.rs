@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{NotificationListenerBuilder, Priority};
+use oslo_messaging::Priority;
+use oslo_messaging::notify::NotificationListenerBuilder;
 use serde_json::{Value, json};
 
 use crate::fixture::{Seen, World, keeping, soon};

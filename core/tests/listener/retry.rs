@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{Event, FailurePolicy, GiveUp, NotificationEndpoint, NotificationResult, Priority};
+use oslo_messaging::notify::{FailurePolicy, GiveUp, NotificationResult};
+use oslo_messaging::{Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -36,7 +37,7 @@ async fn an_event_may_be_tried_as_often_as_one_likes() {
     let world = World::new();
     let seen = Seen::new();
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
-    let policy = FailurePolicy::default().with_tries(TRIES).with_first_wait(Duration::ZERO);
+    let policy = FailurePolicy::default().with_attempts(TRIES).with_first_wait(Duration::ZERO);
     let listener = world.listener().endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
     world.publish(Priority::Info, 1).await;
     let seen = seen.wait(TRIES as usize).await;
@@ -94,7 +95,7 @@ async fn an_endpoint_that_has_handled_an_event_does_not_get_it_again_because_the
 async fn an_event_that_fails_may_be_dropped_instead() {
     let world = World::new();
     let seen = Seen::new();
-    let policy = FailurePolicy::default().with_tries(1).with_give_up(GiveUp::Drop);
+    let policy = FailurePolicy::default().with_attempts(1).with_give_up(GiveUp::Drop);
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
     let listener = world.listener().endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
     world.publish(Priority::Info, 1).await;
@@ -145,7 +146,7 @@ async fn when_everything_fails_half_of_the_window_waits_and_the_rest_stays_in_th
     let world = World::new();
     let seen = Seen::new();
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_secs(300));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_secs(300));
     let listener = world.listener().concurrency(4).endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
     for n in 0..20 {
         world.publish(Priority::Info, n).await;

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Deadline, DeliveryCount, Error, ErrorKind, Executed, Health, IncomingMessage, Listener,
-    Message, PublishOptions, QueueCounts, Result, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, DeliveryCount, IncomingMessage, Listener, Message, PublishOptions, QueueCounts,
+    Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::sync::watch;
 

@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::driver::{Source, Subscription, Transport};
+use oslo_messaging::notify::{MessagingSink, OutboxConfig, Queued, RecordingSink};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, ErrorKind, MessagingSink, Notifier, OutboxConfig, Priority, Queued,
-    RecordingSink, Source, Subscription, Transport,
-};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, ErrorKind, Notifier, Priority};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
 use tokio::time::Instant;
 

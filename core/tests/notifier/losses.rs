@@ -4,10 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, NotificationSink, Notifier, OutboxConfig, OutgoingEvent, Queued,
-    RecordingSink, Result, Retry, WhenFull,
-};
+use oslo_messaging::notify::{NotificationSink, OutboxConfig, OutgoingEvent, Queued, RecordingSink, WhenFull};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, Notifier, Result, Retry};
 use oslo_messaging_fake::{FakeBroker, Fault, Rule};
 
 use crate::spy::bus;

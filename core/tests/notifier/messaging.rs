@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use oslo_messaging::notify::MessagingSink;
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, ErrorKind, Executed, MessagingSink, Notifier, Priority};
+use oslo_messaging::{Bus, Context, ErrorKind, Executed, Notifier, Priority};
 use oslo_messaging_fake::{FakeBroker, Fault, Rule};
 use serde_json::{Value, json};
 

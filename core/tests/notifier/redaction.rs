@@ -1,8 +1,7 @@
 //! What of a context and a payload leaves the process.
 
-use oslo_messaging::{
-    AllowedContext, Context, Error, ErrorKind, Notifier, Payload, RecordingSink, Redact, Result, Secret, Serializer,
-};
+use oslo_messaging::notify::{AllowedContext, RecordingSink, Redact, Secret};
+use oslo_messaging::{Context, Error, ErrorKind, Notifier, Payload, Result, Serializer};
 use serde::Serialize;
 use serde_json::{Value, json};
 

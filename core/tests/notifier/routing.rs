@@ -1,6 +1,7 @@
 //! Which sinks an event is routed to.
 
-use oslo_messaging::{Context, ErrorKind, Notifier, Priority, RecordingSink, Route, RoutingSink};
+use oslo_messaging::notify::{RecordingSink, Route, RoutingSink};
+use oslo_messaging::{Context, ErrorKind, Notifier, Priority};
 
 /// A router to the sinks `one` and `two`, and these.
 fn router() -> (RoutingSink, RecordingSink, RecordingSink) {

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Context, Deadline, Error, ErrorKind, Executed, LogSink, NoopSink, NotificationSink, Notifier, OutgoingEvent,
-    Priority, RecordingSink, Result, Retry,
-};
+use oslo_messaging::notify::{LogSink, NoopSink, NotificationSink, OutgoingEvent, RecordingSink};
+use oslo_messaging::{Context, Deadline, Error, ErrorKind, Executed, Notifier, Priority, Result, Retry};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Context, ErrorKind, Executed, Message, MessagingSink, NoopSink, Notifier, RecordingSink, Retry,
-};
+use oslo_messaging::driver::{Address, Message};
+use oslo_messaging::notify::{MessagingSink, NoopSink, RecordingSink};
+use oslo_messaging::{Context, ErrorKind, Executed, Notifier, Retry};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
 use tokio::time::Instant;
 

@@ -1,7 +1,9 @@
 //! What a notifier publishes is what the reference published, but for ids and time.
 
+use oslo_messaging::driver::Message;
+use oslo_messaging::notify::{AllowedContext, MessagingSink, Redact};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{AllowedContext, Context, Message, MessagingSink, Notifier, Priority, Redact};
+use oslo_messaging::{Context, Notifier, Priority};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 

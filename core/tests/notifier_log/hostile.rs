@@ -5,11 +5,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{FailurePolicy, GiveUp};
 use oslo_messaging::wire::{CallFields, Format, Notification, Reply, Request};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Event, Exception, Failure, FailurePolicy, GiveUp, Message,
-    NotificationEndpoint, NotificationListener, Payload, Priority, PublishOptions, RpcClient, RpcServer, Target,
-    Transport,
+    Bus, Context, Deadline, Endpoint, Event, Exception, Failure, NotificationEndpoint, NotificationListener, Payload,
+    Priority, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -131,7 +132,7 @@ async fn everything(broker: &FakeBroker, text: &str) {
     let server = server.start(soon()).await.unwrap();
     let failing = NotificationEndpoint::new(())
         .on(Priority::Info, "*", async |_: Arc<()>, event: Event<String>| Err::<(), _>(Refusal(event.payload)));
-    let policy = FailurePolicy::default().with_tries(2).with_give_up(GiveUp::Drop);
+    let policy = FailurePolicy::default().with_attempts(2).with_give_up(GiveUp::Drop);
     let listener = NotificationListener::builder(&bus).target(Target::topic("notifications"));
     let listener = listener.endpoint(failing).on_failure(policy).start(soon()).await.unwrap();
     let client = RpcClient::new(&bus, Target::topic("shop"));

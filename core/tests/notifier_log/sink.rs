@@ -1,6 +1,7 @@
 //! Events in the log.
 
-use oslo_messaging::{Context, LogSink, Notifier, Priority};
+use oslo_messaging::notify::LogSink;
+use oslo_messaging::{Context, Notifier, Priority};
 use serde_json::{Value, json};
 use tracing::Level;
 

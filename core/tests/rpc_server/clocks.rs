@@ -5,10 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Listener, Message, PublishOptions, RpcClient, RpcServer, Source,
-    Subscription, Target, Transport as _, wire,
-};
+use oslo_messaging::driver::{Address, Listener, Message, PublishOptions, Source, Subscription, Transport as _};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target, wire};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 

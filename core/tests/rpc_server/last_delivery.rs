@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, DeliveryCount, Executed, Health, IncomingMessage, Listener, Message,
-    PublishOptions, QueueCounts, Result, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, DeliveryCount, IncomingMessage, Listener, Message, PublishOptions, QueueCounts,
+    Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 use tokio::sync::watch;

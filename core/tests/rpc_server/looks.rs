@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Health, Listener, Message, PublishOptions,
-    QueueCounts, Result, RpcClient, Subscription, Target, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, Listener, Message, PublishOptions, QueueCounts, Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Health, Result, RpcClient, Target};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::json;
 use tokio::sync::watch;

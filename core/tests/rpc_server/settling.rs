@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Capability, Context, Deadline, ErrorKind, Executed, Health, Listener, Message,
-    PublishOptions, Subscription, Transport, wire,
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, Listener, Message, PublishOptions, Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, ErrorKind, Executed, Health, wire};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -127,7 +127,7 @@ impl Transport for Unmarked {
         &self,
         address: &Address,
         deadline: Deadline,
-    ) -> oslo_messaging::Result<Option<oslo_messaging::QueueCounts>> {
+    ) -> oslo_messaging::Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.0.inspect(address, deadline).await
     }
 

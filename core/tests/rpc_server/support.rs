@@ -1,9 +1,8 @@
 //! What these tests have in common.
 
 use bytes::Bytes;
-use oslo_messaging::{
-    Address, Bus, Context, Message, Payload, PublishOptions, RpcClient, Target, Transport as _, wire,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport as _};
+use oslo_messaging::{Bus, Context, Payload, RpcClient, Target, wire};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 

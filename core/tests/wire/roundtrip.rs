@@ -1,7 +1,8 @@
 //! Whatever is written reads back as it was.
 
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::{CallFields, Compression, Format, Notification, Reply, Request, message};
-use oslo_messaging::{Failure, Message, Payload};
+use oslo_messaging::{Failure, Payload};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

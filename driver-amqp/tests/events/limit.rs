@@ -134,7 +134,7 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
         Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
     });
-    let policy = oslo_messaging::FailurePolicy::default().with_tries(1);
+    let policy = oslo_messaging::FailurePolicy::default().with_attempts(1);
     let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
     let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
     let queue = format!("{topic}.info");

@@ -44,7 +44,7 @@ fn listener(bus: &Bus, topic: &str, runs: &Arc<Runs>) -> NotificationListenerBui
         },
     );
     let builder = NotificationListener::builder(bus).target(Target::topic(topic)).endpoint(endpoint);
-    builder.on_failure(FailurePolicy::default().with_tries(1))
+    builder.on_failure(FailurePolicy::default().with_attempts(1))
 }
 
 pub(crate) async fn that_the_user_may_not_declare() {

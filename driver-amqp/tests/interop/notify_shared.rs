@@ -73,7 +73,7 @@ async fn answering(
             async move { answer }
         },
     );
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_millis(50));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_millis(50));
     let builder = NotificationListener::builder(bus).target(Target::topic(topic)).endpoint(endpoint).pool(pool);
     (builder.on_failure(policy).start(soon()).await.unwrap(), heard)
 }

@@ -134,7 +134,7 @@ impl Play<'_> {
             nap: self.stage.budget().quiet / 3,
         };
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
-        let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
+        let policy = FailurePolicy::default().with_attempts(listener.tries).with_first_wait(FIRST_WAIT);
         let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, ear)?);
         for target in targets(self.stage, listener) {
             builder = builder.target(target);

@@ -80,7 +80,7 @@ async fn publish(entry: QueuedEvent) -> (u64, Outcome) {
         Err(error.with_executed(Executed::Maybe))
     });
     let outcome = published.map_err(|error| {
-        let ran_out = error.is_transient() && (event.retry.limit.is_none() || deadline.has_passed());
+        let ran_out = error.is_transient() && (event.retry.max_retries.is_none() || deadline.has_passed());
         let loss = if ran_out { Loss::Expired } else { Loss::Failed };
         debug!(%error, ?loss, message_id = event.message_id, "an event was lost");
         (loss, Some(error.with_context("event_type", &event.event_type)))

@@ -34,7 +34,8 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use oslo_messaging::{Bus, Deadline, DeadLetters};
+/// # use oslo_messaging::notify::DeadLetters;
+/// # use oslo_messaging::{Bus, Deadline};
 /// # async fn run(bus: &Bus) -> oslo_messaging::Result<()> {
 /// let soon = Deadline::after(Duration::from_secs(5));
 /// let mut dead = DeadLetters::open(bus, "notifications.info", soon).await?;

@@ -202,7 +202,7 @@ impl NotificationListenerBuilder {
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
     /// or for a setting that is none, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
     /// [`ErrorKind::Unsupported`] if the driver has no pools, and what
-    /// [`Transport::subscribe`](crate::Transport::subscribe) says.
+    /// [`Transport::subscribe`](crate::driver::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<NotificationListener> {
         self.check()?;
         let addresses = self.addresses()?;
@@ -336,7 +336,7 @@ impl NotificationListenerBuilder {
             None => Ok(subscription),
             Some(queue) => Err(Error::new(ErrorKind::TooLarge, "start")
                 .with_executed(Executed::No)
-                .with_context("dead-letter queue", queue_of(&queue.name))
+                .with_context("dead_letter_queue", queue_of(&queue.name))
                 .with_context("reason", "the name of a queue has 255 bytes at most")),
         }
     }

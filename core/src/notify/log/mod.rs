@@ -29,7 +29,8 @@ const OWN: [&str; 2] = ["oslo_messaging", "lapin"];
 /// Filter it like any other layer, since each record is a message:
 ///
 /// ```
-/// use oslo_messaging::{BackgroundNotifier, LogRecordLayer};
+/// use oslo_messaging::notify::LogRecordLayer;
+/// use oslo_messaging::BackgroundNotifier;
 /// use tracing_subscriber::filter::LevelFilter;
 /// use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 /// use tracing_subscriber::util::SubscriberInitExt as _;

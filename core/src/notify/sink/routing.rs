@@ -16,7 +16,8 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// With the feature `yaml` the routes can come from the reference's routing file: `routes_from_yaml`.
 ///
 /// ```
-/// use oslo_messaging::{LogSink, NoopSink, Notifier, Priority, Route, RoutingSink};
+/// use oslo_messaging::notify::{LogSink, NoopSink, Route, RoutingSink};
+/// use oslo_messaging::{Notifier, Priority};
 ///
 /// # fn main() -> oslo_messaging::Result<()> {
 /// let sink = RoutingSink::new()

@@ -12,7 +12,7 @@ impl RoutingSink {
     /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
     ///
     /// ```
-    /// use oslo_messaging::{LogSink, RoutingSink};
+    /// use oslo_messaging::notify::{LogSink, RoutingSink};
     ///
     /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
     /// billing:

@@ -230,7 +230,7 @@ impl RpcServerBuilder {
     /// [`ErrorKind::InvalidTarget`] without a topic or a server name, [`ErrorKind::Config`] with both
     /// [`at_least_once`](Self::at_least_once) and [`refuse_redelivered`](Self::refuse_redelivered),
     /// [`ErrorKind::Unsupported`] with the latter if the driver marks nothing, and what
-    /// [`Transport::subscribe`](crate::Transport::subscribe) says.
+    /// [`Transport::subscribe`](crate::driver::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<RpcServer> {
         if self.settle == Settle::ByReceiver && self.redelivered == Redelivered::Refuse {
             return Err(Error::new(ErrorKind::Config, "start")
