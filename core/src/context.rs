@@ -14,7 +14,7 @@ const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 
 /// The values that travel with a request or a notification, in order, each as `_context_<name>` on the wire.
 ///
-/// Immutable and cheap to clone. In a handler it also tells the caller's deadline and the request itself; those two
+/// Immutable and cheap to clone. In a handler it also has the caller's deadline and the facts of the request; those two
 /// are never forwarded as values, but a call made with this context ends by that deadline.
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{Error, Result};
 
-/// The longest budget that is told apart from "for ever": a year.
+/// The longest budget: a year. Longer ones are cut to it, so that no sum with `Instant` overflows.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The point in time by which an operation must have ended, passed unchanged through every layer.

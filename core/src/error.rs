@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The deadline passed first.
     Timeout,
-    /// No queue is bound where the message was sent, so nobody can ever receive it.
+    /// No queue is bound where the message was sent, so no server or listener can receive it.
     Undeliverable,
     /// The connection to the broker is gone, or could not be made.
     Disconnected,
@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Encode,
     /// What arrived could not be read.
     Decode,
-    /// The remote method failed; [`Error::remote`] tells how.
+    /// The remote method failed; [`Error::remote`] has the exception.
     Remote,
     /// A peer wrote a version of the wire format that we do not read.
     UnsupportedVersion,
@@ -122,7 +122,7 @@ impl fmt::Display for ErrorKind {
 pub enum Executed {
     /// It certainly did not happen, and will not: sending again is safe.
     No,
-    /// Nobody here can know; reconcile before you repeat it.
+    /// It is unknown here; reconcile before you repeat it.
     Maybe,
     /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
     /// in Python may send such a failure also of its own machinery, before the method or after it.

@@ -1,4 +1,4 @@
-//! How a handler fails, in terms that a Python caller understands.
+//! How a handler fails: an exception that a Python caller can rebuild.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -161,7 +161,7 @@ impl fmt::Debug for TaskHandle {
     }
 }
 
-/// Waits until it is stop_requested to stop, or nobody is left who could ask.
+/// Waits until the task is asked to stop, or its handle is gone.
 pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>) {
     let _ = stop.wait_for(Option::is_some).await;
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::excerpt::Excerpt;
 use crate::{Error, Payload};
 
-/// How a remote method failed, as its side told it.
+/// How a remote method failed: the exception, as its server sent it.
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
 ///

@@ -104,7 +104,7 @@ impl Retry {
         self.repeat(deadline, attempt, |retries, error| self.permits(retries, error)).await
     }
 
-    /// As [`run`](Self::run), for what may happen twice because its receiver can tell: also a try that may have been
+    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt that may have been
     /// executed is followed by another.
     ///
     /// # Errors

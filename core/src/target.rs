@@ -15,7 +15,7 @@ pub struct Target {
     /// It keeps routes apart, not queues: as in the reference a server's queue has the name of its topic, whatever the
     /// exchange. Two applications with one topic name in one virtual host read the same queue and answer each other's
     /// calls, also if their exchanges differ, and a fanout reaches both. A broker cannot be asked for the bindings of a
-    /// queue over AMQP, so nobody warns of it. Give each application a virtual host or topic names of its own.
+    /// queue over AMQP, so the library cannot warn of it. Give each application its own virtual host or topic names.
     pub exchange: Option<String>,
     /// The topic that servers share.
     pub topic: Option<String>,

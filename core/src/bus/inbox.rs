@@ -22,7 +22,7 @@ use crate::{Deadline, Error, Executed, Result, Retry};
 const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// Replies the broker may have handed over before they are acknowledged.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
-/// How long opening may take in all. It is nobody's call, so no caller's deadline ends it.
+/// How long opening may take in total. Calls share the opening, so the deadline of one call does not end it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the replies to every call of a bus arrive.
@@ -57,9 +57,9 @@ enum Progress {
     Opening(Option<Error>),
     /// Replies arrive in the queue of this name.
     Open(Arc<str>),
-    /// It never opened, and the next call starts anew.
+    /// Opening failed; the next call opens the inbox again.
     Failed(Error),
-    /// Lost or closed, and the next call starts anew.
+    /// The queue was lost or closed; the next call opens the inbox again.
     Ended,
 }
 
@@ -86,7 +86,7 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; everybody who waited for the same opening
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same opening
     /// gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
     /// # Cancellation
@@ -101,7 +101,7 @@ impl Inbox {
                 Err(error) => return Err(error),
             };
             let call = self.calls.register(id);
-            // An inbox that was lost or closed meanwhile has told only the calls that were on the table then.
+            // An inbox that ended meanwhile has failed only the calls that were registered then.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }
@@ -206,7 +206,7 @@ impl InboxReader {
         let attempt = async || {
             let tried = self.transport.subscribe(&subscription, deadline).await;
             tried.map_err(|error| {
-                // Nothing runs because somebody listens.
+                // Subscribing runs no method, so an unconfirmed attempt may be repeated.
                 let error = error.with_executed(Executed::No);
                 self.progress.send_replace(Progress::Opening(Some(error.clone())));
                 error
@@ -235,7 +235,7 @@ impl InboxReader {
         }
     }
 
-    /// Lets nobody wait for a reply here any more, then tells those who do.
+    /// Rejects new calls, then fails the waiting ones with `reason`.
     fn end(&self, reason: Error) {
         self.progress.send_replace(Progress::Ended);
         debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");

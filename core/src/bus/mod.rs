@@ -181,7 +181,7 @@ impl Inner {
     /// # Errors
     /// What [`Transport::subscribe`] says.
     pub(crate) async fn subscribe(&self, to: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
-        // Nothing runs because somebody listens, so one that may have succeeded is tried again like any other.
+        // Subscribing runs no method, so an attempt that may have succeeded is repeated like any other.
         let attempt = async || {
             let tried = self.transport.subscribe(to, deadline).await;
             tried.map_err(|error| error.with_executed(Executed::No))

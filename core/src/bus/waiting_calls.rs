@@ -99,7 +99,7 @@ impl WaitingCalls {
         let ids: Vec<CallId> = self.0.iter().map(|entry| *entry.key()).collect();
         for id in ids {
             if let Some((_, waiter)) = self.0.remove(&id) {
-                // A call that has just given up is not there to be told.
+                // The receiver is gone if the call has just timed out or was dropped.
                 let _ = waiter.answer.send(Err(error.clone()));
             }
         }

@@ -103,7 +103,7 @@ mod tests {
         let before = clock.unix_ms(deadline);
         STEPPED_BY.store(STEP.as_secs(), Ordering::Relaxed);
         let stepped = clock.unix_ms(deadline) - before;
-        assert!(stepped.abs_diff(3_600_000) <= 5_000, "the deadline is told in the new time: {stepped} ms later");
+        assert!(stepped.abs_diff(3_600_000) <= 5_000, "the deadline is written in the new time: {stepped} ms later");
         let peers = SystemTime::now() + STEP + Duration::from_secs(60);
         let peers = u64::try_from(peers.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
         let Some(PeerDeadline::Ahead(read)) = clock.read(peers) else { panic!("it lies ahead") };

@@ -69,6 +69,6 @@ mod tests {
         assert_eq!(keys.len(), 10_000);
         let (high, low): (HashSet<_>, HashSet<_>) =
             keys.iter().map(|key| (key >> 64, key & u128::from(u64::MAX))).unzip();
-        assert_eq!((high.len(), low.len()), (10_000, 10_000), "each half tells ids apart on its own");
+        assert_eq!((high.len(), low.len()), (10_000, 10_000), "each half distinguishes ids on its own");
     }
 }

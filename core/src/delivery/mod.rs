@@ -22,8 +22,10 @@ use crate::excerpt::Excerpt;
 const REMEMBERED: usize = 10_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
-/// Tells first messages from copies. One for each subscription: a fanout to fifty servers of one process is not
-/// fifty duplicates.
+/// Detects repeated deliveries by their `_unique_id`.
+///
+/// Each subscription has its own: a fanout to fifty servers of one process is not fifty duplicates. Whether a message counts as
+/// finished when it arrives or when it is acknowledged follows from [`Settle`].
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     settle: Settle,
@@ -169,7 +171,7 @@ impl Delivery {
     }
 }
 
-/// What was given up is nobody's: the next delivery of it is worked on.
+/// A delivery that is dropped unsettled is no longer in progress: the next delivery of the message counts as the first.
 impl Drop for Delivery {
     fn drop(&mut self) {
         if self.message.is_some() && self.release.is_none() {

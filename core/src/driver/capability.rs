@@ -10,7 +10,7 @@ pub enum Capability {
     ServerAddress,
     /// A message reaches every server of a topic.
     Fanout,
-    /// A publish nobody is bound for is returned to its publisher.
+    /// A mandatory publish to an address without a queue fails with `Undeliverable`.
     Mandatory,
     /// A message is dropped after its time to live.
     Expiration,
@@ -18,7 +18,7 @@ pub enum Capability {
     Requeue,
     /// A message that was handed over before says so.
     RedeliveredFlag,
-    /// Shared queues keep what is published while nobody reads.
+    /// Shared queues keep messages while no listener is connected.
     Retention,
     /// The publisher can make the queue of a notification.
     EnsureQueue,

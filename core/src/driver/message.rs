@@ -20,8 +20,8 @@ pub type Headers = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Identifies the message to the broker, so that a return is told to the publisher it concerns. Unique per
-    /// publish of ours; of a foreign message whatever it carries, or empty.
+    /// Identifies the message to the broker, so that a returned message is matched to its publish. Unique for each publish of this
+    /// library; of a foreign message what it carries, possibly empty. On AMQP the property `message_id`.
     pub id: String,
     /// The body.
     pub body: Bytes,

@@ -54,7 +54,7 @@ pub enum Source {
     },
 }
 
-/// Everything a driver needs to know to read for somebody.
+/// What a listener reads, and how: all that a driver needs to open it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscription {

@@ -150,7 +150,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again, since
-    /// whoever has the queue may be on its way back too; `Refused` for a negative confirm, `TooLarge`, `Blocked`,
+    /// the consumer that declares the queue may be reconnecting too; `Refused` for a negative confirm, `TooLarge`, `Blocked`,
     /// `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`; [`executed`](crate::Error::executed) says
     /// whether the bus may own the message all the same.
     ///
@@ -195,7 +195,7 @@ pub trait Listener: fmt::Debug + Send {
     /// Waits for one message, then takes what else is ready, `max` in all. `None`: stopped and drained.
     ///
     /// # Errors
-    /// Only a loss that cannot be repaired. It is final: subscribe anew.
+    /// Only a loss that the driver cannot repair. It is final: subscribe again.
     ///
     /// # Cancellation
     /// Safe: what a dropped call took or acknowledged comes from the next one.

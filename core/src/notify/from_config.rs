@@ -12,7 +12,7 @@ use crate::{Bus, ConfigFile, Error, ErrorKind, Result};
 impl Notifier {
     /// A notifier as `[oslo_messaging_notifications]` of `file` describes it: a sink for each `driver` (`messagingv2`,
     /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the number
-    /// of tries by `retry`. A file without a `driver` tells nobody anything, as in the reference.
+    /// of retries by `retry`. A file without a `driver` publishes nothing, as in the reference.
     ///
     /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own, connect `bus` with
     /// [`Bus::from_config_for_notifications`].

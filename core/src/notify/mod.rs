@@ -1,4 +1,6 @@
-//! Notifications: events with a priority, published by anyone, kept until somebody reads them.
+//! Notifications: events with a priority, published to topics, kept by the broker until a listener has handled them.
+//!
+//! [`Notifier`] publishes and [`NotificationListener`] consumes; [`DeadLetters`] reads the events that no attempt could handle.
 
 mod background;
 mod dead_letter;

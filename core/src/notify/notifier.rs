@@ -12,7 +12,7 @@ use super::sink::messaging::MessagingSink;
 use super::sink::{NotificationSink, Sinks};
 use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 
-/// Tells events to whoever wants to know them.
+/// Publishes events.
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one event.
 /// Cheap to clone; any number of tasks may use one at once. Each event goes to every [`NotificationSink`]: to the bus
@@ -31,7 +31,7 @@ use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 ///
 /// let context = Context::new().with("request_id", "req-1").with("token", "hunter2");
 /// notifier.info(&context, "order.created", &json!({"id": 7})).await?;
-/// // Nobody listens yet: it is kept.
+/// // Without a listener the broker keeps it.
 /// assert_eq!(broker.queue("notifications.info").map(|queue| queue.ready), Some(1));
 /// # Ok(())
 /// # }
@@ -124,12 +124,12 @@ impl Notifier {
 
     /// Publishes an event to every sink; returns when each has it. `payload` is anything that has a JSON form.
     ///
-    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: an event
-    /// outlives the patience of whoever caused it.
+    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: the caller of that
+    /// request may give up earlier, and the event is still published.
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, and what the sinks say: of several errors
-    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) tells whether it may have arrived.
+    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have arrived.
     ///
     /// # Cancellation
     /// The event may still be published; nothing tries it again.
@@ -211,7 +211,7 @@ impl Notifier {
         self.notify(Priority::Error, context, event_type, payload).await
     }
 
-    /// Publishes a failure that needs somebody at once: [`notify`](Self::notify) with [`Priority::Critical`].
+    /// Publishes a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).

@@ -12,7 +12,7 @@ use crate::{Context, Payload, Retry, wire};
 pub struct OutgoingEvent {
     /// Names the event, the same on every topic and of every sink: a UUID with dashes.
     pub message_id: String,
-    /// Who tells it, such as `compute.host-1`.
+    /// The publisher: a service and its host, such as `compute.host-1`.
     pub publisher_id: String,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: String,
@@ -20,7 +20,7 @@ pub struct OutgoingEvent {
     pub priority: Priority,
     /// What there is to know about it.
     pub payload: Payload,
-    /// When it was told: `2026-11-22 18:11:31.065226`, in UTC.
+    /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: String,
     /// What of the context may leave the process.
     pub context: Context,
@@ -49,7 +49,7 @@ impl OutgoingEvent {
         }
     }
 
-    /// One message that tells the event, under a `_unique_id` of its own.
+    /// The event as one message, with a new `_unique_id`.
     #[must_use]
     pub fn to_notification(&self) -> wire::Notification {
         wire::Notification {

@@ -19,7 +19,7 @@ pub enum Priority {
     Warn,
     /// A failure.
     Error,
-    /// A failure that needs somebody at once.
+    /// A failure that needs an operator at once.
     Critical,
     /// A measured value.
     Sample,

@@ -1,4 +1,4 @@
-//! A JSON value as text, until somebody wants a type.
+//! A JSON value that stays text until it is decoded into a type.
 
 pub(crate) mod lenient;
 

@@ -1,4 +1,4 @@
-//! The ids that tell a message from its repetitions.
+//! The ids by which receivers recognise repeated deliveries.
 
 use uuid::Uuid;
 

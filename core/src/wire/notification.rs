@@ -1,4 +1,4 @@
-//! What tells that something happened.
+//! A notification on the wire.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::{Payload, Result};
 pub struct Notification {
     /// Names the event, the same on every topic it is published to: a UUID with dashes.
     pub message_id: Option<String>,
-    /// Who tells it, such as `compute.host-1`.
+    /// The publisher: a service and its host, such as `compute.host-1`.
     pub publisher_id: Option<String>,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: Option<String>,
@@ -23,9 +23,9 @@ pub struct Notification {
     pub priority: Option<String>,
     /// What there is to know about it.
     pub payload: Payload,
-    /// When it was told: `2026-11-22 18:11:31.065226`, in UTC.
+    /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,

@@ -17,7 +17,7 @@ use crate::{Failure, Payload, RemoteError, Result};
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,

@@ -23,7 +23,7 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -35,7 +35,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CallFields {
-    /// Tells the replies of this call from those of others.
+    /// The `_msg_id`, by which replies are matched to the call.
     pub msg_id: String,
     /// The queue that the reply goes to.
     pub reply_q: String,
@@ -88,7 +88,7 @@ impl Request {
         self
     }
 
-    /// Sets the id that tells the message from its own repetitions.
+    /// Sets the `_unique_id`.
     #[must_use]
     pub fn with_unique_id(mut self, unique_id: impl Into<String>) -> Self {
         self.unique_id = unique_id.into();
@@ -143,8 +143,8 @@ impl Request {
     /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
     /// counts.
     ///
-    /// A request that misses its reply queue or its message id is a cast: nobody can be answered. A field that only
-    /// helps (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it is not of its type.
+    /// A request without a reply queue or a message id is a cast, since it cannot be answered. An optional field
+    /// (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it has the wrong type.
     ///
     /// # Errors
     /// [`Decode`](crate::ErrorKind::Decode) if it is no request, otherwise as [`Envelope::open`].

@@ -1,4 +1,4 @@
-//! Notifications that nobody waits for.
+//! Notifications that are published in the background, from a bounded outbox.
 
 pub(super) mod outbox;
 pub(super) mod outbox_config;
@@ -21,15 +21,15 @@ use super::priority::Priority;
 use super::redact::Redact;
 use crate::{Deadline, Result};
 
-/// Tells events without ever waiting: each goes to a bounded outbox, and one task publishes from there.
+/// Publishes events without blocking the caller: each goes to a bounded outbox, and one task publishes from there.
 ///
-/// For a thread that serves requests and must not stand still because the bus does. Made by [`Notifier::background`].
-/// Events are first tried in the order they were queued, and again until they are older than
-/// [`OutboxConfig::age`]. What is lost is counted ([`counts`](Self::counts), and the metric
-/// `oslo_messaging_notifications_lost_total` by its `reason`), and logged as a warning at most once in an interval.
+/// Use it where a request must not wait for the broker. Made by [`Notifier::background`]. Events are first attempted in the order
+/// they were queued, and again until they are older than [`OutboxConfig::age`]. Losses are counted ([`counts`](Self::counts), and
+/// the metric `oslo_messaging_notifications_lost_total` by its `reason`), and logged as a warning at most once in
+/// [`OutboxConfig::log_interval`].
 ///
 /// Cheap to clone; every clone shares the outbox. [`close`](Self::close) it before the process ends: when the last
-/// clone is dropped, what is still in the outbox is lost, with a warning.
+/// clone is dropped, events that are still in the outbox are lost, with a warning.
 #[derive(Clone)]
 pub struct BackgroundNotifier {
     notifier: Notifier,
@@ -165,7 +165,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Error, context, event_type, payload)
     }
 
-    /// Queues a failure that needs somebody at once: [`notify`](Self::notify) with [`Priority::Critical`].
+    /// Queues a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -211,7 +211,7 @@ impl BackgroundNotifier {
     }
 
     /// Takes no more events, publishes what is in the outbox until the deadline, and returns how many events were left
-    /// then: they are lost, with a warning. Idempotent; whoever closes it as well is told the same number.
+    /// then: they are lost, with a warning. Idempotent; every call returns the same number.
     ///
     /// # Cancellation
     /// The outbox takes no more events and its task goes on; close it again.

@@ -29,7 +29,7 @@ pub(super) struct QueuedEvent {
     bytes: usize,
 }
 
-/// What waits and what is being published, what became of the rest, and what of that was not told yet.
+/// The events that wait or are being published, the counts of the others, and the losses that are not logged yet.
 #[derive(Debug)]
 pub(super) struct Outbox {
     config: OutboxConfig,
@@ -140,12 +140,12 @@ impl Outbox {
         !self.waiting.is_empty()
     }
 
-    /// Whether there are losses to tell of.
+    /// Whether there are losses that are not logged yet.
     pub(super) fn has_unreported(&self) -> bool {
         !self.unreported.are_none()
     }
 
-    /// The losses to tell of; they count as told.
+    /// Takes the losses that are not logged yet; they count as logged.
     pub(super) fn take_unreported(&mut self) -> Losses {
         std::mem::take(&mut self.unreported)
     }

@@ -18,7 +18,7 @@ pub struct OutboxConfig {
     pub in_flight: NonZeroUsize,
     /// Which event is dropped when there is no room for another. Default: that other one.
     pub when_full: WhenFull,
-    /// The shortest time between two lines in the log that tell of losses. Default: 10 s.
+    /// The shortest time between two warnings about losses. Default: 10 s.
     pub log_interval: Duration,
 }
 
@@ -81,7 +81,7 @@ impl OutboxConfig {
         self
     }
 
-    /// Sets the shortest time between two lines in the log that tell of losses.
+    /// Sets the shortest time between two warnings about losses.
     #[must_use]
     pub fn with_log_interval(mut self, interval: Duration) -> Self {
         self.log_interval = interval;

@@ -33,7 +33,7 @@ pub(super) enum Loss {
     Failed,
 }
 
-/// How many events were lost since that was last told, and what the last sink said.
+/// The losses since the last warning, and the last error of a sink.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Losses {
     pub(super) dropped: u64,
@@ -63,7 +63,7 @@ impl Losses {
     }
 }
 
-/// Tells the metrics of `events` that were lost.
+/// Adds `events` to the metric of lost events.
 pub(super) fn count(reason: &'static str, events: u64) {
     counter!("oslo_messaging_notifications_lost_total", "reason" => reason).increment(events);
 }

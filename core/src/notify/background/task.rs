@@ -56,7 +56,7 @@ impl SharedOutbox {
         self.left.notify_waiters();
     }
 
-    /// Whether another event can be published at once, and whether there are losses to tell of.
+    /// Whether another event can be published at once, and whether there are losses to log.
     fn to_do(&self, has_room: bool) -> (bool, bool) {
         let outbox = self.outbox();
         (has_room && outbox.has_waiting(), outbox.has_unreported())

@@ -91,11 +91,11 @@ impl DeadLetters {
         Ok(Self { transport, listener, queue: queue.into(), limit, ahead, inspected })
     }
 
-    /// The next event, oldest first; `None` if there was no other for `idle`. A broker tells nobody that a queue is
-    /// empty.
+    /// The next event, oldest first; `None` if no other arrived for `idle`. A consumer does not learn that a queue is empty, so
+    /// only the time can say.
     ///
     /// # Errors
-    /// Only a loss that cannot be repaired. It is final: open the queue anew.
+    /// Only a loss that the driver cannot repair. It is final: open the queue again.
     ///
     /// # Cancellation
     /// Safe: nothing is lost.
@@ -231,7 +231,7 @@ impl DeadLetter {
         let Err(error) = self.transport.publish(&address, message, &options).await else {
             return self.discard().await;
         };
-        // Whoever tries again is to find it again.
+        // Requeued, so that another attempt finds it.
         if let Some(message) = self.message.take() {
             let _ = message.requeue().await;
         }

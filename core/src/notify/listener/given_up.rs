@@ -13,7 +13,7 @@ use crate::notify::dead_letter::info::DeadLetterInfo;
 /// How many events that went back to their queue are remembered. The oldest beyond that are run again.
 const REMEMBERED: usize = 10_000;
 
-/// What tells an event from others: the key of its `_unique_id`, or else of its content.
+/// Identifies an event: by the key of its `_unique_id`, or of its content if it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct EventIdentity {
     key: MessageKey,

@@ -84,7 +84,7 @@ impl Intake {
         control.phase.send_replace(Phase::Ended(ended));
     }
 
-    /// Stops the listener and gives back what the broker had handed over and nobody works on, for others.
+    /// Stops the listener and requeues the events that were delivered and not started, for other listeners.
     async fn give_back(&mut self, deadline: Deadline) {
         self.gathered.clear();
         if let Err(error) = self.listener.stop(deadline).await {

@@ -117,8 +117,8 @@ impl NotificationListener {
 
     /// Waits until the listener has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
-    /// One that has lost its queues ends as soon as its running handlers have: what waited for another try is let go, and
-    /// comes again to whoever reads the queues then.
+    /// A listener that has lost its queues ends as soon as its running handlers have. Events that waited for another attempt are
+    /// dropped unsettled; the broker delivers them again to the next listener of the queues.
     ///
     /// # Errors
     /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
@@ -146,9 +146,9 @@ impl NotificationListenerBuilder {
     /// Reads the copy of the pool called `name`, which its members share. Default: the copy that all listeners without
     /// a pool share.
     ///
-    /// Every pool has a copy of its own, from the moment its first member was started on. Its queue is called as it is,
-    /// whatever the topics are, so a name stands for one purpose in a virtual host. Publishers fill the queue without a
-    /// pool all the same: somebody has to read it, or an operator's policy limit it.
+    /// A pool has its own copy of every event, from the moment its first member starts. Its queue is named after the pool alone,
+    /// so use a pool name for one purpose within a virtual host. Publishers still fill the queue without a pool: some
+    /// listener has to read it, or an operator's policy has to limit it.
     pub fn pool(mut self, name: impl Into<String>) -> Self {
         self.read_from = ReadFrom::Pool(name.into());
         self

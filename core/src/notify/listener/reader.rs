@@ -35,7 +35,7 @@ pub(super) enum ReadOutcome {
     Last(Delivery),
     /// It was given up before, and not moved.
     GivenUp(PendingMove),
-    /// A copy, or of a priority that nobody knows: settled already.
+    /// A repeated delivery, or an unknown priority; it is settled already.
     Nothing,
 }
 

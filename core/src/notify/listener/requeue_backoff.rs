@@ -1,4 +1,4 @@
-//! How long an event that is given back waits before, so that nobody passes it round in a hot loop.
+//! How long an event waits before it is requeued, so that listeners do not pass it around in a hot loop.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) struct RequeueBackoff {
 impl RequeueBackoff {
     /// How long to wait before the event of this key is given back, once more than before.
     pub(super) fn wait(&mut self, key: Option<MessageKey>) -> Duration {
-        // Nobody can tell an event without an id from others: it waits as one that is new.
+        // An event without an id cannot be recognised, so it waits as a new one.
         let Some(key) = key else { return FIRST };
         if let Some(times) = self.times.get_mut(&key) {
             *times = times.saturating_add(1);

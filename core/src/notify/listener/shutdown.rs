@@ -1,4 +1,4 @@
-//! When events may not wait in memory any more.
+//! The signal that ends the waits of held events.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Deadline;
 use crate::lifecycle::stop_requested;
 
-/// Tells what waits in memory that the listener takes no more events.
+/// Signals that held events must be released: the listener is stopping, or its queues were lost.
 #[derive(Debug, Clone)]
 pub(super) struct ShutdownSignal {
     /// Set once the listener is to stop.

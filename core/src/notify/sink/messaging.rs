@@ -13,8 +13,8 @@ use crate::{Bus, Deadline, Result, wire};
 
 /// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
 ///
-/// By default it declares that queue, as the reference does, so that an event is kept until somebody reads it. A queue
-/// that nobody ever reads grows for ever: give the events an [`expiration`](Self::expiration), have the operator limit
+/// By default it declares that queue, as the reference does, so that the broker keeps an event until a listener reads it. A queue
+/// without a listener grows without limit: give the events an [`expiration`](Self::expiration), have the operator limit
 /// the queue (`rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`), or publish
 /// [`without_queue`](Self::without_queue).
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl MessagingSink {
         self
     }
 
-    /// Leaves the queue to whoever listens: an event that no queue is bound for is gone, and that is no error.
+    /// Leaves the declaration of the queue to listeners: an event without a bound queue is lost, which is no error.
     #[must_use]
     pub fn without_queue(mut self) -> Self {
         self.queue = QueueOfEvent::LeftToListeners;

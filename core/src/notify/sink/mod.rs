@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use super::outgoing_event::OutgoingEvent;
 use crate::{Deadline, Error, ErrorKind, Executed, Result};
 
-/// How long past its deadline a sink may still tell what became of an event.
+/// How long past the deadline a sink may still return its result.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// Takes events for somewhere: a bus, a log, a test. What the reference calls a driver of its notifier.
@@ -82,17 +82,17 @@ pub(super) async fn publish_to_all(
 /// What became of one event in several places.
 ///
 /// # Errors
-/// The first one. It does not say that nothing happened if anything may have happened elsewhere: telling it again would tell
-/// some twice.
+/// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again would
+/// repeat it there.
 pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
-    let nowhere = outcomes.iter().all(|told| matches!(told, Err(error) if error.executed() == Executed::No));
+    let nowhere = outcomes.iter().all(|sent| matches!(sent, Err(error) if error.executed() == Executed::No));
     outcomes.into_iter().collect::<Result<()>>().map_err(|error| {
         let told_elsewhere = !nowhere && error.executed() == Executed::No;
         if told_elsewhere { error.with_executed(Executed::Maybe) } else { error }
     })
 }
 
-/// The end of a sink that does not keep its deadline: nobody knows how far it came.
+/// The error of a sink that overran its deadline; the event may have been published.
 fn overrun(sink: &dyn NotificationSink) -> Error {
     let reason = "a sink went on past its deadline";
     Error::new(ErrorKind::Timeout, "notify")

@@ -41,7 +41,7 @@ struct Phases {
 /// What the publisher knows of the request.
 enum Sent {
     Confirmed,
-    /// The publish failed in a way that may have delivered it; only the reply can tell.
+    /// The publish failed in a way that may have delivered the request; only a reply can show it.
     Unknown(Error),
 }
 
@@ -193,8 +193,8 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says of the execution. A server that refused a request, or its arguments, did not run it; but a method may
-/// also fail so itself, or pass on such a refusal of somebody it called, and the two read alike.
+/// What a failure says about the execution. A server that refused a request or its arguments did not run the method; but a method
+/// may raise the same exception itself, or pass on the refusal of a server that it called, and the two look alike.
 fn executed_by(remote: &RemoteError, msg_id: &str) -> Executed {
     if let Some(executed) = failures::executed(remote, msg_id) {
         return executed;

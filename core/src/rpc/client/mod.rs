@@ -69,7 +69,7 @@ impl RpcClient {
     /// [`Encode`](ErrorKind::Encode) if `args` do not serialise to an object, [`Undeliverable`](ErrorKind::Undeliverable)
     /// if no queue is bound, [`Remote`](ErrorKind::Remote) if the method failed, [`Timeout`](ErrorKind::Timeout),
     /// [`Decode`](ErrorKind::Decode) if the result is not an `R`, and what the driver says.
-    /// [`executed`](Error::executed) tells whether the method may have run.
+    /// [`executed`](Error::executed) says whether the method may have run.
     ///
     /// # Cancellation
     /// A dropped call disturbs no other. The method may still run; its reply is dropped.
@@ -126,8 +126,8 @@ impl RpcClient {
     /// the last 16 messages of theirs: a busy one may run it again.
     ///
     /// # Errors
-    /// As [`call`](Self::call), except what comes from the method. A fanout that reaches nobody succeeds; a cast that
-    /// reaches nobody fails only with [`mandatory`](Self::mandatory).
+    /// As [`call`](Self::call), except those of the method. A fanout without a server succeeds; a cast without a bound queue
+    /// fails only with [`mandatory`](Self::mandatory).
     ///
     /// # Cancellation
     /// The request may still be sent, once.
@@ -163,7 +163,7 @@ impl RpcClient {
 
     async fn cast_text(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
-        // What is asked for without waiting for it may outlive whoever asked us.
+        // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
         let deadline = Deadline::after(self.timeout);
         let request = self.request(context, method, args, unique_id)?;
         let message = self.message(&request);

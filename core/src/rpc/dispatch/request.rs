@@ -20,7 +20,7 @@ pub struct Request {
     pub version: Option<String>,
     /// The arguments: a JSON object.
     pub args: Payload,
-    /// What middleware tells the layers below it.
+    /// Values that middleware passes to the layers below it.
     pub extensions: Extensions,
 }
 

@@ -30,7 +30,7 @@ struct Wrapped<S>(S);
 
 impl RpcService {
     /// Puts `service` behind the common type. An error of it that is not a [`Failure`] becomes
-    /// `oslo_messaging_rust.RequestFailed`, since nobody knows whether it met the request before the method or after.
+    /// `oslo_messaging_rust.RequestFailed`: a layer may fail before the method or after it.
     pub fn new<S>(service: S) -> Self
     where
         S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,

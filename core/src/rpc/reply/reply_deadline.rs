@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Deadline, Error, ErrorKind};
 
-/// How long a caller is waited for that told no deadline, or whose queue is gone, counted from the first such failure
+/// How long a reply is attempted for a caller without a deadline, or whose queue is missing, from the first such failure
 /// (oslo.messaging `kombu_missing_consumer_retry_timeout`).
 const ABSENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -19,7 +19,7 @@ pub(crate) struct ReplyDeadline {
 }
 
 impl ReplyDeadline {
-    /// For a caller that may be there until `deadline`, if it told one.
+    /// For a caller that waits until `deadline`, or for an unknown time.
     pub(crate) fn new(deadline: Option<Deadline>) -> Self {
         Self { until: deadline, absent_until: None }
     }

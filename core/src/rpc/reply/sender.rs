@@ -187,7 +187,7 @@ impl ReplySender {
         self.transport.publish(address, message.clone(), &options).await
     }
 
-    /// Tells the caller that its method still runs; tried once.
+    /// Sends a heartbeat to the caller, once, within the interval `every`.
     ///
     /// # Errors
     /// What [`Transport::publish`] says.

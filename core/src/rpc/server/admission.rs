@@ -58,7 +58,7 @@ pub(crate) enum Admitted {
     SetAside(Box<Accepted>, u64),
     /// A call that does not run; it is settled, and its caller is to hear why.
     Refuse(ReplyTo, String),
-    /// Nobody waits for anything, and it is settled.
+    /// There is nothing to run and nothing to answer; the message is settled.
     Nothing,
 }
 

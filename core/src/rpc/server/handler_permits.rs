@@ -53,7 +53,7 @@ impl HandlerPermits {
         self.all
     }
 
-    /// How many permits nobody holds.
+    /// How many permits are free.
     pub(crate) fn free(&self) -> usize {
         self.permits.available_permits()
     }

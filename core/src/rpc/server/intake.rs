@@ -111,7 +111,7 @@ impl Intake {
             debug!(%error, "a listener was not stopped cleanly");
         }
         // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has acknowledged
-        // already is nobody else's any more, and is taken however short the stop was to be.
+        // already would be lost, so it is taken however short the deadline is.
         let (all, taken_by) = (NonZeroUsize::new(1_024), deadline.max(Deadline::after(HANDOVER)));
         while let Ok(polled) = taken_by.run("stop", poll(&mut self.listener, all)).await {
             let Some(messages) = polled? else { break };

@@ -25,7 +25,7 @@ use crate::{Failure, Payload, panic, wire};
 
 #[derive(Debug)]
 pub(crate) struct Runner {
-    /// What is served, for whoever looks on.
+    /// The topic that is served, for spans.
     pub(crate) topic: String,
     pub(crate) service: RpcService,
     pub(crate) replies: ReplySender,
@@ -81,7 +81,7 @@ impl Runner {
         self.replies.deliver(&to, &not_run(&to, &why)).await;
     }
 
-    /// Does `work`; while it goes on, its caller is told so.
+    /// Runs `work` and sends heartbeats to the caller until it ends.
     pub(crate) async fn with_heartbeats<T>(
         &self,
         work: impl Future<Output = T>,
@@ -113,7 +113,7 @@ fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
     }
 }
 
-/// An expected failure is an answer like any other; one that nobody expected is the operator's business too.
+/// Logs a failure: an expected one is part of the method's contract, an unexpected one concerns the operator.
 fn report(outcome: &Result<Payload, Failure>) {
     match outcome {
         Ok(_) => {}

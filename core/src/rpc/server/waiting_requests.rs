@@ -29,8 +29,8 @@ pub(crate) struct WaitingRequest {
 
 /// The requests that wait to start, in order.
 ///
-/// Those that were acknowledged already are nobody else's: if they are dropped here, they are lost, so that is counted and
-/// logged, once for all of them. Those that their receiver settles go back to the broker.
+/// Requests that were acknowledged already are lost if they are dropped here; that is counted, and logged once for all of them.
+/// Requests that the receiver settles go back to the broker.
 pub(crate) struct WaitingRequests {
     requests: VecDeque<WaitingRequest>,
     /// Those that have failed before, any of which may end the process: they start one at a time, in random order.

@@ -59,8 +59,8 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// A namespace that nobody has reads on the wire as a version that nobody has, as in the reference; the log of the server
-    /// tells them apart.
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of the server
+    /// distinguishes them.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let requested: Option<Version> = text.parse().ok();

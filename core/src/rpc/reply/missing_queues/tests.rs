@@ -25,7 +25,7 @@ fn turn(waiting: &mut WaitingReply) -> &'static str {
         Some(Turn::Send) => "send",
         Some(Turn::Fail) => "fail",
         Some(Turn::Probe(_)) => "probe",
-        Some(Turn::Wait(_)) => "wait anew",
+        Some(Turn::Wait(_)) => "wait again",
     }
 }
 
