@@ -1,4 +1,7 @@
 //! The values that travel beside every request: who asks, on whose behalf, until when.
+//!
+//! The wire has each value as `_context_<name>`. Keys that the reference adds for itself (`client_timeout`, `msg_id`,
+//! `reply_q`) are removed on receipt, as it does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);
 
+/// What clones of a context share.
 #[derive(Clone, Default)]
 struct Inner {
     values: Vec<(String, Payload)>,

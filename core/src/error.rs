@@ -1,4 +1,7 @@
 //! The one error of this crate: what kind it is, what was being done, and whether the method may have run.
+//!
+//! Drivers build an [`Error`] from the client library's own error, which stays reachable as its source. Core adds
+//! context on the way up and never changes the kind.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -1,4 +1,7 @@
 //! Text from outside, made safe for one line of a log.
+//!
+//! Peers choose method names, ids and texts of errors. Logged as they are, they could forge log lines or control a
+//! terminal, so every such text passes through [`Excerpt`].
 
 use std::fmt::{self, Display, Write};
 
@@ -68,6 +71,7 @@ impl<'a, 'f> LineWriter<'a, 'f> {
         Self { out, left: LONGEST, full: false, whole: 0 }
     }
 
+    /// Writes the length of the whole if something was left out.
     fn end(self) -> fmt::Result {
         if self.full { write!(self.out, "… ({} bytes)", self.whole) } else { Ok(()) }
     }

@@ -200,6 +200,7 @@ impl Failure {
         self
     }
 
+    /// Logs that a part was left out.
     fn warn(&self, part: &'static str, error: &crate::Error) {
         let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
         tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");

@@ -1,4 +1,12 @@
 //! What everything that reads from a bus has in common: it runs, it stops, it ends, and says why.
+//!
+//! A server, and likewise a listener, is one task. Its owner holds a [`TaskHandle`] and asks it to stop; the task
+//! holds the matching [`TaskControl`] and publishes its [`Phase`]. The phases are passed in this order: `Running`,
+//! `Stopped` (nothing new arrives, what arrived may still run), `Ended` with the reason.
+//!
+//! `stop` waits for `Stopped`, `wait` for `Ended`, and `shutdown` asks for both and aborts the task at its deadline.
+//! All of them take `&self` and may be called from several tasks at once; each sees the same outcome, since the phase
+//! is a `watch` channel.
 
 use std::fmt;
 use std::future::Future;
@@ -36,9 +44,12 @@ pub(crate) struct TaskHandle {
     /// What it is, in a word, and what it reads: for errors and the log.
     what: &'static str,
     name: String,
+    /// Set once by the first request to stop: by when the broker should have been told.
     stop: watch::Sender<Option<Deadline>>,
+    /// Set by each `shutdown`: until when the owner waits.
     end: watch::Sender<Option<EndBy>>,
     phase: watch::Receiver<Phase>,
+    /// Dropping it aborts the task and, with its `JoinSet`, everything that the task runs.
     task: AbortOnDropHandle<()>,
     /// Whether the task was aborted because its deadline had passed, which is logged once.
     aborted: AtomicBool,
@@ -58,6 +69,7 @@ pub(crate) struct TaskControl {
 pub(crate) struct EndBy {
     /// From now on nothing should start, so that time is left to report what never will.
     pub(crate) start_nothing_after: Deadline,
+    /// When what still runs is aborted.
     pub(crate) deadline: Deadline,
 }
 
@@ -123,6 +135,7 @@ impl TaskHandle {
         }
     }
 
+    /// Sets the stop deadline, unless an earlier call did: the first one counts.
     fn request_stop(&self, deadline: Deadline) {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
@@ -131,6 +144,7 @@ impl TaskHandle {
         });
     }
 
+    /// Aborts the task if it still runs, with one warning.
     fn abort(&self) {
         if self.is_running() && !self.aborted.swap(true, Ordering::Relaxed) {
             warn!(target = self.name, "a {} did not end by its deadline: what still runs is aborted", self.what);
@@ -142,6 +156,7 @@ impl TaskHandle {
         !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_))
     }
 
+    /// The error of an operation on a task that ended without publishing a reason.
     fn was_aborted(&self, operation: &'static str) -> Error {
         Error::closed(operation).with_context("target", &self.name).with_context("reason", "its task was aborted")
     }
@@ -184,6 +199,7 @@ pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &m
     }
 }
 
+/// Logs a panic that no handler could answer for.
 fn report(ended: Result<(), String>) {
     if let Err(panic) = ended {
         error!(panic = %Excerpt(&panic), "the work on a message panicked; it was not finished");

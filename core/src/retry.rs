@@ -1,4 +1,8 @@
 //! When a failed operation is tried again, and how long to wait before.
+//!
+//! [`Retry::run`] repeats an operation only while its errors are transient and certain not to have had an effect;
+//! [`Retry::run_repeatable`] also repeats what may have had one, for receivers that recognise repetitions. Waits have
+//! full jitter, so that clients that lost the same broker spread their attempts.
 
 use std::future::Future;
 use std::time::Duration;

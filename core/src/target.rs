@@ -1,4 +1,7 @@
 //! Who is meant: exchange, topic, namespace, version, server.
+//!
+//! A target becomes an [`Address`](crate::driver::Address) when a message is sent, and a
+//! [`Source`](crate::driver::Source) when a server starts.
 
 use crate::driver::Address;
 use crate::{Error, ErrorKind, Result};

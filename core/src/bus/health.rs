@@ -1,4 +1,8 @@
 //! The health of a bus: what its driver reports, and the parts of the bus that do not work although the driver does.
+//!
+//! The driver reports its own health on a `watch` channel. [`BusHealth`] forwards it and appends the parts that core
+//! knows about, such as a dead-letter queue that takes no events. A [`HealthPart`] is one such part: it reports
+//! itself unhealthy or clears itself, and its drop clears it too.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,9 +29,12 @@ pub(crate) struct HealthPart {
     name: String,
 }
 
+/// What the handle, the parts and the forwarding task share.
 #[derive(Debug)]
 struct SharedHealth {
+    /// What users subscribe to.
     merged: watch::Sender<Health>,
+    /// What the driver reports.
     driver: watch::Receiver<Health>,
     /// The parts that do not work, in the order in which they failed, by the numbers of their handles.
     own: Mutex<Vec<(u64, UnhealthyPart)>>,
@@ -94,6 +101,7 @@ impl HealthPart {
 }
 
 impl ForwardingTask {
+    /// Republishes the merged health whenever the driver's changes, until the driver is gone.
     async fn run(self) {
         let mut driver = self.0.driver.clone();
         // What changed since the start is seen too.
@@ -106,6 +114,7 @@ impl ForwardingTask {
 }
 
 impl SharedHealth {
+    /// Publishes the merged health if it changed.
     fn publish(&self) {
         self.publish_with(&self.own());
     }

@@ -1,4 +1,13 @@
 //! The one reply queue of a bus, opened at the first call.
+//!
+//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call. The
+//! first call spawns it; when it ends, because the queue was lost or the runtime is gone, the next call spawns
+//! another.
+//!
+//! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
+//! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;
+//! [`Inbox::expect_reply`] checks the progress again after it has registered, so that a call in between starts over
+//! instead of waiting in vain.
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +40,7 @@ pub(crate) struct Inbox {
     transport: Arc<dyn Transport>,
     retry: Retry,
     decoding: Decoding,
+    /// The calls to match; shared with the reader, which outlives no inbox.
     calls: WaitingCalls,
     state: Mutex<InboxState>,
 }
@@ -38,7 +48,9 @@ pub(crate) struct Inbox {
 /// Who reads the replies now.
 #[derive(Debug, Default)]
 struct InboxState {
+    /// Whether the bus was closed: no reader is spawned any more.
     closed: bool,
+    /// The current reader; replaced when it has failed or ended.
     task: Option<InboxTask>,
 }
 
@@ -46,6 +58,7 @@ struct InboxState {
 #[derive(Debug)]
 struct InboxTask {
     stop: CancellationToken,
+    /// What the reader publishes.
     progress: watch::Receiver<Progress>,
     task: AbortOnDropHandle<()>,
 }
@@ -79,6 +92,7 @@ impl Inbox {
         Self { transport, retry, decoding, calls: WaitingCalls::default(), state: Mutex::default() }
     }
 
+    /// How many calls are registered.
     pub(crate) fn calls_in_flight(&self) -> usize {
         self.calls.len()
     }
@@ -200,6 +214,8 @@ impl InboxReader {
         let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
     }
 
+    /// Subscribes to the reply queue, repeating transient errors, and publishes the last error for calls that time
+    /// out.
     async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
         let deadline = Deadline::after(OPEN_TIMEOUT);
         let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
@@ -253,6 +269,7 @@ impl Drop for InboxReader {
     }
 }
 
+/// Matches replies to their calls and acknowledges each, also those that no call waits for.
 async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
     for Decoded { message, content, charge } in messages {
         match content {

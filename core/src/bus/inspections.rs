@@ -1,4 +1,8 @@
 //! What calls that were about to time out found in the queues of their servers.
+//!
+//! A call that is about to time out asks the driver how many consumers and messages its queue has, so that its error
+//! can say whether a server is missing or busy. Many calls time out together when a server is gone; the results are
+//! therefore shared for [`INTERVAL`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Inspections(Mutex<HashMap<Address, Inspection>>);
 
+/// One inspection, also while it is under way.
 #[derive(Debug)]
 struct Inspection {
     begun: Instant,
@@ -55,6 +60,7 @@ impl Inspections {
         inspection.map_or(Finding::Nothing, |inspection| inspection.finding)
     }
 
+    /// Registers an inspection of `address`, unless another began within [`INTERVAL`]; whether it did.
     fn begin(&self, address: &Address) -> bool {
         let mut entries = self.entries();
         entries.retain(|_, inspection| inspection.begun.elapsed() < INTERVAL);

@@ -29,13 +29,18 @@ use crate::{ConfigFile, Deadline, Executed, Health, Registry, Result, Retry};
 #[derive(Clone)]
 pub struct Bus(pub(crate) Arc<Inner>);
 
+/// What every clone of a bus shares.
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
+    /// Opened by the first call.
     pub(crate) inbox: Inbox,
     pub(crate) inspections: Inspections,
     pub(crate) clock: WallClock,
+    /// The topic exchange of targets without one.
     pub(crate) default_exchange: String,
+    /// The default timeout of calls, casts and events.
     pub(crate) timeout: Duration,
+    /// The default retries of publishes.
     pub(crate) retry: Retry,
     pub(crate) compression: Option<Compression>,
     /// How many methods and handlers run at once where their builders do not say.
@@ -44,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) ping: bool,
     /// Where the transport was connected to, as far as that is known here.
     pub(crate) url: Option<TransportUrl>,
+    /// The limits of received bodies.
     pub(crate) decoding: Decoding,
     /// After the transport, whose last state it passes on.
     pub(crate) health: BusHealth,

@@ -1,4 +1,7 @@
 //! The table of calls that wait for their reply.
+//!
+//! Calls are registered by `_msg_id` before their requests are sent. The entry is removed by the reply, by the end of
+//! the inbox, or by the drop of the [`PendingCall`], so a call that times out leaves no entry.
 
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use crate::{Error, Payload, RemoteError, Result};
 pub(crate) struct CallId(Uuid);
 
 impl CallId {
+    /// A random id; unique across processes.
     pub(crate) fn fresh() -> Self {
         Self(Uuid::new_v4())
     }
@@ -38,6 +42,7 @@ pub(crate) type Answer = Result<std::result::Result<Payload, RemoteError>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 
+/// The sending side of one waiting call.
 #[derive(Debug)]
 struct Waiter {
     answer: oneshot::Sender<Answer>,
@@ -52,7 +57,9 @@ struct Waiter {
 pub(crate) struct PendingCall {
     id: CallId,
     calls: WaitingCalls,
+    /// The outcome, once.
     pub(crate) answer: oneshot::Receiver<Answer>,
+    /// When the server last answered anything; starts with the registration.
     pub(crate) heard: watch::Receiver<Instant>,
 }
 

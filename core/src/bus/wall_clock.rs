@@ -1,4 +1,8 @@
 //! The one wall clock of a bus.
+//!
+//! `_deadline` on the wire is in milliseconds of Unix time, and [`Deadline`] is on tokio's monotonic clock. Only this
+//! module converts between the two, at the moment a request is sent or received, so that a step of the system's clock
+//! has no effect on a request in progress.
 
 use std::time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH};
 
@@ -16,19 +20,24 @@ const FARTHEST: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     system: fn() -> SystemTime,
+    /// When the clock was started, on tokio's clock, which a test may advance.
     started: Instant,
+    /// The same moment on the real monotonic clock.
     really_started: StdInstant,
 }
 
 impl WallClock {
+    /// Starts to follow the system's clock from now on.
     pub(crate) fn start() -> Self {
         Self::over(SystemTime::now)
     }
 
+    /// A clock over another source of the time, for tests.
     fn over(system: fn() -> SystemTime) -> Self {
         Self { system, started: Instant::now(), really_started: StdInstant::now() }
     }
 
+    /// `deadline` in milliseconds of Unix time, for the wire.
     pub(crate) fn unix_ms(&self, deadline: Deadline) -> u64 {
         let now = Instant::now();
         let ahead = deadline.instant().saturating_duration_since(now);

@@ -1,4 +1,8 @@
 //! The order of messages of which some take long to decode.
+//!
+//! Messages are handed out in the order of their arrival. A large body is decoded on a blocking task and keeps its
+//! place meanwhile, but only for [`KEPT_FOR`]; then the messages behind it pass and it follows when it is decoded.
+//! This bounds the delay that one large message causes to the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,7 +20,9 @@ const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// A message and what is in it.
 pub(crate) struct Decoded<T> {
+    /// The message, unsettled.
     pub(crate) message: Box<dyn IncomingMessage>,
+    /// Its decoded content, or why it cannot be decoded.
     pub(crate) content: Result<T>,
     /// What it holds of the budget, if it is large enough to count.
     pub(crate) charge: Option<Charge>,
@@ -35,12 +41,14 @@ pub(super) struct ArrivalOrder<T> {
     ready: VecDeque<Decoded<T>>,
 }
 
+/// A place in the order.
 #[derive(Debug)]
 struct Place<T> {
     number: u64,
     state: State<T>,
 }
 
+/// Whether the message of a place is decoded.
 #[derive(Debug)]
 enum State<T> {
     Decoded(Decoded<T>),
@@ -112,6 +120,7 @@ impl<T> ArrivalOrder<T> {
         self.places.is_empty() && self.late.is_empty() && self.ready.is_empty()
     }
 
+    /// Appends a place and returns its number.
     fn place(&mut self, state: State<T>) -> u64 {
         let number = self.next;
         self.next += 1;

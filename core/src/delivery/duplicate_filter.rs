@@ -1,4 +1,7 @@
 //! Which messages were seen before.
+//!
+//! The reference keeps the last 16 ids of a consumer (`_drivers/amqp.py`, `_MsgIdCache`); this filter keeps
+//! more, because a reconnect redelivers a whole prefetch window.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! Ids of messages in 16 bytes.
+//!
+//! Ids come from the network and may be long or chosen by an attacker, so they are stored as a keyed 128-bit hash:
+//! constant memory, and no chosen collisions.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;

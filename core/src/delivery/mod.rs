@@ -1,4 +1,11 @@
 //! A message in hand, with the copies of it that came while it was worked on.
+//!
+//! A broker delivers a message again when its acknowledgement was lost with a connection. [`Deliveries`] recognises
+//! such a copy by its `_unique_id`. A copy of a finished message is acknowledged at once; a copy of one in progress
+//! waits and is settled together with it, so that the broker drops both or neither.
+//!
+//! The memory is bounded: ids are kept as 16-byte keys ([`message_key`]), up to a number and an age
+//! ([`duplicate_filter`]).
 
 pub(crate) mod duplicate_filter;
 pub(crate) mod message_key;
@@ -54,14 +61,17 @@ pub(crate) struct Delivery {
     release: Option<Vec<Box<dyn IncomingMessage>>>,
 }
 
+/// The messages of one subscription that are finished or in progress.
 #[derive(Debug)]
 struct KnownMessages {
+    /// Acknowledged messages, up to [`REMEMBERED`] and [`REMEMBERED_FOR`].
     finished: DuplicateFilter,
     /// What is neither finished nor settled, each with the copies that came meanwhile.
     running: HashMap<MessageKey, Vec<Box<dyn IncomingMessage>>>,
 }
 
 impl Deliveries {
+    /// Nothing known yet; `settle` decides when a message counts as finished.
     pub(crate) fn new(settle: Settle) -> Self {
         let finished = DuplicateFilter::new(REMEMBERED, REMEMBERED_FOR);
         Self { settle, known: Arc::new(Mutex::new(KnownMessages { finished, running: HashMap::new() })) }
@@ -105,6 +115,7 @@ impl Delivery {
         self.incoming().message()
     }
 
+    /// Whether the broker marked the message as delivered before.
     pub(crate) fn redelivered(&self) -> bool {
         self.incoming().redelivered()
     }

@@ -1,4 +1,7 @@
 //! What travels: bytes, an identity, text headers, a time to live.
+//!
+//! A driver fills in the fields that it knows on receipt and leaves the others empty; the builder methods marked "for
+//! drivers" are for that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! What a listener reads: which queues, bound where, settled how.
+//!
+//! A driver does not invent names: [`Subscription::queues`] computes the queues and bindings, the same as the
+//! reference does, so that Python and Rust servers share them.
 
 use std::num::NonZeroU16;
 
@@ -162,6 +165,7 @@ impl Subscription {
         }
     }
 
+    /// A private tap, one queue for a pool, or one queue for each topic and priority.
     fn notification_queues(&self, addresses: &[Address], pool: Option<&str>, unique: &str) -> Vec<QueuePlan> {
         let bindings: Vec<Binding> = addresses.iter().map(binding_of).collect();
         match (self.lifetime, pool) {
@@ -174,6 +178,8 @@ impl Subscription {
     }
 }
 
+/// The queue of the topic, that of the server, and its private share of the fanout, in this order (oslo.messaging
+/// `_drivers/amqpdriver.py`, `listen`).
 fn server_queues(exchange: &str, topic: &str, server: &str, unique: &str) -> Vec<QueuePlan> {
     let bind = |exchange: Exchange, key: &str| vec![Binding { exchange, routing_key: key.to_owned() }];
     let own = format!("{topic}.{server}");
@@ -184,6 +190,7 @@ fn server_queues(exchange: &str, topic: &str, server: &str, unique: &str) -> Vec
     ]
 }
 
+/// The binding that receives what is published to `address`.
 fn binding_of(address: &Address) -> Binding {
     Binding { exchange: address.exchange(), routing_key: address.routing_key() }
 }

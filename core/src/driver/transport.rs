@@ -1,6 +1,10 @@
 //! The driver interface: topic, server, fanout, direct and notification delivery of bytes, and settlement.
 //!
 //! Nothing here knows RPC or JSON. Every method is required and every operation carries a deadline.
+//!
+//! A driver implements the three traits: [`Transport`] is a connection, [`Listener`] one subscription,
+//! [`IncomingMessage`] one delivered message. All methods are required, so that a driver decides about each. The
+//! guide is `docs/write-a-driver.md`, and the conformance suite checks the sentences below.
 
 use std::fmt;
 use std::num::NonZeroUsize;

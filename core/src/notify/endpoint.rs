@@ -1,4 +1,7 @@
 //! A table of typed handlers of events over shared state.
+//!
+//! As for RPC, [`NotificationEndpoint`] is generic over its state and the listener keeps only its [`HandlerTable`]. A
+//! handler gets the events of its priority and pattern; which one is decided by the first match.
 
 use std::fmt;
 use std::future::Future;
@@ -29,6 +32,7 @@ pub(super) struct HandlerTable {
     invalid: Option<Error>,
 }
 
+/// One handler with the events that it takes.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
@@ -38,6 +42,7 @@ pub(super) struct Handler {
     run: HandlerFn,
 }
 
+/// Decodes the payloads and starts the handler.
 type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
 /// What a handler made of the events it was given.
@@ -106,6 +111,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         self.add(priority, events, true, handler)
     }
 
+    /// Adds a handler of many events; an invalid pattern is kept for [`HandlerTable::check`].
     fn add<F, Fut, T, R, E>(mut self, priority: Priority, events: &str, takes_many: bool, handler: F) -> Self
     where
         F: Fn(Arc<S>, Vec<Event<T>>) -> Fut + Send + Sync + 'static,
@@ -147,6 +153,7 @@ impl HandlerTable {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
+    /// The priorities of the handlers, possibly repeated.
     pub(super) fn priorities(&self) -> impl Iterator<Item = Priority> {
         self.handlers.iter().map(|handler| handler.priority)
     }
@@ -166,6 +173,7 @@ impl HandlerTable {
 }
 
 impl Handler {
+    /// Decodes the events and starts the handler on those that decode.
     pub(super) fn begin(&self, events: Vec<Event>) -> StartedHandler {
         (self.run)(events)
     }

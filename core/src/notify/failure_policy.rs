@@ -1,4 +1,7 @@
 //! What becomes of an event whose handler fails.
+//!
+//! The wait between attempts is spent in memory: the event stays unsettled, so a crash loses nothing, and the broker
+//! delivers it again to another listener.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

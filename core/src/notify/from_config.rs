@@ -46,6 +46,7 @@ fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
     }
 }
 
+/// Adds the sink of the configured `driver`.
 fn with_driver(notifier: Notifier, driver: &str, bus: &Bus, file: &ConfigFile) -> Result<Notifier> {
     let messaging = |format| MessagingSink::new(bus).topics(file.notification_topics()).format(format);
     match driver {

@@ -1,4 +1,7 @@
 //! The publisher's side of notifications.
+//!
+//! [`Notifier::notify`] builds an event once, redacts its context, applies the serializer and publishes the result to
+//! every sink.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +45,7 @@ pub struct Notifier {
     pub(super) sinks: Sinks,
     timeout: Duration,
     retry: Retry,
+    /// The context values that may leave the process.
     allowed: AllowedContext,
     serializer: Option<Arc<dyn Serializer>>,
 }

@@ -1,4 +1,7 @@
 //! JSON as the reference can write it, for a parser that is stricter than Python's.
+//!
+//! Python's `json` writes `NaN`, `Infinity` and lone surrogates, which are not JSON. The text is parsed strictly
+//! first; only if that fails is it rewritten and parsed again, so valid JSON costs nothing extra.
 
 use std::borrow::Cow;
 use std::str;

@@ -1,4 +1,7 @@
 //! A JSON value that stays text until it is decoded into a type.
+//!
+//! Arguments, results and contexts are decoded once, into the type of the method or handler that uses them. Until
+//! then they are slices of the received body, so passing them on copies nothing and changes no byte.
 
 pub(crate) mod lenient;
 

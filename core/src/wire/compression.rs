@@ -1,4 +1,7 @@
 //! Compressed bodies.
+//!
+//! kombu compresses a body and names the method in the header `compression`. A small body can decompress to a very
+//! large one, so decompression stops at a limit and never reserves more memory than that.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,7 @@
 //! The envelope: the content as JSON text inside a JSON string.
+//!
+//! Version 2.0 of the envelope is the only one that the reference writes (`_drivers/common.py`, `serialize_msg`); a
+//! body without both of its fields is content in the first format.
 
 use std::fmt;
 
@@ -126,6 +129,7 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, Strin
     body.into()
 }
 
+/// Accepts what 2.0 serves: 2.0 alone.
 fn check(version: &str) -> Result<()> {
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {

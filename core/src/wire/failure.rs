@@ -1,4 +1,7 @@
 //! A failure as it travels in a reply: JSON text in a string of the content.
+//!
+//! The keys are `class`, `module`, `message`, `tb`, `args` and `kwargs` (oslo.messaging `_drivers/common.py`,
+//! `serialize_remote_exception`). Reading never fails: a failure that cannot be read must not be taken for a result.
 
 use std::fmt::{self, Write};
 

@@ -95,6 +95,7 @@ fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value
     value.map_or(Ok(()), |value| out.text(name, value))
 }
 
+/// Collects the known fields; those of a wrong type count as missing.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
     let mut notification = Notification::new(Payload::null());
     for (name, value) in fields {

@@ -1,4 +1,7 @@
 //! What answers a call: its result, its failure, or that it still runs.
+//!
+//! The keys are `result`, `failure`, `ending`, `_msg_id` and `_unique_id`. Old servers send the result and the end in
+//! two messages; a heartbeat is a reply without a result and with `ending` false.
 
 use bytes::Bytes;
 

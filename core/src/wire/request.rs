@@ -1,4 +1,8 @@
 //! What asks for a method: a call or a cast.
+//!
+//! The keys are those of the reference: `method`, `args`, `namespace` and `version` for the method, `_msg_id`,
+//! `_reply_q` and `_timeout` of a call, `_unique_id`, and `_context_*` for each value of the context. `_deadline` is
+//! an addition that Python peers ignore.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -206,10 +210,12 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
     Ok(request)
 }
 
+/// The arguments; `null` counts as none.
 fn args(buffer: &Bytes, value: &RawValue) -> Payload {
     Some(Payload::slice(buffer, value)).filter(|args| !args.is_null()).unwrap_or_else(Payload::empty_object)
 }
 
+/// A positive, finite number of seconds.
 fn duration(seconds: f64) -> Option<f64> {
     (seconds.is_finite() && seconds > 0.0).then_some(seconds)
 }

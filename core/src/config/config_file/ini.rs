@@ -48,6 +48,7 @@ struct Parser {
 }
 
 impl Parser {
+    /// Reads one line without its trailing blanks. Fails with the reason and never with the text.
     fn line(&mut self, line: &str) -> Result<(), &'static str> {
         if line.starts_with([' ', '\t']) {
             if self.key.is_empty() {
@@ -65,6 +66,7 @@ impl Parser {
         }
     }
 
+    /// Starts the section of a `[name]` line.
     fn begin(&mut self, line: &str) -> Result<(), &'static str> {
         let name = line[1..].strip_suffix(']').ok_or("a section must end with ]")?;
         if name.is_empty() {
@@ -75,6 +77,7 @@ impl Parser {
         Ok(())
     }
 
+    /// Starts an assignment; it is stored when the next line does not continue it.
     fn assign(&mut self, line: &str) -> Result<(), &'static str> {
         let (key, value) = line.split_once([':', '=']).ok_or("an assignment needs = or :")?;
         if self.section.is_empty() {
@@ -88,6 +91,7 @@ impl Parser {
         Ok(())
     }
 
+    /// Stores the assignment that has ended.
     fn flush(&mut self) {
         let (key, value) = (mem::take(&mut self.key), mem::take(&mut self.value));
         if !key.is_empty() {

@@ -1,4 +1,8 @@
 //! The configuration file that a service in Python has already.
+//!
+//! A service can move from Python to Rust, or run beside it, with the files that it has. Options are read on demand
+//! and as text; only the accessors of this library parse values. Options of `[oslo_messaging_rabbit]` are read by the
+//! AMQP driver.
 
 mod files;
 mod ini;
@@ -164,6 +168,7 @@ impl ConfigFile {
         if empty { Ok(None) } else { self.url_of(NOTIFICATIONS) }
     }
 
+    /// The `transport_url` of `section`, joined over its lines; errors name the option and the section.
     fn url_of(&self, section: &'static str) -> Result<Option<TransportUrl>> {
         let Some(text) = self.resolve(section, "transport_url")? else { return Ok(None) };
         // Python's `urlsplit` takes out what joins continued lines.
@@ -301,6 +306,7 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
+/// A `Config` error with `reason`.
 fn invalid(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read configuration").with_context("reason", reason)
 }

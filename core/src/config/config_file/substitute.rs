@@ -1,4 +1,6 @@
 //! References between values (oslo.config `ConfigOpts._substitute`, Python's `string.Template`). Pure.
+//!
+//! Depth and number of references are bounded, because options may refer to each other in circles or multiply.
 
 use super::ini::Sections;
 

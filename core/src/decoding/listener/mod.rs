@@ -1,4 +1,8 @@
 //! A listener whose messages come decoded.
+//!
+//! It wraps the driver's listener: decompresses and decodes bodies within the limits of the bus, small ones inline
+//! and large ones on a blocking task, and charges them to the budget. While the budget is full it polls nothing, so
+//! the broker's prefetch window fills and the broker stops delivering.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -31,15 +35,18 @@ pub(crate) struct DecodingListener<T> {
     /// `None` once it was given up.
     listener: Option<Box<dyn Listener>>,
     settle: Settle,
+    /// How many bytes a decompressed body may have.
     limit: usize,
     budget: Arc<Budget>,
     read: DecodeFn<T>,
     /// Taken from the listener and not looked at yet.
     taken: VecDeque<Box<dyn IncomingMessage>>,
     order: ArrivalOrder<T>,
+    /// The large bodies that are decoded on blocking tasks.
     jobs: JoinSet<DecodedBody<T>>,
     /// How the listener ended, once it has.
     end: Option<Result<()>>,
+    /// Whether the listener was stopped: what it still returns was acknowledged and is decoded whatever the budget.
     stopped: bool,
 }
 
@@ -171,6 +178,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
+    /// Stores polled messages, or how the listener ended.
     fn take(&mut self, polled: Result<Option<Vec<Box<dyn IncomingMessage>>>>) {
         match polled {
             Ok(Some(messages)) => self.taken.extend(messages),
@@ -218,6 +226,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
+    /// Decides from the header and a first decompression up to [`LARGE`] where a body is decoded.
     fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
         let message = message.message();
         let Some(compression) = header(message)? else {
@@ -259,6 +268,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         });
     }
 
+    /// Puts a body that a blocking task has decoded into its place.
     fn note(&mut self, joined: std::result::Result<DecodedBody<T>, tokio::task::JoinError>) {
         // A job catches what fails in it.
         let Ok((number, content, charge)) = joined else { return };
@@ -283,6 +293,7 @@ async fn poll(
     }
 }
 
+/// The decompressed body, charged piece by piece; ends early when the listener is gone.
 fn decompressed(
     body: Bytes,
     compression: Option<Compression>,

@@ -1,4 +1,7 @@
 //! Notifications that are published in the background, from a bounded outbox.
+//!
+//! [`BackgroundNotifier::notify`] puts an event into the [`Outbox`] under a lock and returns; one task takes events
+//! out and publishes up to [`OutboxConfig::in_flight`] of them at once. The task ends with the last handle.
 
 pub(super) mod outbox;
 pub(super) mod outbox_config;
@@ -44,6 +47,7 @@ struct TaskOwner {
 
 /// What the handles and the task share.
 struct SharedOutbox {
+    /// Locked for a moment by each `notify`, never across an await.
     outbox: Mutex<Outbox>,
     /// Wakes the task: there is an event, or a loss to report.
     arrived: Notify,
@@ -61,6 +65,7 @@ impl Notifier {
 }
 
 impl BackgroundNotifier {
+    /// Spawns the publishing task of a new outbox.
     fn start(notifier: Notifier, config: OutboxConfig) -> Self {
         let outbox = Mutex::new(Outbox::new(config));
         let shared = Arc::new(SharedOutbox { outbox, arrived: Notify::new(), left: Notify::new() });

@@ -1,4 +1,7 @@
 //! The events that wait, within their limits. No I/O.
+//!
+//! The state machine of the outbox: pure, so that its limits are tested without a broker. Events are numbered in the
+//! order of their arrival; `flush` waits until no event with a number below a given one is left.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +28,9 @@ pub(super) struct QueuedEvent {
     pub(super) number: u64,
     pub(super) event: OutgoingEvent,
     pub(super) sinks: Sinks,
+    /// When the event is too old and given up.
     pub(super) deadline: Deadline,
+    /// Its size, as the limits count it.
     bytes: usize,
 }
 
@@ -37,6 +42,7 @@ pub(super) struct Outbox {
     /// The number and the size of each event that is being published.
     in_flight: BTreeMap<u64, usize>,
     bytes: usize,
+    /// The number of the next event.
     end: u64,
     closed: bool,
     counts: OutboxCounts,
@@ -44,6 +50,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// An empty outbox.
     pub(super) fn new(config: OutboxConfig) -> Self {
         Self {
             config,
@@ -177,6 +184,7 @@ impl Outbox {
         events_held < self.config.max_events && bytes_held.saturating_add(bytes) <= self.config.max_bytes
     }
 
+    /// Counts a loss, for the counters, the metric and the next warning.
     fn lose(&mut self, loss: Loss) {
         self.unreported.add(loss);
         match loss {

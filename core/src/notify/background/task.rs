@@ -1,4 +1,7 @@
 //! The task that publishes what is in the outbox.
+//!
+//! Publishes are polled once in the order of the outbox before any of them is awaited, because drivers keep the order
+//! of the first polls.
 
 use std::future::ready;
 use std::pin::pin;
@@ -51,6 +54,7 @@ pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
 }
 
 impl SharedOutbox {
+    /// Removes a published or failed event, and wakes those that wait for the outbox to empty.
     fn settle(&self, number: u64, outcome: Outcome) {
         self.outbox().settle(number, outcome);
         self.left.notify_waiters();

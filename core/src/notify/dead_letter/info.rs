@@ -1,4 +1,8 @@
 //! What is known of an event that was given up, in the headers of its copy.
+//!
+//! The headers `oslo.dead.*` are written next to the message's own, so that a tool in any language can read them and
+//! the body stays byte for byte what the publisher sent. Headers that do not fit into a frame are left out step by
+//! step ([`Extent`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -170,6 +174,7 @@ impl DeadLetterInfo {
         headers
     }
 
+    /// The facts of `message`, with the beginning of `detail`.
     fn of(message: &Message, reason: DeadReason, attempts: u32, detail: &str) -> Self {
         Self {
             reason,

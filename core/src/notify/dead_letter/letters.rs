@@ -1,4 +1,8 @@
 //! What was given up: to look at, to send again, to throw away.
+//!
+//! A consumer cannot look at a message without taking it, so letters that were only inspected stay unsettled until
+//! the reader is closed. A quorum queue counts that as a failed delivery; a letter near its limit is therefore
+//! replaced by a confirmed copy.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;

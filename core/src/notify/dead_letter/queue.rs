@@ -1,4 +1,7 @@
 //! What is known of one dead-letter queue: whether it takes events, and what the health of the bus says about it.
+//!
+//! A queue is healthy, undeclared, or refusing. Events that wait to be moved watch the condition and try again when
+//! it becomes healthy; the health of the bus names the queue meanwhile.
 
 use tokio::sync::watch;
 
@@ -19,6 +22,7 @@ pub(crate) struct DeadLetterQueue {
 #[derive(Debug)]
 pub(crate) struct Recovery(watch::Receiver<Condition>);
 
+/// Whether the queue takes events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Works,

@@ -1,4 +1,7 @@
 //! Puts copies of events that were given up where they belong.
+//!
+//! Every copy is published as mandatory and confirmed before the original is acknowledged. So an event is in one of
+//! the two queues at any time, and in both for a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +77,8 @@ impl DeadLetterWriter {
         }
     }
 
+    /// Publishes as mandatory and repeats also what may have arrived: a copy too many is recognised by its
+    /// `_unique_id`.
     async fn publish(&self, to: &Address, message: Message) -> Result<()> {
         let deadline = Deadline::after(TIMEOUT);
         let options = PublishOptions::by(deadline).mandatory();

@@ -1,4 +1,7 @@
 //! Events that wait in memory, unsettled.
+//!
+//! Between attempts an event is neither in a handler nor settled. It is retried, requeued or moved when its time has
+//! come, and released at once when the listener stops.
 
 use std::time::Duration;
 
@@ -9,7 +12,9 @@ use crate::delivery::Delivery;
 /// Events that wait in memory, unsettled, and what for.
 #[derive(Debug)]
 pub(super) struct Deferred {
+    /// How long they wait.
     pub(super) wait: Duration,
+    /// What follows the wait.
     pub(super) then: DeferredAction,
 }
 

@@ -1,4 +1,8 @@
 //! Which events were given up and are not in their dead-letter queue yet: those are moved, and not run again.
+//!
+//! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
+//! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
+//! that are being moved, and those that went back to the end of their queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +50,7 @@ pub(super) struct GiveUpReason {
     pub(super) returned: Option<Instant>,
 }
 
+/// The events that were given up, by where they are.
 #[derive(Debug, Default)]
 struct Events {
     moving: HashMap<EventIdentity, Moving>,
@@ -55,6 +60,7 @@ struct Events {
     next: u64,
 }
 
+/// An event that is being moved to the dead-letter queue.
 #[derive(Debug)]
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
@@ -65,6 +71,7 @@ struct Moving {
     last: Arc<Notify>,
 }
 
+/// An event that went back to the end of its queue.
 #[derive(Debug)]
 struct Returned {
     number: u64,
@@ -172,6 +179,7 @@ impl GivenUp {
 }
 
 impl Events {
+    /// Takes one returned message of `identity` out of the memory, with the reason that it was given up for.
     fn take_returned(&mut self, identity: EventIdentity) -> Option<GiveUpReason> {
         let returned = self.returned.get_mut(&identity)?;
         if returned.messages > 1 {
@@ -183,6 +191,7 @@ impl Events {
         Some(reason)
     }
 
+    /// Ends one move of `identity`; the copies are returned with the last one.
     fn end(&mut self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let Some(moving) = self.moving.get_mut(&identity) else { return Vec::new() };
         moving.messages -= 1;

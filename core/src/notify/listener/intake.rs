@@ -1,4 +1,7 @@
 //! The task of a listener: takes events, one by one or in batches, and starts work on them in the order they came in.
+//!
+//! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
+//! events until the batch is full or its window has passed, and starts it when a handler is free.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ pub(super) struct Batch {
     pub(super) window: Duration,
 }
 
+/// The state of a listener's task.
 pub(super) struct Intake {
     listener: DecodingListener<Notification>,
     reader: EventReader,
@@ -56,6 +60,7 @@ impl Intake {
         }
     }
 
+    /// Runs until the listener is asked to stop or has lost its queues, then until its handlers have ended.
     pub(super) async fn run(mut self, mut control: TaskControl) {
         self.running.spawn(Arc::clone(&self.runner.mover).watch());
         // What a cancelled turn had in hand goes back to the queue.

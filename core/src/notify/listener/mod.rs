@@ -1,4 +1,8 @@
 //! The reader's side of notifications.
+//!
+//! The builder checks the settings and subscribes; the task is [`intake`]. The way of an event: [`reader`] decodes it
+//! and recognises repeated deliveries, [`runner`] passes it to the endpoints, [`deferred`] holds it for its next
+//! attempt, and [`mover`] moves it to the dead-letter queue.
 
 mod deferred;
 mod given_up;
@@ -266,6 +270,7 @@ impl NotificationListenerBuilder {
         (writer, DeadLetterQueues { known, other })
     }
 
+    /// Checks the policy, the patterns and the pool.
     fn check(&self) -> Result<()> {
         self.policy.check()?;
         self.endpoints.iter().try_for_each(HandlerTable::check)?;
@@ -305,6 +310,7 @@ impl NotificationListenerBuilder {
         Ok(addresses)
     }
 
+    /// The concurrency: the builder's, the bus's, or 50; 1 with batches.
     fn running_at_once(&self) -> usize {
         let default = || if self.batch.is_some() { 1 } else { self.bus.0.concurrency.unwrap_or(50) };
         self.concurrency.unwrap_or_else(default).clamp(1, usize::from(u16::MAX / 2))
@@ -320,6 +326,7 @@ impl NotificationListenerBuilder {
         window.ok_or_else(|| config("the batches that run at once, and one more, are over 65,535 events"))
     }
 
+    /// What the driver is asked to listen to. Fails if a dead-letter queue could not be named.
     fn subscription(&self, addresses: Vec<Address>, window: NonZeroU16) -> Result<Subscription> {
         let (pool, lifetime) = match &self.read_from {
             ReadFrom::SharedQueues => (None, Lifetime::Shared),
@@ -342,6 +349,7 @@ impl NotificationListenerBuilder {
     }
 }
 
+/// A `Config` error of `start`.
 fn config(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "start").with_context("reason", reason)
 }

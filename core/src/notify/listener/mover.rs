@@ -35,6 +35,7 @@ const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
 pub(super) struct Mover {
     /// `None`: what is given up is dropped.
     pub(super) writer: Option<DeadLetterWriter>,
+    /// The condition of each dead-letter queue.
     pub(super) queues: DeadLetterQueues,
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
@@ -156,6 +157,7 @@ impl Mover {
         }
     }
 
+    /// Acknowledges a moved event and its copies.
     async fn moved(&self, event: PendingMove, queue: &DeadLetterQueue) {
         recover(queue, &event.info().queue);
         counter!("oslo_messaging_notifications_total", "outcome" => "dead_letter").increment(1);
@@ -226,6 +228,7 @@ impl PendingMove {
     }
 }
 
+/// Acknowledges and counts an event of a listener that keeps no dead letters.
 async fn drop_event(event: PendingMove) {
     let info = event.info();
     warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
@@ -246,12 +249,14 @@ fn fail(queue: &DeadLetterQueue, info: &DeadLetterInfo, error: &Error) {
     }
 }
 
+/// Notes that a queue takes events, and logs the change.
 fn recover(queue: &DeadLetterQueue, name: &str) {
     if queue.recover() {
         info!(queue = name, "the dead-letter queue takes events again");
     }
 }
 
+/// Settles an event together with its repeated deliveries.
 async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {
     delivery.acknowledge().await;
     for copy in copies {

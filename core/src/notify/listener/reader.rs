@@ -1,4 +1,7 @@
 //! Makes events of messages.
+//!
+//! The checks in this order: the event was given up before, it is a repeated delivery, it does not decode, it is the
+//! last delivery that its queue permits, its priority is unknown.
 
 use std::sync::Arc;
 
@@ -40,6 +43,7 @@ pub(super) enum ReadOutcome {
 }
 
 impl EventReader {
+    /// Decides what a message is. Repeated deliveries and unknown priorities are settled here.
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();

@@ -1,4 +1,8 @@
 //! Works on events until each is settled: every endpoint in turn, then the next try or the end.
+//!
+//! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
+//! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
+//! ([`Runner::room`]), so that failing events leave half of the window to others.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -215,6 +219,7 @@ impl Runner {
         given_up.collect()
     }
 
+    /// Requeues an event after a growing wait; moves it instead if the broker would drop it.
     fn give_back(&self, delivery: Delivery) -> Deferred {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(delivery.message());
@@ -242,6 +247,7 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
     steps
 }
 
+/// Takes the events of `group` out of `items`.
 fn take<'a>(
     items: &'a mut [Option<PendingEvent>],
     group: &'a HandlerGroup,

@@ -1,4 +1,7 @@
 //! The signal that ends the waits of held events.
+//!
+//! The two causes differ in what is left to do: a listener that stops can still requeue its events; one that has lost
+//! its queues cannot settle anything, and the broker delivers the events again by itself.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +14,7 @@ use crate::lifecycle::stop_requested;
 pub(super) struct ShutdownSignal {
     /// Set once the listener is to stop.
     stop: watch::Receiver<Option<Deadline>>,
+    /// Cancelled when the queues were lost.
     lost: CancellationToken,
 }
 

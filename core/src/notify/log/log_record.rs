@@ -69,6 +69,7 @@ fn thread_number() -> Option<u64> {
     id.trim_start_matches("ThreadId(").trim_end_matches(')').parse().ok()
 }
 
+/// The file name of the program, as Python's `processName` names the process.
 fn process_name() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
     Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()

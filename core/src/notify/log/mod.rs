@@ -1,4 +1,7 @@
 //! What a program logs with `tracing`, as events for whatever listens on the bus.
+//!
+//! The layer turns each record into an event and queues it in the background, because a subscriber must not block.
+//! Records of this library and of its AMQP client are left out: publishing them would create further records.
 
 mod log_record;
 
@@ -66,6 +69,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogRecordLayer {
     }
 }
 
+/// The priority of a level; `None` for `TRACE`, which is not published.
 fn priority_of(level: Level) -> Option<Priority> {
     match level {
         Level::ERROR => Some(Priority::Error),

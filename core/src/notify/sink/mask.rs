@@ -1,4 +1,7 @@
 //! JSON with the secrets in it masked.
+//!
+//! The list of names is that of oslo.utils, so that the log shows what the reference's log would show. The JSON is
+//! rewritten as text: numbers and the order of fields stay as they were.
 
 use serde_json::value::RawValue;
 
@@ -53,6 +56,7 @@ pub(super) fn masked(value: &Payload) -> String {
     out
 }
 
+/// Writes one JSON value, masking the values of secret names. Text that does not parse is masked whole.
 fn write_masked(out: &mut String, text: &str, depth: usize) {
     match text.as_bytes().first() {
         Some(b'{' | b'[') if depth == DEEPEST => write_mask(out),
@@ -94,6 +98,7 @@ fn write_mask(out: &mut String) {
     out.push('"');
 }
 
+/// Whether `name` contains the name of a secret, in any case.
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     SECRETS.iter().any(|secret| name.contains(secret))

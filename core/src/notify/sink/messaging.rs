@@ -84,6 +84,7 @@ impl MessagingSink {
         self
     }
 
+    /// Publishes to one topic, with the retries of the event.
     async fn publish_to(&self, topic: &str, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         let address = Address::Notification {
             exchange: self.exchange.as_ref().unwrap_or(&self.bus.0.default_exchange).clone(),

@@ -35,6 +35,7 @@ pub struct RoutingSink {
     sinks: Vec<Named>,
 }
 
+/// A sink with its name and the routes that lead to it.
 #[derive(Debug, Clone)]
 struct Named {
     name: String,
@@ -127,6 +128,7 @@ impl Route {
         self
     }
 
+    /// Whether every check that is set passes.
     fn accepts(&self, event: &OutgoingEvent) -> bool {
         let type_matches = |patterns: &Vec<Pattern>| patterns.iter().any(|pattern| pattern.matches(&event.event_type));
         let priority_matches = |priorities: &Vec<Priority>| priorities.contains(&event.priority);

@@ -56,6 +56,7 @@ fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     Ok(routes)
 }
 
+/// The route of one driver: its accepted events and priorities.
 fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     let mut route = Route::all();
     // A driver without rules takes everything, as one with an empty mapping does.
@@ -90,6 +91,7 @@ fn priorities(pattern: &str) -> Result<Vec<Priority>> {
 
 type Fields<'a, 'input> = Vec<(&'a MarkedYaml<'input>, &'a MarkedYaml<'input>)>;
 
+/// The fields of a mapping; an error names `what` should be one.
 fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields<'a, 'input>> {
     match &node.data {
         YamlData::Mapping(fields) => Ok(fields.iter().collect()),

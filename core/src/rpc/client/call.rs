@@ -1,4 +1,12 @@
 //! One call: from the request to its answer, under one deadline.
+//!
+//! The steps of a call: open the reply inbox, register the call, publish the request, wait for the reply. One
+//! deadline covers all of them. The publish and the wait run concurrently, because a reply can arrive before the
+//! confirm of its request; a request whose publish ended unconfirmed is still waited for, since only the reply can
+//! show whether it arrived.
+//!
+//! Before the deadline, at [`INSPECT_AFTER`] of the time, the call inspects the queue of the server, so that a
+//! timeout can say whether anything consumes it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,6 +28,7 @@ const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 /// How much of a call's time has passed when it looks where its request is.
 const INSPECT_AFTER: f64 = 0.8;
 
+/// One call that is under way.
 pub(crate) struct Call<'a> {
     pub(crate) client: &'a RpcClient,
     pub(crate) id: CallId,
@@ -46,6 +55,7 @@ enum Sent {
 }
 
 impl Call<'_> {
+    /// Runs the call and returns the result as JSON.
     pub(crate) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
         let mut phases = Phases::default();
         let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
@@ -142,11 +152,13 @@ impl Call<'_> {
         if first { self.deadline.instant() - self.started } else { self.deadline.remaining() }
     }
 
+    /// What the reply inbox gave; a closed channel means that the inbox is gone.
     fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
         let lost = || Error::closed("call").with_executed(Executed::Maybe);
         answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
     }
 
+    /// Turns a remote exception into an error with what it says about the execution.
     fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
         answer.map_err(|remote| {
             let executed = executed_by(&remote, &self.id.to_string());
@@ -154,6 +166,7 @@ impl Call<'_> {
         })
     }
 
+    /// The timeout, with what is known: the last publish error, or what the queue of the server held.
     fn unanswered(&self, sent: Option<Sent>, phases: Phases) -> Error {
         match sent {
             Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
@@ -171,6 +184,7 @@ impl Call<'_> {
         }
     }
 
+    /// The timeout of a monitored call whose server sent no heartbeat.
     fn gone_silent(&self, monitored: Duration) -> Error {
         self.named(Error::timeout("call").with_executed(Executed::Maybe))
             .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
@@ -188,6 +202,7 @@ impl Call<'_> {
             .with_context("waiting", format_args!("{:?}", now - confirmed))
     }
 
+    /// Adds method and target to an error.
     fn named(&self, error: Error) -> Error {
         error.with_context("method", self.method).with_context("target", &self.client.target)
     }

@@ -1,4 +1,7 @@
 //! The caller's side of RPC.
+//!
+//! [`RpcClient`] checks the target and the version cap, builds the request and applies the serializer; [`call`] sends
+//! it and waits for the reply. A cast ends when the broker has confirmed the request.
 
 mod call;
 
@@ -99,6 +102,7 @@ impl RpcClient {
         observe::call(&self.target, method, id, self.call_text(id, context, method, args)).await
     }
 
+    /// A call with JSON in and out: checks the target, runs the call, and translates the result.
     async fn call_text(&self, id: CallId, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let started = Instant::now();
         if self.target.fanout {
@@ -161,6 +165,7 @@ impl RpcClient {
         observe::cast(&self.target, method, &id, self.cast_text(id.clone(), context, method, args)).await
     }
 
+    /// A cast of JSON arguments under `unique_id`.
     async fn cast_text(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
         // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
@@ -328,6 +333,7 @@ impl RpcClient {
         self
     }
 
+    /// A fanout is never mandatory: its exchange may have no queue.
     pub(crate) fn publish_options(&self, address: &Address, deadline: Deadline, by_default: bool) -> PublishOptions {
         let options = PublishOptions::by(deadline);
         let mandatory = self.mandatory.unwrap_or(by_default) && !matches!(address, Address::Fanout { .. });
@@ -343,11 +349,13 @@ impl RpcClient {
         CallFields { msg_id, reply_q, monitor: self.monitor.map(|interval| interval.as_secs_f64()) }
     }
 
+    /// The client's timeout, or the deadline of the context if that is earlier.
     fn deadline(&self, context: &Context) -> Deadline {
         let own = Deadline::after(self.timeout);
         context.deadline().map_or(own, |callers| callers.min(own))
     }
 
+    /// The address of the target, if version and version cap permit the message.
     fn checked_address(&self) -> Result<Address> {
         if let Some(version) = &self.target.version {
             version.parse::<Version>()?;
@@ -360,6 +368,7 @@ impl RpcClient {
         self.target.address(&self.bus.0.default_exchange)
     }
 
+    /// The request as it goes on the wire, except for the fields of a call.
     fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
         let (args, values) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
         Ok(wire::Request {
@@ -374,6 +383,7 @@ impl RpcClient {
         })
     }
 
+    /// The translated arguments and context.
     fn serialize(&self, context: &Context, args: Payload) -> Result<(Payload, Context)> {
         let Some(serializer) = &self.serializer else { return Ok((args, context.clone())) };
         let args = arguments::map(&args, |value| serializer.serialize(context, value))?;

@@ -1,4 +1,8 @@
 //! A table of typed methods over shared state.
+//!
+//! [`Endpoint`] is generic over its state; the server keeps only its [`MethodTable`], in which each method is a
+//! function from a request to a boxed future. Decoding of the arguments and encoding of the result happen inside that
+//! function, so the dispatcher knows no types.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,6 +22,7 @@ use crate::rpc::rate_limit::RateLimit;
 use crate::version::Version;
 use crate::{Context, Error, Failure, Payload};
 
+/// A method without its types: decodes the arguments, runs, encodes the result.
 pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send + Sync>;
 
 /// Methods that callers can run, with the state they share.
@@ -154,6 +159,7 @@ fn refused(
     Failure::bad_arguments(method, error).refused(Refusal::Arguments)
 }
 
+/// The result as JSON; a result without a JSON form is an internal failure.
 fn encode<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Result<Payload, Failure> {
     let result = outcome.map_err(Into::into)?;
     Payload::encode(&result).map_err(|error| Failure::internal(&error))

@@ -1,4 +1,7 @@
 //! A tower service behind one type, so that layers of any type can be stacked on a server.
+//!
+//! Tower services are generic over their response futures, so a stack of layers has a type that cannot be named.
+//! [`RpcService`] erases it behind one `Arc`, and is itself a service that a further layer can wrap.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,6 +25,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub struct RpcService(Arc<dyn Erased>);
 
+/// A service without its types.
 trait Erased: Send + Sync {
     fn call(&self, request: Request) -> BoxFuture<'static, Reply>;
 }
@@ -65,6 +69,7 @@ where
     }
 }
 
+/// The failure of a layer's error.
 fn failure_of(error: BoxError) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,

@@ -1,4 +1,12 @@
 //! Replies on their way: sent, and sent again, without a worker waiting for them.
+//!
+//! A server answers after its method has ended, so replies must not hold a handler. At most [`slots`] replies are
+//! published at once; when all slots are taken, the intake takes no more requests, so a broker in trouble slows the
+//! server down instead of filling its memory.
+//!
+//! A reply is repeated on transient errors until the deadline of its caller. A reply whose queue is missing leaves
+//! its slot and waits in [`MissingQueues`]. A reply that can never be sent, because it is too large for example, is
+//! replaced by a failure that says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +44,7 @@ const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
 pub(crate) struct ReplySender {
     transport: Arc<dyn Transport>,
     compression: Option<Compression>,
+    /// Replies that may be published at once.
     slots: Semaphore,
     missing: MissingQueues,
 }
@@ -59,6 +68,7 @@ impl ReplySender {
         Self { transport, compression, slots: Semaphore::new(slots), missing }
     }
 
+    /// Whether the server should take no more requests.
     pub(crate) fn is_full(&self) -> bool {
         self.slots.available_permits() == 0
     }
@@ -182,6 +192,7 @@ impl ReplySender {
         }
     }
 
+    /// One attempt; mandatory, so that a missing queue is noticed.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
         let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await

@@ -1,4 +1,8 @@
 //! Decides what becomes of a message that a server was handed.
+//!
+//! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
+//! queue permits another failure. Whatever does not run is settled here, and a call among it is answered with a
+//! failure that says that its method did not run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +66,7 @@ pub(crate) enum Admitted {
     Nothing,
 }
 
+/// Decides about every message that a server receives.
 #[derive(Debug)]
 pub(crate) struct Admission {
     clock: WallClock,
@@ -138,6 +143,7 @@ impl Admission {
         }
     }
 
+    /// The request with its context, reply address and heartbeat timer.
     fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime, suspect: bool) -> Accepted {
         let redelivered = delivery.redelivered();
         if redelivered {
@@ -183,6 +189,7 @@ impl Admission {
         why
     }
 
+    /// Warns, at most once a minute, that the clock of a caller is behind this server's.
     fn warn_of_clocks(&self, method: &str, differ: Duration) {
         if let Some(suppressed) = self.clocks.due() {
             warn!(
@@ -217,6 +224,7 @@ impl Admission {
     }
 }
 
+/// Where a call is answered; `None` for a cast.
 fn reply_to(call: Option<wire::CallFields>, deadline: Option<Deadline>) -> Option<ReplyTo> {
     call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline })
 }

@@ -69,6 +69,8 @@ pub(crate) fn default_reserve(concurrency: usize) -> usize {
     (concurrency / 4).min(LARGEST_RESERVE)
 }
 
+/// With free handlers, as many as they can run and the reserve; otherwise a refill once an eighth of the reserve is
+/// left.
 fn demand(free: usize, waiting: usize, reserve: usize) -> usize {
     let low_water = reserve / 8;
     if waiting == 0 && free > 0 {

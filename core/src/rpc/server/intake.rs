@@ -1,4 +1,11 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
+//!
+//! It is the only task that polls the listener and starts methods. Each round starts what may start, then waits for
+//! the first of: a request to stop, a free handler, more messages, room for replies, or the time to warn of
+//! saturation.
+//!
+//! Shutdown has two parts: `drain` stops the listener and takes what was acknowledged already, and `finish` runs what
+//! is left until too little time remains.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,6 +30,7 @@ use crate::{Deadline, ErrorKind, Result, wire};
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
 
+/// The state of a server's task.
 pub(crate) struct Intake {
     pub(crate) listener: DecodingListener<wire::Request>,
     pub(crate) runner: Arc<Runner>,
@@ -36,6 +44,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
+    /// Runs until the server is asked to stop or has lost its queues, then until its methods have ended.
     pub(crate) async fn run(mut self) {
         let ended = match self.receive().await {
             Ok(()) => self.drain().await,
@@ -144,6 +153,7 @@ impl Intake {
         while self.running.join_next().await.is_some() {}
     }
 
+    /// Decides about each message and queues, answers or sets aside its request.
     async fn admit(&mut self, messages: Vec<Decoded<wire::Request>>) {
         for message in messages {
             match self.runner.admission.admit(message, self.unpolled).await {
@@ -170,6 +180,7 @@ impl Intake {
         Some(AbortOnDropHandle::new(tokio::spawn(beating)))
     }
 
+    /// Starts waiting requests while handlers are free.
     fn start_what_may(&mut self) {
         while self.waiting.may_start() {
             let Some(permit) = self.handlers.try_acquire() else { return };

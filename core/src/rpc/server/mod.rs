@@ -39,6 +39,7 @@ use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target, wire};
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
     would refuse it then; choose one";
 
+/// Wraps a service in one layer.
 type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Answers the calls and casts that reach one target.
@@ -264,11 +265,13 @@ impl RpcServerBuilder {
         Ok(RpcServer { target: self.target, task })
     }
 
+    /// The sender of replies, sized by the concurrency.
     fn replies(&self) -> ReplySender {
         let (transport, compression) = (Arc::clone(&self.bus.0.transport), self.bus.0.compression);
         ReplySender::new(transport, compression, self.concurrency, self.settle)
     }
 
+    /// The configured reserve, or the default for the concurrency.
     fn effective_reserve(&self) -> usize {
         self.reserve.unwrap_or_else(|| default_reserve(self.concurrency))
     }
@@ -287,6 +290,7 @@ impl RpcServerBuilder {
         u16::try_from(requests).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX)
     }
 
+    /// What the driver is asked to listen to. Fails without a topic or a server name.
     fn subscription(&self) -> Result<Subscription> {
         let part = |part: &Option<String>, name: &str| {
             part.clone().filter(|text| !text.is_empty()).ok_or_else(|| {
@@ -303,6 +307,7 @@ impl RpcServerBuilder {
         Ok(Subscription::new(source).with_settle(self.settle).with_window(self.window()))
     }
 
+    /// The dispatcher with its layers, the last one outermost.
     fn service(&self) -> RpcService {
         let dispatcher = if self.ping { self.dispatcher.clone().ping() } else { self.dispatcher.clone() };
         self.layers.iter().fold(RpcService::new(dispatcher), |service, wrap| wrap(service))

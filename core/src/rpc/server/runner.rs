@@ -1,4 +1,8 @@
 //! Runs one accepted request, from its first poll to its settled answer.
+//!
+//! The order matters: the handler's permit is released when the method ends, then the reply is sent, and only then is
+//! the request acknowledged if the receiver settles it. So a slow reply blocks no handler, and a crash before the
+//! reply brings the request back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::{Failure, Payload, panic, wire};
 
+/// What every request of a server is run with.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// The topic that is served, for spans.

@@ -1,4 +1,7 @@
 //! Requests that a server took and has not begun yet.
+//!
+//! Requests that have failed before may crash the process. They are kept apart and run one at a time, in random
+//! order, so that the same one does not take the same others down each time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

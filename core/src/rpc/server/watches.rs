@@ -1,4 +1,6 @@
 //! What a server warns of in its own methods: one that blocks, one that runs for minutes, and handlers that are all busy.
+//!
+//! The warnings are for the operator: each names a cause of slow answers that the metrics alone do not show.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -64,6 +66,7 @@ impl MethodWatch {
         .await
     }
 
+    /// Polls `work` and warns if that took longer than the threshold: the method blocks the intake.
     fn first_poll<T>(&self, work: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<T> {
         let Some(threshold) = self.thresholds.blocking else { return work.poll(context) };
         let began = StdInstant::now();

@@ -1,4 +1,7 @@
 //! Finds the method that a request asks for.
+//!
+//! The rules are those of the reference (oslo.messaging `rpc/dispatcher.py`, `dispatch`): endpoints are searched in
+//! order; the namespace must be equal, the version compatible, and the method listed.
 
 use std::convert::Infallible;
 use std::sync::Arc;

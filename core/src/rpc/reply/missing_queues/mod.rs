@@ -52,12 +52,14 @@ pub(crate) enum Turn {
 #[derive(Debug, Clone)]
 pub(crate) struct MissingQueues(Arc<SharedTable>);
 
+/// The table with its limits, shared by probers and waiting replies.
 #[derive(Debug)]
 struct SharedTable {
     limits: Limits,
     table: Mutex<QueueTable>,
 }
 
+/// The missing queues and the replies that wait for them.
 #[derive(Debug, Default)]
 struct QueueTable {
     queues: HashMap<String, MissingQueue>,
@@ -66,6 +68,7 @@ struct QueueTable {
     next: u64,
 }
 
+/// One missing queue.
 #[derive(Debug)]
 struct MissingQueue {
     since: u64,
@@ -78,6 +81,7 @@ struct MissingQueue {
     overflowed: bool,
 }
 
+/// A waiting reply, from the table's side.
 #[derive(Debug)]
 struct Parked {
     number: u64,
@@ -218,6 +222,7 @@ impl Drop for WaitingReply {
 struct WithoutRoom(Vec<Parked>);
 
 impl WithoutRoom {
+    /// Fails the replies that had to make room. Called without the lock, since they may be polled at once.
     fn fail(self) {
         for parked in self.0 {
             let _ = parked.turn.send(Turn::Fail);
@@ -237,6 +242,7 @@ impl QueueTable {
         self.next
     }
 
+    /// Marks `queue` as missing, with this reply as its prober.
     fn probe(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (Prober, WithoutRoom) {
         let (since, no_room) = (self.number(), CancellationToken::new());
         let amount = Amount { replies: 1, bytes };
@@ -250,6 +256,7 @@ impl QueueTable {
         (prober, without_room)
     }
 
+    /// Lets a reply wait for the prober of `queue`.
     fn park(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (WaitingReply, WithoutRoom) {
         let (number, (turn_to, turn)) = (self.number(), oneshot::channel());
         if let Some(missing) = self.queues.get_mut(queue) {
@@ -289,6 +296,7 @@ impl QueueTable {
         without_room
     }
 
+    /// Takes out the reply that has waited longest for `queue`; logs the first of an incident.
     fn drop_oldest(&mut self, queue: &str) -> Option<Parked> {
         let missing = self.queues.get_mut(queue)?;
         let parked = missing.waiting.pop_front()?;
@@ -345,6 +353,7 @@ impl Amount {
         self.bytes -= bytes;
     }
 
+    /// Whether either count is over its limit.
     fn exceeds(self, limit: Self) -> bool {
         self.replies > limit.replies || self.bytes > limit.bytes
     }
