@@ -22,7 +22,6 @@ use self::message_key::MessageKey;
 use crate::Result;
 use crate::decoding::Charge;
 use crate::driver::{DeliveryCount, IncomingMessage, Message, Settle};
-use crate::excerpt::Excerpt;
 
 /// How many messages of the past are remembered, and for how long: more than a broker hands over again after a
 /// lost connection, for longer than a connection takes to come back. They take 1 MiB at most, whatever their ids are.
@@ -77,17 +76,15 @@ impl Deliveries {
         Self { settle, known: Arc::new(Mutex::new(KnownMessages { finished, running: HashMap::new() })) }
     }
 
-    /// Looks `unique_id` up. What was settled before handover is finished from the start; else it is once it is
+    /// Looks up the message with this key; one without a `_unique_id` (`None`) is never a copy. What was settled before handover is finished from the start; else it is once it is
     /// acknowledged.
-    pub(crate) fn check(&self, unique_id: &str, message: Box<dyn IncomingMessage>) -> DuplicateCheck {
-        let key = MessageKey::of(unique_id);
+    pub(crate) fn check(&self, key: Option<MessageKey>, message: Box<dyn IncomingMessage>) -> DuplicateCheck {
         let mut known = lock(&self.known);
         let first = match self.settle {
             Settle::BeforeHandover => known.finished.insert(key),
             Settle::ByReceiver => !known.finished.contains(key),
         };
         if !first {
-            debug!(unique_id = %Excerpt(unique_id), "a message came twice and was handled once");
             return DuplicateCheck::Finished(message);
         }
         if let Some(key) = key.filter(|_| self.settle == Settle::ByReceiver) {
@@ -247,7 +244,8 @@ mod tests {
     #[tokio::test]
     async fn what_comes_under_the_id_of_a_message_that_was_let_go_is_no_copy_of_it() {
         let (deliveries, acknowledged) = (Deliveries::new(Settle::ByReceiver), Arc::new(AtomicUsize::new(0)));
-        let check = || deliveries.check("id", Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
+        let check =
+            || deliveries.check(MessageKey::of("id"), Box::new(Counted(Message::new("{}"), Arc::clone(&acknowledged))));
         let DuplicateCheck::First(mut given_up) = check() else { panic!("nothing came before it") };
         assert!(matches!(check(), DuplicateCheck::InProgress));
         given_up.release();
@@ -262,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_let_go_and_is_given_back_leaves_what_came_after_it_alone() {
         let deliveries = Deliveries::new(Settle::ByReceiver);
-        let check = || deliveries.check("id", Box::new(Counted(Message::new("{}"), Arc::default())));
+        let check = || deliveries.check(MessageKey::of("id"), Box::new(Counted(Message::new("{}"), Arc::default())));
         let DuplicateCheck::First(mut given_up) = check() else { panic!("nothing came before it") };
         given_up.release();
         let DuplicateCheck::First(_again) = check() else { panic!("it was let go") };

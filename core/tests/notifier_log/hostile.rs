@@ -170,7 +170,7 @@ async fn whatever_a_peer_writes_the_log_has_short_lines_of_its_own_alone() {
             ("a method", "does not support RPC"),
             ("a failure", "the method failed"),
             ("a reply queue", "a reply"),
-            ("an id", "came twice"),
+            ("an id", "a repeated delivery"),
             ("a stale request", "a request was skipped"),
             ("a foreign reply", "no call waits for"),
             ("a request", "a request that cannot be read"),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::given_up::{EventIdentity, GivenUp, GivenUpMatch};
 use super::mover::PendingMove;
@@ -47,21 +47,23 @@ impl EventReader {
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
-        let identity = EventIdentity::of(MessageKey::of(unique_id), message.message());
+        let key = MessageKey::of(unique_id);
+        let identity = EventIdentity::of(key, message.message());
         let message = match self.given_up.meet(identity, message) {
             GivenUpMatch::Other(message) => message,
             GivenUpMatch::Copy => return ReadOutcome::Nothing,
             GivenUpMatch::GivenUp(message, reason) => {
                 // Without its id, under which nothing is to be settled together with it.
-                let DuplicateCheck::First(delivery) = self.deliveries.check("", message) else {
+                let DuplicateCheck::First(delivery) = self.deliveries.check(None, message) else {
                     return ReadOutcome::Nothing;
                 };
                 return ReadOutcome::GivenUp(PendingMove::again(delivery, identity, *reason));
             }
         };
-        let mut delivery = match self.deliveries.check(unique_id, message) {
+        let mut delivery = match self.deliveries.check(key, message) {
             DuplicateCheck::First(delivery) => delivery,
             DuplicateCheck::Finished(message) => {
+                debug!(unique_id = %Excerpt(unique_id), "a repeated delivery of an event is acknowledged");
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
                 return ReadOutcome::Nothing;

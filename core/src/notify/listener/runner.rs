@@ -187,7 +187,7 @@ impl Runner {
                 match invocation.outcome {
                     HandlerOutcome::Handled => {}
                     HandlerOutcome::Requeued => {
-                        deferred.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery)))
+                        deferred.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery)));
                     }
                     HandlerOutcome::Failed(failure) => {
                         let failed: Vec<PendingEvent> = take(&mut items, &group).collect();

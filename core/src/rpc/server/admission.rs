@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::expiry::{Arrival, CallerTime, Expiry, STALE, judge};
 use crate::bus::wall_clock::WallClock;
 use crate::context::RequestInfo;
 use crate::decoding::Decoded;
+use crate::delivery::message_key::MessageKey;
 use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
 use crate::driver::Settle;
 use crate::excerpt::Excerpt;
@@ -122,9 +123,10 @@ impl Admission {
                 };
             }
         };
-        let mut delivery = match self.deliveries.check(&request.unique_id, message) {
+        let mut delivery = match self.deliveries.check(MessageKey::of(&request.unique_id), message) {
             DuplicateCheck::First(delivery) => delivery,
             DuplicateCheck::Finished(message) => {
+                debug!(unique_id = %Excerpt(&request.unique_id), "a repeated delivery of a request is acknowledged");
                 counter!("oslo_messaging_requests_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
                 return Admitted::Nothing;
