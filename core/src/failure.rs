@@ -25,7 +25,7 @@ pub struct Failure {
     nature: Nature,
 }
 
-/// What a failure is to the server that answers it.
+/// How a server logs and counts a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nature {
     Unexpected,
@@ -35,7 +35,7 @@ pub(crate) enum Nature {
     Refused(Refusal),
 }
 
-/// What a server does not have of what a request asks for.
+/// Which part of a request the server cannot serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Namespace,

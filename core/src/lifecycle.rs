@@ -202,6 +202,6 @@ pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &m
 /// Logs a panic that no handler could answer for.
 fn report(ended: Result<(), String>) {
     if let Err(panic) = ended {
-        error!(panic = %Excerpt(&panic), "the work on a message panicked; it was not finished");
+        error!(panic = %Excerpt(&panic), "the task of a message panicked; the broker delivers an unsettled message again");
     }
 }

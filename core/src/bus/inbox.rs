@@ -277,12 +277,12 @@ async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
                 let msg_id = reply.msg_id.clone();
                 if calls.complete(reply) == ReplyMatch::NoCall {
                     counter!("oslo_messaging_replies_unmatched_total").increment(1);
-                    debug!(msg_id = %Excerpt(&msg_id), "a reply that no call waits for: late, doubled or foreign");
+                    debug!(msg_id = %Excerpt(&msg_id), "a reply matches no waiting call: it is late, repeated or foreign; it is acknowledged");
                 }
             }
             Err(error) => {
                 counter!("oslo_messaging_undecodable_total").increment(1);
-                warn!(%error, "a reply that cannot be read was dropped");
+                warn!(%error, "a reply cannot be decoded and is dropped");
             }
         }
         // The call has it, or nothing has.

@@ -1,4 +1,4 @@
-//! What calls that were about to time out found in the queues of their servers.
+//! Inspections of server queues by calls that are about to time out.
 //!
 //! A call that is about to time out asks the driver how many consumers and messages its queue has, so that its error
 //! can say whether a server is missing or busy. Many calls time out together when a server is gone; the results are
@@ -49,7 +49,9 @@ impl Inspections {
                     inspection.finding = queue.map_or(Finding::NoQueue, Finding::Queue);
                 }
             }
-            Err(error) => debug!(%error, %address, "the queue of a call could not be looked at"),
+            Err(error) => {
+                debug!(%error, %address, "the queue of a call that is about to time out could not be inspected")
+            }
         }
     }
 

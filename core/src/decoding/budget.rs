@@ -65,7 +65,7 @@ impl Budget {
             warn!(
                 bytes = self.in_hand(),
                 budget = self.size,
-                "too many bytes of {} are in hand: no more are taken from the broker until some are done with",
+                "the memory budget of {} is full: no more are taken from the broker until some are settled",
                 self.what
             );
         }

@@ -45,7 +45,7 @@ pub(super) struct Handler {
 /// Decodes the payloads and starts the handler.
 type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
-/// What a handler made of the events it was given.
+/// The result of one invocation of a handler.
 pub(super) struct StartedHandler {
     /// Those whose payload it could not read, by their place.
     pub(super) unreadable: Vec<(usize, Error)>,

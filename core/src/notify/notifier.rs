@@ -150,7 +150,7 @@ impl Notifier {
         sent.map_err(|error| error.with_context("event_type", event_type))
     }
 
-    /// Publishes a fact for the records: [`notify`](Self::notify) with [`Priority::Audit`].
+    /// Publishes an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -163,7 +163,7 @@ impl Notifier {
         self.notify(Priority::Audit, context, event_type, payload).await
     }
 
-    /// Publishes something for developers: [`notify`](Self::notify) with [`Priority::Debug`].
+    /// Publishes diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -176,7 +176,7 @@ impl Notifier {
         self.notify(Priority::Debug, context, event_type, payload).await
     }
 
-    /// Publishes something in the normal course of things: [`notify`](Self::notify) with [`Priority::Info`].
+    /// Publishes an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -189,7 +189,7 @@ impl Notifier {
         self.notify(Priority::Info, context, event_type, payload).await
     }
 
-    /// Publishes something unexpected that is no failure: [`notify`](Self::notify) with [`Priority::Warn`].
+    /// Publishes an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).

@@ -1,21 +1,21 @@
-//! How much an event matters.
+//! The seven priorities of events.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind};
 
-/// How much an event matters; each priority of a topic has a queue of its own.
+/// How much an event matters. Each priority of a topic has its own queue, `<topic>.<priority>` in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// A fact for the records.
+    /// An audit record.
     Audit,
-    /// For developers.
+    /// Diagnostics for developers.
     Debug,
-    /// In the normal course of things.
+    /// Normal operation.
     Info,
-    /// Unexpected, and no failure.
+    /// Unexpected, but not a failure.
     Warn,
     /// A failure.
     Error,

@@ -1,4 +1,4 @@
-//! What an operator sees of a call, a cast or a request: one span, one count by outcome, how long it took.
+//! The span and the metrics of a call, a cast or a request.
 //!
 //! The counters are incremented in the `Drop` of [`Meter`], so that an operation whose future is dropped is counted
 //! too. The metric names and outcomes are listed in the documentation of the crate.

@@ -105,7 +105,7 @@ impl BackgroundNotifier {
         Ok(queued)
     }
 
-    /// Queues a fact for the records: [`notify`](Self::notify) with [`Priority::Audit`].
+    /// Queues an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -118,7 +118,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Audit, context, event_type, payload)
     }
 
-    /// Queues something for developers: [`notify`](Self::notify) with [`Priority::Debug`].
+    /// Queues diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -131,7 +131,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Debug, context, event_type, payload)
     }
 
-    /// Queues something in the normal course of things: [`notify`](Self::notify) with [`Priority::Info`].
+    /// Queues an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -144,7 +144,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Info, context, event_type, payload)
     }
 
-    /// Queues something unexpected that is no failure: [`notify`](Self::notify) with [`Priority::Warn`].
+    /// Queues an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -270,7 +270,7 @@ impl SharedOutbox {
             outbox.take_unreported().warn();
         }
         if lost > 0 {
-            warn!(events = lost, "the outbox of notifications ended with events in it, and they are lost");
+            warn!(events = lost, "the background notifier ended with events in its outbox; they are lost");
         }
         let abandoned = outbox.counts().abandoned;
         drop(outbox);

@@ -176,7 +176,7 @@ impl DeadLetters {
         while let Some(place) = self.often_returned() {
             let message = self.ahead[place].message().clone();
             if let Err(error) = copy_to_end(&*self.transport, &self.queue, &message).await {
-                warn!(%error, queue = %self.queue, "a dead letter that was looked at often could not be copied to the end of its queue");
+                warn!(%error, queue = %self.queue, "a dead letter near its delivery limit could not be copied to the end of its queue; it is inspected without a copy");
                 return;
             }
             if let Some(message) = self.ahead.remove(place) {

@@ -1,4 +1,4 @@
-//! Hands events to one handler and sees what it makes of them.
+//! Invokes one handler and contains its panics.
 
 use std::pin::pin;
 
@@ -9,15 +9,15 @@ use crate::notify::{Event, NotificationResult};
 use crate::panic::{caught, caught_in};
 use crate::{Error, Failure};
 
-/// What a handler made of the events it was given.
+/// The result of one invocation of a handler.
 pub(super) struct Invocation {
-    /// Those whose payload it could not read, by their places among them.
+    /// The events whose payload does not decode into the handler's type, by their places, with the errors.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// What became of the others.
     pub(super) outcome: HandlerOutcome,
 }
 
-/// How a handler left its events.
+/// What a handler returned.
 pub(super) enum HandlerOutcome {
     Handled,
     Requeued,

@@ -260,7 +260,7 @@ impl NotificationListenerBuilder {
             let declare = async |(name, queue): (&String, &DeadLetterQueue)| {
                 let declared = deadline.run("declare", writer.declare(name)).await;
                 if let Err(error) = declared.and_then(|declared| declared) {
-                    warn!(%error, queue = queue_of(name), "a dead-letter queue cannot be declared; its listener starts without");
+                    warn!(%error, queue = queue_of(name), "a dead-letter queue cannot be declared; its listener starts, and declares it again every minute");
                     queue.set_undeclared(&error);
                 }
             };

@@ -211,7 +211,7 @@ impl Runner {
             debug!(%failure, attempts, "a handler failed; its events will be tried again");
             return vec![Deferred { wait, then: DeferredAction::TryAgain(work.next_attempt()) }];
         }
-        error!(%failure, attempts, events = work.items.len(), "a handler failed as often as it may; its events are given up");
+        error!(%failure, attempts, events = work.items.len(), "a handler failed on its last attempt; its events go to the dead-letter queue or are dropped");
         let given_up = work.items.into_iter().map(|PendingEvent { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
             give_up(delivery, info)

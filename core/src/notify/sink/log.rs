@@ -1,4 +1,4 @@
-//! The log of the process.
+//! A sink that writes events to the log of the process.
 
 use async_trait::async_trait;
 use tracing::{debug, error, info, warn};

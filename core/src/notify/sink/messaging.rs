@@ -1,4 +1,4 @@
-//! The bus.
+//! A sink that publishes events on a bus.
 
 use std::time::Duration;
 

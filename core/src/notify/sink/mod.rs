@@ -1,4 +1,4 @@
-//! Where events go.
+//! Destinations of events.
 //!
 //! A sink is what the reference calls a driver of its notifier. A notifier publishes each event to all of its sinks
 //! at once; the first error is returned, and says `Maybe` if another sink may have published the event.

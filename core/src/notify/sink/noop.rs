@@ -1,4 +1,4 @@
-//! Nowhere.
+//! A sink that discards events.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! A memory of events, for tests.
+//! A sink that keeps events in memory, for tests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

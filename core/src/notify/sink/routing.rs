@@ -1,4 +1,4 @@
-//! Other sinks, by what happened and how much it matters.
+//! A sink that passes events to other sinks by type and priority.
 
 use std::sync::Arc;
 

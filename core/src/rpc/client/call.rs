@@ -25,7 +25,7 @@ use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result, 
 /// The module under which the reference's dispatcher refuses what it does not have.
 const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 
-/// How much of a call's time has passed when it looks where its request is.
+/// The share of a call's time after which it inspects the queue of its server.
 const INSPECT_AFTER: f64 = 0.8;
 
 /// One call that is under way.
@@ -84,7 +84,7 @@ impl Call<'_> {
         phases: &mut Phases,
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
-        // One timer for both: when to look where the request is, and then when to give up.
+        // One timer for both: the inspection, and then the deadline.
         let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
         let mut deadline = pin!(sleep_until(self.inspect_at()));
         let mut sent = None;
@@ -120,12 +120,12 @@ impl Call<'_> {
         }
     }
 
-    /// Late enough that hardly a call gets there, early enough that what is seen is there for the error.
+    /// Late enough that most calls have ended, early enough that the finding is there when the deadline passes.
     fn inspect_at(&self) -> Instant {
         self.started + (self.deadline.instant() - self.started).mul_f64(INSPECT_AFTER)
     }
 
-    /// Looks at the queue of the server, and at that of the replies.
+    /// Inspects the queue of the server and the reply queue, which lets the driver notice that the latter is gone.
     async fn inspect(&self, inbox: &Address) {
         let bus = &self.client.bus.0;
         for address in [&self.address, inbox] {
@@ -133,7 +133,7 @@ impl Call<'_> {
         }
     }
 
-    /// Sends the request once, and again only while it certainly was not sent.
+    /// Publishes the request, and repeats only attempts that certainly sent nothing.
     async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
         let mut first = true;
         let publish = || {
@@ -190,7 +190,7 @@ impl Call<'_> {
             .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
     }
 
-    /// Says where the time went: connecting, until the broker confirmed, waiting for the reply.
+    /// A timeout that says how long each phase took: connecting, waiting for the confirm, waiting for the reply.
     fn timed_out(&self, phases: Phases, executed: Executed) -> Error {
         let now = Instant::now();
         let connected = phases.connected.unwrap_or(now);

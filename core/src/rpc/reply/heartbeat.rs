@@ -1,4 +1,4 @@
-//! Signs of life of a method that runs long, or waits long to start.
+//! Heartbeats for the caller of a method that runs long, or waits long to start.
 //!
 //! A caller that sets a monitor interval (`_timeout` on the wire) gives a call up when it hears nothing for that
 //! long. The server sends a reply with `ending: false` every half of the interval, from the arrival of the request

@@ -1,4 +1,4 @@
-//! For how long one reply is tried.
+//! How long one reply is attempted.
 //!
 //! Two times are kept apart: until when the caller may wait, and until when its queue may be missing. A queue that is
 //! missing for a minute belongs to a caller that is gone; a broker that is away says nothing about the caller, so

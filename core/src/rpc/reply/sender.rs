@@ -1,4 +1,4 @@
-//! Replies on their way: sent, and sent again, without a worker waiting for them.
+//! Sends replies, and repeats them, without holding a handler.
 //!
 //! A server answers after its method has ended, so replies must not hold a handler. At most [`slots`] replies are
 //! published at once; when all slots are taken, the intake takes no more requests, so a broker in trouble slows the
@@ -87,7 +87,7 @@ impl ReplySender {
         if let Err(NotSent::Failed(error)) = &sent
             && !may_pass(error)
         {
-            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply can never be sent; its caller is to hear why");
+            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply can never be sent; its caller gets a failure that says so instead");
             counter!("oslo_messaging_replies_replaced_total").increment(1);
             sent = self.send(to, &unsendable(to, error)).await;
         }
@@ -97,7 +97,7 @@ impl ReplySender {
         match not_sent {
             NotSent::Failed(error) => warn!(%error, %queue, %msg_id, "a reply could not be delivered"),
             NotSent::WithItsQueue => {
-                debug!(%queue, %msg_id, "a reply was dropped that waited for a missing reply queue");
+                debug!(%queue, %msg_id, "a reply that waited for a missing reply queue is dropped");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Decides what becomes of a message that a server was handed.
+//! Decides about each message that a server receives: run, refuse, set aside or skip.
 //!
 //! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
 //! queue permits another failure. Whatever does not run is settled here, and a call among it is answered with a
@@ -33,19 +33,19 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
 /// The longest: a caller that waits for longer is heard of all the same.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 
-/// What a server does with a request that the broker marks as handed over before.
+/// What a server does with a request that the broker marks as redelivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redelivered {
     Run,
     Refuse,
 }
 
-/// A request that is to run, or to be refused with an answer.
+/// A request that will run, or be refused with an answer.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) request: Request,
     pub(crate) reply_to: Option<ReplyTo>,
-    /// How the caller wants to hear that its method has not been forgotten.
+    /// The heartbeats that the caller asked for.
     pub(crate) heartbeat: Option<HeartbeatTimer>,
     time: CallerTime,
     /// Whether it had to wait for a handler.
@@ -56,12 +56,12 @@ pub(crate) struct Accepted {
     pub(crate) delivery: Delivery,
 }
 
-/// What becomes of a message.
+/// The decision about a message.
 pub(crate) enum Admitted {
     Run(Box<Accepted>),
     /// The broker drops it if it fails once more, as it did that many times.
     SetAside(Box<Accepted>, u64),
-    /// A call that does not run; it is settled, and its caller is to hear why.
+    /// A call that does not run; its message is settled, and its caller gets a failure with the reason.
     Refuse(ReplyTo, String),
     /// There is nothing to run and nothing to answer; the message is settled.
     Nothing,

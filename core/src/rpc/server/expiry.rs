@@ -1,4 +1,4 @@
-//! Until when the caller of a request waits, as far as the request and the clocks say.
+//! How long the caller of a request waits, by the request and the clocks.
 //!
 //! Three sources say how long a caller waits: the `_deadline` of a Rust caller, by the caller's clock; the
 //! `expiration` of the message, which both implementations set to the timeout of the call; and the arrival at this

@@ -39,7 +39,7 @@ pub(crate) async fn set_aside(
         method = %Excerpt(&method),
         ?queue,
         deliveries,
-        "a request was delivered as often as its queue permits and never ended: it is set aside"
+        "a request has reached the delivery limit of its queue; it is set aside and does not run"
     );
     let failure = given_up(deliveries);
     if let Some(to) = &reply_to {
@@ -49,7 +49,7 @@ pub(crate) async fn set_aside(
         let attempts = u32::try_from(deliveries).unwrap_or(u32::MAX);
         let info = DeadLetterInfo::of_failure(delivery.message(), attempts, &failure);
         while let Err(error) = dead_letters.write(delivery.message(), &info).await {
-            error!(%error, ?queue, method = %Excerpt(&method), "a request could not be set aside, and is tried again: given back, the broker would drop it");
+            error!(%error, ?queue, method = %Excerpt(&method), "a request at its delivery limit could not be copied to the dead-letter queue; the copy is attempted again in 5 s");
             sleep(AGAIN).await;
         }
     }

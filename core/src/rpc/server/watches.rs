@@ -1,4 +1,4 @@
-//! What a server warns of in its own methods: one that blocks, one that runs for minutes, and handlers that are all busy.
+//! Warnings about a server's own methods: one that blocks, one that runs for minutes, and handlers that are all busy.
 //!
 //! The warnings are for the operator: each names a cause of slow answers that the metrics alone do not show.
 
