@@ -172,7 +172,7 @@ async fn whatever_a_peer_writes_the_log_has_short_lines_of_its_own_alone() {
             ("a reply queue", "a reply"),
             ("an id", "a repeated delivery"),
             ("a stale request", "a request was skipped"),
-            ("a foreign reply", "no call waits for"),
+            ("a foreign reply", "matches no waiting call"),
             ("a request", "a request that cannot be read"),
             ("an event", "a notification that cannot be read"),
             ("a priority", "unknown priority"),
