@@ -116,7 +116,7 @@ impl WaitingRequests {
             counter!("oslo_messaging_requests_dropped_total").increment(requests as u64);
             warn!(
                 target = self.target,
-                requests, calls, "a server stopped; acknowledged requests that had not started are dropped"
+                requests, calls, "a server stopped before acknowledged requests had started: they are dropped"
             );
         }
         dropped
