@@ -1,4 +1,4 @@
-//! The one error of this crate: what kind it is, what was being done, and whether the method may have run.
+//! The one error type of this crate: its kind, the operation, and whether the method may have run.
 //!
 //! Drivers build an [`Error`] from the client library's own error, which stays reachable as its source. Core adds
 //! context on the way up and never changes the kind.
@@ -12,7 +12,7 @@ use crate::excerpt::{Excerpt, cut, excerpt};
 /// The result of every fallible operation here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in a form that a program can branch on.
+/// What went wrong, for programs to match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -120,10 +120,10 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Whether the method that a request asks for, or the effect of a message, may have happened.
+/// Whether the requested method may have run, or the message may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Executed {
-    /// It certainly did not happen, and will not: sending again is safe.
+    /// It certainly did not and will not: sending again is safe.
     No,
     /// It is unknown here; reconcile before you repeat it.
     Maybe,
@@ -182,7 +182,7 @@ impl Error {
         self.0.kind
     }
 
-    /// What was being done.
+    /// The operation that failed, a verb such as `publish`.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.0.operation
@@ -200,34 +200,34 @@ impl Error {
         self.0.transient
     }
 
-    /// The facts that go with the error, in the order they were added. Not escaped.
+    /// The context of the error as keys and values, in the order they were added. Not escaped.
     pub fn context(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// Says what is known of the execution.
+    /// Sets what is known about the execution.
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {
         self.0.executed = executed;
         self
     }
 
-    /// Says that trying again may help.
+    /// Marks the error as transient: another attempt may succeed. Core repeats only transient errors.
     #[must_use]
     pub fn transient(mut self) -> Self {
         self.0.transient = true;
         self
     }
 
-    /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body. Of a longer text the first KiB is
-    /// kept.
+    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message body. Of a
+    /// longer text the first KiB is kept.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, cut(value)));
         self
     }
 
-    /// Names the error that caused this one; the driver's own error is found here.
+    /// Sets the error that caused this one, such as that of the driver's client library.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(Arc::from(source.into()));

@@ -15,14 +15,14 @@ use crate::{Deadline, Error, Executed, Result};
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// How often, and how patiently, an operation that failed is tried again.
+/// How often a failed operation is repeated, and how long the waits in between are.
 ///
 /// Waits grow exponentially with full jitter: a uniform share of `base`, then of twice that, up to `cap`, so that
 /// clients that lost the same broker do not come back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How many tries may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
+    /// How many attempts may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
     pub max_retries: Option<u32>,
     /// The longest wait before the first retry, at most 250 ms. Default: 100 ms.
     pub base: Duration,
@@ -69,8 +69,8 @@ impl Retry {
         self
     }
 
-    /// Whether the try that failed with `error` may be followed by another, after `retries` retries were made: the
-    /// error is transient, nothing was executed, and the limit is not reached.
+    /// Whether another attempt may follow one that failed with `error`, after `retries` retries: the error is transient,
+    /// certainly nothing was executed, and the limit is not reached.
     #[must_use]
     pub fn permits(&self, retries: u32, error: &Error) -> bool {
         error.is_transient() && error.executed() == Executed::No && self.allows(retries)
@@ -96,10 +96,10 @@ impl Retry {
     /// time is left for one.
     ///
     /// # Errors
-    /// The error of the last try, with the number of tries if there was more than one.
+    /// The error of the last attempt, with the number of attempts if there was more than one.
     ///
     /// # Cancellation
-    /// Drops the try that is under way.
+    /// Drops the attempt that is under way.
     pub async fn run<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -116,7 +116,7 @@ impl Retry {
     /// [`Maybe`](Executed::Maybe) if any of them did.
     ///
     /// # Cancellation
-    /// Drops the try that is under way.
+    /// Drops the attempt that is under way.
     pub async fn run_repeatable<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,

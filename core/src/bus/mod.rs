@@ -22,7 +22,7 @@ use crate::url::TransportUrl;
 use crate::wire::{Compression, compression};
 use crate::{ConfigFile, Deadline, Executed, Health, Registry, Result, Retry};
 
-/// A connection to a message bus: make clients and servers from it.
+/// A connection to a message bus, from which clients, servers, notifiers and listeners are made.
 ///
 /// Cheap to clone; every clone shares one transport, one reply inbox and the table of waiting calls. When the last
 /// clone, client and server are gone, everything is released.
@@ -170,7 +170,7 @@ impl Bus {
 
     /// Ends every waiting call with `Closed`, deletes the reply inbox and closes the connections. Idempotent.
     ///
-    /// Stop your servers first: what they have not answered is lost or comes back to another server.
+    /// Shut servers and listeners down first: requests that they have not answered are lost, or delivered to another server.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time; everything is released
@@ -211,7 +211,7 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen, or opening the reply inbox, is tried again. Default: until the
+    /// How often a publish that certainly did not happen, and the opening of the reply inbox, are repeated. Default: until the
     /// deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;

@@ -1,4 +1,4 @@
-//! What becomes of an event whose handler fails.
+//! What happens to an event whose handler fails.
 //!
 //! The wait between attempts is spent in memory: the event stays unsettled, so a crash loses nothing, and the broker
 //! delivers it again to another listener.
@@ -15,14 +15,15 @@ const LONGEST_IN_ALL: Duration = Duration::from_secs(600);
 /// How much longer each wait is than the one before.
 const GROWTH: u32 = 4;
 
-/// What becomes of an event whose handler fails: it is tried again, and then it is given up.
+/// What happens to an event whose handler fails: the handler runs again after a wait, up to a number of attempts; then the event
+/// is given up.
 ///
-/// It waits unsettled in memory for its next try, and no other event waits for it. With the defaults it is tried 5
-/// times, 1 s, 4 s, 16 s and 64 s apart, and then moved to the dead-letter queue.
+/// The event waits unsettled in memory, and delays no other event. With the defaults there are 5 attempts, 1 s, 4 s, 16 s and
+/// 64 s apart, and then the event moves to the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailurePolicy {
-    /// How often it is tried in all. Default: 5.
+    /// How many attempts there are in total. Default: 5.
     pub attempts: NonZeroU32,
     /// How long it waits after the first failure, and four times as long after each further one. Default: 1 s.
     pub first_wait: Duration,
@@ -53,7 +54,7 @@ impl Default for FailurePolicy {
 }
 
 impl FailurePolicy {
-    /// Sets how often it is tried in all; 0 counts as 1.
+    /// Sets how many attempts there are in total; 0 counts as 1.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = NonZeroU32::new(attempts).unwrap_or(NonZeroU32::MIN);

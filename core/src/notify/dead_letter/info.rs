@@ -1,4 +1,4 @@
-//! What is known of an event that was given up, in the headers of its copy.
+//! What is known about a given-up event, in the headers of its copy.
 //!
 //! The headers `oslo.dead.*` are written next to the message's own, so that a tool in any language can read them and
 //! the body stays byte for byte what the publisher sent. Headers that do not fit into a frame are left out step by
@@ -64,7 +64,7 @@ pub(crate) enum Extent {
     Bare,
 }
 
-/// What is known of an event that was given up.
+/// What is known about a given-up event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetterInfo {

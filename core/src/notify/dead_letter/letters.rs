@@ -1,4 +1,4 @@
-//! What was given up: to look at, to send again, to throw away.
+//! Reads a dead-letter queue: to inspect its events, to replay them, or to discard them.
 //!
 //! A consumer cannot look at a message without taking it, so letters that were only inspected stay unsettled until
 //! the reader is closed. A quorum queue counts that as a failed delivery; a letter near its limit is therefore
@@ -30,11 +30,12 @@ const REFRESHING: Duration = Duration::from_secs(10);
 /// Dead letters that are in hand at once, those that were only looked at among them.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 
-/// The dead-letter queue of one queue: events that were given up, to look at, to send again or to throw away.
+/// The dead-letter queue of one queue: given-up events to inspect, replay or discard.
 ///
-/// Each is seen once: one that was only looked at is in the queue again when this is closed or dropped, and no other reader has
-/// it before. A quorum queue counts that as a failed delivery. Before its limit is near, a letter is replaced by a confirmed copy
-/// at the end of the queue, so that it stays however often it is looked at. A thousand may be looked at so; those behind them show only as others are sent again or thrown away.
+/// Each event is returned once. One that was only inspected is in the queue again when this is closed or dropped; no other reader
+/// gets it before. A quorum queue counts that as a failed delivery, so a letter near the delivery limit is replaced by a confirmed
+/// copy at the end of the queue and is never lost by inspection. At most a thousand letters can be inspected at once; those
+/// behind them follow as others are replayed or discarded.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -63,7 +64,7 @@ pub struct DeadLetters {
     inspected: Arc<InspectedLetters>,
 }
 
-/// An event that was given up. Dropping it leaves it where it is.
+/// A given-up event. Dropping it leaves it in the dead-letter queue.
 #[derive(Debug)]
 pub struct DeadLetter {
     transport: Arc<dyn Transport>,
@@ -126,7 +127,7 @@ impl DeadLetters {
         }))
     }
 
-    /// Sends every event again, until there was none for `idle`; says how many there were.
+    /// Replays every event until none arrived for `idle`; returns how many there were.
     ///
     /// # Errors
     /// As [`DeadLetter::replay`]; what was not sent again is still there.
@@ -139,7 +140,7 @@ impl DeadLetters {
         Ok(replayed)
     }
 
-    /// Throws every event away, until there was none for `idle`; says how many there were.
+    /// Discards every event until none arrived for `idle`; returns how many there were.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -194,7 +195,7 @@ impl DeadLetters {
 }
 
 impl DeadLetter {
-    /// Why it was given up, and where it came from.
+    /// Why the event was given up, and where it was published.
     #[must_use]
     pub fn info(&self) -> &DeadLetterInfo {
         &self.info
@@ -242,7 +243,7 @@ impl DeadLetter {
         Err(error)
     }
 
-    /// Throws it away.
+    /// Discards the event for good.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] if that could not be recorded; it is still a dead letter then.

@@ -1,4 +1,4 @@
-//! Puts copies of events that were given up where they belong.
+//! Publishes copies of given-up events to dead-letter queues, or back to their own queue.
 //!
 //! Every copy is published as mandatory and confirmed before the original is acknowledged. So an event is in one of
 //! the two queues at any time, and in both for a moment.

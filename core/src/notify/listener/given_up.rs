@@ -1,4 +1,4 @@
-//! Which events were given up and are not in their dead-letter queue yet: those are moved, and not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does not run again.
 //!
 //! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
 //! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those

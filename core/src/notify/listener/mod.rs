@@ -47,7 +47,7 @@ use crate::{Bus, Deadline, Error, ErrorKind, Executed, Result, Serializer, Targe
 /// The longest name that a queue can have, in bytes (AMQP 0-9-1, a short string).
 const LONGEST_NAME: usize = 255;
 
-/// Hands the notifications of its targets to endpoints.
+/// Passes the notifications of its targets to the handlers of its endpoints.
 ///
 /// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes back to
 /// the broker.
@@ -68,13 +68,13 @@ pub struct NotificationListenerBuilder {
     serializer: Option<Arc<dyn Serializer>>,
 }
 
-/// ReadFrom copy of the events is read.
+/// Which queues are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReadFrom {
-    /// The one that all listeners without a pool share.
+    /// The queues that all listeners without a pool share, one for each topic and priority.
     SharedQueues,
     Pool(String),
-    /// One of our own, that goes with us.
+    /// A private queue that is deleted with the listener.
     Tap,
 }
 
@@ -93,8 +93,8 @@ impl NotificationListener {
         }
     }
 
-    /// Stops taking events. Those that wait for another try, and those that no handler was started for, go back to
-    /// the broker at once. Handlers go on.
+    /// Stops taking events. Events that wait for another attempt, and those that no handler was started for, are requeued
+    /// at once. Running handlers continue.
     ///
     /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
     /// broker.
@@ -158,8 +158,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Reads a copy of its own, which begins now and goes with the listener, so that looking at the bus takes nothing
-    /// from anybody. What it gives up is dropped: there is no dead-letter queue.
+    /// Reads a private copy of the events, from now on until the listener ends, so that a monitoring tool takes no event
+    /// from other listeners. Events that it gives up are dropped: there is no dead-letter queue.
     pub fn tap(mut self) -> Self {
         self.read_from = ReadFrom::Tap;
         self
@@ -176,15 +176,15 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Puts events together: up to `size` of them, waiting for others until `window` after the first one came.
+    /// Collects events into batches: up to `size` of them, until `window` after the first one arrived.
     ///
-    /// [`on_batch`](NotificationEndpoint::on_batch) has those of its priority and pattern at once.
+    /// A handler of [`on_batch`](NotificationEndpoint::on_batch) gets those of its priority and pattern in one call.
     pub fn batch(mut self, size: NonZeroUsize, window: Duration) -> Self {
         self.batch = Some(Batch { size, window });
         self
     }
 
-    /// What becomes of an event whose handler fails. Default: 5 tries over a minute and a half, then the dead-letter
+    /// What happens to an event whose handler fails. Default: 5 attempts over a minute and a half, then the dead-letter
     /// queue.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;

@@ -1,4 +1,4 @@
-//! Works on events until each is settled: every endpoint in turn, then the next try or the end.
+//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
 //! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
@@ -108,8 +108,8 @@ impl Runner {
         }
     }
 
-    /// Gets `deferred` room to wait in; gives them back instead if the listener takes no more events. The permit is held
-    /// until there is room: when half of the window waits, nothing new is begun.
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's permit is
+    /// held until there is room: when half of the window waits, no new event is started.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
@@ -155,7 +155,7 @@ impl Runner {
         }
     }
 
-    /// Gives `deferred` to the broker at once. What the broker would drop is moved instead.
+    /// Requeues `deferred` at once. Events that the broker would drop are moved to the dead-letter queue instead.
     async fn surrender(&self, deferred: Deferred, cause: ShutdownCause) {
         let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
@@ -169,7 +169,7 @@ impl Runner {
         join_all(each).await;
     }
 
-    /// Gives the events to each endpoint whose turn it is, and settles those that are through. The others are returned.
+    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the others.
     async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
         let (first, attempt) = (work.endpoint, work.attempt);
         let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();

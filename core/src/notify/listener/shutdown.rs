@@ -21,9 +21,9 @@ pub(super) struct ShutdownSignal {
 /// Why the listener takes no more events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShutdownCause {
-    /// It was stop_requested to stop.
+    /// The listener was asked to stop.
     Stopped,
-    /// It has lost its queues, or they have ended: what it has in hand is not its own any more.
+    /// The listener has lost its queues: the broker delivers its unsettled events to others.
     Lost,
 }
 

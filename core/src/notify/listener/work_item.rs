@@ -1,4 +1,4 @@
-//! Events that are worked on together, and how far they have come.
+//! Events that are handled together, and the endpoint and attempt that they have reached.
 
 use crate::delivery::Delivery;
 use crate::notify::Event;

@@ -22,7 +22,7 @@ use crate::version::{Version, is_compatible};
 use crate::wire::CallFields;
 use crate::{Bus, Context, Deadline, Error, ErrorKind, Executed, Payload, Result, Retry, Serializer, Target, wire};
 
-/// Calls the methods of servers.
+/// Sends calls and casts to the servers of a target.
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one
 /// message. Cheap to clone; any number of tasks may use one at once.
@@ -61,7 +61,7 @@ impl RpcClient {
         self.clone()
     }
 
-    /// Runs `method` on one server and returns what it returned.
+    /// Runs `method` on one server and returns its result.
     ///
     /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
     /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The
@@ -120,8 +120,8 @@ impl RpcClient {
         }
     }
 
-    /// Asks one server, or with [`fanout`](Self::fanout) every one, to run `method`; returns when the bus owns the
-    /// request. There is no answer, and no order among casts is promised to the methods.
+    /// Sends a request for `method` to one server, or with [`fanout`](Self::fanout) to every one; returns when the broker has
+    /// confirmed it. There is no answer, and the order of casts is not guaranteed.
     ///
     /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
     ///
@@ -281,8 +281,8 @@ impl RpcClient {
         self
     }
 
-    /// Gives a call up when its server was not heard of for `interval` since the request was sent; the timeout stays
-    /// the hard limit. The server sends a heartbeat every half of it, so under 2 s a server in Python sends none. Over a
+    /// Fails a call when nothing arrived from its server for `interval`, counted from the confirm of the request; the timeout
+    /// stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2 s. More than a
     /// year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {

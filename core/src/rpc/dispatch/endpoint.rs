@@ -25,10 +25,10 @@ use crate::{Context, Error, Failure, Payload};
 /// A method without its types: decodes the arguments, runs, encodes the result.
 pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send + Sync>;
 
-/// Methods that callers can run, with the state they share.
+/// Methods that callers can run, with the state that they share.
 ///
-/// What is not listed cannot be called. Namespace and version belong to all methods of the endpoint; a server may
-/// have any number of endpoints, and the first that fits a request takes it.
+/// Only listed methods can be called. Namespace and version apply to all methods of the endpoint. A server may have any number
+/// of endpoints; the first one that matches a request runs it.
 pub struct Endpoint<S> {
     state: Arc<S>,
     table: MethodTable,

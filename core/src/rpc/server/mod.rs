@@ -42,7 +42,7 @@ const CONTRADICTION: &str = "with at_least_once an unanswered request comes back
 /// Wraps a service in one layer.
 type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
-/// Answers the calls and casts that reach one target.
+/// Runs the methods of its endpoints for the calls and casts that reach one target.
 ///
 /// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log; what is unsettled goes back to
 /// the broker.
@@ -148,8 +148,8 @@ impl RpcServerBuilder {
         self
     }
 
-    /// How many acknowledged requests may wait for a method to end, so that acknowledgements go out in batches; they
-    /// are lost if the process dies. 0 turns it off. Default: a quarter of the concurrency, at most 32.
+    /// How many acknowledged requests may wait for a free handler, so that acknowledgements are written in batches. They
+    /// are lost if the process dies. 0 turns the reserve off. Default: a quarter of the concurrency, at most 32.
     pub fn reserve(mut self, requests: usize) -> Self {
         self.reserve = Some(requests.min(usize::from(u16::MAX)));
         self
