@@ -71,29 +71,20 @@ impl Retry {
 
     /// Whether another attempt may follow one that failed with `error`, after `retries` retries: the error is transient,
     /// certainly nothing was executed, and the limit is not reached.
-    #[must_use]
-    pub fn permits(&self, retries: u32, error: &Error) -> bool {
+    pub(crate) fn permits(&self, retries: u32, error: &Error) -> bool {
         error.is_transient() && error.executed() == Executed::No && self.allows(retries)
     }
 
-    /// How long to wait for the next try after one failed with `error` and `retries` retries were made; `None` if
-    /// [`permits`](Self::permits) says that there is to be none.
-    #[must_use]
-    pub fn after(&self, error: &Error, retries: u32) -> Option<Duration> {
-        self.permits(retries, error).then(|| self.delay(retries, random()))
-    }
-
     /// How long to wait after `retries` retries were made. `random` is uniform in `0.0..1.0`.
-    #[must_use]
-    pub fn delay(&self, retries: u32, random: f64) -> Duration {
+    fn delay(&self, retries: u32, random: f64) -> Duration {
         let ceiling = Backoff::doubling(self.base.min(FIRST), self.cap).wait(retries);
         let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
         // A cap of centuries is more than a multiplication gives back.
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
-    /// Does `attempt` until it succeeds, fails with an error that [`permits`](Self::permits) no other try, or no
-    /// time is left for one.
+    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or no time is left for one. An error
+    /// permits another attempt if it is transient and says [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one.
@@ -108,11 +99,11 @@ impl Retry {
         self.repeat(deadline, attempt, |retries, error| self.permits(retries, error)).await
     }
 
-    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt that may have been
-    /// executed is followed by another.
+    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt that may
+    /// have been executed is followed by another.
     ///
     /// # Errors
-    /// The error of the last try, with the number of tries if there was more than one; it says
+    /// The error of the last attempt, with the number of attempts if there was more than one; it says
     /// [`Maybe`](Executed::Maybe) if any of them did.
     ///
     /// # Cancellation

@@ -50,7 +50,7 @@ impl Inspections {
                 }
             }
             Err(error) => {
-                debug!(%error, %address, "the queue of a call that is about to time out could not be inspected")
+                debug!(%error, %address, "the queue of a call that is about to time out could not be inspected");
             }
         }
     }
