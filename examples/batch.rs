@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     let bus = connect().await?;
     let soon = || Deadline::after(Duration::from_secs(10));
 
-    let notifier = Notifier::over("meter.house-1", MessagingSink::new(&bus).topics(["meter_samples"]));
+    let notifier = Notifier::from_sink("meter.house-1", MessagingSink::new(&bus).topics(["meter_samples"]));
     for watts in 1..=205_u64 {
         notifier.sample(&Context::new(), "power", &json!({ "watts": watts })).await?;
     }
@@ -51,6 +51,6 @@ async fn main() -> Result<()> {
         let (samples, watts) = batches.recv().await.expect("the listener runs");
         println!("{samples} samples: {watts} W");
     }
-    listener.wait(soon()).await?;
+    listener.shutdown(soon()).await?;
     bus.close(soon()).await
 }

@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{error}");
     println!("told within a second: {}", started.elapsed() < Duration::from_secs(1));
 
-    server.wait(soon()).await?;
+    server.shutdown(soon()).await?;
     bus.close(soon()).await?;
     Ok(())
 }

@@ -53,13 +53,13 @@ async fn main() -> Result<()> {
     // Nobody listens yet: the publisher declares the queue, so the event is kept. Of its context only what is allowed
     // leaves the process.
     let sink = MessagingSink::new(&bus).topics(["shop_events"]);
-    let notifier = Notifier::over("shop.host-1", sink).allow_context(["request_id"]);
+    let notifier = Notifier::from_sink("shop.host-1", sink).allow_context(["request_id"]);
     notifier.info(&context, "order.created", &json!({"id": 1, "item": "a lamp"})).await?;
     println!("told of order 1");
 
     let (done, mut said) = unbounded_channel();
     let endpoint = NotificationEndpoint::new(Billing { done }).on(Priority::Info, "order.*", Billing::charge);
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_millis(100));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_millis(100));
     let listener = NotificationListener::builder(&bus)
         .target(Target::topic("shop_events"))
         .endpoint(endpoint)
@@ -70,7 +70,7 @@ async fn main() -> Result<()> {
     for _ in 0..3 {
         println!("{}", said.recv().await.expect("the listener runs"));
     }
-    listener.wait(soon()).await?;
+    listener.shutdown(soon()).await?;
 
     let mut dead = DeadLetters::open(&bus, "shop_events.info", soon()).await?;
     if let Some(letter) = dead.next(Duration::from_secs(2)).await? {

@@ -49,7 +49,7 @@ async fn main() -> Result<()> {
         listener(&bus, "alarm 2", &heard).pool("logins_alarm").start(soon()).await?,
         listener(&bus, "tap", &heard).tap().start(soon()).await?,
     ];
-    let notifier = Notifier::over("door.host-1", MessagingSink::new(&bus).topics(["logins"]));
+    let notifier = Notifier::from_sink("door.host-1", MessagingSink::new(&bus).topics(["logins"]));
     for n in 0..EVENTS {
         notifier.audit(&Context::new(), "login", &json!({ "n": n })).await?;
     }
@@ -62,7 +62,7 @@ async fn main() -> Result<()> {
     println!("everybody: {}, alarms: {}, tap: {}", of("everybody"), of("alarm 1") + of("alarm 2"), of("tap"));
     println!("the alarms share: {}", of("alarm 1") > 0 && of("alarm 2") > 0);
     for listener in listeners {
-        listener.wait(soon()).await?;
+        listener.shutdown(soon()).await?;
     }
     bus.close(soon()).await
 }

@@ -74,7 +74,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         call(&bus, target).await?;
     }
     if let Some(server) = server {
-        server.wait(soon()).await?;
+        server.shutdown(soon()).await?;
     }
     bus.close(soon()).await?;
     Ok(())

@@ -5,7 +5,7 @@
 use std::io::ErrorKind as Io;
 use std::path::Path;
 
-use oslo_messaging::{Error, ErrorKind, Lifetime, Result, Subscription};
+use oslo_messaging::{Error, ErrorKind, Executed, Lifetime, Result, Subscription};
 
 use crate::config::AmqpConfig;
 
@@ -48,7 +48,10 @@ impl Claim {
 
 /// The error for a queue that somebody else reads.
 pub(crate) fn taken(queue: &str) -> Error {
-    Error::new(ErrorKind::Topology, "consume").with("queue", queue).with("reason", TAKEN)
+    Error::new(ErrorKind::Topology, "consume")
+        .with_executed(Executed::No)
+        .with_context("queue", queue)
+        .with_context("reason", TAKEN)
 }
 
 /// Whether `error` is that one.
@@ -75,7 +78,7 @@ fn processname(config: &AmqpConfig) -> Result<String> {
 }
 
 fn refused(reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "name a queue").with("reason", reason)
+    Error::new(ErrorKind::Config, "name a queue").with_context("reason", reason)
 }
 
 /// A socket of that name, which the kernel takes back when the process ends, however it ends. A file would have to be

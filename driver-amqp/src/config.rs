@@ -180,7 +180,9 @@ impl AmqpConfig {
         }
         if url.scheme() == "amqps" && !self.use_tls {
             // Whoever wrote the one did not mean to send the password in plain text.
-            return Err(unusable().with("option", "ssl").with("reason", "the scheme `amqps` asks for TLS"));
+            return Err(unusable()
+                .with_context("option", "ssl")
+                .with_context("reason", "the scheme `amqps` asks for TLS"));
         }
         Ok(self)
     }
@@ -267,12 +269,12 @@ impl AmqpConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if self.stream_fanout && !self.transient_quorum_queues {
             return Err(unusable()
-                .with("option", "rabbit_stream_fanout")
-                .with("reason", "it needs `rabbit_transient_quorum_queue`"));
+                .with_context("option", "rabbit_stream_fanout")
+                .with_context("reason", "it needs `rabbit_transient_quorum_queue`"));
         }
         if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
-            let error = unusable().with("publish_window", self.publish_window);
-            return Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
+            let error = unusable().with_context("publish_window", self.publish_window);
+            return Err(error.with_context("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
@@ -280,12 +282,16 @@ impl AmqpConfig {
             ("confirm_timeout", self.confirm_timeout),
         ] {
             if time.is_zero() {
-                return Err(unusable().with(name, "0 s").with("reason", "nothing can be done in no time"));
+                return Err(unusable()
+                    .with_context(name, "0 s")
+                    .with_context("reason", "nothing can be done in no time"));
             }
         }
         if self.heartbeat.subsec_nanos() != 0 || self.heartbeat > LONGEST_HEARTBEAT {
-            let error = unusable().with("heartbeat", format_args!("{:?}", self.heartbeat));
-            return Err(error.with("reason", format_args!("it must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
+            let error = unusable().with_context("heartbeat", format_args!("{:?}", self.heartbeat));
+            return Err(
+                error.with_context("reason", format_args!("it must be whole seconds, at most {LONGEST_HEARTBEAT:?}"))
+            );
         }
         Ok(())
     }
@@ -325,8 +331,10 @@ impl AmqpConfig {
     pub(crate) fn suspect(&self, error: Error) -> Error {
         let shown = self.use_tls && self.tls.cert_file.is_some();
         if shown && error.kind() == ErrorKind::Disconnected {
-            return error
-                .with("reason", "it ended right after the TLS handshake: the broker may not accept our certificate");
+            return error.with_context(
+                "reason",
+                "it ended right after the TLS handshake: the broker may not accept our certificate",
+            );
         }
         error
     }

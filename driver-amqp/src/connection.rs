@@ -225,7 +225,7 @@ impl Connection {
         } else {
             translate(OPERATION, &Lapin::ChannelsLimitReached.into())
         };
-        Err(error.with_executed(Executed::No).with("host", &self.host))
+        Err(error.with_executed(Executed::No).with_context("host", &self.host))
     }
 
     /// Waits for an answer of the broker, no longer than one request may take.
@@ -238,7 +238,7 @@ impl Connection {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
         // No message travels with a request.
-        heard.map_err(|timeout| timeout.with_executed(Executed::No).with("host", &self.host))?
+        heard.map_err(|timeout| timeout.with_executed(Executed::No).with_context("host", &self.host))?
     }
 
     /// Waits for what lapin has to say, for as long as the connection lives.
@@ -254,7 +254,7 @@ impl Connection {
             Some(said) => said.map_err(|error| translate(operation, &error)),
             None => Err(lost(operation, "the connection is gone")),
         };
-        heard.map_err(|error| error.with("host", &self.host))
+        heard.map_err(|error| error.with_context("host", &self.host))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -336,7 +336,7 @@ async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn unanswered(timeout: Error) -> Error {
-    timeout.with("reason", "the broker did not answer in time").with_executed(Executed::No)
+    timeout.with_context("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {

@@ -79,8 +79,8 @@ impl Needs {
             Address::Queue { name } => Self::Durable(name.clone()),
             Address::Notification { .. } if ensure_queue => {
                 let name = to.routing_key();
-                let bindings = vec![Binding { exchange, routing_key: name.clone() }];
-                Self::Queue(QueuePlan { name, lifetime: Lifetime::Shared, bindings })
+                let bindings = vec![Binding::new(exchange, name.clone())];
+                Self::Queue(QueuePlan::new(name, Lifetime::Shared, bindings))
             }
             _ if exchange.kind == ExchangeKind::Default => Self::Nothing,
             _ => Self::Exchange(exchange),

@@ -70,8 +70,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
     // lapin's own conversion would panic.
     if vhost.len() > 255 {
-        let error = Error::new(ErrorKind::Config, "connect").with("virtual host", vhost);
-        return Err(error.with("reason", "its name is longer than 255 bytes"));
+        let error = Error::new(ErrorKind::Config, "connect").with_context("virtual host", vhost);
+        return Err(error.with_context("reason", "its name is longer than 255 bytes"));
     }
     let quota = Arc::new(ChannelQuota::default());
     let mut endpoints: Vec<Endpoint> = url
@@ -104,7 +104,9 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
 /// Whether the whole scheme is one of ours. What stands behind a `+` chooses a transport in the reference's library, of
 /// which only AMQP is here; one that sounds like TLS is none in most places there.
 fn is_ours(scheme: &str) -> Result<()> {
-    let refused = |reason| Err(Error::new(ErrorKind::Config, "connect").with("scheme", scheme).with("reason", reason));
+    let refused = |reason| {
+        Err(Error::new(ErrorKind::Config, "connect").with_context("scheme", scheme).with_context("reason", reason))
+    };
     match scheme.split_once('+') {
         None if ["rabbit", "kombu", "amqp", "amqps"].contains(&scheme) => Ok(()),
         None => refused("it is none of rabbit, kombu, amqp and amqps"),

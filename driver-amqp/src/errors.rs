@@ -32,7 +32,7 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
         // The runtime that drives the connection is gone, or the peer does not speak AMQP 0-9-1: waiting does not help.
         _ => (ErrorKind::Disconnected, false),
     };
-    let translated = Error::new(kind, operation).with_source(error.clone());
+    let translated = Error::new(kind, operation).with_executed(Executed::No).with_source(error.clone());
     if transient { translated.transient() } else { translated }
 }
 

@@ -88,7 +88,7 @@ impl Gate {
     /// `Closed`.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
         match &*self.0.borrow() {
-            Passage::Closed => Err(Error::closed(operation)),
+            Passage::Closed => Err(Error::closed(operation).with_executed(Executed::No)),
             _ => Ok(()),
         }
     }
@@ -106,7 +106,7 @@ impl Gate {
         let mut watch = self.0.subscribe();
         let there = watch.wait_for(|passage| passage.link().is_some() || matches!(passage, Passage::Closed)).await;
         let there = there.ok().and_then(|passage| passage.link().cloned());
-        there.ok_or_else(|| Error::closed(operation))
+        there.ok_or_else(|| Error::closed(operation).with_executed(Executed::No))
     }
 
     /// Waits until the link of `generation` is not the one of the moment any more.
@@ -127,11 +127,13 @@ impl Gate {
         match &*self.0.borrow() {
             Passage::Blocked(link, reason) => {
                 let blocked = Error::new(ErrorKind::Blocked, operation).transient();
-                blocked.with("reason", reason).with("host", &link.host)
+                blocked.with_context("reason", reason).with_context("host", &link.host)
             }
             Passage::Shut { reason } => lost(operation, reason),
             Passage::Closed => Error::closed(operation),
-            Passage::Declaring(link) | Passage::Open(link) => Error::timeout(operation).with("host", &link.host),
+            Passage::Declaring(link) | Passage::Open(link) => {
+                Error::timeout(operation).with_context("host", &link.host)
+            }
         }
         .with_executed(executed)
     }
@@ -139,5 +141,8 @@ impl Gate {
 
 /// The error of what needs a connection when there is none.
 pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
-    Error::new(ErrorKind::Disconnected, operation).transient().with("reason", reason)
+    Error::new(ErrorKind::Disconnected, operation)
+        .with_executed(Executed::No)
+        .transient()
+        .with_context("reason", reason)
 }

@@ -241,7 +241,7 @@ impl Lane {
             // Not on a channel in confirm mode, which ours are; what it would mean is that nobody knows.
             Confirm::NotRequested => {
                 let unknown = Error::new(ErrorKind::Refused, "publish").with_executed(Executed::Maybe);
-                Err(unknown.with("reason", "the channel does not confirm"))
+                Err(unknown.with_context("reason", "the channel does not confirm"))
             }
         };
         self.tell(sequence, fate);
@@ -263,9 +263,10 @@ impl Lane {
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
-            .with("exchange", &parcel.exchange_name)
-            .with("routing key", &parcel.routing_key)
-            .with("broker", format_args!("{} {}", returned.code, returned.text));
+            .with_executed(Executed::No)
+            .with_context("exchange", &parcel.exchange_name)
+            .with_context("routing key", &parcel.routing_key)
+            .with_context("broker", format_args!("{} {}", returned.code, returned.text));
         self.tell(sequence, Err(error));
     }
 
@@ -296,7 +297,7 @@ impl Lane {
         self.clear_up(Failures::default()).await;
         self.inbox.close();
         while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
-            let _ = job.fate.send(Err(Error::closed("publish")));
+            let _ = job.fate.send(Err(Error::closed("publish").with_executed(Executed::No)));
         }
     }
 
@@ -307,7 +308,7 @@ impl Lane {
         warn!(host, publishes = out.len(), "the broker does not confirm: a publishing channel is given up");
         for (_, job) in out {
             let error = Error::timeout("publish").with_executed(Executed::Maybe);
-            let error = error.with("reason", "the broker did not confirm in time").with("host", &host);
+            let error = error.with_context("reason", "the broker did not confirm in time").with_context("host", &host);
             let _ = job.fate.send(Err(error));
         }
     }

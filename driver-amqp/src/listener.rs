@@ -151,7 +151,7 @@ impl AmqpListener {
     fn left_behind(&self) -> Error {
         let error = lost("close", "private queues stay until they expire");
         match &self.loss {
-            Some(loss) => error.with("loss", loss),
+            Some(loss) => error.with_context("loss", loss),
             None => error,
         }
     }

@@ -1,7 +1,7 @@
 //! Names as AMQP carries them: at most 255 bytes.
 
 use lapin::types::ShortString;
-use oslo_messaging::{Error, ErrorKind, Result};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 /// `text` as a short string; `what` says what it names.
 ///
@@ -9,7 +9,11 @@ use oslo_messaging::{Error, ErrorKind, Result};
 /// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
 pub(crate) fn short(what: &'static str, text: &str) -> Result<ShortString> {
     ShortString::try_new(text.to_owned()).map_err(|_| {
-        Error::new(ErrorKind::TooLarge, "name").with("what", what).with("bytes", text.len()).with("limit", 255)
+        Error::new(ErrorKind::TooLarge, "name")
+            .with_executed(Executed::No)
+            .with_context("what", what)
+            .with_context("bytes", text.len())
+            .with_context("limit", 255)
     })
 }
 

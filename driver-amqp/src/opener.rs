@@ -76,7 +76,6 @@ impl Opener {
             }
             Source::Queue { name } => format!("listener of queue {name}"),
             // A source that this driver does not know yet.
-            _ => "listener".to_owned(),
         }
     }
 

@@ -300,7 +300,9 @@ pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<
     // It may be a password, or a part of one: neither its value is shown nor a name that can be none.
     let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     let name = if plain { name } else { "***" };
-    Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "it is not known"))
+    Err(Error::new(ErrorKind::Config, "read options")
+        .with_context("option", name)
+        .with_context("reason", "it is not known"))
 }
 
 fn seconds(value: &str) -> Option<Duration> {
@@ -338,7 +340,10 @@ fn file(value: &str) -> Option<std::path::PathBuf> {
 }
 
 fn refused(option: &str, value: &str, reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read options").with("option", option).with("value", value).with("reason", reason)
+    Error::new(ErrorKind::Config, "read options")
+        .with_context("option", option)
+        .with_context("value", value)
+        .with_context("reason", reason)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{
-    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Headers, Message, Origin, Result,
+    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Executed, Headers, Message, Origin, Result,
 };
 
 use crate::names::short;
@@ -36,8 +36,8 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
     if header_bytes <= limit {
         return Ok(());
     }
-    let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
-    Err(error.with("bytes", header_bytes).with("limit", limit))
+    let error = Error::new(ErrorKind::TooLarge, "publish").with_executed(Executed::No).with_context("what", "headers");
+    Err(error.with_context("bytes", header_bytes).with_context("limit", limit))
 }
 
 /// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
@@ -83,13 +83,13 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
+    let origin = Origin::new(delivery.exchange.as_str(), delivery.routing_key.as_str());
     let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue).with_received_at(at);
     let mut message = message.with_origin(Arc::new(origin));
     message.undecodable = undecodable.map(Into::into);
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
-    message.delivery_count = failed.map(|failed| DeliveryCount { failed, limit });
+    message.delivery_count = failed.map(|failed| DeliveryCount::new(failed, limit));
     message
 }
 

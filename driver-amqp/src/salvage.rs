@@ -114,7 +114,7 @@ impl<'a> Salvage<'a> {
                 job.ticket.give_back();
             }
             if let Some(error) = refusal {
-                drop(job.fate.send(Err(error.with("host", &self.host))));
+                drop(job.fate.send(Err(error.with_context("host", &self.host))));
                 continue;
             }
             if missing {
@@ -131,7 +131,10 @@ impl<'a> Salvage<'a> {
             Some(error) => translate("publish", error),
             None => Error::new(ErrorKind::Disconnected, "publish").transient(),
         };
-        error.with_executed(executed).with("exchange", &job.parcel.exchange.name).with("bytes", job.parcel.body.len())
+        error
+            .with_executed(executed)
+            .with_context("exchange", &job.parcel.exchange.name)
+            .with_context("bytes", job.parcel.body.len())
     }
 
     /// The error of a message that may have arrived.
@@ -140,8 +143,8 @@ impl<'a> Salvage<'a> {
         match (self.loss, self.shared.gate.check("publish"), &self.failures.error) {
             (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
             (Loss::Channel, _, Some(error)) => unknown("publish", error).transient(),
-            (_, _, Some(error)) => gone.with("reason", error),
-            (_, _, None) => gone.with("reason", "the connection is gone"),
+            (_, _, Some(error)) => gone.with_context("reason", error),
+            (_, _, None) => gone.with_context("reason", "the connection is gone"),
         }
     }
 }

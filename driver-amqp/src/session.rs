@@ -156,12 +156,13 @@ impl Session {
                     // What the others have had until then is taken in all the same, to be counted.
                     Poll::Ready(Some(Err(error))) => {
                         reader.consumer = None;
-                        failed = failed.or_else(|| Some(unknown("poll", &error).with("host", host)));
+                        failed = failed.or_else(|| Some(unknown("poll", &error).with_context("host", host)));
                     }
                     Poll::Ready(None) => {
                         reader.consumer = None;
                         if !self.place.is_connected() {
-                            failed = failed.or_else(|| Some(lost("poll", "the channel is gone").with("host", host)));
+                            failed =
+                                failed.or_else(|| Some(lost("poll", "the channel is gone").with_context("host", host)));
                         } else if !stopped && failed.is_none() {
                             // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
                             // again once that message is settled after all.
@@ -175,7 +176,7 @@ impl Session {
         }
         // This connection may be the slower of the two to notice.
         if self.place.link.is_given_up() {
-            failed = failed.or_else(|| Some(lost("poll", "the connection is gone").with("host", host)));
+            failed = failed.or_else(|| Some(lost("poll", "the connection is gone").with_context("host", host)));
         }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
@@ -186,7 +187,7 @@ impl Session {
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
             // They ended with the stop, so none of them tells of what came after it.
             if !self.place.is_connected() {
-                return Poll::Ready(Err(lost("poll", "the channel is gone").with("host", host)));
+                return Poll::Ready(Err(lost("poll", "the channel is gone").with_context("host", host)));
             }
             Poll::Ready(Ok(Read::End))
         } else {

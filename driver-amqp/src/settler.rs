@@ -103,7 +103,7 @@ impl Settler {
         };
         if lost {
             let lost = Error::new(ErrorKind::Disconnected, operation);
-            return Err(lost.with("reason", "the channel is gone, and the message will be handed over again"));
+            return Err(lost.with_context("reason", "the channel is gone, and the message will be handed over again"));
         }
         Ok(())
     }

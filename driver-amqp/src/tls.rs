@@ -64,7 +64,7 @@ impl Tls {
     /// the other; `Disconnected`.
     pub(crate) async fn wrap(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::new(ErrorKind::Config, "connect").with("reason", "TLS needs a host name"))?;
+            .map_err(|_| Error::new(ErrorKind::Config, "connect").with_context("reason", "TLS needs a host name"))?;
         let connector = TlsConnector::from(Arc::new(self.client()?));
         connector.connect(name, stream).await.map_err(|error| explain(&error))
     }

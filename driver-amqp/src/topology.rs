@@ -81,7 +81,7 @@ impl<'a> Declarer<'a> {
         let channel = self.channel().await?;
         let declaring = channel.exchange_declare(name, kind, options, form.arguments);
         let declared = self.connection.ask("declare exchange", self.deadline, declaring).await;
-        self.judge(declared).map_err(|error| error.with("exchange", &exchange.name))?;
+        self.judge(declared).map_err(|error| error.with_context("exchange", &exchange.name))?;
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl<'a> Declarer<'a> {
     pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short("queue", &plan.name)?;
         for binding in &plan.bindings {
-            self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
+            self.bind(&name, binding).await.map_err(|error| error.with_context("queue", &plan.name))?;
         }
         Ok(())
     }
@@ -134,7 +134,7 @@ impl<'a> Declarer<'a> {
         match found {
             Ok(queue) => Ok(Some(QueueCounts::new(queue.consumer_count().into(), queue.message_count().into()))),
             Err(error) if is_gone(&error, "queue") => Ok(None),
-            Err(error) => Err(error.with("queue", name)),
+            Err(error) => Err(error.with_context("queue", name)),
         }
     }
 
@@ -180,7 +180,7 @@ impl<'a> Declarer<'a> {
             if let Err(error) = &declared {
                 self.link.refused(error);
             }
-            let difference = self.judge(declared).map_err(|error| error.with("queue", name))?;
+            let difference = self.judge(declared).map_err(|error| error.with_context("queue", name))?;
             match difference.and_then(|text| form.adopting(&text)) {
                 Some(adopted) => form = adopted,
                 None => return Ok(()),
@@ -201,7 +201,7 @@ impl<'a> Declarer<'a> {
             self.keep_channel(&bound);
             match bound {
                 Err(error) if is_gone(&error, "exchange") => self.exchange(&binding.exchange).await?,
-                bound => return bound.map_err(|error| error.with("exchange", &binding.exchange.name)),
+                bound => return bound.map_err(|error| error.with_context("exchange", &binding.exchange.name)),
             }
         }
     }
@@ -363,7 +363,11 @@ fn is_gone(error: &Error, kind: &str) -> bool {
 
 /// The error for a publish to an exchange that cannot be declared, told at each publish.
 pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
-    if error.context().any(|(key, _)| key == "exchange") { error } else { error.with("exchange", &exchange.name) }
+    if error.context().any(|(key, _)| key == "exchange") {
+        error
+    } else {
+        error.with_context("exchange", &exchange.name)
+    }
 }
 
 #[cfg(test)]

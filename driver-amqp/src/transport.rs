@@ -127,7 +127,7 @@ impl AmqpTransport {
     /// Hands `parcel` to its lane, and waits for its fate.
     async fn send(&self, parcel: Arc<Parcel>, ticket: &Arc<Ticket>, deadline: Deadline) -> Result<()> {
         let turn = self.declared.turn(&parcel.needs, deadline).await?;
-        let closed = || Error::closed("publish");
+        let closed = || Error::closed("publish").with_executed(Executed::No);
         let (fate, told) = oneshot::channel();
         let lane = self.lane(&parcel);
         let job = Job { parcel, fate, ticket: Arc::clone(ticket), sends: 0, declared: turn.declared };
@@ -164,8 +164,9 @@ impl AmqpTransport {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
-            .with("bytes", message.body.len())
-            .with("limit", self.common.config.max_message_size))
+            .with_executed(Executed::No)
+            .with_context("bytes", message.body.len())
+            .with_context("limit", self.common.config.max_message_size))
     }
 
     /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
@@ -310,10 +311,10 @@ impl Transport for AmqpTransport {
         gate.check(OPERATION)?;
         let queue = address.routing_key();
         match address {
-            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
+            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with_context("address", address)),
             // It expires when nobody uses it, and a look is a use.
             Address::Direct { .. } if !checks.reads(&queue) => {
-                return Err(Error::unsupported(OPERATION).with("address", address));
+                return Err(Error::unsupported(OPERATION).with_context("address", address));
             }
             _ => {}
         }
@@ -399,7 +400,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
 /// One error for all hosts: the last one's, with what the others said.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
-        return Error::new(ErrorKind::Config, "connect").with("reason", "the URL names no host");
+        return Error::new(ErrorKind::Config, "connect").with_context("reason", "the URL names no host");
     };
-    failures.into_iter().fold(last, |last, other| last.with("another host", other))
+    failures.into_iter().fold(last, |last, other| last.with_context("another host", other))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use oslo_messaging::{Error, ErrorKind, Exchange, Lifetime, Result};
+use oslo_messaging::{Error, ErrorKind, Exchange, Executed, Lifetime, Result};
 
 use crate::config::FakeConfig;
 use crate::delivery_limit::DeliveryLimit;
@@ -134,7 +134,9 @@ impl FakeBroker {
     pub fn declare_exclusive_queue(&self, name: &str) -> Result<()> {
         self.0.with(|state| {
             if state.queue_ids.contains_key(name) {
-                return Err(Error::new(ErrorKind::Topology, "declare queue").with("queue", name));
+                return Err(Error::new(ErrorKind::Topology, "declare queue")
+                    .with_executed(Executed::No)
+                    .with_context("queue", name));
             }
             let queue = state.create_queue(name, Lifetime::Shared);
             state.queues.entry(queue).and_modify(|queue| queue.exclusive = true);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Connector, Deadline, Error, ErrorKind, Result, Transport, TransportUrl};
+use oslo_messaging::{Connector, Deadline, Error, ErrorKind, Executed, Result, Transport, TransportUrl};
 
 use crate::broker::FakeBroker;
 
@@ -34,13 +34,13 @@ impl Connector for FakeConnector {
     async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
         const OPERATION: &str = "connect";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         if let Some(broker) = &self.broker {
             return Ok(Arc::new(broker.transport()));
         }
         if let Some(option) = url.query().keys().next() {
-            return Err(Error::new(ErrorKind::Config, OPERATION).with("unknown option", option));
+            return Err(Error::new(ErrorKind::Config, OPERATION).with_context("unknown option", option));
         }
         Ok(Arc::new(FakeBroker::named(&name_of(url)).transport()))
     }

@@ -71,7 +71,7 @@ impl DeliveryLimit {
 
     /// What the receiver learns of a message with so many failed deliveries: nothing of one without any.
     pub(crate) fn shown(&self, failed: u64) -> Option<DeliveryCount> {
-        (failed > 0).then_some(DeliveryCount { failed, limit: Some(self.failures) })
+        (failed > 0).then_some(DeliveryCount::new(failed, Some(self.failures)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The limits of AMQP and of RabbitMQ on names and sizes. Pure.
 
-use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, Message, QueuePlan, Result};
+use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, Executed, Message, QueuePlan, Result};
 
 use crate::destination::{Destination, QueueDeclaration};
 
@@ -24,8 +24,9 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     }
     if message.body.len() > max_message_size {
         return Err(Error::new(ErrorKind::TooLarge, OPERATION)
-            .with("bytes", message.body.len())
-            .with("limit", max_message_size));
+            .with_executed(Executed::No)
+            .with_context("bytes", message.body.len())
+            .with_context("limit", max_message_size));
     }
     check_length("message id", &message.id, OPERATION)?;
     check_headers(message, OPERATION)
@@ -47,7 +48,9 @@ fn check_exchange(exchange: &Exchange, operation: &'static str) -> Result<()> {
     }
     check_length("exchange", &exchange.name, operation)?;
     if exchange.name.is_empty() || exchange.name.starts_with(RESERVED) {
-        return Err(Error::new(ErrorKind::Denied, operation).with("reserved exchange", format!("{:?}", exchange.name)));
+        return Err(Error::new(ErrorKind::Denied, operation)
+            .with_executed(Executed::No)
+            .with_context("reserved exchange", format!("{:?}", exchange.name)));
     }
     Ok(())
 }
@@ -56,10 +59,14 @@ fn check_queue(name: &str, operation: &'static str) -> Result<()> {
     check_length("queue", name, operation)?;
     if name.is_empty() {
         // RabbitMQ would invent a name, under which nobody could reach the queue.
-        return Err(Error::new(ErrorKind::Topology, operation).with("queue", "a queue needs a name"));
+        return Err(Error::new(ErrorKind::Topology, operation)
+            .with_executed(Executed::No)
+            .with_context("queue", "a queue needs a name"));
     }
     if name.starts_with(RESERVED) {
-        return Err(Error::new(ErrorKind::Denied, operation).with("reserved queue", name));
+        return Err(Error::new(ErrorKind::Denied, operation)
+            .with_executed(Executed::No)
+            .with_context("reserved queue", name));
     }
     Ok(())
 }
@@ -71,7 +78,10 @@ fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
         bytes += name.len() + value.len() + PER_HEADER;
     }
     if bytes > PROPERTIES {
-        return Err(Error::new(ErrorKind::TooLarge, operation).with("header bytes", bytes).with("limit", PROPERTIES));
+        return Err(Error::new(ErrorKind::TooLarge, operation)
+            .with_executed(Executed::No)
+            .with_context("header bytes", bytes)
+            .with_context("limit", PROPERTIES));
     }
     Ok(())
 }
@@ -82,7 +92,8 @@ fn check_length(what: &'static str, name: &str, operation: &'static str) -> Resu
     }
     let start: String = name.chars().take(40).collect();
     Err(Error::new(ErrorKind::TooLarge, operation)
-        .with(what, format!("{start}…"))
-        .with("bytes", name.len())
-        .with("limit", SHORT_STRING))
+        .with_executed(Executed::No)
+        .with_context(what, format!("{start}…"))
+        .with_context("bytes", name.len())
+        .with_context("limit", SHORT_STRING))
 }

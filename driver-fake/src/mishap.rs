@@ -45,7 +45,7 @@ impl FakeTransport {
             }),
             Fault::Nack => {
                 self.broker.with(|state| state.counters.published += 1);
-                Err(Error::new(ErrorKind::Refused, OPERATION).transient())
+                Err(Error::new(ErrorKind::Refused, OPERATION).with_executed(Executed::No).transient())
             }
             Fault::Return => self.broker.with(|state| {
                 state.counters.published += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
+use oslo_messaging::{Error, ErrorKind, ExchangeKind, Executed, Message, Origin, Result};
 use tokio::time::Instant;
 
 use crate::channel::ConsumerId;
@@ -29,7 +29,7 @@ impl BrokerState {
 
     /// Routes without declaring.
     pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
-        let origin = Origin { exchange: to.exchange.name.clone(), routing_key: to.key.clone() };
+        let origin = Origin::new(&*to.exchange.name, &*to.key);
         let message = message.with_origin(Arc::new(origin));
         let mut queues = std::mem::take(&mut self.routed);
         queues.clear();
@@ -59,7 +59,10 @@ impl BrokerState {
     /// Counts a returned message, and makes the error its publisher gets.
     pub(crate) fn returned(&mut self, to: &Destination) -> Error {
         self.counters.returned += 1;
-        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing key", &to.key)
+        Error::new(ErrorKind::Undeliverable, "publish")
+            .with_executed(Executed::No)
+            .with_context("exchange", &to.exchange.name)
+            .with_context("routing key", &to.key)
     }
 
     fn find_queues(&self, to: &Destination, found: &mut Vec<Id>) {

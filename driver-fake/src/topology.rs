@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, Executed, Lifetime, QueuePlan, Result};
 use tokio::time::Instant;
 
 use crate::channel::ConsumerId;
@@ -55,9 +55,10 @@ impl BrokerState {
             }
             Some(existing) if existing.kind == exchange.kind => Ok(()),
             Some(existing) => Err(Error::new(ErrorKind::Topology, operation)
-                .with("exchange", &exchange.name)
-                .with("declared as", format!("{:?}", exchange.kind))
-                .with("exists as", format!("{:?}", existing.kind))),
+                .with_executed(Executed::No)
+                .with_context("exchange", &exchange.name)
+                .with_context("declared as", format!("{:?}", exchange.kind))
+                .with_context("exists as", format!("{:?}", existing.kind))),
         }
     }
 
@@ -75,8 +76,9 @@ impl BrokerState {
         let queue = self.queues.get(&id).expect("a name leads to a queue");
         if queue.exclusive {
             return Err(Error::new(ErrorKind::Topology, operation)
-                .with("queue", name)
-                .with("reason", "another connection has it for itself"));
+                .with_executed(Executed::No)
+                .with_context("queue", name)
+                .with_context("reason", "another connection has it for itself"));
         }
         if queue.lifetime != lifetime {
             let difference = match queue.lifetime {

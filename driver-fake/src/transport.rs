@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oslo_messaging::{
-    Address, Capabilities, Capability, Deadline, Error, ErrorKind, Health, Lifetime, Listener, Message, PublishOptions,
-    QueueCounts, Result, State, Subscription, Transport,
+    Address, Capabilities, Capability, Deadline, Error, ErrorKind, Executed, Health, Lifetime, Listener, Message,
+    PublishOptions, QueueCounts, Result, State, Subscription, Transport,
 };
 use tokio::sync::watch;
 use tokio::task::coop;
@@ -80,9 +80,9 @@ impl FakeTransport {
     }
 
     fn blocked(&self, operation: &'static str) -> Error {
-        let error = Error::new(ErrorKind::Blocked, operation).transient();
+        let error = Error::new(ErrorKind::Blocked, operation).with_executed(Executed::No).transient();
         match &self.health.borrow().state {
-            State::Blocked { reason } => error.with("reason", reason),
+            State::Blocked { reason } => error.with_context("reason", reason),
             _ => error,
         }
     }
@@ -115,7 +115,7 @@ impl Transport for FakeTransport {
         // A busy publisher lets its neighbours run.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
-            return Err(Error::timeout("publish").with("to", to));
+            return Err(Error::timeout("publish").with_executed(Executed::No).with_context("to", to));
         }
         let destination = Destination::new(to, options);
         limits::check_publish(&destination, &message, self.broker.max_message_size)?;
@@ -138,7 +138,7 @@ impl Transport for FakeTransport {
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         const OPERATION: &str = "subscribe";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         let unique = Uuid::new_v4().simple().to_string();
         let plans = subscription.queues(&unique);
@@ -160,10 +160,10 @@ impl Transport for FakeTransport {
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         if matches!(address, Address::Fanout { .. }) {
-            return Err(Error::unsupported(OPERATION).with("address", address));
+            return Err(Error::unsupported(OPERATION).with_context("address", address));
         }
         let name = address.routing_key();
         self.broker.with(|state| {

@@ -230,7 +230,7 @@ async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     while heard().len() < 30 {
         recorder.wait(recorder.at("l").len() + 1).await?;
     }
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     Ok(())
 }
 

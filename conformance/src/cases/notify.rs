@@ -99,7 +99,7 @@ pub(super) async fn sink(stage: &Stage, topics: &[&str]) -> Result<MessagingSink
 
 /// A publisher to `topics`.
 pub(super) async fn notifier(stage: &Stage, topics: &[&str]) -> Result<Notifier> {
-    Ok(Notifier::over("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
+    Ok(Notifier::from_sink("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
 }
 
 /// Publishes an `info` for each of `numbers`, one after the other.
@@ -112,7 +112,7 @@ pub(super) async fn tell(notifier: &Notifier, numbers: impl IntoIterator<Item = 
 
 /// `tries` tries, so close together that a case on a real clock need not wait.
 pub(super) fn impatient(tries: u32) -> FailurePolicy {
-    FailurePolicy::default().with_tries(tries).with_first_wait(Duration::from_millis(5))
+    FailurePolicy::default().with_attempts(tries).with_first_wait(Duration::from_millis(5))
 }
 
 pub(super) fn many(count: usize) -> NonZeroUsize {

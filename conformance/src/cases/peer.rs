@@ -86,7 +86,7 @@ impl<'a> Peer<'a> {
 pub(super) fn reply(request: &Request, result: Value, ending: bool) -> Result<Reply, Failed> {
     let call = request.call.as_ref().ok_or("nobody waits for an answer")?;
     let reply = Reply::result(&call.msg_id, uuid::Uuid::new_v4().simple().to_string(), Payload::from(result));
-    Ok(Reply { ending, ..reply })
+    Ok(reply.with_ending(ending))
 }
 
 /// The target whose topic a hand-made server serves.

@@ -57,7 +57,7 @@ impl<'a> Group<'a> {
     /// Stops every server, waits for its methods and ends.
     pub(super) async fn stop(self) -> Outcome {
         for server in self.servers {
-            server.wait(self.stage.soon()).await?;
+            server.shutdown(self.stage.soon()).await?;
         }
         Ok(())
     }

@@ -269,7 +269,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
         let reply = peer.reply().await?;
         assert_eq!(reply.result.as_str().replace(", ", ",").replace(": ", ":"), came, "{:?}", reply.failure);
     }
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 async fn a_compressed_one_is_answered(stage: &Stage) -> Outcome {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{
-    Address, Capabilities, Deadline, Error, ErrorKind, Health, Listener, Message, PublishOptions, Result, Settle,
-    Source, State, Subscription, Transport,
+    Address, Capabilities, Deadline, Error, ErrorKind, Executed, Health, Listener, Message, PublishOptions, Result,
+    Settle, Source, State, Subscription, Transport,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -121,7 +121,7 @@ impl FlawedTransport {
     fn crossed(&self, outcome: Result<()>) -> Result<()> {
         let undeliverable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Undeliverable);
         if self.returned.swap(undeliverable, Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Undeliverable, "publish"));
+            return Err(Error::new(ErrorKind::Undeliverable, "publish").with_executed(Executed::No));
         }
         if undeliverable { Ok(()) } else { outcome }
     }

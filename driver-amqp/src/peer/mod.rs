@@ -7,7 +7,7 @@ pub(crate) use greeting::Greeting;
 
 use std::sync::{Arc, OnceLock};
 
-use oslo_messaging::{Error, ErrorKind};
+use oslo_messaging::{Error, ErrorKind, Executed};
 
 use identity::Stranger;
 
@@ -25,7 +25,7 @@ impl Peer {
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Some(stranger) = self.0.stranger.get() else { return error };
         let (kind, reason) = (stranger.kind(), stranger.to_string());
-        let explained = Error::new(kind, error.operation()).with("reason", reason);
+        let explained = Error::new(kind, error.operation()).with_executed(Executed::No).with_context("reason", reason);
         // Tried again as soon as after a plain close.
         if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
     }

@@ -55,5 +55,5 @@ pub(super) fn unreadable(file: &Path, reason: &dyn Display) -> Error {
 }
 
 pub(super) fn unusable(what: &str, reason: &dyn Display) -> Error {
-    Error::new(ErrorKind::Config, "connect").with("TLS", what).with("reason", reason)
+    Error::new(ErrorKind::Config, "connect").with_context("TLS", what).with_context("reason", reason)
 }

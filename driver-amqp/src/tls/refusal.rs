@@ -2,17 +2,21 @@
 
 use std::io;
 
-use oslo_messaging::{Error, ErrorKind};
+use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls::{self, CertificateError, OtherError};
 use webpki::Error as Path;
 
 /// What a failure of the handshake, or of the first bytes after it, means.
 pub(crate) fn explain(error: &io::Error) -> Error {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return Error::new(ErrorKind::Disconnected, "connect").with("reason", error).transient();
+        return Error::new(ErrorKind::Disconnected, "connect")
+            .with_executed(Executed::No)
+            .with_context("reason", error)
+            .transient();
     };
     let (kind, reason) = verdict(tls);
-    let explained = Error::new(kind, "connect").with("reason", reason).with_source(tls.clone());
+    let explained =
+        Error::new(kind, "connect").with_executed(Executed::No).with_context("reason", reason).with_source(tls.clone());
     if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
 }
 

@@ -99,9 +99,9 @@ impl Troupe {
         // What does not come out is told by the rules.
         let _ = timeout(OUT, coming_out).await;
         let [one, two] = self.servers;
-        one.wait(soon()).await.expect("the first server ends");
-        two.wait(soon()).await.expect("the second server ends");
-        self.listener.wait(soon()).await.expect("the listener ends");
+        one.shutdown(soon()).await.expect("the first server ends");
+        two.shutdown(soon()).await.expect("the second server ends");
+        self.listener.shutdown(soon()).await.expect("the listener ends");
         for bus in &self.buses {
             bus.close(soon()).await.expect("a bus closes");
         }

@@ -52,7 +52,7 @@ async fn killed(batch: usize, most: usize) {
             twice.push(n);
         }
     }
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     assert!(twice.len() <= most, "{} events were handled twice: {twice:?}", twice.len());
     bus.close(soon()).await.expect("it closes");
 }
@@ -76,13 +76,13 @@ pub(crate) async fn dropped() {
         let (n, _) = next(&mut heard).await;
         assert!(missing.remove(&n), "{n} was handled twice");
     }
-    staying.wait(soon()).await.expect("it ends");
+    staying.shutdown(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }
 
 /// Publishes events of these numbers.
 pub(crate) async fn tell(bus: &Bus, topic: &str, numbers: std::ops::Range<u64>) {
-    let notifier = Notifier::over("shop.host-1", MessagingSink::new(bus).topics([topic]));
+    let notifier = Notifier::from_sink("shop.host-1", MessagingSink::new(bus).topics([topic]));
     for n in numbers {
         notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("it is told");
     }

@@ -85,7 +85,7 @@ async fn requeued(stage: &Stage, config: AmqpConfig) -> End {
         assert!(tokio::time::Instant::now() < until, "it is gone after {} runs", runs.load(Ordering::SeqCst));
         letter = letters.next(QUIET).await.expect("letters");
     }
-    let ended = join_all(listeners.into_iter().map(|listener| listener.wait(soon()))).await;
+    let ended = join_all(listeners.iter().map(|listener| listener.shutdown(soon()))).await;
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
     let runs = runs.load(Ordering::SeqCst);
     match letter {
@@ -134,13 +134,13 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
         Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
     });
-    let policy = oslo_messaging::FailurePolicy::default().with_tries(1);
+    let policy = oslo_messaging::FailurePolicy::default().with_attempts(1);
     let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
     let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
     let queue = format!("{topic}.info");
     tell(&bus, topic, 0..3).await;
     arrived(stage, &format!("{queue}.dead"), 3).await;
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     for round in 0..50 {
         let mut letters = DeadLetters::open(&bus, &queue, soon()).await.expect("they open");
         let letter = letters.next(ARRIVE).await.expect("letters");

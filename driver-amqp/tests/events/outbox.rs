@@ -43,7 +43,7 @@ pub(crate) async fn while_the_broker_is_away() {
     while last < ROOM - 1 {
         last = next(&mut heard).await.0;
     }
-    within(ARRIVE, "the end", listener.wait(soon())).await.expect("it ends");
+    within(ARRIVE, "the end", listener.shutdown(soon())).await.expect("it ends");
     assert_eq!(notifier.close(soon()).await, 0);
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn too_old() {
 fn background(bus: &Bus, topic: &str, age: Duration) -> BackgroundNotifier {
     let room = usize::try_from(ROOM).expect("it is small");
     let config = OutboxConfig::default().with_max_events(room).with_age(age);
-    Notifier::over("shop.host-1", MessagingSink::new(bus).topics([topic])).background(config)
+    Notifier::from_sink("shop.host-1", MessagingSink::new(bus).topics([topic])).background(config)
 }
 
 fn tell(notifier: &BackgroundNotifier, n: u64) -> Queued {

@@ -47,6 +47,6 @@ pub(crate) async fn stops_no_other() {
     assert!(!others.contains(&0), "it did not wait");
     gate.add_permits(1);
     assert_eq!(within(ARRIVE, "the long one", heard.recv()).await, Some(0));
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }

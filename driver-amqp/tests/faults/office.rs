@@ -142,7 +142,7 @@ impl Office {
 
     /// Publishes an event.
     pub(crate) async fn tell(&self, number: u32, timeout: Duration) -> Result<()> {
-        let notifier = Notifier::over("office", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
+        let notifier = Notifier::from_sink("office", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
         notifier.info(&Context::new(), "work", &Work { number }).await
     }
 
@@ -164,8 +164,8 @@ impl Office {
 
     /// Everything ends well.
     pub(crate) async fn close(self) {
-        self.server.wait(soon()).await.expect("the broker answers");
-        self.listener.wait(soon()).await.expect("the broker answers");
+        self.server.shutdown(soon()).await.expect("the broker answers");
+        self.listener.shutdown(soon()).await.expect("the broker answers");
         for bus in [self.bus, self.serving] {
             bus.close(soon()).await.expect("the broker answers");
         }

@@ -96,7 +96,7 @@ pub(crate) async fn to_a_server() {
     let ((), probes) = victim.during(Box::pin(attack)).await;
     assert_eq!(ran.load(Ordering::SeqCst), 2 + handled);
     Victim::judge(probes);
-    server.wait(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     attacked.judge(before).await;
     victim.end().await;
 }
@@ -134,7 +134,7 @@ pub(crate) async fn to_a_caller() {
     let ((), probes) = victim.during(Box::pin(attack)).await;
     Victim::judge(probes);
     drop(waiting);
-    server.wait(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     serving.close(soon()).await.expect("it closes");
     attacked.judge(before).await;
     victim.end().await;
@@ -171,7 +171,7 @@ pub(crate) async fn to_a_listener() {
         counts.is_some_and(|counts| counts.ready == hostile)
     };
     until("every hostile event to be a dead letter", moved).await;
-    listener.wait(soon()).await.expect("it stops");
+    listener.shutdown(soon()).await.expect("it stops");
     let mut dead = DeadLetters::open(&attacked.bus, "events.info", soon()).await.expect("dead letters");
     assert_eq!(dead.purge(Duration::from_secs(1)).await.expect("they are there"), hostile);
     dead.close(soon()).await.expect("it closes");

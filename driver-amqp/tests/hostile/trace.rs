@@ -76,10 +76,10 @@ async fn scenario(url: &str) {
         Err::<(), _>(Failure::new("shop", "Broken", "it fails"))
     });
     let listener = NotificationListener::builder(&bus).target(Target::topic("events")).endpoint(failing);
-    let listener = listener.on_failure(FailurePolicy::default().with_tries(1)).start(soon()).await.expect("a listener");
+    let listener = listener.on_failure(FailurePolicy::default().with_attempts(1)).start(soon()).await.expect("a listener");
     let client = RpcClient::new(&bus, Target::topic("t"));
     let nowhere = RpcClient::new(&bus, Target::topic("nowhere"));
-    let notifier = Notifier::over("shop", MessagingSink::new(&bus).topics(["events"]));
+    let notifier = Notifier::from_sink("shop", MessagingSink::new(&bus).topics(["events"]));
     let context = Context::new();
     for _ in 0..TIMES {
         let answer: Value =
@@ -98,8 +98,8 @@ async fn scenario(url: &str) {
     let wrong = url.replace(marker("a password"), marker("a wrong password"));
     let refused = AmqpTransport::connect(&transport_url(&wrong), AmqpConfig::default(), soon()).await;
     tracing::error!(error = %refused.expect_err("the password is wrong"), "refused");
-    listener.wait(soon()).await.expect("it stops");
-    server.wait(soon()).await.expect("it stops");
+    listener.shutdown(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     bus.close(soon()).await.expect("it closes");
 }
 

@@ -57,7 +57,7 @@ impl Victim {
     }
 
     pub(crate) async fn end(self) {
-        self.server.wait(soon()).await.expect("the server stops");
+        self.server.shutdown(soon()).await.expect("the server stops");
         self.bus.close(soon()).await.expect("the bus closes");
     }
 

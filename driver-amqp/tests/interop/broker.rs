@@ -234,7 +234,7 @@ impl<'a> Company<'a> {
 
     async fn part(self) {
         self.python_listener.stop().await;
-        self.rust_listener.wait(soon()).await.unwrap();
+        self.rust_listener.shutdown(soon()).await.unwrap();
         self.python.stop().await;
         self.rust.stop().await;
         self.peer.quit().await;

@@ -47,7 +47,7 @@ pub(crate) async fn started(bus: &Bus, topic: &str) -> (NotificationListener, He
 
 /// What tells events on `topic`.
 pub(crate) fn notifier(bus: &Bus, topic: &str) -> Notifier {
-    Notifier::over("shop.rust", MessagingSink::new(bus).topics([topic]))
+    Notifier::from_sink("shop.rust", MessagingSink::new(bus).topics([topic]))
 }
 
 impl Heard {

@@ -27,7 +27,7 @@ async fn python_hears_every_priority_in_either_format(setting: Arc<Setting>) {
     for format in [Format::V1, Format::V2] {
         let topic = setting.unique("events");
         let listener = PythonListener::start(peer, &topic, json!({})).await;
-        let notifier = Notifier::over("shop.rust", MessagingSink::new(&bus).topics([&topic]).format(format));
+        let notifier = Notifier::from_sink("shop.rust", MessagingSink::new(&bus).topics([&topic]).format(format));
         let payload = json!({"text": "grün\u{1f600}\n", "list": [1, null, {"deep": true}]});
         for priority in Priority::ALL {
             notifier.notify(priority, &Context::new(), "order.created", &payload).await.unwrap();

@@ -196,7 +196,7 @@ async fn meet(setting: &Setting, ours: &str, pythons: &str) {
 
     assert!(bus.health().borrow().drift.is_empty(), "{:?}", bus.health().borrow());
     python_listener.stop().await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     rust.stop().await;
     python.stop().await;
     peer.quit().await;

@@ -224,7 +224,7 @@ pub(crate) async fn a_fanout_that_one_queue_refuses_may_have_reached_the_others(
     let client = client.retry(Retry::times(3)).timeout(ARRIVE);
     let error = client.cast(&Context::new(), "work", &()).await.expect_err("the queue stays full");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
-    assert!(error.context().any(|(key, value)| key == "tries" && value == "4"), "{error}");
+    assert!(error.context().any(|(key, value)| key == "attempts" && value == "4"), "{error}");
 }
 
 /// A classic queue may hand a message over and then refuse it, when its process dies before the disk has it; a quorum queue

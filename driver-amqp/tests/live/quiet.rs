@@ -79,7 +79,7 @@ async fn calls_and_casts(address: &str, stop: bool) {
     client.prepare().server("north").cast(&Context::new(), "buy", &json!({})).await.expect("a cast");
     client.prepare().fanout().cast(&Context::new(), "buy", &json!({})).await.expect("a fanout");
     if stop {
-        server.wait(soon()).await.expect("a stop");
+        server.shutdown(soon()).await.expect("a stop");
         bus.close(soon()).await.expect("a close");
     } else {
         bus.close(soon()).await.expect("a close");
@@ -103,7 +103,7 @@ async fn events(address: &str) {
     let notifier = Notifier::new(&bus, "quiet");
     notifier.info(&Context::new(), "order.created", &json!({"id": 7})).await.expect("an event");
     within(WORK, "the event", handled.acquire()).await.expect("it is never closed").forget();
-    listener.wait(soon()).await.expect("a stop");
+    listener.shutdown(soon()).await.expect("a stop");
     bus.close(soon()).await.expect("a close");
 }
 

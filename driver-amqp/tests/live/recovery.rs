@@ -96,7 +96,7 @@ pub(crate) async fn calls_go_on_after_a_node_was_killed() {
     for number in 0..100 {
         call(number, ARRIVE).await.expect("an answer");
     }
-    server.wait(soon()).await.expect("the broker answers");
+    server.shutdown(soon()).await.expect("the broker answers");
     bus.close(soon()).await.expect("the broker answers");
 }
 

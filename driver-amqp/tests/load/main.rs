@@ -82,7 +82,7 @@ impl Stage {
     }
 
     async fn clear(self) -> (Counters, Counters) {
-        self.server.wait(soon()).await.expect("the server ends when it is asked to");
+        self.server.shutdown(soon()).await.expect("the server ends when it is asked to");
         self.bus.close(soon()).await.expect("the broker answers");
         (self.serving.counters(), self.calling.counters())
     }

@@ -32,7 +32,7 @@ impl Client {
             work: RpcClient::new(bus, Target::topic(TOPIC)),
             once: RpcClient::new(bus, Target::topic(ONCE)),
             nobody: RpcClient::new(bus, Target::topic(NOBODY)).mandatory(true),
-            notifier: Notifier::over("soak.client", MessagingSink::new(bus).topics([EVENTS])),
+            notifier: Notifier::from_sink("soak.client", MessagingSink::new(bus).topics([EVENTS])),
             journal: journal.clone(),
             numbers: AtomicU32::new(0),
             failed: AtomicU64::new(0),

@@ -106,11 +106,11 @@ async fn come_out(stage: &Stage, journal: &Journal) {
 async fn end(servers: [[RpcServer; 2]; 2], listener: NotificationListener, parties: &Parties, journal: &Journal) {
     for server in servers.into_iter().flatten() {
         let target = server.target().to_string();
-        if let Err(error) = server.wait(soon()).await {
+        if let Err(error) = server.shutdown(soon()).await {
             journal.trouble(format!("the server {target} did not end well: {error}"));
         }
     }
-    if let Err(error) = listener.wait(soon()).await {
+    if let Err(error) = listener.shutdown(soon()).await {
         journal.trouble(format!("the listener did not end well: {error}"));
     }
     for bus in parties.buses() {

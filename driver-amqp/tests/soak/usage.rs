@@ -12,7 +12,7 @@ use super::record::{Kind, Sample};
 /// every reader has had as many messages as it remembers.
 const BASELINE: Duration = Duration::from_secs(180);
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many messages a reader remembers, so as to know their copies (`core/src/delivery.rs`).
+/// How many messages a reader remembers, so as to know their copies (`core/src/delivery/mod.rs`).
 const REMEMBERED: usize = 10_000;
 /// The servers, two of either topic, and the listener.
 const READERS: usize = 5;

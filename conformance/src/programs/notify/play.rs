@@ -111,7 +111,7 @@ impl Play<'_> {
         let outcome = match &step {
             Step::Start { listener } => self.start(*listener).await,
             Step::Stop { listener } => match self.listeners[*listener].1.lock().await.take() {
-                Some(running) => running.wait(self.stage.soon()).await,
+                Some(running) => running.shutdown(self.stage.soon()).await,
                 None => Ok(()),
             },
             Step::Kill { listener } => {
@@ -134,7 +134,7 @@ impl Play<'_> {
             nap: self.stage.budget().quiet / 3,
         };
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
-        let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
+        let policy = FailurePolicy::default().with_attempts(listener.tries).with_first_wait(FIRST_WAIT);
         let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, ear)?);
         for target in targets(self.stage, listener) {
             builder = builder.target(target);
@@ -159,7 +159,7 @@ impl Play<'_> {
             .exchange(self.stage.name(&tell.exchange))
             .format(if tell.bare { Format::V1 } else { Format::V2 });
         let sink = if tell.without_queue { sink.without_queue() } else { sink };
-        let notifier = Notifier::over(&*tell.publisher, sink).timeout(self.stage.budget().arrive);
+        let notifier = Notifier::from_sink(&*tell.publisher, sink).timeout(self.stage.budget().arrive);
         let notifier = notifier.allow_context([ALLOWED]);
         notifier.notify(tell.priority, &context(number), &tell.event_type, &payload(number)).await
     }

@@ -83,7 +83,7 @@ impl RustActor {
 
     async fn stop(&self, within: Duration) -> Result<Outcome> {
         if let Some(server) = self.server.lock().await.take() {
-            server.wait(Deadline::after(within)).await?;
+            server.shutdown(Deadline::after(within)).await?;
         }
         Ok(Outcome::Done)
     }

@@ -36,7 +36,7 @@ impl Client {
     pub(crate) fn new(bus: &Bus, topic: &str, events: &str, method: &'static str, patience: Duration) -> Self {
         Self {
             rpc: RpcClient::new(bus, Target::topic(topic)),
-            notifier: Notifier::over("faults.client", MessagingSink::new(bus).topics([events])),
+            notifier: Notifier::from_sink("faults.client", MessagingSink::new(bus).topics([events])),
             method,
             patience,
             numbers: AtomicU32::new(0),

@@ -102,9 +102,9 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     let _ = timeout(OUT, coming_out).await;
 
     let ends = [
-        ("the first server", one.wait(soon()).await),
-        ("the second server", two.wait(soon()).await),
-        ("the listener", listener.wait(soon()).await),
+        ("the first server", one.shutdown(soon()).await),
+        ("the second server", two.shutdown(soon()).await),
+        ("the listener", listener.shutdown(soon()).await),
         ("the client's bus", own.bus.close(soon()).await),
         ("the first server's bus", first.bus.close(soon()).await),
         ("the second server's bus", second.bus.close(soon()).await),
