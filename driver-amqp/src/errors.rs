@@ -6,8 +6,8 @@ use lapin::ErrorKind as Lapin;
 use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls;
 
+use crate::config::tls;
 use crate::frames::Violation;
-use crate::tls;
 
 /// What lapin's `error` means for `operation`. Nothing is said of the execution: the caller knows what was sent.
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use oslo_messaging::{IncomingMessage, Message, Result};
 
-use crate::settler::{Command, Settler};
-use crate::watermark::Tag;
+use crate::consume::ack_frames::Tag;
+use crate::consume::settler::{Command, Settler};
 
 /// A delivery. One that the driver acknowledged before it handed it over has no settler any more.
 #[derive(Debug)]

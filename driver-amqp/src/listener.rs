@@ -10,17 +10,17 @@ use futures_util::future::BoxFuture;
 use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
 use tracing::warn;
 
+use crate::consume::ack_frames::Tag;
+use crate::consume::session::{Read, Received, Session};
+use crate::consume::settler::Settler;
+use crate::consume::subscription_opener::Opener;
 use crate::counters::{Counts, count};
-use crate::gate::{Gate, lost};
 use crate::incoming::AmqpIncoming;
-use crate::opener::Opener;
+use crate::link::current::{Gate, lost};
 use crate::properties;
-use crate::revival::{Revival, Revived};
-use crate::session::{Read, Received, Session};
-use crate::settler::Settler;
-use crate::stream::Position;
-use crate::tasks::Tasks;
-use crate::watermark::Tag;
+use crate::recovery::handle::{Revival, Revived};
+use crate::settler_tasks::Tasks;
+use crate::topology::stream::Position;
 
 type Batch = Vec<(Tag, Received)>;
 

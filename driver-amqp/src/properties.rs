@@ -10,8 +10,8 @@ use oslo_messaging::{
     CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Headers, Message, Origin, Result,
 };
 
-use crate::names::short;
-use crate::session::Received;
+use crate::consume::session::Received;
+use crate::short_string::short;
 
 /// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;

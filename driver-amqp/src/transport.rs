@@ -18,25 +18,25 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::backoff::Pause;
-use crate::checkup::Checks;
-use crate::claim::is_taken;
 use crate::config::AmqpConfig;
+use crate::connection::hosts::Hosts;
+use crate::consume::session::Session;
+use crate::consume::subscription_opener::{Common, Opener};
 use crate::counters::{Counters, Counts};
-use crate::declared::{Declared, Needs};
-use crate::endpoints::Hosts;
-use crate::gate::{Gate, Passage, lost};
-use crate::lane::{Lane, Shared};
 use crate::link::Link;
+use crate::link::current::{Gate, Passage, lost};
+use crate::link::health::Status;
+use crate::link::resubscribe_barrier::Roll;
+use crate::link::supervisor::{Charge, Supervisor};
 use crate::listener::AmqpListener;
-use crate::names::short;
-use crate::opener::{Common, Opener};
-use crate::parcel::{Job, Parcel, Ticket, if_refused};
 use crate::properties;
-use crate::roll::Roll;
-use crate::session::Session;
-use crate::status::Status;
-use crate::supervisor::{Charge, Supervisor};
+use crate::publish::destinations::{Declared, Needs};
+use crate::publish::job::{Job, Parcel, Ticket, if_refused};
+use crate::publish::publisher::{Lane, Shared};
+use crate::recovery::queue_checks::Checks;
+use crate::short_string::short;
 use crate::topology::Declarer;
+use crate::topology::name_lease::is_taken;
 
 /// How many parcels may wait in front of one lane.
 const LANE_INBOX: usize = 256;

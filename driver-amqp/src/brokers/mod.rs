@@ -1,12 +1,12 @@
 //! What a transport learned of each broker that its URL names, kept from one link to the next.
 
-pub(crate) mod channels;
+pub(crate) mod channel_quota;
 
 use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-use crate::probe::Transient;
+use crate::link::transient_queues::Transient;
 
 /// What was learned of one broker.
 #[derive(Debug, Default)]

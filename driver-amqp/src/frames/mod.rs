@@ -8,7 +8,7 @@
 //! * Method and header frames are parsed without recursion. Nothing of one is released before it was judged whole; its
 //!   torn end waits here.
 //! * Repairs keep the length of a frame: a byte that is not UTF-8 in a short string becomes `?`, a table or an array
-//!   beyond [`DEPTH`](fields::DEPTH) becomes an opaque byte array.
+//!   beyond [`DEPTH`](parse::fields::DEPTH) becomes an opaque byte array.
 //! * A content header over the frame limit loses headers until it fits; one that cannot be parsed loses all properties,
 //!   and the message is reported as undecodable. The message itself always passes.
 //! * A returned message is taken out whole and reported by its id.
@@ -18,29 +18,20 @@
 //! reports to those who need them.
 
 #[cfg(any(test, fuzzing))]
-mod build;
-#[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod content;
-mod fields;
-mod head;
-mod header;
-mod method;
 mod notices;
-#[cfg(any(test, fuzzing))]
-mod oracle;
+mod parse;
 mod reader;
 mod report;
 mod stream;
-mod trim;
 mod version;
-mod violation;
 
 pub(crate) use notices::Notices;
+pub(crate) use parse::violation::Violation;
 pub(crate) use report::Returned;
 pub(crate) use stream::Framed;
 pub(crate) use version::ServerVersion;
-pub(crate) use violation::Violation;
 
 /// The largest frame that is asked for, in bytes. lapin allocates 64 times as much for each connection.
 pub(crate) const FRAME_MAX: u32 = 131_072;

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use metrics::counter;
 
+use super::parse::violation::Violation;
 use super::report::{Repairs, Report, Returned};
 use super::version::ServerVersion;
-use super::violation::Violation;
 
 /// How many reports may wait. There are no more of them than messages that are unconfirmed or unacknowledged, unless the
 /// broker reports what was never sent.

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::content::{Content, Contents};
-use super::fields::{Malformed, u16_at, u32_at, u64_at};
-use super::head::{END, HEAD, Head, Kind, OVERHEAD};
-use super::header::{self, Header};
-use super::method;
+use super::parse::fields::{Malformed, u16_at, u32_at, u64_at};
+use super::parse::head::{END, HEAD, Head, Kind, OVERHEAD};
+use super::parse::header::{self, Header};
+use super::parse::method;
+use super::parse::trim::trim;
+use super::parse::violation::Violation;
 use super::report::{Repairs, Report, Returned};
-use super::trim::trim;
 use super::version::ServerVersion;
-use super::violation::Violation;
 use super::{FRAME_MAX, FRAME_MAX_LEAST};
 
 /// Reads the stream of one connection from its first byte.

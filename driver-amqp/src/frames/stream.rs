@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Notices;
-use super::head::{HEARTBEAT, Head};
+use super::parse::head::{HEARTBEAT, Head};
 use super::reader::{FrameReader, Work};
 
 /// Up to so much of a torn frame is put in front of what is read next; more of it is completed where it is.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fields::{plain_length, u32_at};
+use super::parse::fields::{plain_length, u32_at};
 
 /// The version of a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

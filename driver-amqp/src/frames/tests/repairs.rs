@@ -4,11 +4,11 @@ use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::types::{AMQPValue, ShortString};
 
 use super::{parse, read, read_well};
-use crate::frames::build::*;
-use crate::frames::fields::{DEPTH, Malformed};
+use crate::frames::check::build::*;
+use crate::frames::parse::fields::{DEPTH, Malformed};
+use crate::frames::parse::violation::Violation;
 use crate::frames::report::{Report, Returned};
 use crate::frames::version::ServerVersion;
-use crate::frames::violation::Violation;
 
 const BAD: &[u8] = b"caf\xe9";
 

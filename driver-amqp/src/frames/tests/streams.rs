@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::time::timeout;
 
-use crate::frames::build::*;
-use crate::frames::head::HEARTBEAT;
+use crate::frames::check::build::*;
+use crate::frames::parse::head::HEARTBEAT;
 use crate::frames::{Framed, Notices, Violation};
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,437 @@
+//! One connection to one broker, made under a deadline and gone when it is told to.
+
+pub(crate) mod addresses;
+pub(crate) mod channel;
+pub(crate) mod deferred_eof;
+pub(crate) mod endpoint;
+pub(crate) mod eof_signal;
+pub(crate) mod hosts;
+pub(crate) mod kill_switch;
+pub(crate) mod stream;
+pub(crate) mod tls_records;
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use lapin::tcp::AsyncTcpStream;
+use lapin::uri::AMQPUri;
+use lapin::{ConnectionProperties, ConnectionState, ErrorKind as Lapin};
+use oslo_messaging::{Deadline, Error, Executed, Result};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use crate::brokers::channel_quota::{AMPLE, Admission, LINGER, Permit};
+use crate::config::AmqpConfig;
+use crate::config::tls::explain;
+use crate::connection::addresses::{race, resolve};
+use crate::connection::channel::{Channel, Channels};
+use crate::connection::endpoint::Endpoint;
+use crate::connection::kill_switch::{KillSwitch, unless};
+use crate::connection::stream::{Known, Wire, plain, runtime, secured};
+use crate::errors::{is_channel_limit, translate};
+use crate::frames::{Notices, ServerVersion};
+use crate::link::current::lost;
+use crate::peer::Peer;
+
+/// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
+/// and now and then one of lapin's does not come under load, takes nothing from anybody.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// The thread on which lapin reads and writes.
+const IO_THREAD: &str = "lapin-io-loop";
+
+/// How often lapin is asked whether it has noted the broker's goodbye.
+const LAPIN_TURN: Duration = Duration::from_millis(1);
+
+/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    lapin: lapin::Connection,
+    /// The broker's name in errors.
+    host: String,
+    socket: KillSwitch,
+    notices: Arc<Notices>,
+    endpoint: Endpoint,
+    config: AmqpConfig,
+    request_timeout: Duration,
+    /// Whether there are numbers of channels that cannot be used any more.
+    numbers_lost: AtomicBool,
+    /// Last, since they outlive the socket.
+    channels: Arc<Channels>,
+}
+
+impl Connection {
+    /// Connects to one broker. Each address of its name has its share of the time.
+    ///
+    /// # Errors
+    /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
+    /// `Config` for a virtual host that is not there, and for a `frame_max` of the broker below 8,192 bytes.
+    pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
+        let deadline = deadline.min(Deadline::after(config.connect_timeout));
+        let opening = async {
+            let addresses = resolve(&endpoint.host, endpoint.port).await.map_err(|error| explain(&error))?;
+            Self::open_at(addresses, endpoint, config, deadline).await
+        };
+        let opened = deadline.run("connect", opening).await.unwrap_or_else(|timeout| Err(unanswered(timeout)));
+        opened.map_err(|error| endpoint.explain(error))
+    }
+
+    /// Connects to the first of `addresses` that accepts, and if nothing comes of that, to the first of the others.
+    async fn open_at(
+        mut addresses: Vec<SocketAddr>,
+        endpoint: &Endpoint,
+        config: &AmqpConfig,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let mut failed = None;
+        loop {
+            let (address, stream) = match (race(&addresses, reach).await, failed) {
+                (Ok(reached), _) => reached,
+                // What one that accepted has said is worth more.
+                (Err(_), Some(earlier)) => return Err(earlier),
+                (Err(error), None) => return Err(explain(&error)),
+            };
+            addresses.retain(|other| *other != address);
+            let shares = u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
+            let share = Deadline::after(deadline.remaining() / shares);
+            let opened = share.run("connect", Box::pin(Self::over(stream, endpoint, config))).await;
+            match opened.unwrap_or_else(|timeout| Err(unanswered(timeout))) {
+                Err(error) if error.is_transient() && !addresses.is_empty() => {
+                    debug!(%error, %address, "an address of the broker does not work");
+                    failed = Some(error);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Makes a connection of a socket to the broker.
+    async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
+        let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
+        let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
+        let known = Known {
+            ended: socket.thrown.clone(),
+            parting: socket.parting.clone(),
+            peer: peer.clone(),
+            notices: Arc::clone(&notices),
+        };
+        let wire = if config.use_tls {
+            secured(Box::pin(config.tls.wrap(stream, &endpoint.host)).await?, known)
+        } else {
+            plain(stream, known)
+        };
+        let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
+        let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
+        let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
+        let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
+        Ok(Self {
+            lapin,
+            host: endpoint.name(),
+            socket,
+            notices,
+            endpoint: endpoint.clone(),
+            config: config.clone(),
+            request_timeout: config.request_timeout,
+            numbers_lost: AtomicBool::new(false),
+            channels: Arc::default(),
+        })
+    }
+
+    /// Opens a channel. Where the broker limits the channels, one that does not fit is first tried on another connection,
+    /// since the broker ends the one that opens it.
+    ///
+    /// # Errors
+    /// `Refused`, transient, if it does not fit;
+    /// `Disconnected`, also if the connection is given up because it has no number left for a channel; `Config` if all of
+    /// them are in use; `Timeout` if the broker does not answer.
+    pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
+        let permit = self.permit(deadline).await?;
+        match self.open_channel(deadline).await {
+            Ok(channel) => {
+                permit.opened(channel.status().clone());
+                Ok(channel)
+            }
+            Err(error) => {
+                if is_channel_limit(&error) {
+                    permit.exceeded(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits a little for the right to open a channel, if there is none left: those that were closed are counted for a
+    /// moment.
+    async fn permit(&self, deadline: Deadline) -> Result<Permit> {
+        let patience = Instant::now() + 3 * LINGER;
+        loop {
+            match self.endpoint.quota.admit() {
+                Admission::Granted(permit) => return Ok(permit),
+                Admission::Ask => {
+                    let room = self.room(deadline).await;
+                    self.endpoint.quota.found(room);
+                }
+                Admission::Refused(error) if Instant::now() >= patience => return Err(error),
+                Admission::Refused(_) => sleep(LINGER / 10).await,
+            }
+        }
+    }
+
+    /// How many channels, up to [`AMPLE`], the broker takes beside those that there are: on a connection of their own, which
+    /// it may end.
+    async fn room(&self, deadline: Deadline) -> usize {
+        let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
+        let mut channels = Vec::new();
+        while channels.len() < AMPLE {
+            match trial.open_channel(deadline).await {
+                Ok(channel) => channels.push(channel),
+                Err(_) => break,
+            }
+        }
+        trial.abandon();
+        let room = channels.len();
+        sleep(LINGER).await;
+        room
+    }
+
+    async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
+        const OPERATION: &str = "open channel";
+        let opening = async {
+            loop {
+                match self.lapin.create_channel().await {
+                    Err(error) if is_of_another(&error) => {
+                        if !self.is_connected() {
+                            return Err(Lapin::InvalidConnectionState(ConnectionState::Closed).into());
+                        }
+                        self.numbers_lost.store(true, Ordering::Relaxed);
+                        // lapin answers at once, and there may be a long row of them.
+                        yield_now().await;
+                    }
+                    Err(error) if matches!(error.kind(), Lapin::ChannelsLimitReached) => return Ok(None),
+                    opened => return opened.map(Some),
+                }
+            }
+        };
+        if let Some(channel) = self.ask(OPERATION, deadline, opening).await? {
+            return Ok(self.channels.hold(channel));
+        }
+        let error = if self.numbers_lost.load(Ordering::Relaxed) {
+            warn!("a connection has lost the numbers of its channels, and is given up");
+            self.abandon();
+            lost(OPERATION, "the connection has no number left for a channel")
+        } else {
+            translate(OPERATION, &Lapin::ChannelsLimitReached.into())
+        };
+        Err(error.with_executed(Executed::No).with("host", &self.host))
+    }
+
+    /// Waits for an answer of the broker, no longer than one request may take.
+    pub(crate) async fn ask<T>(
+        &self,
+        operation: &'static str,
+        deadline: Deadline,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T> {
+        let deadline = deadline.min(Deadline::after(self.request_timeout));
+        let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
+        // No message travels with a request.
+        heard.map_err(|timeout| timeout.with_executed(Executed::No).with("host", &self.host))?
+    }
+
+    /// Waits for what lapin has to say, for as long as the connection lives.
+    ///
+    /// # Errors
+    /// lapin's; `Disconnected` if the connection was given up and lapin does not say so.
+    pub(crate) async fn hear<T>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T> {
+        let heard = match unless(&self.socket.thrown, request).await {
+            Some(said) => said.map_err(|error| translate(operation, &error)),
+            None => Err(lost(operation, "the connection is gone")),
+        };
+        heard.map_err(|error| error.with("host", &self.host))
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lapin.status().connected()
+    }
+
+    /// The largest frame that the broker takes, in bytes.
+    pub(crate) fn frame_max(&self) -> usize {
+        match self.lapin.configuration().frame_max() {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The version of the broker, as it gave it before login; `None` if it gave none.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.notices.server_version()
+    }
+
+    /// What the frame reader found on this connection.
+    pub(crate) fn notices(&self) -> &Arc<Notices> {
+        &self.notices
+    }
+
+    /// What lapin tells of this connection, to one listener.
+    pub(crate) fn events(&self) -> BoxStream<'static, lapin::Event> {
+        Box::pin(self.lapin.events_listener())
+    }
+
+    /// Shuts the socket down without a goodbye: everything that waits for the broker ends.
+    pub(crate) fn abandon(&self) {
+        self.socket.shut();
+    }
+
+    /// Keeps its channels from now on, since [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.channels.keep();
+    }
+
+    /// Says goodbye to the broker, and shuts the socket down whether it answered or not.
+    ///
+    /// # Errors
+    /// `Timeout` if it did not answer by a `deadline` that leaves it less than [`GOODBYE`].
+    pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
+        self.channels.keep();
+        let goodbye = async {
+            self.channels.closed().await;
+            self.socket.parting.begun.cancel();
+            self.lapin.close(200, "closed".into()).await?;
+            // A task of lapin's notes it, and until then takes the socket's end for a loss.
+            while self.lapin.status().closing() {
+                sleep(LAPIN_TURN).await;
+            }
+            Ok::<_, lapin::Error>(())
+        };
+        // A connection that is gone already is closed.
+        let closed = deadline.run("close", timeout(GOODBYE, unless(&self.socket.thrown, goodbye))).await;
+        self.socket.shut();
+        self.channels.clear();
+        if closed?.is_err() {
+            warn!("the broker has not said goodbye within {GOODBYE:?}; the connection is closed without");
+        }
+        Ok(())
+    }
+}
+
+/// Whether `error` is what became of an earlier channel. lapin keeps why the broker has closed one for the next of its number,
+/// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short of the
+/// connection's end.
+fn is_of_another(error: &lapin::Error) -> bool {
+    error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
+}
+
+/// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
+async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    tune(&stream)?;
+    Ok(stream)
+}
+
+fn unanswered(timeout: Error) -> Error {
+    timeout.with("reason", "the broker did not answer in time").with_executed(Executed::No)
+}
+
+async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {
+    let once = Mutex::new(Some(wire));
+    let connect = async move |_uri: AMQPUri, _runtime| {
+        silence_io_thread();
+        let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+        Ok::<_, lapin::Error>(AsyncTcpStream::Plain(wire))
+    };
+    lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
+}
+
+/// Keeps what lapin's thread logs from every subscriber: whole frames at `trace`, with the login and the bodies in them. What an
+/// operator needs of it comes as errors and events. lapin connects on that thread, and on no other of its own.
+fn silence_io_thread() {
+    if std::thread::current().name() == Some(IO_THREAD) {
+        // The thread ends with its connection, and nothing else runs on it.
+        std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
+    }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// What an operator sees of this connection in `rabbitmqctl list_connections`.
+fn properties() -> ConnectionProperties {
+    let program = program(&std::env::args_os().next().unwrap_or_default());
+    let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
+    ConnectionProperties::default().with_connection_name(name.into())
+}
+
+/// The name of the program that was started as `path`, which need not be text.
+fn program(path: &OsStr) -> String {
+    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_name_whatever_bytes_it_has() {
+        for (path, name) in [("/usr/bin/nova-api", "nova-api"), ("nova-api", "nova-api"), ("", "")] {
+            assert_eq!(program(path.as_ref()), name);
+        }
+        #[cfg(unix)]
+        assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
+    }
+
+    /// One address swallows packets, since its queue of connections is full, the next accepts and never answers, and the
+    /// last one is tried all the same.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn every_address_of_a_name_has_its_share_of_the_time() {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let hole = full.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = timeout(Duration::from_millis(300), TcpStream::connect(hole)).await {
+            waiting.push(stream);
+        }
+        let [silent, last] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        last.set_nonblocking(true).unwrap();
+        let last = tokio::net::TcpListener::from_std(last).unwrap();
+        let addresses = vec![hole, silent.local_addr().unwrap(), last.local_addr().unwrap()];
+        let url = oslo_messaging::TransportUrl::parse("rabbit://several/").unwrap();
+        let config = AmqpConfig::default();
+        let endpoint = crate::connection::hosts::Hosts::of(&url, &config).unwrap().next().clone();
+        let deadline = Deadline::after(Duration::from_secs(4));
+        let opening = Connection::open_at(addresses, &endpoint, &config, deadline);
+        tokio::select! {
+            opened = opening => panic!("nobody answers: {opened:?}"),
+            reached = last.accept() => drop(reached.unwrap()),
+        }
+        assert!(!deadline.has_passed());
+        drop(waiting);
+    }
+}

@@ -1,0 +1,97 @@
+//! The byte stream to a broker, with TLS or without, as lapin wants to have it.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures_util::{AsyncRead, AsyncWrite, Stream};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::deferred_eof::{HeldEnd, Parting};
+use crate::connection::eof_signal::Watched;
+use crate::connection::tls_records::Records;
+use crate::frames::{Framed, Notices};
+use crate::peer::{Greeting, Peer};
+
+/// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
+pub(crate) type Wire = Compat<HeldEnd<Watched<Framed<Greeting<Either<TcpStream, Records<TcpStream>>>>>>>;
+
+/// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
+/// one for key stores, and tells its errors as text.
+pub(crate) type Kit = RuntimeParts<Tokio, Wires>;
+
+/// Tokio's timers and sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Wires(Tokio);
+
+/// The runtime of whoever calls.
+pub(crate) fn runtime() -> Runtime<Kit> {
+    Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
+}
+
+/// What is learned of a stream while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Cancelled at its end.
+    pub(crate) ended: CancellationToken,
+    /// During which its end is held back.
+    pub(crate) parting: Parting,
+    /// Learns who is there.
+    pub(crate) peer: Peer,
+    /// Filled with what is found in it.
+    pub(crate) notices: Arc<Notices>,
+}
+
+impl Known {
+    fn watch(self, stream: Either<TcpStream, Records<TcpStream>>) -> Wire {
+        let framed = Framed::new(Greeting::new(stream, self.peer), self.notices);
+        HeldEnd::new(Watched::new(framed, self.ended), self.parting).compat()
+    }
+}
+
+/// A stream without TLS.
+pub(crate) fn plain(stream: TcpStream, known: Known) -> Wire {
+    known.watch(Either::Left(stream))
+}
+
+/// A stream inside of TLS.
+pub(crate) fn secured(stream: TlsStream<TcpStream>, known: Known) -> Wire {
+    known.watch(Either::Right(Records::over(stream)))
+}
+
+impl Reactor for Wires {
+    type TcpStream = Wire;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    /// Nobody brings a socket of another kind.
+    fn register<H: Read + Write + Send + 'static>(
+        &self,
+        _socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        Err::<Wire, _>(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.0.sleep(duration)
+    }
+
+    fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.0.interval(duration)
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        async move { TcpStream::connect(address).await.map(|stream| plain(stream, Known::default())) }
+    }
+}

@@ -1,0 +1,183 @@
+//! Declares what a subscription reads and starts to consume it: the first time, and after every loss.
+
+use std::sync::Arc;
+
+use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
+use uuid::Uuid;
+
+use crate::brokers::channel_quota::ChannelQuota;
+use crate::config::AmqpConfig;
+use crate::consume::consumer_plan::Reading;
+use crate::consume::session::Session;
+use crate::counters::Counts;
+use crate::link::Link;
+use crate::link::current::Gate;
+use crate::link::health::Status;
+use crate::link::resubscribe_barrier::Roll;
+use crate::recovery::action::Queue;
+use crate::recovery::queue_checks::Checks;
+use crate::settler_tasks::Tasks;
+use crate::topology::Declarer;
+use crate::topology::name_lease::Claim;
+use crate::topology::stream::{self, Position, is_stream};
+
+/// What all listeners of a transport share.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) config: AmqpConfig,
+    pub(crate) status: Arc<Status>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) quota: Arc<ChannelQuota>,
+    pub(crate) checks: Arc<Checks>,
+}
+
+/// A subscription, and the name that its private queues have on every link.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    pub(crate) common: Common,
+    pub(crate) subscription: Subscription,
+    /// How far its stream was read, if it reads one.
+    pub(crate) position: Arc<Position>,
+    unique: String,
+    claim: Option<Claim>,
+}
+
+impl Opener {
+    /// # Errors
+    /// `Config` if names are to be stable and there is none.
+    pub(crate) fn new(common: Common, subscription: Subscription) -> Result<Self> {
+        let position = Position::new(&stream::named(subscription.queues(""), &common.config), &common.config);
+        let position = Arc::new(position);
+        let mut opener = Self { common, subscription, position, unique: String::new(), claim: None };
+        opener.rename()?;
+        Ok(opener)
+    }
+
+    pub(crate) fn queues(&self) -> Vec<QueuePlan> {
+        stream::named(self.subscription.queues(&self.unique), &self.common.config)
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.subscription.address(&self.unique)
+    }
+
+    /// What this subscription is called in health and logs.
+    pub(crate) fn part(&self) -> String {
+        match &self.subscription.source {
+            Source::Server { topic, .. } => format!("listener of topic {topic}"),
+            Source::Inbox => format!("reply inbox {}", self.address().routing_key()),
+            Source::Notifications { pool: Some(pool), .. } => format!("listener of pool {pool}"),
+            Source::Notifications { addresses, pool: None } => {
+                let keys: Vec<_> = addresses.iter().map(Address::routing_key).collect();
+                format!("listener of {}", keys.join(", "))
+            }
+            Source::Queue { name } => format!("listener of queue {name}"),
+            // A source that this driver does not know yet.
+            _ => "listener".to_owned(),
+        }
+    }
+
+    /// Gives the private queues another name.
+    ///
+    /// # Errors
+    /// `Config` if names are to be stable and there is no other.
+    pub(crate) fn rename(&mut self) -> Result<()> {
+        let config = &self.common.config;
+        let claim = if config.stable_queue_names { Claim::take(config, &self.subscription)? } else { None };
+        self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
+        // The old one is given up only now, or it would be the new one.
+        self.claim = claim;
+        Ok(())
+    }
+
+    /// What kind of queue `error` is about, as far as it says.
+    pub(crate) fn blames(&self, error: &Error) -> Queue {
+        let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
+        // Another name helps a queue that is ours alone, and a stream is everybody's.
+        let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.common.config);
+        let private = self.queues().iter().any(|queue| own(queue) && named(&queue.name));
+        match self.subscription.source {
+            Source::Inbox => Queue::Inbox,
+            _ if private => Queue::Private,
+            _ => Queue::Shared,
+        }
+    }
+
+    /// Declares and binds every queue, and then consumes them all, on a channel of its own.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s; `Timeout`.
+    ///
+    /// # Cancellation
+    /// Leaves no consumer behind.
+    pub(crate) async fn open(&self, link: &Arc<Link>, deadline: Deadline) -> Result<Session> {
+        let Common { config, status, counts, tasks, .. } = &self.common;
+        let reading = |queue| Reading::of(queue, config, &self.position);
+        let queues: Vec<_> = self.queues().into_iter().map(reading).collect();
+        let opening = async {
+            let mut declarer = Declarer::new(link, config, status, deadline);
+            for queue in &queues {
+                self.make(&mut declarer, &queue.plan).await?;
+            }
+            // Before the next is opened, where there may be only so many.
+            drop(declarer);
+            let window = config.prefetch(self.subscription.window);
+            Session::open(link, config, window, &queues, counts, tasks, deadline).await
+        };
+        let session = deadline.run("subscribe", opening).await??;
+        self.position.began();
+        Ok(session)
+    }
+
+    /// Declares the queue of `index` again; says how it is to be read.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s; `Timeout`.
+    pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Reading> {
+        let Common { config, status, .. } = &self.common;
+        let plan = self.queues().swap_remove(index);
+        if is_stream(&plan, config) {
+            self.position.doubt();
+        }
+        let queue = Reading::of(plan, config, &self.position);
+        let mut declarer = Declarer::new(link, config, status, deadline);
+        deadline.run("subscribe", self.make(&mut declarer, &queue.plan)).await??;
+        Ok(queue)
+    }
+
+    /// Makes the queue of `index` and its bindings again, as far as they are missing; says how many consumers it has, unless
+    /// it is a stream, whose count means nothing.
+    ///
+    /// # Errors
+    /// As [`Declarer`]'s; `Timeout`.
+    pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {
+        let Common { config, status, .. } = &self.common;
+        let plan = self.queues().swap_remove(index);
+        let renewing = async {
+            let mut declarer = Declarer::new(link, config, status, deadline);
+            let found = declarer.look(&plan.name).await?;
+            match found {
+                Some(_) => declarer.bindings(&plan).await?,
+                None => self.make(&mut declarer, &plan).await?,
+            }
+            Ok(found.map_or(0, |queue| queue.consumers))
+        };
+        let consumers = deadline.run("subscribe", renewing).await??;
+        Ok((!is_stream(&plan, config)).then_some(consumers))
+    }
+
+    /// Makes `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.
+    async fn make(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
+        match self.subscription.source {
+            Source::Queue { .. } => declarer.durable_queue(&queue.name).await,
+            _ => declarer.queue(queue).await,
+        }
+    }
+}
+
+fn random() -> String {
+    Uuid::new_v4().simple().to_string()
+}

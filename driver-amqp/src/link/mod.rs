@@ -1,0 +1,145 @@
+//! Two connections to one broker, made together and given up together.
+
+pub(crate) mod current;
+pub(crate) mod health;
+pub(crate) mod resubscribe_barrier;
+pub(crate) mod state_machine;
+pub(crate) mod supervisor;
+pub(crate) mod transient_queues;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, Error, Result};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::brokers::BrokerNotes;
+use crate::config::AmqpConfig;
+use crate::connection::Connection;
+use crate::connection::endpoint::Endpoint;
+use crate::frames::ServerVersion;
+use crate::link::state_machine::Generation;
+use crate::link::transient_queues::Transient;
+
+/// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
+/// those who read from it to come back too.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// One connection for publishing and one for the rest, so that an alarm of the broker stops the one and not the other.
+/// When one is lost, the other is given up too: a server that hears and cannot answer is worse than one that is seen to be
+/// gone.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) generation: Generation,
+    pub(crate) host: String,
+    pub(crate) publishing: Connection,
+    pub(crate) consuming: Connection,
+    pub(crate) transient: Transient,
+    notes: Arc<BrokerNotes>,
+    since: Instant,
+    given_up: AtomicBool,
+}
+
+impl Link {
+    /// How long [`open`](Self::open) may take with a broker that answers, however slowly: three handshakes, each within its
+    /// `connect_timeout`, and a question.
+    pub(crate) fn patience(config: &AmqpConfig) -> Duration {
+        config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
+    }
+
+    /// Makes both connections, and asks the broker what it thinks of transient queues if that matters and it was not asked
+    /// before.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    ///
+    /// # Cancellation
+    /// Leaves no connection behind.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        config: &AmqpConfig,
+        generation: Generation,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let publishing = Connection::open(endpoint, config, deadline).await?;
+        if let Some(version) = publishing.server_version().filter(|version| version.major < 4)
+            && config.quorum_queues
+            && config.quorum_delivery_limit < 0
+        {
+            warn!(
+                host = endpoint.name(),
+                %version,
+                "rabbit_quorum_delivery_limit is negative, which RabbitMQ before 4.0 reads as 0: \
+                 a quorum queue drops a message at its first redelivery"
+            );
+        }
+        let mut consuming = Connection::open(endpoint, config, deadline).await?;
+        let mut transient = Transient::Allowed;
+        if config.declares_transient() {
+            transient = if let Some(known) = endpoint.notes.transient() {
+                known
+            } else {
+                let answer = transient_queues::ask(&consuming, deadline).await?;
+                endpoint.notes.learn(&endpoint.name(), answer);
+                if answer == Transient::Denied {
+                    // The answer has cost the connection.
+                    consuming = Connection::open(endpoint, config, deadline).await?;
+                }
+                answer
+            };
+        }
+        let (notes, since, given_up) = (Arc::clone(&endpoint.notes), Instant::now(), AtomicBool::new(false));
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, notes, since, given_up })
+    }
+
+    /// Notes that a declaration failed with `error`: where that says that transient queues are denied, the next link to this
+    /// broker declares none.
+    pub(crate) fn refused(&self, error: &Error) {
+        if transient_queues::is_denial(error) {
+            self.notes.learn(&self.host, Transient::Denied);
+        }
+    }
+
+    /// Whether it follows a lost one, and is new.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.generation > 1 && self.since.elapsed() < SETTLING
+    }
+
+    /// The release of the broker, if it named one.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.consuming.server_version()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.publishing.is_connected() && self.consuming.is_connected()
+    }
+
+    /// Whether nothing that is done on it counts any more. Each connection may be slower to notice.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Shuts both sockets down without a goodbye: everything that waits for the broker ends.
+    pub(crate) fn abandon(&self) {
+        self.given_up.store(true, Ordering::Release);
+        self.publishing.abandon();
+        self.consuming.abandon();
+    }
+
+    /// Keeps the channels of both from now on, since [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.publishing.keep_channels();
+        self.consuming.keep_channels();
+    }
+
+    /// Says goodbye on both.
+    ///
+    /// # Errors
+    /// `Timeout` if the broker did not answer in time; both sockets are shut all the same.
+    pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
+        let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
+        publishing.and(consuming)
+    }
+}

@@ -1,0 +1,210 @@
+//! The task that keeps a transport connected: it does what the machine's phase says, and tells the machine what happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use oslo_messaging::{Deadline, State};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::AmqpConfig;
+use crate::connection::hosts::Hosts;
+use crate::counters::{Counts, count};
+use crate::link::Link;
+use crate::link::current::{Gate, Passage};
+use crate::link::health::Status;
+use crate::link::resubscribe_barrier::Roll;
+use crate::link::state_machine::{Event, Generation, Machine, Phase};
+
+/// How long a link must have lived before the next loss counts as the first.
+const TRUSTED: Duration = Duration::from_secs(30);
+
+/// How often a link is looked at of which nothing is heard.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// What a supervisor keeps true.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    pub(crate) config: AmqpConfig,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) counts: Arc<Counts>,
+    /// Cancelled when the transport closes.
+    pub(crate) closing: CancellationToken,
+}
+
+pub(crate) struct Supervisor {
+    charge: Charge,
+    hosts: Hosts,
+    machine: Machine,
+    watcher: Option<Watcher>,
+}
+
+/// Hears what lapin tells of a link.
+struct Watcher {
+    link: Arc<Link>,
+    publishing: BoxStream<'static, lapin::Event>,
+    consuming: BoxStream<'static, lapin::Event>,
+    trusted: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Takes over a transport whose first `link` is open.
+    pub(crate) fn new(charge: Charge, hosts: Hosts, link: &Arc<Link>) -> Self {
+        let mut machine = Machine::new(hosts.len());
+        machine.on(Event::Connected(link.generation));
+        machine.on(Event::Declared(link.generation));
+        Self { charge, hosts, machine, watcher: Some(Watcher::of(link)) }
+    }
+
+    /// Runs until the transport is closed.
+    pub(crate) async fn run(mut self) {
+        let closing = self.charge.closing.clone();
+        while *self.machine.phase() != Phase::Closed {
+            let event = tokio::select! {
+                biased;
+                () = closing.cancelled() => Event::Closed,
+                event = self.act() => event,
+            };
+            let before = self.machine.phase().clone();
+            self.machine.on(event);
+            if *self.machine.phase() != before {
+                self.announce();
+            }
+        }
+    }
+
+    /// Does what the phase asks for, until something happens. Whatever it is doing may be dropped.
+    async fn act(&mut self) -> Event {
+        match self.machine.phase().clone() {
+            Phase::Connecting(generation) => self.connect(generation).await,
+            Phase::Declaring(generation) => {
+                let complete = timeout(self.charge.config.request_timeout, self.charge.roll.complete(generation));
+                tokio::select! {
+                    biased;
+                    event = watch(self.watcher.as_mut()) => event,
+                    // Who takes longer than this has his own troubles, and publishers have waited enough.
+                    _ = complete => Event::Declared(generation),
+                }
+            }
+            Phase::Ready(_) | Phase::Blocked(..) => watch(self.watcher.as_mut()).await,
+            Phase::Lost { pause, .. } => {
+                sleep(pause.dice(&self.charge.config)).await;
+                Event::Due
+            }
+            Phase::Closed => Event::Closed,
+        }
+    }
+
+    async fn connect(&mut self, generation: Generation) -> Event {
+        let config = &self.charge.config;
+        let deadline = Deadline::after(Link::patience(config));
+        match Link::open(self.hosts.next(), config, generation, deadline).await {
+            Ok(link) => {
+                self.watcher = Some(Watcher::of(&Arc::new(link)));
+                Event::Connected(generation)
+            }
+            Err(error) => {
+                let mend = !error.is_transient();
+                warn!(%error, mend, "the broker cannot be reached");
+                Event::Failed { generation, reason: error.to_string(), mend }
+            }
+        }
+    }
+
+    /// Tells everybody of the new phase: first those who work with the link, then those who look at the health.
+    fn announce(&mut self) {
+        let Charge { gate, status, counts, .. } = &self.charge;
+        let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
+        let (passage, state) = match self.machine.phase() {
+            // Why it was lost says more than that it is tried again.
+            Phase::Connecting(_) | Phase::Closed => return,
+            Phase::Declaring(generation) => {
+                count(&counts.reconnects, 1);
+                info!(host = link().host, generation, "connected to the broker again");
+                (Passage::Declaring(link()), State::Connecting)
+            }
+            Phase::Ready(_) => (Passage::Open(link()), State::Ready),
+            Phase::Blocked(_, reason) => {
+                (Passage::Blocked(link(), reason.clone()), State::Blocked { reason: reason.clone() })
+            }
+            Phase::Lost { reason, .. } => {
+                if let Some(watcher) = &self.watcher {
+                    count(&counts.losses, 1);
+                    warn!(host = watcher.link.host, reason, "the connection to the broker is lost");
+                    watcher.link.abandon();
+                }
+                (Passage::Shut { reason: reason.clone() }, State::Lost { reason: reason.clone() })
+            }
+        };
+        if let Passage::Shut { .. } = passage {
+            self.watcher = None;
+        }
+        gate.set(passage);
+        status.enter(state);
+    }
+}
+
+/// Ended by its runtime, it says what everybody has to know: the transport does nothing any more.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.charge.gate.set(Passage::Closed);
+        self.charge.status.enter(State::Closed);
+    }
+}
+
+impl Watcher {
+    fn of(link: &Arc<Link>) -> Self {
+        Self {
+            publishing: link.publishing.events(),
+            consuming: link.consuming.events(),
+            link: Arc::clone(link),
+            trusted: Some(Instant::now() + TRUSTED),
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let generation = self.link.generation;
+        let mut reason = "the connection is gone".to_owned();
+        // What happened before we listened is not told, but what it did is seen.
+        while self.link.is_connected() {
+            let trusted = self.trusted;
+            let event = tokio::select! {
+                biased;
+                event = self.publishing.next() => match event {
+                    Some(lapin::Event::ConnectionBlocked(reason)) => return Event::Blocked(generation, reason),
+                    Some(lapin::Event::ConnectionUnblocked) => return Event::Unblocked(generation),
+                    event => event,
+                },
+                event = self.consuming.next() => event,
+                () = sleep_until(trusted.unwrap_or_else(Instant::now)), if trusted.is_some() => {
+                    self.trusted = None;
+                    return Event::Aged(generation);
+                }
+                // lapin does not tell of every end: of that by a code it does not know, for one, it does not.
+                () = sleep(GLANCE) => continue,
+            };
+            match event {
+                // lapin tells of channels too, without saying which; whoever owns it has heard. Of a connection's end it
+                // tells after it has noted it.
+                Some(lapin::Event::Error(error)) if error.is_amqp_soft_error() => {}
+                Some(lapin::Event::Error(error)) => reason = error.to_string(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Event::Gone(generation, format!("{}: {reason}", self.link.host))
+    }
+}
+
+async fn watch(watcher: Option<&mut Watcher>) -> Event {
+    match watcher {
+        Some(watcher) => watcher.next().await,
+        // There is always one in the phases that watch.
+        None => std::future::pending().await,
+    }
+}

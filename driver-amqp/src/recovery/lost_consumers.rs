@@ -1,0 +1,111 @@
+//! The consumers that a listener has lost and not got back yet: which of them is to be tried next, and when.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::attempts::Tries;
+
+/// The lost consumers of one session, by the indexes of their queues. Each has its own waits, so that one that cannot be put
+/// back keeps no other waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    lost: BTreeMap<usize, Lost>,
+    /// Kept when a consumer is back, since it may be lost again at once.
+    tries: BTreeMap<usize, Tries>,
+}
+
+#[derive(Debug)]
+struct Lost {
+    due: Instant,
+    /// Why it could not be put back the last time.
+    ailment: Option<String>,
+}
+
+impl Missing {
+    /// The consumer of `index` is lost. `pause` says how long to wait after so many tries.
+    pub(crate) fn lose(&mut self, index: usize, pause: impl FnOnce(u32) -> Duration) {
+        self.tries(index).lost();
+        self.put_off(index, None, pause);
+    }
+
+    /// The consumer of `index` could not be put back. `ailment` says why, if that is worth an alarm.
+    pub(crate) fn put_off(&mut self, index: usize, ailment: Option<String>, pause: impl FnOnce(u32) -> Duration) {
+        let due = Instant::now() + pause(self.tries(index).next());
+        self.lost.insert(index, Lost { due, ailment });
+    }
+
+    /// The consumer of `index` is back.
+    pub(crate) fn found(&mut self, index: usize) {
+        self.lost.remove(&index);
+        self.tries(index).back();
+    }
+
+    /// Whether the consumer of `index` is lost.
+    pub(crate) fn is_lost(&self, index: usize) -> bool {
+        self.lost.contains_key(&index)
+    }
+
+    /// What keeps one of them from coming back, if anything does.
+    pub(crate) fn ailment(&self) -> Option<&str> {
+        self.lost.values().find_map(|lost| lost.ailment.as_deref())
+    }
+
+    /// Waits until one of them is to be tried, and says which.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn due(&self) -> usize {
+        let Some((index, lost)) = self.lost.iter().min_by_key(|(_, lost)| lost.due) else { return pending().await };
+        sleep_until(lost.due).await;
+        *index
+    }
+
+    fn tries(&mut self, index: usize) -> &mut Tries {
+        self.tries.entry(index).or_insert_with(Tries::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// As many seconds as there were tries, and one.
+    fn growing(tries: u32) -> Duration {
+        Duration::from_secs(u64::from(tries) + 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_waits_for_itself_and_the_earliest_comes_first() {
+        let mut missing = Missing::default();
+        missing.lose(0, growing);
+        for _ in 0..10 {
+            assert_eq!(missing.due().await, 0);
+            missing.put_off(0, Some("taken".into()), growing);
+        }
+        let begun = Instant::now();
+        missing.lose(2, growing);
+        assert_eq!((missing.due().await, begun.elapsed()), (2, Duration::from_secs(1)), "it has not failed yet");
+        missing.found(2);
+        assert_eq!((missing.due().await, missing.ailment()), (0, Some("taken")));
+        missing.found(0);
+        assert_eq!(missing.ailment(), None);
+        assert!(timeout(Duration::from_secs(3600), missing.due()).await.is_err(), "none is lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_again_and_again_waits_longer_each_time() {
+        let mut missing = Missing::default();
+        for waited in 1..5 {
+            let begun = Instant::now();
+            missing.lose(1, growing);
+            missing.due().await;
+            assert_eq!(begun.elapsed().as_secs(), waited);
+            missing.found(1);
+        }
+    }
+}

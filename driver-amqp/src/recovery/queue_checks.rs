@@ -1,0 +1,229 @@
+//! Whether the queues of listeners are still there. A queue, or the exchange that it is bound to, may go without a word to
+//! its consumers; so they are looked at when something says so, and otherwise now and then.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oslo_messaging::{Address, Deadline, QueuePlan, Result};
+use tokio::sync::{Mutex as Turns, Notify};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::backoff::random;
+use crate::consume::consumer_channel::Place;
+use crate::consume::subscription_opener::Opener;
+use crate::recovery::lost_consumers::Missing;
+
+/// The least time between two checks of one listener, whatever is suspected.
+const APART: Duration = Duration::from_secs(10);
+/// How long after it was found without a consumer a queue is looked at again: a broker may count a new one late.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// The listeners of a transport.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    /// The least time between two checks of them all; zero for no check at all.
+    interval: Duration,
+    next: AtomicU64,
+    subjects: Mutex<HashMap<u64, Arc<Subject>>>,
+    /// Held by the one who checks, so that it takes one channel and no more.
+    turn: Turns<()>,
+}
+
+/// One listener: what it reads, and whether it is to be checked.
+#[derive(Debug)]
+struct Subject {
+    queues: Mutex<Vec<QueuePlan>>,
+    wanted: AtomicBool,
+    woken: Notify,
+}
+
+/// The check of one listener. Dropping it strikes the listener off.
+#[derive(Debug)]
+pub(crate) struct Check {
+    checks: Arc<Checks>,
+    id: u64,
+    subject: Arc<Subject>,
+    /// When it may be checked again.
+    next: Instant,
+}
+
+impl Checks {
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self { interval, next: AtomicU64::new(0), subjects: Mutex::default(), turn: Turns::default() }
+    }
+
+    /// Has all listeners checked now and then, until `closing` is cancelled.
+    pub(crate) async fn run(self: Arc<Self>, closing: CancellationToken) {
+        while !self.interval.is_zero() {
+            // Many processes that started together are not to ask together.
+            let pause = self.interval.saturating_add(self.interval.mul_f64(random()));
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = sleep(pause) => self.suspect(|_| true),
+            };
+        }
+    }
+
+    /// Adds a listener that reads `queues`.
+    pub(crate) fn enter(self: &Arc<Self>, queues: Vec<QueuePlan>) -> Check {
+        let subject =
+            Arc::new(Subject { queues: Mutex::new(queues), wanted: AtomicBool::new(false), woken: Notify::new() });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.subjects().insert(id, Arc::clone(&subject));
+        Check { checks: Arc::clone(self), id, subject, next: Instant::now() }
+    }
+
+    /// Whether a listener here reads the queue of this name.
+    pub(crate) fn reads(&self, queue: &str) -> bool {
+        self.subjects().values().any(|subject| subject.has(|plan| plan.name == queue))
+    }
+
+    /// The queue of this name is gone, or has no consumer.
+    pub(crate) fn suspect_queue(&self, queue: &str) {
+        self.suspect(|plan| plan.name == queue);
+    }
+
+    /// The exchange of this name was gone, and with it the bindings to it.
+    pub(crate) fn suspect_exchange(&self, exchange: &str) {
+        self.suspect(|plan| plan.bindings.iter().any(|binding| binding.exchange.name == exchange));
+    }
+
+    /// A message to this address found no queue. True if it should have found one of ours, which is then looked for.
+    pub(crate) fn suspect_route(&self, to: &Address) -> bool {
+        let (exchange, key) = (to.exchange(), to.routing_key());
+        self.suspect(|plan| {
+            let bound = plan.bindings.iter().any(|own| own.exchange == exchange && own.routing_key == key);
+            bound || exchange.name.is_empty() && plan.name == key
+        })
+    }
+
+    /// Has the listeners checked that have such a queue; whether there are any.
+    fn suspect(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
+        if self.interval.is_zero() {
+            return false;
+        }
+        let mut any = false;
+        for subject in self.subjects().values().filter(|subject| subject.has(&concerns)) {
+            any = true;
+            subject.wanted.store(true, Ordering::Release);
+            subject.woken.notify_one();
+        }
+        any
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, HashMap<u64, Arc<Subject>>> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subject {
+    fn has(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().any(concerns)
+    }
+}
+
+impl Check {
+    /// The listener reads other queues now.
+    pub(crate) fn renamed(&self, queues: Vec<QueuePlan>) {
+        *self.subject.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
+    }
+
+    /// Waits until the listener is to be checked.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn wanted(&self) {
+        while !self.subject.wanted.load(Ordering::Acquire) {
+            self.subject.woken.notified().await;
+        }
+        sleep_until(self.next).await;
+    }
+
+    /// Puts back what is missing of the queues at `place`. False if one of them has no consumer any more.
+    pub(crate) async fn is_sound(&mut self, opener: &Opener, place: &Place, missing: &Missing) -> bool {
+        self.subject.wanted.store(false, Ordering::Release);
+        let _turn = self.checks.turn.lock().await;
+        let mut sound = true;
+        for (index, queue) in opener.queues().iter().enumerate().filter(|(index, _)| !missing.is_lost(*index)) {
+            match is_read(opener, place, index).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!(queue = queue.name, "a queue was lost without notice, and is consumed again");
+                    sound = false;
+                }
+                // Whatever it is, it is no reason to disturb a listener that may well hear.
+                Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked"),
+            }
+        }
+        self.next = Instant::now() + APART;
+        sound
+    }
+}
+
+/// Whether the queue of `index` has a consumer, once everything else about it is as it should be.
+async fn is_read(opener: &Opener, place: &Place, index: usize) -> Result<bool> {
+    let deadline = Deadline::after(opener.common.config.request_timeout);
+    if opener.renew(&place.link, index, deadline).await? != Some(0) {
+        return Ok(true);
+    }
+    sleep(SECOND_LOOK).await;
+    Ok(opener.renew(&place.link, index, deadline).await? != Some(0))
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.checks.subjects().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::{Binding, Exchange, Lifetime};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn queue(name: &str) -> QueuePlan {
+        let bindings = vec![Binding { exchange: Exchange::topic("x"), routing_key: name.to_owned() }];
+        QueuePlan { name: name.to_owned(), lifetime: Lifetime::Shared, bindings }
+    }
+
+    async fn is_wanted(check: &Check) -> bool {
+        timeout(Duration::from_millis(1), check.wanted()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspicion_concerns_whoever_has_the_queue_the_exchange_or_the_route_and_nobody_else() {
+        let checks = Arc::new(Checks::new(Duration::from_secs(300)));
+        let one = checks.enter(vec![queue("one")]);
+        checks.suspect_queue("two");
+        checks.suspect_exchange("y");
+        let to = |topic: &str| Address::Topic { exchange: "x".into(), topic: topic.into() };
+        assert!(!checks.suspect_route(&to("two")) && !is_wanted(&one).await);
+        assert!(checks.suspect_route(&to("one")) && is_wanted(&one).await);
+        let two = checks.enter(vec![queue("two")]);
+        checks.suspect_exchange("x");
+        assert!(is_wanted(&two).await && checks.reads("two"));
+        drop(two);
+        assert!(!checks.reads("two"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_is_checked_now_and_then_and_nobody_where_it_is_off() {
+        let interval = Duration::from_secs(300);
+        for (interval, expected) in [(interval, true), (Duration::ZERO, false)] {
+            let checks = Arc::new(Checks::new(interval));
+            let check = checks.enter(vec![queue("one")]);
+            let closing = CancellationToken::new();
+            let running = tokio::spawn(Arc::clone(&checks).run(closing.clone()));
+            assert!(timeout(interval, check.wanted()).await.is_err(), "not before the interval is over");
+            assert_eq!(timeout(2 * interval, check.wanted()).await.is_ok(), expected);
+            closing.cancel();
+            running.await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! What is declared, and what is done about objects that exist in another form.
+
+pub(crate) mod delivery_limit;
+pub(crate) mod name_lease;
+pub(crate) mod stream;
+
+use std::sync::Arc;
+
+use lapin::ExchangeKind as LapinKind;
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use oslo_messaging::{
+    Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan, Result,
+};
+
+use crate::config::AmqpConfig;
+use crate::connection::Connection;
+use crate::connection::channel::Channel;
+use crate::link::Link;
+use crate::link::health::Status;
+use crate::link::transient_queues::Transient;
+use crate::short_string::short;
+use crate::topology::delivery_limit::is_limited_by_itself;
+use crate::topology::stream::is_stream;
+
+/// The argument of a quorum queue for how often it hands a message over. RabbitMQ 4 takes -1 for no limit, older ones read it
+/// as 0.
+const DELIVERY_LIMIT: &str = "x-delivery-limit";
+
+/// How a queue or an exchange is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Form {
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+/// What to do after a declaration was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Use what exists.
+    Adopt,
+    Refuse,
+}
+
+/// Declares on a disposable channel: a refused declaration costs that channel and nothing else.
+#[derive(Debug)]
+pub(crate) struct Declarer<'a> {
+    link: &'a Link,
+    connection: &'a Connection,
+    transient: Transient,
+    /// Whether the broker limits the deliveries of quorum queues by default.
+    limits_deliveries: bool,
+    config: &'a AmqpConfig,
+    status: &'a Arc<Status>,
+    deadline: Deadline,
+    channel: Option<Channel>,
+}
+
+impl<'a> Declarer<'a> {
+    pub(crate) fn new(link: &'a Link, config: &'a AmqpConfig, status: &'a Arc<Status>, deadline: Deadline) -> Self {
+        // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
+        let (connection, transient) = (&link.consuming, link.transient);
+        let limits_deliveries = is_limited_by_itself(link.server_version());
+        Self { link, connection, transient, limits_deliveries, config, status, deadline, channel: None }
+    }
+
+    /// Declares `exchange`; the nameless one is always there.
+    ///
+    /// # Errors
+    /// `Topology` if one of another type has its name, or in strict mode one of another form; `Denied`; `TooLarge`.
+    pub(crate) async fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
+        let kind = match exchange.kind {
+            ExchangeKind::Default => return Ok(()),
+            ExchangeKind::Topic => LapinKind::Topic,
+            ExchangeKind::Fanout => LapinKind::Fanout,
+        };
+        let name = short("exchange", &exchange.name)?;
+        let form = exchange_form(exchange.kind, self.config, self.transient);
+        let options = ExchangeDeclareOptions {
+            durable: form.durable,
+            auto_delete: form.auto_delete,
+            ..ExchangeDeclareOptions::default()
+        };
+        let channel = self.channel().await?;
+        let declaring = channel.exchange_declare(name, kind, options, form.arguments);
+        let declared = self.connection.ask("declare exchange", self.deadline, declaring).await;
+        self.judge(declared).map_err(|error| error.with("exchange", &exchange.name))?;
+        Ok(())
+    }
+
+    /// Declares the queue of `plan`, and the exchanges it is bound to, and binds it.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
+    pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
+        let name = short("queue", &plan.name)?;
+        let stream = is_stream(plan, self.config);
+        let form =
+            if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config, self.transient) };
+        // Where nobody knows yet whether transient queues are denied, the queue answers before an exchange is declared that
+        // peers could not agree with.
+        let first = self.transient == Transient::Unknown;
+        if first {
+            self.declare_queue(&name, form.clone()).await?;
+        }
+        for binding in &plan.bindings {
+            self.exchange(&binding.exchange).await?;
+        }
+        if !first {
+            self.declare_queue(&name, form).await?;
+        }
+        self.bindings(plan).await
+    }
+
+    /// Puts back the bindings of the queue of `plan` that are missing, and the exchanges they are of.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
+        let name = short("queue", &plan.name)?;
+        for binding in &plan.bindings {
+            self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a queue; `None` if there is none. One that is on record and does not run is not gone.
+    ///
+    /// # Errors
+    /// As the broker's.
+    pub(crate) async fn look(&mut self, name: &str) -> Result<Option<QueueCounts>> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let channel = self.channel().await?;
+        let looking = channel.queue_declare(short("queue", name)?, options, FieldTable::default());
+        let found = self.connection.ask("find queue", self.deadline, looking).await;
+        self.keep_channel(&found);
+        match found {
+            Ok(queue) => Ok(Some(QueueCounts::new(queue.consumer_count().into(), queue.message_count().into()))),
+            Err(error) if is_gone(&error, "queue") => Ok(None),
+            Err(error) => Err(error.with("queue", name)),
+        }
+    }
+
+    /// Declares a durable queue of ours by name, replicated if shared queues are, and without a delivery limit: a dead
+    /// letter that was only looked at often is not to be dropped. One that exists with a limit is used as it is, in strict
+    /// mode too, since its arguments cannot be changed.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
+        let mut form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
+        if self.config.quorum_queues {
+            quorum(&mut form.arguments);
+        }
+        let name = short("queue", name)?;
+        if self.limits_deliveries {
+            let mut unlimited = form.clone();
+            unlimited.arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(-1));
+            // Which type the virtual host gives a queue that asks for none cannot be asked, and a classic queue takes no limit.
+            match self.declare_queue(&name, unlimited).await {
+                Err(error) if is_about_delivery_limit(&error) => {}
+                declared => return declared,
+            }
+        }
+        match self.declare_queue(&name, form).await {
+            Err(error) if self.limits_deliveries && is_about_delivery_limit(&error) => Ok(()),
+            declared => declared,
+        }
+    }
+
+    /// Declares a queue; where one exists in another form, in that form, difference by difference, since the broker names
+    /// only the first and a stream may hide behind its durability.
+    async fn declare_queue(&mut self, name: &ShortString, mut form: Form) -> Result<()> {
+        loop {
+            let options = QueueDeclareOptions {
+                durable: form.durable,
+                auto_delete: form.auto_delete,
+                ..QueueDeclareOptions::default()
+            };
+            let channel = self.channel().await?;
+            let declaring = channel.queue_declare(name.clone(), options, form.arguments.clone());
+            let declared = self.connection.ask("declare queue", self.deadline, declaring).await.map(|_| ());
+            if let Err(error) = &declared {
+                self.link.refused(error);
+            }
+            let difference = self.judge(declared).map_err(|error| error.with("queue", name))?;
+            match difference.and_then(|text| form.adopting(&text)) {
+                Some(adopted) => form = adopted,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared: the one
+    /// of a topic whose last server stops while the next one starts. Then it is declared again.
+    async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
+        let exchange = short("exchange", &binding.exchange.name)?;
+        let key = short("routing key", &binding.routing_key)?;
+        loop {
+            let channel = self.channel().await?;
+            let (arguments, options) = (FieldTable::default(), QueueBindOptions::default());
+            let binds = channel.queue_bind(queue.clone(), exchange.clone(), key.clone(), options, arguments);
+            let bound = self.connection.ask("bind queue", self.deadline, binds).await;
+            self.keep_channel(&bound);
+            match bound {
+                Err(error) if is_gone(&error, "exchange") => self.exchange(&binding.exchange).await?,
+                bound => return bound.map_err(|error| error.with("exchange", &binding.exchange.name)),
+            }
+        }
+    }
+
+    async fn channel(&mut self) -> Result<Channel> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = self.connection.channel(self.deadline).await?;
+        Ok(self.channel.insert(channel).clone())
+    }
+
+    fn keep_channel<T>(&mut self, outcome: &Result<T>) {
+        if outcome.is_err() {
+            self.channel = None;
+        }
+    }
+
+    /// The broker's text if what exists differs and is used as it is.
+    fn judge(&mut self, declared: Result<()>) -> Result<Option<String>> {
+        self.keep_channel(&declared);
+        let Err(error) = declared else { return Ok(None) };
+        let text = error.to_string();
+        if Difference::of(&text).is_some_and(Difference::is_lifted_limit) {
+            return Err(error);
+        }
+        if verdict(error.kind(), &text, self.config.strict) == Verdict::Refuse {
+            return Err(error);
+        }
+        self.status.warn_of_drift(text.clone());
+        Ok(Some(text))
+    }
+}
+
+impl Form {
+    /// This form with the difference that the broker names taken over, if that can be declared again.
+    fn adopting(&self, text: &str) -> Option<Self> {
+        match Difference::of(text)?.argument {
+            "durable" => Some(Self { durable: !self.durable, ..self.clone() }),
+            "auto_delete" => Some(Self { auto_delete: !self.auto_delete, ..self.clone() }),
+            _ => None,
+        }
+    }
+}
+
+/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`). Where transient queues are
+/// denied, as it does under the only ones that work there: a broker that denies the queues takes the exchanges, and would
+/// keep one that no peer can agree with.
+fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: Transient) -> Form {
+    let fanout = kind == ExchangeKind::Fanout;
+    let wanted = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
+    let durable = wanted || transient == Transient::Denied;
+    Form { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
+}
+
+/// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
+/// reader, which every version of RabbitMQ accepts.
+fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> Form {
+    let mut arguments = FieldTable::default();
+    match lifetime {
+        Lifetime::Shared => {
+            if config.quorum_queues {
+                quorum(&mut arguments);
+                limits(&mut arguments, config);
+            }
+            let durable = config.durable_queues || config.quorum_queues || transient == Transient::Denied;
+            Form { durable, auto_delete: config.auto_delete, arguments }
+        }
+        Lifetime::Private => {
+            if config.transient_quorum_queues {
+                quorum(&mut arguments);
+            }
+            if !config.transient_queues_ttl.is_zero() {
+                let ttl = i64::try_from(config.transient_queues_ttl.as_millis()).unwrap_or(i64::MAX);
+                arguments.insert("x-expires".into(), AMQPValue::LongLongInt(ttl));
+            }
+            Form { durable: true, auto_delete: false, arguments }
+        }
+    }
+}
+
+/// As the reference declares it; what is older than a private queue would outlive its reader is dropped.
+fn stream_form(config: &AmqpConfig) -> Form {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+    if !config.transient_queues_ttl.is_zero() {
+        let age = format!("{}s", config.transient_queues_ttl.as_secs().max(1));
+        arguments.insert("x-max-age".into(), AMQPValue::LongString(age.into()));
+    }
+    Form { durable: true, auto_delete: false, arguments }
+}
+
+fn quorum(arguments: &mut FieldTable) {
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+}
+
+/// The broker compares them all, also those of which it takes no notice any more.
+fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
+    let positive = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
+    for (argument, limit) in [
+        (DELIVERY_LIMIT, i64::from(config.quorum_delivery_limit)),
+        ("x-max-in-memory-length", positive(config.quorum_max_memory_length)),
+        ("x-max-in-memory-bytes", positive(config.quorum_max_memory_bytes)),
+    ] {
+        if limit != 0 {
+            arguments.insert(argument.into(), AMQPValue::LongLongInt(limit));
+        }
+    }
+}
+
+/// An object of another durability or with other arguments works all the same; one of another type does not.
+fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
+    let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
+    match difference {
+        Some(difference) if !difference.is_unusable() && !strict => Verdict::Adopt,
+        _ => Verdict::Refuse,
+    }
+}
+
+/// What the broker says of an object that exists in another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Difference<'a> {
+    argument: &'a str,
+    /// The two values; empty where a long name has left no room for them.
+    values: &'a str,
+}
+
+impl<'a> Difference<'a> {
+    /// Reads `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current is <value>`,
+    /// around the names: they may be anything.
+    fn of(text: &'a str) -> Option<Self> {
+        let (_, rest) = text.split_once("inequivalent arg '")?;
+        let (argument, rest) = rest.split_once('\'')?;
+        let values = rest.rsplit_once("': received ").map_or("", |(_, values)| values);
+        Some(Self { argument, values })
+    }
+
+    /// Whether the object has another delivery limit than none, which we asked for.
+    fn is_lifted_limit(self) -> bool {
+        self.argument == DELIVERY_LIMIT && self.values.starts_with("the value '-1'")
+    }
+
+    /// Whether the object is of another kind: an exchange that routes otherwise, a stream where there should be a queue.
+    fn is_unusable(self) -> bool {
+        self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
+    }
+}
+
+/// Whether a queue is refused because of the delivery limit that was asked for: it exists with another, or its type has none.
+fn is_about_delivery_limit(error: &Error) -> bool {
+    let text = error.to_string();
+    error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))
+}
+
+/// Whether an object of this kind is not there.
+fn is_gone(error: &Error, kind: &str) -> bool {
+    error.kind() == ErrorKind::Topology && error.to_string().contains(&format!("NOT_FOUND - no {kind} '"))
+}
+
+/// The error for a publish to an exchange that cannot be declared, told at each publish.
+pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
+    if error.context().any(|(key, _)| key == "exchange") { error } else { error.with("exchange", &exchange.name) }
+}
+
+#[cfg(test)]
+mod tests;
