@@ -41,6 +41,11 @@ pub(crate) fn unknown(operation: &'static str, error: &lapin::Error) -> Error {
     translate(operation, error).with_executed(Executed::Maybe)
 }
 
+/// The error of what needs a connection when there is none.
+pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
+    Error::new(ErrorKind::Disconnected, operation).transient().with("reason", reason)
+}
+
 /// What it means that the broker sent what cannot be passed on. A setting of its own has to be changed by an operator; the
 /// rest, waiting does not mend either.
 fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {

@@ -85,6 +85,7 @@ mod listener;
 mod peer;
 mod properties;
 mod publish;
+mod queue_checks;
 mod recovery;
 mod settler_tasks;
 mod short_string;

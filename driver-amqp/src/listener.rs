@@ -15,10 +15,12 @@ use crate::consume::session::{Read, Received, Session};
 use crate::consume::settler::Settler;
 use crate::consume::subscription_opener::Opener;
 use crate::counters::{Counts, count};
+use crate::errors::lost;
 use crate::incoming::AmqpIncoming;
-use crate::link::current::{Gate, lost};
+use crate::link::current::Gate;
 use crate::properties;
-use crate::recovery::handle::{Revival, Revived};
+use crate::recovery::handle::Revival;
+use crate::recovery::restored::Revived;
 use crate::settler_tasks::Tasks;
 use crate::topology::stream::Position;
 

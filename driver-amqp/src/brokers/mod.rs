@@ -6,7 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-use crate::link::transient_queues::Transient;
+/// What a broker thinks of transient queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transient {
+    Allowed,
+    /// The broker refused the question for another reason. They are declared; its answer to that counts.
+    Unknown,
+    /// Whoever declares one loses the connection.
+    Denied,
+}
 
 /// What was learned of one broker.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oslo_messaging::wire::Compression;
 use oslo_messaging::wire::compression::HEADER;
-use oslo_messaging::{ConfigFile, Error, ErrorKind, Message, Result, TransportUrl};
+use oslo_messaging::{Error, ErrorKind, Message, Result};
 use tracing::warn;
 
 use crate::config::login::Login;
@@ -167,52 +167,6 @@ impl AmqpConfig {
     #[must_use]
     pub fn quorum() -> Self {
         Self { quorum_queues: true, transient_quorum_queues: true, ..Self::default() }
-    }
-
-    /// These settings with those of the query of `url`, and TLS if its scheme is `amqps`.
-    ///
-    #[doc = include_str!("../../OPTIONS.md")]
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for an option that is not known or a value that cannot be used, and where the scheme says
-    /// `amqps` and the query that there shall be no TLS.
-    pub fn with_query(mut self, url: &TransportUrl) -> Result<Self> {
-        self.use_tls |= url.scheme() == "amqps";
-        for (name, value) in url.query() {
-            options::apply(&mut self, name, value)?;
-        }
-        if url.scheme() == "amqps" && !self.use_tls {
-            // Whoever wrote the one did not mean to send the password in plain text.
-            return Err(unusable().with("option", "ssl").with("reason", "the scheme `amqps` asks for TLS"));
-        }
-        Ok(self)
-    }
-
-    /// These settings with those of the section `[oslo_messaging_rabbit]` of `file`. What is not known is left out with a
-    /// warning: a file may be older than we are.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for a value that cannot be used, or that refers to a name that the file does not give.
-    pub fn with_file(mut self, file: &ConfigFile) -> Result<Self> {
-        const SECTION: &str = "oslo_messaging_rabbit";
-        for (name, _) in file.section(SECTION) {
-            if options::is_known(name) {
-                let value = file.resolve(SECTION, name)?.unwrap_or_default();
-                options::apply(&mut self, name, &value)?;
-            } else {
-                warn!(option = name, "[oslo_messaging_rabbit] has an option that is not known");
-            }
-        }
-        Ok(self)
-    }
-
-    /// These settings with one of the reference's options, as its configuration file has it.
-    ///
-    /// # Errors
-    /// As [`with_query`](Self::with_query), which lists them.
-    pub fn with_option(mut self, name: &str, value: &str) -> Result<Self> {
-        options::apply(&mut self, name, value)?;
-        Ok(self)
     }
 
     /// Sets whether an object that exists in another form is an error.

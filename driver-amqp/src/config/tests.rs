@@ -1,3 +1,5 @@
+use oslo_messaging::{ConfigFile, TransportUrl};
+
 use super::*;
 
 fn read(url: &str) -> Result<AmqpConfig> {

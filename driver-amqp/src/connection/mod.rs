@@ -38,9 +38,8 @@ use crate::connection::channel::{Channel, Channels};
 use crate::connection::endpoint::Endpoint;
 use crate::connection::kill_switch::{KillSwitch, unless};
 use crate::connection::stream::{Known, Wire, plain, runtime, secured};
-use crate::errors::{is_channel_limit, translate};
+use crate::errors::{is_channel_limit, lost, translate};
 use crate::frames::{Notices, ServerVersion};
-use crate::link::current::lost;
 use crate::peer::Peer;
 
 /// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.

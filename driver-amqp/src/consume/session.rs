@@ -21,10 +21,8 @@ use crate::consume::consumer_plan::Reading;
 use crate::consume::delivery_order::Merge;
 use crate::consume::settler::{Command, Settler};
 use crate::counters::{Counts, count};
-use crate::errors::unknown;
+use crate::errors::{lost, unknown};
 use crate::link::Link;
-use crate::link::current::lost;
-use crate::recovery::handle::Resumed;
 use crate::settler_tasks::Tasks;
 use crate::short_string::short;
 use crate::topology::delivery_limit::delivery_limit;
@@ -62,6 +60,14 @@ struct Reader {
     queue: Arc<str>,
     /// Whether the broker knows that we are done, which a `stop` that was dropped need not have reached.
     cancelled: bool,
+}
+
+/// A consumer of the session that is in use, for the queue of `index`.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) index: usize,
+    pub(crate) consumer: Consumer,
+    pub(crate) queue: Reading,
 }
 
 /// What the consumers of a channel have for us.

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use metrics::counter;
 
+use super::parse::repairs::Repairs;
 use super::parse::violation::Violation;
-use super::report::{Repairs, Report, Returned};
+use super::report::{Report, Returned};
 use super::version::ServerVersion;
 
 /// How many reports may wait. There are no more of them than messages that are unconfirmed or unacknowledged, unless the

@@ -7,9 +7,10 @@ use super::parse::fields::{Malformed, u16_at, u32_at, u64_at};
 use super::parse::head::{END, HEAD, Head, Kind, OVERHEAD};
 use super::parse::header::{self, Header};
 use super::parse::method;
+use super::parse::repairs::Repairs;
 use super::parse::trim::trim;
 use super::parse::violation::Violation;
-use super::report::{Repairs, Report, Returned};
+use super::report::{Report, Returned};
 use super::version::ServerVersion;
 use super::{FRAME_MAX, FRAME_MAX_LEAST};
 

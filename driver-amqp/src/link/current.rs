@@ -7,6 +7,7 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::errors::lost;
 use crate::link::Link;
 use crate::link::state_machine::Generation;
 
@@ -135,9 +136,4 @@ impl Gate {
         }
         .with_executed(executed)
     }
-}
-
-/// The error of what needs a connection when there is none.
-pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
-    Error::new(ErrorKind::Disconnected, operation).transient().with("reason", reason)
 }

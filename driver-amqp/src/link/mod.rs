@@ -15,13 +15,12 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::brokers::BrokerNotes;
+use crate::brokers::{BrokerNotes, Transient};
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::endpoint::Endpoint;
 use crate::frames::ServerVersion;
 use crate::link::state_machine::Generation;
-use crate::link::transient_queues::Transient;
 
 /// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
 /// those who read from it to come back too.

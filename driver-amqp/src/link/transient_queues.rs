@@ -9,6 +9,7 @@ use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 use tracing::debug;
 use uuid::Uuid;
 
+use crate::brokers::Transient;
 use crate::connection::Connection;
 use crate::short_string::short;
 
@@ -20,16 +21,6 @@ const PREFIX: &str = "reply_";
 
 /// How RabbitMQ calls them (`rabbit_amqqueue`), in the text of the 541 with which it then ends the connection.
 const FEATURE: &str = "transient_nonexcl_queues";
-
-/// What a broker thinks of transient queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transient {
-    Allowed,
-    /// The broker refused the question for another reason. They are declared; its answer to that counts.
-    Unknown,
-    /// Whoever declares one loses the connection.
-    Denied,
-}
 
 /// Declares a transient queue and deletes it. If they are denied, `connection` is gone afterwards.
 ///

@@ -13,7 +13,7 @@ use crate::link::Link;
 use crate::link::current::Gate;
 use crate::link::health::Status;
 use crate::link::state_machine::Generation;
-use crate::recovery::queue_checks::Checks;
+use crate::queue_checks::Checks;
 use crate::topology::{Declarer, undeclared};
 
 /// What a publish needs to be there.

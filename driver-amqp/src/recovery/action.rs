@@ -2,6 +2,7 @@
 
 use oslo_messaging::{Error, ErrorKind};
 
+use crate::consume::queue_role::Queue;
 use crate::topology::name_lease::is_taken;
 
 /// What to do after a try to come back has failed.
@@ -15,17 +16,6 @@ pub(crate) enum Fate {
     Rename,
     /// The name is known to others, and what they send to it is lost: whoever reads must start anew.
     End,
-}
-
-/// What kind of queue could not be declared or consumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Queue {
-    /// Its name travels in requests.
-    Inbox,
-    /// Ours, and reached through an exchange.
-    Private,
-    /// Everybody's.
-    Shared,
 }
 
 /// What to do after `error` over `queue`. `settling` says that the broker has only just come back: a queue that it has

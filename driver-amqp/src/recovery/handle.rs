@@ -1,42 +1,15 @@
 //! What a listener says it has lost, and what is put back for it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use lapin::Consumer;
-use oslo_messaging::{Address, Result};
-use tokio::sync::{Notify, mpsc};
+use oslo_messaging::Result;
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::consume::consumer_channel::Place;
-use crate::consume::consumer_plan::Reading;
-use crate::consume::session::Session;
 use crate::consume::subscription_opener::Opener;
 use crate::recovery::listener_recovery::Keeper;
-
-/// What was put back, and the address that the listener has now.
-#[derive(Debug)]
-pub(crate) enum Revived {
-    Session(Box<Session>, Address),
-    Consumer(Box<Resumed>, Address),
-}
-
-/// A consumer of the session that is in use, for the queue of `index`.
-#[derive(Debug)]
-pub(crate) struct Resumed {
-    pub(crate) index: usize,
-    pub(crate) consumer: Consumer,
-    pub(crate) queue: Reading,
-}
-
-/// What the listener has lost.
-#[derive(Debug)]
-pub(crate) enum Loss {
-    /// Its channel: of this number, lest a late complaint end the next one.
-    Session(u64),
-    /// One consumer of it.
-    Consumer(u64, usize),
-}
+use crate::recovery::restored::{Found, Loss, Revived};
 
 /// Where a listener finds what was put back. Dropping it ends the task.
 #[derive(Debug)]
@@ -46,14 +19,6 @@ pub(crate) struct Revival {
     /// The number of the session in use.
     session: u64,
     _task: AbortOnDropHandle<()>,
-}
-
-/// Where the keeper leaves what it has put back.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// With the number of the session that each is or belongs to.
-    queue: Mutex<VecDeque<(u64, Result<Revived>)>>,
-    more: Notify,
 }
 
 impl Revival {
@@ -103,17 +68,5 @@ impl Revival {
             }
             self.found.more.notified().await;
         }
-    }
-}
-
-impl Found {
-    pub(crate) fn put(&self, session: u64, found: Result<Revived>) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(found, Ok(Revived::Session(..))) {
-            // What nobody took in time is of a channel that is lost.
-            queue.clear();
-        }
-        queue.push_back((session, found));
-        self.more.notify_one();
     }
 }

@@ -11,14 +11,16 @@ use tracing::{info, warn};
 use crate::attempts::Tries;
 use crate::backoff::Pause;
 use crate::consume::consumer_channel::Place;
+use crate::consume::session::Resumed;
 use crate::consume::subscription_opener::Opener;
 use crate::counters::count;
 use crate::link::resubscribe_barrier::Entry;
 use crate::link::state_machine::Generation;
+use crate::queue_checks::Check;
 use crate::recovery::action::{Fate, fate};
-use crate::recovery::handle::{Found, Loss, Resumed, Revived};
 use crate::recovery::lost_consumers::Missing;
-use crate::recovery::queue_checks::Check;
+use crate::recovery::queue_check::is_sound;
+use crate::recovery::restored::{Found, Loss, Revived};
 use crate::topology::name_lease::is_taken;
 
 /// Watches over one listener.
@@ -93,7 +95,7 @@ impl Keeper {
             biased;
             // Whoever has a loss to see to is not to wait for a check.
             () = gate.left(self.place.link.generation) => true,
-            sound = self.check.is_sound(&self.opener, &self.place, &self.missing) => sound,
+            sound = is_sound(&mut self.check, &self.opener, &self.place, &self.missing) => sound,
         };
         if sound || !self.place.is_connected() {
             return Ok(());

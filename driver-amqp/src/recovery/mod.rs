@@ -4,4 +4,5 @@ pub(crate) mod action;
 pub(crate) mod handle;
 pub(crate) mod listener_recovery;
 pub(crate) mod lost_consumers;
-pub(crate) mod queue_checks;
+pub(crate) mod queue_check;
+pub(crate) mod restored;

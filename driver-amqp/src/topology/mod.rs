@@ -13,12 +13,12 @@ use oslo_messaging::{
     Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan, Result,
 };
 
+use crate::brokers::Transient;
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::channel::Channel;
 use crate::link::Link;
 use crate::link::health::Status;
-use crate::link::transient_queues::Transient;
 use crate::short_string::short;
 use crate::topology::delivery_limit::is_limited_by_itself;
 use crate::topology::stream::is_stream;

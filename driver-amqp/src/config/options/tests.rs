@@ -1,10 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use oslo_messaging::wire::Compression;
+
+use super::table::{NUMBER, RabbitOption, SECONDS};
 use super::*;
+use crate::config::login::Login;
 use crate::config::tls::Tls;
 
 /// Counts the warnings of this thread.

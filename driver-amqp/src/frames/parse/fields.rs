@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::frames::report::Repairs;
+use super::repairs::Repairs;
 
 /// How deep arrays and tables may be nested; a table of headers is the first level. lapin's parser calls itself for each.
 pub(crate) const DEPTH: usize = 64;

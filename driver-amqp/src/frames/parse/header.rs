@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::fields::{Fields, Malformed, u16_at, u64_at};
+use super::repairs::Repairs;
 use super::violation::Violation;
-use crate::frames::report::Repairs;
 
 /// What precedes the properties in the payload: class, weight, size of the body, and which properties there are.
 pub(crate) const FIXED: usize = 14;

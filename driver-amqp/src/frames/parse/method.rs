@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::fields::{Fields, Malformed, u16_at};
+use super::repairs::Repairs;
 use super::violation::Violation;
-use crate::frames::report::Repairs;
 
 /// The bytes before the first field: class and method.
 pub(crate) const IDS: usize = 4;

@@ -4,5 +4,6 @@ pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod header;
 pub(crate) mod method;
+pub(crate) mod repairs;
 pub(crate) mod trim;
 pub(crate) mod violation;

@@ -6,21 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oslo_messaging::{Address, Deadline, QueuePlan, Result};
-use tokio::sync::{Mutex as Turns, Notify};
+use oslo_messaging::{Address, QueuePlan};
+use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 use crate::backoff::random;
-use crate::consume::consumer_channel::Place;
-use crate::consume::subscription_opener::Opener;
-use crate::recovery::lost_consumers::Missing;
 
 /// The least time between two checks of one listener, whatever is suspected.
 const APART: Duration = Duration::from_secs(10);
-/// How long after it was found without a consumer a queue is looked at again: a broker may count a new one late.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The listeners of a transport.
 #[derive(Debug)]
@@ -30,7 +24,7 @@ pub(crate) struct Checks {
     next: AtomicU64,
     subjects: Mutex<HashMap<u64, Arc<Subject>>>,
     /// Held by the one who checks, so that it takes one channel and no more.
-    turn: Turns<()>,
+    turn: Arc<Turns<()>>,
 }
 
 /// One listener: what it reads, and whether it is to be checked.
@@ -53,7 +47,7 @@ pub(crate) struct Check {
 
 impl Checks {
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, next: AtomicU64::new(0), subjects: Mutex::default(), turn: Turns::default() }
+        Self { interval, next: AtomicU64::new(0), subjects: Mutex::default(), turn: Arc::default() }
     }
 
     /// Has all listeners checked now and then, until `closing` is cancelled.
@@ -143,35 +137,16 @@ impl Check {
         sleep_until(self.next).await;
     }
 
-    /// Puts back what is missing of the queues at `place`. False if one of them has no consumer any more.
-    pub(crate) async fn is_sound(&mut self, opener: &Opener, place: &Place, missing: &Missing) -> bool {
+    /// Waits until no other listener of the transport is being checked, and begins the check that was requested.
+    pub(crate) async fn begin(&self) -> OwnedMutexGuard<()> {
         self.subject.wanted.store(false, Ordering::Release);
-        let _turn = self.checks.turn.lock().await;
-        let mut sound = true;
-        for (index, queue) in opener.queues().iter().enumerate().filter(|(index, _)| !missing.is_lost(*index)) {
-            match is_read(opener, place, index).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    warn!(queue = queue.name, "a queue was lost without notice, and is consumed again");
-                    sound = false;
-                }
-                // Whatever it is, it is no reason to disturb a listener that may well hear.
-                Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked"),
-            }
-        }
-        self.next = Instant::now() + APART;
-        sound
+        Arc::clone(&self.checks.turn).lock_owned().await
     }
-}
 
-/// Whether the queue of `index` has a consumer, once everything else about it is as it should be.
-async fn is_read(opener: &Opener, place: &Place, index: usize) -> Result<bool> {
-    let deadline = Deadline::after(opener.common.config.request_timeout);
-    if opener.renew(&place.link, index, deadline).await? != Some(0) {
-        return Ok(true);
+    /// Ends a check; the next one of this listener begins [`APART`] later at the earliest.
+    pub(crate) fn end(&mut self) {
+        self.next = Instant::now() + APART;
     }
-    sleep(SECOND_LOOK).await;
-    Ok(opener.renew(&place.link, index, deadline).await? != Some(0))
 }
 
 impl Drop for Check {

@@ -1,0 +1,45 @@
+//! What a listener reports as lost, and what its recovery puts back.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use oslo_messaging::{Address, Result};
+use tokio::sync::Notify;
+
+use crate::consume::session::{Resumed, Session};
+
+/// What was put back, and the address that the listener has now.
+#[derive(Debug)]
+pub(crate) enum Revived {
+    Session(Box<Session>, Address),
+    Consumer(Box<Resumed>, Address),
+}
+
+/// What the listener has lost.
+#[derive(Debug)]
+pub(crate) enum Loss {
+    /// Its channel: of this number, lest a late complaint end the next one.
+    Session(u64),
+    /// One consumer of it.
+    Consumer(u64, usize),
+}
+
+/// Where the keeper leaves what it has put back.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// With the number of the session that each is or belongs to.
+    pub(super) queue: Mutex<VecDeque<(u64, Result<Revived>)>>,
+    pub(super) more: Notify,
+}
+
+impl Found {
+    pub(crate) fn put(&self, session: u64, found: Result<Revived>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(found, Ok(Revived::Session(..))) {
+            // What nobody took in time is of a channel that is lost.
+            queue.clear();
+        }
+        queue.push_back((session, found));
+        self.more.notify_one();
+    }
+}
