@@ -17,11 +17,10 @@ use crate::consume::subscription_opener::Opener;
 use crate::counters::{Counts, count};
 use crate::errors::lost;
 use crate::incoming::AmqpIncoming;
-use crate::link::current::Gate;
+use crate::link::inner::Inner;
 use crate::properties;
 use crate::recovery::handle::Revival;
 use crate::recovery::restored::Revived;
-use crate::settler_tasks::Tasks;
 use crate::topology::stream::Position;
 
 type Batch = Vec<(Tag, Received)>;
@@ -35,12 +34,9 @@ pub(crate) struct AmqpListener {
     /// `None` once it was stopped: what is lost then stays lost.
     revival: Option<Revival>,
     mode: Settle,
-    gate: Arc<Gate>,
     position: Arc<Position>,
     writing: Option<Writing>,
-    /// Keeps the settlers' tasks until they have ended.
-    _tasks: Arc<Tasks>,
-    counts: Arc<Counts>,
+    inner: Arc<Inner>,
     /// Why nothing comes any more, once that is so.
     end: Option<Error>,
     /// Why the last channel was lost.
@@ -68,11 +64,9 @@ impl AmqpListener {
         Self {
             address: opener.address(),
             mode: opener.subscription.settle,
-            gate: Arc::clone(&opener.common.gate),
             position: Arc::clone(&opener.position),
             writing: None,
-            _tasks: Arc::clone(&opener.common.tasks),
-            counts: Arc::clone(&opener.common.counts),
+            inner: Arc::clone(&opener.inner),
             end: None,
             loss: None,
             revival: Some(Revival::start(opener, session.place())),
@@ -180,14 +174,14 @@ impl AmqpListener {
         let written = (&mut self.writing.as_mut()?.written).await;
         let Writing { batch, stale, delivery_limit, .. } = self.writing.take()?;
         if let Err(error) = written {
-            count(&self.counts.deliveries_dropped, batch.len());
+            count(&self.inner.counts.deliveries_dropped, batch.len());
             if !stale {
                 self.lose(&error);
             }
             return None;
         }
-        count(&self.counts.handed_over_acknowledged, batch.len());
-        let noted = (&*self.position, &*self.counts);
+        count(&self.inner.counts.handed_over_acknowledged, batch.len());
+        let noted = (&*self.position, &*self.inner.counts);
         let settled = |(_, received)| incoming(noted, received, delivery_limit, None);
         Some(batch.into_iter().map(settled).collect())
     }
@@ -199,14 +193,14 @@ impl AmqpListener {
         let delivery_limit = session.delivery_limit();
         match self.mode {
             Settle::BeforeHandover => {
-                count(&self.counts.handover_acknowledgements, 1);
+                count(&self.inner.counts.handover_acknowledgements, 1);
                 let written = session.acknowledge(last, batch.len() > 1);
                 self.writing = Some(Writing { written, batch, delivery_limit, stale: false });
                 None
             }
             Settle::ByReceiver => {
-                count(&self.counts.handed_over_unsettled, batch.len());
-                let noted = (&*self.position, &*self.counts);
+                count(&self.inner.counts.handed_over_unsettled, batch.len());
+                let noted = (&*self.position, &*self.inner.counts);
                 let unsettled = |(tag, received)| {
                     let unsettled = Some((tag, session.settler().clone()));
                     incoming(noted, received, delivery_limit, unsettled)
@@ -234,7 +228,7 @@ impl Listener for AmqpListener {
             if let Some(end) = &self.end {
                 return Err(end.clone());
             }
-            if let Err(closed) = self.gate.check("poll") {
+            if let Err(closed) = self.inner.current.check("poll") {
                 // What is here was handed over to nobody, and could not be settled any more.
                 self.take_in(Woken::Revived(Err(closed)));
                 continue;

@@ -13,7 +13,6 @@ use oslo_messaging::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
@@ -21,20 +20,18 @@ use crate::backoff::Pause;
 use crate::config::AmqpConfig;
 use crate::connection::hosts::Hosts;
 use crate::consume::session::Session;
-use crate::consume::subscription_opener::{Common, Opener};
-use crate::counters::{Counters, Counts};
+use crate::consume::subscription_opener::Opener;
+use crate::counters::Counters;
 use crate::errors::lost;
 use crate::link::Link;
-use crate::link::current::{Gate, Passage};
-use crate::link::health::Status;
-use crate::link::resubscribe_barrier::Roll;
-use crate::link::supervisor::{Charge, Supervisor};
+use crate::link::current::Passage;
+use crate::link::inner::Inner;
+use crate::link::supervisor::Supervisor;
 use crate::listener::AmqpListener;
 use crate::properties;
 use crate::publish::destinations::{Declared, Needs};
 use crate::publish::job::{Job, Parcel, Ticket, if_refused};
-use crate::publish::publisher::{Lane, Shared};
-use crate::queue_checks::Checks;
+use crate::publish::publisher::Lane;
 use crate::short_string::short;
 use crate::topology::Declarer;
 use crate::topology::name_lease::is_taken;
@@ -51,10 +48,9 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
 #[derive(Debug)]
 pub struct AmqpTransport {
-    common: Common,
+    inner: Arc<Inner>,
     lanes: Vec<mpsc::Sender<Job>>,
     declared: Arc<Declared>,
-    closing: CancellationToken,
     /// The supervisor and the lanes.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
@@ -86,43 +82,26 @@ impl AmqpTransport {
     /// What went over the wire so far, and what was lost and made again.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.common.counts.read()
+        self.inner.counts.read()
     }
 
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
-        let (status, counts, closing) =
-            (Arc::new(Status::ready()), Arc::new(Counts::default()), CancellationToken::new());
-        let gate = Arc::new(Gate::open(Arc::clone(link)));
-        let roll = Arc::new(Roll::new(Arc::clone(&status)));
-        let charge = Charge {
-            config: config.clone(),
-            gate: Arc::clone(&gate),
-            status: Arc::clone(&status),
-            roll: Arc::clone(&roll),
-            counts: Arc::clone(&counts),
-            closing: closing.clone(),
-        };
-        let quota = hosts.quota();
-        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
-        let checks = Arc::new(Checks::new(config.queue_checks));
-        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&checks).run(closing.clone()))));
-        let declared =
-            Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status), Arc::clone(&checks)));
-        let shared = Shared {
-            gate: Arc::clone(&gate),
-            config: config.clone(),
-            counts: Arc::clone(&counts),
-            declared: Arc::clone(&declared),
-        };
+        let inner = Arc::new(Inner::new(config, link, hosts.quota()));
+        let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(supervisor.run()))];
+        let checks = Arc::clone(&inner.queue_checks).run(inner.closing.clone());
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(checks)));
+        let declared = Arc::new(Declared::new(Arc::clone(&inner)));
         // The last lane is for fanouts: their exchanges come and go, and a publish to one that is gone costs the channel.
-        let lanes = (0..=config.lanes.max(1)).map(|_| {
+        let lanes = (0..=inner.config.lanes.max(1)).map(|_| {
             let (sender, inbox) = mpsc::channel(LANE_INBOX);
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(Lane::new(shared.clone(), inbox).run())));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(
+                Lane::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
+            )));
             sender
         });
         let lanes = lanes.collect();
-        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota, checks };
-        Self { common, lanes, declared, closing, tasks: Mutex::new(tasks) }
+        Self { inner, lanes, declared, tasks: Mutex::new(tasks) }
     }
 
     /// Hands `parcel` to its lane, and waits for its fate.
@@ -141,12 +120,12 @@ impl AmqpTransport {
     /// Declares what a publish needs, without one.
     async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
         let declared = deadline.run("declare", self.declared.turn(needs, deadline)).await;
-        let overdue = |_| self.common.gate.overdue("declare", Executed::No);
+        let overdue = |_| self.inner.current.overdue("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
     fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
-        if self.common.quota.is_tight() {
+        if self.inner.quota.is_tight() {
             // Each takes a channel.
             return &self.lanes[0];
         }
@@ -161,26 +140,26 @@ impl AmqpTransport {
     }
 
     fn check_size(&self, message: &Message) -> Result<()> {
-        if message.body.len() <= self.common.config.max_message_size {
+        if message.body.len() <= self.inner.config.max_message_size {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
             .with("bytes", message.body.len())
-            .with("limit", self.common.config.max_message_size))
+            .with("limit", self.inner.config.max_message_size))
     }
 
     /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
     async fn open(&self, opener: &Opener, deadline: Deadline) -> Result<Session> {
-        let config = &self.common.config;
+        let config = &self.inner.config;
         let (started, mut tries) = (Instant::now(), 0);
         loop {
-            let link = self.common.gate.link("subscribe").await?;
-            if self.common.quota.is_tight() {
+            let link = self.inner.current.link("subscribe").await?;
+            if self.inner.quota.is_tight() {
                 // A newcomer takes no channel that a listener needs to come back.
-                let _ = timeout(config.request_timeout, self.common.roll.complete(link.generation)).await;
+                let _ = timeout(config.request_timeout, self.inner.barrier.complete(link.generation)).await;
             }
             match opener.open(&link, deadline).await {
-                Err(error) if self.common.gate.lost_with(&link, &error).await => {}
+                Err(error) if self.inner.current.lost_with(&link, &error).await => {}
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
                 Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
                     sleep(Pause::Soon(tries).dice(config)).await;
@@ -226,23 +205,23 @@ impl Transport for AmqpTransport {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        self.common.status.subscribe()
+        self.inner.health.subscribe()
     }
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        let gate = &self.common.gate;
-        gate.check("publish")?;
-        let message = self.common.config.compressed(message);
+        let current = &self.inner.current;
+        current.check("publish")?;
+        let message = self.inner.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
-            return Err(gate.overdue("publish", Executed::No));
+            return Err(current.overdue("publish", Executed::No));
         }
         let (exchange, needs) = (to.exchange(), Needs::of(to, options.ensure_queue));
         if options.declare_only {
             return self.declare(&needs, options.deadline).await;
         }
         let header_bytes = properties::header_bytes(&message);
-        if let Some(link) = gate.now().link() {
+        if let Some(link) = current.now().link() {
             // The link that it is sent on may be another, with another frame: the lane checks it once more.
             properties::check_frame(header_bytes, link.publishing.frame_max())?;
         }
@@ -251,7 +230,7 @@ impl Transport for AmqpTransport {
             routing_key: short("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || needs.has_queue(),
-            if_refused: if_refused(to, &self.common.config),
+            if_refused: if_refused(to, &self.inner.config),
             properties: properties::of(&message)?,
             header_bytes,
             id: message.id,
@@ -275,19 +254,19 @@ impl Transport for AmqpTransport {
             // Its reader may be on its way back, as we are: whoever has time left may try again.
             Ok(Err(error))
                 if error.kind() == ErrorKind::Undeliverable
-                    && (self.common.checks.suspect_route(to) || gate.is_settling()) =>
+                    && (self.inner.queue_checks.suspect_route(to) || current.is_settling()) =>
             {
                 Err(error.transient())
             }
             Ok(published) => published,
-            Err(_) => Err(gate.overdue("publish", ticket.abandon())),
+            Err(_) => Err(current.overdue("publish", ticket.abandon())),
         }
     }
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
-        let gate = &self.common.gate;
-        gate.check("subscribe")?;
-        let opener = Opener::new(self.common.clone(), subscription.clone())?;
+        let current = &self.inner.current;
+        current.check("subscribe")?;
+        let opener = Opener::new(Arc::clone(&self.inner), subscription.clone())?;
         for queue in opener.queues() {
             // Before the first is declared, so that nothing is left behind by a name that cannot be.
             short("queue", &queue.name)?;
@@ -295,7 +274,7 @@ impl Transport for AmqpTransport {
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
             Ok(outcome) => outcome?,
             Err(timeout) => {
-                return Err(match gate.now() {
+                return Err(match current.now() {
                     Passage::Shut { reason } => lost("subscribe", &reason),
                     // Nothing runs because somebody listens.
                     _ => timeout.with_executed(Executed::No),
@@ -307,43 +286,43 @@ impl Transport for AmqpTransport {
 
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
-        let Common { gate, config, status, checks, .. } = &self.common;
-        gate.check(OPERATION)?;
+        let Inner { current, queue_checks, .. } = &*self.inner;
+        current.check(OPERATION)?;
         let queue = address.routing_key();
         match address {
             Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
             // It expires when nobody uses it, and a look is a use.
-            Address::Direct { .. } if !checks.reads(&queue) => {
+            Address::Direct { .. } if !queue_checks.reads(&queue) => {
                 return Err(Error::unsupported(OPERATION).with("address", address));
             }
             _ => {}
         }
         let looking = async {
-            let link = gate.link(OPERATION).await?;
-            Declarer::new(&link, config, status, deadline).look(&queue).await
+            let link = current.link(OPERATION).await?;
+            Declarer::new(&link, &self.inner, deadline).look(&queue).await
         };
         let looked = deadline.run(OPERATION, looking).await.and_then(|looked| looked);
         let found = looked.map_err(|error| error.with_executed(Executed::No))?;
         if found.is_none_or(|found| found.consumers == 0) {
-            checks.suspect_queue(&queue);
+            queue_checks.suspect_queue(&queue);
         }
         Ok(found)
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        if self.common.gate.check("close").is_err() {
+        if self.inner.current.check("close").is_err() {
             return Ok(());
         }
-        let link = self.common.gate.now().link().cloned();
+        let link = self.inner.current.now().link().cloned();
         if let Some(link) = &link {
             // Before those who use them hear of it, and drop them.
             link.keep_channels();
         }
-        self.common.gate.set(Passage::Closed);
-        self.common.status.enter(State::Closed);
-        self.closing.cancel();
+        self.inner.current.set(Passage::Closed);
+        self.inner.health.enter(State::Closed);
+        self.inner.closing.cancel();
         // What receivers decided is written before the goodbye; a broker that does not take it has it again.
-        let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.common.tasks.finish()).await;
+        let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
         let closed = match link {
             Some(link) => link.close(deadline).await,
             None => Ok(()),
@@ -359,8 +338,8 @@ impl Transport for AmqpTransport {
 /// Nobody is told that it is gone; who still waits is told that it is closed.
 impl Drop for AmqpTransport {
     fn drop(&mut self) {
-        self.common.gate.set(Passage::Closed);
-        self.common.status.enter(State::Closed);
+        self.inner.current.set(Passage::Closed);
+        self.inner.health.enter(State::Closed);
     }
 }
 

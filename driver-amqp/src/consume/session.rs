@@ -14,7 +14,6 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::config::AmqpConfig;
 use crate::consume::ack_frames::Tag;
 use crate::consume::consumer_channel::Place;
 use crate::consume::consumer_plan::Reading;
@@ -23,7 +22,7 @@ use crate::consume::settler::{Command, Settler};
 use crate::counters::{Counts, count};
 use crate::errors::{lost, unknown};
 use crate::link::Link;
-use crate::settler_tasks::Tasks;
+use crate::link::inner::Inner;
 use crate::short_string::short;
 use crate::topology::delivery_limit::delivery_limit;
 
@@ -86,11 +85,9 @@ impl Session {
     /// As the broker's.
     pub(crate) async fn open(
         link: &Arc<Link>,
-        config: &AmqpConfig,
+        inner: &Inner,
         window: u16,
         queues: &[Reading],
-        counts: &Arc<Counts>,
-        tasks: &Tasks,
         deadline: Deadline,
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
@@ -104,12 +101,12 @@ impl Session {
         }
         let passing = queues.iter().filter(|queue| queue.passing);
         Ok(Self {
-            settler: Settler::start(&place, window, Arc::clone(counts), tasks),
+            settler: Settler::start(&place, window, &inner.counts, &inner.settlers),
             place,
             readers,
             merge: Merge::default(),
-            counts: Arc::clone(counts),
-            delivery_limit: delivery_limit(config, link.server_version()),
+            counts: Arc::clone(&inner.counts),
+            delivery_limit: delivery_limit(&inner.config, link.server_version()),
             passing: passing.map(|queue| short("queue", &queue.plan.name)).collect::<Result<_>>()?,
             failed: None,
         })

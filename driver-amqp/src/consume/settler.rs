@@ -56,7 +56,7 @@ pub(crate) struct Settler {
 
 impl Settler {
     /// Starts the task that writes to the channel of `place`, on which the broker hands over `window` messages at once.
-    pub(crate) fn start(place: &Place, window: u16, counts: Arc<Counts>, tasks: &Tasks) -> Self {
+    pub(crate) fn start(place: &Place, window: u16, counts: &Arc<Counts>, tasks: &Tasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
         let (status, link) = (place.channel.status().clone(), Arc::clone(&place.link));
@@ -65,14 +65,14 @@ impl Settler {
             place: place.clone(),
             inbox,
             finishing: tasks.finishing(),
-            counts: Arc::clone(&counts),
+            counts: Arc::clone(counts),
             lost: Arc::clone(&lost),
             watermark,
             batch,
             unwritten: 0,
         };
         tasks.spawn(task.run());
-        Self { commands, lost, status, link, counts }
+        Self { commands, lost, status, link, counts: Arc::clone(counts) }
     }
 
     /// Says that the channel is lost: nothing more is written, and who settles is told so.

@@ -5,39 +5,19 @@ use std::sync::Arc;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
-use crate::brokers::channel_quota::ChannelQuota;
-use crate::config::AmqpConfig;
 use crate::consume::consumer_plan::Reading;
 use crate::consume::queue_role::Queue;
 use crate::consume::session::Session;
-use crate::counters::Counts;
 use crate::link::Link;
-use crate::link::current::Gate;
-use crate::link::health::Status;
-use crate::link::resubscribe_barrier::Roll;
-use crate::queue_checks::Checks;
-use crate::settler_tasks::Tasks;
+use crate::link::inner::Inner;
 use crate::topology::Declarer;
 use crate::topology::name_lease::Claim;
 use crate::topology::stream::{self, Position, is_stream};
 
-/// What all listeners of a transport share.
-#[derive(Debug, Clone)]
-pub(crate) struct Common {
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) config: AmqpConfig,
-    pub(crate) status: Arc<Status>,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) roll: Arc<Roll>,
-    pub(crate) tasks: Arc<Tasks>,
-    pub(crate) quota: Arc<ChannelQuota>,
-    pub(crate) checks: Arc<Checks>,
-}
-
 /// A subscription, and the name that its private queues have on every link.
 #[derive(Debug)]
 pub(crate) struct Opener {
-    pub(crate) common: Common,
+    pub(crate) inner: Arc<Inner>,
     pub(crate) subscription: Subscription,
     /// How far its stream was read, if it reads one.
     pub(crate) position: Arc<Position>,
@@ -48,16 +28,16 @@ pub(crate) struct Opener {
 impl Opener {
     /// # Errors
     /// `Config` if names are to be stable and there is none.
-    pub(crate) fn new(common: Common, subscription: Subscription) -> Result<Self> {
-        let position = Position::new(&stream::named(subscription.queues(""), &common.config), &common.config);
+    pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
+        let position = Position::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
         let position = Arc::new(position);
-        let mut opener = Self { common, subscription, position, unique: String::new(), claim: None };
+        let mut opener = Self { inner, subscription, position, unique: String::new(), claim: None };
         opener.rename()?;
         Ok(opener)
     }
 
     pub(crate) fn queues(&self) -> Vec<QueuePlan> {
-        stream::named(self.subscription.queues(&self.unique), &self.common.config)
+        stream::named(self.subscription.queues(&self.unique), &self.inner.config)
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -85,7 +65,7 @@ impl Opener {
     /// # Errors
     /// `Config` if names are to be stable and there is no other.
     pub(crate) fn rename(&mut self) -> Result<()> {
-        let config = &self.common.config;
+        let config = &self.inner.config;
         let claim = if config.stable_queue_names { Claim::take(config, &self.subscription)? } else { None };
         self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
         // The old one is given up only now, or it would be the new one.
@@ -97,7 +77,7 @@ impl Opener {
     pub(crate) fn blames(&self, error: &Error) -> Queue {
         let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
         // Another name helps a queue that is ours alone, and a stream is everybody's.
-        let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.common.config);
+        let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.inner.config);
         let private = self.queues().iter().any(|queue| own(queue) && named(&queue.name));
         match self.subscription.source {
             Source::Inbox => Queue::Inbox,
@@ -114,18 +94,18 @@ impl Opener {
     /// # Cancellation
     /// Leaves no consumer behind.
     pub(crate) async fn open(&self, link: &Arc<Link>, deadline: Deadline) -> Result<Session> {
-        let Common { config, status, counts, tasks, .. } = &self.common;
+        let config = &self.inner.config;
         let reading = |queue| Reading::of(queue, config, &self.position);
         let queues: Vec<_> = self.queues().into_iter().map(reading).collect();
         let opening = async {
-            let mut declarer = Declarer::new(link, config, status, deadline);
+            let mut declarer = Declarer::new(link, &self.inner, deadline);
             for queue in &queues {
                 self.make(&mut declarer, &queue.plan).await?;
             }
             // Before the next is opened, where there may be only so many.
             drop(declarer);
             let window = config.prefetch(self.subscription.window);
-            Session::open(link, config, window, &queues, counts, tasks, deadline).await
+            Session::open(link, &self.inner, window, &queues, deadline).await
         };
         let session = deadline.run("subscribe", opening).await??;
         self.position.began();
@@ -137,13 +117,13 @@ impl Opener {
     /// # Errors
     /// As [`Declarer`]'s; `Timeout`.
     pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Reading> {
-        let Common { config, status, .. } = &self.common;
+        let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
         if is_stream(&plan, config) {
             self.position.doubt();
         }
         let queue = Reading::of(plan, config, &self.position);
-        let mut declarer = Declarer::new(link, config, status, deadline);
+        let mut declarer = Declarer::new(link, &self.inner, deadline);
         deadline.run("subscribe", self.make(&mut declarer, &queue.plan)).await??;
         Ok(queue)
     }
@@ -154,10 +134,10 @@ impl Opener {
     /// # Errors
     /// As [`Declarer`]'s; `Timeout`.
     pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {
-        let Common { config, status, .. } = &self.common;
+        let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
         let renewing = async {
-            let mut declarer = Declarer::new(link, config, status, deadline);
+            let mut declarer = Declarer::new(link, &self.inner, deadline);
             let found = declarer.look(&plan.name).await?;
             match found {
                 Some(_) => declarer.bindings(&plan).await?,

@@ -2,6 +2,7 @@
 
 pub(crate) mod current;
 pub(crate) mod health;
+pub(crate) mod inner;
 pub(crate) mod resubscribe_barrier;
 pub(crate) mod state_machine;
 pub(crate) mod supervisor;

@@ -7,16 +7,13 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use oslo_messaging::{Deadline, State};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::AmqpConfig;
 use crate::connection::hosts::Hosts;
-use crate::counters::{Counts, count};
+use crate::counters::count;
 use crate::link::Link;
-use crate::link::current::{Gate, Passage};
-use crate::link::health::Status;
-use crate::link::resubscribe_barrier::Roll;
+use crate::link::current::Passage;
+use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Machine, Phase};
 
 /// How long a link must have lived before the next loss counts as the first.
@@ -25,20 +22,8 @@ const TRUSTED: Duration = Duration::from_secs(30);
 /// How often a link is looked at of which nothing is heard.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What a supervisor keeps true.
-#[derive(Debug, Clone)]
-pub(crate) struct Charge {
-    pub(crate) config: AmqpConfig,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) status: Arc<Status>,
-    pub(crate) roll: Arc<Roll>,
-    pub(crate) counts: Arc<Counts>,
-    /// Cancelled when the transport closes.
-    pub(crate) closing: CancellationToken,
-}
-
 pub(crate) struct Supervisor {
-    charge: Charge,
+    inner: Arc<Inner>,
     hosts: Hosts,
     machine: Machine,
     watcher: Option<Watcher>,
@@ -54,16 +39,16 @@ struct Watcher {
 
 impl Supervisor {
     /// Takes over a transport whose first `link` is open.
-    pub(crate) fn new(charge: Charge, hosts: Hosts, link: &Arc<Link>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, hosts: Hosts, link: &Arc<Link>) -> Self {
         let mut machine = Machine::new(hosts.len());
         machine.on(Event::Connected(link.generation));
         machine.on(Event::Declared(link.generation));
-        Self { charge, hosts, machine, watcher: Some(Watcher::of(link)) }
+        Self { inner, hosts, machine, watcher: Some(Watcher::of(link)) }
     }
 
     /// Runs until the transport is closed.
     pub(crate) async fn run(mut self) {
-        let closing = self.charge.closing.clone();
+        let closing = self.inner.closing.clone();
         while *self.machine.phase() != Phase::Closed {
             let event = tokio::select! {
                 biased;
@@ -83,7 +68,7 @@ impl Supervisor {
         match self.machine.phase().clone() {
             Phase::Connecting(generation) => self.connect(generation).await,
             Phase::Declaring(generation) => {
-                let complete = timeout(self.charge.config.request_timeout, self.charge.roll.complete(generation));
+                let complete = timeout(self.inner.config.request_timeout, self.inner.barrier.complete(generation));
                 tokio::select! {
                     biased;
                     event = watch(self.watcher.as_mut()) => event,
@@ -93,7 +78,7 @@ impl Supervisor {
             }
             Phase::Ready(_) | Phase::Blocked(..) => watch(self.watcher.as_mut()).await,
             Phase::Lost { pause, .. } => {
-                sleep(pause.dice(&self.charge.config)).await;
+                sleep(pause.dice(&self.inner.config)).await;
                 Event::Due
             }
             Phase::Closed => Event::Closed,
@@ -101,7 +86,7 @@ impl Supervisor {
     }
 
     async fn connect(&mut self, generation: Generation) -> Event {
-        let config = &self.charge.config;
+        let config = &self.inner.config;
         let deadline = Deadline::after(Link::patience(config));
         match Link::open(self.hosts.next(), config, generation, deadline).await {
             Ok(link) => {
@@ -118,7 +103,7 @@ impl Supervisor {
 
     /// Tells everybody of the new phase: first those who work with the link, then those who look at the health.
     fn announce(&mut self) {
-        let Charge { gate, status, counts, .. } = &self.charge;
+        let Inner { current, health, counts, .. } = &*self.inner;
         let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
         let (passage, state) = match self.machine.phase() {
             // Why it was lost says more than that it is tried again.
@@ -144,16 +129,16 @@ impl Supervisor {
         if let Passage::Shut { .. } = passage {
             self.watcher = None;
         }
-        gate.set(passage);
-        status.enter(state);
+        current.set(passage);
+        health.enter(state);
     }
 }
 
 /// Ended by its runtime, it says what everybody has to know: the transport does nothing any more.
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.charge.gate.set(Passage::Closed);
-        self.charge.status.enter(State::Closed);
+        self.inner.current.set(Passage::Closed);
+        self.inner.health.enter(State::Closed);
     }
 }
 

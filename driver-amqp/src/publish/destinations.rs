@@ -8,12 +8,9 @@ use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Execute
 use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 use tokio::task::unconstrained;
 
-use crate::config::AmqpConfig;
 use crate::link::Link;
-use crate::link::current::Gate;
-use crate::link::health::Status;
+use crate::link::inner::Inner;
 use crate::link::state_machine::Generation;
-use crate::queue_checks::Checks;
 use crate::topology::{Declarer, undeclared};
 
 /// What a publish needs to be there.
@@ -30,10 +27,7 @@ pub(crate) enum Needs {
 /// Remembers what was declared: one entry for each destination that was ever published to.
 #[derive(Debug)]
 pub(crate) struct Declared {
-    gate: Arc<Gate>,
-    config: AmqpConfig,
-    status: Arc<Status>,
-    checks: Arc<Checks>,
+    inner: Arc<Inner>,
     known: Mutex<HashMap<Needs, Arc<Entry>>>,
 }
 
@@ -102,8 +96,8 @@ impl Needs {
 }
 
 impl Declared {
-    pub(crate) fn new(gate: Arc<Gate>, config: AmqpConfig, status: Arc<Status>, checks: Arc<Checks>) -> Self {
-        Self { gate, config, status, checks, known: Mutex::default() }
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, known: Mutex::default() }
     }
 
     /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue. Waits
@@ -120,7 +114,7 @@ impl Declared {
         }
         let entry = self.entry(needs);
         let declared = entry.done.load(Ordering::Acquire);
-        if self.gate.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
+        if self.inner.current.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
             return Ok(Turn { declared, _place: None });
         }
         let place = Place::behind(&entry);
@@ -149,12 +143,12 @@ impl Declared {
     /// looked for.
     pub(crate) fn forget_exchange(&self, exchange: &str) {
         self.known().retain(|needs, _| !needs.names(exchange));
-        self.checks.suspect_exchange(exchange);
+        self.inner.queue_checks.suspect_exchange(exchange);
     }
 
     async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<Generation> {
         loop {
-            let link = self.gate.link("declare").await?;
+            let link = self.inner.current.link("declare").await?;
             if entry.done.load(Ordering::Acquire) == link.generation {
                 return Ok(link.generation);
             }
@@ -163,7 +157,7 @@ impl Declared {
                     entry.done.store(link.generation, Ordering::Release);
                     return Ok(link.generation);
                 }
-                Err(error) if self.gate.lost_with(&link, &error).await => {}
+                Err(error) if self.inner.current.lost_with(&link, &error).await => {}
                 Err(error) => return Err(error),
             }
         }
@@ -178,7 +172,7 @@ impl Declared {
     }
 
     async fn declare(&self, link: &Link, needs: &Needs, deadline: Deadline) -> Result<()> {
-        let mut declarer = Declarer::new(link, &self.config, &self.status, deadline);
+        let mut declarer = Declarer::new(link, &self.inner, deadline);
         match needs {
             Needs::Nothing => Ok(()),
             Needs::Exchange(exchange) => declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange)),

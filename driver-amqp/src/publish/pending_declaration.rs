@@ -2,13 +2,14 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use oslo_messaging::{Deadline, Result};
 
 use crate::link::state_machine::Generation;
+use crate::publish::destinations::Declared;
 use crate::publish::job::Job;
-use crate::publish::publisher::Shared;
 
 /// The work, and whose needs it is for. Dropping the work is safe: whoever needs the same next does it.
 pub(crate) struct Declaring {
@@ -18,9 +19,9 @@ pub(crate) struct Declaring {
 
 impl Declaring {
     /// Starts to declare what `job` needs, on whatever link there is.
-    pub(crate) fn start(shared: &Shared, job: Job) -> Self {
-        let deadline = Deadline::after(shared.config.request_timeout);
-        let (declared, parcel) = (Arc::clone(&shared.declared), Arc::clone(&job.parcel));
+    pub(crate) fn start(destinations: &Arc<Declared>, timeout: Duration, job: Job) -> Self {
+        let deadline = Deadline::after(timeout);
+        let (declared, parcel) = (Arc::clone(destinations), Arc::clone(&job.parcel));
         let work = Box::pin(async move { declared.ensure(&parcel.needs, deadline).await });
         Self { job, work }
     }

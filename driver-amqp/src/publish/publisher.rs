@@ -20,12 +20,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
-use crate::config::AmqpConfig;
 use crate::connection::channel::Channel;
-use crate::counters::{Counts, count};
+use crate::counters::count;
 use crate::frames::Returned;
 use crate::link::Link;
-use crate::link::current::{Gate, Passage};
+use crate::link::current::Passage;
+use crate::link::inner::Inner;
 use crate::link::state_machine::Generation;
 use crate::properties::check_frame;
 use crate::publish::channel_closed::Sent;
@@ -40,17 +40,9 @@ use crate::publish::unconfirmed::{Outstanding, Sequence};
 /// How long a lane rests whose link does not work, and is not yet seen to be gone.
 const REST: Duration = Duration::from_millis(50);
 
-/// What all lanes of a transport share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) config: AmqpConfig,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) declared: Arc<Declared>,
-}
-
 pub(crate) struct Lane {
-    shared: Shared,
+    inner: Arc<Inner>,
+    destinations: Arc<Declared>,
     inbox: mpsc::Receiver<Job>,
     passage: watch::Receiver<Passage>,
     /// The channel, and the link that it is on.
@@ -69,10 +61,11 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(shared: Shared, inbox: mpsc::Receiver<Job>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Declared>, inbox: mpsc::Receiver<Job>) -> Self {
         Self {
-            passage: shared.gate.watch(),
-            shared,
+            passage: inner.current.watch(),
+            inner,
+            destinations,
             inbox,
             channel: None,
             renewal: Renewal::new(Instant::now()),
@@ -105,7 +98,7 @@ impl Lane {
             }
             let held_back = awaited.or(self.rest).is_some() || self.declaring.is_some();
             let link = match &passage {
-                Passage::Open(link) if out < self.shared.config.publish_window && !held_back => Some(link),
+                Passage::Open(link) if out < self.inner.config.publish_window && !held_back => Some(link),
                 _ => None,
             };
             if let Some(link) = link
@@ -144,7 +137,7 @@ impl Lane {
         }
         if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
             // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
-            self.declaring = Some(Declaring::start(&self.shared, job));
+            self.declaring = Some(Declaring::start(&self.destinations, self.inner.config.request_timeout, job));
             return;
         }
         if let Err(error) = check_frame(job.parcel.header_bytes, link.publishing.frame_max()) {
@@ -166,7 +159,7 @@ impl Lane {
         let polled = futures_util::poll!(publish.as_mut());
         // On a channel that is gone lapin queues nothing.
         if !matches!(&polled, Poll::Ready((_, Outcome::NotSent(_)))) {
-            count(&self.shared.counts.publishes, 1);
+            count(&self.inner.counts.publishes, 1);
         }
         match polled {
             Poll::Ready((sequence, outcome)) => self.complete(sequence, outcome).await,
@@ -202,7 +195,7 @@ impl Lane {
         if let Some((_, channel)) = &self.channel {
             return Ok(channel.clone());
         }
-        let deadline = Deadline::after(self.shared.config.request_timeout);
+        let deadline = Deadline::after(self.inner.config.request_timeout);
         let channel = link.publishing.channel(deadline).await?;
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         link.publishing.ask("select confirms", deadline, select).await?;
@@ -229,7 +222,7 @@ impl Lane {
     }
 
     fn confirmed(&mut self, sequence: Sequence, confirm: Confirm) {
-        count(&self.shared.counts.confirms, 1);
+        count(&self.inner.counts.confirms, 1);
         // A return comes before the confirm of its message, so it was noted before lapin saw the confirm.
         self.take_in_returns();
         let fate = match confirm {
@@ -256,7 +249,7 @@ impl Lane {
     }
 
     fn returned(&mut self, returned: &Returned) {
-        count(&self.shared.counts.returns, 1);
+        count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
         let Some((sequence, parcel)) = self.open.named(id) else {
             warn!(id, code = returned.code, "the broker returned a message that is not waited for");
@@ -274,7 +267,7 @@ impl Lane {
     async fn clear_up(&mut self, mut failures: Failures) {
         let started = Instant::now();
         // Of a channel the broker tells, and may take its time; of a connection there is nobody left to tell.
-        while let Some(patience) = failures.patience(&self.shared.config).checked_sub(started.elapsed()) {
+        while let Some(patience) = failures.patience(&self.inner.config).checked_sub(started.elapsed()) {
             let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
                 Outcome::Confirmed(confirm) => self.confirmed(sequence, confirm),
@@ -284,7 +277,7 @@ impl Lane {
         }
         let host = self.host();
         let out = self.start_over();
-        let mut again = Salvage::new(&self.shared, host, failures).sort(out);
+        let mut again = Salvage::new(&self.inner, &self.destinations, host, failures).sort(out);
         // Whatever was being declared is declared on the next link.
         again.extend(self.declaring.take().map(Declaring::stop));
         again.append(&mut self.again);
@@ -338,7 +331,7 @@ impl Lane {
     /// When the oldest open publish is overdue.
     fn overdue(&self) -> Option<Instant> {
         // One of centuries is never over.
-        self.open.oldest()?.max(self.unblocked).checked_add(self.shared.config.confirm_timeout)
+        self.open.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
     }
 }
 

@@ -7,9 +7,10 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::config::AmqpConfig;
 use crate::errors::{translate, unknown};
+use crate::link::inner::Inner;
 use crate::publish::channel_closed::{Objection, Out, Sent, Verdict, verdicts};
+use crate::publish::destinations::Declared;
 use crate::publish::job::Job;
-use crate::publish::publisher::Shared;
 use crate::publish::unconfirmed::Sequence;
 
 /// How often a publish that certainly did not arrive is sent again by its lane.
@@ -63,7 +64,8 @@ impl Failures {
 
 /// Sorts what was out on a channel that is gone.
 pub(crate) struct Salvage<'a> {
-    shared: &'a Shared,
+    inner: &'a Inner,
+    destinations: &'a Declared,
     /// The broker that the channel was of.
     host: String,
     failures: Failures,
@@ -80,8 +82,8 @@ enum Loss {
 }
 
 impl<'a> Salvage<'a> {
-    pub(crate) fn new(shared: &'a Shared, host: String, failures: Failures) -> Self {
-        Self { shared, host, loss: failures.loss(), failures }
+    pub(crate) fn new(inner: &'a Inner, destinations: &'a Declared, host: String, failures: Failures) -> Self {
+        Self { inner, destinations, host, loss: failures.loss(), failures }
     }
 
     /// Tells everybody whose message has a fate; returns what is to be sent again, in the order of `jobs`.
@@ -108,7 +110,7 @@ impl<'a> Salvage<'a> {
                 Verdict::Unknown => Some(self.lost()),
             };
             if missing {
-                self.shared.declared.forget_exchange(&job.parcel.exchange.name);
+                self.destinations.forget_exchange(&job.parcel.exchange.name);
             }
             if refusal.as_ref().is_none_or(|error| error.executed() == Executed::No) {
                 job.ticket.give_back();
@@ -137,7 +139,7 @@ impl<'a> Salvage<'a> {
     /// The error of a message that may have arrived.
     fn lost(&self) -> Error {
         let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
-        match (self.loss, self.shared.gate.check("publish"), &self.failures.error) {
+        match (self.loss, self.inner.current.check("publish"), &self.failures.error) {
             (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
             (Loss::Channel, _, Some(error)) => unknown("publish", error).transient(),
             (_, _, Some(error)) => gone.with("reason", error),

@@ -48,19 +48,19 @@ impl Keeper {
         complaints: mpsc::UnboundedReceiver<Loss>,
         found: Arc<Found>,
     ) -> Self {
-        let entry = opener.common.roll.enter(opener.part(), place.link.generation);
+        let entry = opener.inner.barrier.enter(opener.part(), place.link.generation);
         let (tries, missing) = (Tries::new(), Missing::default());
-        let check = opener.common.checks.enter(opener.queues());
+        let check = opener.inner.queue_checks.enter(opener.queues());
         Self { opener, place, entry, complaints, found, session: 0, tries, missing, check, taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
     pub(crate) async fn run(mut self) {
         let end = loop {
-            let gate = Arc::clone(&self.opener.common.gate);
+            let inner = Arc::clone(&self.opener.inner);
             let outcome = tokio::select! {
                 biased;
-                () = gate.left(self.place.link.generation) => self.start_over(None).await,
+                () = inner.current.left(self.place.link.generation) => self.start_over(None).await,
                 complaint = self.complaints.recv() => match complaint {
                     Some(Loss::Session(session)) if session == self.session => self.start_over(None).await,
                     Some(Loss::Consumer(session, index)) if session == self.session => {
@@ -71,7 +71,7 @@ impl Keeper {
                              message was held longer than the queue's consumer timeout (consumer_timeout of the broker, 30 \
                              minutes by default) and is handed out again"
                         );
-                        let config = &self.opener.common.config;
+                        let config = &self.opener.inner.config;
                         self.missing.lose(index, |tries| Pause::Soon(tries).dice(config));
                         Ok(())
                     }
@@ -90,11 +90,11 @@ impl Keeper {
 
     /// Looks whether everything is still there, and starts over where the broker has forgotten a consumer.
     async fn check_up(&mut self) -> Result<()> {
-        let gate = Arc::clone(&self.opener.common.gate);
+        let inner = Arc::clone(&self.opener.inner);
         let sound = tokio::select! {
             biased;
             // Whoever has a loss to see to is not to wait for a check.
-            () = gate.left(self.place.link.generation) => true,
+            () = inner.current.left(self.place.link.generation) => true,
             sound = is_sound(&mut self.check, &self.opener, &self.place, &self.missing) => sound,
         };
         if sound || !self.place.is_connected() {
@@ -113,16 +113,16 @@ impl Keeper {
 
     /// Opens the subscription again, on whatever link there is; `before` is what had to be done about an error before.
     async fn reopen(&mut self, mut before: Option<Fate>) -> Result<()> {
-        let gate = Arc::clone(&self.opener.common.gate);
+        let inner = Arc::clone(&self.opener.inner);
         loop {
-            let link = gate.link("poll").await?;
+            let link = inner.current.link("poll").await?;
             if link.generation == self.place.link.generation || before.is_some() {
                 // The broker has ended the channel alone, or refused us: not again at once.
                 self.rest(before.take(), link.generation).await;
             }
-            let link = gate.link("poll").await?;
-            let patience = self.opener.common.config.request_timeout;
-            if self.opener.common.quota.is_tight() {
+            let link = inner.current.link("poll").await?;
+            let patience = self.opener.inner.config.request_timeout;
+            if self.opener.inner.quota.is_tight() {
                 // Not all listeners may fit: those that were here first come back first.
                 let _ = timeout(patience, self.entry.turn(link.generation)).await;
             }
@@ -139,7 +139,7 @@ impl Keeper {
                     self.entry.tried(link.generation);
                     return Ok(());
                 }
-                Err(error) if gate.lost_with(&link, &error).await => self.entry.tried(link.generation),
+                Err(error) if inner.current.lost_with(&link, &error).await => self.entry.tried(link.generation),
                 Err(error) => {
                     before = Some(self.cope(&error, link.is_settling())?);
                     self.entry.tried(link.generation);
@@ -153,7 +153,7 @@ impl Keeper {
         if !self.place.is_connected() {
             return self.start_over(None).await;
         }
-        let deadline = Deadline::after(self.opener.common.config.request_timeout);
+        let deadline = Deadline::after(self.opener.inner.config.request_timeout);
         let reading = match self.opener.declare(&self.place.link, index, deadline).await {
             Ok(reading) => reading,
             Err(_) if !self.place.is_connected() => return self.start_over(None).await,
@@ -183,7 +183,7 @@ impl Keeper {
     fn put_off(&mut self, index: usize, error: &Error) -> Result<()> {
         let fate = self.cope(error, self.place.link.is_settling())?;
         let ailment = (fate != Fate::Rename).then(|| error.to_string());
-        let config = &self.opener.common.config;
+        let config = &self.opener.inner.config;
         self.missing.put_off(index, ailment, |tries| pause(Some(fate), tries).dice(config));
         Ok(())
     }
@@ -192,8 +192,8 @@ impl Keeper {
     async fn rest(&mut self, before: Option<Fate>, generation: Generation) {
         let pause = pause(before, self.tries.next());
         tokio::select! {
-            () = self.opener.common.gate.left(generation) => {}
-            () = sleep(pause.dice(&self.opener.common.config)) => {}
+            () = self.opener.inner.current.left(generation) => {}
+            () = sleep(pause.dice(&self.opener.inner.config)) => {}
         }
     }
 
@@ -217,7 +217,7 @@ impl Keeper {
     }
 
     fn is_waiting_for_a_name(&mut self) -> bool {
-        self.taken.get_or_insert_with(Instant::now).elapsed() < self.opener.common.config.patience_for_a_name()
+        self.taken.get_or_insert_with(Instant::now).elapsed() < self.opener.inner.config.patience_for_a_name()
     }
 
     fn back(&mut self) {
@@ -227,7 +227,7 @@ impl Keeper {
             None => self.entry.well(),
         }
         // Last, so that who sees it sees no alarm that is over.
-        count(&self.opener.common.counts.revivals, 1);
+        count(&self.opener.inner.counts.revivals, 1);
         info!(address = %self.opener.address(), "a listener is back");
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn is_sound(check: &mut Check, opener: &Opener, place: &Place, 
 
 /// Whether the queue of `index` has a consumer, once everything else about it is as it should be.
 async fn is_read(opener: &Opener, place: &Place, index: usize) -> Result<bool> {
-    let deadline = Deadline::after(opener.common.config.request_timeout);
+    let deadline = Deadline::after(opener.inner.config.request_timeout);
     if opener.renew(&place.link, index, deadline).await? != Some(0) {
         return Ok(true);
     }

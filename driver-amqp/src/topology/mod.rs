@@ -4,8 +4,6 @@ pub(crate) mod delivery_limit;
 pub(crate) mod name_lease;
 pub(crate) mod stream;
 
-use std::sync::Arc;
-
 use lapin::ExchangeKind as LapinKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -18,7 +16,7 @@ use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::channel::Channel;
 use crate::link::Link;
-use crate::link::health::Status;
+use crate::link::inner::Inner;
 use crate::short_string::short;
 use crate::topology::delivery_limit::is_limited_by_itself;
 use crate::topology::stream::is_stream;
@@ -51,18 +49,17 @@ pub(crate) struct Declarer<'a> {
     transient: Transient,
     /// Whether the broker limits the deliveries of quorum queues by default.
     limits_deliveries: bool,
-    config: &'a AmqpConfig,
-    status: &'a Arc<Status>,
+    inner: &'a Inner,
     deadline: Deadline,
     channel: Option<Channel>,
 }
 
 impl<'a> Declarer<'a> {
-    pub(crate) fn new(link: &'a Link, config: &'a AmqpConfig, status: &'a Arc<Status>, deadline: Deadline) -> Self {
+    pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
         // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
         let (connection, transient) = (&link.consuming, link.transient);
         let limits_deliveries = is_limited_by_itself(link.server_version());
-        Self { link, connection, transient, limits_deliveries, config, status, deadline, channel: None }
+        Self { link, connection, transient, limits_deliveries, inner, deadline, channel: None }
     }
 
     /// Declares `exchange`; the nameless one is always there.
@@ -76,7 +73,7 @@ impl<'a> Declarer<'a> {
             ExchangeKind::Fanout => LapinKind::Fanout,
         };
         let name = short("exchange", &exchange.name)?;
-        let form = exchange_form(exchange.kind, self.config, self.transient);
+        let form = exchange_form(exchange.kind, &self.inner.config, self.transient);
         let options = ExchangeDeclareOptions {
             durable: form.durable,
             auto_delete: form.auto_delete,
@@ -95,9 +92,12 @@ impl<'a> Declarer<'a> {
     /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short("queue", &plan.name)?;
-        let stream = is_stream(plan, self.config);
-        let form =
-            if stream { stream_form(self.config) } else { queue_form(plan.lifetime, self.config, self.transient) };
+        let stream = is_stream(plan, &self.inner.config);
+        let form = if stream {
+            stream_form(&self.inner.config)
+        } else {
+            queue_form(plan.lifetime, &self.inner.config, self.transient)
+        };
         // Where nobody knows yet whether transient queues are denied, the queue answers before an exchange is declared that
         // peers could not agree with.
         let first = self.transient == Transient::Unknown;
@@ -150,7 +150,7 @@ impl<'a> Declarer<'a> {
     /// As [`queue`](Self::queue).
     pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
         let mut form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
-        if self.config.quorum_queues {
+        if self.inner.config.quorum_queues {
             quorum(&mut form.arguments);
         }
         let name = short("queue", name)?;
@@ -232,10 +232,10 @@ impl<'a> Declarer<'a> {
         if Difference::of(&text).is_some_and(Difference::is_lifted_limit) {
             return Err(error);
         }
-        if verdict(error.kind(), &text, self.config.strict) == Verdict::Refuse {
+        if verdict(error.kind(), &text, self.inner.config.strict) == Verdict::Refuse {
             return Err(error);
         }
-        self.status.warn_of_drift(text.clone());
+        self.inner.health.warn_of_drift(text.clone());
         Ok(Some(text))
     }
 }
