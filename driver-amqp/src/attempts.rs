@@ -9,12 +9,12 @@ const TRUSTED: Duration = Duration::from_secs(30);
 
 /// The tries since what is kept was last trusted.
 #[derive(Debug)]
-pub(crate) struct Tries {
+pub(crate) struct Attempts {
     count: u32,
     since: Instant,
 }
 
-impl Tries {
+impl Attempts {
     /// Of something that is there now.
     pub(crate) fn new() -> Self {
         Self { count: 0, since: Instant::now() }
@@ -45,15 +45,15 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::backoff::Pause;
+    use crate::backoff::Backoff;
     use crate::config::AmqpConfig;
 
     /// The waits before `times` tries that all fail, each as long as it may be.
-    async fn waits(tries: &mut Tries, times: usize) -> Vec<u64> {
+    async fn waits(attempts: &mut Attempts, times: usize) -> Vec<u64> {
         let mut waits = Vec::new();
-        tries.lost();
+        attempts.lost();
         for _ in 0..times {
-            let pause = Pause::Long(tries.next()).length(&AmqpConfig::default(), 1.0);
+            let pause = Backoff::Slow(attempts.next()).delay(&AmqpConfig::default(), 1.0);
             sleep(pause).await;
             waits.push(pause.as_secs());
         }
@@ -62,17 +62,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_to_their_cap_and_stay_there_however_long_they_are() {
-        assert_eq!(waits(&mut Tries::new(), 8).await, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(waits(&mut Attempts::new(), 8).await, [2, 4, 8, 16, 32, 60, 60, 60]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_a_life_that_was_long_enough_makes_them_short_again() {
-        let mut tries = Tries::new();
-        waits(&mut tries, 3).await;
+        let mut attempts = Attempts::new();
+        waits(&mut attempts, 3).await;
         for (lived, waited) in [(TRUSTED, [16, 32]), (TRUSTED + Duration::from_secs(1), [2, 4])] {
-            tries.back();
+            attempts.back();
             sleep(lived).await;
-            assert_eq!(waits(&mut tries, 2).await, waited, "{lived:?}");
+            assert_eq!(waits(&mut attempts, 2).await, waited, "{lived:?}");
         }
     }
 }

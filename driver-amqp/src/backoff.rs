@@ -17,45 +17,45 @@ const FAILOVER: Duration = Duration::from_millis(250);
 
 /// A wait before the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pause {
+pub(crate) enum Backoff {
     /// After this many tries that may succeed by themselves.
-    Soon(u32),
+    Exponential(u32),
     /// After this many tries that somebody has to help.
-    Long(u32),
+    Slow(u32),
     /// Before the first try of another host than the one that was lost.
     Failover,
 }
 
-impl Pause {
+impl Backoff {
     /// How long it is. `random` is uniform in `0.0..1.0`.
-    pub(crate) fn length(self, config: &AmqpConfig, random: f64) -> Duration {
+    pub(crate) fn delay(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
-            Self::Soon(tries) => {
+            Self::Exponential(attempts) => {
                 let (first, most) = (config.reconnect_wait, config.reconnect_wait_max);
                 let ceiling = match config.reconnect_backoff {
-                    Some(step) => step.checked_mul(tries).and_then(|more| first.checked_add(more)),
-                    None => 2_u32.checked_pow(tries).and_then(|factor| first.checked_mul(factor)),
+                    Some(step) => step.checked_mul(attempts).and_then(|more| first.checked_add(more)),
+                    None => 2_u32.checked_pow(attempts).and_then(|factor| first.checked_mul(factor)),
                 };
                 let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);
-                wait.max(delay(config, random))
+                wait.max(least_delay(config, random))
             }
-            Self::Failover => FAILOVER.mul_f64(random).max(delay(config, random)),
+            Self::Failover => FAILOVER.mul_f64(random).max(least_delay(config, random)),
             // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
-            Self::Long(tries) => {
-                let ceiling = 2_u32.checked_pow(tries).and_then(|factor| PATIENT.checked_mul(factor));
+            Self::Slow(attempts) => {
+                let ceiling = 2_u32.checked_pow(attempts).and_then(|factor| PATIENT.checked_mul(factor));
                 ceiling.unwrap_or(MOST_PATIENT).min(MOST_PATIENT).mul_f64(0.5 + random / 2.0)
             }
         }
     }
 
     /// How long it is this time.
-    pub(crate) fn dice(self, config: &AmqpConfig) -> Duration {
-        self.length(config, random())
+    pub(crate) fn random_delay(self, config: &AmqpConfig) -> Duration {
+        self.delay(config, random())
     }
 }
 
 /// The shortest wait that was asked for.
-fn delay(config: &AmqpConfig, random: f64) -> Duration {
+fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
 }
 
@@ -72,19 +72,19 @@ mod tests {
     #[test]
     fn waits_grow_to_their_cap_and_only_the_short_ones_may_be_nothing() {
         let config = AmqpConfig::default();
-        let longest = |pause: fn(u32) -> Pause| {
-            [0, 1, 2, 31, u32::MAX].map(|tries| pause(tries).length(&config, 1.0).as_millis())
+        let longest = |pause: fn(u32) -> Backoff| {
+            [0, 1, 2, 31, u32::MAX].map(|attempts| pause(attempts).delay(&config, 1.0).as_millis())
         };
-        assert_eq!(longest(Pause::Soon), [100, 200, 400, 10_000, 10_000]);
-        assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
-        assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
-        assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
+        assert_eq!(longest(Backoff::Exponential), [100, 200, 400, 10_000, 10_000]);
+        assert_eq!(longest(Backoff::Slow), [2_000, 4_000, 8_000, 60_000, 60_000]);
+        assert_eq!(Backoff::Exponential(9).delay(&config, 0.0), Duration::ZERO);
+        assert_eq!(Backoff::Slow(0).delay(&config, 0.0), Duration::from_secs(1));
     }
 
     #[test]
     fn another_host_is_tried_within_a_quarter_of_a_second_unless_a_delay_is_configured() {
         let waits =
-            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Pause::Failover.length(config, random).as_millis());
+            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Backoff::Failover.delay(config, random).as_millis());
         assert_eq!(waits(&AmqpConfig::default()), [0, 125, 250]);
         let slow = AmqpConfig { reconnect_wait: Duration::from_secs(5), ..AmqpConfig::default() };
         assert_eq!(waits(&slow), [0, 125, 250]);
@@ -100,9 +100,9 @@ mod tests {
             AmqpConfig { reconnect_wait_max: zero, ..AmqpConfig::default() },
             AmqpConfig { reconnect_wait: zero, reconnect_wait_max: zero, ..AmqpConfig::default() },
         ] {
-            for tries in [0, 1, 31, u32::MAX] {
-                let middle = Pause::Soon(tries).length(&config, 0.5);
-                assert!(middle >= Duration::from_millis(50), "{middle:?} after {tries} tries");
+            for attempts in [0, 1, 31, u32::MAX] {
+                let middle = Backoff::Exponential(attempts).delay(&config, 0.5);
+                assert!(middle >= Duration::from_millis(50), "{middle:?} after {attempts} attempts");
             }
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     fn waits_have_the_shape_that_the_options_of_the_reference_give_them() {
         let with = |name: &str, value: &str| AmqpConfig::default().with_option(name, value).unwrap();
         let waits = |config: &AmqpConfig, random| {
-            [0, 1, 2, 9].map(|tries| Pause::Soon(tries).length(config, random).as_millis())
+            [0, 1, 2, 9].map(|attempts| Backoff::Exponential(attempts).delay(config, random).as_millis())
         };
         // It adds so many seconds to each, instead of doubling it.
         assert_eq!(waits(&with("rabbit_retry_backoff", "2"), 1.0), [100, 2_100, 4_100, 10_000]);
@@ -121,6 +121,6 @@ mod tests {
         assert_eq!((waits(&late, 0.0), waits(&late, 1.0)), ([300; 4], [300, 300, 400, 10_000]));
         let spread = late.with_option("kombu_reconnect_splay", "0.2").unwrap();
         assert_eq!((waits(&spread, 0.0), waits(&spread, 0.5)), ([300; 4], [400, 400, 400, 5_000]));
-        assert_eq!(Pause::Long(0).length(&spread, 0.0), Duration::from_secs(1));
+        assert_eq!(Backoff::Slow(0).delay(&spread, 0.0), Duration::from_secs(1));
     }
 }

@@ -27,7 +27,7 @@ pub struct Counters {
     /// Times that it was made again.
     pub reconnects: u64,
     /// Times that a listener, or one of its consumers, was put back after a loss or a cancellation by the broker.
-    pub revivals: u64,
+    pub recoveries: u64,
     /// Messages that were settled too late: the broker hands them over again.
     pub settlements_dropped: u64,
     /// Messages that were here and not handed over when the channel was lost: the broker hands them over again.
@@ -48,7 +48,7 @@ pub(crate) struct Counts {
     pub(crate) receiver_acknowledgements: Count,
     pub(crate) losses: Count,
     pub(crate) reconnects: Count,
-    pub(crate) revivals: Count,
+    pub(crate) recoveries: Count,
     pub(crate) settlements_dropped: Count,
     pub(crate) deliveries_dropped: Count,
     pub(crate) stream_messages_missed: Count,
@@ -92,7 +92,7 @@ impl Default for Counts {
             receiver_acknowledgements: Count::unnamed(),
             losses: Count::named("oslo_messaging_amqp_losses_total"),
             reconnects: Count::named("oslo_messaging_amqp_reconnects_total"),
-            revivals: Count::named("oslo_messaging_amqp_revivals_total"),
+            recoveries: Count::named("oslo_messaging_amqp_recoveries_total"),
             settlements_dropped: Count::named("oslo_messaging_amqp_settlements_dropped_total"),
             deliveries_dropped: Count::named("oslo_messaging_amqp_deliveries_dropped_total"),
             stream_messages_missed: Count::named("oslo_messaging_amqp_stream_messages_missed_total"),
@@ -113,7 +113,7 @@ impl Counts {
             receiver_acknowledgements: read(&self.receiver_acknowledgements),
             losses: read(&self.losses),
             reconnects: read(&self.reconnects),
-            revivals: read(&self.revivals),
+            recoveries: read(&self.recoveries),
             settlements_dropped: read(&self.settlements_dropped),
             deliveries_dropped: read(&self.deliveries_dropped),
             stream_messages_missed: read(&self.stream_messages_missed),

@@ -58,7 +58,7 @@
 //! | `oslo_messaging_amqp_transports{state}` | transports that are `ready`, `connecting` again, `blocked` by the broker, or `lost`; also a listener that cannot come back makes its transport `lost` |
 //! | `oslo_messaging_amqp_losses_total` | connections that were lost |
 //! | `oslo_messaging_amqp_reconnects_total` | connections that were made again |
-//! | `oslo_messaging_amqp_revivals_total` | listeners, or single consumers of theirs, that were put back after a loss or a cancellation |
+//! | `oslo_messaging_amqp_recoveries_total` | listeners, or single consumers of theirs, that were put back after a loss or a cancellation |
 //! | `oslo_messaging_amqp_publishes_total` | messages that were sent |
 //! | `oslo_messaging_amqp_confirms_total` | messages that the broker confirmed, one way or the other |
 //! | `oslo_messaging_amqp_returns_total` | messages that the broker returned as undeliverable |

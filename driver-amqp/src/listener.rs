@@ -11,17 +11,17 @@ use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Liste
 use tracing::warn;
 
 use crate::consume::ack_frames::Tag;
-use crate::consume::session::{Read, Received, Session};
+use crate::consume::session::{Received, Session, SessionEvent};
 use crate::consume::settler::Settler;
-use crate::consume::subscription_opener::Opener;
+use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::counters::{Counts, count};
 use crate::errors::lost;
 use crate::incoming::AmqpIncoming;
 use crate::link::inner::Inner;
 use crate::properties;
-use crate::recovery::handle::Revival;
-use crate::recovery::restored::Revived;
-use crate::topology::stream::Position;
+use crate::recovery::handle::RecoveryHandle;
+use crate::recovery::restored::Restored;
+use crate::topology::stream::StreamPosition;
 
 type Batch = Vec<(Tag, Received)>;
 
@@ -32,10 +32,10 @@ pub(crate) struct AmqpListener {
     /// `None` while it is lost, and not put back yet.
     session: Option<Session>,
     /// `None` once it was stopped: what is lost then stays lost.
-    revival: Option<Revival>,
+    recovery: Option<RecoveryHandle>,
     mode: Settle,
-    position: Arc<Position>,
-    writing: Option<Writing>,
+    position: Arc<StreamPosition>,
+    pending_ack: Option<PendingAck>,
     inner: Arc<Inner>,
     /// Why nothing comes any more, once that is so.
     end: Option<Error>,
@@ -44,7 +44,7 @@ pub(crate) struct AmqpListener {
 }
 
 /// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
-struct Writing {
+struct PendingAck {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
     delivery_limit: Option<u64>,
@@ -53,49 +53,49 @@ struct Writing {
 }
 
 /// What a `poll` was woken by.
-enum Woken {
-    Read(Result<Read>),
-    Revived(Result<Revived>),
+enum ListenerEvent {
+    Read(Result<SessionEvent>),
+    Restored(Result<Restored>),
 }
 
 impl AmqpListener {
     /// A listener that reads from `session`, and is kept alive by what `opener` can do.
-    pub(crate) fn new(opener: Opener, session: Session) -> Self {
+    pub(crate) fn new(opener: SubscriptionOpener, session: Session) -> Self {
         Self {
             address: opener.address(),
             mode: opener.subscription.settle,
             position: Arc::clone(&opener.position),
-            writing: None,
+            pending_ack: None,
             inner: Arc::clone(&opener.inner),
             end: None,
             loss: None,
-            revival: Some(Revival::start(opener, session.place())),
+            recovery: Some(RecoveryHandle::start(opener, session.channel())),
             session: Some(session),
         }
     }
 
     /// Waits for whichever comes first.
-    async fn wake(&mut self) -> Woken {
-        let stopped = self.revival.is_none();
+    async fn wake(&mut self) -> ListenerEvent {
+        let stopped = self.recovery.is_none();
         let session = &mut self.session;
         let read = poll_fn(|context| match session {
             Some(session) => session.read(stopped, context),
-            None if stopped => Poll::Ready(Ok(Read::End)),
+            None if stopped => Poll::Ready(Ok(SessionEvent::End)),
             None => Poll::Pending,
         });
-        match &mut self.revival {
-            Some(revival) => tokio::select! {
+        match &mut self.recovery {
+            Some(recovery) => tokio::select! {
                 biased;
-                revived = revival.next() => Woken::Revived(revived),
-                read = read => Woken::Read(read),
+                restored = recovery.next() => ListenerEvent::Restored(restored),
+                read = read => ListenerEvent::Read(read),
             },
-            None => Woken::Read(read.await),
+            None => ListenerEvent::Read(read.await),
         }
     }
 
     /// Takes in everything that is here, so that one acknowledgement covers as much as it can.
-    async fn read_all(&mut self) -> Option<Result<Read>> {
-        let (stopped, session) = (self.revival.is_none(), self.session.as_mut()?);
+    async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
+        let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
             Poll::Ready(read) => Some(read),
             Poll::Pending => None,
@@ -103,34 +103,34 @@ impl AmqpListener {
     }
 
     /// True if the subscription has ended.
-    fn take_in(&mut self, woken: Woken) -> bool {
+    fn take_in(&mut self, woken: ListenerEvent) -> bool {
         match woken {
-            Woken::Read(Ok(Read::Progress)) => {}
-            Woken::Read(Ok(Read::End)) => return true,
-            Woken::Read(Ok(Read::Cancelled(index))) => {
-                if let Some(revival) = &self.revival {
-                    revival.consumer_lost(index);
+            ListenerEvent::Read(Ok(SessionEvent::Progress)) => {}
+            ListenerEvent::Read(Ok(SessionEvent::End)) => return true,
+            ListenerEvent::Read(Ok(SessionEvent::Cancelled(index))) => {
+                if let Some(recovery) = &self.recovery {
+                    recovery.consumer_lost(index);
                 }
             }
-            Woken::Read(Err(error)) => self.lose(&error),
-            Woken::Revived(Ok(Revived::Session(session, address))) => {
-                if let Some(writing) = &mut self.writing {
-                    writing.stale = true;
+            ListenerEvent::Read(Err(error)) => self.lose(&error),
+            ListenerEvent::Restored(Ok(Restored::Session(session, address))) => {
+                if let Some(pending_ack) = &mut self.pending_ack {
+                    pending_ack.stale = true;
                 }
                 if let Some(old) = self.session.replace(*session) {
                     old.abandon(&lost("poll", "there is another channel"));
                 }
                 self.address = address;
             }
-            Woken::Revived(Ok(Revived::Consumer(resumed, address))) => {
+            ListenerEvent::Restored(Ok(Restored::Consumer(restored, address))) => {
                 if let Some(session) = &mut self.session
-                    && let Err(error) = session.put(*resumed)
+                    && let Err(error) = session.put(*restored)
                 {
                     self.end = Some(error);
                 }
                 self.address = address;
             }
-            Woken::Revived(Err(error)) => {
+            ListenerEvent::Restored(Err(error)) => {
                 match self.session.take() {
                     // The channel is still there, and receivers were told that what they decided would be written.
                     Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
@@ -156,23 +156,23 @@ impl AmqpListener {
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
-            if session.place().link.is_connected() {
+            if session.channel().link.is_connected() {
                 // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
                 // message that was held longer than its consumer timeout, for one.
                 warn!(address = %self.address, %error, "the broker closed the channel of a listener, which opens another");
             }
             session.abandon(error);
         }
-        if let Some(revival) = &self.revival {
-            revival.session_lost();
+        if let Some(recovery) = &self.recovery {
+            recovery.session_lost();
         }
     }
 
     /// Waits until what was taken is acknowledged on the wire, and only then gives it out; what could not be acknowledged
     /// comes again.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
-        let written = (&mut self.writing.as_mut()?.written).await;
-        let Writing { batch, stale, delivery_limit, .. } = self.writing.take()?;
+        let written = (&mut self.pending_ack.as_mut()?.written).await;
+        let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
         if let Err(error) = written {
             count(&self.inner.counts.deliveries_dropped, batch.len());
             if !stale {
@@ -195,7 +195,7 @@ impl AmqpListener {
             Settle::BeforeHandover => {
                 count(&self.inner.counts.handover_acknowledgements, 1);
                 let written = session.acknowledge(last, batch.len() > 1);
-                self.writing = Some(Writing { written, batch, delivery_limit, stale: false });
+                self.pending_ack = Some(PendingAck { written, batch, delivery_limit, stale: false });
                 None
             }
             Settle::ByReceiver => {
@@ -219,7 +219,7 @@ impl Listener for AmqpListener {
 
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
-            if self.writing.is_some() {
+            if self.pending_ack.is_some() {
                 if let Some(messages) = self.hand_over().await {
                     return Ok(Some(messages));
                 }
@@ -228,12 +228,12 @@ impl Listener for AmqpListener {
             if let Some(end) = &self.end {
                 return Err(end.clone());
             }
-            if let Err(closed) = self.inner.current.check("poll") {
+            if let Err(closed) = self.inner.current.check_open("poll") {
                 // What is here was handed over to nobody, and could not be settled any more.
-                self.take_in(Woken::Revived(Err(closed)));
+                self.take_in(ListenerEvent::Restored(Err(closed)));
                 continue;
             }
-            if self.revival.is_none() && self.mode == Settle::BeforeHandover {
+            if self.recovery.is_none() && self.mode == Settle::BeforeHandover {
                 // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
                 return Ok(None);
             }
@@ -245,16 +245,16 @@ impl Listener for AmqpListener {
             }
             if let Some(messages) = self.take(max) {
                 if let Some(read) = read {
-                    self.take_in(Woken::Read(read));
+                    self.take_in(ListenerEvent::Read(read));
                 }
                 return Ok(Some(messages));
             }
             let woken = match read {
-                Some(read) => Woken::Read(read),
-                None if self.writing.is_some() => continue,
+                Some(read) => ListenerEvent::Read(read),
+                None if self.pending_ack.is_some() => continue,
                 None => self.wake().await,
             };
-            if self.take_in(woken) && self.writing.is_none() {
+            if self.take_in(woken) && self.pending_ack.is_none() {
                 return Ok(None);
             }
         }
@@ -262,10 +262,10 @@ impl Listener for AmqpListener {
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         // The session that was put back last, if nobody has polled since.
-        while let Some(revived) = self.revival.as_mut().and_then(Revival::try_next) {
-            self.take_in(Woken::Revived(revived));
+        while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
+            self.take_in(ListenerEvent::Restored(restored));
         }
-        self.revival = None;
+        self.recovery = None;
         match &mut self.session {
             Some(session) => session.cancel(deadline).await,
             // Nothing was consumed any more.
@@ -283,7 +283,7 @@ impl Listener for AmqpListener {
 }
 
 fn incoming(
-    (position, counts): (&Position, &Counts),
+    (position, counts): (&StreamPosition, &Counts),
     received: Received,
     delivery_limit: Option<u64>,
     unsettled: Option<(Tag, Settler)>,
@@ -306,8 +306,8 @@ fn incoming(
     })
 }
 
-impl std::fmt::Debug for Writing {
+impl std::fmt::Debug for PendingAck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writing").field("messages", &self.batch.len()).finish_non_exhaustive()
+        f.debug_struct("PendingAck").field("messages", &self.batch.len()).finish_non_exhaustive()
     }
 }

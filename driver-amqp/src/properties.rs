@@ -11,7 +11,7 @@ use oslo_messaging::{
 };
 
 use crate::consume::session::Received;
-use crate::short_string::short;
+use crate::short_string::short_string;
 
 /// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
@@ -47,18 +47,18 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
 pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
-        headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));
+        headers.insert(short_string("header", name)?, AMQPValue::LongString(value.as_str().into()));
     }
     let mut properties = BasicProperties::default()
-        .with_content_type(short("content type", CONTENT_TYPE)?)
-        .with_content_encoding(short("content encoding", CONTENT_ENCODING)?)
+        .with_content_type(short_string("content type", CONTENT_TYPE)?)
+        .with_content_encoding(short_string("content encoding", CONTENT_ENCODING)?)
         .with_delivery_mode(2)
         .with_priority(0)
         .with_headers(headers)
-        .with_message_id(short("message id", &message.id)?);
+        .with_message_id(short_string("message id", &message.id)?);
     if let Some(expiration) = message.expiration {
         let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
-        properties = properties.with_expiration(short("expiration", &milliseconds.to_string())?);
+        properties = properties.with_expiration(short_string("expiration", &milliseconds.to_string())?);
     }
     Ok(properties)
 }

@@ -18,36 +18,36 @@ const APART: Duration = Duration::from_secs(10);
 
 /// The listeners of a transport.
 #[derive(Debug)]
-pub(crate) struct Checks {
+pub(crate) struct QueueChecks {
     /// The least time between two checks of them all; zero for no check at all.
     interval: Duration,
     next: AtomicU64,
-    subjects: Mutex<HashMap<u64, Arc<Subject>>>,
+    listeners: Mutex<HashMap<u64, Arc<CheckedListener>>>,
     /// Held by the one who checks, so that it takes one channel and no more.
     turn: Arc<Turns<()>>,
 }
 
 /// One listener: what it reads, and whether it is to be checked.
 #[derive(Debug)]
-struct Subject {
+struct CheckedListener {
     queues: Mutex<Vec<QueuePlan>>,
-    wanted: AtomicBool,
+    requested: AtomicBool,
     woken: Notify,
 }
 
 /// The check of one listener. Dropping it strikes the listener off.
 #[derive(Debug)]
-pub(crate) struct Check {
-    checks: Arc<Checks>,
+pub(crate) struct QueueCheck {
+    checks: Arc<QueueChecks>,
     id: u64,
-    subject: Arc<Subject>,
+    listener: Arc<CheckedListener>,
     /// When it may be checked again.
     next: Instant,
 }
 
-impl Checks {
+impl QueueChecks {
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, next: AtomicU64::new(0), subjects: Mutex::default(), turn: Arc::default() }
+        Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
     }
 
     /// Has all listeners checked now and then, until `closing` is cancelled.
@@ -63,17 +63,20 @@ impl Checks {
     }
 
     /// Adds a listener that reads `queues`.
-    pub(crate) fn enter(self: &Arc<Self>, queues: Vec<QueuePlan>) -> Check {
-        let subject =
-            Arc::new(Subject { queues: Mutex::new(queues), wanted: AtomicBool::new(false), woken: Notify::new() });
+    pub(crate) fn register(self: &Arc<Self>, queues: Vec<QueuePlan>) -> QueueCheck {
+        let listener = Arc::new(CheckedListener {
+            queues: Mutex::new(queues),
+            requested: AtomicBool::new(false),
+            woken: Notify::new(),
+        });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.subjects().insert(id, Arc::clone(&subject));
-        Check { checks: Arc::clone(self), id, subject, next: Instant::now() }
+        self.listeners().insert(id, Arc::clone(&listener));
+        QueueCheck { checks: Arc::clone(self), id, listener, next: Instant::now() }
     }
 
     /// Whether a listener here reads the queue of this name.
     pub(crate) fn reads(&self, queue: &str) -> bool {
-        self.subjects().values().any(|subject| subject.has(|plan| plan.name == queue))
+        self.listeners().values().any(|listener| listener.has(|plan| plan.name == queue))
     }
 
     /// The queue of this name is gone, or has no consumer.
@@ -101,45 +104,45 @@ impl Checks {
             return false;
         }
         let mut any = false;
-        for subject in self.subjects().values().filter(|subject| subject.has(&concerns)) {
+        for listener in self.listeners().values().filter(|listener| listener.has(&concerns)) {
             any = true;
-            subject.wanted.store(true, Ordering::Release);
-            subject.woken.notify_one();
+            listener.requested.store(true, Ordering::Release);
+            listener.woken.notify_one();
         }
         any
     }
 
-    fn subjects(&self) -> MutexGuard<'_, HashMap<u64, Arc<Subject>>> {
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    fn listeners(&self) -> MutexGuard<'_, HashMap<u64, Arc<CheckedListener>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Subject {
+impl CheckedListener {
     fn has(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().any(concerns)
     }
 }
 
-impl Check {
+impl QueueCheck {
     /// The listener reads other queues now.
-    pub(crate) fn renamed(&self, queues: Vec<QueuePlan>) {
-        *self.subject.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
+    pub(crate) fn set_queues(&self, queues: Vec<QueuePlan>) {
+        *self.listener.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
     }
 
     /// Waits until the listener is to be checked.
     ///
     /// # Cancellation
     /// Safe.
-    pub(crate) async fn wanted(&self) {
-        while !self.subject.wanted.load(Ordering::Acquire) {
-            self.subject.woken.notified().await;
+    pub(crate) async fn due(&self) {
+        while !self.listener.requested.load(Ordering::Acquire) {
+            self.listener.woken.notified().await;
         }
         sleep_until(self.next).await;
     }
 
     /// Waits until no other listener of the transport is being checked, and begins the check that was requested.
     pub(crate) async fn begin(&self) -> OwnedMutexGuard<()> {
-        self.subject.wanted.store(false, Ordering::Release);
+        self.listener.requested.store(false, Ordering::Release);
         Arc::clone(&self.checks.turn).lock_owned().await
     }
 
@@ -149,9 +152,9 @@ impl Check {
     }
 }
 
-impl Drop for Check {
+impl Drop for QueueCheck {
     fn drop(&mut self) {
-        self.checks.subjects().remove(&self.id);
+        self.checks.listeners().remove(&self.id);
     }
 }
 
@@ -167,20 +170,20 @@ mod tests {
         QueuePlan { name: name.to_owned(), lifetime: Lifetime::Shared, bindings }
     }
 
-    async fn is_wanted(check: &Check) -> bool {
-        timeout(Duration::from_millis(1), check.wanted()).await.is_ok()
+    async fn is_wanted(check: &QueueCheck) -> bool {
+        timeout(Duration::from_millis(1), check.due()).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_suspicion_concerns_whoever_has_the_queue_the_exchange_or_the_route_and_nobody_else() {
-        let checks = Arc::new(Checks::new(Duration::from_secs(300)));
-        let one = checks.enter(vec![queue("one")]);
+        let checks = Arc::new(QueueChecks::new(Duration::from_secs(300)));
+        let one = checks.register(vec![queue("one")]);
         checks.suspect_queue("two");
         checks.suspect_exchange("y");
         let to = |topic: &str| Address::Topic { exchange: "x".into(), topic: topic.into() };
         assert!(!checks.suspect_route(&to("two")) && !is_wanted(&one).await);
         assert!(checks.suspect_route(&to("one")) && is_wanted(&one).await);
-        let two = checks.enter(vec![queue("two")]);
+        let two = checks.register(vec![queue("two")]);
         checks.suspect_exchange("x");
         assert!(is_wanted(&two).await && checks.reads("two"));
         drop(two);
@@ -191,12 +194,12 @@ mod tests {
     async fn everybody_is_checked_now_and_then_and_nobody_where_it_is_off() {
         let interval = Duration::from_secs(300);
         for (interval, expected) in [(interval, true), (Duration::ZERO, false)] {
-            let checks = Arc::new(Checks::new(interval));
-            let check = checks.enter(vec![queue("one")]);
+            let checks = Arc::new(QueueChecks::new(interval));
+            let check = checks.register(vec![queue("one")]);
             let closing = CancellationToken::new();
             let running = tokio::spawn(Arc::clone(&checks).run(closing.clone()));
-            assert!(timeout(interval, check.wanted()).await.is_err(), "not before the interval is over");
-            assert_eq!(timeout(2 * interval, check.wanted()).await.is_ok(), expected);
+            assert!(timeout(interval, check.due()).await.is_err(), "not before the interval is over");
+            assert_eq!(timeout(2 * interval, check.due()).await.is_ok(), expected);
             closing.cancel();
             running.await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! Tasks that may outlive what they work for.
+//! SettlerTasks that may outlive what they work for.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 /// The tasks of a transport's listeners, which finish their work after a listener was dropped. Aborted when the last owner
 /// is gone: the transport, or a listener that outlives it.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks {
+pub(crate) struct SettlerTasks {
     running: Mutex<JoinSet<()>>,
     finishing: CancellationToken,
 }
 
-impl Tasks {
+impl SettlerTasks {
     /// Starts `task`, and forgets those that have ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_run_to_their_end_are_forgotten_then_and_go_with_their_owner() {
-        let tasks = Tasks::default();
+        let tasks = SettlerTasks::default();
         let (done, ended) = oneshot::channel();
         tasks.spawn(async move { done.send(()).expect("somebody waits") });
         ended.await.expect("it ran");
@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_that_are_to_finish_are_told_and_waited_for() {
-        let tasks = Tasks::default();
+        let tasks = SettlerTasks::default();
         let (told, (done, mut ended)) = (tasks.finishing(), oneshot::channel());
         tasks.spawn(async move {
             told.cancelled().await;

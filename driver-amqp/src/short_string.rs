@@ -3,11 +3,11 @@
 use lapin::types::ShortString;
 use oslo_messaging::{Error, ErrorKind, Result};
 
-/// `text` as a short string; `what` says what it names.
+/// `text` as a short_string string; `what` says what it names.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
-pub(crate) fn short(what: &'static str, text: &str) -> Result<ShortString> {
+pub(crate) fn short_string(what: &'static str, text: &str) -> Result<ShortString> {
     ShortString::try_new(text.to_owned()).map_err(|_| {
         Error::new(ErrorKind::TooLarge, "name").with("what", what).with("bytes", text.len()).with("limit", 255)
     })
@@ -19,8 +19,8 @@ mod tests {
 
     #[test]
     fn a_name_of_256_bytes_is_refused() {
-        assert!(short("queue", &"a".repeat(255)).is_ok());
-        let error = short("queue", &"a".repeat(256)).unwrap_err();
+        assert!(short_string("queue", &"a".repeat(255)).is_ok());
+        let error = short_string("queue", &"a".repeat(256)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

@@ -1,4 +1,4 @@
-//! The driver: a link to one broker, kept up by its supervisor; the lanes and the listeners that use it.
+//! The driver: a link to one broker, kept up by its supervisor; the publish_channels and the listeners that use it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -16,27 +16,27 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
-use crate::backoff::Pause;
+use crate::backoff::Backoff;
 use crate::config::AmqpConfig;
 use crate::connection::hosts::Hosts;
 use crate::consume::session::Session;
-use crate::consume::subscription_opener::Opener;
+use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::counters::Counters;
 use crate::errors::lost;
 use crate::link::Link;
-use crate::link::current::Passage;
+use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::supervisor::Supervisor;
 use crate::listener::AmqpListener;
 use crate::properties;
-use crate::publish::destinations::{Declared, Needs};
-use crate::publish::job::{Job, Parcel, Ticket, if_refused};
-use crate::publish::publisher::Lane;
-use crate::short_string::short;
+use crate::publish::destinations::{Destinations, Prerequisite};
+use crate::publish::job::{AbandonFlag, EncodedPublish, PublishJob, if_refused};
+use crate::publish::publisher::Publisher;
+use crate::short_string::short_string;
 use crate::topology::Declarer;
 use crate::topology::name_lease::is_taken;
 
-/// How many parcels may wait in front of one lane.
+/// How many parcels may wait in front of one publisher.
 const LANE_INBOX: usize = 256;
 /// How long what receivers decided may take to be written when the transport closes: it waits for others at most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -49,9 +49,9 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct AmqpTransport {
     inner: Arc<Inner>,
-    lanes: Vec<mpsc::Sender<Job>>,
-    declared: Arc<Declared>,
-    /// The supervisor and the lanes.
+    publish_channels: Vec<mpsc::Sender<PublishJob>>,
+    declared: Arc<Destinations>,
+    /// The supervisor and the publish_channels.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
@@ -91,50 +91,61 @@ impl AmqpTransport {
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(supervisor.run()))];
         let checks = Arc::clone(&inner.queue_checks).run(inner.closing.clone());
         tasks.push(AbortOnDropHandle::new(tokio::spawn(checks)));
-        let declared = Arc::new(Declared::new(Arc::clone(&inner)));
-        // The last lane is for fanouts: their exchanges come and go, and a publish to one that is gone costs the channel.
-        let lanes = (0..=inner.config.lanes.max(1)).map(|_| {
+        let declared = Arc::new(Destinations::new(Arc::clone(&inner)));
+        // The last publisher is for fanouts: their exchanges come and go, and a publish to one that is gone costs the channel.
+        let publish_channels = (0..=inner.config.publish_channels.max(1)).map(|_| {
             let (sender, inbox) = mpsc::channel(LANE_INBOX);
             tasks.push(AbortOnDropHandle::new(tokio::spawn(
-                Lane::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
+                Publisher::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
             )));
             sender
         });
-        let lanes = lanes.collect();
-        Self { inner, lanes, declared, tasks: Mutex::new(tasks) }
+        let publish_channels = publish_channels.collect();
+        Self { inner, publish_channels, declared, tasks: Mutex::new(tasks) }
     }
 
-    /// Hands `parcel` to its lane, and waits for its fate.
-    async fn send(&self, parcel: Arc<Parcel>, ticket: &Arc<Ticket>, deadline: Deadline) -> Result<()> {
-        let turn = self.declared.turn(&parcel.needs, deadline).await?;
+    /// Hands `publish` to its publisher, and waits for its fate.
+    async fn send(
+        &self,
+        publish: Arc<EncodedPublish>,
+        abandon_flag: &Arc<AbandonFlag>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let turn = self.declared.turn(&publish.prerequisite, deadline).await?;
         let closed = || Error::closed("publish");
-        let (fate, told) = oneshot::channel();
-        let lane = self.lane(&parcel);
-        let job = Job { parcel, fate, ticket: Arc::clone(ticket), sends: 0, declared: turn.declared };
+        let (result, published) = oneshot::channel();
+        let publisher = self.publisher(&publish);
+        let job = PublishJob {
+            publish,
+            result,
+            abandon_flag: Arc::clone(abandon_flag),
+            attempts: 0,
+            declared: turn.declared,
+        };
         // Without tokio's budget, which would let later publishes of the same task go first.
-        unconstrained(lane.send(job)).await.map_err(|_| closed())?;
+        unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
         drop(turn);
-        told.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
+        published.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
-    /// Declares what a publish needs, without one.
-    async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
-        let declared = deadline.run("declare", self.declared.turn(needs, deadline)).await;
-        let overdue = |_| self.inner.current.overdue("declare", Executed::No);
+    /// Declares what a publish prerequisite, without one.
+    async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
+        let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
+        let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
-    fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
+    fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
             // Each takes a channel.
-            return &self.lanes[0];
+            return &self.publish_channels[0];
         }
-        let (fanouts, others) = self.lanes.split_last().expect("there is a lane for fanouts");
-        if parcel.exchange.kind == ExchangeKind::Fanout {
+        let (fanouts, others) = self.publish_channels.split_last().expect("there is a publisher for fanouts");
+        if publish.exchange.kind == ExchangeKind::Fanout {
             return fanouts;
         }
         let mut hasher = DefaultHasher::new();
-        (&parcel.exchange.name, parcel.routing_key.as_str()).hash(&mut hasher);
+        (&publish.exchange.name, publish.routing_key.as_str()).hash(&mut hasher);
         let index = usize::try_from(hasher.finish() % others.len() as u64).expect("it is less than a length");
         &others[index]
     }
@@ -149,31 +160,31 @@ impl AmqpTransport {
     }
 
     /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
-    async fn open(&self, opener: &Opener, deadline: Deadline) -> Result<Session> {
+    async fn open(&self, opener: &SubscriptionOpener, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
-        let (started, mut tries) = (Instant::now(), 0);
+        let (started, mut attempts) = (Instant::now(), 0);
         loop {
             let link = self.inner.current.link("subscribe").await?;
             if self.inner.quota.is_tight() {
                 // A newcomer takes no channel that a listener needs to come back.
-                let _ = timeout(config.request_timeout, self.inner.barrier.complete(link.generation)).await;
+                let _ = timeout(config.request_timeout, self.inner.barrier.wait_for_all(link.generation)).await;
             }
             match opener.open(&link, deadline).await {
                 Err(error) if self.inner.current.lost_with(&link, &error).await => {}
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
                 Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
-                    sleep(Pause::Soon(tries).dice(config)).await;
-                    tries += 1;
+                    sleep(Backoff::Exponential(attempts).random_delay(config)).await;
+                    attempts += 1;
                 }
                 // The replica of a stream that was declared a moment ago starts by itself.
                 Err(error) if error.kind() == ErrorKind::Topology && error.is_transient() => {
-                    let pause = Pause::Soon(tries).dice(config);
-                    if pause >= deadline.remaining() {
+                    let backoff = Backoff::Exponential(attempts).random_delay(config);
+                    if backoff >= deadline.remaining() {
                         return Err(error);
                     }
                     debug!(%error, "a subscription is tried again");
-                    sleep(pause).await;
-                    tries += 1;
+                    sleep(backoff).await;
+                    attempts += 1;
                 }
                 outcome => return outcome,
             }
@@ -210,42 +221,42 @@ impl Transport for AmqpTransport {
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let current = &self.inner.current;
-        current.check("publish")?;
+        current.check_open("publish")?;
         let message = self.inner.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
-            return Err(current.overdue("publish", Executed::No));
+            return Err(current.deadline_error("publish", Executed::No));
         }
-        let (exchange, needs) = (to.exchange(), Needs::of(to, options.ensure_queue));
+        let (exchange, prerequisite) = (to.exchange(), Prerequisite::of(to, options.ensure_queue));
         if options.declare_only {
-            return self.declare(&needs, options.deadline).await;
+            return self.declare(&prerequisite, options.deadline).await;
         }
         let header_bytes = properties::header_bytes(&message);
-        if let Some(link) = current.now().link() {
-            // The link that it is sent on may be another, with another frame: the lane checks it once more.
+        if let Some(link) = current.state().link() {
+            // The link that it is sent on may be another, with another frame: the publisher checks it once more.
             properties::check_frame(header_bytes, link.publishing.frame_max())?;
         }
-        let parcel = Arc::new(Parcel {
-            exchange_name: short("exchange", &exchange.name)?,
-            routing_key: short("routing key", &to.routing_key())?,
+        let publish = Arc::new(EncodedPublish {
+            exchange_name: short_string("exchange", &exchange.name)?,
+            routing_key: short_string("routing key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
-            mandatory: options.mandatory || needs.has_queue(),
+            mandatory: options.mandatory || prerequisite.has_queue(),
             if_refused: if_refused(to, &self.inner.config),
             properties: properties::of(&message)?,
             header_bytes,
             id: message.id,
             body: message.body,
             exchange,
-            needs,
+            prerequisite,
         });
-        let ticket = Arc::new(Ticket::default());
+        let abandon_flag = Arc::new(AbandonFlag::default());
         let publishing = async {
-            let sent = self.send(Arc::clone(&parcel), &ticket, options.deadline).await;
+            let sent = self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await;
             match sent {
                 // The queue was there when we declared it, and somebody has deleted it since.
-                Err(error) if error.kind() == ErrorKind::Undeliverable && parcel.needs.has_queue() => {
-                    self.declared.forget(&parcel.needs);
-                    self.send(Arc::clone(&parcel), &ticket, options.deadline).await
+                Err(error) if error.kind() == ErrorKind::Undeliverable && publish.prerequisite.has_queue() => {
+                    self.declared.forget(&publish.prerequisite);
+                    self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await
                 }
                 sent => sent,
             }
@@ -259,23 +270,23 @@ impl Transport for AmqpTransport {
                 Err(error.transient())
             }
             Ok(published) => published,
-            Err(_) => Err(current.overdue("publish", ticket.abandon())),
+            Err(_) => Err(current.deadline_error("publish", abandon_flag.abandon())),
         }
     }
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let current = &self.inner.current;
-        current.check("subscribe")?;
-        let opener = Opener::new(Arc::clone(&self.inner), subscription.clone())?;
+        current.check_open("subscribe")?;
+        let opener = SubscriptionOpener::new(Arc::clone(&self.inner), subscription.clone())?;
         for queue in opener.queues() {
             // Before the first is declared, so that nothing is left behind by a name that cannot be.
-            short("queue", &queue.name)?;
+            short_string("queue", &queue.name)?;
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
             Ok(outcome) => outcome?,
             Err(timeout) => {
-                return Err(match current.now() {
-                    Passage::Shut { reason } => lost("subscribe", &reason),
+                return Err(match current.state() {
+                    LinkState::Lost { reason } => lost("subscribe", &reason),
                     // Nothing runs because somebody listens.
                     _ => timeout.with_executed(Executed::No),
                 });
@@ -287,7 +298,7 @@ impl Transport for AmqpTransport {
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         let Inner { current, queue_checks, .. } = &*self.inner;
-        current.check(OPERATION)?;
+        current.check_open(OPERATION)?;
         let queue = address.routing_key();
         match address {
             Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
@@ -310,16 +321,16 @@ impl Transport for AmqpTransport {
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        if self.inner.current.check("close").is_err() {
+        if self.inner.current.check_open("close").is_err() {
             return Ok(());
         }
-        let link = self.inner.current.now().link().cloned();
+        let link = self.inner.current.state().link().cloned();
         if let Some(link) = &link {
             // Before those who use them hear of it, and drop them.
             link.keep_channels();
         }
-        self.inner.current.set(Passage::Closed);
-        self.inner.health.enter(State::Closed);
+        self.inner.current.set(LinkState::Closed);
+        self.inner.health.set_link_state(State::Closed);
         self.inner.closing.cancel();
         // What receivers decided is written before the goodbye; a broker that does not take it has it again.
         let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
@@ -338,12 +349,12 @@ impl Transport for AmqpTransport {
 /// Nobody is told that it is gone; who still waits is told that it is closed.
 impl Drop for AmqpTransport {
     fn drop(&mut self) {
-        self.inner.current.set(Passage::Closed);
-        self.inner.health.enter(State::Closed);
+        self.inner.current.set(LinkState::Closed);
+        self.inner.health.set_link_state(State::Closed);
     }
 }
 
-/// Tries every host in turn, and all of them again while that may help and there is time.
+/// Attempts every host in turn, and all of them again while that may help and there is time.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
     let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
@@ -359,10 +370,10 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         }
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
         // Each try that is refused is an entry in the broker's log of intruders.
-        let pause = if passing == failures.len() { Pause::Soon(round) } else { Pause::Long(round) };
+        let backoff = if passing == failures.len() { Backoff::Exponential(round) } else { Backoff::Slow(round) };
         let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
-            // A try that the deadline cut short says less than the one before.
+            // A try that the deadline cut short_string says less than the one before.
             let cut_short = failure.kind() == ErrorKind::Timeout;
             return Err(earlier.filter(|_| cut_short).unwrap_or(failure));
         }
@@ -371,7 +382,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         }
         earlier = Some(failure);
         // The last tries lie close to the deadline, however long the waits have grown.
-        sleep(pause.dice(config).min(deadline.remaining() / 2)).await;
+        sleep(backoff.random_delay(config).min(deadline.remaining() / 2)).await;
     }
     Err(summed_up(Vec::new()))
 }

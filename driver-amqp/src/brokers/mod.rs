@@ -8,7 +8,7 @@ use tracing::warn;
 
 /// What a broker thinks of transient queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transient {
+pub(crate) enum TransientQueues {
     Allowed,
     /// The broker refused the question for another reason. They are declared; its answer to that counts.
     Unknown,
@@ -18,21 +18,21 @@ pub(crate) enum Transient {
 
 /// What was learned of one broker.
 #[derive(Debug, Default)]
-pub(crate) struct BrokerNotes {
-    transient: Mutex<Option<Transient>>,
+pub(crate) struct BrokerFacts {
+    transient: Mutex<Option<TransientQueues>>,
 }
 
-impl BrokerNotes {
+impl BrokerFacts {
     /// The broker's answer about transient queues, if it gave one. It is asked once: what it takes later shows when something
     /// is declared.
-    pub(crate) fn transient(&self) -> Option<Transient> {
+    pub(crate) fn transient(&self) -> Option<TransientQueues> {
         *self.transient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what the broker at `host` thinks of transient queues. Warns once if it denies them.
-    pub(crate) fn learn(&self, host: &str, answer: Transient) {
+    pub(crate) fn learn(&self, host: &str, answer: TransientQueues) {
         let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
-        if answer == Transient::Denied && known != Some(Transient::Denied) {
+        if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {
             warn!(
                 host,
                 "the broker denies transient queues: exchanges and shared queues are declared durable; \
@@ -48,11 +48,11 @@ mod tests {
 
     #[test]
     fn the_last_answer_counts_and_there_is_none_before_the_first() {
-        let notes = BrokerNotes::default();
-        assert_eq!(notes.transient(), None);
-        for answer in [Transient::Unknown, Transient::Denied, Transient::Allowed] {
-            notes.learn("h:5672", answer);
-            assert_eq!(notes.transient(), Some(answer));
+        let facts = BrokerFacts::default();
+        assert_eq!(facts.transient(), None);
+        for answer in [TransientQueues::Unknown, TransientQueues::Denied, TransientQueues::Allowed] {
+            facts.learn("h:5672", answer);
+            assert_eq!(facts.transient(), Some(answer));
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct AmqpConfig {
     /// On Linux a connection whose bytes nobody acknowledges is given up after 20 s, however long this is.
     pub heartbeat: Duration,
     /// How many tasks publish, each on a channel of its own. One destination always has the same. Default: 4.
-    pub lanes: usize,
+    pub publish_channels: usize,
     /// How many publishes of one lane may wait for their confirm, 1 to 4,096: what is above it waits in this process, and
     /// the work for each confirm grows with it. Default: 512.
     pub publish_window: usize,
@@ -122,7 +122,7 @@ impl Default for AmqpConfig {
             request_timeout: Duration::from_secs(15),
             confirm_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
-            lanes: 4,
+            publish_channels: 4,
             publish_window: 512,
             max_message_size: 128 * 1024 * 1024,
             transient_queues_ttl: Duration::from_secs(1_800),
@@ -279,7 +279,7 @@ impl AmqpConfig {
 
     /// Adds to the `error` of a login what it may mean. In TLS 1.3 a broker that does not take our certificate says so when
     /// the handshake is over, and what it says may be lost with the connection.
-    pub(crate) fn suspect(&self, error: Error) -> Error {
+    pub(crate) fn explain_end(&self, error: Error) -> Error {
         let shown = self.use_tls && self.tls.cert_file.is_some();
         if shown && error.kind() == ErrorKind::Disconnected {
             return error

@@ -14,10 +14,10 @@ use futures_util::future::{BoxFuture, join_all};
 
 /// A channel of a connection. Clones share it, and dropping the last one closes it.
 #[derive(Debug, Clone)]
-pub(crate) struct Channel(Arc<Held>);
+pub(crate) struct Channel(Arc<SharedChannel>);
 
 #[derive(Debug)]
-struct Held {
+struct SharedChannel {
     /// `None` only while it is dropped.
     channel: Option<lapin::Channel>,
     home: Arc<Channels>,
@@ -25,12 +25,12 @@ struct Held {
 
 /// The channels of one connection that nobody holds any more.
 #[derive(Default)]
-pub(crate) struct Channels(Mutex<Unheld>);
+pub(crate) struct Channels(Mutex<ReleasedChannels>);
 
 #[derive(Default)]
-struct Unheld {
+struct ReleasedChannels {
     /// Whether the connection closes, and its channels with it.
-    ending: bool,
+    closing_connection: bool,
     kept: Vec<lapin::Channel>,
     /// Those that the broker has not yet said to be closed.
     closing: Vec<BoxFuture<'static, ()>>,
@@ -39,36 +39,36 @@ struct Unheld {
 impl Channels {
     /// Makes `channel` one that ends in order.
     pub(crate) fn hold(self: &Arc<Self>, channel: lapin::Channel) -> Channel {
-        Channel(Arc::new(Held { channel: Some(channel), home: Arc::clone(self) }))
+        Channel(Arc::new(SharedChannel { channel: Some(channel), home: Arc::clone(self) }))
     }
 
     /// Keeps every channel that is dropped from now on, since the connection is about to close.
     pub(crate) fn keep(&self) {
-        self.unheld().ending = true;
+        self.released().closing_connection = true;
     }
 
     /// Waits until the broker has closed the channels that were dropped before.
     pub(crate) async fn closed(&self) {
-        let closing = std::mem::take(&mut self.unheld().closing);
+        let closing = std::mem::take(&mut self.released().closing);
         join_all(closing).await;
     }
 
     /// Gives up what was kept, now that the connection is closed.
     pub(crate) fn clear(&self) {
-        let kept = std::mem::take(&mut self.unheld().kept);
+        let kept = std::mem::take(&mut self.released().kept);
         drop(kept);
     }
 
     fn leave(&self, channel: lapin::Channel) {
-        let mut unheld = self.unheld();
+        let mut released = self.released();
         if !channel.status().connected() {
             return;
         }
-        if unheld.ending {
-            unheld.kept.push(channel);
+        if released.closing_connection {
+            released.kept.push(channel);
             return;
         }
-        unheld.closing.retain_mut(|closing| closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+        released.closing.retain_mut(|closing| closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
         let mut closing: BoxFuture<'static, ()> = Box::pin(async move {
             let closing = pin!(channel.close(200, "no longer used".into()));
             // What it may fail with is the end of the connection, of which others hear.
@@ -76,11 +76,11 @@ impl Channels {
         });
         // The first poll queues the frame.
         if closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending() {
-            unheld.closing.push(closing);
+            released.closing.push(closing);
         }
     }
 
-    fn unheld(&self) -> MutexGuard<'_, Unheld> {
+    fn released(&self) -> MutexGuard<'_, ReleasedChannels> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,7 +93,7 @@ impl Deref for Channel {
     }
 }
 
-impl Drop for Held {
+impl Drop for SharedChannel {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             self.home.leave(channel);

@@ -14,27 +14,27 @@ use tokio_util::sync::CancellationToken;
 
 /// How far the end of a connection has come.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parting {
+pub(crate) struct CloseProgress {
     /// Cancelled when we are about to say goodbye.
     pub(crate) begun: CancellationToken,
     /// Cancelled when nothing is waited for any more.
     pub(crate) over: CancellationToken,
 }
 
-/// Passes everything on, but an end that is read after the parting has begun only when it is over.
-pub(crate) struct HeldEnd<S> {
+/// Passes everything on, but an end that is read after the close_progress has begun only when it is over.
+pub(crate) struct DeferredEof<S> {
     stream: S,
-    parting: Parting,
+    close_progress: CloseProgress,
     held: Option<(BoxFuture<'static, ()>, io::Result<()>)>,
 }
 
-impl<S> HeldEnd<S> {
-    pub(crate) fn new(stream: S, parting: Parting) -> Self {
-        Self { stream, parting, held: None }
+impl<S> DeferredEof<S> {
+    pub(crate) fn new(stream: S, close_progress: CloseProgress) -> Self {
+        Self { stream, close_progress, held: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeldEnd<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.held.is_none() {
             let (before, room) = (into.filled().len(), into.remaining());
@@ -43,10 +43,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeldEnd<S> {
                 Ok(()) => room > 0 && into.filled().len() == before,
                 Err(error) => error.kind() != ErrorKind::Interrupted,
             };
-            if !ended || !self.parting.begun.is_cancelled() {
+            if !ended || !self.close_progress.begun.is_cancelled() {
                 return Poll::Ready(outcome);
             }
-            self.held = Some((Box::pin(self.parting.over.clone().cancelled_owned()), outcome));
+            self.held = Some((Box::pin(self.close_progress.over.clone().cancelled_owned()), outcome));
         }
         if let Some((over, _)) = &mut self.held {
             ready!(over.poll_unpin(context));
@@ -55,7 +55,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeldEnd<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeldEnd<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for DeferredEof<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -81,9 +81,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeldEnd<S> {
     }
 }
 
-impl<S: std::fmt::Debug> std::fmt::Debug for HeldEnd<S> {
+impl<S: std::fmt::Debug> std::fmt::Debug for DeferredEof<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldEnd").field("stream", &self.stream).field("parting", &self.parting).finish_non_exhaustive()
+        f.debug_struct("DeferredEof")
+            .field("stream", &self.stream)
+            .field("close_progress", &self.close_progress)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_is_passed_on_at_once_unless_the_parting_has_begun() {
         let (ours, theirs) = duplex(16);
-        let mut stream = HeldEnd::new(ours, Parting::default());
+        let mut stream = DeferredEof::new(ours, CloseProgress::default());
         drop(theirs);
         assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 0);
     }
@@ -104,16 +107,16 @@ mod tests {
     #[tokio::test]
     async fn the_end_behind_a_goodbye_is_held_back_until_the_parting_is_over() {
         let (ours, mut theirs) = duplex(16);
-        let parting = Parting::default();
-        let mut stream = HeldEnd::new(ours, parting.clone());
-        parting.begun.cancel();
+        let close_progress = CloseProgress::default();
+        let mut stream = DeferredEof::new(ours, close_progress.clone());
+        close_progress.begun.cancel();
         theirs.write_all(b"bye").await.unwrap();
         drop(theirs);
         let mut room = [0; 4];
         assert_eq!(stream.read(&mut room).await.unwrap(), 3, "what came before it is read");
         let mut reading = Box::pin(stream.read(&mut room));
         assert!(futures_util::poll!(&mut reading).is_pending());
-        parting.over.cancel();
+        close_progress.over.cancel();
         assert_eq!(reading.await.unwrap(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use oslo_messaging::{Error, ErrorKind};
 
-use crate::brokers::BrokerNotes;
+use crate::brokers::BrokerFacts;
 use crate::brokers::channel_quota::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::frames::FRAME_MAX;
@@ -25,7 +25,7 @@ pub(crate) struct Endpoint {
     pub(crate) password: String,
     pub(crate) vhost: String,
     /// What was learned of the broker there.
-    pub(crate) notes: Arc<BrokerNotes>,
+    pub(crate) facts: Arc<BrokerFacts>,
     /// How many channels there may be, on all connections of a transport together.
     pub(crate) quota: Arc<ChannelQuota>,
 }
@@ -56,14 +56,14 @@ impl Endpoint {
 
     /// Adds to the `error` of a login what it may mean: before a login a broker takes small frames only, and ends the
     /// connection at a larger one without a word.
-    pub(crate) fn suspect(&self, error: Error) -> Error {
+    pub(crate) fn explain_end(&self, error: Error) -> Error {
         let login = self.user.len().saturating_add(self.password.len());
         if error.kind() != ErrorKind::Disconnected || login <= LONGEST_LOGIN {
             return error;
         }
         let reason = format_args!(
             "user and password are {login} bytes long, and the connection ended at the login: a broker takes a frame of \
-             {LOGIN_FRAME} bytes there, unless its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
+             {LOGIN_FRAME} bytes there, unless_ended its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
         );
         Error::new(ErrorKind::Config, "connect").with("reason", reason)
     }

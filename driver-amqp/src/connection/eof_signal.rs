@@ -9,18 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 /// Passes everything on. `ended` is cancelled when nothing more will come or go: whoever reads may keep that to itself.
 #[derive(Debug)]
-pub(crate) struct Watched<S> {
+pub(crate) struct EofSignal<S> {
     stream: S,
     ended: CancellationToken,
 }
 
-impl<S> Watched<S> {
+impl<S> EofSignal<S> {
     pub(crate) fn new(stream: S, ended: CancellationToken) -> Self {
         Self { stream, ended }
     }
 
     /// Notes an error, and gives it back.
-    fn told<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
+    fn pass_on<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
         if outcome.is_err() {
             self.ended.cancel();
         }
@@ -28,26 +28,26 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for EofSignal<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (before, room) = (into.filled().len(), into.remaining());
         let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
         if outcome.is_ok() && room > 0 && into.filled().len() == before {
             self.ended.cancel();
         }
-        self.told(outcome)
+        self.pass_on(outcome)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for EofSignal<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.told(outcome)
+        self.pass_on(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_flush(context));
-        self.told(outcome)
+        self.pass_on(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -60,7 +60,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.told(outcome)
+        self.pass_on(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -78,7 +78,7 @@ mod tests {
     async fn the_end_is_told_when_it_is_read_and_not_before() {
         let (ours, mut theirs) = duplex(16);
         let ended = CancellationToken::new();
-        let mut watched = Watched::new(ours, ended.clone());
+        let mut watched = EofSignal::new(ours, ended.clone());
         theirs.write_all(b"last").await.unwrap();
         drop(theirs);
         let mut four = [0; 4];
@@ -94,7 +94,7 @@ mod tests {
     async fn what_cannot_be_written_is_the_end_too() {
         let (ours, theirs) = duplex(16);
         let ended = CancellationToken::new();
-        let mut watched = Watched::new(ours, ended.clone());
+        let mut watched = EofSignal::new(ours, ended.clone());
         drop(theirs);
         watched.write_all(b"nobody").await.unwrap_err();
         assert!(ended.is_cancelled());

@@ -83,7 +83,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: host.username.clone().unwrap_or_else(|| GUEST.to_owned()),
             password: host.password.as_ref().map_or_else(|| GUEST.to_owned(), |password| password.expose().to_owned()),
             vhost: vhost.to_owned(),
-            notes: Arc::default(),
+            facts: Arc::default(),
             quota: Arc::clone(&quota),
         })
         .collect();
@@ -94,7 +94,7 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
             user: GUEST.to_owned(),
             password: GUEST.to_owned(),
             vhost: vhost.to_owned(),
-            notes: Arc::default(),
+            facts: Arc::default(),
             quota: Arc::clone(&quota),
         });
     }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::deferred_eof::Parting;
+use crate::connection::deferred_eof::CloseProgress;
 
 /// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment,
 /// a handshake too, it may never end: its thread has seen the end, and nobody looks at the request any more.
@@ -22,21 +22,21 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) struct KillSwitch {
     socket: Socket,
     /// Cancelled when the socket was shut down, here or by the peer.
-    pub(crate) thrown: CancellationToken,
-    pub(crate) parting: Parting,
+    pub(crate) ended: CancellationToken,
+    pub(crate) close_progress: CloseProgress,
 }
 
 impl KillSwitch {
     pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
         let socket = SockRef::from(stream).try_clone()?;
-        Ok(Self { socket, thrown: CancellationToken::new(), parting: Parting::default() })
+        Ok(Self { socket, ended: CancellationToken::new(), close_progress: CloseProgress::default() })
     }
 
     pub(crate) fn shut(&self) {
         // It fails only if the peer was faster.
         let _ = self.socket.shutdown(Shutdown::Both);
-        self.thrown.cancel();
-        self.parting.over.cancel();
+        self.ended.cancel();
+        self.close_progress.over.cancel();
     }
 }
 
@@ -46,13 +46,13 @@ impl Drop for KillSwitch {
     }
 }
 
-/// What comes of `request`; `None` if nothing has come a while after `thrown`.
-pub(crate) async fn unless<T>(thrown: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
+/// What comes of `request`; `None` if nothing has come a while after `ended`.
+pub(crate) async fn unless_ended<T>(ended: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
     let mut request = pin!(request);
     tokio::select! {
         biased;
         said = &mut request => Some(said),
-        () = thrown.cancelled() => timeout(LAST_WORDS, request).await.ok(),
+        () = ended.cancelled() => timeout(LAST_WORDS, request).await.ok(),
     }
 }
 
@@ -66,25 +66,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_lapin_never_answers_ends_soon_after_the_connection() {
-        let thrown = CancellationToken::new();
+        let ended = CancellationToken::new();
         let begun = Instant::now();
         let throwing = async {
             sleep(Duration::from_secs(3)).await;
-            thrown.cancel();
+            ended.cancel();
         };
-        let (said, ()) = tokio::join!(unless(&thrown, pending::<()>()), throwing);
+        let (said, ()) = tokio::join!(unless_ended(&ended, pending::<()>()), throwing);
         assert_eq!((said, begun.elapsed()), (None, Duration::from_secs(3) + LAST_WORDS));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_lapin_says_before_the_end_or_at_it_counts() {
-        let thrown = CancellationToken::new();
-        assert_eq!(unless(&thrown, async { 1 }).await, Some(1));
-        thrown.cancel();
+        let ended = CancellationToken::new();
+        assert_eq!(unless_ended(&ended, async { 1 }).await, Some(1));
+        ended.cancel();
         let late = async {
             sleep(LAST_WORDS / 2).await;
             2
         };
-        assert_eq!(unless(&thrown, late).await, Some(2));
+        assert_eq!(unless_ended(&ended, late).await, Some(2));
     }
 }

@@ -36,8 +36,8 @@ use crate::config::tls::explain;
 use crate::connection::addresses::{race, resolve};
 use crate::connection::channel::{Channel, Channels};
 use crate::connection::endpoint::Endpoint;
-use crate::connection::kill_switch::{KillSwitch, unless};
-use crate::connection::stream::{Known, Wire, plain, runtime, secured};
+use crate::connection::kill_switch::{KillSwitch, unless_ended};
+use crate::connection::stream::{BrokerStream, StreamObservers, plain, runtime, secured};
 use crate::errors::{is_channel_limit, lost, translate};
 use crate::frames::{Notices, ServerVersion};
 use crate::peer::Peer;
@@ -121,9 +121,9 @@ impl Connection {
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
-        let known = Known {
-            ended: socket.thrown.clone(),
-            parting: socket.parting.clone(),
+        let known = StreamObservers {
+            ended: socket.ended.clone(),
+            close_progress: socket.close_progress.clone(),
             peer: peer.clone(),
             notices: Arc::clone(&notices),
         };
@@ -132,8 +132,8 @@ impl Connection {
         } else {
             plain(stream, known)
         };
-        let failed = |error| peer.explain(endpoint.suspect(config.suspect(error)));
-        let shaken = unless(&socket.thrown, Box::pin(shake_hands(endpoint, config, wire))).await;
+        let failed = |error| peer.explain(endpoint.explain_end(config.explain_end(error)));
+        let shaken = unless_ended(&socket.ended, Box::pin(shake_hands(endpoint, config, wire))).await;
         let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
         let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
         Ok(Self {
@@ -259,7 +259,7 @@ impl Connection {
         operation: &'static str,
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
-        let heard = match unless(&self.socket.thrown, request).await {
+        let heard = match unless_ended(&self.socket.ended, request).await {
             Some(said) => said.map_err(|error| translate(operation, &error)),
             None => Err(lost(operation, "the connection is gone")),
         };
@@ -311,7 +311,7 @@ impl Connection {
         self.channels.keep();
         let goodbye = async {
             self.channels.closed().await;
-            self.socket.parting.begun.cancel();
+            self.socket.close_progress.begun.cancel();
             self.lapin.close(200, "closed".into()).await?;
             // A task of lapin's notes it, and until then takes the socket's end for a loss.
             while self.lapin.status().closing() {
@@ -320,7 +320,7 @@ impl Connection {
             Ok::<_, lapin::Error>(())
         };
         // A connection that is gone already is closed.
-        let closed = deadline.run("close", timeout(GOODBYE, unless(&self.socket.thrown, goodbye))).await;
+        let closed = deadline.run("close", timeout(GOODBYE, unless_ended(&self.socket.ended, goodbye))).await;
         self.socket.shut();
         self.channels.clear();
         if closed?.is_err() {
@@ -331,7 +331,7 @@ impl Connection {
 }
 
 /// Whether `error` is what became of an earlier channel. lapin keeps why the broker has closed one for the next of its number,
-/// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short of the
+/// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short_string of the
 /// connection's end.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
@@ -348,7 +348,7 @@ fn unanswered(timeout: Error) -> Error {
     timeout.with("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
-async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: Wire) -> lapin::Result<lapin::Connection> {
+async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
         silence_io_thread();

@@ -15,60 +15,61 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::deferred_eof::{HeldEnd, Parting};
-use crate::connection::eof_signal::Watched;
-use crate::connection::tls_records::Records;
+use crate::connection::deferred_eof::{CloseProgress, DeferredEof};
+use crate::connection::eof_signal::EofSignal;
+use crate::connection::tls_records::TlsRecords;
 use crate::frames::{Framed, Notices};
 use crate::peer::{Greeting, Peer};
 
 /// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
-pub(crate) type Wire = Compat<HeldEnd<Watched<Framed<Greeting<Either<TcpStream, Records<TcpStream>>>>>>>;
+pub(crate) type BrokerStream =
+    Compat<DeferredEof<EofSignal<Framed<Greeting<Either<TcpStream, TlsRecords<TcpStream>>>>>>>;
 
-/// What lapin runs on: tokio, with [`Wire`] for its streams. lapin's own TLS brings a second library for cryptography and
+/// What lapin runs on: tokio, with [`BrokerStream`] for its streams. lapin's own TLS brings a second library for cryptography and
 /// one for key stores, and tells its errors as text.
-pub(crate) type Kit = RuntimeParts<Tokio, Wires>;
+pub(crate) type LapinRuntime = RuntimeParts<Tokio, TokioReactor>;
 
 /// Tokio's timers and sockets.
 #[derive(Debug, Clone)]
-pub(crate) struct Wires(Tokio);
+pub(crate) struct TokioReactor(Tokio);
 
 /// The runtime of whoever calls.
-pub(crate) fn runtime() -> Runtime<Kit> {
-    Runtime::new(RuntimeParts::new(Tokio::current(), Wires(Tokio::current())))
+pub(crate) fn runtime() -> Runtime<LapinRuntime> {
+    Runtime::new(RuntimeParts::new(Tokio::current(), TokioReactor(Tokio::current())))
 }
 
 /// What is learned of a stream while it is read.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct StreamObservers {
     /// Cancelled at its end.
     pub(crate) ended: CancellationToken,
     /// During which its end is held back.
-    pub(crate) parting: Parting,
+    pub(crate) close_progress: CloseProgress,
     /// Learns who is there.
     pub(crate) peer: Peer,
     /// Filled with what is found in it.
     pub(crate) notices: Arc<Notices>,
 }
 
-impl Known {
-    fn watch(self, stream: Either<TcpStream, Records<TcpStream>>) -> Wire {
+impl StreamObservers {
+    fn watch(self, stream: Either<TcpStream, TlsRecords<TcpStream>>) -> BrokerStream {
         let framed = Framed::new(Greeting::new(stream, self.peer), self.notices);
-        HeldEnd::new(Watched::new(framed, self.ended), self.parting).compat()
+        DeferredEof::new(EofSignal::new(framed, self.ended), self.close_progress).compat()
     }
 }
 
 /// A stream without TLS.
-pub(crate) fn plain(stream: TcpStream, known: Known) -> Wire {
+pub(crate) fn plain(stream: TcpStream, known: StreamObservers) -> BrokerStream {
     known.watch(Either::Left(stream))
 }
 
 /// A stream inside of TLS.
-pub(crate) fn secured(stream: TlsStream<TcpStream>, known: Known) -> Wire {
-    known.watch(Either::Right(Records::over(stream)))
+pub(crate) fn secured(stream: TlsStream<TcpStream>, known: StreamObservers) -> BrokerStream {
+    known.watch(Either::Right(TlsRecords::over(stream)))
 }
 
-impl Reactor for Wires {
-    type TcpStream = Wire;
+impl Reactor for TokioReactor {
+    type TcpStream = BrokerStream;
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// Nobody brings a socket of another kind.
@@ -76,7 +77,7 @@ impl Reactor for Wires {
         &self,
         _socket: H,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-        Err::<Wire, _>(io::ErrorKind::Unsupported.into())
+        Err::<BrokerStream, _>(io::ErrorKind::Unsupported.into())
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
@@ -92,6 +93,6 @@ impl Reactor for Wires {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(|stream| plain(stream, Known::default())) }
+        async move { TcpStream::connect(address).await.map(|stream| plain(stream, StreamObservers::default())) }
     }
 }

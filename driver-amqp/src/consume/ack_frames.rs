@@ -7,7 +7,7 @@ pub(crate) type Tag = u64;
 
 /// One acknowledgement frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct AckFrame {
     pub(crate) tag: Tag,
     pub(crate) multiple: bool,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Frame {
 /// The settled deliveries of one channel, from the oldest that is not settled on. However long that one stays so, what is
 /// remembered is what waits to be written, and one range between each two that are unsettled.
 #[derive(Debug)]
-pub(crate) struct Watermark {
+pub(crate) struct AckFrames {
     next: Tag,
     /// Acknowledged here, and not on the wire yet.
     pending: BTreeSet<Tag>,
@@ -23,13 +23,13 @@ pub(crate) struct Watermark {
     written: BTreeMap<Tag, Tag>,
 }
 
-impl Default for Watermark {
+impl Default for AckFrames {
     fn default() -> Self {
         Self { next: 1, pending: BTreeSet::new(), written: BTreeMap::new() }
     }
 }
 
-impl Watermark {
+impl AckFrames {
     /// Notes that `tag` is to be acknowledged.
     pub(crate) fn acknowledge(&mut self, tag: Tag) {
         self.pending.insert(tag);
@@ -56,7 +56,7 @@ impl Watermark {
 
     /// The frames that write everything that waits. A frame for several always names a delivery that is unsettled on the
     /// wire, since the broker closes the channel for any other.
-    pub(crate) fn flush(&mut self) -> Vec<Frame> {
+    pub(crate) fn flush(&mut self) -> Vec<AckFrame> {
         let mut frames = Vec::new();
         let (mut prefix, mut count) = (None, 0);
         loop {
@@ -70,9 +70,9 @@ impl Watermark {
                 break;
             }
         }
-        frames.extend(prefix.map(|tag| Frame { tag, multiple: count > 1 }));
+        frames.extend(prefix.map(|tag| AckFrame { tag, multiple: count > 1 }));
         for tag in std::mem::take(&mut self.pending) {
-            frames.push(Frame { tag, multiple: false });
+            frames.push(AckFrame { tag, multiple: false });
             self.written(tag);
         }
         frames
@@ -93,12 +93,12 @@ mod tests {
 
     #[test]
     fn a_slow_delivery_pins_nobody() {
-        let mut watermark = Watermark::default();
+        let mut watermark = AckFrames::default();
         for tag in [1, 2, 4, 5] {
             watermark.acknowledge(tag);
         }
-        let single = |tag| Frame { tag, multiple: false };
-        assert_eq!(watermark.flush(), [Frame { tag: 2, multiple: true }, single(4), single(5)]);
+        let single = |tag| AckFrame { tag, multiple: false };
+        assert_eq!(watermark.flush(), [AckFrame { tag: 2, multiple: true }, single(4), single(5)]);
         watermark.acknowledge(3);
         assert_eq!(watermark.flush(), [single(3)]);
         assert_eq!(watermark.flush(), []);
@@ -107,14 +107,14 @@ mod tests {
     /// What is remembered is what a flush may have to look at.
     #[test]
     fn a_delivery_that_stays_unsettled_makes_nobody_else_s_acknowledgement_dearer() {
-        let mut watermark = Watermark::default();
+        let mut watermark = AckFrames::default();
         for tag in 2..=10_000 {
             watermark.acknowledge(tag);
-            assert_eq!(watermark.flush(), [Frame { tag, multiple: false }]);
+            assert_eq!(watermark.flush(), [AckFrame { tag, multiple: false }]);
             assert!(watermark.size() <= 1, "{} for one that is unsettled", watermark.size());
         }
         watermark.acknowledge(1);
-        assert_eq!(watermark.flush(), [Frame { tag: 1, multiple: false }]);
+        assert_eq!(watermark.flush(), [AckFrame { tag: 1, multiple: false }]);
         assert_eq!(watermark.size(), 0);
     }
 
@@ -127,11 +127,11 @@ mod tests {
             requeued in prop::collection::btree_set(1..=60_u64, 0..20),
             flush_every in 1..10_usize,
         ) {
-            let mut watermark = Watermark::default();
+            let mut watermark = AckFrames::default();
             let mut broker: BTreeSet<Tag> = (1..=60).collect();
             let mut acknowledged = BTreeSet::new();
-            let play = |watermark: &mut Watermark, broker: &mut BTreeSet<Tag>, acknowledged: &BTreeSet<Tag>| {
-                for Frame { tag, multiple } in watermark.flush() {
+            let play = |watermark: &mut AckFrames, broker: &mut BTreeSet<Tag>, acknowledged: &BTreeSet<Tag>| {
+                for AckFrame { tag, multiple } in watermark.flush() {
                     prop_assert!(broker.contains(&tag), "{} is not unsettled", tag);
                     let taken: Vec<Tag> = if multiple { broker.range(..=tag).copied().collect() } else { vec![tag] };
                     for tag in taken {

@@ -7,18 +7,18 @@ use crate::consume::ack_frames::Tag;
 /// Deliveries by their tag. The broker numbers them 1, 2, 3 on each channel, so a gap is one that is still on its way to
 /// us through another consumer.
 #[derive(Debug)]
-pub(crate) struct Merge<T> {
+pub(crate) struct DeliveryOrder<T> {
     next: Tag,
     arrived: BTreeMap<Tag, T>,
 }
 
-impl<T> Default for Merge<T> {
+impl<T> Default for DeliveryOrder<T> {
     fn default() -> Self {
         Self { next: 1, arrived: BTreeMap::new() }
     }
 }
 
-impl<T> Merge<T> {
+impl<T> DeliveryOrder<T> {
     /// Takes in a delivery.
     pub(crate) fn push(&mut self, tag: Tag, delivery: T) {
         self.arrived.insert(tag, delivery);
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_delivery_waits_for_the_one_before_it() {
-        let mut merge = Merge::default();
+        let mut merge = DeliveryOrder::default();
         merge.push(2, "two");
         assert!(merge.take(10).is_none());
         merge.push(1, "one");
@@ -62,7 +62,7 @@ mod tests {
             order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
             max in 1..8_usize,
         ) {
-            let mut merge = Merge::default();
+            let mut merge = DeliveryOrder::default();
             let mut out = Vec::new();
             for tag in order {
                 merge.push(tag, tag);

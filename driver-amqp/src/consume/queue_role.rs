@@ -2,7 +2,7 @@
 
 /// What kind of queue could not be declared or consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Queue {
+pub(crate) enum QueueRole {
     /// Its name travels in requests.
     Inbox,
     /// Ours, and reached through an exchange.

@@ -15,15 +15,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::consume::ack_frames::Tag;
-use crate::consume::consumer_channel::Place;
-use crate::consume::consumer_plan::Reading;
-use crate::consume::delivery_order::Merge;
+use crate::consume::consumer_channel::ConsumerChannel;
+use crate::consume::consumer_plan::ConsumerPlan;
+use crate::consume::delivery_order::DeliveryOrder;
 use crate::consume::settler::{Command, Settler};
 use crate::counters::{Counts, count};
 use crate::errors::{lost, unknown};
 use crate::link::Link;
 use crate::link::inner::Inner;
-use crate::short_string::short;
+use crate::short_string::short_string;
 use crate::topology::delivery_limit::delivery_limit;
 
 /// A delivery, and what is known of it.
@@ -40,9 +40,9 @@ pub(crate) struct Received {
 
 /// Dropping it writes what was acknowledged and ends its channel; everything else is the broker's again.
 pub(crate) struct Session {
-    place: Place,
+    channel: ConsumerChannel,
     readers: Vec<Reader>,
-    merge: Merge<Received>,
+    merge: DeliveryOrder<Received>,
     settler: Settler,
     counts: Arc<Counts>,
     /// The broker drops what failed more often than this.
@@ -63,14 +63,14 @@ struct Reader {
 
 /// A consumer of the session that is in use, for the queue of `index`.
 #[derive(Debug)]
-pub(crate) struct Resumed {
+pub(crate) struct RestoredConsumer {
     pub(crate) index: usize,
     pub(crate) consumer: Consumer,
-    pub(crate) queue: Reading,
+    pub(crate) queue: ConsumerPlan,
 }
 
 /// What the consumers of a channel have for us.
-pub(crate) enum Read {
+pub(crate) enum SessionEvent {
     Progress,
     /// The broker has ended the consumer of this index: its queue is gone.
     Cancelled(usize),
@@ -87,12 +87,12 @@ impl Session {
         link: &Arc<Link>,
         inner: &Inner,
         window: u16,
-        queues: &[Reading],
+        queues: &[ConsumerPlan],
         deadline: Deadline,
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
-        let place = Place::new(link, channel);
+        let place = ConsumerChannel::new(link, channel);
         let mut readers = Vec::new();
         for queue in queues {
             let consumer = place.consume(queue, deadline).await?;
@@ -102,18 +102,18 @@ impl Session {
         let passing = queues.iter().filter(|queue| queue.passing);
         Ok(Self {
             settler: Settler::start(&place, window, &inner.counts, &inner.settlers),
-            place,
+            channel: place,
             readers,
-            merge: Merge::default(),
+            merge: DeliveryOrder::default(),
             counts: Arc::clone(&inner.counts),
             delivery_limit: delivery_limit(&inner.config, link.server_version()),
-            passing: passing.map(|queue| short("queue", &queue.plan.name)).collect::<Result<_>>()?,
+            passing: passing.map(|queue| short_string("queue", &queue.plan.name)).collect::<Result<_>>()?,
             failed: None,
         })
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.place.clone()
+    pub(crate) fn channel(&self) -> ConsumerChannel {
+        self.channel.clone()
     }
 
     pub(crate) fn delivery_limit(&self) -> Option<u64> {
@@ -125,12 +125,12 @@ impl Session {
     }
 
     /// Puts a new consumer where the broker has ended one; the queue may have another name now.
-    pub(crate) fn put(&mut self, resumed: Resumed) -> Result<()> {
-        let Resumed { index, consumer, queue } = resumed;
+    pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {
+        let RestoredConsumer { index, consumer, queue } = restored;
         let reader = &mut self.readers[index];
         if queue.passing && *reader.queue != *queue.plan.name {
             self.passing.retain(|name| name.as_str() != &*reader.queue);
-            self.passing.push(short("queue", &queue.plan.name)?);
+            self.passing.push(short_string("queue", &queue.plan.name)?);
         }
         reader.queue = queue.plan.name.as_str().into();
         reader.tag = consumer.tag();
@@ -142,17 +142,17 @@ impl Session {
     ///
     /// # Errors
     /// The channel is lost, and everything that was not handed over with it.
-    pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<Read>> {
+    pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<SessionEvent>> {
         let (mut progress, mut failed) = (false, None);
-        let host = &self.place.link.host;
+        let host = &self.channel.link.host;
         for (index, reader) in self.readers.iter_mut().enumerate() {
             while let Some(consumer) = &mut reader.consumer {
                 match Pin::new(consumer).poll_next(context) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(delivery))) => {
                         progress = true;
-                        let (channel, tag) = (self.place.channel.id(), delivery.delivery_tag);
-                        let undecodable = self.place.link.consuming.notices().take_undecodable(channel, tag);
+                        let (channel, tag) = (self.channel.amqp.id(), delivery.delivery_tag);
+                        let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
                         self.merge.push(tag, Received { queue, delivery, at, undecodable });
                     }
@@ -163,35 +163,35 @@ impl Session {
                     }
                     Poll::Ready(None) => {
                         reader.consumer = None;
-                        if !self.place.is_connected() {
+                        if !self.channel.is_connected() {
                             failed = failed.or_else(|| Some(lost("poll", "the channel is gone").with("host", host)));
                         } else if !stopped && failed.is_none() {
                             // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
                             // again once that message is settled after all.
                             let options = BasicCancelOptions { nowait: true };
-                            let _ = self.place.channel.basic_cancel(reader.tag.clone(), options).now_or_never();
-                            return Poll::Ready(Ok(Read::Cancelled(index)));
+                            let _ = self.channel.amqp.basic_cancel(reader.tag.clone(), options).now_or_never();
+                            return Poll::Ready(Ok(SessionEvent::Cancelled(index)));
                         }
                     }
                 }
             }
         }
         // This connection may be the slower of the two to notice.
-        if self.place.link.is_given_up() {
+        if self.channel.link.is_given_up() {
             failed = failed.or_else(|| Some(lost("poll", "the connection is gone").with("host", host)));
         }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
         }
         if progress {
-            return Poll::Ready(Ok(Read::Progress));
+            return Poll::Ready(Ok(SessionEvent::Progress));
         }
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
             // They ended with the stop, so none of them tells of what came after it.
-            if !self.place.is_connected() {
+            if !self.channel.is_connected() {
                 return Poll::Ready(Err(lost("poll", "the channel is gone").with("host", host)));
             }
-            Poll::Ready(Ok(Read::End))
+            Poll::Ready(Ok(SessionEvent::End))
         } else {
             Poll::Pending
         }
@@ -204,9 +204,9 @@ impl Session {
 
     /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
-        let Place { link, channel, .. } = self.place.clone();
+        let ConsumerChannel { link, amqp, .. } = self.channel.clone();
         let options = BasicAckOptions { multiple };
-        Box::pin(async move { link.consuming.hear("acknowledge", channel.basic_ack(last, options)).await })
+        Box::pin(async move { link.consuming.hear("acknowledge", amqp.basic_ack(last, options)).await })
     }
 
     /// Ends every consumer; where one cannot be, the channel, so that nothing new arrives all the same.
@@ -217,9 +217,9 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let consuming = &self.place.link.consuming;
+        let consuming = &self.channel.link.consuming;
         let cancels = self.readers.iter_mut().filter(|reader| !reader.cancelled).map(|reader| async {
-            let cancel = self.place.channel.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
+            let cancel = self.channel.amqp.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
             consuming.ask("stop", deadline, cancel).await?;
             reader.cancelled = true;
             Ok(())
@@ -227,7 +227,7 @@ impl Session {
         let outcome: Result<Vec<()>> = join_all(cancels).await.into_iter().collect();
         if let Err(error) = &outcome {
             // Queued behind the cancels, for a broker that wakes up again; nobody waits for the answer.
-            let _ = self.place.channel.close(200, "stopped".into()).now_or_never();
+            let _ = self.channel.amqp.close(200, "stopped".into()).now_or_never();
             self.failed = Some(error.clone());
         }
         outcome.map(drop)
@@ -248,11 +248,11 @@ impl Session {
             return Err(error.clone());
         }
         for queue in std::mem::take(&mut self.passing) {
-            let deleting = self.place.channel.queue_delete(queue, QueueDeleteOptions::default());
-            self.place.link.consuming.ask("delete queue", deadline, deleting).await?;
+            let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
+            self.channel.link.consuming.ask("delete queue", deadline, deleting).await?;
         }
-        let closing = self.place.channel.close(200, "closed".into());
-        self.place.link.consuming.ask("close channel", deadline, closing).await
+        let closing = self.channel.amqp.close(200, "closed".into());
+        self.channel.link.consuming.ask("close channel", deadline, closing).await
     }
 
     /// Gives up a channel that is lost: what was not handed over comes again, and what is settled late is told so.
@@ -287,7 +287,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let queues: Vec<_> = self.readers.iter().map(|reader| &reader.queue).collect();
         f.debug_struct("Session")
-            .field("generation", &self.place.link.generation)
+            .field("generation", &self.channel.link.generation)
             .field("queues", &queues)
             .finish_non_exhaustive()
     }

@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::consume::ack_frames::{Frame, Tag, Watermark};
-use crate::consume::consumer_channel::Place;
+use crate::consume::ack_frames::{AckFrame, AckFrames, Tag};
+use crate::consume::consumer_channel::ConsumerChannel;
 use crate::counters::{Counts, count};
 use crate::link::Link;
-use crate::settler_tasks::Tasks;
+use crate::settler_tasks::SettlerTasks;
 
 /// How long an acknowledgement may wait for others.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
@@ -56,13 +56,13 @@ pub(crate) struct Settler {
 
 impl Settler {
     /// Starts the task that writes to the channel of `place`, on which the broker hands over `window` messages at once.
-    pub(crate) fn start(place: &Place, window: u16, counts: &Arc<Counts>, tasks: &Tasks) -> Self {
+    pub(crate) fn start(channel: &ConsumerChannel, window: u16, counts: &Arc<Counts>, tasks: &SettlerTasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
-        let (status, link) = (place.channel.status().clone(), Arc::clone(&place.link));
-        let (watermark, batch) = (Watermark::default(), batch(window));
-        let task = Task {
-            place: place.clone(),
+        let (status, link) = (channel.amqp.status().clone(), Arc::clone(&channel.link));
+        let (watermark, batch) = (AckFrames::default(), batch(window));
+        let task = SettlerTask {
+            channel: channel.clone(),
             inbox,
             finishing: tasks.finishing(),
             counts: Arc::clone(counts),
@@ -109,20 +109,20 @@ impl Settler {
     }
 }
 
-struct Task {
-    place: Place,
+struct SettlerTask {
+    channel: ConsumerChannel,
     inbox: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes.
     finishing: CancellationToken,
     counts: Arc<Counts>,
     lost: Arc<AtomicBool>,
-    watermark: Watermark,
+    watermark: AckFrames,
     batch: usize,
     /// How many decisions are being written now.
     unwritten: usize,
 }
 
-impl Task {
+impl SettlerTask {
     /// Writes until it is told to close, every sender is gone, or the channel is.
     async fn run(mut self) {
         if let Err(error) = self.write().await {
@@ -171,7 +171,7 @@ impl Task {
                 // Not `basic.reject`: from RabbitMQ 4.3 on that alone counts towards the delivery limit of a quorum queue, up
                 // to 4.2 both do.
                 let requeue = BasicNackOptions { multiple: false, requeue: true };
-                self.hear("requeue", self.place.channel.basic_nack(tag, requeue)).await?;
+                self.hear("requeue", self.channel.amqp.basic_nack(tag, requeue)).await?;
                 self.unwritten = 0;
                 Ok(())
             }
@@ -179,7 +179,7 @@ impl Task {
                 self.watermark.written(tag);
                 self.unwritten = 1;
                 let reject = BasicRejectOptions { requeue: false };
-                self.hear("reject", self.place.channel.basic_reject(tag, reject)).await?;
+                self.hear("reject", self.channel.amqp.basic_reject(tag, reject)).await?;
                 self.unwritten = 0;
                 Ok(())
             }
@@ -202,8 +202,8 @@ impl Task {
         self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());
-        let channel = &self.place.channel;
-        let write = |frame: Frame| channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
+        let channel = &self.channel.amqp;
+        let write = |frame: AckFrame| channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });
         self.hear("acknowledge", try_join_all(frames.into_iter().map(write))).await?;
         self.unwritten = 0;
         Ok(())
@@ -211,7 +211,7 @@ impl Task {
 
     /// Waits until what was queued is written, or cannot be any more.
     async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        self.place.link.consuming.hear(operation, written).await
+        self.channel.link.consuming.hear(operation, written).await
     }
 }
 

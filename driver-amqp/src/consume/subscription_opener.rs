@@ -5,31 +5,31 @@ use std::sync::Arc;
 use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
 use uuid::Uuid;
 
-use crate::consume::consumer_plan::Reading;
-use crate::consume::queue_role::Queue;
+use crate::consume::consumer_plan::ConsumerPlan;
+use crate::consume::queue_role::QueueRole;
 use crate::consume::session::Session;
 use crate::link::Link;
 use crate::link::inner::Inner;
 use crate::topology::Declarer;
-use crate::topology::name_lease::Claim;
-use crate::topology::stream::{self, Position, is_stream};
+use crate::topology::name_lease::NameLease;
+use crate::topology::stream::{self, StreamPosition, is_stream};
 
 /// A subscription, and the name that its private queues have on every link.
 #[derive(Debug)]
-pub(crate) struct Opener {
+pub(crate) struct SubscriptionOpener {
     pub(crate) inner: Arc<Inner>,
     pub(crate) subscription: Subscription,
     /// How far its stream was read, if it reads one.
-    pub(crate) position: Arc<Position>,
+    pub(crate) position: Arc<StreamPosition>,
     unique: String,
-    claim: Option<Claim>,
+    claim: Option<NameLease>,
 }
 
-impl Opener {
+impl SubscriptionOpener {
     /// # Errors
     /// `Config` if names are to be stable and there is none.
     pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
-        let position = Position::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
+        let position = StreamPosition::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
         let position = Arc::new(position);
         let mut opener = Self { inner, subscription, position, unique: String::new(), claim: None };
         opener.rename()?;
@@ -66,7 +66,7 @@ impl Opener {
     /// `Config` if names are to be stable and there is no other.
     pub(crate) fn rename(&mut self) -> Result<()> {
         let config = &self.inner.config;
-        let claim = if config.stable_queue_names { Claim::take(config, &self.subscription)? } else { None };
+        let claim = if config.stable_queue_names { NameLease::take(config, &self.subscription)? } else { None };
         self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
         // The old one is given up only now, or it would be the new one.
         self.claim = claim;
@@ -74,15 +74,15 @@ impl Opener {
     }
 
     /// What kind of queue `error` is about, as far as it says.
-    pub(crate) fn blames(&self, error: &Error) -> Queue {
+    pub(crate) fn blames(&self, error: &Error) -> QueueRole {
         let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
         // Another name helps a queue that is ours alone, and a stream is everybody's.
         let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.inner.config);
         let private = self.queues().iter().any(|queue| own(queue) && named(&queue.name));
         match self.subscription.source {
-            Source::Inbox => Queue::Inbox,
-            _ if private => Queue::Private,
-            _ => Queue::Shared,
+            Source::Inbox => QueueRole::Inbox,
+            _ if private => QueueRole::Private,
+            _ => QueueRole::Shared,
         }
     }
 
@@ -95,7 +95,7 @@ impl Opener {
     /// Leaves no consumer behind.
     pub(crate) async fn open(&self, link: &Arc<Link>, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
-        let reading = |queue| Reading::of(queue, config, &self.position);
+        let reading = |queue| ConsumerPlan::of(queue, config, &self.position);
         let queues: Vec<_> = self.queues().into_iter().map(reading).collect();
         let opening = async {
             let mut declarer = Declarer::new(link, &self.inner, deadline);
@@ -116,13 +116,13 @@ impl Opener {
     ///
     /// # Errors
     /// As [`Declarer`]'s; `Timeout`.
-    pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Reading> {
+    pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<ConsumerPlan> {
         let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
         if is_stream(&plan, config) {
             self.position.doubt();
         }
-        let queue = Reading::of(plan, config, &self.position);
+        let queue = ConsumerPlan::of(plan, config, &self.position);
         let mut declarer = Declarer::new(link, &self.inner, deadline);
         deadline.run("subscribe", self.make(&mut declarer, &queue.plan)).await??;
         Ok(queue)

@@ -49,7 +49,7 @@ pub(crate) struct Work {
 }
 
 /// What becomes of a frame that was judged.
-enum Verdict {
+enum FrameAction {
     /// So much of it is for lapin.
     Pass(usize),
     Swallow,
@@ -157,13 +157,13 @@ impl FrameReader {
                 if frame[taken - 1] != END {
                     return Err(Violation::FrameEnd { kind: head.kind.name() });
                 }
-                let verdict = match head.kind {
+                let action = match head.kind {
                     Kind::Method => self.method(head.channel, &mut frame[HEAD..taken - 1])?,
                     _ => self.header(head.channel, frame)?,
                 };
-                match verdict {
-                    Verdict::Pass(length) => output(bytes, from..from + length, work),
-                    Verdict::Swallow => work.swallowed = true,
+                match action {
+                    FrameAction::Pass(length) => output(bytes, from..from + length, work),
+                    FrameAction::Swallow => work.swallowed = true,
                 }
                 Ok(taken)
             }
@@ -171,7 +171,7 @@ impl FrameReader {
     }
 
     /// Judges a method.
-    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<Verdict, Violation> {
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<FrameAction, Violation> {
         let ids = method::ids(payload)?;
         let mut strings = [const { 0..0 }; 4];
         method::repair(ids, payload, &mut self.repairs, &mut strings)?;
@@ -187,7 +187,7 @@ impl FrameReader {
             method::BASIC_RETURN => {
                 let text = String::from_utf8_lossy(&payload[strings[0].clone()]).into_owned();
                 self.contents.set(channel, Content::Return { code: u16_at(payload, method::IDS), text });
-                return Ok(Verdict::Swallow);
+                return Ok(FrameAction::Swallow);
             }
             method::CHANNEL_OPEN_OK => {
                 self.contents.remove(channel);
@@ -200,7 +200,7 @@ impl FrameReader {
             method::CONNECTION_TUNE => self.tune(u32_at(payload, method::IDS + 2))?,
             _ => {}
         }
-        Ok(Verdict::Pass(payload.len() + OVERHEAD))
+        Ok(FrameAction::Pass(payload.len() + OVERHEAD))
     }
 
     /// Takes in the broker's own limit, as lapin does: 0 is none.
@@ -216,7 +216,7 @@ impl FrameReader {
     }
 
     /// Judges a content header.
-    fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<Verdict, Violation> {
+    fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<FrameAction, Violation> {
         let payload_end = frame.len() - 1;
         let payload = &mut frame[HEAD..payload_end];
         let body_size = header::body_size(payload)?;
@@ -247,11 +247,11 @@ impl FrameReader {
             frame[HEAD - 4..HEAD].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
             frame[HEAD + length] = END;
         }
-        Ok(Verdict::Pass(length + OVERHEAD))
+        Ok(FrameAction::Pass(length + OVERHEAD))
     }
 
     /// Takes in the content header of a returned message.
-    fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<Verdict, Violation> {
+    fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<FrameAction, Violation> {
         let message_id = match Header::repair(payload, &mut self.repairs) {
             Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
             _ => String::new(),
@@ -263,7 +263,7 @@ impl FrameReader {
         if body_size > 0 {
             self.contents.set(channel, Content::ReturnBody { left: body_size });
         }
-        Ok(Verdict::Swallow)
+        Ok(FrameAction::Swallow)
     }
 
     /// Whether a body frame is a part of a returned message.

@@ -16,13 +16,13 @@ const NOTICE: Duration = Duration::from_secs(1);
 
 /// What the link of the moment is good for.
 #[derive(Debug, Clone)]
-pub(crate) enum Passage {
+pub(crate) enum LinkState {
     /// There is none.
-    Shut { reason: String },
+    Lost { reason: String },
     /// Listeners may use it, to put back what they need.
-    Declaring(Arc<Link>),
+    Resubscribing(Arc<Link>),
     /// Everybody may use it.
-    Open(Arc<Link>),
+    Ready(Arc<Link>),
     /// Everybody but publishers may use it.
     Blocked(Arc<Link>, String),
     /// There is none, and never will be.
@@ -31,22 +31,22 @@ pub(crate) enum Passage {
 
 /// Opened and shut by the supervisor, passed by everybody else.
 #[derive(Debug)]
-pub(crate) struct Gate(watch::Sender<Passage>);
+pub(crate) struct CurrentLink(watch::Sender<LinkState>);
 
-impl Passage {
+impl LinkState {
     /// The link for everything but publishing.
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
         match self {
-            Self::Declaring(link) | Self::Open(link) | Self::Blocked(link, _) => Some(link),
-            Self::Shut { .. } | Self::Closed => None,
+            Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => Some(link),
+            Self::Lost { .. } | Self::Closed => None,
         }
     }
 
     /// The link for publishing, blocked or not.
     pub(crate) fn publishing(&self) -> Option<&Arc<Link>> {
         match self {
-            Self::Open(link) | Self::Blocked(link, _) => Some(link),
-            Self::Shut { .. } | Self::Declaring(_) | Self::Closed => None,
+            Self::Ready(link) | Self::Blocked(link, _) => Some(link),
+            Self::Lost { .. } | Self::Resubscribing(_) | Self::Closed => None,
         }
     }
 
@@ -55,27 +55,27 @@ impl Passage {
     }
 }
 
-impl Gate {
-    pub(crate) fn open(link: Arc<Link>) -> Self {
-        Self(watch::Sender::new(Passage::Open(link)))
+impl CurrentLink {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self(watch::Sender::new(LinkState::Ready(link)))
     }
 
     /// Sets what there is; what is closed stays closed.
-    pub(crate) fn set(&self, passage: Passage) {
+    pub(crate) fn set(&self, state: LinkState) {
         self.0.send_if_modified(|now| {
-            let closed = matches!(now, Passage::Closed);
+            let closed = matches!(now, LinkState::Closed);
             if !closed {
-                *now = passage;
+                *now = state;
             }
             !closed
         });
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Passage> {
+    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
         self.0.subscribe()
     }
 
-    pub(crate) fn now(&self) -> Passage {
+    pub(crate) fn state(&self) -> LinkState {
         self.0.borrow().clone()
     }
 
@@ -87,9 +87,9 @@ impl Gate {
     ///
     /// # Errors
     /// `Closed`.
-    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
         match &*self.0.borrow() {
-            Passage::Closed => Err(Error::closed(operation)),
+            LinkState::Closed => Err(Error::closed(operation)),
             _ => Ok(()),
         }
     }
@@ -105,34 +105,36 @@ impl Gate {
     /// `Closed` if there will be none.
     pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {
         let mut watch = self.0.subscribe();
-        let there = watch.wait_for(|passage| passage.link().is_some() || matches!(passage, Passage::Closed)).await;
-        let there = there.ok().and_then(|passage| passage.link().cloned());
+        let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
+        let there = there.ok().and_then(|state| state.link().cloned());
         there.ok_or_else(|| Error::closed(operation))
     }
 
     /// Waits until the link of `generation` is not the one of the moment any more.
-    pub(crate) async fn left(&self, generation: Generation) {
+    pub(crate) async fn replaced(&self, generation: Generation) {
         // It fails only if the gate is gone, and with it every link.
-        let _ = self.0.subscribe().wait_for(|passage| passage.generation() != Some(generation)).await;
+        let _ = self.0.subscribe().wait_for(|state| state.generation() != Some(generation)).await;
     }
 
     /// Whether `error` comes of the loss of `link`, so that the next one may do better. lapin fails what is on its way a
     /// moment before it notes that the connection is gone, so this waits that moment.
     pub(crate) async fn lost_with(&self, link: &Link, error: &Error) -> bool {
         let suspicious = error.kind() == ErrorKind::Disconnected || !link.is_connected();
-        suspicious && timeout(NOTICE, self.left(link.generation)).await.is_ok()
+        suspicious && timeout(NOTICE, self.replaced(link.generation)).await.is_ok()
     }
 
     /// What the end of a deadline means: an alarm, a loss, or just time.
-    pub(crate) fn overdue(&self, operation: &'static str, executed: Executed) -> Error {
+    pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
         match &*self.0.borrow() {
-            Passage::Blocked(link, reason) => {
+            LinkState::Blocked(link, reason) => {
                 let blocked = Error::new(ErrorKind::Blocked, operation).transient();
                 blocked.with("reason", reason).with("host", &link.host)
             }
-            Passage::Shut { reason } => lost(operation, reason),
-            Passage::Closed => Error::closed(operation),
-            Passage::Declaring(link) | Passage::Open(link) => Error::timeout(operation).with("host", &link.host),
+            LinkState::Lost { reason } => lost(operation, reason),
+            LinkState::Closed => Error::closed(operation),
+            LinkState::Resubscribing(link) | LinkState::Ready(link) => {
+                Error::timeout(operation).with("host", &link.host)
+            }
         }
         .with_executed(executed)
     }

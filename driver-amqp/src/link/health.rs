@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 /// The state of a transport: that of its link, unless a part of it does not work. The parts are listed beside it.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct HealthReporter {
     health: watch::Sender<Health>,
     parts: Mutex<Parts>,
 }
@@ -21,7 +21,7 @@ struct Parts {
     unhealthy: Vec<(u64, UnhealthyPart)>,
 }
 
-impl Status {
+impl HealthReporter {
     pub(crate) fn ready() -> Self {
         let parts = Parts { link: State::Ready, unhealthy: Vec::new() };
         gauge_of(&State::Ready).increment(1);
@@ -33,7 +33,7 @@ impl Status {
     }
 
     /// The link moves to `state`; what is closed stays so.
-    pub(crate) fn enter(&self, state: State) {
+    pub(crate) fn set_link_state(&self, state: State) {
         let mut parts = self.parts();
         if parts.link != State::Closed {
             parts.link = state;
@@ -42,7 +42,7 @@ impl Status {
     }
 
     /// A part does not work, or does again.
-    pub(crate) fn ails(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
+    pub(crate) fn set_part(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
         let mut parts = self.parts();
         let known = parts.unhealthy.iter().position(|(known, _)| *known == number);
         match (known, unhealthy) {
@@ -118,23 +118,23 @@ mod tests {
 
     #[test]
     fn a_listener_that_cannot_come_back_is_seen_until_it_can_and_closed_is_the_end() {
-        let status = Status::ready();
+        let status = HealthReporter::ready();
         let state = || status.subscribe().borrow().state.clone();
-        status.ails(1, Some(UnhealthyPart::new("listener", "locked")));
+        status.set_part(1, Some(UnhealthyPart::new("listener", "locked")));
         assert_eq!(state(), State::Lost { reason: "locked".into() });
-        status.enter(State::Blocked { reason: "memory".into() });
+        status.set_link_state(State::Blocked { reason: "memory".into() });
         assert_eq!(state(), State::Blocked { reason: "memory".into() });
-        status.enter(State::Ready);
-        status.ails(1, None);
+        status.set_link_state(State::Ready);
+        status.set_part(1, None);
         assert_eq!(state(), State::Ready);
-        status.enter(State::Closed);
-        status.enter(State::Ready);
+        status.set_link_state(State::Closed);
+        status.set_link_state(State::Ready);
         assert_eq!(state(), State::Closed);
     }
 
     #[test]
     fn the_parts_that_do_not_work_are_listed_in_the_order_in_which_they_failed() {
-        let status = Status::ready();
+        let status = HealthReporter::ready();
         let mut health = status.subscribe();
         let mut parts = || {
             let changed = health.has_changed().unwrap();
@@ -142,14 +142,14 @@ mod tests {
             (changed, parts)
         };
         let part = |name: &str, reason: &str| UnhealthyPart::new(name, reason);
-        status.ails(2, Some(part("listener of topic b", "locked")));
-        status.ails(1, Some(part("listener of topic a", "denied")));
+        status.set_part(2, Some(part("listener of topic b", "locked")));
+        status.set_part(1, Some(part("listener of topic a", "denied")));
         assert_eq!(parts(), (true, vec![part("listener of topic b", "locked"), part("listener of topic a", "denied")]));
-        status.ails(2, Some(part("listener of topic b", "gone")));
+        status.set_part(2, Some(part("listener of topic b", "gone")));
         assert_eq!(parts(), (true, vec![part("listener of topic b", "gone"), part("listener of topic a", "denied")]));
-        status.ails(2, Some(part("listener of topic b", "gone")));
+        status.set_part(2, Some(part("listener of topic b", "gone")));
         assert!(!parts().0, "the same again is no news");
-        status.ails(2, None);
+        status.set_part(2, None);
         assert_eq!(parts(), (true, vec![part("listener of topic a", "denied")]));
     }
 }

@@ -8,11 +8,11 @@ use crate::brokers::channel_quota::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::counters::Counts;
 use crate::link::Link;
-use crate::link::current::Gate;
-use crate::link::health::Status;
-use crate::link::resubscribe_barrier::Roll;
-use crate::queue_checks::Checks;
-use crate::settler_tasks::Tasks;
+use crate::link::current::CurrentLink;
+use crate::link::health::HealthReporter;
+use crate::link::resubscribe_barrier::ResubscribeBarrier;
+use crate::queue_checks::QueueChecks;
+use crate::settler_tasks::SettlerTasks;
 
 /// The state of one transport.
 ///
@@ -21,14 +21,14 @@ use crate::settler_tasks::Tasks;
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: AmqpConfig,
-    pub(crate) current: Gate,
-    pub(crate) health: Arc<Status>,
+    pub(crate) current: CurrentLink,
+    pub(crate) health: Arc<HealthReporter>,
     pub(crate) counts: Arc<Counts>,
-    pub(crate) barrier: Arc<Roll>,
-    pub(crate) queue_checks: Arc<Checks>,
+    pub(crate) barrier: Arc<ResubscribeBarrier>,
+    pub(crate) queue_checks: Arc<QueueChecks>,
     /// The limit of channels, for all connections of the transport together.
     pub(crate) quota: Arc<ChannelQuota>,
-    pub(crate) settlers: Tasks,
+    pub(crate) settlers: SettlerTasks,
     /// Cancelled when the transport closes.
     pub(crate) closing: CancellationToken,
 }
@@ -36,15 +36,15 @@ pub(crate) struct Inner {
 impl Inner {
     /// The state of a transport whose first link is open.
     pub(crate) fn new(config: AmqpConfig, link: &Arc<Link>, quota: Arc<ChannelQuota>) -> Self {
-        let health = Arc::new(Status::ready());
+        let health = Arc::new(HealthReporter::ready());
         Self {
-            current: Gate::open(Arc::clone(link)),
-            barrier: Arc::new(Roll::new(Arc::clone(&health))),
+            current: CurrentLink::new(Arc::clone(link)),
+            barrier: Arc::new(ResubscribeBarrier::new(Arc::clone(&health))),
             health,
             counts: Arc::default(),
-            queue_checks: Arc::new(Checks::new(config.queue_checks)),
+            queue_checks: Arc::new(QueueChecks::new(config.queue_checks)),
             quota,
-            settlers: Tasks::default(),
+            settlers: SettlerTasks::default(),
             closing: CancellationToken::new(),
             config,
         }

@@ -16,7 +16,7 @@ use oslo_messaging::{Deadline, Error, Result};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::brokers::{BrokerNotes, Transient};
+use crate::brokers::{BrokerFacts, TransientQueues};
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::endpoint::Endpoint;
@@ -36,8 +36,8 @@ pub(crate) struct Link {
     pub(crate) host: String,
     pub(crate) publishing: Connection,
     pub(crate) consuming: Connection,
-    pub(crate) transient: Transient,
-    notes: Arc<BrokerNotes>,
+    pub(crate) transient: TransientQueues,
+    facts: Arc<BrokerFacts>,
     since: Instant,
     given_up: AtomicBool,
 }
@@ -76,29 +76,29 @@ impl Link {
             );
         }
         let mut consuming = Connection::open(endpoint, config, deadline).await?;
-        let mut transient = Transient::Allowed;
+        let mut transient = TransientQueues::Allowed;
         if config.declares_transient() {
-            transient = if let Some(known) = endpoint.notes.transient() {
+            transient = if let Some(known) = endpoint.facts.transient() {
                 known
             } else {
                 let answer = transient_queues::ask(&consuming, deadline).await?;
-                endpoint.notes.learn(&endpoint.name(), answer);
-                if answer == Transient::Denied {
+                endpoint.facts.learn(&endpoint.name(), answer);
+                if answer == TransientQueues::Denied {
                     // The answer has cost the connection.
                     consuming = Connection::open(endpoint, config, deadline).await?;
                 }
                 answer
             };
         }
-        let (notes, since, given_up) = (Arc::clone(&endpoint.notes), Instant::now(), AtomicBool::new(false));
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, notes, since, given_up })
+        let (facts, since, given_up) = (Arc::clone(&endpoint.facts), Instant::now(), AtomicBool::new(false));
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, facts, since, given_up })
     }
 
     /// Notes that a declaration failed with `error`: where that says that transient queues are denied, the next link to this
     /// broker declares none.
     pub(crate) fn refused(&self, error: &Error) {
         if transient_queues::is_denial(error) {
-            self.notes.learn(&self.host, Transient::Denied);
+            self.facts.learn(&self.host, TransientQueues::Denied);
         }
     }
 

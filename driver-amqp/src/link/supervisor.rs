@@ -12,25 +12,25 @@ use tracing::{info, warn};
 use crate::connection::hosts::Hosts;
 use crate::counters::count;
 use crate::link::Link;
-use crate::link::current::Passage;
+use crate::link::current::LinkState;
 use crate::link::inner::Inner;
-use crate::link::state_machine::{Event, Generation, Machine, Phase};
+use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
 
 /// How long a link must have lived before the next loss counts as the first.
 const TRUSTED: Duration = Duration::from_secs(30);
 
 /// How often a link is looked at of which nothing is heard.
-const GLANCE: Duration = Duration::from_secs(1);
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Supervisor {
     inner: Arc<Inner>,
     hosts: Hosts,
-    machine: Machine,
-    watcher: Option<Watcher>,
+    machine: StateMachine,
+    watcher: Option<LinkWatcher>,
 }
 
 /// Hears what lapin tells of a link.
-struct Watcher {
+struct LinkWatcher {
     link: Arc<Link>,
     publishing: BoxStream<'static, lapin::Event>,
     consuming: BoxStream<'static, lapin::Event>,
@@ -40,10 +40,10 @@ struct Watcher {
 impl Supervisor {
     /// Takes over a transport whose first `link` is open.
     pub(crate) fn new(inner: Arc<Inner>, hosts: Hosts, link: &Arc<Link>) -> Self {
-        let mut machine = Machine::new(hosts.len());
-        machine.on(Event::Connected(link.generation));
-        machine.on(Event::Declared(link.generation));
-        Self { inner, hosts, machine, watcher: Some(Watcher::of(link)) }
+        let mut machine = StateMachine::new(hosts.len());
+        machine.apply(Event::Connected(link.generation));
+        machine.apply(Event::Resubscribed(link.generation));
+        Self { inner, hosts, machine, watcher: Some(LinkWatcher::of(link)) }
     }
 
     /// Runs until the transport is closed.
@@ -53,10 +53,10 @@ impl Supervisor {
             let event = tokio::select! {
                 biased;
                 () = closing.cancelled() => Event::Closed,
-                event = self.act() => event,
+                event = self.run_phase() => event,
             };
             let before = self.machine.phase().clone();
-            self.machine.on(event);
+            self.machine.apply(event);
             if *self.machine.phase() != before {
                 self.announce();
             }
@@ -64,22 +64,22 @@ impl Supervisor {
     }
 
     /// Does what the phase asks for, until something happens. Whatever it is doing may be dropped.
-    async fn act(&mut self) -> Event {
+    async fn run_phase(&mut self) -> Event {
         match self.machine.phase().clone() {
             Phase::Connecting(generation) => self.connect(generation).await,
-            Phase::Declaring(generation) => {
-                let complete = timeout(self.inner.config.request_timeout, self.inner.barrier.complete(generation));
+            Phase::Resubscribing(generation) => {
+                let complete = timeout(self.inner.config.request_timeout, self.inner.barrier.wait_for_all(generation));
                 tokio::select! {
                     biased;
                     event = watch(self.watcher.as_mut()) => event,
                     // Who takes longer than this has his own troubles, and publishers have waited enough.
-                    _ = complete => Event::Declared(generation),
+                    _ = complete => Event::Resubscribed(generation),
                 }
             }
             Phase::Ready(_) | Phase::Blocked(..) => watch(self.watcher.as_mut()).await,
-            Phase::Lost { pause, .. } => {
-                sleep(pause.dice(&self.inner.config)).await;
-                Event::Due
+            Phase::Lost { backoff, .. } => {
+                sleep(backoff.random_delay(&self.inner.config)).await;
+                Event::RetryDue
             }
             Phase::Closed => Event::Closed,
         }
@@ -90,13 +90,13 @@ impl Supervisor {
         let deadline = Deadline::after(Link::patience(config));
         match Link::open(self.hosts.next(), config, generation, deadline).await {
             Ok(link) => {
-                self.watcher = Some(Watcher::of(&Arc::new(link)));
+                self.watcher = Some(LinkWatcher::of(&Arc::new(link)));
                 Event::Connected(generation)
             }
             Err(error) => {
-                let mend = !error.is_transient();
-                warn!(%error, mend, "the broker cannot be reached");
-                Event::Failed { generation, reason: error.to_string(), mend }
+                let needs_operator = !error.is_transient();
+                warn!(%error, needs_operator, "the broker cannot be reached");
+                Event::Failed { generation, reason: error.to_string(), needs_operator }
             }
         }
     }
@@ -105,17 +105,17 @@ impl Supervisor {
     fn announce(&mut self) {
         let Inner { current, health, counts, .. } = &*self.inner;
         let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
-        let (passage, state) = match self.machine.phase() {
+        let (link_state, state) = match self.machine.phase() {
             // Why it was lost says more than that it is tried again.
             Phase::Connecting(_) | Phase::Closed => return,
-            Phase::Declaring(generation) => {
+            Phase::Resubscribing(generation) => {
                 count(&counts.reconnects, 1);
                 info!(host = link().host, generation, "connected to the broker again");
-                (Passage::Declaring(link()), State::Connecting)
+                (LinkState::Resubscribing(link()), State::Connecting)
             }
-            Phase::Ready(_) => (Passage::Open(link()), State::Ready),
+            Phase::Ready(_) => (LinkState::Ready(link()), State::Ready),
             Phase::Blocked(_, reason) => {
-                (Passage::Blocked(link(), reason.clone()), State::Blocked { reason: reason.clone() })
+                (LinkState::Blocked(link(), reason.clone()), State::Blocked { reason: reason.clone() })
             }
             Phase::Lost { reason, .. } => {
                 if let Some(watcher) = &self.watcher {
@@ -123,26 +123,26 @@ impl Supervisor {
                     warn!(host = watcher.link.host, reason, "the connection to the broker is lost");
                     watcher.link.abandon();
                 }
-                (Passage::Shut { reason: reason.clone() }, State::Lost { reason: reason.clone() })
+                (LinkState::Lost { reason: reason.clone() }, State::Lost { reason: reason.clone() })
             }
         };
-        if let Passage::Shut { .. } = passage {
+        if let LinkState::Lost { .. } = link_state {
             self.watcher = None;
         }
-        current.set(passage);
-        health.enter(state);
+        current.set(link_state);
+        health.set_link_state(state);
     }
 }
 
 /// Ended by its runtime, it says what everybody has to know: the transport does nothing any more.
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.inner.current.set(Passage::Closed);
-        self.inner.health.enter(State::Closed);
+        self.inner.current.set(LinkState::Closed);
+        self.inner.health.set_link_state(State::Closed);
     }
 }
 
-impl Watcher {
+impl LinkWatcher {
     fn of(link: &Arc<Link>) -> Self {
         Self {
             publishing: link.publishing.events(),
@@ -168,10 +168,10 @@ impl Watcher {
                 event = self.consuming.next() => event,
                 () = sleep_until(trusted.unwrap_or_else(Instant::now)), if trusted.is_some() => {
                     self.trusted = None;
-                    return Event::Aged(generation);
+                    return Event::Stable(generation);
                 }
                 // lapin does not tell of every end: of that by a code it does not know, for one, it does not.
-                () = sleep(GLANCE) => continue,
+                () = sleep(STATUS_INTERVAL) => continue,
             };
             match event {
                 // lapin tells of channels too, without saying which; whoever owns it has heard. Of a connection's end it
@@ -182,11 +182,11 @@ impl Watcher {
                 None => break,
             }
         }
-        Event::Gone(generation, format!("{}: {reason}", self.link.host))
+        Event::Lost(generation, format!("{}: {reason}", self.link.host))
     }
 }
 
-async fn watch(watcher: Option<&mut Watcher>) -> Event {
+async fn watch(watcher: Option<&mut LinkWatcher>) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,
         // There is always one in the phases that watch.

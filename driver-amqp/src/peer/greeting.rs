@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Peer;
-use super::identity::{ENOUGH, Verdict, identify};
+use super::identity::{ENOUGH, Identity, identify};
 
 /// Passes everything on, but for the first bytes of a peer that is no broker, of which lapin says that they cannot be parsed.
 /// They end the stream with an error, and [`Peer`] knows why.
@@ -46,16 +46,16 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
             }
             seen.extend_from_slice(&came[..came.len().min(ENOUGH)]);
             match identify(seen, ended) {
-                Verdict::Broker => {
+                Identity::Broker => {
                     self.phase = Phase::Known;
                 }
-                Verdict::Stranger(stranger) => {
-                    let error = io::Error::other(stranger.to_string());
+                Identity::ForeignPeer(foreign) => {
+                    let error = io::Error::other(foreign.to_string());
                     into.set_filled(before);
-                    let _ = self.peer.0.stranger.set(stranger);
+                    let _ = self.peer.0.foreign.set(foreign);
                     return Poll::Ready(Err(error));
                 }
-                Verdict::Open => into.set_filled(before),
+                Identity::Incomplete => into.set_filled(before),
             }
         }
         Poll::Ready(Ok(()))

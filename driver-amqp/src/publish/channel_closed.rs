@@ -8,98 +8,100 @@ use oslo_messaging::{Exchange, ExchangeKind, Executed};
 
 /// A publish that was out, in the order of sending.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Out<'a> {
+pub(crate) struct UnconfirmedPublish<'a> {
     pub(crate) exchange: &'a Exchange,
     pub(crate) bytes: usize,
-    pub(crate) sent: Sent,
+    pub(crate) sent: SendState,
 }
 
 /// How far a publish came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum SendState {
     /// The broker cannot have the whole message.
-    Never,
+    NotSent,
     /// It may have it.
-    Unknown,
+    MaybeSent,
     /// lapin has not said in time what became of it.
-    Unheard,
+    NoAnswer,
 }
 
 /// What the broker objected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Objection<'a> {
+pub(crate) enum CloseReason<'a> {
     /// A body of this many bytes.
     Size(usize),
     /// An exchange that is not there; the text that names it.
-    Missing(&'a str),
+    MissingExchange(&'a str),
     /// An exchange that we may not write to; the text that names it.
-    Forbidden(&'a str),
+    ForbiddenExchange(&'a str),
     /// Something else, or nothing that we can tell.
     Other,
 }
 
 /// What to do about one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Disposition {
     /// It did not arrive: send it again.
-    Again,
-    /// The broker's objection is the answer.
+    Resend,
+    /// The broker's reason is the answer.
     Refused(Executed),
     /// Nobody can know.
-    Unknown,
+    MaybeDelivered,
 }
 
-impl<'a> Objection<'a> {
+impl<'a> CloseReason<'a> {
     /// Reads the reply of the broker that closed the channel.
     pub(crate) fn read(code: u16, text: &'a str) -> Self {
         let size = || text.split_once("message size ")?.1.split(' ').next()?.parse().ok();
         match (code, size(), text.split_once("exchange '")) {
             (311 | 406, Some(bytes), _) => Self::Size(bytes),
-            (404, _, Some((_, exchange))) => Self::Missing(exchange),
-            (403, _, Some((_, exchange))) => Self::Forbidden(exchange),
+            (404, _, Some((_, exchange))) => Self::MissingExchange(exchange),
+            (403, _, Some((_, exchange))) => Self::ForbiddenExchange(exchange),
             _ => Self::Other,
         }
     }
 
-    fn concerns(self, out: &Out<'_>) -> bool {
+    fn concerns(self, out: &UnconfirmedPublish<'_>) -> bool {
         match self {
             Self::Size(bytes) => out.bytes == bytes,
-            Self::Missing(text) | Self::Forbidden(text) => names(text, &out.exchange.name),
+            Self::MissingExchange(text) | Self::ForbiddenExchange(text) => names(text, &out.exchange.name),
             Self::Other => false,
         }
     }
 }
 
 /// What to do about each of `outs`.
-pub(crate) fn verdicts(objection: Objection<'_>, outs: &[Out<'_>]) -> Vec<Verdict> {
-    let concerned = |out: &Out<'_>| out.sent == Sent::Unknown && objection.concerns(out);
+pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
+    let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::MaybeSent && reason.concerns(out);
     // Whatever is too large always was, so the first one closed the channel. An exchange may have been there for the first.
-    let culprit = match objection {
-        Objection::Size(_) => outs.iter().position(concerned),
+    let culprit = match reason {
+        CloseReason::Size(_) => outs.iter().position(concerned),
         _ => outs.iter().rposition(concerned),
     };
-    let judge = |(index, out): (usize, &Out<'_>)| {
+    let judge = |(index, out): (usize, &UnconfirmedPublish<'_>)| {
         let behind = culprit.is_some_and(|culprit| index >= culprit);
-        match (objection, out.sent) {
-            (_, Sent::Unheard) => Verdict::Unknown,
-            (Objection::Size(_), _) if objection.concerns(out) => Verdict::Refused(Executed::No),
-            (Objection::Forbidden(_), sent) if objection.concerns(out) => {
-                Verdict::Refused(if behind || sent == Sent::Never { Executed::No } else { Executed::Maybe })
+        match (reason, out.sent) {
+            (_, SendState::NoAnswer) => Disposition::MaybeDelivered,
+            (CloseReason::Size(_), _) if reason.concerns(out) => Disposition::Refused(Executed::No),
+            (CloseReason::ForbiddenExchange(_), sent) if reason.concerns(out) => {
+                Disposition::Refused(if behind || sent == SendState::NotSent { Executed::No } else { Executed::Maybe })
             }
-            (_, Sent::Never) => Verdict::Again,
+            (_, SendState::NotSent) => Disposition::Resend,
             // Who heard a fanout heard it through a queue that went before its exchange did; a server that comes later
             // has another queue. So nobody hears it twice.
-            (Objection::Missing(_), _) if objection.concerns(out) && out.exchange.kind == ExchangeKind::Fanout => {
-                Verdict::Again
+            (CloseReason::MissingExchange(_), _)
+                if reason.concerns(out) && out.exchange.kind == ExchangeKind::Fanout =>
+            {
+                Disposition::Resend
             }
-            _ if behind => Verdict::Again,
-            _ => Verdict::Unknown,
+            _ if behind => Disposition::Resend,
+            _ => Disposition::MaybeDelivered,
         }
     };
     outs.iter().enumerate().map(judge).collect()
 }
 
-/// Whether `text`, which may be cut short, starts with the quoted `name`.
+/// Whether `text`, which may be cut short_string, starts with the quoted `name`.
 fn names(text: &str, name: &str) -> bool {
     let cut = text.strip_suffix("...").unwrap_or(text);
     text.strip_prefix(name).is_some_and(|rest| rest.starts_with('\'')) || (cut.len() >= 100 && name.starts_with(cut))
@@ -115,67 +117,77 @@ mod tests {
         Exchange::topic(name)
     }
 
-    fn judge(objection: Objection<'_>, outs: &[(&Exchange, usize, Sent)]) -> Vec<Verdict> {
-        let outs: Vec<_> = outs.iter().map(|&(exchange, bytes, sent)| Out { exchange, bytes, sent }).collect();
-        verdicts(objection, &outs)
+    fn judge(reason: CloseReason<'_>, outs: &[(&Exchange, usize, SendState)]) -> Vec<Disposition> {
+        let outs: Vec<_> =
+            outs.iter().map(|&(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes, sent }).collect();
+        dispositions(reason, &outs)
     }
 
     #[test]
     fn the_broker_s_words_are_understood() {
-        for (code, text, objection) in [
-            (406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8", Objection::Size(9)),
-            (404, MISSING, Objection::Missing("gone' in vhost '/'")),
-            (403, "ACCESS_REFUSED - access to exchange 'e' in vhost", Objection::Forbidden("e' in vhost")),
-            (406, "PRECONDITION_FAILED - unknown delivery tag 3", Objection::Other),
-            (320, "CONNECTION_FORCED", Objection::Other),
+        for (code, text, reason) in [
+            (406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8", CloseReason::Size(9)),
+            (404, MISSING, CloseReason::MissingExchange("gone' in vhost '/'")),
+            (403, "ACCESS_REFUSED - access to exchange 'e' in vhost", CloseReason::ForbiddenExchange("e' in vhost")),
+            (406, "PRECONDITION_FAILED - unknown delivery tag 3", CloseReason::Other),
+            (320, "CONNECTION_FORCED", CloseReason::Other),
         ] {
-            assert_eq!(Objection::read(code, text), objection);
+            assert_eq!(CloseReason::read(code, text), reason);
         }
     }
 
     #[test]
     fn only_the_body_that_is_too_large_is_refused_and_what_came_after_it_is_sent_again() {
         let e = topic("e");
-        let outs = [(&e, 1, Sent::Unknown), (&e, 9, Sent::Unknown), (&e, 1, Sent::Unknown), (&e, 9, Sent::Never)];
-        let refused = Verdict::Refused(Executed::No);
-        assert_eq!(judge(Objection::Size(9), &outs), [Verdict::Unknown, refused, Verdict::Again, refused]);
+        let outs = [
+            (&e, 1, SendState::MaybeSent),
+            (&e, 9, SendState::MaybeSent),
+            (&e, 1, SendState::MaybeSent),
+            (&e, 9, SendState::NotSent),
+        ];
+        let refused = Disposition::Refused(Executed::No);
+        assert_eq!(
+            judge(CloseReason::Size(9), &outs),
+            [Disposition::MaybeDelivered, refused, Disposition::Resend, refused]
+        );
     }
 
     #[test]
     fn a_topic_exchange_that_went_may_have_taken_all_but_the_last_publish() {
         let (gone, other) = (topic("gone"), topic("other"));
         let outs = [
-            (&other, 1, Sent::Unheard),
-            (&gone, 1, Sent::Unknown),
-            (&other, 1, Sent::Unknown),
-            (&gone, 1, Sent::Unknown),
-            (&other, 1, Sent::Unknown),
+            (&other, 1, SendState::NoAnswer),
+            (&gone, 1, SendState::MaybeSent),
+            (&other, 1, SendState::MaybeSent),
+            (&gone, 1, SendState::MaybeSent),
+            (&other, 1, SendState::MaybeSent),
         ];
-        let objection = Objection::read(404, MISSING);
-        let [unknown, again] = [Verdict::Unknown, Verdict::Again];
-        assert_eq!(judge(objection, &outs), [unknown, unknown, unknown, again, again]);
+        let reason = CloseReason::read(404, MISSING);
+        let [unknown, again] = [Disposition::MaybeDelivered, Disposition::Resend];
+        assert_eq!(judge(reason, &outs), [unknown, unknown, unknown, again, again]);
     }
 
     #[test]
     fn everything_to_a_fanout_that_went_is_sent_again() {
         let (gone, other) = (Exchange::fanout_of("gone"), Exchange::fanout_of("other"));
-        let outs = [(&gone, 1, Sent::Unknown), (&other, 1, Sent::Unknown), (&gone, 1, Sent::Unknown)];
-        let objection = Objection::Missing("gone_fanout' in vhost '/'");
-        assert_eq!(judge(objection, &outs), [Verdict::Again, Verdict::Unknown, Verdict::Again]);
+        let outs =
+            [(&gone, 1, SendState::MaybeSent), (&other, 1, SendState::MaybeSent), (&gone, 1, SendState::MaybeSent)];
+        let reason = CloseReason::MissingExchange("gone_fanout' in vhost '/'");
+        assert_eq!(judge(reason, &outs), [Disposition::Resend, Disposition::MaybeDelivered, Disposition::Resend]);
     }
 
     #[test]
     fn what_never_left_is_sent_again_whatever_the_reason() {
         let e = topic("e");
-        let outs = [(&e, 1, Sent::Never), (&e, 1, Sent::Unknown)];
-        assert_eq!(judge(Objection::Other, &outs), [Verdict::Again, Verdict::Unknown]);
+        let outs = [(&e, 1, SendState::NotSent), (&e, 1, SendState::MaybeSent)];
+        assert_eq!(judge(CloseReason::Other, &outs), [Disposition::Resend, Disposition::MaybeDelivered]);
     }
 
     #[test]
     fn a_name_that_the_broker_cut_short_is_recognised() {
         let long = topic(&"n".repeat(255));
         let text = format!("NOT_FOUND - no exchange '{}...", "n".repeat(220));
-        assert_eq!(judge(Objection::read(404, &text), &[(&long, 1, Sent::Unknown)]), [Verdict::Again]);
+        assert_eq!(judge(CloseReason::read(404, &text), &[(&long, 1, SendState::MaybeSent)]), [Disposition::Resend]);
         assert!(!names("gone' in vhost", "gon") && !names("gone' in vhost", "gone_fanout"));
     }
 }

@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The age of a channel, and whether another one is wanted.
 #[derive(Debug)]
-pub(crate) struct Renewal {
+pub(crate) struct ChannelRenewal {
     since: Instant,
     until: Option<Instant>,
 }
 
-impl Renewal {
+impl ChannelRenewal {
     /// Of a channel that was opened at `now`.
     pub(crate) fn new(now: Instant) -> Self {
         Self { since: now, until: None }
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_refusal_of_an_old_channel_has_it_replaced_and_those_of_a_new_one_do_not() {
         let opened = Instant::now();
-        let mut renewal = Renewal::new(opened);
+        let mut renewal = ChannelRenewal::new(opened);
         renewal.refused(opened + AGE / 2);
         assert_eq!(renewal.awaited(), None);
         renewal.refused(opened + AGE);
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_channel_with_something_out_is_kept_for_another_while() {
         let opened = Instant::now();
-        let mut renewal = Renewal::new(opened);
+        let mut renewal = ChannelRenewal::new(opened);
         renewal.refused(opened + AGE);
         let kept = opened + AGE + PATIENCE;
         renewal.put_off(kept);

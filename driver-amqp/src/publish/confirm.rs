@@ -7,7 +7,7 @@ use lapin::options::BasicPublishOptions;
 use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::connection::channel::Channel;
-use crate::publish::job::Parcel;
+use crate::publish::job::EncodedPublish;
 use crate::publish::unconfirmed::Sequence;
 
 /// What became of one publish.
@@ -39,11 +39,11 @@ impl From<Confirmation> for Confirm {
 }
 
 /// Up to the first await it queues the frames; the first await ends when they are written.
-pub(crate) async fn publish(channel: Channel, parcel: Arc<Parcel>, sequence: Sequence) -> (Sequence, Outcome) {
-    let options = BasicPublishOptions { mandatory: parcel.mandatory, ..BasicPublishOptions::default() };
-    let (exchange, key) = (parcel.exchange_name.clone(), parcel.routing_key.clone());
-    let properties = parcel.properties.clone();
-    let outcome = match channel.basic_publish(exchange, key, options, &parcel.body, properties).await {
+pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequence: Sequence) -> (Sequence, Outcome) {
+    let options = BasicPublishOptions { mandatory: publish.mandatory, ..BasicPublishOptions::default() };
+    let (exchange, key) = (publish.exchange_name.clone(), publish.routing_key.clone());
+    let properties = publish.properties.clone();
+    let outcome = match channel.basic_publish(exchange, key, options, &publish.body, properties).await {
         Err(error) => Outcome::NotSent(error),
         Ok(confirm) => match confirm.await {
             Ok(confirmation) => Outcome::Confirmed(confirmation.into()),

@@ -15,25 +15,25 @@ use crate::topology::{Declarer, undeclared};
 
 /// What a publish needs to be there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Needs {
-    Nothing,
+pub(crate) enum Prerequisite {
+    None,
     Exchange(Exchange),
     /// A queue that others read, bound to its exchange.
     Queue(QueuePlan),
     /// A durable queue of ours.
-    Durable(String),
+    DurableQueue(String),
 }
 
 /// Remembers what was declared: one entry for each destination that was ever published to.
 #[derive(Debug)]
-pub(crate) struct Declared {
+pub(crate) struct Destinations {
     inner: Arc<Inner>,
-    known: Mutex<HashMap<Needs, Arc<Entry>>>,
+    known: Mutex<HashMap<Prerequisite, Arc<Declaration>>>,
 }
 
 /// One thing that is needed, and the callers who wait until it is there.
 #[derive(Debug, Default)]
-struct Entry {
+struct Declaration {
     /// The link on which it was declared last; none has the number zero.
     done: AtomicU64,
     /// How many have not been in front of their lane yet. While there is one, later callers queue up behind it.
@@ -44,58 +44,58 @@ struct Entry {
 /// The right to go to the lane next, and the link on which what is needed was declared. Publishes that start while
 /// something is being declared must not be overtaken by those that start when it is done.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct DeclarationTurn {
     pub(crate) declared: Generation,
-    _place: Option<(OwnedMutexGuard<()>, Place)>,
+    _place: Option<(OwnedMutexGuard<()>, QueuePosition)>,
 }
 
 #[derive(Debug)]
-struct Place(Arc<Entry>);
+struct QueuePosition(Arc<Declaration>);
 
-impl Place {
-    fn behind(entry: &Arc<Entry>) -> Self {
+impl QueuePosition {
+    fn behind(entry: &Arc<Declaration>) -> Self {
         entry.waiting.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(entry))
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePosition {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Needs {
-    /// What a publish to `to` needs.
+impl Prerequisite {
+    /// What a publish to `to` prerequisite.
     pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
         let exchange = to.exchange();
         match to {
-            Address::Queue { name } => Self::Durable(name.clone()),
+            Address::Queue { name } => Self::DurableQueue(name.clone()),
             Address::Notification { .. } if ensure_queue => {
                 let name = to.routing_key();
                 let bindings = vec![Binding { exchange, routing_key: name.clone() }];
                 Self::Queue(QueuePlan { name, lifetime: Lifetime::Shared, bindings })
             }
-            _ if exchange.kind == ExchangeKind::Default => Self::Nothing,
+            _ if exchange.kind == ExchangeKind::Default => Self::None,
             _ => Self::Exchange(exchange),
         }
     }
 
     /// Whether the publisher declares the queue, so that no message of its may go nowhere.
     pub(crate) fn has_queue(&self) -> bool {
-        matches!(self, Self::Queue(_) | Self::Durable(_))
+        matches!(self, Self::Queue(_) | Self::DurableQueue(_))
     }
 
     fn names(&self, exchange: &str) -> bool {
         match self {
-            Self::Nothing | Self::Durable(_) => false,
+            Self::None | Self::DurableQueue(_) => false,
             Self::Exchange(own) => own.name == exchange,
             Self::Queue(plan) => plan.bindings.iter().any(|binding| binding.exchange.name == exchange),
         }
     }
 }
 
-impl Declared {
+impl Destinations {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner, known: Mutex::default() }
     }
@@ -108,51 +108,56 @@ impl Declared {
     ///
     /// # Cancellation
     /// Safe: the next caller declares it.
-    pub(crate) async fn turn(&self, needs: &Needs, deadline: Deadline) -> Result<Turn> {
-        if *needs == Needs::Nothing {
-            return Ok(Turn { declared: 0, _place: None });
+    pub(crate) async fn turn(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<DeclarationTurn> {
+        if *prerequisite == Prerequisite::None {
+            return Ok(DeclarationTurn { declared: 0, _place: None });
         }
-        let entry = self.entry(needs);
+        let entry = self.entry(prerequisite);
         let declared = entry.done.load(Ordering::Acquire);
         if self.inner.current.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
-            return Ok(Turn { declared, _place: None });
+            return Ok(DeclarationTurn { declared, _place: None });
         }
-        let place = Place::behind(&entry);
+        let place = QueuePosition::behind(&entry);
         // The order of first polls counts, and tokio's budget would break it after the 128th.
         let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
-        let declared = self.complete(&entry, needs, deadline).await?;
-        Ok(Turn { declared, _place: Some((turn, place)) })
+        let declared = self.complete(&entry, prerequisite, deadline).await?;
+        Ok(DeclarationTurn { declared, _place: Some((turn, place)) })
     }
 
     /// Declares what is needed out of turn, for a lane, which must not wait for those who wait for it; says on which link.
     ///
     /// # Errors
     /// As [`Declarer`]'s; `Closed`; `Timeout`.
-    pub(crate) async fn ensure(&self, needs: &Needs, deadline: Deadline) -> Result<Generation> {
-        let declared = deadline.run("declare", self.complete(&self.entry(needs), needs, deadline)).await;
+    pub(crate) async fn ensure(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<Generation> {
+        let declared = deadline.run("declare", self.complete(&self.entry(prerequisite), prerequisite, deadline)).await;
         // No message travels with a declaration.
         declared.map_err(|error| error.with_executed(Executed::No))?
     }
 
     /// Forgets that `needs` was declared.
-    pub(crate) fn forget(&self, needs: &Needs) {
-        self.known().remove(needs);
+    pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
+        self.known().remove(prerequisite);
     }
 
     /// Forgets everything that goes with an exchange: itself, and the bindings of queues to it. Those of our listeners are
     /// looked for.
     pub(crate) fn forget_exchange(&self, exchange: &str) {
-        self.known().retain(|needs, _| !needs.names(exchange));
+        self.known().retain(|prerequisite, _| !prerequisite.names(exchange));
         self.inner.queue_checks.suspect_exchange(exchange);
     }
 
-    async fn complete(&self, entry: &Entry, needs: &Needs, deadline: Deadline) -> Result<Generation> {
+    async fn complete(
+        &self,
+        entry: &Declaration,
+        prerequisite: &Prerequisite,
+        deadline: Deadline,
+    ) -> Result<Generation> {
         loop {
             let link = self.inner.current.link("declare").await?;
             if entry.done.load(Ordering::Acquire) == link.generation {
                 return Ok(link.generation);
             }
-            match self.declare(&link, needs, deadline).await {
+            match self.declare(&link, prerequisite, deadline).await {
                 Ok(()) => {
                     entry.done.store(link.generation, Ordering::Release);
                     return Ok(link.generation);
@@ -163,25 +168,27 @@ impl Declared {
         }
     }
 
-    fn entry(&self, needs: &Needs) -> Arc<Entry> {
+    fn entry(&self, prerequisite: &Prerequisite) -> Arc<Declaration> {
         let mut known = self.known();
-        match known.get(needs) {
+        match known.get(prerequisite) {
             Some(entry) => Arc::clone(entry),
-            None => Arc::clone(known.entry(needs.clone()).or_default()),
+            None => Arc::clone(known.entry(prerequisite.clone()).or_default()),
         }
     }
 
-    async fn declare(&self, link: &Link, needs: &Needs, deadline: Deadline) -> Result<()> {
+    async fn declare(&self, link: &Link, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let mut declarer = Declarer::new(link, &self.inner, deadline);
-        match needs {
-            Needs::Nothing => Ok(()),
-            Needs::Exchange(exchange) => declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange)),
-            Needs::Queue(plan) => declarer.queue(plan).await,
-            Needs::Durable(name) => declarer.durable_queue(name).await,
+        match prerequisite {
+            Prerequisite::None => Ok(()),
+            Prerequisite::Exchange(exchange) => {
+                declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange))
+            }
+            Prerequisite::Queue(plan) => declarer.queue(plan).await,
+            Prerequisite::DurableQueue(name) => declarer.durable_queue(name).await,
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Needs, Arc<Entry>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Prerequisite, Arc<Declaration>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

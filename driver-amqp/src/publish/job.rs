@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 
 use crate::config::AmqpConfig;
 use crate::link::state_machine::Generation;
-use crate::publish::destinations::Needs;
+use crate::publish::destinations::Prerequisite;
 
 /// A message with everything it takes to put it on the wire.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct EncodedPublish {
     pub(crate) exchange: Exchange,
     pub(crate) exchange_name: ShortString,
     pub(crate) routing_key: ShortString,
-    pub(crate) needs: Needs,
+    pub(crate) prerequisite: Prerequisite,
     pub(crate) mandatory: bool,
     /// What is known of it if the broker refuses it.
     pub(crate) if_refused: Executed,
@@ -30,14 +30,14 @@ pub(crate) struct Parcel {
     pub(crate) id: String,
 }
 
-/// A parcel and who waits for its fate.
+/// A publish and who waits for its fate.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) parcel: Arc<Parcel>,
-    pub(crate) fate: oneshot::Sender<Result<()>>,
-    pub(crate) ticket: Arc<Ticket>,
-    pub(crate) sends: u32,
-    /// The link on which what the parcel needs was declared.
+pub(crate) struct PublishJob {
+    pub(crate) publish: Arc<EncodedPublish>,
+    pub(crate) result: oneshot::Sender<Result<()>>,
+    pub(crate) abandon_flag: Arc<AbandonFlag>,
+    pub(crate) attempts: u32,
+    /// The link on which what the publish needs was declared.
     pub(crate) declared: Generation,
 }
 
@@ -62,16 +62,16 @@ const ABANDONED: u8 = 2;
 /// Whether the lane sent a message before its caller gave up, or the other way round: never both, so that a caller who is
 /// told that nothing was sent can rely on it.
 #[derive(Debug, Default)]
-pub(crate) struct Ticket(AtomicU8);
+pub(crate) struct AbandonFlag(AtomicU8);
 
-impl Ticket {
+impl AbandonFlag {
     /// The lane is about to send. False if the caller has given up, and then it must not.
-    pub(crate) fn send(&self) -> bool {
+    pub(crate) fn mark_sent(&self) -> bool {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The broker certainly has not got it, and it may be sent again.
-    pub(crate) fn give_back(&self) {
+    pub(crate) fn mark_unsent(&self) {
         let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
@@ -108,20 +108,20 @@ mod tests {
 
     #[test]
     fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {
-        let (abandoned, sent) = (Ticket::default(), Ticket::default());
+        let (abandoned, sent) = (AbandonFlag::default(), AbandonFlag::default());
         assert_eq!(abandoned.abandon(), Executed::No);
-        assert!(!abandoned.send());
-        assert!(sent.send());
+        assert!(!abandoned.mark_sent());
+        assert!(sent.mark_sent());
         assert_eq!(sent.abandon(), Executed::Maybe);
     }
 
     #[test]
     fn what_came_back_unsent_can_be_abandoned_or_sent_again() {
-        let ticket = Ticket::default();
-        assert!(ticket.send());
-        ticket.give_back();
-        assert!(ticket.send());
-        ticket.give_back();
-        assert_eq!(ticket.abandon(), Executed::No);
+        let abandon_flag = AbandonFlag::default();
+        assert!(abandon_flag.mark_sent());
+        abandon_flag.mark_unsent();
+        assert!(abandon_flag.mark_sent());
+        abandon_flag.mark_unsent();
+        assert_eq!(abandon_flag.abandon(), Executed::No);
     }
 }

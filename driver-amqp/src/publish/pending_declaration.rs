@@ -8,21 +8,21 @@ use futures_util::future::BoxFuture;
 use oslo_messaging::{Deadline, Result};
 
 use crate::link::state_machine::Generation;
-use crate::publish::destinations::Declared;
-use crate::publish::job::Job;
+use crate::publish::destinations::Destinations;
+use crate::publish::job::PublishJob;
 
 /// The work, and whose needs it is for. Dropping the work is safe: whoever needs the same next does it.
-pub(crate) struct Declaring {
-    job: Job,
+pub(crate) struct PendingDeclaration {
+    job: PublishJob,
     work: BoxFuture<'static, Result<Generation>>,
 }
 
-impl Declaring {
-    /// Starts to declare what `job` needs, on whatever link there is.
-    pub(crate) fn start(destinations: &Arc<Declared>, timeout: Duration, job: Job) -> Self {
+impl PendingDeclaration {
+    /// Starts to declare what `job` prerequisite, on whatever link there is.
+    pub(crate) fn start(destinations: &Arc<Destinations>, timeout: Duration, job: PublishJob) -> Self {
         let deadline = Deadline::after(timeout);
-        let (declared, parcel) = (Arc::clone(destinations), Arc::clone(&job.parcel));
-        let work = Box::pin(async move { declared.ensure(&parcel.needs, deadline).await });
+        let (declared, publish) = (Arc::clone(destinations), Arc::clone(&job.publish));
+        let work = Box::pin(async move { declared.ensure(&publish.prerequisite, deadline).await });
         Self { job, work }
     }
 
@@ -41,7 +41,7 @@ impl Declaring {
     }
 
     /// Gives the job back.
-    pub(crate) fn stop(self) -> Job {
+    pub(crate) fn stop(self) -> PublishJob {
         self.job
     }
 }

@@ -24,53 +24,53 @@ use crate::connection::channel::Channel;
 use crate::counters::count;
 use crate::frames::Returned;
 use crate::link::Link;
-use crate::link::current::Passage;
+use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::Generation;
 use crate::properties::check_frame;
-use crate::publish::channel_closed::Sent;
-use crate::publish::channel_renewal::Renewal;
+use crate::publish::channel_closed::SendState;
+use crate::publish::channel_renewal::ChannelRenewal;
 use crate::publish::confirm::{Confirm, Outcome, publish, refused};
-use crate::publish::destinations::{Declared, Needs};
-use crate::publish::job::Job;
-use crate::publish::pending_declaration::Declaring;
-use crate::publish::resend::{Failures, Salvage};
-use crate::publish::unconfirmed::{Outstanding, Sequence};
+use crate::publish::destinations::{Destinations, Prerequisite};
+use crate::publish::job::PublishJob;
+use crate::publish::pending_declaration::PendingDeclaration;
+use crate::publish::resend::{ChannelFailures, Resend};
+use crate::publish::unconfirmed::{Sequence, Unconfirmed};
 
 /// How long a lane rests whose link does not work, and is not yet seen to be gone.
 const REST: Duration = Duration::from_millis(50);
 
-pub(crate) struct Lane {
+pub(crate) struct Publisher {
     inner: Arc<Inner>,
-    destinations: Arc<Declared>,
-    inbox: mpsc::Receiver<Job>,
-    passage: watch::Receiver<Passage>,
+    destinations: Arc<Destinations>,
+    inbox: mpsc::Receiver<PublishJob>,
+    state: watch::Receiver<LinkState>,
     /// The channel, and the link that it is on.
     channel: Option<(Arc<Link>, Channel)>,
-    renewal: Renewal,
+    renewal: ChannelRenewal,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
-    open: Outstanding,
+    open: Unconfirmed,
     /// What goes before the inbox: publishes that did not arrive, in their order.
-    again: VecDeque<Job>,
+    again: VecDeque<PublishJob>,
     /// The publish whose needs are being declared, which goes before `again`.
-    declaring: Option<Declaring>,
+    declaring: Option<PendingDeclaration>,
     /// Since when the broker could confirm: it confirms nothing while it is blocked.
     unblocked: Instant,
     /// Until when nothing is sent, because nothing can be.
     rest: Option<Instant>,
 }
 
-impl Lane {
-    pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Declared>, inbox: mpsc::Receiver<Job>) -> Self {
+impl Publisher {
+    pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Destinations>, inbox: mpsc::Receiver<PublishJob>) -> Self {
         Self {
-            passage: inner.current.watch(),
+            state: inner.current.watch(),
             inner,
             destinations,
             inbox,
             channel: None,
-            renewal: Renewal::new(Instant::now()),
+            renewal: ChannelRenewal::new(Instant::now()),
             in_flight: FuturesUnordered::new(),
-            open: Outstanding::default(),
+            open: Unconfirmed::default(),
             again: VecDeque::new(),
             declaring: None,
             unblocked: Instant::now(),
@@ -81,15 +81,15 @@ impl Lane {
     /// Publishes until every sender is gone, or the transport is closed.
     pub(crate) async fn run(mut self) {
         loop {
-            let passage = self.passage.borrow_and_update().clone();
-            if let Passage::Closed = passage {
+            let state = self.state.borrow_and_update().clone();
+            if let LinkState::Closed = state {
                 return self.close().await;
             }
-            if self.channel.as_ref().is_some_and(|(link, _)| !is_of(&passage, link)) {
-                self.clear_up(Failures::default()).await;
+            if self.channel.as_ref().is_some_and(|(link, _)| !is_of(&state, link)) {
+                self.clear_up(ChannelFailures::default()).await;
                 continue;
             }
-            let blocked = matches!(passage, Passage::Blocked(..));
+            let blocked = matches!(state, LinkState::Blocked(..));
             let out = self.open.len().max(self.in_flight.len());
             let awaited = self.renewal.awaited();
             if awaited.is_some() && out == 0 {
@@ -97,8 +97,8 @@ impl Lane {
                 continue;
             }
             let held_back = awaited.or(self.rest).is_some() || self.declaring.is_some();
-            let link = match &passage {
-                Passage::Open(link) if out < self.inner.config.publish_window && !held_back => Some(link),
+            let link = match &state {
+                LinkState::Ready(link) if out < self.inner.config.publish_window && !held_back => Some(link),
                 _ => None,
             };
             if let Some(link) = link
@@ -113,10 +113,10 @@ impl Lane {
                 Some((sequence, outcome)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                     self.complete(sequence, outcome).await;
                 }
-                _ = self.passage.changed() => if blocked {
+                _ = self.state.changed() => if blocked {
                     self.unblocked = Instant::now();
                 },
-                declared = Declaring::done(&mut self.declaring) => self.declared(declared),
+                declared = PendingDeclaration::done(&mut self.declaring) => self.declared(declared),
                 job = self.inbox.recv(), if link.is_some() => match (job, link) {
                     (Some(job), Some(link)) => self.send(link, job).await,
                     _ => return,
@@ -130,31 +130,32 @@ impl Lane {
         }
     }
 
-    /// Puts one parcel on the wire, unless its caller has gone before it got this far.
-    async fn send(&mut self, link: &Arc<Link>, mut job: Job) {
-        if job.fate.is_closed() {
+    /// Puts one publish on the wire, unless its caller has gone before it got this far.
+    async fn send(&mut self, link: &Arc<Link>, mut job: PublishJob) {
+        if job.result.is_closed() {
             return;
         }
-        if job.declared != link.generation && job.parcel.needs != Needs::Nothing {
+        if job.declared != link.generation && job.publish.prerequisite != Prerequisite::None {
             // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
-            self.declaring = Some(Declaring::start(&self.destinations, self.inner.config.request_timeout, job));
+            self.declaring =
+                Some(PendingDeclaration::start(&self.destinations, self.inner.config.request_timeout, job));
             return;
         }
-        if let Err(error) = check_frame(job.parcel.header_bytes, link.publishing.frame_max()) {
-            let _ = job.fate.send(Err(error));
+        if let Err(error) = check_frame(job.publish.header_bytes, link.publishing.frame_max()) {
+            let _ = job.result.send(Err(error));
             return;
         }
         let channel = match self.channel(link).await {
             Ok(channel) => channel,
             Err(error) => return self.unprepared(job, error),
         };
-        if !job.ticket.send() {
+        if !job.abandon_flag.mark_sent() {
             return;
         }
-        job.sends += 1;
-        let parcel = Arc::clone(&job.parcel);
+        job.attempts += 1;
+        let encoded = Arc::clone(&job.publish);
         let sequence = self.open.add(job, Instant::now());
-        let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, parcel, sequence));
+        let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, encoded, sequence));
         // The first poll numbers the message and queues its frames, in the order in which parcels came.
         let polled = futures_util::poll!(publish.as_mut());
         // On a channel that is gone lapin queues nothing.
@@ -169,7 +170,7 @@ impl Lane {
 
     /// Goes on with the job whose needs were declared, or were not.
     fn declared(&mut self, declared: Result<Generation>) {
-        let Some(mut job) = self.declaring.take().map(Declaring::stop) else { return };
+        let Some(mut job) = self.declaring.take().map(PendingDeclaration::stop) else { return };
         match declared {
             Ok(generation) => {
                 job.declared = generation;
@@ -180,13 +181,13 @@ impl Lane {
     }
 
     /// What becomes of a job that cannot be sent.
-    fn unprepared(&mut self, job: Job, error: Error) {
+    fn unprepared(&mut self, job: PublishJob, error: Error) {
         // A broker that does not answer is waited for, and so is a new link; who does not want to wait has a deadline.
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
             self.rest = Some(Instant::now() + REST);
             return self.again.push_front(job);
         }
-        let _ = job.fate.send(Err(error));
+        let _ = job.result.send(Err(error));
     }
 
     /// The channel on `link`. Nothing is out while it is opened.
@@ -200,7 +201,7 @@ impl Lane {
         let select = channel.confirm_select(ConfirmSelectOptions::default());
         link.publishing.ask("select confirms", deadline, select).await?;
         self.channel = Some((Arc::clone(link), channel.clone()));
-        self.renewal = Renewal::new(Instant::now());
+        self.renewal = ChannelRenewal::new(Instant::now());
         Ok(channel)
     }
 
@@ -214,8 +215,8 @@ impl Lane {
                     next = self.in_flight.next().now_or_never().flatten();
                     continue;
                 }
-                Outcome::NotSent(error) => Failures::first(sequence, Sent::Never, error),
-                Outcome::Unknown(error) => Failures::first(sequence, Sent::Unknown, error),
+                Outcome::NotSent(error) => ChannelFailures::first(sequence, SendState::NotSent, error),
+                Outcome::Unknown(error) => ChannelFailures::first(sequence, SendState::MaybeSent, error),
             };
             return self.clear_up(failures).await;
         }
@@ -229,7 +230,7 @@ impl Lane {
             Confirm::Ack => Ok(()),
             Confirm::Nack => {
                 self.renewal.refused(Instant::now());
-                Err(refused(self.open.get(sequence).map_or(Executed::Maybe, |job| job.parcel.if_refused)))
+                Err(refused(self.open.get(sequence).map_or(Executed::Maybe, |job| job.publish.if_refused)))
             }
             // Not on a channel in confirm mode, which ours are; what it would mean is that nobody knows.
             Confirm::NotRequested => {
@@ -251,45 +252,45 @@ impl Lane {
     fn returned(&mut self, returned: &Returned) {
         count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
-        let Some((sequence, parcel)) = self.open.named(id) else {
+        let Some((sequence, publish)) = self.open.named(id) else {
             warn!(id, code = returned.code, "the broker returned a message that is not waited for");
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
-            .with("exchange", &parcel.exchange_name)
-            .with("routing key", &parcel.routing_key)
+            .with("exchange", &publish.exchange_name)
+            .with("routing key", &publish.routing_key)
             .with("broker", format_args!("{} {}", returned.code, returned.text));
         self.tell(sequence, Err(error));
     }
 
     /// The channel is gone, and takes everything with it that was out on it. All of it ends at once; then each publish is
     /// told what is known of it, and what did not arrive goes first on the next channel, in the old order.
-    async fn clear_up(&mut self, mut failures: Failures) {
+    async fn clear_up(&mut self, mut failures: ChannelFailures) {
         let started = Instant::now();
         // Of a channel the broker tells, and may take its time; of a connection there is nobody left to tell.
         while let Some(patience) = failures.patience(&self.inner.config).checked_sub(started.elapsed()) {
             let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
                 Outcome::Confirmed(confirm) => self.confirmed(sequence, confirm),
-                Outcome::NotSent(error) => failures.add(sequence, Sent::Never, error),
-                Outcome::Unknown(error) => failures.add(sequence, Sent::Unknown, error),
+                Outcome::NotSent(error) => failures.add(sequence, SendState::NotSent, error),
+                Outcome::Unknown(error) => failures.add(sequence, SendState::MaybeSent, error),
             }
         }
         let host = self.host();
         let out = self.start_over();
-        let mut again = Salvage::new(&self.inner, &self.destinations, host, failures).sort(out);
+        let mut again = Resend::new(&self.inner, &self.destinations, host, failures).sort(out);
         // Whatever was being declared is declared on the next link.
-        again.extend(self.declaring.take().map(Declaring::stop));
+        again.extend(self.declaring.take().map(PendingDeclaration::stop));
         again.append(&mut self.again);
         self.again = again;
     }
 
     /// Tells everybody that it is over.
     async fn close(mut self) {
-        self.clear_up(Failures::default()).await;
+        self.clear_up(ChannelFailures::default()).await;
         self.inbox.close();
         while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
-            let _ = job.fate.send(Err(Error::closed("publish")));
+            let _ = job.result.send(Err(Error::closed("publish")));
         }
     }
 
@@ -301,7 +302,7 @@ impl Lane {
         for (_, job) in out {
             let error = Error::timeout("publish").with_executed(Executed::Maybe);
             let error = error.with("reason", "the broker did not confirm in time").with("host", &host);
-            let _ = job.fate.send(Err(error));
+            let _ = job.result.send(Err(error));
         }
     }
 
@@ -311,10 +312,10 @@ impl Lane {
     }
 
     /// Forgets the channel, and gives out what is open on it.
-    fn start_over(&mut self) -> Vec<(Sequence, Job)> {
+    fn start_over(&mut self) -> Vec<(Sequence, PublishJob)> {
         self.take_in_returns();
         self.channel = None;
-        self.renewal = Renewal::new(Instant::now());
+        self.renewal = ChannelRenewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
         self.open.take()
     }
@@ -322,10 +323,10 @@ impl Lane {
     fn tell(&mut self, sequence: Sequence, fate: Result<()>) {
         let Some(job) = self.open.remove(sequence) else { return };
         if matches!(&fate, Err(error) if error.executed() == Executed::No) {
-            job.ticket.give_back();
+            job.abandon_flag.mark_unsent();
         }
         // A caller that has given up does not listen any more.
-        let _ = job.fate.send(fate);
+        let _ = job.result.send(fate);
     }
 
     /// When the oldest open publish is overdue.
@@ -336,6 +337,6 @@ impl Lane {
 }
 
 /// Whether `link` is the one of the moment.
-fn is_of(passage: &Passage, link: &Link) -> bool {
-    passage.publishing().is_some_and(|now| now.generation == link.generation)
+fn is_of(state: &LinkState, link: &Link) -> bool {
+    state.publishing().is_some_and(|now| now.generation == link.generation)
 }

@@ -8,9 +8,9 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 use crate::config::AmqpConfig;
 use crate::errors::{translate, unknown};
 use crate::link::inner::Inner;
-use crate::publish::channel_closed::{Objection, Out, Sent, Verdict, verdicts};
-use crate::publish::destinations::Declared;
-use crate::publish::job::Job;
+use crate::publish::channel_closed::{CloseReason, Disposition, SendState, UnconfirmedPublish, dispositions};
+use crate::publish::destinations::Destinations;
+use crate::publish::job::PublishJob;
 use crate::publish::unconfirmed::Sequence;
 
 /// How often a publish that certainly did not arrive is sent again by its lane.
@@ -20,19 +20,19 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The publishes that failed with their channel, and the error that says most about it.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
-    sent: HashMap<Sequence, Sent>,
+pub(crate) struct ChannelFailures {
+    sent: HashMap<Sequence, SendState>,
     error: Option<lapin::Error>,
 }
 
-impl Failures {
-    pub(crate) fn first(sequence: Sequence, sent: Sent, error: lapin::Error) -> Self {
+impl ChannelFailures {
+    pub(crate) fn first(sequence: Sequence, sent: SendState, error: lapin::Error) -> Self {
         Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
     }
 
     /// Adds another publish. The broker's own words say more than that the channel is not there any more, and most of all
     /// those about the channel.
-    pub(crate) fn add(&mut self, sequence: Sequence, sent: Sent, error: lapin::Error) {
+    pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
         self.sent.insert(sequence, sent);
         let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
         if self.error.as_ref().is_none_or(|known| says(&error) > says(known)) {
@@ -42,18 +42,18 @@ impl Failures {
 
     /// What was lost, as far as anybody has said. Not to be settled before everybody was heard: lapin refuses a publish on a
     /// channel from the moment that the broker has closed it, and only then fails the others with what the broker said.
-    fn loss(&self) -> Loss {
+    fn loss(&self) -> LossScope {
         match &self.error {
-            Some(error) if error.is_amqp_soft_error() => Loss::Channel,
-            _ => Loss::Connection,
+            Some(error) if error.is_amqp_soft_error() => LossScope::Channel,
+            _ => LossScope::Connection,
         }
     }
 
     /// How long to wait for those who have not been heard.
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
-            Loss::Channel => config.request_timeout,
-            Loss::Connection => LAST_WORDS,
+            LossScope::Channel => config.request_timeout,
+            LossScope::Connection => LAST_WORDS,
         }
     }
 
@@ -63,60 +63,67 @@ impl Failures {
 }
 
 /// Sorts what was out on a channel that is gone.
-pub(crate) struct Salvage<'a> {
+pub(crate) struct Resend<'a> {
     inner: &'a Inner,
-    destinations: &'a Declared,
+    destinations: &'a Destinations,
     /// The broker that the channel was of.
     host: String,
-    failures: Failures,
-    loss: Loss,
+    failures: ChannelFailures,
+    loss: LossScope,
 }
 
 /// What was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loss {
+enum LossScope {
     /// The channel alone: the broker objected to something on it.
     Channel,
     /// The connection, and the channel with it.
     Connection,
 }
 
-impl<'a> Salvage<'a> {
-    pub(crate) fn new(inner: &'a Inner, destinations: &'a Declared, host: String, failures: Failures) -> Self {
+impl<'a> Resend<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        destinations: &'a Destinations,
+        host: String,
+        failures: ChannelFailures,
+    ) -> Self {
         Self { inner, destinations, host, loss: failures.loss(), failures }
     }
 
     /// Tells everybody whose message has a fate; returns what is to be sent again, in the order of `jobs`.
-    pub(crate) fn sort(&self, jobs: Vec<(Sequence, Job)>) -> VecDeque<Job> {
-        let objection = match (self.loss, self.failures.said()) {
-            (Loss::Channel, Some((code, text))) => Objection::read(code, text),
-            _ => Objection::Other,
+    pub(crate) fn sort(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
+        let reason = match (self.loss, self.failures.said()) {
+            (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
+            _ => CloseReason::Other,
         };
-        let out = |(sequence, job): &'_ (Sequence, Job)| {
-            let sent = self.failures.sent.get(sequence).copied().unwrap_or(Sent::Unheard);
-            (job.parcel.exchange.clone(), job.parcel.body.len(), sent)
+        let out = |(sequence, job): &'_ (Sequence, PublishJob)| {
+            let sent = self.failures.sent.get(sequence).copied().unwrap_or(SendState::NoAnswer);
+            (job.publish.exchange.clone(), job.publish.body.len(), sent)
         };
         let outs: Vec<_> = jobs.iter().map(out).collect();
-        let outs: Vec<_> =
-            outs.iter().map(|(exchange, bytes, sent)| Out { exchange, bytes: *bytes, sent: *sent }).collect();
-        let verdicts = verdicts(objection, &outs);
-        let missing = matches!(objection, Objection::Missing(_));
+        let outs: Vec<_> = outs
+            .iter()
+            .map(|(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes: *bytes, sent: *sent })
+            .collect();
+        let dispositions = dispositions(reason, &outs);
+        let missing = matches!(reason, CloseReason::MissingExchange(_));
         let mut again = VecDeque::new();
-        for ((_, mut job), verdict) in jobs.into_iter().zip(verdicts) {
-            let refusal = match verdict {
-                Verdict::Again if job.sends <= RESENDS || self.loss == Loss::Connection => None,
-                Verdict::Again => Some(self.refusal(&job, Executed::No).transient()),
-                Verdict::Refused(executed) => Some(self.refusal(&job, executed)),
-                Verdict::Unknown => Some(self.lost()),
+        for ((_, mut job), disposition) in jobs.into_iter().zip(dispositions) {
+            let refusal = match disposition {
+                Disposition::Resend if job.attempts <= RESENDS || self.loss == LossScope::Connection => None,
+                Disposition::Resend => Some(self.refusal(&job, Executed::No).transient()),
+                Disposition::Refused(executed) => Some(self.refusal(&job, executed)),
+                Disposition::MaybeDelivered => Some(self.lost()),
             };
             if missing {
-                self.destinations.forget_exchange(&job.parcel.exchange.name);
+                self.destinations.forget_exchange(&job.publish.exchange.name);
             }
             if refusal.as_ref().is_none_or(|error| error.executed() == Executed::No) {
-                job.ticket.give_back();
+                job.abandon_flag.mark_unsent();
             }
             if let Some(error) = refusal {
-                drop(job.fate.send(Err(error.with("host", &self.host))));
+                drop(job.result.send(Err(error.with("host", &self.host))));
                 continue;
             }
             if missing {
@@ -128,20 +135,20 @@ impl<'a> Salvage<'a> {
         again
     }
 
-    fn refusal(&self, job: &Job, executed: Executed) -> Error {
+    fn refusal(&self, job: &PublishJob, executed: Executed) -> Error {
         let error = match &self.failures.error {
             Some(error) => translate("publish", error),
             None => Error::new(ErrorKind::Disconnected, "publish").transient(),
         };
-        error.with_executed(executed).with("exchange", &job.parcel.exchange.name).with("bytes", job.parcel.body.len())
+        error.with_executed(executed).with("exchange", &job.publish.exchange.name).with("bytes", job.publish.body.len())
     }
 
     /// The error of a message that may have arrived.
     fn lost(&self) -> Error {
         let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
-        match (self.loss, self.inner.current.check("publish"), &self.failures.error) {
+        match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {
             (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
-            (Loss::Channel, _, Some(error)) => unknown("publish", error).transient(),
+            (LossScope::Channel, _, Some(error)) => unknown("publish", error).transient(),
             (_, _, Some(error)) => gone.with("reason", error),
             (_, _, None) => gone.with("reason", "the connection is gone"),
         }
@@ -174,10 +181,10 @@ mod tests {
 
     #[test]
     fn a_publish_that_finds_its_channel_closed_before_the_broker_s_words_are_read_makes_no_lost_connection_of_it() {
-        let mut failures = Failures::first(3, Sent::Never, refused(ChannelState::Closing));
-        failures.add(1, Sent::Unknown, missing());
-        failures.add(2, Sent::Unknown, missing());
-        assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (Loss::Channel, Some(404)));
+        let mut failures = ChannelFailures::first(3, SendState::NotSent, refused(ChannelState::Closing));
+        failures.add(1, SendState::MaybeSent, missing());
+        failures.add(2, SendState::MaybeSent, missing());
+        assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
     }
 
     #[test]
@@ -185,16 +192,16 @@ mod tests {
         let gone = AMQPError::new(AMQPHardError::CHANNELERROR.into(), "CHANNEL_ERROR".into());
         let gone = lapin::Error::from(Lapin::ProtocolError(gone));
         for (first, second) in [(missing(), gone.clone()), (gone, missing())] {
-            let mut failures = Failures::first(1, Sent::Unknown, first);
-            failures.add(2, Sent::Never, second);
-            assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (Loss::Channel, Some(404)));
+            let mut failures = ChannelFailures::first(1, SendState::MaybeSent, first);
+            failures.add(2, SendState::NotSent, second);
+            assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
         }
     }
 
     #[test]
     fn without_a_word_of_the_broker_about_the_channel_it_is_the_connection() {
-        assert_eq!(Failures::default().loss(), Loss::Connection);
-        let failures = Failures::first(1, Sent::Never, refused(ChannelState::Error));
-        assert_eq!(failures.loss(), Loss::Connection);
+        assert_eq!(ChannelFailures::default().loss(), LossScope::Connection);
+        let failures = ChannelFailures::first(1, SendState::NotSent, refused(ChannelState::Error));
+        assert_eq!(failures.loss(), LossScope::Connection);
     }
 }

@@ -2,34 +2,34 @@
 
 use oslo_messaging::{Error, ErrorKind};
 
-use crate::consume::queue_role::Queue;
+use crate::consume::queue_role::QueueRole;
 use crate::topology::name_lease::is_taken;
 
 /// What to do after a try to come back has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RecoveryAction {
     /// It may work the next time.
-    Again,
+    Retry,
     /// Somebody has to mend something; it is tried again, with patience.
-    Mend,
+    RetrySlowly,
     /// The private queue cannot come back, and nobody knows its name: another does as well.
     Rename,
     /// The name is known to others, and what they send to it is lost: whoever reads must start anew.
-    End,
+    GiveUp,
 }
 
 /// What to do after `error` over `queue`. `settling` says that the broker has only just come back: a queue that it has
 /// not found yet, or that it still holds for a connection that is gone, is given a little time.
-pub(crate) fn fate(error: &Error, queue: Queue, settling: bool) -> Fate {
+pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> RecoveryAction {
     if error.is_transient() {
-        return Fate::Again;
+        return RecoveryAction::Retry;
     }
     let unreachable = error.kind() == ErrorKind::Topology && says_unreachable(&error.to_string());
     match queue {
-        _ if (unreachable || is_taken(error)) && settling => Fate::Again,
-        Queue::Inbox => Fate::End,
-        Queue::Private if unreachable => Fate::Rename,
-        Queue::Private | Queue::Shared => Fate::Mend,
+        _ if (unreachable || is_taken(error)) && settling => RecoveryAction::Retry,
+        QueueRole::Inbox => RecoveryAction::GiveUp,
+        QueueRole::Private if unreachable => RecoveryAction::Rename,
+        QueueRole::Private | QueueRole::Shared => RecoveryAction::RetrySlowly,
     }
 }
 
@@ -60,18 +60,18 @@ mod tests {
         let topology = |text: &'static str| Error::new(ErrorKind::Topology, "declare queue").with_source(text);
         let transient = || Error::new(ErrorKind::Refused, "declare queue").transient();
         for (error, queue, settled) in [
-            (topology(DOWN), Queue::Inbox, Fate::End),
-            (topology(LOCKED), Queue::Inbox, Fate::End),
-            (topology(DOWN), Queue::Private, Fate::Rename),
-            (topology(LOCKED), Queue::Private, Fate::Rename),
-            (topology(TYPE), Queue::Private, Fate::Mend),
-            (topology(DOWN), Queue::Shared, Fate::Mend),
-            (topology(LOCKED), Queue::Shared, Fate::Mend),
-            (Error::new(ErrorKind::Denied, "declare queue"), Queue::Shared, Fate::Mend),
-            (transient(), Queue::Inbox, Fate::Again),
-            (transient(), Queue::Shared, Fate::Again),
+            (topology(DOWN), QueueRole::Inbox, RecoveryAction::GiveUp),
+            (topology(LOCKED), QueueRole::Inbox, RecoveryAction::GiveUp),
+            (topology(DOWN), QueueRole::Private, RecoveryAction::Rename),
+            (topology(LOCKED), QueueRole::Private, RecoveryAction::Rename),
+            (topology(TYPE), QueueRole::Private, RecoveryAction::RetrySlowly),
+            (topology(DOWN), QueueRole::Shared, RecoveryAction::RetrySlowly),
+            (topology(LOCKED), QueueRole::Shared, RecoveryAction::RetrySlowly),
+            (Error::new(ErrorKind::Denied, "declare queue"), QueueRole::Shared, RecoveryAction::RetrySlowly),
+            (transient(), QueueRole::Inbox, RecoveryAction::Retry),
+            (transient(), QueueRole::Shared, RecoveryAction::Retry),
         ] {
-            assert_eq!(fate(&error, queue, false), settled, "{error} {queue:?}");
+            assert_eq!(action_for(&error, queue, false), settled, "{error} {queue:?}");
         }
     }
 
@@ -79,14 +79,14 @@ mod tests {
     fn a_broker_that_has_just_come_back_is_given_time_to_find_its_queues_and_for_nothing_else() {
         let topology = |text: &'static str| Error::new(ErrorKind::Topology, "declare queue").with_source(text);
         for (error, queue, settling) in [
-            (topology(DOWN), Queue::Inbox, Fate::Again),
-            (topology(LOCKED), Queue::Private, Fate::Again),
-            (topology(DOWN), Queue::Shared, Fate::Again),
-            (topology(TYPE), Queue::Inbox, Fate::End),
-            (topology(TYPE), Queue::Shared, Fate::Mend),
-            (Error::new(ErrorKind::Denied, "declare queue"), Queue::Inbox, Fate::End),
+            (topology(DOWN), QueueRole::Inbox, RecoveryAction::Retry),
+            (topology(LOCKED), QueueRole::Private, RecoveryAction::Retry),
+            (topology(DOWN), QueueRole::Shared, RecoveryAction::Retry),
+            (topology(TYPE), QueueRole::Inbox, RecoveryAction::GiveUp),
+            (topology(TYPE), QueueRole::Shared, RecoveryAction::RetrySlowly),
+            (Error::new(ErrorKind::Denied, "declare queue"), QueueRole::Inbox, RecoveryAction::GiveUp),
         ] {
-            assert_eq!(fate(&error, queue, true), settling, "{error} {queue:?}");
+            assert_eq!(action_for(&error, queue, true), settling, "{error} {queue:?}");
         }
     }
 }

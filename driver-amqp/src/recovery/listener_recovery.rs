@@ -8,50 +8,50 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::attempts::Tries;
-use crate::backoff::Pause;
-use crate::consume::consumer_channel::Place;
-use crate::consume::session::Resumed;
-use crate::consume::subscription_opener::Opener;
+use crate::attempts::Attempts;
+use crate::backoff::Backoff;
+use crate::consume::consumer_channel::ConsumerChannel;
+use crate::consume::session::RestoredConsumer;
+use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::counters::count;
-use crate::link::resubscribe_barrier::Entry;
+use crate::link::resubscribe_barrier::BarrierMember;
 use crate::link::state_machine::Generation;
-use crate::queue_checks::Check;
-use crate::recovery::action::{Fate, fate};
-use crate::recovery::lost_consumers::Missing;
+use crate::queue_checks::QueueCheck;
+use crate::recovery::action::{RecoveryAction, action_for};
+use crate::recovery::lost_consumers::LostConsumers;
 use crate::recovery::queue_check::is_sound;
-use crate::recovery::restored::{Found, Loss, Revived};
+use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 use crate::topology::name_lease::is_taken;
 
 /// Watches over one listener.
-pub(crate) struct Keeper {
-    opener: Opener,
-    place: Place,
-    entry: Entry,
-    complaints: mpsc::UnboundedReceiver<Loss>,
-    found: Arc<Found>,
+pub(crate) struct ListenerRecovery {
+    opener: SubscriptionOpener,
+    channel: ConsumerChannel,
+    member: BarrierMember,
+    losses: mpsc::UnboundedReceiver<LossReport>,
+    found: Arc<RestoredQueue>,
     session: u64,
     /// Those to open the whole session.
-    tries: Tries,
+    attempts: Attempts,
     /// What the session has lost of its consumers.
-    missing: Missing,
-    check: Check,
+    lost_consumers: LostConsumers,
+    check: QueueCheck,
     /// Since when somebody else reads what is ours: perhaps we ourselves, on a connection that the broker still believes in.
     taken: Option<Instant>,
 }
 
-impl Keeper {
+impl ListenerRecovery {
     /// Watches over a listener whose first session is at `place`.
     pub(crate) fn new(
-        opener: Opener,
-        place: Place,
-        complaints: mpsc::UnboundedReceiver<Loss>,
-        found: Arc<Found>,
+        opener: SubscriptionOpener,
+        channel: ConsumerChannel,
+        losses: mpsc::UnboundedReceiver<LossReport>,
+        found: Arc<RestoredQueue>,
     ) -> Self {
-        let entry = opener.inner.barrier.enter(opener.part(), place.link.generation);
-        let (tries, missing) = (Tries::new(), Missing::default());
-        let check = opener.inner.queue_checks.enter(opener.queues());
-        Self { opener, place, entry, complaints, found, session: 0, tries, missing, check, taken: None }
+        let member = opener.inner.barrier.register(opener.part(), channel.link.generation);
+        let (attempts, lost_consumers) = (Attempts::new(), LostConsumers::default());
+        let check = opener.inner.queue_checks.register(opener.queues());
+        Self { opener, channel, member, losses, found, session: 0, attempts, lost_consumers, check, taken: None }
     }
 
     /// Puts back what is lost, until something cannot be, or the transport is closed.
@@ -60,10 +60,10 @@ impl Keeper {
             let inner = Arc::clone(&self.opener.inner);
             let outcome = tokio::select! {
                 biased;
-                () = inner.current.left(self.place.link.generation) => self.start_over(None).await,
-                complaint = self.complaints.recv() => match complaint {
-                    Some(Loss::Session(session)) if session == self.session => self.start_over(None).await,
-                    Some(Loss::Consumer(session, index)) if session == self.session => {
+                () = inner.current.replaced(self.channel.link.generation) => self.restart(None).await,
+                loss = self.losses.recv() => match loss {
+                    Some(LossReport::Session(session)) if session == self.session => self.restart(None).await,
+                    Some(LossReport::Consumer(session, index)) if session == self.session => {
                         warn!(
                             part = self.opener.part(),
                             queue = self.opener.queues().get(index).map(|queue| queue.name.clone()),
@@ -72,14 +72,14 @@ impl Keeper {
                              minutes by default) and is handed out again"
                         );
                         let config = &self.opener.inner.config;
-                        self.missing.lose(index, |tries| Pause::Soon(tries).dice(config));
+                        self.lost_consumers.add(index, |attempts| Backoff::Exponential(attempts).random_delay(config));
                         Ok(())
                     }
                     Some(_) => Ok(()),
                     None => return,
                 },
-                index = self.missing.due() => self.resume(index).await,
-                () = self.check.wanted() => self.check_up().await,
+                index = self.lost_consumers.due() => self.restore_consumer(index).await,
+                () = self.check.due() => self.check_queues().await,
             };
             if let Err(error) = outcome {
                 break error;
@@ -89,111 +89,111 @@ impl Keeper {
     }
 
     /// Looks whether everything is still there, and starts over where the broker has forgotten a consumer.
-    async fn check_up(&mut self) -> Result<()> {
+    async fn check_queues(&mut self) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         let sound = tokio::select! {
             biased;
             // Whoever has a loss to see to is not to wait for a check.
-            () = inner.current.left(self.place.link.generation) => true,
-            sound = is_sound(&mut self.check, &self.opener, &self.place, &self.missing) => sound,
+            () = inner.current.replaced(self.channel.link.generation) => true,
+            sound = is_sound(&mut self.check, &self.opener, &self.channel, &self.lost_consumers) => sound,
         };
-        if sound || !self.place.is_connected() {
+        if sound || !self.channel.is_connected() {
             return Ok(());
         }
         // Its name is given once on a channel.
-        self.place.leave();
-        self.start_over(None).await
+        self.channel.leave();
+        self.restart(None).await
     }
 
     /// Puts everything back, since the session is lost.
-    async fn start_over(&mut self, before: Option<Fate>) -> Result<()> {
-        self.tries.lost();
-        self.reopen(before).await
+    async fn restart(&mut self, last_action: Option<RecoveryAction>) -> Result<()> {
+        self.attempts.lost();
+        self.reopen(last_action).await
     }
 
-    /// Opens the subscription again, on whatever link there is; `before` is what had to be done about an error before.
-    async fn reopen(&mut self, mut before: Option<Fate>) -> Result<()> {
+    /// Opens the subscription again, on whatever link there is; `before` is what had to be done about an error last_action.
+    async fn reopen(&mut self, mut last_action: Option<RecoveryAction>) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         loop {
             let link = inner.current.link("poll").await?;
-            if link.generation == self.place.link.generation || before.is_some() {
+            if link.generation == self.channel.link.generation || last_action.is_some() {
                 // The broker has ended the channel alone, or refused us: not again at once.
-                self.rest(before.take(), link.generation).await;
+                self.rest(last_action.take(), link.generation).await;
             }
             let link = inner.current.link("poll").await?;
             let patience = self.opener.inner.config.request_timeout;
             if self.opener.inner.quota.is_tight() {
                 // Not all listeners may fit: those that were here first come back first.
-                let _ = timeout(patience, self.entry.turn(link.generation)).await;
+                let _ = timeout(patience, self.member.wait_for_earlier(link.generation)).await;
             }
             let deadline = Deadline::after(patience);
             // Noted as tried once it can be taken or is known to ail, so that nobody is told too early that all are back.
             match self.opener.open(&link, deadline).await {
                 Ok(session) => {
-                    self.place = session.place();
+                    self.channel = session.channel();
                     self.session += 1;
-                    self.missing = Missing::default();
-                    self.tries.back();
-                    self.found.put(self.session, Ok(Revived::Session(Box::new(session), self.opener.address())));
-                    self.back();
-                    self.entry.tried(link.generation);
+                    self.lost_consumers = LostConsumers::default();
+                    self.attempts.back();
+                    self.found.put(self.session, Ok(Restored::Session(Box::new(session), self.opener.address())));
+                    self.note_restored();
+                    self.member.mark_tried(link.generation);
                     return Ok(());
                 }
-                Err(error) if inner.current.lost_with(&link, &error).await => self.entry.tried(link.generation),
+                Err(error) if inner.current.lost_with(&link, &error).await => self.member.mark_tried(link.generation),
                 Err(error) => {
-                    before = Some(self.cope(&error, link.is_settling())?);
-                    self.entry.tried(link.generation);
+                    last_action = Some(self.action_after(&error, link.is_settling())?);
+                    self.member.mark_tried(link.generation);
                 }
             }
         }
     }
 
-    /// Tries to put one consumer back; if its channel is gone as well, puts everything back.
-    async fn resume(&mut self, index: usize) -> Result<()> {
-        if !self.place.is_connected() {
-            return self.start_over(None).await;
+    /// Attempts to put one consumer back; if its channel is gone as well, puts everything back.
+    async fn restore_consumer(&mut self, index: usize) -> Result<()> {
+        if !self.channel.is_connected() {
+            return self.restart(None).await;
         }
         let deadline = Deadline::after(self.opener.inner.config.request_timeout);
-        let reading = match self.opener.declare(&self.place.link, index, deadline).await {
+        let reading = match self.opener.declare(&self.channel.link, index, deadline).await {
             Ok(reading) => reading,
-            Err(_) if !self.place.is_connected() => return self.start_over(None).await,
+            Err(_) if !self.channel.is_connected() => return self.restart(None).await,
             Err(error) => return self.put_off(index, &error),
         };
-        let consuming = self.place.consume(&reading, deadline);
+        let consuming = self.channel.consume(&reading, deadline);
         match deadline.run("subscribe", consuming).await.and_then(|told| told) {
             Ok(consumer) => {
-                self.missing.found(index);
-                let resumed = Resumed { index, consumer, queue: reading };
-                self.found.put(self.session, Ok(Revived::Consumer(Box::new(resumed), self.opener.address())));
-                self.back();
+                self.lost_consumers.restored(index);
+                let restored = RestoredConsumer { index, consumer, queue: reading };
+                self.found.put(self.session, Ok(Restored::Consumer(Box::new(restored), self.opener.address())));
+                self.note_restored();
                 Ok(())
             }
-            Err(_) if !self.place.is_connected() => self.start_over(None).await,
+            Err(_) if !self.channel.is_connected() => self.restart(None).await,
             Err(error) => {
                 // It may consume all the same, and two readers of one queue would share its messages. What the broker handed
                 // over before we saw another reader stays with this one as long as it lives.
-                let fate = self.cope(&error, self.place.link.is_settling())?;
-                self.place.leave();
-                self.start_over(Some(fate)).await
+                let action = self.action_after(&error, self.channel.link.is_settling())?;
+                self.channel.leave();
+                self.restart(Some(action)).await
             }
         }
     }
 
     /// Leaves a consumer for later, whose queue cannot be declared.
     fn put_off(&mut self, index: usize, error: &Error) -> Result<()> {
-        let fate = self.cope(error, self.place.link.is_settling())?;
-        let ailment = (fate != Fate::Rename).then(|| error.to_string());
+        let action = self.action_after(error, self.channel.link.is_settling())?;
+        let reason = (action != RecoveryAction::Rename).then(|| error.to_string());
         let config = &self.opener.inner.config;
-        self.missing.put_off(index, ailment, |tries| pause(Some(fate), tries).dice(config));
+        self.lost_consumers.put_off(index, reason, |attempts| backoff(Some(action), attempts).random_delay(config));
         Ok(())
     }
 
     /// Waits before the next try, unless the link goes meanwhile.
-    async fn rest(&mut self, before: Option<Fate>, generation: Generation) {
-        let pause = pause(before, self.tries.next());
+    async fn rest(&mut self, last_action: Option<RecoveryAction>, generation: Generation) {
+        let backoff = backoff(last_action, self.attempts.next());
         tokio::select! {
-            () = self.opener.inner.current.left(generation) => {}
-            () = sleep(pause.dice(&self.opener.inner.config)) => {}
+            () = self.opener.inner.current.replaced(generation) => {}
+            () = sleep(backoff.random_delay(&self.opener.inner.config)) => {}
         }
     }
 
@@ -201,38 +201,42 @@ impl Keeper {
     ///
     /// # Errors
     /// The error, if there is nothing to do.
-    fn cope(&mut self, error: &Error, settling: bool) -> Result<Fate> {
+    fn action_after(&mut self, error: &Error, settling: bool) -> Result<RecoveryAction> {
         let settling = settling || is_taken(error) && self.is_waiting_for_a_name();
-        let fate = fate(error, self.opener.blames(error), settling);
-        warn!(%error, ?fate, "a listener cannot come back");
-        match fate {
-            Fate::End => return Err(error.clone()),
-            Fate::Rename => {
+        let action = action_for(error, self.opener.blames(error), settling);
+        warn!(%error, ?action, "a listener cannot come back");
+        match action {
+            RecoveryAction::GiveUp => return Err(error.clone()),
+            RecoveryAction::Rename => {
                 self.opener.rename()?;
-                self.check.renamed(self.opener.queues());
+                self.check.set_queues(self.opener.queues());
             }
-            Fate::Again | Fate::Mend => self.entry.ails(error.to_string()),
+            RecoveryAction::Retry | RecoveryAction::RetrySlowly => self.member.set_unhealthy(error.to_string()),
         }
-        Ok(fate)
+        Ok(action)
     }
 
     fn is_waiting_for_a_name(&mut self) -> bool {
         self.taken.get_or_insert_with(Instant::now).elapsed() < self.opener.inner.config.patience_for_a_name()
     }
 
-    fn back(&mut self) {
+    fn note_restored(&mut self) {
         self.taken = None;
-        match self.missing.ailment() {
-            Some(reason) => self.entry.ails(reason.to_owned()),
-            None => self.entry.well(),
+        match self.lost_consumers.reason() {
+            Some(reason) => self.member.set_unhealthy(reason.to_owned()),
+            None => self.member.clear_unhealthy(),
         }
         // Last, so that who sees it sees no alarm that is over.
-        count(&self.opener.inner.counts.revivals, 1);
+        count(&self.opener.inner.counts.recoveries, 1);
         info!(address = %self.opener.address(), "a listener is back");
     }
 }
 
-/// How long to wait after so many tries, the last of which had this fate: longer where somebody has to mend something.
-fn pause(before: Option<Fate>, tries: u32) -> Pause {
-    if before == Some(Fate::Mend) { Pause::Long(tries) } else { Pause::Soon(tries) }
+/// How long to wait after so many attempts, the last of which had this action: longer where somebody has to mend something.
+fn backoff(last_action: Option<RecoveryAction>, attempts: u32) -> Backoff {
+    if last_action == Some(RecoveryAction::RetrySlowly) {
+        Backoff::Slow(attempts)
+    } else {
+        Backoff::Exponential(attempts)
+    }
 }

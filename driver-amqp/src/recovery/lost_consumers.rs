@@ -6,41 +6,41 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::attempts::Tries;
+use crate::attempts::Attempts;
 
 /// The lost consumers of one session, by the indexes of their queues. Each has its own waits, so that one that cannot be put
 /// back keeps no other waiting.
 #[derive(Debug, Default)]
-pub(crate) struct Missing {
+pub(crate) struct LostConsumers {
     lost: BTreeMap<usize, Lost>,
     /// Kept when a consumer is back, since it may be lost again at once.
-    tries: BTreeMap<usize, Tries>,
+    attempts: BTreeMap<usize, Attempts>,
 }
 
 #[derive(Debug)]
 struct Lost {
     due: Instant,
     /// Why it could not be put back the last time.
-    ailment: Option<String>,
+    reason: Option<String>,
 }
 
-impl Missing {
-    /// The consumer of `index` is lost. `pause` says how long to wait after so many tries.
-    pub(crate) fn lose(&mut self, index: usize, pause: impl FnOnce(u32) -> Duration) {
-        self.tries(index).lost();
+impl LostConsumers {
+    /// The consumer of `index` is lost. `pause` says how long to wait after so many attempts.
+    pub(crate) fn add(&mut self, index: usize, pause: impl FnOnce(u32) -> Duration) {
+        self.attempts(index).lost();
         self.put_off(index, None, pause);
     }
 
-    /// The consumer of `index` could not be put back. `ailment` says why, if that is worth an alarm.
-    pub(crate) fn put_off(&mut self, index: usize, ailment: Option<String>, pause: impl FnOnce(u32) -> Duration) {
-        let due = Instant::now() + pause(self.tries(index).next());
-        self.lost.insert(index, Lost { due, ailment });
+    /// The consumer of `index` could not be put back. `reason` says why, if that is worth an alarm.
+    pub(crate) fn put_off(&mut self, index: usize, reason: Option<String>, pause: impl FnOnce(u32) -> Duration) {
+        let due = Instant::now() + pause(self.attempts(index).next());
+        self.lost.insert(index, Lost { due, reason });
     }
 
     /// The consumer of `index` is back.
-    pub(crate) fn found(&mut self, index: usize) {
+    pub(crate) fn restored(&mut self, index: usize) {
         self.lost.remove(&index);
-        self.tries(index).back();
+        self.attempts(index).back();
     }
 
     /// Whether the consumer of `index` is lost.
@@ -49,8 +49,8 @@ impl Missing {
     }
 
     /// What keeps one of them from coming back, if anything does.
-    pub(crate) fn ailment(&self) -> Option<&str> {
-        self.lost.values().find_map(|lost| lost.ailment.as_deref())
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.lost.values().find_map(|lost| lost.reason.as_deref())
     }
 
     /// Waits until one of them is to be tried, and says which.
@@ -63,8 +63,8 @@ impl Missing {
         *index
     }
 
-    fn tries(&mut self, index: usize) -> &mut Tries {
-        self.tries.entry(index).or_insert_with(Tries::new)
+    fn attempts(&mut self, index: usize) -> &mut Attempts {
+        self.attempts.entry(index).or_insert_with(Attempts::new)
     }
 }
 
@@ -74,38 +74,38 @@ mod tests {
 
     use super::*;
 
-    /// As many seconds as there were tries, and one.
-    fn growing(tries: u32) -> Duration {
-        Duration::from_secs(u64::from(tries) + 1)
+    /// As many seconds as there were attempts, and one.
+    fn growing(attempts: u32) -> Duration {
+        Duration::from_secs(u64::from(attempts) + 1)
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_waits_for_itself_and_the_earliest_comes_first() {
-        let mut missing = Missing::default();
-        missing.lose(0, growing);
+        let mut missing = LostConsumers::default();
+        missing.add(0, growing);
         for _ in 0..10 {
             assert_eq!(missing.due().await, 0);
             missing.put_off(0, Some("taken".into()), growing);
         }
         let begun = Instant::now();
-        missing.lose(2, growing);
+        missing.add(2, growing);
         assert_eq!((missing.due().await, begun.elapsed()), (2, Duration::from_secs(1)), "it has not failed yet");
-        missing.found(2);
-        assert_eq!((missing.due().await, missing.ailment()), (0, Some("taken")));
-        missing.found(0);
-        assert_eq!(missing.ailment(), None);
+        missing.restored(2);
+        assert_eq!((missing.due().await, missing.reason()), (0, Some("taken")));
+        missing.restored(0);
+        assert_eq!(missing.reason(), None);
         assert!(timeout(Duration::from_secs(3600), missing.due()).await.is_err(), "none is lost");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_lost_again_and_again_waits_longer_each_time() {
-        let mut missing = Missing::default();
+        let mut missing = LostConsumers::default();
         for waited in 1..5 {
             let begun = Instant::now();
-            missing.lose(1, growing);
+            missing.add(1, growing);
             missing.due().await;
             assert_eq!(begun.elapsed().as_secs(), waited);
-            missing.found(1);
+            missing.restored(1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One check of a listener's queues: declares and binds what is missing, and looks for consumers that the broker lost.
+//! One check of a listener's queues: declares and binds what is lost_consumers, and looks for consumers that the broker lost.
 
 use std::time::Duration;
 
@@ -6,20 +6,25 @@ use oslo_messaging::{Deadline, Result};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::consume::consumer_channel::Place;
-use crate::consume::subscription_opener::Opener;
-use crate::queue_checks::Check;
-use crate::recovery::lost_consumers::Missing;
+use crate::consume::consumer_channel::ConsumerChannel;
+use crate::consume::subscription_opener::SubscriptionOpener;
+use crate::queue_checks::QueueCheck;
+use crate::recovery::lost_consumers::LostConsumers;
 
 /// How long after it was found without a consumer a queue is looked at again: a broker may count a new one late.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Puts back what is missing of the queues at `place`. False if one of them has no consumer any more.
-pub(crate) async fn is_sound(check: &mut Check, opener: &Opener, place: &Place, missing: &Missing) -> bool {
+/// Puts back what is lost_consumers of the queues at `channel`. False if one of them has no consumer any more.
+pub(crate) async fn is_sound(
+    check: &mut QueueCheck,
+    opener: &SubscriptionOpener,
+    channel: &ConsumerChannel,
+    lost_consumers: &LostConsumers,
+) -> bool {
     let _turn = check.begin().await;
     let mut sound = true;
-    for (index, queue) in opener.queues().iter().enumerate().filter(|(index, _)| !missing.is_lost(*index)) {
-        match is_read(opener, place, index).await {
+    for (index, queue) in opener.queues().iter().enumerate().filter(|(index, _)| !lost_consumers.is_lost(*index)) {
+        match is_read(opener, channel, index).await {
             Ok(true) => {}
             Ok(false) => {
                 warn!(queue = queue.name, "a queue was lost without notice, and is consumed again");
@@ -34,11 +39,11 @@ pub(crate) async fn is_sound(check: &mut Check, opener: &Opener, place: &Place, 
 }
 
 /// Whether the queue of `index` has a consumer, once everything else about it is as it should be.
-async fn is_read(opener: &Opener, place: &Place, index: usize) -> Result<bool> {
+async fn is_read(opener: &SubscriptionOpener, channel: &ConsumerChannel, index: usize) -> Result<bool> {
     let deadline = Deadline::after(opener.inner.config.request_timeout);
-    if opener.renew(&place.link, index, deadline).await? != Some(0) {
+    if opener.renew(&channel.link, index, deadline).await? != Some(0) {
         return Ok(true);
     }
     sleep(SECOND_LOOK).await;
-    Ok(opener.renew(&place.link, index, deadline).await? != Some(0))
+    Ok(opener.renew(&channel.link, index, deadline).await? != Some(0))
 }

@@ -11,13 +11,13 @@ use oslo_messaging::{
     Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan, Result,
 };
 
-use crate::brokers::Transient;
+use crate::brokers::TransientQueues;
 use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::channel::Channel;
 use crate::link::Link;
 use crate::link::inner::Inner;
-use crate::short_string::short;
+use crate::short_string::short_string;
 use crate::topology::delivery_limit::is_limited_by_itself;
 use crate::topology::stream::is_stream;
 
@@ -27,7 +27,7 @@ const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
 /// How a queue or an exchange is declared.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Form {
+pub(crate) struct ObjectForm {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: FieldTable,
@@ -35,7 +35,7 @@ pub(crate) struct Form {
 
 /// What to do after a declaration was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum MismatchAction {
     /// Use what exists.
     Adopt,
     Refuse,
@@ -46,7 +46,7 @@ enum Verdict {
 pub(crate) struct Declarer<'a> {
     link: &'a Link,
     connection: &'a Connection,
-    transient: Transient,
+    transient: TransientQueues,
     /// Whether the broker limits the deliveries of quorum queues by default.
     limits_deliveries: bool,
     inner: &'a Inner,
@@ -72,7 +72,7 @@ impl<'a> Declarer<'a> {
             ExchangeKind::Topic => LapinKind::Topic,
             ExchangeKind::Fanout => LapinKind::Fanout,
         };
-        let name = short("exchange", &exchange.name)?;
+        let name = short_string("exchange", &exchange.name)?;
         let form = exchange_form(exchange.kind, &self.inner.config, self.transient);
         let options = ExchangeDeclareOptions {
             durable: form.durable,
@@ -91,7 +91,7 @@ impl<'a> Declarer<'a> {
     /// # Errors
     /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
-        let name = short("queue", &plan.name)?;
+        let name = short_string("queue", &plan.name)?;
         let stream = is_stream(plan, &self.inner.config);
         let form = if stream {
             stream_form(&self.inner.config)
@@ -100,7 +100,7 @@ impl<'a> Declarer<'a> {
         };
         // Where nobody knows yet whether transient queues are denied, the queue answers before an exchange is declared that
         // peers could not agree with.
-        let first = self.transient == Transient::Unknown;
+        let first = self.transient == TransientQueues::Unknown;
         if first {
             self.declare_queue(&name, form.clone()).await?;
         }
@@ -118,7 +118,7 @@ impl<'a> Declarer<'a> {
     /// # Errors
     /// As [`queue`](Self::queue).
     pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
-        let name = short("queue", &plan.name)?;
+        let name = short_string("queue", &plan.name)?;
         for binding in &plan.bindings {
             self.bind(&name, binding).await.map_err(|error| error.with("queue", &plan.name))?;
         }
@@ -132,7 +132,7 @@ impl<'a> Declarer<'a> {
     pub(crate) async fn look(&mut self, name: &str) -> Result<Option<QueueCounts>> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let channel = self.channel().await?;
-        let looking = channel.queue_declare(short("queue", name)?, options, FieldTable::default());
+        let looking = channel.queue_declare(short_string("queue", name)?, options, FieldTable::default());
         let found = self.connection.ask("find queue", self.deadline, looking).await;
         self.keep_channel(&found);
         match found {
@@ -149,11 +149,11 @@ impl<'a> Declarer<'a> {
     /// # Errors
     /// As [`queue`](Self::queue).
     pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
-        let mut form = Form { durable: true, auto_delete: false, arguments: FieldTable::default() };
+        let mut form = ObjectForm { durable: true, auto_delete: false, arguments: FieldTable::default() };
         if self.inner.config.quorum_queues {
             quorum(&mut form.arguments);
         }
-        let name = short("queue", name)?;
+        let name = short_string("queue", name)?;
         if self.limits_deliveries {
             let mut unlimited = form.clone();
             unlimited.arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(-1));
@@ -171,7 +171,7 @@ impl<'a> Declarer<'a> {
 
     /// Declares a queue; where one exists in another form, in that form, difference by difference, since the broker names
     /// only the first and a stream may hide behind its durability.
-    async fn declare_queue(&mut self, name: &ShortString, mut form: Form) -> Result<()> {
+    async fn declare_queue(&mut self, name: &ShortString, mut form: ObjectForm) -> Result<()> {
         loop {
             let options = QueueDeclareOptions {
                 durable: form.durable,
@@ -195,8 +195,8 @@ impl<'a> Declarer<'a> {
     /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared: the one
     /// of a topic whose last server stops while the next one starts. Then it is declared again.
     async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
-        let exchange = short("exchange", &binding.exchange.name)?;
-        let key = short("routing key", &binding.routing_key)?;
+        let exchange = short_string("exchange", &binding.exchange.name)?;
+        let key = short_string("routing key", &binding.routing_key)?;
         loop {
             let channel = self.channel().await?;
             let (arguments, options) = (FieldTable::default(), QueueBindOptions::default());
@@ -232,7 +232,7 @@ impl<'a> Declarer<'a> {
         if Difference::of(&text).is_some_and(Difference::is_lifted_limit) {
             return Err(error);
         }
-        if verdict(error.kind(), &text, self.inner.config.strict) == Verdict::Refuse {
+        if mismatch_action(error.kind(), &text, self.inner.config.strict) == MismatchAction::Refuse {
             return Err(error);
         }
         self.inner.health.warn_of_drift(text.clone());
@@ -240,7 +240,7 @@ impl<'a> Declarer<'a> {
     }
 }
 
-impl Form {
+impl ObjectForm {
     /// This form with the difference that the broker names taken over, if that can be declared again.
     fn adopting(&self, text: &str) -> Option<Self> {
         match Difference::of(text)?.argument {
@@ -254,16 +254,16 @@ impl Form {
 /// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`). Where transient queues are
 /// denied, as it does under the only ones that work there: a broker that denies the queues takes the exchanges, and would
 /// keep one that no peer can agree with.
-fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: Transient) -> Form {
+fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
     let fanout = kind == ExchangeKind::Fanout;
     let wanted = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
-    let durable = wanted || transient == Transient::Denied;
-    Form { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
+    let durable = wanted || transient == TransientQueues::Denied;
+    ObjectForm { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
 }
 
 /// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
 /// reader, which every version of RabbitMQ accepts.
-fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> Form {
+fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
     let mut arguments = FieldTable::default();
     match lifetime {
         Lifetime::Shared => {
@@ -271,8 +271,8 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> 
                 quorum(&mut arguments);
                 limits(&mut arguments, config);
             }
-            let durable = config.durable_queues || config.quorum_queues || transient == Transient::Denied;
-            Form { durable, auto_delete: config.auto_delete, arguments }
+            let durable = config.durable_queues || config.quorum_queues || transient == TransientQueues::Denied;
+            ObjectForm { durable, auto_delete: config.auto_delete, arguments }
         }
         Lifetime::Private => {
             if config.transient_quorum_queues {
@@ -282,20 +282,20 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: Transient) -> 
                 let ttl = i64::try_from(config.transient_queues_ttl.as_millis()).unwrap_or(i64::MAX);
                 arguments.insert("x-expires".into(), AMQPValue::LongLongInt(ttl));
             }
-            Form { durable: true, auto_delete: false, arguments }
+            ObjectForm { durable: true, auto_delete: false, arguments }
         }
     }
 }
 
 /// As the reference declares it; what is older than a private queue would outlive its reader is dropped.
-fn stream_form(config: &AmqpConfig) -> Form {
+fn stream_form(config: &AmqpConfig) -> ObjectForm {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
     if !config.transient_queues_ttl.is_zero() {
         let age = format!("{}s", config.transient_queues_ttl.as_secs().max(1));
         arguments.insert("x-max-age".into(), AMQPValue::LongString(age.into()));
     }
-    Form { durable: true, auto_delete: false, arguments }
+    ObjectForm { durable: true, auto_delete: false, arguments }
 }
 
 fn quorum(arguments: &mut FieldTable) {
@@ -317,11 +317,11 @@ fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
 }
 
 /// An object of another durability or with other arguments works all the same; one of another type does not.
-fn verdict(kind: ErrorKind, text: &str, strict: bool) -> Verdict {
+fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction {
     let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
     match difference {
-        Some(difference) if !difference.is_unusable() && !strict => Verdict::Adopt,
-        _ => Verdict::Refuse,
+        Some(difference) if !difference.is_unusable() && !strict => MismatchAction::Adopt,
+        _ => MismatchAction::Refuse,
     }
 }
 

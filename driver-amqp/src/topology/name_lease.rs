@@ -18,13 +18,13 @@ const TAKEN: &str =
 
 /// The right to a name, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct NameLease {
     /// What stands in the names of queues for a UUID.
     pub(crate) unique: String,
-    _held: Held,
+    _held: HeldName,
 }
 
-impl Claim {
+impl NameLease {
     /// The lowest number that nobody on this machine has for the private queue of `subscription`, so that after a restart
     /// it is the same again; none for a subscription that has no such queue.
     ///
@@ -36,7 +36,7 @@ impl Claim {
             let unique = format!("{host}:{process}:{number}");
             let queues = subscription.queues(&unique);
             let Some(queue) = queues.iter().find(|queue| queue.lifetime == Lifetime::Private) else { return Ok(None) };
-            match Held::take(&queue.name) {
+            match HeldName::take(&queue.name) {
                 Ok(held) => return Ok(Some(Self { unique, _held: held })),
                 Err(error) if error.kind() == Io::AddrInUse => {}
                 Err(error) => return Err(refused("it cannot be claimed on this machine").with_source(error)),
@@ -83,10 +83,10 @@ fn refused(reason: &str) -> Error {
 /// names that the others have.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-struct Held(#[allow(dead_code, reason = "it is held, and nothing else")] std::os::unix::net::UnixDatagram);
+struct HeldName(#[allow(dead_code, reason = "it is held, and nothing else")] std::os::unix::net::UnixDatagram);
 
 #[cfg(target_os = "linux")]
-impl Held {
+impl HeldName {
     fn take(queue: &str) -> std::io::Result<Self> {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -100,7 +100,7 @@ impl Held {
 /// Elsewhere names are held in this process alone, and other processes meet at the broker.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
-struct Held(u64);
+struct HeldName(u64);
 
 #[cfg(not(target_os = "linux"))]
 mod table {
@@ -110,7 +110,7 @@ mod table {
 
     static HELD: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
-    impl super::Held {
+    impl super::HeldName {
         pub(super) fn take(queue: &str) -> io::Result<Self> {
             let name = super::fnv(queue);
             let new = HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
@@ -118,7 +118,7 @@ mod table {
         }
     }
 
-    impl Drop for super::Held {
+    impl Drop for super::HeldName {
         fn drop(&mut self) {
             HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
         }
@@ -146,8 +146,8 @@ mod tests {
         Subscription::new(Source::Server { exchange: "x".into(), topic: topic.into(), server: "s".into() })
     }
 
-    fn take(subscription: &Subscription) -> Claim {
-        Claim::take(&config(), subscription).unwrap().unwrap()
+    fn take(subscription: &Subscription) -> NameLease {
+        NameLease::take(&config(), subscription).unwrap().unwrap()
     }
 
     #[test]
@@ -164,12 +164,12 @@ mod tests {
     #[test]
     fn a_subscription_without_a_private_queue_claims_nothing() {
         let queue = Subscription::new(Source::Queue { name: "q".into() });
-        assert!(Claim::take(&config(), &queue).unwrap().is_none());
+        assert!(NameLease::take(&config(), &queue).unwrap().is_none());
     }
 
     #[test]
     fn machine_and_program_have_names_by_themselves() {
-        let claim = Claim::take(&AmqpConfig::default(), &server("defaults")).unwrap().unwrap();
+        let claim = NameLease::take(&AmqpConfig::default(), &server("defaults")).unwrap().unwrap();
         let parts: Vec<_> = claim.unique.rsplitn(3, ':').collect();
         assert!(parts.len() == 3 && parts.iter().all(|part| !part.is_empty()), "{parts:?}");
     }

@@ -34,21 +34,21 @@ pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<Queu
 
 /// How far one reader has read.
 #[derive(Debug)]
-pub(crate) struct Position {
+pub(crate) struct StreamPosition {
     /// None if it reads no stream.
     stream: Option<String>,
-    read: Mutex<Read>,
+    read: Mutex<ReadState>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Read {
+struct ReadState {
     /// The offset behind the last message that was handed over, unless that is of a stream that is gone.
     next: Option<i64>,
     /// When the last message was handed over, or if there was none, when the reader began.
     at: Option<SystemTime>,
 }
 
-impl Position {
+impl StreamPosition {
     /// Of a reader of `queues` who has read nothing.
     pub(crate) fn new(queues: &[QueuePlan], config: &AmqpConfig) -> Self {
         let stream = queues.iter().find(|queue| is_stream(queue, config)).map(|queue| queue.name.clone());
@@ -60,7 +60,7 @@ impl Position {
     ///
     /// The reference begins with the `last` chunk, and so runs again what it may have run before it was started anew.
     pub(crate) fn arguments(&self) -> FieldTable {
-        let Read { next, at } = *self.lock();
+        let ReadState { next, at } = *self.lock();
         let seconds = at.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
         let mut arguments = FieldTable::default();
         let offset = match (next, seconds) {
@@ -89,7 +89,7 @@ impl Position {
         let Some(AMQPValue::LongLongInt(offset)) = headers.and_then(|headers| headers.inner().get(OFFSET)) else {
             return 0;
         };
-        let read = Read { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
+        let read = ReadState { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
         let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
         // One that is lower is of a stream that was made again.
         u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)
@@ -100,7 +100,7 @@ impl Position {
         self.lock().next = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Read> {
+    fn lock(&self) -> MutexGuard<'_, ReadState> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn offset(position: &Position) -> AMQPValue {
+    fn offset(position: &StreamPosition) -> AMQPValue {
         position.arguments().inner()[OFFSET].clone()
     }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_reader_begins_with_what_is_new_and_goes_on_behind_what_it_has_read() {
-        let position = Position { stream: Some("t_fanout".into()), read: Mutex::default() };
+        let position = StreamPosition { stream: Some("t_fanout".into()), read: Mutex::default() };
         assert_eq!(offset(&position), AMQPValue::LongString("next".into()));
         position.began();
         assert!(matches!(offset(&position), AMQPValue::Timestamp(seconds) if seconds > 1_700_000_000));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_a_stream_deleted_before_it_was_read_is_a_gap_in_its_offsets() {
-        let position = Position { stream: Some("s".into()), read: Mutex::default() };
+        let position = StreamPosition { stream: Some("s".into()), read: Mutex::default() };
         let pass = |offset| position.pass("s", &delivery(offset));
         let missed = [1_000, 1_001, 1_802, 1_803, 0, 1, i64::MAX, i64::MAX, i64::MIN].map(pass);
         let most = i64::MAX.unsigned_abs() - 2;

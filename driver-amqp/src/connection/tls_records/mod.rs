@@ -17,15 +17,15 @@ const RECORD: usize = 16 * 1024;
 
 /// A stream inside of TLS that is written record by record.
 #[derive(Debug)]
-pub(crate) struct Records<S>(TlsStream<S>);
+pub(crate) struct TlsRecords<S>(TlsStream<S>);
 
-impl<S> Records<S> {
+impl<S> TlsRecords<S> {
     pub(crate) fn over(stream: TlsStream<S>) -> Self {
         Self(stream)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Records<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsRecords<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // What is left is of writes that have succeeded. With more than this in front of them, the bytes could be split.
         ready!(Pin::new(&mut self.0).poll_flush(context))?;
@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Records<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Records<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsRecords<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -54,7 +54,7 @@ impl AsyncRead for Failing {
 }
 
 /// Both ends after the handshake, and how many bytes the client's socket takes before it fails.
-async fn ends(buffer: usize, piece: usize) -> (Records<Failing>, server::TlsStream<DuplexStream>, Arc<AtomicUsize>) {
+async fn ends(buffer: usize, piece: usize) -> (TlsRecords<Failing>, server::TlsStream<DuplexStream>, Arc<AtomicUsize>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(ring::default_provider());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
@@ -69,7 +69,7 @@ async fn ends(buffer: usize, piece: usize) -> (Records<Failing>, server::TlsStre
     let ours = Failing { socket: ours, left: Arc::clone(&left), piece };
     let name = ServerName::try_from("localhost").unwrap();
     let (ours, theirs) = tokio::join!(client.connect(name, ours), TlsAcceptor::from(Arc::new(server)).accept(theirs));
-    (Records::over(ours.unwrap()), theirs.unwrap(), left)
+    (TlsRecords::over(ours.unwrap()), theirs.unwrap(), left)
 }
 
 /// Writes until the socket fails after `after` bytes; how many bytes were told to be written, and how many arrived.

@@ -5,7 +5,7 @@ use amq_protocol::protocol::{AMQPClass, connection};
 
 use crate::frames::parse::fields::DEPTH;
 
-/// Checks that `output` is what has to come of `stream`, and that lapin can take it. `violation` is why the stream was
+/// QueueChecks that `output` is what has to come of `stream`, and that lapin can take it. `violation` is why the stream was
 /// ended, if it was.
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 //! Every try to connect has a number of its own, its generation, and whatever happens on a link says which one it means.
 //! So nothing that is late, of a link that was given up, can touch the one that came after it.
 
-use crate::backoff::Pause;
+use crate::backoff::Backoff;
 
 /// The number of a try to connect, and of the link that comes of it.
 pub(crate) type Generation = u64;
@@ -14,13 +14,13 @@ pub(crate) enum Phase {
     /// It is being made.
     Connecting(Generation),
     /// It is there, and the listeners put back what they need before anybody publishes.
-    Declaring(Generation),
+    Resubscribing(Generation),
     /// It works.
     Ready(Generation),
     /// It works, and the broker takes no publishes.
     Blocked(Generation, String),
-    /// It is gone; after the pause another is made.
-    Lost { reason: String, pause: Pause },
+    /// It is gone; after the backoff another is made.
+    Lost { reason: String, backoff: Backoff },
     /// Nothing will be done any more.
     Closed,
 }
@@ -29,32 +29,32 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Connected(Generation),
-    /// It could not be made; `mend` says that it takes somebody to change that.
+    /// It could not be made; `needs_operator` says that it takes somebody to change that.
     Failed {
         generation: Generation,
         reason: String,
-        mend: bool,
+        needs_operator: bool,
     },
     /// The listeners are done, one way or the other.
-    Declared(Generation),
+    Resubscribed(Generation),
     Blocked(Generation, String),
     Unblocked(Generation),
     /// It lived long enough to be trusted again.
-    Aged(Generation),
-    Gone(Generation, String),
-    /// The pause is over.
-    Due,
+    Stable(Generation),
+    Lost(Generation, String),
+    /// The backoff is over.
+    RetryDue,
     Closed,
 }
 
 /// The states of a link, one after the other.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct StateMachine {
     phase: Phase,
     generation: Generation,
     /// How many tries failed since a link was last trusted.
     failures: u32,
-    /// How many in a row failed for a reason that somebody has to mend.
+    /// How many in a row failed for a reason that somebody has to needs_operator.
     refusals: u32,
     /// What the broker said of an alarm while the listeners were busy.
     alarm: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Machine {
     others: u32,
 }
 
-impl Machine {
+impl StateMachine {
     /// The first link is being made, to one of so many hosts.
     pub(crate) fn new(hosts: usize) -> Self {
         let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -74,7 +74,7 @@ impl Machine {
     }
 
     /// Takes in what happened; what is of another generation changes nothing.
-    pub(crate) fn on(&mut self, event: Event) {
+    pub(crate) fn apply(&mut self, event: Event) {
         let current = self.generation;
         let next = match (&self.phase, event) {
             (Phase::Closed, _) => return,
@@ -82,20 +82,22 @@ impl Machine {
             (Phase::Connecting(_), Event::Connected(generation)) if generation == current => {
                 self.refusals = 0;
                 self.alarm = None;
-                Phase::Declaring(current)
+                Phase::Resubscribing(current)
             }
-            (Phase::Connecting(_), Event::Failed { generation, reason, mend }) if generation == current => {
-                self.lost(reason, mend)
+            (Phase::Connecting(_), Event::Failed { generation, reason, needs_operator }) if generation == current => {
+                self.lost(reason, needs_operator)
             }
-            (Phase::Declaring(_), Event::Declared(generation)) if generation == current => match self.alarm.take() {
-                Some(reason) => Phase::Blocked(current, reason),
-                None => Phase::Ready(current),
-            },
-            (Phase::Declaring(_), Event::Blocked(generation, reason)) if generation == current => {
+            (Phase::Resubscribing(_), Event::Resubscribed(generation)) if generation == current => {
+                match self.alarm.take() {
+                    Some(reason) => Phase::Blocked(current, reason),
+                    None => Phase::Ready(current),
+                }
+            }
+            (Phase::Resubscribing(_), Event::Blocked(generation, reason)) if generation == current => {
                 self.alarm = Some(reason);
                 return;
             }
-            (Phase::Declaring(_), Event::Unblocked(generation)) if generation == current => {
+            (Phase::Resubscribing(_), Event::Unblocked(generation)) if generation == current => {
                 self.alarm = None;
                 return;
             }
@@ -103,23 +105,23 @@ impl Machine {
                 Phase::Blocked(current, reason)
             }
             (Phase::Blocked(..), Event::Unblocked(generation)) if generation == current => Phase::Ready(current),
-            (Phase::Declaring(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Aged(generation))
+            (Phase::Resubscribing(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Stable(generation))
                 if generation == current =>
             {
                 self.failures = 0;
                 return;
             }
-            (Phase::Declaring(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Gone(generation, reason))
+            (Phase::Resubscribing(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Lost(generation, reason))
                 if generation == current =>
             {
                 // Not for ever: a link that is lost each time it is made is not the host's trouble.
                 let failover = self.failures < self.others;
                 match self.lost(reason, false) {
-                    Phase::Lost { reason, .. } if failover => Phase::Lost { reason, pause: Pause::Failover },
+                    Phase::Lost { reason, .. } if failover => Phase::Lost { reason, backoff: Backoff::Failover },
                     lost => lost,
                 }
             }
-            (Phase::Lost { .. }, Event::Due) => {
+            (Phase::Lost { .. }, Event::RetryDue) => {
                 self.generation += 1;
                 Phase::Connecting(self.generation)
             }
@@ -128,11 +130,11 @@ impl Machine {
         self.phase = next;
     }
 
-    fn lost(&mut self, reason: String, mend: bool) -> Phase {
-        let pause = if mend { Pause::Long(self.refusals) } else { Pause::Soon(self.failures) };
-        self.refusals = if mend { self.refusals.saturating_add(1) } else { 0 };
+    fn lost(&mut self, reason: String, needs_operator: bool) -> Phase {
+        let backoff = if needs_operator { Backoff::Slow(self.refusals) } else { Backoff::Exponential(self.failures) };
+        self.refusals = if needs_operator { self.refusals.saturating_add(1) } else { 0 };
         self.failures = self.failures.saturating_add(1);
-        Phase::Lost { reason, pause }
+        Phase::Lost { reason, backoff }
     }
 }
 
