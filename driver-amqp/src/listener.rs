@@ -118,7 +118,7 @@ impl AmqpListener {
                     pending_ack.stale = true;
                 }
                 if let Some(old) = self.session.replace(*session) {
-                    old.abandon(&lost("poll", "there is another channel"));
+                    old.abandon(&lost("poll", "the listener resubscribed on another channel"));
                 }
                 self.address = address;
             }
@@ -145,7 +145,7 @@ impl AmqpListener {
 
     /// The error of a close that could not reach the broker.
     fn left_behind(&self) -> Error {
-        let error = lost("close", "private queues stay until they expire");
+        let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
             Some(loss) => error.with("loss", loss),
             None => error,
@@ -159,7 +159,7 @@ impl AmqpListener {
             if session.channel().link.is_connected() {
                 // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
                 // message that was held longer than its consumer timeout, for one.
-                warn!(address = %self.address, %error, "the broker closed the channel of a listener, which opens another");
+                warn!(address = %self.address, %error, "the broker closed a listener's channel; the listener resubscribes on a new channel");
             }
             session.abandon(error);
         }
@@ -294,8 +294,8 @@ fn incoming(
         warn!(
             stream = %received.queue,
             missed,
-            "messages of a stream were deleted before this listener read them: it is slower than the stream's retention \
-             (x-max-age, rabbit_transient_queues_ttl) allows"
+            "the broker deleted messages of a stream before the listener read them; the listener continues after them: it \
+             is slower than the retention (x-max-age, rabbit_transient_queues_ttl) allows"
         );
     }
     let redelivered = received.delivery.redelivered;

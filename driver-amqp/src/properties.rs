@@ -50,12 +50,12 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
         headers.insert(short_string("header", name)?, AMQPValue::LongString(value.as_str().into()));
     }
     let mut properties = BasicProperties::default()
-        .with_content_type(short_string("content type", CONTENT_TYPE)?)
-        .with_content_encoding(short_string("content encoding", CONTENT_ENCODING)?)
+        .with_content_type(short_string("content_type", CONTENT_TYPE)?)
+        .with_content_encoding(short_string("content_encoding", CONTENT_ENCODING)?)
         .with_delivery_mode(2)
         .with_priority(0)
         .with_headers(headers)
-        .with_message_id(short_string("message id", &message.id)?);
+        .with_message_id(short_string("message_id", &message.id)?);
     if let Some(expiration) = message.expiration {
         let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
         properties = properties.with_expiration(short_string("expiration", &milliseconds.to_string())?);

@@ -182,7 +182,7 @@ impl AmqpTransport {
                     if backoff >= deadline.remaining() {
                         return Err(error);
                     }
-                    debug!(%error, "a subscription is tried again");
+                    debug!(%error, "a subscription failed for now; the driver retries it");
                     sleep(backoff).await;
                     attempts += 1;
                 }
@@ -238,7 +238,7 @@ impl Transport for AmqpTransport {
         }
         let publish = Arc::new(EncodedPublish {
             exchange_name: short_string("exchange", &exchange.name)?,
-            routing_key: short_string("routing key", &to.routing_key())?,
+            routing_key: short_string("routing_key", &to.routing_key())?,
             // Where the publisher makes the queue, nothing may fall beside it.
             mandatory: options.mandatory || prerequisite.has_queue(),
             if_refused: if_refused(to, &self.inner.config),
@@ -378,7 +378,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
             return Err(earlier.filter(|_| cut_short).unwrap_or(failure));
         }
         if round == 0 {
-            warn!(error = %failure, "the broker cannot be reached yet, and is tried again until the deadline");
+            warn!(error = %failure, "the driver cannot connect to the broker yet; it retries until the deadline");
         }
         earlier = Some(failure);
         // The last tries lie close to the deadline, however long the waits have grown.
@@ -392,5 +392,5 @@ fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
         return Error::new(ErrorKind::Config, "connect").with("reason", "the URL names no host");
     };
-    failures.into_iter().fold(last, |last, other| last.with("another host", other))
+    failures.into_iter().fold(last, |last, other| last.with("other_host", other))
 }

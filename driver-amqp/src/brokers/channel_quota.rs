@@ -98,7 +98,7 @@ impl ChannelQuota {
         let mut quota = self.lock();
         let count = quota.count(now);
         if room >= AMPLE {
-            info!("the broker's limit of channels is lifted");
+            info!("the broker accepts more channels again; the driver no longer limits them");
             quota.limit = None;
         } else if let Some(limit) = &mut quota.limit {
             limit.most = limit.most.max(count + room);
@@ -127,7 +127,7 @@ impl Permit {
             warn!(
                 channels = most,
                 %error,
-                "the broker limits the channels: what needs more waits, and tries it on another connection after {RETRY:?}"
+                "the broker closed the connection at its channel limit; the driver opens no more channels and probes the limit after {RETRY:?}"
             );
         }
         let mut limit = Limit { most, reason: error.clone(), since: now, retry: now };

@@ -35,8 +35,8 @@ impl BrokerFacts {
         if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {
             warn!(
                 host,
-                "the broker denies transient queues: exchanges and shared queues are declared durable; \
-                 say so with amqp_durable_queues and rabbit_transient_quorum_queue, which peers in Python must have there"
+                "the broker denies transient queues; the driver declares exchanges and shared queues durable: set \
+                 amqp_durable_queues and rabbit_transient_quorum_queue, which Python peers of this broker require"
             );
         }
     }

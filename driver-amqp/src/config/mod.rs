@@ -225,11 +225,11 @@ impl AmqpConfig {
         if self.stream_fanout && !self.transient_quorum_queues {
             return Err(unusable()
                 .with("option", "rabbit_stream_fanout")
-                .with("reason", "it needs `rabbit_transient_quorum_queue`"));
+                .with("reason", "requires `rabbit_transient_quorum_queue`"));
         }
         if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
             let error = unusable().with("publish_window", self.publish_window);
-            return Err(error.with("reason", format_args!("it must be 1 to {WIDEST_WINDOW}")));
+            return Err(error.with("reason", format_args!("must be 1 to {WIDEST_WINDOW}")));
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
@@ -237,12 +237,12 @@ impl AmqpConfig {
             ("confirm_timeout", self.confirm_timeout),
         ] {
             if time.is_zero() {
-                return Err(unusable().with(name, "0 s").with("reason", "nothing can be done in no time"));
+                return Err(unusable().with(name, "0 s").with("reason", "must be longer than zero"));
             }
         }
         if self.heartbeat.subsec_nanos() != 0 || self.heartbeat > LONGEST_HEARTBEAT {
             let error = unusable().with("heartbeat", format_args!("{:?}", self.heartbeat));
-            return Err(error.with("reason", format_args!("it must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
+            return Err(error.with("reason", format_args!("must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
         }
         Ok(())
     }
@@ -272,7 +272,7 @@ impl AmqpConfig {
     pub(crate) fn warn_of_idle(&self) {
         if !self.use_tls && self.tls != Tls::default() {
             warn!(
-                "files for TLS are configured without `ssl = true` or the scheme `amqps`: connections are in plain text"
+                "TLS files are configured but TLS is off; connections are in plain text: set `ssl = true` or use the scheme `amqps`"
             );
         }
     }
@@ -283,7 +283,7 @@ impl AmqpConfig {
         let shown = self.use_tls && self.tls.cert_file.is_some();
         if shown && error.kind() == ErrorKind::Disconnected {
             return error
-                .with("reason", "it ended right after the TLS handshake: the broker may not accept our certificate");
+                .with("reason", "the connection ended right after the TLS handshake; the broker may have rejected the client certificate");
         }
         error
     }

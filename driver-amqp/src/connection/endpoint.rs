@@ -71,8 +71,8 @@ impl Endpoint {
     pub(crate) fn explain(&self, error: Error) -> Error {
         let error = error.with("host", self.name());
         match error.kind() {
-            ErrorKind::Denied => error.with("user", &self.user).with("virtual host", &self.vhost),
-            ErrorKind::Config => error.with("virtual host", &self.vhost),
+            ErrorKind::Denied => error.with("user", &self.user).with("virtual_host", &self.vhost),
+            ErrorKind::Config => error.with("virtual_host", &self.vhost),
             _ => error,
         }
     }

@@ -70,8 +70,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
     // lapin's own conversion would panic.
     if vhost.len() > 255 {
-        let error = Error::new(ErrorKind::Config, "connect").with("virtual host", vhost);
-        return Err(error.with("reason", "its name is longer than 255 bytes"));
+        let error = Error::new(ErrorKind::Config, "connect").with("virtual_host", vhost);
+        return Err(error.with("reason", "the name is longer than 255 bytes"));
     }
     let quota = Arc::new(ChannelQuota::default());
     let mut endpoints: Vec<Endpoint> = url
@@ -107,12 +107,12 @@ fn is_ours(scheme: &str) -> Result<()> {
     let refused = |reason| Err(Error::new(ErrorKind::Config, "connect").with("scheme", scheme).with("reason", reason));
     match scheme.split_once('+') {
         None if ["rabbit", "kombu", "amqp", "amqps"].contains(&scheme) => Ok(()),
-        None => refused("it is none of rabbit, kombu, amqp and amqps"),
+        None => refused("unknown scheme; use rabbit, kombu, amqp or amqps"),
         Some(("kombu", "amqp" | "pyamqp" | "rabbit")) => Ok(()),
         Some((_, "ssl" | "tls" | "amqps" | "pyamqps")) => refused(
-            "nothing behind a `+` asks for TLS; write amqps:// or the option ssl=true (the reference connects in plain text)",
+            "a suffix after `+` does not enable TLS (the reference connects in plain text); use amqps:// or the option ssl=true",
         ),
-        Some(_) => refused("what stands behind its `+` is not known; write rabbit:// or amqps://"),
+        Some(_) => refused("unknown suffix after `+`; use rabbit:// or amqps://"),
     }
 }
 

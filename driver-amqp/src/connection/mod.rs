@@ -109,7 +109,7 @@ impl Connection {
             let opened = share.run("connect", Box::pin(Self::over(stream, endpoint, config))).await;
             match opened.unwrap_or_else(|timeout| Err(unanswered(timeout))) {
                 Err(error) if error.is_transient() && !addresses.is_empty() => {
-                    debug!(%error, %address, "an address of the broker does not work");
+                    debug!(%error, %address, "the driver could not connect to one address of the broker; it tries the next one");
                     failed = Some(error);
                 }
                 opened => return opened,
@@ -134,7 +134,7 @@ impl Connection {
         };
         let failed = |error| peer.explain(endpoint.explain_end(config.explain_end(error)));
         let shaken = unless_ended(&socket.ended, Box::pin(shake_hands(endpoint, config, wire))).await;
-        let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended while it was made")))?;
+        let shaken = shaken.ok_or_else(|| failed(lost("connect", "the connection ended during the handshake")))?;
         let lapin = shaken.map_err(|error| failed(translate("connect", &error)))?;
         Ok(Self {
             lapin,
@@ -228,9 +228,9 @@ impl Connection {
             return Ok(self.channels.hold(channel));
         }
         let error = if self.numbers_lost.load(Ordering::Relaxed) {
-            warn!("a connection has lost the numbers of its channels, and is given up");
+            warn!("a connection has no usable channel number left; the driver closes it and reconnects");
             self.abandon();
-            lost(OPERATION, "the connection has no number left for a channel")
+            lost(OPERATION, "the connection has no usable channel number left")
         } else {
             translate(OPERATION, &Lapin::ChannelsLimitReached.into())
         };
@@ -261,7 +261,7 @@ impl Connection {
     ) -> Result<T> {
         let heard = match unless_ended(&self.socket.ended, request).await {
             Some(said) => said.map_err(|error| translate(operation, &error)),
-            None => Err(lost(operation, "the connection is gone")),
+            None => Err(lost(operation, "the connection is closed")),
         };
         heard.map_err(|error| error.with("host", &self.host))
     }
@@ -324,7 +324,7 @@ impl Connection {
         self.socket.shut();
         self.channels.clear();
         if closed?.is_err() {
-            warn!("the broker has not said goodbye within {GOODBYE:?}; the connection is closed without");
+            warn!("the broker did not answer connection.close within {GOODBYE:?}; the driver closes the socket");
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ impl ConsumerChannel {
     /// the tag of a consumer that it has cancelled because of its timeout, and closes the connection of a client that uses
     /// the tag again.
     fn next_tag(&self) -> Result<ShortString> {
-        short_string("consumer tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+        short_string("consumer_tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
     }
 
     /// How many consumers a queue has.

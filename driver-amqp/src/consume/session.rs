@@ -164,7 +164,7 @@ impl Session {
                     Poll::Ready(None) => {
                         reader.consumer = None;
                         if !self.channel.is_connected() {
-                            failed = failed.or_else(|| Some(lost("poll", "the channel is gone").with("host", host)));
+                            failed = failed.or_else(|| Some(lost("poll", "the channel is closed").with("host", host)));
                         } else if !stopped && failed.is_none() {
                             // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
                             // again once that message is settled after all.
@@ -178,7 +178,7 @@ impl Session {
         }
         // This connection may be the slower of the two to notice.
         if self.channel.link.is_given_up() {
-            failed = failed.or_else(|| Some(lost("poll", "the connection is gone").with("host", host)));
+            failed = failed.or_else(|| Some(lost("poll", "the connection is closed").with("host", host)));
         }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
@@ -189,7 +189,7 @@ impl Session {
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
             // They ended with the stop, so none of them tells of what came after it.
             if !self.channel.is_connected() {
-                return Poll::Ready(Err(lost("poll", "the channel is gone").with("host", host)));
+                return Poll::Ready(Err(lost("poll", "the channel is closed").with("host", host)));
             }
             Poll::Ready(Ok(SessionEvent::End))
         } else {
@@ -270,7 +270,7 @@ impl Session {
     /// Counts what is here and will not be handed over, also what no poll has taken in.
     fn give_back(&mut self, reason: &Error) {
         let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
-        tracing::debug!(%reason, dropped = self.merge.len(), "a listener has lost its channel");
+        tracing::debug!(%reason, dropped = self.merge.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
         count(&self.counts.deliveries_dropped, self.merge.len());
     }
 }

@@ -103,7 +103,7 @@ impl Settler {
         };
         if lost {
             let lost = Error::new(ErrorKind::Disconnected, operation);
-            return Err(lost.with("reason", "the channel is gone, and the message will be handed over again"));
+            return Err(lost.with("reason", "the channel is closed; the broker redelivers the message"));
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl SettlerTask {
     async fn run(mut self) {
         if let Err(error) = self.write().await {
             // What is unsettled is the broker's again, and comes back marked as redelivered.
-            debug!(%error, "the channel of a listener is gone");
+            debug!(%error, "a listener's channel ended; the broker redelivers its unsettled messages");
             self.lost.store(true, Ordering::Release);
         }
         self.inbox.close();

@@ -78,7 +78,12 @@ impl Notices {
         let mut waiting = self.lock();
         match report {
             Report::Undecodable { channel, delivery_tag, reason } => {
-                tracing::debug!(channel, delivery_tag, reason, "the properties of a message cannot be decoded");
+                tracing::debug!(
+                    channel,
+                    delivery_tag,
+                    reason,
+                    "the frame reader could not decode the properties of a message; the message is delivered with empty properties"
+                );
                 waiting.undecodable.insert((channel, delivery_tag), reason);
             }
             Report::Returned { channel, returned } => waiting.returned.entry(channel).or_default().push(returned),
@@ -95,7 +100,7 @@ impl Notices {
 
     /// Counts what was repaired.
     pub(super) fn note_repairs(repairs: Repairs) {
-        tracing::debug!(?repairs, "frames that lapin cannot take were repaired");
+        tracing::debug!(?repairs, "the frame reader repaired frames that lapin cannot parse");
         for (repair, count) in [
             ("short_string", repairs.short_strings),
             ("too_deep", repairs.too_deep),

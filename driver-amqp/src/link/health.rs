@@ -59,7 +59,10 @@ impl HealthReporter {
         self.health.send_if_modified(|health| {
             let new = !health.drift.contains(&text);
             if new {
-                warn!(drift = text, "an object of the broker differs from our declaration and is used as it is");
+                warn!(
+                    drift = text,
+                    "an existing queue or exchange differs from the declaration; the driver uses it as it is"
+                );
                 health.drift.push(text);
             }
             new
@@ -77,7 +80,7 @@ impl HealthReporter {
             }
             let new = health.state != state;
             if new {
-                info!(?state, "the state of the AMQP transport has changed");
+                info!(?state, "the transport changed its state");
                 gauge_of(&health.state).decrement(1);
                 gauge_of(&state).increment(1);
                 health.state = state;

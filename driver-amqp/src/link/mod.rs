@@ -71,8 +71,8 @@ impl Link {
             warn!(
                 host = endpoint.name(),
                 %version,
-                "rabbit_quorum_delivery_limit is negative, which RabbitMQ before 4.0 reads as 0: \
-                 a quorum queue drops a message at its first redelivery"
+                "rabbit_quorum_delivery_limit is negative; RabbitMQ before 4.0 reads it as 0 and drops a message of a quorum \
+                 queue at its first redelivery"
             );
         }
         let mut consuming = Connection::open(endpoint, config, deadline).await?;

@@ -95,7 +95,11 @@ impl Supervisor {
             }
             Err(error) => {
                 let needs_operator = !error.is_transient();
-                warn!(%error, needs_operator, "the broker cannot be reached");
+                if needs_operator {
+                    warn!(%error, "the driver cannot connect to the broker until its configuration is corrected; it retries slowly");
+                } else {
+                    warn!(%error, "the driver cannot connect to the broker; it retries");
+                }
                 Event::Failed { generation, reason: error.to_string(), needs_operator }
             }
         }
@@ -110,7 +114,7 @@ impl Supervisor {
             Phase::Connecting(_) | Phase::Closed => return,
             Phase::Resubscribing(generation) => {
                 count(&counts.reconnects, 1);
-                info!(host = link().host, generation, "connected to the broker again");
+                info!(host = link().host, generation, "the driver reconnected to the broker; listeners resubscribe");
                 (LinkState::Resubscribing(link()), State::Connecting)
             }
             Phase::Ready(_) => (LinkState::Ready(link()), State::Ready),
@@ -120,7 +124,10 @@ impl Supervisor {
             Phase::Lost { reason, .. } => {
                 if let Some(watcher) = &self.watcher {
                     count(&counts.losses, 1);
-                    warn!(host = watcher.link.host, reason, "the connection to the broker is lost");
+                    warn!(
+                        host = watcher.link.host,
+                        reason, "the driver lost its connection to the broker; it reconnects"
+                    );
                     watcher.link.abandon();
                 }
                 (LinkState::Lost { reason: reason.clone() }, State::Lost { reason: reason.clone() })
@@ -154,7 +161,7 @@ impl LinkWatcher {
 
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
-        let mut reason = "the connection is gone".to_owned();
+        let mut reason = "the connection is closed".to_owned();
         // What happened before we listened is not told, but what it did is seen.
         while self.link.is_connected() {
             let trusted = self.trusted;

@@ -53,7 +53,7 @@ fn judge(error: Error) -> Result<TransientQueues> {
             Err(error)
         }
         _ => {
-            debug!(%error, "whether the broker takes transient queues cannot be asked");
+            debug!(%error, "the driver could not find out whether the broker allows transient queues; it declares them");
             Ok(TransientQueues::Unknown)
         }
     }

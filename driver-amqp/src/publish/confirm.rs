@@ -56,5 +56,5 @@ pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequ
 /// The error of what the broker does not want to answer for.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
-    refused.with("reason", "the broker could not take the message")
+    refused.with("reason", "the broker rejected the message (basic.nack)")
 }

@@ -235,7 +235,7 @@ impl Publisher {
             // Not on a channel in confirm mode, which ours are; what it would mean is that nobody knows.
             Confirm::NotRequested => {
                 let unknown = Error::new(ErrorKind::Refused, "publish").with_executed(Executed::Maybe);
-                Err(unknown.with("reason", "the channel does not confirm"))
+                Err(unknown.with("reason", "the channel is not in confirm mode"))
             }
         };
         self.tell(sequence, fate);
@@ -253,12 +253,12 @@ impl Publisher {
         count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
         let Some((sequence, publish)) = self.open.named(id) else {
-            warn!(id, code = returned.code, "the broker returned a message that is not waited for");
+            warn!(id, code = returned.code, "the broker returned a message that no publish waits for; it is ignored");
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
             .with("exchange", &publish.exchange_name)
-            .with("routing key", &publish.routing_key)
+            .with("routing_key", &publish.routing_key)
             .with("broker", format_args!("{} {}", returned.code, returned.text));
         self.tell(sequence, Err(error));
     }
@@ -298,7 +298,11 @@ impl Publisher {
     fn give_up(&mut self) {
         let host = self.host();
         let out = self.start_over();
-        warn!(host, publishes = out.len(), "the broker does not confirm: a publishing channel is given up");
+        warn!(
+            host,
+            publishes = out.len(),
+            "the broker did not confirm publishes in time; the publisher fails them and opens a new channel"
+        );
         for (_, job) in out {
             let error = Error::timeout("publish").with_executed(Executed::Maybe);
             let error = error.with("reason", "the broker did not confirm in time").with("host", &host);

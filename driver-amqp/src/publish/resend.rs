@@ -150,7 +150,7 @@ impl<'a> Resend<'a> {
             (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
             (LossScope::Channel, _, Some(error)) => unknown("publish", error).transient(),
             (_, _, Some(error)) => gone.with("reason", error),
-            (_, _, None) => gone.with("reason", "the connection is gone"),
+            (_, _, None) => gone.with("reason", "the connection is closed"),
         }
     }
 }

@@ -18,6 +18,18 @@ pub(crate) enum RecoveryAction {
     GiveUp,
 }
 
+impl RecoveryAction {
+    /// What the listener does next, for the log.
+    pub(crate) fn next_step(self) -> &'static str {
+        match self {
+            Self::Retry => "it retries",
+            Self::RetrySlowly => "it retries slowly until an operator corrects the broker",
+            Self::Rename => "it retries with another queue name",
+            Self::GiveUp => "it ends with this error",
+        }
+    }
+}
+
 /// What to do after `error` over `queue`. `settling` says that the broker has only just come back: a queue that it has
 /// not found yet, or that it still holds for a connection that is gone, is given a little time.
 pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> RecoveryAction {

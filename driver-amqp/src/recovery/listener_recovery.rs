@@ -67,9 +67,9 @@ impl ListenerRecovery {
                         warn!(
                             part = self.opener.part(),
                             queue = self.opener.queues().get(index).map(|queue| queue.name.clone()),
-                            "the broker ended a consumer and it is subscribed again: its queue was deleted or moved, or a \
-                             message was held longer than the queue's consumer timeout (consumer_timeout of the broker, 30 \
-                             minutes by default) and is handed out again"
+                            "the broker cancelled a consumer; the listener resubscribes it: its queue was deleted or moved, or \
+                             a message stayed unacknowledged longer than the consumer timeout (consumer_timeout of the \
+                             broker, 30 minutes by default) and is redelivered"
                         );
                         let config = &self.opener.inner.config;
                         self.lost_consumers.add(index, |attempts| Backoff::Exponential(attempts).random_delay(config));
@@ -204,7 +204,7 @@ impl ListenerRecovery {
     fn action_after(&mut self, error: &Error, settling: bool) -> Result<RecoveryAction> {
         let settling = settling || is_taken(error) && self.is_waiting_for_a_name();
         let action = action_for(error, self.opener.blames(error), settling);
-        warn!(%error, ?action, "a listener cannot come back");
+        warn!(part = self.opener.part(), %error, "a listener could not resubscribe; {}", action.next_step());
         match action {
             RecoveryAction::GiveUp => return Err(error.clone()),
             RecoveryAction::Rename => {
@@ -228,7 +228,7 @@ impl ListenerRecovery {
         }
         // Last, so that who sees it sees no alarm that is over.
         count(&self.opener.inner.counts.recoveries, 1);
-        info!(address = %self.opener.address(), "a listener is back");
+        info!(address = %self.opener.address(), "a listener resubscribed");
     }
 }
 

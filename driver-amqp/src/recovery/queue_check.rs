@@ -27,11 +27,14 @@ pub(crate) async fn is_sound(
         match is_read(opener, channel, index).await {
             Ok(true) => {}
             Ok(false) => {
-                warn!(queue = queue.name, "a queue was lost without notice, and is consumed again");
+                warn!(
+                    queue = queue.name,
+                    "a queue has no consumer although the broker cancelled none; the listener resubscribes"
+                );
                 sound = false;
             }
             // Whatever it is, it is no reason to disturb a listener that may well hear.
-            Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked"),
+            Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked; it is checked again later"),
         }
     }
     check.end();

@@ -196,7 +196,7 @@ impl<'a> Declarer<'a> {
     /// of a topic whose last server stops while the next one starts. Then it is declared again.
     async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
         let exchange = short_string("exchange", &binding.exchange.name)?;
-        let key = short_string("routing key", &binding.routing_key)?;
+        let key = short_string("routing_key", &binding.routing_key)?;
         loop {
             let channel = self.channel().await?;
             let (arguments, options) = (FieldTable::default(), QueueBindOptions::default());

@@ -14,7 +14,7 @@ const MOST: u32 = 10_000;
 
 /// What a queue is refused for that somebody else reads.
 const TAKEN: &str =
-    "somebody else reads the queue of this name; each process needs a `hostname` and `processname` of its own";
+    "another process consumes the queue of this name; give each process a unique `hostname` and `processname`";
 
 /// The right to a name, until it is dropped.
 #[derive(Debug)]
@@ -39,10 +39,10 @@ impl NameLease {
             match HeldName::take(&queue.name) {
                 Ok(held) => return Ok(Some(Self { unique, _held: held })),
                 Err(error) if error.kind() == Io::AddrInUse => {}
-                Err(error) => return Err(refused("it cannot be claimed on this machine").with_source(error)),
+                Err(error) => return Err(refused("the name cannot be reserved on this machine").with_source(error)),
             }
         }
-        Err(refused("all numbers are taken on this machine"))
+        Err(refused("all numbers are in use on this machine"))
     }
 }
 
@@ -61,7 +61,7 @@ fn hostname(config: &AmqpConfig) -> Result<String> {
         return Ok(name.clone());
     }
     let name = rustix::system::uname().nodename().to_str().map(str::to_owned);
-    name.map_err(|error| refused("the machine's name is no text: set `hostname`").with_source(error))
+    name.map_err(|error| refused("the host name is not UTF-8; set `hostname`").with_source(error))
 }
 
 /// The name of the program, as the reference takes that of the script.
@@ -71,7 +71,7 @@ fn processname(config: &AmqpConfig) -> Result<String> {
     }
     let program = std::env::args_os().next();
     let name = program.as_deref().and_then(|program| Path::new(program).file_name()?.to_str().map(str::to_owned));
-    name.ok_or_else(|| refused("the program's name is no text: set `processname`"))
+    name.ok_or_else(|| refused("the program name is not UTF-8; set `processname`"))
 }
 
 fn refused(reason: &str) -> Error {

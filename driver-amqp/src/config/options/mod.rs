@@ -23,7 +23,9 @@ impl AmqpConfig {
         }
         if url.scheme() == "amqps" && !self.use_tls {
             // Whoever wrote the one did not mean to send the password in plain text.
-            return Err(unusable().with("option", "ssl").with("reason", "the scheme `amqps` asks for TLS"));
+            return Err(unusable()
+                .with("option", "ssl")
+                .with("reason", "the scheme `amqps` requires TLS, and the query sets `ssl=false`"));
         }
         Ok(self)
     }
@@ -40,7 +42,10 @@ impl AmqpConfig {
                 let value = file.resolve(SECTION, name)?.unwrap_or_default();
                 apply(&mut self, name, &value)?;
             } else {
-                warn!(option = name, "[oslo_messaging_rabbit] has an option that is not known");
+                warn!(
+                    option = name,
+                    "the configuration file has an unknown option in [oslo_messaging_rabbit]; it is ignored"
+                );
             }
         }
         Ok(self)
@@ -72,7 +77,7 @@ pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<
     // It may be a password, or a part of one: neither its value is shown nor a name that can be none.
     let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     let name = if plain { name } else { "***" };
-    Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "it is not known"))
+    Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "unknown option"))
 }
 
 #[cfg(test)]

@@ -194,7 +194,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |_, value| {
             if !boolean(value)? {
                 warn!(
-                    "ssl_enforce_hostname_verification is false; the host name of the broker is verified all the same"
+                    "ssl_enforce_hostname_verification = false is ignored; the driver always verifies the broker's host name"
                 );
             }
             Some(())

@@ -19,7 +19,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> 
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     let certificates = certificates.map_err(|error| unreadable(file, &error))?;
     if certificates.is_empty() {
-        return Err(unreadable(file, &"there is no certificate in it"));
+        return Err(unreadable(file, &"the file has no certificate"));
     }
     Ok(certificates)
 }
@@ -35,12 +35,12 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
         if ENCRYPTED.iter().any(|mark| text.contains(mark)) {
             return unreadable(
                 file,
-                &"its private key is encrypted, and no option takes a pass phrase; write it without one: \
-                  `openssl pkey -in <file> -out <new file>`, readable by this service alone",
+                &"the private key is encrypted, and there is no option for a pass phrase; decrypt it with \
+                  `openssl pkey -in <file> -out <new file>`, and make the new file readable by this service only",
             );
         }
         match error {
-            PemError::NoItemsFound => unreadable(file, &"there is no private key in it"),
+            PemError::NoItemsFound => unreadable(file, &"the file has no private key"),
             error => unreadable(file, &error),
         }
     })
@@ -55,5 +55,5 @@ pub(super) fn unreadable(file: &Path, reason: &dyn Display) -> Error {
 }
 
 pub(super) fn unusable(what: &str, reason: &dyn Display) -> Error {
-    Error::new(ErrorKind::Config, "connect").with("TLS", what).with("reason", reason)
+    Error::new(ErrorKind::Config, "connect").with("tls", what).with("reason", reason)
 }
