@@ -2,6 +2,7 @@
 
 pub(crate) mod login;
 pub(crate) mod options;
+mod setters;
 pub(crate) mod tls;
 
 use std::num::NonZeroU16;
@@ -169,48 +170,6 @@ impl AmqpConfig {
         Self { quorum_queues: true, transient_quorum_queues: true, ..Self::default() }
     }
 
-    /// Sets whether an object that exists in another form is an error.
-    #[must_use]
-    pub fn with_strict(mut self, strict: bool) -> Self {
-        self.strict = strict;
-        self
-    }
-
-    /// Sets which delivery limit the broker gives quorum queues where none is declared; zero is no limit.
-    #[must_use]
-    pub fn with_broker_delivery_limit(mut self, limit: u32) -> Self {
-        self.broker_delivery_limit = Some(limit);
-        self
-    }
-
-    /// Sets whether shared queues and topic exchanges are declared durable.
-    #[must_use]
-    pub fn with_durable_queues(mut self, durable: bool) -> Self {
-        self.durable_queues = durable;
-        self
-    }
-
-    /// Sets how long one host may take to accept a connection.
-    #[must_use]
-    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets the least time between two looks at the queues of listeners; zero for none.
-    #[must_use]
-    pub fn with_queue_checks(mut self, interval: Duration) -> Self {
-        self.queue_checks = interval;
-        self
-    }
-
-    /// Sets the largest body that is sent.
-    #[must_use]
-    pub fn with_max_message_size(mut self, bytes: usize) -> Self {
-        self.max_message_size = bytes;
-        self
-    }
-
     /// Whether anything is declared that a broker may want durable: an exchange or a shared queue.
     pub(crate) fn declares_transient(&self) -> bool {
         !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
@@ -286,21 +245,6 @@ impl AmqpConfig {
                 .with("reason", "the connection ended right after the TLS handshake; the broker may have rejected the client certificate");
         }
         error
-    }
-
-    /// Makes connections inside of TLS.
-    #[must_use]
-    pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.use_tls = true;
-        self.tls = tls;
-        self
-    }
-
-    /// Sets how we say who we are.
-    #[must_use]
-    pub fn with_login(mut self, login: Login) -> Self {
-        self.login = login;
-        self
     }
 }
 
