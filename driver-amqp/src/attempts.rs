@@ -1,13 +1,14 @@
-//! How often in a row something was put back, or could not be: the waits grow with it.
+//! Counts consecutive recovery attempts of one thing; [`Backoff`](crate::backoff::Backoff) grows with the count.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long what was put back must have lived before its next loss counts as the first.
-const TRUSTED: Duration = Duration::from_secs(30);
+/// How long a link, listener or consumer must stay up after a recovery before its next loss starts with the shortest wait
+/// again.
+pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// The tries since what is kept was last trusted.
+/// The recovery attempts since the thing was last up for [`STABLE_AFTER`].
 #[derive(Debug)]
 pub(crate) struct Attempts {
     count: u32,
@@ -15,24 +16,24 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Of something that is there now.
+    /// For something that is up now.
     pub(crate) fn new() -> Self {
         Self { count: 0, since: Instant::now() }
     }
 
-    /// It is lost. To be told of once for each loss: how long it takes to put it back says nothing for it.
+    /// Notes a loss. To be called once per loss, not per attempt: the time that a recovery takes is no time up.
     pub(crate) fn lost(&mut self) {
-        if self.since.elapsed() > TRUSTED {
+        if self.since.elapsed() > STABLE_AFTER {
             self.count = 0;
         }
     }
 
-    /// It is back.
+    /// Notes that a recovery succeeded.
     pub(crate) fn back(&mut self) {
         self.since = Instant::now();
     }
 
-    /// Begins another try; how many there were before it.
+    /// Starts another attempt; returns how many there were before it.
     pub(crate) fn next(&mut self) -> u32 {
         let before = self.count;
         self.count = self.count.saturating_add(1);
@@ -69,7 +70,7 @@ mod tests {
     async fn only_a_life_that_was_long_enough_makes_them_short_again() {
         let mut attempts = Attempts::new();
         waits(&mut attempts, 3).await;
-        for (lived, waited) in [(TRUSTED, [16, 32]), (TRUSTED + Duration::from_secs(1), [2, 4])] {
+        for (lived, waited) in [(STABLE_AFTER, [16, 32]), (STABLE_AFTER + Duration::from_secs(1), [2, 4])] {
             attempts.back();
             sleep(lived).await;
             assert_eq!(waits(&mut attempts, 2).await, waited, "{lived:?}");

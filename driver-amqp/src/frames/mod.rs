@@ -26,6 +26,7 @@ mod reader;
 mod report;
 mod stream;
 mod version;
+pub(crate) mod write_unchanged;
 
 pub(crate) use notices::Notices;
 pub(crate) use parse::violation::Violation;

@@ -9,15 +9,13 @@ use oslo_messaging::{Deadline, State};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+use crate::attempts::STABLE_AFTER;
 use crate::connection::hosts::Hosts;
 use crate::counters::count;
 use crate::link::Link;
 use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
-
-/// How long a link must have lived before the next loss counts as the first.
-const TRUSTED: Duration = Duration::from_secs(30);
 
 /// How often a link is looked at of which nothing is heard.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,7 +32,7 @@ struct LinkWatcher {
     link: Arc<Link>,
     publishing: BoxStream<'static, lapin::Event>,
     consuming: BoxStream<'static, lapin::Event>,
-    trusted: Option<Instant>,
+    stable_at: Option<Instant>,
 }
 
 impl Supervisor {
@@ -155,7 +153,7 @@ impl LinkWatcher {
             publishing: link.publishing.events(),
             consuming: link.consuming.events(),
             link: Arc::clone(link),
-            trusted: Some(Instant::now() + TRUSTED),
+            stable_at: Some(Instant::now() + STABLE_AFTER),
         }
     }
 
@@ -164,7 +162,7 @@ impl LinkWatcher {
         let mut reason = "the connection is closed".to_owned();
         // What happened before we listened is not told, but what it did is seen.
         while self.link.is_connected() {
-            let trusted = self.trusted;
+            let stable_at = self.stable_at;
             let event = tokio::select! {
                 biased;
                 event = self.publishing.next() => match event {
@@ -173,8 +171,8 @@ impl LinkWatcher {
                     event => event,
                 },
                 event = self.consuming.next() => event,
-                () = sleep_until(trusted.unwrap_or_else(Instant::now)), if trusted.is_some() => {
-                    self.trusted = None;
+                () = sleep_until(stable_at.unwrap_or_else(Instant::now)), if stable_at.is_some() => {
+                    self.stable_at = None;
                     return Event::Stable(generation);
                 }
                 // lapin does not tell of every end: of that by a code it does not know, for one, it does not.
