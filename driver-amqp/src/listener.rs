@@ -1,4 +1,4 @@
-//! One subscription as its reader sees it: messages, whatever becomes of the channels they come through.
+//! The listener of one subscription: it continues across lost channels and links.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -25,41 +25,42 @@ use crate::topology::stream::StreamPosition;
 
 type Batch = Vec<(Tag, Received)>;
 
-/// A reader of one subscription. Dropping it stops consuming.
+/// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
     address: Address,
-    /// `None` while it is lost, and not put back yet.
+    /// `None` from a loss until the recovery hands over another.
     session: Option<Session>,
-    /// `None` once it was stopped: what is lost then stays lost.
+    /// `None` after a stop: a stopped listener is not recovered.
     recovery: Option<RecoveryHandle>,
     mode: Settle,
     position: Arc<StreamPosition>,
     pending_ack: Option<PendingAck>,
     inner: Arc<Inner>,
-    /// Why nothing comes any more, once that is so.
+    /// The error that every poll returns, once the listener has ended.
     end: Option<Error>,
-    /// Why the last channel was lost.
+    /// Why the last channel was lost, for the error of a close without a connection.
     loss: Option<Error>,
 }
 
-/// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
+/// An acknowledgement that is being written, with the deliveries that it covers. The listener owns it, so a dropped `poll`
+/// loses nothing.
 struct PendingAck {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
     delivery_limit: Option<u64>,
-    /// Whether there is another session since: this one's loss is not that one's.
+    /// Whether the session was replaced since: an error of this write then says nothing about the current one.
     stale: bool,
 }
 
-/// What a `poll` was woken by.
+/// What a `poll` woke up for.
 enum ListenerEvent {
     Read(Result<SessionEvent>),
     Restored(Result<Restored>),
 }
 
 impl AmqpListener {
-    /// A listener that reads from `session`, and is kept alive by what `opener` can do.
+    /// A listener that reads from `session`. Its recovery uses `opener` after a loss.
     pub(crate) fn new(opener: SubscriptionOpener, session: Session) -> Self {
         Self {
             address: opener.address(),
@@ -74,8 +75,8 @@ impl AmqpListener {
         }
     }
 
-    /// Waits for whichever comes first.
-    async fn wake(&mut self) -> ListenerEvent {
+    /// Waits for the next event of the session or its recovery.
+    async fn wait(&mut self) -> ListenerEvent {
         let stopped = self.recovery.is_none();
         let session = &mut self.session;
         let read = poll_fn(|context| match session {
@@ -93,7 +94,7 @@ impl AmqpListener {
         }
     }
 
-    /// Takes in everything that is here, so that one acknowledgement covers as much as it can.
+    /// Reads everything that has arrived, so that one acknowledgement covers as much as possible.
     async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
         let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
@@ -102,9 +103,9 @@ impl AmqpListener {
         }
     }
 
-    /// True if the subscription has ended.
-    fn take_in(&mut self, woken: ListenerEvent) -> bool {
-        match woken {
+    /// Handles one event. Returns true if the subscription has ended.
+    fn handle(&mut self, event: ListenerEvent) -> bool {
+        match event {
             ListenerEvent::Read(Ok(SessionEvent::Progress)) => {}
             ListenerEvent::Read(Ok(SessionEvent::End)) => return true,
             ListenerEvent::Read(Ok(SessionEvent::Cancelled(index))) => {
@@ -113,7 +114,16 @@ impl AmqpListener {
                 }
             }
             ListenerEvent::Read(Err(error)) => self.lose(&error),
-            ListenerEvent::Restored(Ok(Restored::Session(session, address))) => {
+            ListenerEvent::Restored(Ok(restored)) => self.use_restored(restored),
+            ListenerEvent::Restored(Err(error)) => self.end_with(error),
+        }
+        false
+    }
+
+    /// Continues with a restored session or consumer.
+    fn use_restored(&mut self, restored: Restored) {
+        match restored {
+            Restored::Session(session, address) => {
                 if let Some(pending_ack) = &mut self.pending_ack {
                     pending_ack.stale = true;
                 }
@@ -122,7 +132,7 @@ impl AmqpListener {
                 }
                 self.address = address;
             }
-            ListenerEvent::Restored(Ok(Restored::Consumer(restored, address))) => {
+            Restored::Consumer(restored, address) => {
                 if let Some(session) = &mut self.session
                     && let Err(error) = session.put(*restored)
                 {
@@ -130,20 +140,21 @@ impl AmqpListener {
                 }
                 self.address = address;
             }
-            ListenerEvent::Restored(Err(error)) => {
-                match self.session.take() {
-                    // The channel is still there, and receivers were told that what they decided would be written.
-                    Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
-                    Some(session) => session.abandon(&error),
-                    None => {}
-                }
-                self.end = Some(error);
-            }
         }
-        false
     }
 
-    /// The error of a close that could not reach the broker.
+    /// Gives the session up; every further poll fails with `error`.
+    fn end_with(&mut self, error: Error) {
+        match self.session.take() {
+            // The channel still works, and receivers were promised that their decisions would be written.
+            Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
+            Some(session) => session.abandon(&error),
+            None => {}
+        }
+        self.end = Some(error);
+    }
+
+    /// The error of a close without a connection.
     fn left_behind(&self) -> Error {
         let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
@@ -152,13 +163,13 @@ impl AmqpListener {
         }
     }
 
-    /// The channel is lost, and with it what was not acknowledged.
+    /// Gives up a lost channel: the broker redelivers what was not acknowledged. Asks the recovery for another.
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
             if session.channel().link.is_connected() {
-                // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
-                // message that was held longer than its consumer timeout, for one.
+                // The supervisor logs a lost connection. A closed channel is logged only here, with the reason of the broker:
+                // for example a message that was held longer than the consumer timeout.
                 warn!(address = %self.address, %error, "the broker closed a listener's channel; the listener resubscribes on a new channel");
             }
             session.abandon(error);
@@ -168,8 +179,8 @@ impl AmqpListener {
         }
     }
 
-    /// Waits until what was taken is acknowledged on the wire, and only then gives it out; what could not be acknowledged
-    /// comes again.
+    /// Waits until the acknowledgement is written, and returns its messages. `None` if it could not be written: the broker
+    /// redelivers them, so handing them over would run them twice.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.pending_ack.as_mut()?.written).await;
         let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
@@ -186,7 +197,7 @@ impl AmqpListener {
         Some(batch.into_iter().map(settled).collect())
     }
 
-    /// What is ready, up to `max`, unless it has to be acknowledged first.
+    /// Up to `max` messages that are ready. Where they are acknowledged before handover, begins that and returns `None`.
     fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let session = self.session.as_mut()?;
         let (last, batch) = session.take(max.get())?;
@@ -219,6 +230,7 @@ impl Listener for AmqpListener {
 
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
+            // Also one that a poll began which was dropped since.
             if self.pending_ack.is_some() {
                 if let Some(messages) = self.hand_over().await {
                     return Ok(Some(messages));
@@ -229,46 +241,47 @@ impl Listener for AmqpListener {
                 return Err(end.clone());
             }
             if let Err(closed) = self.inner.current.check_open("poll") {
-                // What is here was handed over to nobody, and could not be settled any more.
-                self.take_in(ListenerEvent::Restored(Err(closed)));
+                // What was received could not be settled any more, so it is not handed over.
+                self.end_with(closed);
                 continue;
             }
             if self.recovery.is_none() && self.mode == Settle::BeforeHandover {
-                // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
+                // Stopped. What was not acknowledged before the stop is requeued when the channel ends.
                 return Ok(None);
             }
             let read = self.read_all().await;
             if let Some(Err(error)) = &read {
-                // Of a channel that is lost nothing may be handed over: the broker has it back.
+                // The broker requeues the deliveries of a lost channel, so none of them may be handed over.
                 self.lose(error);
                 continue;
             }
             if let Some(messages) = self.take(max) {
                 if let Some(read) = read {
-                    self.take_in(ListenerEvent::Read(read));
+                    self.handle(ListenerEvent::Read(read));
                 }
                 return Ok(Some(messages));
             }
-            let woken = match read {
+            let event = match read {
                 Some(read) => ListenerEvent::Read(read),
                 None if self.pending_ack.is_some() => continue,
-                None => self.wake().await,
+                None => self.wait().await,
             };
-            if self.take_in(woken) && self.pending_ack.is_none() {
+            // `take` may have begun an acknowledgement, which the next round completes.
+            if self.handle(event) && self.pending_ack.is_none() {
                 return Ok(None);
             }
         }
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
-        // The session that was put back last, if nobody has polled since.
+        // A session that was restored since the last poll must be stopped too.
         while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
-            self.take_in(ListenerEvent::Restored(restored));
+            self.handle(ListenerEvent::Restored(restored));
         }
         self.recovery = None;
         match &mut self.session {
             Some(session) => session.cancel(deadline).await,
-            // Nothing was consumed any more.
+            // Nothing is consumed while the listener waits for its recovery.
             None => Ok(()),
         }
     }

@@ -172,7 +172,7 @@ impl AmqpTransport {
             match opener.open(&link, deadline).await {
                 Err(error) if self.inner.current.lost_with(&link, &error).await => {}
                 // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
-                Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
+                Err(error) if is_taken(&error) && started.elapsed() < config.name_release_timeout() => {
                     sleep(Backoff::Exponential(attempts).random_delay(config)).await;
                     attempts += 1;
                 }

@@ -218,7 +218,7 @@ impl AmqpConfig {
     }
 
     /// How long the broker may take to notice that whoever had a name is gone.
-    pub(crate) fn patience_for_a_name(&self) -> Duration {
+    pub(crate) fn name_release_timeout(&self) -> Duration {
         2 * if self.heartbeat.is_zero() { BROKERS_HEARTBEAT } else { self.heartbeat }
     }
 

@@ -61,7 +61,7 @@ fn a_time_that_leaves_nothing_to_wait_for_or_cannot_be_told_to_the_broker_is_ref
 
 #[test]
 fn a_name_is_waited_for_until_the_broker_has_missed_two_heartbeats() {
-    let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.patience_for_a_name().as_secs();
+    let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.name_release_timeout().as_secs();
     assert_eq!([Duration::from_secs(7), Duration::ZERO].map(patience), [14, 120]);
 }
 

@@ -35,7 +35,7 @@ impl ChannelRenewal {
     }
 
     /// Until when nothing more is to be sent on it, so that it can be replaced once nothing is out.
-    pub(crate) fn awaited(&self) -> Option<Instant> {
+    pub(crate) fn draining_until(&self) -> Option<Instant> {
         self.until
     }
 
@@ -54,11 +54,11 @@ mod tests {
         let opened = Instant::now();
         let mut renewal = ChannelRenewal::new(opened);
         renewal.refused(opened + AGE / 2);
-        assert_eq!(renewal.awaited(), None);
+        assert_eq!(renewal.draining_until(), None);
         renewal.refused(opened + AGE);
-        assert_eq!(renewal.awaited(), Some(opened + AGE + PATIENCE));
+        assert_eq!(renewal.draining_until(), Some(opened + AGE + PATIENCE));
         renewal.refused(opened + AGE + PATIENCE / 2);
-        assert_eq!(renewal.awaited(), Some(opened + AGE + PATIENCE), "it is not put off by further refusals");
+        assert_eq!(renewal.draining_until(), Some(opened + AGE + PATIENCE), "it is not put off by further refusals");
     }
 
     #[test]
@@ -69,8 +69,8 @@ mod tests {
         let kept = opened + AGE + PATIENCE;
         renewal.put_off(kept);
         renewal.refused(kept + AGE / 2);
-        assert_eq!(renewal.awaited(), None);
+        assert_eq!(renewal.draining_until(), None);
         renewal.refused(kept + AGE);
-        assert_eq!(renewal.awaited(), Some(kept + AGE + PATIENCE));
+        assert_eq!(renewal.draining_until(), Some(kept + AGE + PATIENCE));
     }
 }

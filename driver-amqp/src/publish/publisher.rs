@@ -1,10 +1,10 @@
-//! A lane: the one task that publishes on one channel.
+//! The task that publishes on one channel.
 //!
-//! lapin numbers a publish and queues its frames in two steps, so a channel shared by tasks can hand a confirm to the
-//! wrong publisher: each channel has one owner. Publishes are polled once when they are taken, which fixes their order,
-//! and then wait for their confirms side by side. A caller that gives up leaves its publish here: its confirm is awaited
-//! all the same, since lapin keeps what nobody waits for. Returned messages do not come through lapin: the frame reader
-//! notes each before lapin sees the confirm that follows it.
+//! lapin numbers a publish and queues its frames in two steps, so a channel that tasks share can resolve a confirm for the
+//! wrong publish: each channel has one owner. A publish is polled once when it is taken, which fixes its order; then all
+//! wait for their confirms concurrently. When a caller gives up, its publish stays here until its confirm arrives, because
+//! lapin keeps a confirm that is never awaited. Returned messages do not pass through lapin: the frame reader records each
+//! before lapin sees the confirm that follows it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,30 +37,60 @@ use crate::publish::pending_declaration::PendingDeclaration;
 use crate::publish::resend::{ChannelFailures, Resend};
 use crate::publish::unconfirmed::{Sequence, Unconfirmed};
 
-/// How long a lane rests whose link does not work, and is not yet seen to be gone.
+/// How long to wait before the next send after the link failed and before its loss is visible.
 const REST: Duration = Duration::from_millis(50);
 
+/// Publishes the jobs of its inbox on one channel, in order, and resolves each with the broker's answer.
 pub(crate) struct Publisher {
     inner: Arc<Inner>,
     destinations: Arc<Destinations>,
     inbox: mpsc::Receiver<PublishJob>,
     state: watch::Receiver<LinkState>,
-    /// The channel, and the link that it is on.
+    /// The channel, with its link; `None` until the next publish opens one.
     channel: Option<(Arc<Link>, Channel)>,
     renewal: ChannelRenewal,
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
-    open: Unconfirmed,
-    /// What goes before the inbox: publishes that did not arrive, in their order.
+    unconfirmed: Unconfirmed,
+    /// Publishes that did not reach the broker, in their order. They go before the inbox.
     again: VecDeque<PublishJob>,
-    /// The publish whose needs are being declared, which goes before `again`.
+    /// The publish whose destination is being declared. It goes before `again`.
     declaring: Option<PendingDeclaration>,
-    /// Since when the broker could confirm: it confirms nothing while it is blocked.
+    /// When the broker last ended a block; confirms are overdue only after that.
     unblocked: Instant,
-    /// Until when nothing is sent, because nothing can be.
+    /// Nothing is sent before this instant.
     rest: Option<Instant>,
 }
 
+/// What a publisher does next.
+enum Step {
+    /// The transport is closed.
+    Close,
+    /// The link of the channel is not the current one.
+    LeaveLostLink,
+    /// The channel refused something, and everything on it is confirmed: take another.
+    ReplaceChannel,
+    Resend(Arc<Link>, PublishJob),
+    /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
+    Wait {
+        accepting: Option<Arc<Link>>,
+    },
+}
+
+/// What a waiting publisher woke up for.
+enum Wakeup {
+    Outcome(Sequence, Outcome),
+    LinkChanged,
+    Declared(Result<Generation>),
+    /// `None`: every sender is dropped.
+    Job(Option<PublishJob>),
+    RestOver,
+    /// The channel did not drain in time, and is kept.
+    DrainOver,
+    ConfirmOverdue,
+}
+
 impl Publisher {
+    /// A publisher without a channel. [`run`](Self::run) opens one on demand.
     pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Destinations>, inbox: mpsc::Receiver<PublishJob>) -> Self {
         Self {
             state: inner.current.watch(),
@@ -70,7 +100,7 @@ impl Publisher {
             channel: None,
             renewal: ChannelRenewal::new(Instant::now()),
             in_flight: FuturesUnordered::new(),
-            open: Unconfirmed::default(),
+            unconfirmed: Unconfirmed::default(),
             again: VecDeque::new(),
             declaring: None,
             unblocked: Instant::now(),
@@ -78,65 +108,86 @@ impl Publisher {
         }
     }
 
-    /// Publishes until every sender is gone, or the transport is closed.
+    /// Publishes until every sender of the inbox is dropped or the transport closes.
     pub(crate) async fn run(mut self) {
         loop {
             let state = self.state.borrow_and_update().clone();
-            if let LinkState::Closed = state {
-                return self.close().await;
-            }
-            if self.channel.as_ref().is_some_and(|(link, _)| !is_of(&state, link)) {
-                self.clear_up(ChannelFailures::default()).await;
-                continue;
-            }
-            let blocked = matches!(state, LinkState::Blocked(..));
-            let out = self.open.len().max(self.in_flight.len());
-            let awaited = self.renewal.awaited();
-            if awaited.is_some() && out == 0 {
-                self.start_over();
-                continue;
-            }
-            let held_back = awaited.or(self.rest).is_some() || self.declaring.is_some();
-            let link = match &state {
-                LinkState::Ready(link) if out < self.inner.config.publish_window && !held_back => Some(link),
-                _ => None,
-            };
-            if let Some(link) = link
-                && let Some(job) = self.again.pop_front()
-            {
-                self.send(link, job).await;
-                continue;
-            }
-            let overdue = self.overdue().filter(|_| !blocked);
-            tokio::select! {
-                biased;
-                Some((sequence, outcome)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
-                    self.complete(sequence, outcome).await;
+            match self.next_step(&state) {
+                Step::Close => return self.close().await,
+                Step::LeaveLostLink => self.clear_up(ChannelFailures::default()).await,
+                // Nothing is unconfirmed, so nothing is lost with the channel.
+                Step::ReplaceChannel => drop(self.start_over()),
+                Step::Resend(link, job) => self.send(&link, job).await,
+                Step::Wait { accepting } => {
+                    let blocked = matches!(state, LinkState::Blocked(..));
+                    let wakeup = self.wait(accepting.is_some(), blocked).await;
+                    match (wakeup, accepting) {
+                        (Wakeup::Outcome(sequence, outcome), _) => self.complete(sequence, outcome).await,
+                        // The broker confirms nothing while it blocks the connection, so confirms are not overdue.
+                        (Wakeup::LinkChanged, _) if blocked => self.unblocked = Instant::now(),
+                        (Wakeup::LinkChanged, _) => {}
+                        (Wakeup::Declared(declared), _) => self.declared(declared),
+                        (Wakeup::Job(Some(job)), Some(link)) => self.send(&link, job).await,
+                        (Wakeup::Job(_), _) => return,
+                        (Wakeup::RestOver, _) => self.rest = None,
+                        (Wakeup::DrainOver, _) => self.renewal.put_off(Instant::now()),
+                        (Wakeup::ConfirmOverdue, _) => self.give_up(),
+                    }
                 }
-                _ = self.state.changed() => if blocked {
-                    self.unblocked = Instant::now();
-                },
-                declared = PendingDeclaration::done(&mut self.declaring) => self.declared(declared),
-                job = self.inbox.recv(), if link.is_some() => match (job, link) {
-                    (Some(job), Some(link)) => self.send(link, job).await,
-                    _ => return,
-                },
-                () = sleep_until(self.rest.unwrap_or_else(Instant::now)), if self.rest.is_some() => self.rest = None,
-                () = sleep_until(awaited.unwrap_or_else(Instant::now)), if awaited.is_some() => {
-                    self.renewal.put_off(Instant::now());
-                }
-                () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => self.give_up(),
             }
         }
     }
 
-    /// Puts one publish on the wire, unless its caller has gone before it got this far.
+    /// Decides what to do in `state`; takes the job out of `again` if that is to send it.
+    fn next_step(&mut self, state: &LinkState) -> Step {
+        if let LinkState::Closed = state {
+            return Step::Close;
+        }
+        if self.channel.as_ref().is_some_and(|(link, _)| !is_current(state, link)) {
+            return Step::LeaveLostLink;
+        }
+        let unconfirmed = self.unconfirmed.len().max(self.in_flight.len());
+        let draining = self.renewal.draining_until().is_some();
+        if draining && unconfirmed == 0 {
+            return Step::ReplaceChannel;
+        }
+        let held_back = draining || self.rest.is_some() || self.declaring.is_some();
+        let LinkState::Ready(link) = state else { return Step::Wait { accepting: None } };
+        if held_back || unconfirmed >= self.inner.config.publish_window {
+            return Step::Wait { accepting: None };
+        }
+        match self.again.pop_front() {
+            Some(job) => Step::Resend(Arc::clone(link), job),
+            None => Step::Wait { accepting: Some(Arc::clone(link)) },
+        }
+    }
+
+    /// Waits for the next event. Outcomes come before new jobs: they free the window, and tell of a lost channel.
+    async fn wait(&mut self, accepting: bool, blocked: bool) -> Wakeup {
+        let draining_until = self.renewal.draining_until();
+        let overdue = self.confirm_deadline().filter(|_| !blocked);
+        let at = |instant: Option<Instant>| sleep_until(instant.unwrap_or_else(Instant::now));
+        tokio::select! {
+            biased;
+            Some((sequence, outcome)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
+                Wakeup::Outcome(sequence, outcome)
+            }
+            _ = self.state.changed() => Wakeup::LinkChanged,
+            declared = PendingDeclaration::done(&mut self.declaring) => Wakeup::Declared(declared),
+            job = self.inbox.recv(), if accepting => Wakeup::Job(job),
+            () = at(self.rest), if self.rest.is_some() => Wakeup::RestOver,
+            () = at(draining_until), if draining_until.is_some() => Wakeup::DrainOver,
+            () = at(overdue), if overdue.is_some() => Wakeup::ConfirmOverdue,
+        }
+    }
+
+    /// Writes one publish, unless its caller has given up. Returns once its frames are queued, not confirmed.
     async fn send(&mut self, link: &Arc<Link>, mut job: PublishJob) {
         if job.result.is_closed() {
             return;
         }
         if job.declared != link.generation && job.publish.prerequisite != Prerequisite::None {
-            // Nothing else is sent meanwhile, but confirms are heard, and so is a loss.
+            // Not awaited here: confirms and a loss of the link must still be handled.
             self.declaring =
                 Some(PendingDeclaration::start(&self.destinations, self.inner.config.request_timeout, job));
             return;
@@ -154,11 +205,11 @@ impl Publisher {
         }
         job.attempts += 1;
         let encoded = Arc::clone(&job.publish);
-        let sequence = self.open.add(job, Instant::now());
+        let sequence = self.unconfirmed.add(job, Instant::now());
         let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, encoded, sequence));
-        // The first poll numbers the message and queues its frames, in the order in which parcels came.
+        // The first poll numbers the message and queues its frames, so the order of jobs is the order on the wire.
         let polled = futures_util::poll!(publish.as_mut());
-        // On a channel that is gone lapin queues nothing.
+        // On a closed channel lapin queues nothing.
         if !matches!(&polled, Poll::Ready((_, Outcome::NotSent(_)))) {
             count(&self.inner.counts.publishes, 1);
         }
@@ -168,7 +219,7 @@ impl Publisher {
         }
     }
 
-    /// Goes on with the job whose needs were declared, or were not.
+    /// Continues with the job whose declaration has ended.
     fn declared(&mut self, declared: Result<Generation>) {
         let Some(mut job) = self.declaring.take().map(PendingDeclaration::stop) else { return };
         match declared {
@@ -180,9 +231,9 @@ impl Publisher {
         }
     }
 
-    /// What becomes of a job that cannot be sent.
+    /// Keeps a job that failed before it was sent, if another attempt may help, and otherwise fails it.
     fn unprepared(&mut self, job: PublishJob, error: Error) {
-        // A broker that does not answer is waited for, and so is a new link; who does not want to wait has a deadline.
+        // The caller has a deadline, so an unanswered request or a lost link only delays the job.
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
             self.rest = Some(Instant::now() + REST);
             return self.again.push_front(job);
@@ -190,9 +241,9 @@ impl Publisher {
         let _ = job.result.send(Err(error));
     }
 
-    /// The channel on `link`. Nothing is out while it is opened.
+    /// The channel on `link`, opened and put into confirm mode if there is none. Nothing is unconfirmed while it opens.
     async fn channel(&mut self, link: &Arc<Link>) -> Result<Channel> {
-        // Even if it is gone: what was out on it must be cleared up before there is another.
+        // Also a closed one: its unconfirmed publishes must be cleared up before another opens.
         if let Some((_, channel)) = &self.channel {
             return Ok(channel.clone());
         }
@@ -205,7 +256,7 @@ impl Publisher {
         Ok(channel)
     }
 
-    /// Takes in one outcome, and what else is ready.
+    /// Handles one outcome, and every other that is ready. The first failure clears up the channel.
     async fn complete(&mut self, sequence: Sequence, outcome: Outcome) {
         let mut next = Some((sequence, outcome));
         while let Some((sequence, outcome)) = next {
@@ -224,24 +275,24 @@ impl Publisher {
 
     fn confirmed(&mut self, sequence: Sequence, confirm: Confirm) {
         count(&self.inner.counts.confirms, 1);
-        // A return comes before the confirm of its message, so it was noted before lapin saw the confirm.
+        // A return precedes the confirm of its message, so the frame reader recorded it before lapin saw the confirm.
         self.take_in_returns();
-        let fate = match confirm {
+        let result = match confirm {
             Confirm::Ack => Ok(()),
             Confirm::Nack => {
                 self.renewal.refused(Instant::now());
-                Err(refused(self.open.get(sequence).map_or(Executed::Maybe, |job| job.publish.if_refused)))
+                Err(refused(self.unconfirmed.get(sequence).map_or(Executed::Maybe, |job| job.publish.if_refused)))
             }
-            // Not on a channel in confirm mode, which ours are; what it would mean is that nobody knows.
+            // Never on a channel in confirm mode. If it happens, the outcome is unknown.
             Confirm::NotRequested => {
                 let unknown = Error::new(ErrorKind::Refused, "publish").with_executed(Executed::Maybe);
                 Err(unknown.with("reason", "the channel is not in confirm mode"))
             }
         };
-        self.tell(sequence, fate);
+        self.resolve(sequence, result);
     }
 
-    /// Fails the publishes whose messages were returned since this was asked last.
+    /// Fails the publishes whose messages were returned since the last call.
     fn take_in_returns(&mut self) {
         let Some((link, channel)) = &self.channel else { return };
         for returned in link.publishing.notices().take_returned(channel.id()) {
@@ -252,7 +303,7 @@ impl Publisher {
     fn returned(&mut self, returned: &Returned) {
         count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
-        let Some((sequence, publish)) = self.open.named(id) else {
+        let Some((sequence, publish)) = self.unconfirmed.named(id) else {
             warn!(id, code = returned.code, "the broker returned a message that no publish waits for; it is ignored");
             return;
         };
@@ -260,14 +311,14 @@ impl Publisher {
             .with("exchange", &publish.exchange_name)
             .with("routing_key", &publish.routing_key)
             .with("broker", format_args!("{} {}", returned.code, returned.text));
-        self.tell(sequence, Err(error));
+        self.resolve(sequence, Err(error));
     }
 
-    /// The channel is gone, and takes everything with it that was out on it. All of it ends at once; then each publish is
-    /// told what is known of it, and what did not arrive goes first on the next channel, in the old order.
+    /// Ends a lost channel: waits for the outcomes of its unconfirmed publishes, resolves those whose result is known or
+    /// unknowable, and puts those that did not arrive in front of `again`, in their order.
     async fn clear_up(&mut self, mut failures: ChannelFailures) {
         let started = Instant::now();
-        // Of a channel the broker tells, and may take its time; of a connection there is nobody left to tell.
+        // The broker explains why it closed a channel, which may take a request; of a lost connection no answer comes.
         while let Some(patience) = failures.patience(&self.inner.config).checked_sub(started.elapsed()) {
             let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
@@ -279,13 +330,13 @@ impl Publisher {
         let host = self.host();
         let out = self.start_over();
         let mut again = Resend::new(&self.inner, &self.destinations, host, failures).sort(out);
-        // Whatever was being declared is declared on the next link.
+        // The pending declaration starts again on the next link.
         again.extend(self.declaring.take().map(PendingDeclaration::stop));
         again.append(&mut self.again);
         self.again = again;
     }
 
-    /// Tells everybody that it is over.
+    /// Fails every job with `Closed`.
     async fn close(mut self) {
         self.clear_up(ChannelFailures::default()).await;
         self.inbox.close();
@@ -294,7 +345,7 @@ impl Publisher {
         }
     }
 
-    /// Ends every publish on a channel whose oldest confirm is overdue.
+    /// Fails every unconfirmed publish with `Timeout`, executed `Maybe`, and leaves the channel.
     fn give_up(&mut self) {
         let host = self.host();
         let out = self.start_over();
@@ -310,37 +361,38 @@ impl Publisher {
         }
     }
 
-    /// The broker of the channel.
+    /// The host of the channel, for errors and logs.
     fn host(&self) -> String {
         self.channel.as_ref().map_or_else(String::new, |(link, _)| link.host.clone())
     }
 
-    /// Forgets the channel, and gives out what is open on it.
+    /// Drops the channel and returns its unconfirmed publishes. The next publish opens another.
     fn start_over(&mut self) -> Vec<(Sequence, PublishJob)> {
         self.take_in_returns();
         self.channel = None;
         self.renewal = ChannelRenewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
-        self.open.take()
+        self.unconfirmed.take()
     }
 
-    fn tell(&mut self, sequence: Sequence, fate: Result<()>) {
-        let Some(job) = self.open.remove(sequence) else { return };
-        if matches!(&fate, Err(error) if error.executed() == Executed::No) {
+    /// Sends the result of one publish to its caller.
+    fn resolve(&mut self, sequence: Sequence, result: Result<()>) {
+        let Some(job) = self.unconfirmed.remove(sequence) else { return };
+        if matches!(&result, Err(error) if error.executed() == Executed::No) {
             job.abandon_flag.mark_unsent();
         }
-        // A caller that has given up does not listen any more.
-        let _ = job.result.send(fate);
+        // The receiver is gone if the caller has given up.
+        let _ = job.result.send(result);
     }
 
-    /// When the oldest open publish is overdue.
-    fn overdue(&self) -> Option<Instant> {
-        // One of centuries is never over.
-        self.open.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
+    /// When the oldest unconfirmed publish is overdue.
+    fn confirm_deadline(&self) -> Option<Instant> {
+        // A timeout of centuries overflows, and then never ends.
+        self.unconfirmed.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
     }
 }
 
-/// Whether `link` is the one of the moment.
-fn is_of(state: &LinkState, link: &Link) -> bool {
+/// Whether `link` is the current link.
+fn is_current(state: &LinkState, link: &Link) -> bool {
     state.publishing().is_some_and(|now| now.generation == link.generation)
 }

@@ -1,20 +1,20 @@
-//! What a listener does that could not come back: try again, take another name, or end. Pure.
+//! Decides what a listener does after a failed attempt to resubscribe. Pure.
 
 use oslo_messaging::{Error, ErrorKind};
 
 use crate::consume::queue_role::QueueRole;
 use crate::topology::name_lease::is_taken;
 
-/// What to do after a try to come back has failed.
+/// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecoveryAction {
-    /// It may work the next time.
+    /// The error is temporary: retry with the usual backoff.
     Retry,
-    /// Somebody has to mend something; it is tried again, with patience.
+    /// An operator has to change the broker first: retry with long waits.
     RetrySlowly,
-    /// The private queue cannot come back, and nobody knows its name: another does as well.
+    /// The private queue is unusable, and no peer knows its name: retry with a new name.
     Rename,
-    /// The name is known to others, and what they send to it is lost: whoever reads must start anew.
+    /// Peers know the name of the queue, and their messages to it are lost: end the listener with the error.
     GiveUp,
 }
 
@@ -30,8 +30,10 @@ impl RecoveryAction {
     }
 }
 
-/// What to do after `error` over `queue`. `settling` says that the broker has only just come back: a queue that it has
-/// not found yet, or that it still holds for a connection that is gone, is given a little time.
+/// What to do after `error`, which is about a queue of this role.
+///
+/// `settling` means that the broker has just come back: then a queue that it has not recovered yet, or that it still assigns
+/// to a lost connection, is retried instead of given up.
 pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> RecoveryAction {
     if error.is_transient() {
         return RecoveryAction::Retry;
@@ -45,8 +47,8 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
     }
 }
 
-/// The broker's words for a queue that is on record and does not run (404, in RabbitMQ's `rabbit_amqqueue`), and for one
-/// that is another connection's own (405).
+/// Whether `text` has the broker's words for a declared queue without a running process (404, `rabbit_amqqueue` of RabbitMQ)
+/// or for one that is exclusive to another connection (405).
 fn says_unreachable(text: &str) -> bool {
     const WORDS: [&str; 6] = [
         "is down or inaccessible",

@@ -1,4 +1,4 @@
-//! What a listener says it has lost, and what is put back for it.
+//! The listener's side of its recovery: reports losses, receives what is restored.
 
 use std::sync::{Arc, PoisonError};
 
@@ -11,62 +11,62 @@ use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::recovery::listener_recovery::ListenerRecovery;
 use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 
-/// Where a listener finds what was put back. Dropping it ends the task.
+/// Connects a listener with its [`ListenerRecovery`]. Dropping it aborts the recovery.
 #[derive(Debug)]
 pub(crate) struct RecoveryHandle {
     losses: mpsc::UnboundedSender<LossReport>,
-    found: Arc<RestoredQueue>,
+    restored: Arc<RestoredQueue>,
     /// The number of the session in use.
     session: u64,
     _task: AbortOnDropHandle<()>,
 }
 
 impl RecoveryHandle {
-    /// Starts to watch over a listener whose first session is at `channel`.
+    /// Starts the recovery task of a listener whose first session uses `channel`.
     pub(crate) fn start(opener: SubscriptionOpener, channel: ConsumerChannel) -> Self {
         let (losses, reported) = mpsc::unbounded_channel();
-        let found = Arc::new(RestoredQueue::default());
-        let recovery = ListenerRecovery::new(opener, channel, reported, Arc::clone(&found));
-        Self { losses, found, session: 0, _task: AbortOnDropHandle::new(tokio::spawn(recovery.run())) }
+        let restored = Arc::new(RestoredQueue::default());
+        let recovery = ListenerRecovery::new(opener, channel, reported, Arc::clone(&restored));
+        Self { losses, restored, session: 0, _task: AbortOnDropHandle::new(tokio::spawn(recovery.run())) }
     }
 
-    /// Says that the channel of the session in use is lost.
+    /// Reports that the channel of the session in use is lost.
     pub(crate) fn session_lost(&self) {
         let _ = self.losses.send(LossReport::Session(self.session));
     }
 
-    /// Says that the broker has ended a consumer of the session in use.
+    /// Reports that the broker cancelled the consumer at `index` of the session in use.
     pub(crate) fn consumer_lost(&self, index: usize) {
         let _ = self.losses.send(LossReport::Consumer(self.session, index));
     }
 
-    /// What was put back, if anything was.
+    /// The next restored session or consumer, if there is one. Consumers of earlier sessions are skipped.
     pub(crate) fn try_next(&mut self) -> Option<Result<Restored>> {
         loop {
-            let (session, found) = self.found.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-            match found {
+            let (session, restored) = self.restored.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+            match restored {
                 Ok(Restored::Consumer(..)) if session != self.session => {}
-                found => {
+                restored => {
                     self.session = session;
-                    return Some(found);
+                    return Some(restored);
                 }
             }
         }
     }
 
-    /// Waits for what is put back next.
+    /// Waits for the next restored session or consumer.
     ///
     /// # Errors
-    /// A loss that cannot be repaired.
+    /// The error that ends the listener, when its recovery gave up.
     ///
     /// # Cancellation
     /// Safe.
     pub(crate) async fn next(&mut self) -> Result<Restored> {
         loop {
-            if let Some(found) = self.try_next() {
-                return found;
+            if let Some(restored) = self.try_next() {
+                return restored;
             }
-            self.found.more.notified().await;
+            self.restored.more.notified().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The consumers that a listener has lost and not got back yet: which of them is to be tried next, and when.
+//! The lost consumers of a listener, and when each is restored.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -8,36 +8,37 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::attempts::Attempts;
 
-/// The lost consumers of one session, by the indexes of their queues. Each has its own waits, so that one that cannot be put
-/// back keeps no other waiting.
+/// The lost consumers of one session, by the indexes of their queues. Each has its own backoff, so a consumer that cannot be
+/// restored does not delay the others.
 #[derive(Debug, Default)]
 pub(crate) struct LostConsumers {
     lost: BTreeMap<usize, Lost>,
-    /// Kept when a consumer is back, since it may be lost again at once.
+    /// Kept after a consumer is restored: one that is lost again soon must wait longer.
     attempts: BTreeMap<usize, Attempts>,
 }
 
 #[derive(Debug)]
 struct Lost {
     due: Instant,
-    /// Why it could not be put back the last time.
+    /// Why the last attempt failed, if that makes the listener unhealthy.
     reason: Option<String>,
 }
 
 impl LostConsumers {
-    /// The consumer of `index` is lost. `pause` says how long to wait after so many attempts.
+    /// Adds the consumer of `index`. `pause` maps the number of attempts so far to the wait before the next.
     pub(crate) fn add(&mut self, index: usize, pause: impl FnOnce(u32) -> Duration) {
         self.attempts(index).lost();
         self.put_off(index, None, pause);
     }
 
-    /// The consumer of `index` could not be put back. `reason` says why, if that is worth an alarm.
+    /// Schedules the next attempt for the consumer of `index`. `reason` is why the last one failed, if that makes the listener
+    /// unhealthy.
     pub(crate) fn put_off(&mut self, index: usize, reason: Option<String>, pause: impl FnOnce(u32) -> Duration) {
         let due = Instant::now() + pause(self.attempts(index).next());
         self.lost.insert(index, Lost { due, reason });
     }
 
-    /// The consumer of `index` is back.
+    /// Removes the consumer of `index`, which is restored. Its count of attempts stays.
     pub(crate) fn restored(&mut self, index: usize) {
         self.lost.remove(&index);
         self.attempts(index).back();
@@ -48,15 +49,15 @@ impl LostConsumers {
         self.lost.contains_key(&index)
     }
 
-    /// What keeps one of them from coming back, if anything does.
+    /// Why one of the consumers cannot be restored, if any has such a reason.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.lost.values().find_map(|lost| lost.reason.as_deref())
     }
 
-    /// Waits until one of them is to be tried, and says which.
+    /// Waits until the next attempt is due; returns the index of its consumer. Without a lost consumer it never ends.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Loses nothing.
     pub(crate) async fn due(&self) -> usize {
         let Some((index, lost)) = self.lost.iter().min_by_key(|(_, lost)| lost.due) else { return pending().await };
         sleep_until(lost.due).await;

@@ -11,7 +11,7 @@ use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::queue_checks::QueueCheck;
 use crate::recovery::lost_consumers::LostConsumers;
 
-/// How long after it was found without a consumer a queue is looked at again: a broker may count a new one late.
+/// How long to wait before a queue without a consumer is checked again: a broker may count a new consumer late.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Puts back what is lost_consumers of the queues at `channel`. False if one of them has no consumer any more.
@@ -41,7 +41,7 @@ pub(crate) async fn is_sound(
     sound
 }
 
-/// Whether the queue of `index` has a consumer, once everything else about it is as it should be.
+/// Declares and binds what is missing of the queue of `index`; returns whether it has a consumer.
 async fn is_read(opener: &SubscriptionOpener, channel: &ConsumerChannel, index: usize) -> Result<bool> {
     let deadline = Deadline::after(opener.inner.config.request_timeout);
     if opener.renew(&channel.link, index, deadline).await? != Some(0) {

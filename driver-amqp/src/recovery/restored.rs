@@ -8,35 +8,36 @@ use tokio::sync::Notify;
 
 use crate::consume::session::{RestoredConsumer, Session};
 
-/// What was put back, and the address that the listener has now.
+/// What was restored, and the address of the listener, which a renamed queue changes.
 #[derive(Debug)]
 pub(crate) enum Restored {
     Session(Box<Session>, Address),
     Consumer(Box<RestoredConsumer>, Address),
 }
 
-/// What the listener has lost.
+/// A loss that a listener reports.
 #[derive(Debug)]
 pub(crate) enum LossReport {
-    /// Its channel: of this number, lest a late loss end the next one.
+    /// The channel of the session of this number. A report about an earlier session is ignored.
     Session(u64),
-    /// One consumer of it.
+    /// The consumer of this index in the session of this number.
     Consumer(u64, usize),
 }
 
-/// Where the keeper leaves what it has put back.
+/// What the recovery has restored and the listener has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct RestoredQueue {
-    /// With the number of the session that each is or belongs to.
+    /// Each with the number of its session.
     pub(super) queue: Mutex<VecDeque<(u64, Result<Restored>)>>,
     pub(super) more: Notify,
 }
 
 impl RestoredQueue {
+    /// Adds what was restored, or the error that ends the listener. A new session replaces everything before it.
     pub(crate) fn put(&self, session: u64, found: Result<Restored>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(found, Ok(Restored::Session(..))) {
-            // What nobody took in time is of a channel that is lost.
+            // What is still here belongs to a lost channel.
             queue.clear();
         }
         queue.push_back((session, found));
