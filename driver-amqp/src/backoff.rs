@@ -1,4 +1,4 @@
-//! How long to wait before the next try. Pure, but for the dice.
+//! How long to wait before the next attempt. Pure, except for the random source.
 
 use std::time::Duration;
 
@@ -6,28 +6,30 @@ use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 
-/// The waits while somebody has to mend something first: a password, a virtual host, a queue of the wrong type.
+/// The first and the longest wait where an operator must change something: a password, a virtual host, a queue of
+/// another type.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
-/// What the longest of the other waits is at least: without any, a broker that is down would be tried without a break.
+/// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
 const LEAST: Duration = Duration::from_millis(100);
-/// The longest wait before another host is tried: callers wait for whoever was lost, but the clients of one node should not
-/// all arrive at the next at once.
+/// The longest wait before another host is tried: short, because callers wait, but long enough that the clients of
+/// one node do not all reach the next at once.
 const FAILOVER: Duration = Duration::from_millis(250);
 
-/// A wait before the next try.
+/// A wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backoff {
-    /// After this many tries that may succeed by themselves.
+    /// After so many attempts that may succeed without help: a random wait below a bound that doubles, or grows
+    /// by `reconnect_backoff`.
     Exponential(u32),
-    /// After this many tries that somebody has to help.
+    /// After so many attempts that need an operator: from half of a bound that doubles up to the bound.
     Slow(u32),
-    /// Before the first try of another host than the one that was lost.
+    /// Before the first attempt on another host than the lost one.
     Failover,
 }
 
 impl Backoff {
-    /// How long it is. `random` is uniform in `0.0..1.0`.
+    /// The wait. `random` is uniform in `0.0..1.0`.
     pub(crate) fn delay(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
             Self::Exponential(attempts) => {
@@ -40,7 +42,8 @@ impl Backoff {
                 wait.max(least_delay(config, random))
             }
             Self::Failover => FAILOVER.mul_f64(random).max(least_delay(config, random)),
-            // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
+            // Never near zero: a rejected login is an entry in the broker's security log, and may lock
+            // the account.
             Self::Slow(attempts) => {
                 let ceiling = 2_u32.checked_pow(attempts).and_then(|factor| PATIENT.checked_mul(factor));
                 ceiling.unwrap_or(MOST_PATIENT).min(MOST_PATIENT).mul_f64(0.5 + random / 2.0)
@@ -48,18 +51,18 @@ impl Backoff {
         }
     }
 
-    /// How long it is this time.
+    /// The wait, with a new random number.
     pub(crate) fn random_delay(self, config: &AmqpConfig) -> Duration {
         self.delay(config, random())
     }
 }
 
-/// The shortest wait that was asked for.
+/// The configured lower bound of a wait.
 fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
 }
 
-/// A number that is uniform in `0.0..1.0`.
+/// A uniform random number in `0.0..1.0`.
 pub(crate) fn random() -> f64 {
     let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)

@@ -1,42 +1,43 @@
-//! What went over the wire, counted so that a test can assert frames instead of times.
+//! Counts what a transport does, so that a test can assert frames instead of times, and an operator sees rates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::counter;
 
-/// How much of everything a transport has done so far.
+/// A snapshot of what a transport has done since it connected. None of the counts is ever reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages whose frames were queued.
+    /// Messages whose frames were queued, each attempt counted.
     pub publishes: u64,
-    /// Messages the broker confirmed, one way or the other.
+    /// Messages that the broker confirmed, by an ack or a nack.
     pub confirms: u64,
-    /// Messages the broker returned as undeliverable.
+    /// Messages that the broker returned as undeliverable.
     pub returns: u64,
-    /// Messages handed over before which the driver acknowledged them.
+    /// Messages that the driver acknowledged before handover.
     pub handed_over_acknowledged: u64,
-    /// Acknowledgement frames for those.
+    /// Acknowledgement frames for those: one may cover several messages.
     pub handover_acknowledgements: u64,
     /// Messages handed over for the receiver to settle.
     pub handed_over_unsettled: u64,
-    /// Acknowledgement frames for those.
+    /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
-    /// Times that the connection was lost.
+    /// Lost links. Each has two connections.
     pub losses: u64,
-    /// Times that it was made again.
+    /// Reconnects after a loss.
     pub reconnects: u64,
-    /// Times that a listener, or one of its consumers, was put back after a loss or a cancellation by the broker.
+    /// Listeners that resubscribed, and single consumers that were restored, after a loss or a cancellation by
+    /// the broker.
     pub recoveries: u64,
-    /// Messages that were settled too late: the broker hands them over again.
+    /// Messages that were settled after their channel was lost: the broker redelivers them.
     pub settlements_dropped: u64,
-    /// Messages that were here and not handed over when the channel was lost: the broker hands them over again.
+    /// Messages that were received and not handed over when their channel was lost: the broker redelivers them.
     pub deliveries_dropped: u64,
-    /// Messages of streams that were deleted by retention before their listener read them.
+    /// Messages of streams that retention deleted before their listener read them.
     pub stream_messages_missed: u64,
 }
 
-/// The same while it grows; what has a name is in the metrics of the process too.
+/// The live counters of one transport. Those with a name are added to the metrics of the process too.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) publishes: Count,
@@ -54,15 +55,15 @@ pub(crate) struct Counts {
     pub(crate) stream_messages_missed: Count,
 }
 
-/// How much of one thing, of one transport.
+/// One counter of one transport.
 #[derive(Debug)]
 pub(crate) struct Count {
     total: AtomicU64,
-    /// Its name in the metrics, where all transports of the process are one.
+    /// The name of its metric, which sums up all transports of the process.
     metric: Option<&'static str>,
 }
 
-/// Adds to one counter.
+/// Adds `more` to one counter, and to its metric.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {

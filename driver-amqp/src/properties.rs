@@ -1,4 +1,4 @@
-//! A message's properties on the wire, and back.
+//! Converts messages to AMQP properties and back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,22 @@ use oslo_messaging::{
 use crate::consume::session::Received;
 use crate::short_string::short_string;
 
-/// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
+/// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days. It closes the channel for a longer
+/// one.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
-/// What the properties take in their frame besides the headers: fixed ones, and an id of at most 255 bytes.
+/// The bytes of a content header besides the headers: fixed fields, and an id of at most 255 bytes.
 const BESIDE_HEADERS: usize = 512;
-/// What a quorum queue counts towards its delivery limit, in a number. On a first delivery the broker does not set it, so
-/// there it is what a publisher wrote.
+/// The header in which a quorum queue counts deliveries towards its limit. On a first delivery the broker does not
+/// set it, so there it is whatever the publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// What the headers of `message` take in their frame.
+/// The bytes of the headers of `message` in their frame.
 pub(crate) fn header_bytes(message: &Message) -> usize {
     message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
 }
 
-/// Whether headers of so many bytes fit into one frame of `frame_max`, as they have to: RabbitMQ closes the connection over
-/// a larger one.
+/// Checks that headers of so many bytes fit into one frame of `frame_max`: RabbitMQ closes the connection over a
+/// larger one.
 ///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge).
@@ -63,8 +64,8 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     Ok(properties)
 }
 
-/// The message that was received, of which the broker drops what failed more often than `limit`. Headers that are not text are
-/// left out.
+/// The received message. The broker drops it when it has failed more often than `limit`. Headers that are not text
+/// are left out.
 pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let Received { queue, delivery, at, undecodable } = received;
     let properties = &delivery.properties;

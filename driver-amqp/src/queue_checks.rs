@@ -1,5 +1,5 @@
-//! Whether the queues of listeners are still there. A queue, or the exchange that it is bound to, may go without a word to
-//! its consumers; so they are looked at when something says so, and otherwise now and then.
+//! Schedules checks of the queues of listeners. A queue, or the exchange of its bindings, can be lost without a
+//! cancellation; so they are checked when something suggests that, and otherwise at intervals.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,18 +16,18 @@ use crate::backoff::random;
 /// The least time between two checks of one listener, whatever is suspected.
 const APART: Duration = Duration::from_secs(10);
 
-/// The listeners of a transport.
+/// The listeners of a transport, and when they are checked.
 #[derive(Debug)]
 pub(crate) struct QueueChecks {
-    /// The least time between two checks of them all; zero for no check at all.
+    /// The least time between two scheduled checks of all listeners; zero turns all checks off.
     interval: Duration,
     next: AtomicU64,
     listeners: Mutex<HashMap<u64, Arc<CheckedListener>>>,
-    /// Held by the one who checks, so that it takes one channel and no more.
+    /// Held during a check, so that checks take one channel at a time.
     turn: Arc<Turns<()>>,
 }
 
-/// One listener: what it reads, and whether it is to be checked.
+/// The queues of one listener, and whether a check is requested.
 #[derive(Debug)]
 struct CheckedListener {
     queues: Mutex<Vec<QueuePlan>>,
@@ -35,13 +35,13 @@ struct CheckedListener {
     woken: Notify,
 }
 
-/// The check of one listener. Dropping it strikes the listener off.
+/// One listener's registration. Dropping it removes the listener.
 #[derive(Debug)]
 pub(crate) struct QueueCheck {
     checks: Arc<QueueChecks>,
     id: u64,
     listener: Arc<CheckedListener>,
-    /// When it may be checked again.
+    /// When the next check may begin.
     next: Instant,
 }
 
@@ -50,10 +50,10 @@ impl QueueChecks {
         Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
     }
 
-    /// Has all listeners checked now and then, until `closing` is cancelled.
+    /// Requests a check of every listener at intervals, until `closing` is cancelled.
     pub(crate) async fn run(self: Arc<Self>, closing: CancellationToken) {
         while !self.interval.is_zero() {
-            // Many processes that started together are not to ask together.
+            // A random part keeps processes that started together from checking together.
             let pause = self.interval.saturating_add(self.interval.mul_f64(random()));
             tokio::select! {
                 () = closing.cancelled() => return,
@@ -62,7 +62,7 @@ impl QueueChecks {
         }
     }
 
-    /// Adds a listener that reads `queues`.
+    /// Adds a listener of `queues`.
     pub(crate) fn register(self: &Arc<Self>, queues: Vec<QueuePlan>) -> QueueCheck {
         let listener = Arc::new(CheckedListener {
             queues: Mutex::new(queues),
@@ -74,22 +74,23 @@ impl QueueChecks {
         QueueCheck { checks: Arc::clone(self), id, listener, next: Instant::now() }
     }
 
-    /// Whether a listener here reads the queue of this name.
+    /// Whether a listener of this transport consumes the queue of this name.
     pub(crate) fn reads(&self, queue: &str) -> bool {
         self.listeners().values().any(|listener| listener.has(|plan| plan.name == queue))
     }
 
-    /// The queue of this name is gone, or has no consumer.
+    /// Requests a check because the queue of this name is missing or has no consumer.
     pub(crate) fn suspect_queue(&self, queue: &str) {
         self.suspect(|plan| plan.name == queue);
     }
 
-    /// The exchange of this name was gone, and with it the bindings to it.
+    /// Requests a check because the exchange of this name was missing, and its bindings with it.
     pub(crate) fn suspect_exchange(&self, exchange: &str) {
         self.suspect(|plan| plan.bindings.iter().any(|binding| binding.exchange.name == exchange));
     }
 
-    /// A message to this address found no queue. True if it should have found one of ours, which is then looked for.
+    /// Requests a check because a message to this address found no queue. Returns true if a queue of this
+    /// transport should have received it.
     pub(crate) fn suspect_route(&self, to: &Address) -> bool {
         let (exchange, key) = (to.exchange(), to.routing_key());
         self.suspect(|plan| {
@@ -98,7 +99,7 @@ impl QueueChecks {
         })
     }
 
-    /// Has the listeners checked that have such a queue; whether there are any.
+    /// Requests a check of the listeners with such a queue; returns whether there are any.
     fn suspect(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
         if self.interval.is_zero() {
             return false;
@@ -124,15 +125,15 @@ impl CheckedListener {
 }
 
 impl QueueCheck {
-    /// The listener reads other queues now.
+    /// Replaces the queues of the listener.
     pub(crate) fn set_queues(&self, queues: Vec<QueuePlan>) {
         *self.listener.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
     }
 
-    /// Waits until the listener is to be checked.
+    /// Waits until a check is requested and may begin.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Loses no request.
     pub(crate) async fn due(&self) {
         while !self.listener.requested.load(Ordering::Acquire) {
             self.listener.woken.notified().await;
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_suspicion_concerns_whoever_has_the_queue_the_exchange_or_the_route_and_nobody_else() {
+    async fn a_suspicion_concerns_only_listeners_with_the_queue_the_exchange_or_the_route() {
         let checks = Arc::new(QueueChecks::new(Duration::from_secs(300)));
         let one = checks.register(vec![queue("one")]);
         checks.suspect_queue("two");
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_is_checked_now_and_then_and_nobody_where_it_is_off() {
+    async fn every_listener_is_checked_at_intervals_and_none_where_checks_are_off() {
         let interval = Duration::from_secs(300);
         for (interval, expected) in [(interval, true), (Duration::ZERO, false)] {
             let checks = Arc::new(QueueChecks::new(interval));

@@ -1,12 +1,12 @@
-//! SettlerTasks that may outlive what they work for.
+//! The tasks that write the decisions of receivers; they may outlive their listeners.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The tasks of a transport's listeners, which finish their work after a listener was dropped. Aborted when the last owner
-/// is gone: the transport, or a listener that outlives it.
+/// The settler tasks of a transport. They finish their work after their listener is dropped, and are aborted when
+/// the last owner is dropped: the transport, or a listener that outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct SettlerTasks {
     running: Mutex<JoinSet<()>>,
@@ -14,22 +14,22 @@ pub(crate) struct SettlerTasks {
 }
 
 impl SettlerTasks {
-    /// Starts `task`, and forgets those that have ended.
+    /// Starts `task`, and removes those that have ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while running.try_join_next().is_some() {}
         running.spawn(task);
     }
 
-    /// Cancelled when tasks are to do what they were told so far, and end.
+    /// Cancelled when the tasks must write what they have and end.
     pub(crate) fn finishing(&self) -> CancellationToken {
         self.finishing.clone()
     }
 
-    /// Has all tasks do what they were told so far, and returns once they have ended.
+    /// Makes all tasks write what they have, and waits until they have ended.
     ///
     /// # Cancellation
-    /// Aborts those that have not.
+    /// Aborts those that have not ended.
     pub(crate) async fn finish(&self) {
         self.finishing.cancel();
         let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
@@ -47,7 +47,7 @@ mod tests {
     async fn tasks_run_to_their_end_are_forgotten_then_and_go_with_their_owner() {
         let tasks = SettlerTasks::default();
         let (done, ended) = oneshot::channel();
-        tasks.spawn(async move { done.send(()).expect("somebody waits") });
+        tasks.spawn(async move { done.send(()).expect("the test waits") });
         ended.await.expect("it ran");
         tokio::task::yield_now().await;
         let (held, gone) = oneshot::channel::<()>();
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_that_are_to_finish_are_told_and_waited_for() {
+    async fn tasks_that_are_to_finish_are_signalled_and_awaited() {
         let tasks = SettlerTasks::default();
-        let (told, (done, mut ended)) = (tasks.finishing(), oneshot::channel());
+        let (finishing, (done, mut ended)) = (tasks.finishing(), oneshot::channel());
         tasks.spawn(async move {
-            told.cancelled().await;
-            done.send(()).expect("somebody looks");
+            finishing.cancelled().await;
+            done.send(()).expect("the test looks");
         });
         tasks.finish().await;
         assert_eq!(ended.try_recv(), Ok(()));

@@ -1,4 +1,5 @@
-//! The driver: a link to one broker, kept up by its supervisor; the publish_channels and the listeners that use it.
+//! The driver's [`Transport`]: one current link, the publishers and listeners that use it, and the supervisor that
+//! replaces it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -36,37 +37,39 @@ use crate::short_string::short_string;
 use crate::topology::Declarer;
 use crate::topology::name_lease::is_taken;
 
-/// How many parcels may wait in front of one publisher.
+/// How many publishes may wait in the inbox of one publisher before callers wait for room.
 const LANE_INBOX: usize = 256;
-/// How long what receivers decided may take to be written when the transport closes: it waits for others at most 5 ms.
+/// How long closing waits until the decisions of receivers are written. A settler batches acknowledgements for at
+/// most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// With less time than this left, a broker that cannot be reached is not tried again.
+/// With less time than this left before the deadline, the first connection is not retried.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
-/// A connection to RabbitMQ: one socket for publishing and one for consuming, so that an alarm of the broker stops the
-/// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
+/// A connection to RabbitMQ: one socket for publishing and one for everything else, so that a resource alarm blocks
+/// publishes alone. When either is lost, both are replaced. Dropping the transport closes the sockets without an
+/// AMQP close.
 #[derive(Debug)]
 pub struct AmqpTransport {
     inner: Arc<Inner>,
     publish_channels: Vec<mpsc::Sender<PublishJob>>,
     declared: Arc<Destinations>,
-    /// The supervisor and the publish_channels.
+    /// The tasks of the supervisor, the queue checks and the publishers.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl AmqpTransport {
-    /// Connects to the first host of `url` that takes us, in random order. What may pass, such as a broker that only
-    /// starts, is tried again until the deadline. From then on a lost connection is made again, to each host in turn,
-    /// until the transport is closed.
+    /// Connects to the first host of `url` that accepts, in random order. Errors that may pass, such as a
+    /// broker that is still starting, are retried until the deadline. From then on the transport reconnects by
+    /// itself, to each host in turn, until it is closed.
     ///
-    /// Must be called inside a tokio runtime, which then also carries the heartbeats: it must not be blocked, and when it
-    /// is dropped the transport is closed.
+    /// Must be called inside a tokio runtime, which also runs the heartbeats: blocking it loses the connection,
+    /// and dropping it closes the transport.
     ///
     /// # Errors
-    /// `Config` for a scheme or an option that this build cannot serve, and for an unknown virtual host; `Denied` for
-    /// the credentials, both at once; `Disconnected` if no host can be reached by the deadline or all have as many
-    /// connections as they may have; `Timeout` if none answers.
+    /// `Config` for an unsupported scheme or option, and for an unknown virtual host; `Denied` for rejected
+    /// credentials: neither is retried. `Disconnected` if no host can be reached by the deadline, or all are at
+    /// their connection limit; `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -79,7 +82,7 @@ impl AmqpTransport {
         Ok(Self::over(config, hosts, &Arc::new(link)))
     }
 
-    /// What went over the wire so far, and what was lost and made again.
+    /// Counts of what this transport has sent, received, lost and recovered so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.inner.counts.read()
@@ -92,7 +95,8 @@ impl AmqpTransport {
         let checks = Arc::clone(&inner.queue_checks).run(inner.closing.clone());
         tasks.push(AbortOnDropHandle::new(tokio::spawn(checks)));
         let declared = Arc::new(Destinations::new(Arc::clone(&inner)));
-        // The last publisher is for fanouts: their exchanges come and go, and a publish to one that is gone costs the channel.
+        // The last publisher is for fanouts: their exchanges come and go, and a publish to a missing
+        // exchange closes the channel.
         let publish_channels = (0..=inner.config.publish_channels.max(1)).map(|_| {
             let (sender, inbox) = mpsc::channel(LANE_INBOX);
             tasks.push(AbortOnDropHandle::new(tokio::spawn(
@@ -104,7 +108,7 @@ impl AmqpTransport {
         Self { inner, publish_channels, declared, tasks: Mutex::new(tasks) }
     }
 
-    /// Hands `publish` to its publisher, and waits for its fate.
+    /// Hands `publish` to its publisher and waits for the result.
     async fn send(
         &self,
         publish: Arc<EncodedPublish>,
@@ -122,13 +126,14 @@ impl AmqpTransport {
             attempts: 0,
             declared: turn.declared,
         };
-        // Without tokio's budget, which would let later publishes of the same task go first.
+        // Without tokio's cooperative budget, which would let a later publish of the same task overtake this
+        // one.
         unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
         drop(turn);
         published.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
-    /// Declares what a publish prerequisite, without one.
+    /// Declares the destination of a publish without publishing.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
         let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
@@ -137,7 +142,7 @@ impl AmqpTransport {
 
     fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
-            // Each takes a channel.
+            // Every publisher takes a channel, and the broker has none to spare.
             return &self.publish_channels[0];
         }
         let (fanouts, others) = self.publish_channels.split_last().expect("there is a publisher for fanouts");
@@ -159,24 +164,25 @@ impl AmqpTransport {
             .with("limit", self.inner.config.max_message_size))
     }
 
-    /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
+    /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
     async fn open(&self, opener: &SubscriptionOpener, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
         let (started, mut attempts) = (Instant::now(), 0);
         loop {
             let link = self.inner.current.link("subscribe").await?;
             if self.inner.quota.is_tight() {
-                // A newcomer takes no channel that a listener needs to come back.
+                // A new listener must not take a channel that an existing one needs to resubscribe.
                 let _ = timeout(config.request_timeout, self.inner.barrier.wait_for_all(link.generation)).await;
             }
             match opener.open(&link, deadline).await {
                 Err(error) if self.inner.current.lost_with(&link, &error).await => {}
-                // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
+                // The consumer may be our predecessor's, whose connection the broker has not given
+                // up yet.
                 Err(error) if is_taken(&error) && started.elapsed() < config.name_release_timeout() => {
                     sleep(Backoff::Exponential(attempts).random_delay(config)).await;
                     attempts += 1;
                 }
-                // The replica of a stream that was declared a moment ago starts by itself.
+                // The local replica of a stream that was declared a moment ago starts by itself.
                 Err(error) if error.kind() == ErrorKind::Topology && error.is_transient() => {
                     let backoff = Backoff::Exponential(attempts).random_delay(config);
                     if backoff >= deadline.remaining() {
@@ -233,13 +239,14 @@ impl Transport for AmqpTransport {
         }
         let header_bytes = properties::header_bytes(&message);
         if let Some(link) = current.state().link() {
-            // The link that it is sent on may be another, with another frame: the publisher checks it once more.
+            // The message may be sent on a later link with another frame limit, so the publisher checks
+            // it again.
             properties::check_frame(header_bytes, link.publishing.frame_max())?;
         }
         let publish = Arc::new(EncodedPublish {
             exchange_name: short_string("exchange", &exchange.name)?,
             routing_key: short_string("routing_key", &to.routing_key())?,
-            // Where the publisher makes the queue, nothing may fall beside it.
+            // The publisher makes this queue, so a publish that misses it must not be lost.
             mandatory: options.mandatory || prerequisite.has_queue(),
             if_refused: if_refused(to, &self.inner.config),
             properties: properties::of(&message)?,
@@ -253,7 +260,7 @@ impl Transport for AmqpTransport {
         let publishing = async {
             let sent = self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await;
             match sent {
-                // The queue was there when we declared it, and somebody has deleted it since.
+                // The queue was deleted after it was declared: declare it again, once.
                 Err(error) if error.kind() == ErrorKind::Undeliverable && publish.prerequisite.has_queue() => {
                     self.declared.forget(&publish.prerequisite);
                     self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await
@@ -262,7 +269,7 @@ impl Transport for AmqpTransport {
             }
         };
         match options.deadline.run("publish", publishing).await {
-            // Its reader may be on its way back, as we are: whoever has time left may try again.
+            // The consumer may be reconnecting as we are, so a retry may succeed.
             Ok(Err(error))
                 if error.kind() == ErrorKind::Undeliverable
                     && (self.inner.queue_checks.suspect_route(to) || current.is_settling()) =>
@@ -279,7 +286,7 @@ impl Transport for AmqpTransport {
         current.check_open("subscribe")?;
         let opener = SubscriptionOpener::new(Arc::clone(&self.inner), subscription.clone())?;
         for queue in opener.queues() {
-            // Before the first is declared, so that nothing is left behind by a name that cannot be.
+            // Before anything is declared: an invalid name must leave nothing behind.
             short_string("queue", &queue.name)?;
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
@@ -287,7 +294,7 @@ impl Transport for AmqpTransport {
             Err(timeout) => {
                 return Err(match current.state() {
                     LinkState::Lost { reason } => lost("subscribe", &reason),
-                    // Nothing runs because somebody listens.
+                    // A subscription runs no method, so nothing was executed.
                     _ => timeout.with_executed(Executed::No),
                 });
             }
@@ -302,7 +309,7 @@ impl Transport for AmqpTransport {
         let queue = address.routing_key();
         match address {
             Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
-            // It expires when nobody uses it, and a look is a use.
+            // A passive declare counts as a use of the queue, and would keep it from expiring.
             Address::Direct { .. } if !queue_checks.reads(&queue) => {
                 return Err(Error::unsupported(OPERATION).with("address", address));
             }
@@ -326,19 +333,20 @@ impl Transport for AmqpTransport {
         }
         let link = self.inner.current.state().link().cloned();
         if let Some(link) = &link {
-            // Before those who use them hear of it, and drop them.
+            // Before the users of the channels see `Closed` and drop them.
             link.keep_channels();
         }
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);
         self.inner.closing.cancel();
-        // What receivers decided is written before the goodbye; a broker that does not take it has it again.
+        // Decisions of receivers go out before the AMQP close. What the broker does not take, it redelivers.
         let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
         let closed = match link {
             Some(link) => link.close(deadline).await,
             None => Ok(()),
         };
-        // The socket is shut, so nobody has anything to wait for; who has not ended by the deadline is dropped.
+        // The sockets are shut, so the tasks have nothing to wait for. One that has not ended by the
+        // deadline is aborted.
         for task in self.tasks() {
             let _ = deadline.run("close", task).await;
         }
@@ -346,7 +354,7 @@ impl Transport for AmqpTransport {
     }
 }
 
-/// Nobody is told that it is gone; who still waits is told that it is closed.
+/// Without an AMQP close. Whatever still waits fails with `Closed`.
 impl Drop for AmqpTransport {
     fn drop(&mut self) {
         self.inner.current.set(LinkState::Closed);
@@ -354,7 +362,8 @@ impl Drop for AmqpTransport {
     }
 }
 
-/// Attempts every host in turn, and all of them again while that may help and there is time.
+/// Tries every host in turn, in rounds with growing waits, until one accepts, no error is temporary, or the
+/// deadline is near.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
     let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
@@ -369,11 +378,11 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
             }
         }
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
-        // Each try that is refused is an entry in the broker's log of intruders.
+        // A rejected login is an entry in the broker's security log, so those retries wait longer.
         let backoff = if passing == failures.len() { Backoff::Exponential(round) } else { Backoff::Slow(round) };
         let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
-            // A try that the deadline cut short_string says less than the one before.
+            // An attempt that the deadline cut off explains less than the one before.
             let cut_short = failure.kind() == ErrorKind::Timeout;
             return Err(earlier.filter(|_| cut_short).unwrap_or(failure));
         }
@@ -381,13 +390,13 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
             warn!(error = %failure, "the driver cannot connect to the broker yet; it retries until the deadline");
         }
         earlier = Some(failure);
-        // The last tries lie close to the deadline, however long the waits have grown.
+        // However long the waits have grown, the last attempts lie close to the deadline.
         sleep(backoff.random_delay(config).min(deadline.remaining() / 2)).await;
     }
     Err(summed_up(Vec::new()))
 }
 
-/// One error for all hosts: the last one's, with what the others said.
+/// One error for all hosts: the last one's, with the others in its context.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
         return Error::new(ErrorKind::Config, "connect").with("reason", "the URL names no host");

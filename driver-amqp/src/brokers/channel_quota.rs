@@ -1,8 +1,8 @@
-//! How many channels the broker lets this transport have, once it has ended a connection because of one too many.
+//! Limits the channels of a transport, once the broker has closed a connection that exceeded its channel limit.
 //!
-//! RabbitMQ limits the channels of a user, or of a node, and ends the whole connection that opens one more. So that one
-//! listener too many does not cost all others their connection again and again, what does not fit is refused here, and tried
-//! on a connection of its own first.
+//! RabbitMQ limits the channels of a user or a node, and closes the whole connection that opens one more. To keep
+//! one listener too many from disconnecting all others again and again, the driver refuses further channels itself,
+//! and probes the limit on a separate connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,25 +12,25 @@ use oslo_messaging::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// How long what does not fit is refused before the broker is asked again.
+/// How long further channels are refused before the limit is probed again.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
-/// Likewise where no channel fits at all: the broker may still count those of a connection that is gone.
+/// The same if no channel fits at all: the broker may still count those of a lost connection.
 const RETRY_FROM_NONE: Duration = Duration::from_secs(10);
-/// How long the broker may count a channel that is closed, or whose connection is gone.
+/// How long the broker may count a channel that is closed, or whose connection is lost.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
-/// Hits of one connection's end, which everybody hears who was opening a channel.
+/// Errors within this time come from the same closed connection, which fails every channel that was opening.
 const SAME: Duration = Duration::from_secs(1);
-/// As many free channels as this say that the limit is lifted.
+/// So many free channels in a probe mean that the limit was lifted.
 pub(crate) const AMPLE: usize = 8;
 
-/// The channels of a transport, and how many there may be.
+/// The channels of a transport, on all its connections, and how many are allowed.
 #[derive(Debug, Default)]
 pub(crate) struct ChannelQuota(Mutex<Quota>);
 
 #[derive(Debug, Default)]
 struct Quota {
     open: Vec<Open>,
-    /// How many are being opened.
+    /// How many channels are opening.
     opening: usize,
     limit: Option<Limit>,
 }
@@ -44,31 +44,31 @@ struct Open {
 #[derive(Debug)]
 struct Limit {
     most: usize,
-    /// In the broker's words.
+    /// The error with the broker's words.
     reason: Error,
     since: Instant,
     retry: Instant,
 }
 
-/// The right to open one channel. Dropping it gives it back.
+/// Permission to open one channel. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Permit {
     quota: Arc<ChannelQuota>,
-    /// How many there were already.
+    /// How many channels there were before it.
     before: usize,
 }
 
-/// What is said to whoever wants a channel.
+/// The answer to a request for a channel.
 #[derive(Debug)]
 pub(crate) enum Admission {
     Granted(Permit),
-    /// It does not fit; the broker is to be asked on another connection.
+    /// The limit is reached, and a probe is due: the caller must make it.
     Ask,
     Refused(Error),
 }
 
 impl ChannelQuota {
-    /// Asks for one more channel.
+    /// Requests one more channel.
     pub(crate) fn admit(self: &Arc<Self>) -> Admission {
         let now = Instant::now();
         let mut quota = self.lock();
@@ -92,7 +92,7 @@ impl ChannelQuota {
         self.lock().limit.is_some()
     }
 
-    /// Notes that the broker had room for so many more channels, on a connection of their own.
+    /// Reports the result of a probe: the broker accepted `room` more channels on a separate connection.
     pub(crate) fn found(&self, room: usize) {
         let now = Instant::now();
         let mut quota = self.lock();
@@ -112,12 +112,12 @@ impl ChannelQuota {
 }
 
 impl Permit {
-    /// The channel is open.
+    /// Reports that the channel is open; it counts until its `status` is closed.
     pub(crate) fn opened(self, status: ChannelStatus) {
         self.quota.lock().open.push(Open { status, closed: None });
     }
 
-    /// The broker ended the connection because of `error`: there was one too many.
+    /// Reports that the broker closed the connection with `error`, because this channel exceeded the limit.
     pub(crate) fn exceeded(self, error: &Error) {
         let now = Instant::now();
         let mut quota = self.quota.lock();
@@ -137,7 +137,7 @@ impl Permit {
 }
 
 impl Limit {
-    /// How long what does not fit is refused.
+    /// How long further channels are refused.
     fn wait(&self) -> Duration {
         if self.most == 0 { RETRY_FROM_NONE } else { RETRY }
     }
@@ -150,7 +150,7 @@ impl Drop for Permit {
 }
 
 impl Quota {
-    /// How many channels the broker counts, as far as we know.
+    /// How many channels the broker counts, as far as is known.
     fn count(&mut self, now: Instant) -> usize {
         for open in &mut self.open {
             if !open.status.connected() {

@@ -1,4 +1,4 @@
-//! What a transport learned of each broker that its URL names, kept from one link to the next.
+//! What is known about each broker of a URL. It survives the loss of a link.
 
 pub(crate) mod channel_quota;
 
@@ -6,30 +6,31 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-/// What a broker thinks of transient queues.
+/// Whether a broker allows queues that are neither durable nor exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransientQueues {
     Allowed,
-    /// The broker refused the question for another reason. They are declared; its answer to that counts.
+    /// The broker refused the probe for another reason. The driver declares transient queues; the result
+    /// decides.
     Unknown,
-    /// Whoever declares one loses the connection.
+    /// The broker closes the connection that declares one.
     Denied,
 }
 
-/// What was learned of one broker.
+/// What is known about one broker.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerFacts {
     transient: Mutex<Option<TransientQueues>>,
 }
 
 impl BrokerFacts {
-    /// The broker's answer about transient queues, if it gave one. It is asked once: what it takes later shows when something
-    /// is declared.
+    /// Whether the broker allows transient queues; `None` before the first probe. A later change shows in the
+    /// errors of declarations.
     pub(crate) fn transient(&self) -> Option<TransientQueues> {
         *self.transient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the broker at `host` thinks of transient queues. Warns once if it denies them.
+    /// Records whether the broker at `host` allows transient queues. Logs once that it denies them.
     pub(crate) fn learn(&self, host: &str, answer: TransientQueues) {
         let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
         if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {

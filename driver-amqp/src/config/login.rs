@@ -1,4 +1,4 @@
-//! How a transport says who it is.
+//! The SASL mechanisms.
 
 use lapin::uri::SASLMechanism;
 
@@ -6,19 +6,21 @@ use lapin::uri::SASLMechanism;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Login {
-    /// User and password, in the form of every protocol.
+    /// User and password, in the standard form.
     Plain,
-    /// User and password, in the form of AMQP. The reference's default.
+    /// User and password, in the form of AMQP. The default of the reference.
     #[default]
     AmqPlain,
-    /// Nothing: the certificate that we show says it. The broker needs `rabbitmq_auth_mechanism_ssl`.
+    /// No password: the client certificate is the identity. The broker needs the plugin
+    /// `rabbitmq_auth_mechanism_ssl`.
     External,
-    /// User and password, the password in an answer to a question: a demonstration of RabbitMQ's, no safer than the others.
+    /// User and password, with the password in reply to a challenge. A demonstration of RabbitMQ, no safer than
+    /// the others.
     RabbitCrDemo,
 }
 
 impl Login {
-    /// The one that the reference and RabbitMQ call `name`; upper and lower case are the same.
+    /// The mechanism that the reference and RabbitMQ call `name`, in upper or lower case.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_uppercase().as_str() {
             "PLAIN" => Some(Self::Plain),

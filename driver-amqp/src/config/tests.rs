@@ -40,7 +40,7 @@ fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
 }
 
 #[test]
-fn a_time_that_leaves_nothing_to_wait_for_or_cannot_be_told_to_the_broker_is_refused() {
+fn a_timeout_of_zero_and_a_heartbeat_that_amqp_cannot_carry_are_refused() {
     let (none, default) = (Duration::ZERO, AmqpConfig::default());
     let secs = Duration::from_secs;
     for (option, config) in [

@@ -1,5 +1,5 @@
-//! The addresses of one host name: whichever takes the connection first is used (RFC 8305), so that one that swallows
-//! packets costs the others a moment and not their time.
+//! Connects to one of the addresses of a host name: the first that accepts wins (RFC 8305, happy eyeballs), so an
+//! address that drops packets delays the others only a moment.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
-/// How long an address is tried alone before the next one is tried beside it: what RFC 8305 recommends.
+/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// The addresses of `host`, in the order of the resolver, each once.
+/// The distinct addresses of `host`, in the order of the resolver.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in lookup_host((host, port)).await? {
@@ -24,8 +24,8 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     Ok(addresses)
 }
 
-/// The first of `addresses` that `connect` succeeds with. Each has a head start of its successors, which it loses when it
-/// fails.
+/// The first of `addresses` that `connect` succeeds with. Each starts [`HEAD_START`] after the one before it, or
+/// when that one fails.
 ///
 /// # Errors
 /// The last failure, once all have failed.
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_failure_is_told_once_all_have_failed() {
+    async fn the_last_failure_is_returned_once_all_have_failed() {
         assert_eq!(race(&[1, 1], connect).await.unwrap_err().kind(), ConnectionRefused);
         assert_eq!(race(&[], connect).await.unwrap_err().kind(), NotFound);
     }

@@ -1,8 +1,9 @@
-//! A channel that ends in order: closed by its last holder, or together with its connection.
+//! A channel that is closed in order: by its last holder, or with its connection.
 //!
-//! lapin closes a channel whose last handle was dropped from a task of its own. When that task runs after the connection
-//! began to close, lapin takes its failure for one of the connection and logs it as an error. So the channel is closed
-//! here, at once; and a connection that closes keeps its channels until it is closed, and waits for those on their way.
+//! lapin closes a channel whose last handle is dropped from a task of its own. If that task runs after the
+//! connection began to close, lapin logs its failure as an error of the connection. So the last holder closes the
+//! channel here, at once; and a connection that closes keeps its channels until it is closed, and waits for those
+//! that are closing.
 
 use std::ops::Deref;
 use std::pin::pin;
@@ -12,48 +13,48 @@ use std::task::{Context, Waker};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
-/// A channel of a connection. Clones share it, and dropping the last one closes it.
+/// A channel of a connection. Clones share it; dropping the last one closes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Channel(Arc<SharedChannel>);
 
 #[derive(Debug)]
 struct SharedChannel {
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     channel: Option<lapin::Channel>,
     home: Arc<Channels>,
 }
 
-/// The channels of one connection that nobody holds any more.
+/// The channels of one connection that have no holder any more.
 #[derive(Default)]
 pub(crate) struct Channels(Mutex<ReleasedChannels>);
 
 #[derive(Default)]
 struct ReleasedChannels {
-    /// Whether the connection closes, and its channels with it.
+    /// Whether the connection is about to close, which closes its channels too.
     closing_connection: bool,
     kept: Vec<lapin::Channel>,
-    /// Those that the broker has not yet said to be closed.
+    /// Channels whose close the broker has not answered yet.
     closing: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Channels {
-    /// Makes `channel` one that ends in order.
+    /// Wraps `channel` so that its last holder closes it in order.
     pub(crate) fn hold(self: &Arc<Self>, channel: lapin::Channel) -> Channel {
         Channel(Arc::new(SharedChannel { channel: Some(channel), home: Arc::clone(self) }))
     }
 
-    /// Keeps every channel that is dropped from now on, since the connection is about to close.
+    /// Keeps every channel that is dropped from now on, because the connection is about to close.
     pub(crate) fn keep(&self) {
         self.released().closing_connection = true;
     }
 
-    /// Waits until the broker has closed the channels that were dropped before.
+    /// Waits until the broker has answered the closes that were sent before.
     pub(crate) async fn closed(&self) {
         let closing = std::mem::take(&mut self.released().closing);
         join_all(closing).await;
     }
 
-    /// Gives up what was kept, now that the connection is closed.
+    /// Drops the kept channels, after the connection is closed.
     pub(crate) fn clear(&self) {
         let kept = std::mem::take(&mut self.released().kept);
         drop(kept);
@@ -71,7 +72,7 @@ impl Channels {
         released.closing.retain_mut(|closing| closing.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
         let mut closing: BoxFuture<'static, ()> = Box::pin(async move {
             let closing = pin!(channel.close(200, "no longer used".into()));
-            // What it may fail with is the end of the connection, of which others hear.
+            // It fails only with the end of the connection, which its users see anyway.
             let _ = closing.await;
         });
         // The first poll queues the frame.

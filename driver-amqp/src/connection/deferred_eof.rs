@@ -1,7 +1,7 @@
-//! A stream that holds its end back while its connection closes.
+//! Delays the end of a stream while its connection closes.
 //!
-//! A broker shuts the socket right behind its goodbye. lapin reads both at once, and takes the end for a loss, since another
-//! task of its own has not noted the goodbye yet.
+//! A broker shuts the socket right after its connection.close-ok. lapin reads both at once, and reports the end as
+//! a lost connection, because another task of its own has not processed the close-ok yet.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::write_unchanged::write_unchanged;
 
-/// How far the end of a connection has come.
+/// The progress of an orderly close.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CloseProgress {
-    /// Cancelled when we are about to say goodbye.
+    /// Cancelled when the driver is about to send connection.close.
     pub(crate) begun: CancellationToken,
-    /// Cancelled when nothing is waited for any more.
+    /// Cancelled when the close is over, and the end may be read.
     pub(crate) over: CancellationToken,
 }
 
-/// Passes everything on, but an end that is read after the close_progress has begun only when it is over.
+/// Passes everything through, except an end of the stream during a close: that is reported when the close is over.
 pub(crate) struct DeferredEof<S> {
     stream: S,
     close_progress: CloseProgress,

@@ -1,4 +1,4 @@
-//! Where a broker is and who asks.
+//! The address and credentials of one broker.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::brokers::channel_quota::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::frames::FRAME_MAX;
 
-/// The largest frame that RabbitMQ takes before a login.
+/// The largest frame that RabbitMQ accepts before login, in bytes.
 const LOGIN_FRAME: usize = 4096;
 
-/// How long user and password may be to fit into it for certain, beside what else we say of ourselves there.
+/// The longest user and password, in bytes together, that certainly fit into it beside the client properties.
 const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
 
-/// Where a broker is and who asks.
+/// The address and credentials of one broker. `Debug` shows no password.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
@@ -24,14 +24,14 @@ pub(crate) struct Endpoint {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) vhost: String,
-    /// What was learned of the broker there.
+    /// What is known about the broker; survives the loss of a link.
     pub(crate) facts: Arc<BrokerFacts>,
-    /// How many channels there may be, on all connections of a transport together.
+    /// The channel limit, shared by all hosts of the transport.
     pub(crate) quota: Arc<ChannelQuota>,
 }
 
 impl Endpoint {
-    /// How it is called in logs and errors.
+    /// `host:port`, for logs and errors.
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -54,8 +54,8 @@ impl Endpoint {
         }
     }
 
-    /// Adds to the `error` of a login what it may mean: before a login a broker takes small frames only, and ends the
-    /// connection at a larger one without a word.
+    /// Explains an `error` of the login: before login a broker accepts small frames only, and closes the
+    /// connection without a reason at a larger one.
     pub(crate) fn explain_end(&self, error: Error) -> Error {
         let login = self.user.len().saturating_add(self.password.len());
         if error.kind() != ErrorKind::Disconnected || login <= LONGEST_LOGIN {

@@ -1,4 +1,4 @@
-//! A stream that says when it has come to its end.
+//! Signals the end of a stream.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Passes everything on. `ended` is cancelled when nothing more will come or go: whoever reads may keep that to itself.
+/// Passes everything through, and cancels `ended` at the end of the stream or an error. lapin does not report every
+/// end, and never resolves a request that it lost with the connection.
 #[derive(Debug)]
 pub(crate) struct EofSignal<S> {
     stream: S,
@@ -19,7 +20,7 @@ impl<S> EofSignal<S> {
         Self { stream, ended }
     }
 
-    /// Notes an error, and gives it back.
+    /// Signals an error, and returns it.
     fn pass_on<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
         if outcome.is_err() {
             self.ended.cancel();
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_end_is_told_when_it_is_read_and_not_before() {
+    async fn the_end_is_signalled_when_it_is_read_and_not_before() {
         let (ours, mut theirs) = duplex(16);
         let ended = CancellationToken::new();
         let mut watched = EofSignal::new(ours, ended.clone());
@@ -96,7 +97,7 @@ mod tests {
         let ended = CancellationToken::new();
         let mut watched = EofSignal::new(ours, ended.clone());
         drop(theirs);
-        watched.write_all(b"nobody").await.unwrap_err();
+        watched.write_all(b"unread").await.unwrap_err();
         assert!(ended.is_cancelled());
     }
 }

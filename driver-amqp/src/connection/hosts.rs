@@ -1,4 +1,4 @@
-//! The brokers that a URL names, in the order in which they are tried.
+//! The brokers of a URL, in the order in which they are tried.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::brokers::channel_quota::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::connection::endpoint::Endpoint;
 
-/// The ports of AMQP, without TLS and inside of it.
+/// The default ports of AMQP, without and with TLS.
 const PORTS: [u16; 2] = [5672, 5671];
-/// The account that RabbitMQ has when it is new, and what the reference falls back to.
+/// The account of a new RabbitMQ, and the default of the reference.
 const GUEST: &str = "guest";
 
-/// The hosts of a transport, shuffled once, and the one whose turn it is.
+/// The hosts of a transport in a random order, and which is next.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     endpoints: Vec<Endpoint>,
@@ -23,27 +23,27 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// The hosts of `url`, in random order so that many clients spread over a cluster.
+    /// The hosts of `url`, shuffled, so that many clients spread over a cluster.
     ///
     /// # Errors
-    /// As [`endpoints`].
+    /// [`endpoints`]'s.
     pub(crate) fn of(url: &TransportUrl, config: &AmqpConfig) -> Result<Self> {
         let mut endpoints = endpoints(url, config.use_tls)?;
         shuffle(&mut endpoints);
         Ok(Self { endpoints, next: 0, shuffle: config.shuffle_hosts })
     }
 
-    /// How many there are: at least one.
+    /// How many hosts there are: at least one.
     pub(crate) fn len(&self) -> usize {
         self.endpoints.len()
     }
 
-    /// The channels that all links of the transport share.
+    /// The channel limit that all links of the transport share.
     pub(crate) fn quota(&self) -> Arc<ChannelQuota> {
         Arc::clone(&self.endpoints[0].quota)
     }
 
-    /// The host whose turn it is; one after the other, and then the first again.
+    /// The next host, in rotation. Shuffles again before each round if `shuffle_hosts` is set.
     pub(crate) fn next(&mut self) -> &Endpoint {
         if self.next == self.endpoints.len() {
             self.next = 0;
@@ -63,7 +63,7 @@ fn shuffle(endpoints: &mut [Endpoint]) {
 /// The hosts of `url`; `localhost` if it names none.
 ///
 /// # Errors
-/// `Config` for a scheme that is not ours, and for a virtual host whose name AMQP cannot carry.
+/// `Config` for an unsupported scheme, and for a virtual host of more than 255 bytes.
 fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     is_ours(url.transport())?;
     let port = PORTS[usize::from(tls)];
@@ -101,8 +101,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     Ok(endpoints)
 }
 
-/// Whether the whole scheme is one of ours. What stands behind a `+` chooses a transport in the reference's library, of
-/// which only AMQP is here; one that sounds like TLS is none in most places there.
+/// Refuses a scheme that is not supported as a whole. A suffix after `+` selects a transport in the library of the
+/// reference; only AMQP exists here, and most suffixes that suggest TLS do not enable it there.
 fn is_ours(scheme: &str) -> Result<()> {
     let refused = |reason| Err(Error::new(ErrorKind::Config, "connect").with("scheme", scheme).with("reason", reason));
     match scheme.split_once('+') {

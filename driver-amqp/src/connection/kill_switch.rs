@@ -1,4 +1,4 @@
-//! A way to end whatever waits on a socket.
+//! Ends whatever waits on a socket.
 
 use std::io;
 use std::net::Shutdown;
@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::deferred_eof::CloseProgress;
 
-/// How long lapin may take to end what waits for an answer of a connection that is gone. What it is asked at that moment,
-/// a handshake too, it may never end: its thread has seen the end, and nobody looks at the request any more.
+/// How long lapin may take to fail a request after its connection has ended. It may never fail one that it got at
+/// that moment, a handshake too: its thread has seen the end, and handles no more requests.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A second handle on the socket of a connection. Dropping it shuts the socket down, which ends whatever reads or writes
-/// it: lapin's thread, above all, which knows no deadline.
+/// A second handle to the socket of a connection. Dropping it shuts the socket down, which ends every read and
+/// write, above all those of lapin's thread, which has no deadlines.
 #[derive(Debug)]
 pub(crate) struct KillSwitch {
     socket: Socket,
-    /// Cancelled when the socket was shut down, here or by the peer.
+    /// Cancelled when the socket is shut down, by this side or the peer.
     pub(crate) ended: CancellationToken,
     pub(crate) close_progress: CloseProgress,
 }
@@ -33,7 +33,7 @@ impl KillSwitch {
     }
 
     pub(crate) fn shut(&self) {
-        // It fails only if the peer was faster.
+        // It fails only if the peer has shut the socket already.
         let _ = self.socket.shutdown(Shutdown::Both);
         self.ended.cancel();
         self.close_progress.over.cancel();
@@ -46,7 +46,7 @@ impl Drop for KillSwitch {
     }
 }
 
-/// What comes of `request`; `None` if nothing has come a while after `ended`.
+/// The result of `request`; `None` if it has not ended [`LAST_WORDS`] after `ended`.
 pub(crate) async fn unless_ended<T>(ended: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
     let mut request = pin!(request);
     tokio::select! {

@@ -1,4 +1,4 @@
-//! One connection to one broker, made under a deadline and gone when it is told to.
+//! One connection to one broker: opened under a deadline, and closed or shut down on demand.
 
 pub(crate) mod addresses;
 pub(crate) mod channel;
@@ -42,42 +42,44 @@ use crate::errors::{is_channel_limit, lost, translate};
 use crate::frames::{Notices, ServerVersion};
 use crate::peer::Peer;
 
-/// How long unacknowledged bytes may lie in the socket before the kernel gives the connection up.
+/// How long written bytes may stay unacknowledged before the kernel ends the connection.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a goodbye is waited for. Everything that was promised is done before it is said: an answer that does not come,
-/// and now and then one of lapin's does not come under load, takes nothing from anybody.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long to wait for the answer to connection.close. Everything that was promised is done before it is sent, so
+/// a missing answer, which lapin loses now and then under load, costs nothing.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The thread on which lapin reads and writes.
+/// The name of the thread on which lapin reads and writes.
 const IO_THREAD: &str = "lapin-io-loop";
 
-/// How often lapin is asked whether it has noted the broker's goodbye.
+/// How often to check whether lapin has processed the answer to connection.close.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
 
 /// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
 #[derive(Debug)]
 pub(crate) struct Connection {
     lapin: lapin::Connection,
-    /// The broker's name in errors.
+    /// `host:port` of the broker, for errors.
     host: String,
     socket: KillSwitch,
     notices: Arc<Notices>,
     endpoint: Endpoint,
     config: AmqpConfig,
     request_timeout: Duration,
-    /// Whether there are numbers of channels that cannot be used any more.
+    /// Whether channel numbers were lost to closed channels, see [`is_of_another`].
     numbers_lost: AtomicBool,
-    /// Last, since they outlive the socket.
+    /// The last field: the channels must outlive the socket.
     channels: Arc<Channels>,
 }
 
 impl Connection {
-    /// Connects to one broker. Each address of its name has its share of the time.
+    /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining
+    /// time.
     ///
     /// # Errors
-    /// `Timeout` if it does not answer in time, `Disconnected` if it cannot be reached, `Denied` for the credentials,
-    /// `Config` for a virtual host that is not there, and for a `frame_max` of the broker below 8,192 bytes.
+    /// `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied` for
+    /// the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192
+    /// bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
@@ -88,7 +90,8 @@ impl Connection {
         opened.map_err(|error| endpoint.explain(error))
     }
 
-    /// Connects to the first of `addresses` that accepts, and if nothing comes of that, to the first of the others.
+    /// Connects to the first of `addresses` that accepts. If the handshake fails there with a temporary error,
+    /// tries the others.
     async fn open_at(
         mut addresses: Vec<SocketAddr>,
         endpoint: &Endpoint,
@@ -99,7 +102,7 @@ impl Connection {
         loop {
             let (address, stream) = match (race(&addresses, reach).await, failed) {
                 (Ok(reached), _) => reached,
-                // What one that accepted has said is worth more.
+                // The error of an address that accepted says more than that of one that did not.
                 (Err(_), Some(earlier)) => return Err(earlier),
                 (Err(error), None) => return Err(explain(&error)),
             };
@@ -117,7 +120,7 @@ impl Connection {
         }
     }
 
-    /// Makes a connection of a socket to the broker.
+    /// Performs the TLS and AMQP handshakes on a connected socket.
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
@@ -149,13 +152,13 @@ impl Connection {
         })
     }
 
-    /// Opens a channel. Where the broker limits the channels, one that does not fit is first tried on another connection,
-    /// since the broker ends the one that opens it.
+    /// Opens a channel. If the broker's channel limit is known, probes it on a separate connection first,
+    /// because the broker closes the connection that exceeds it.
     ///
     /// # Errors
-    /// `Refused`, transient, if it does not fit;
-    /// `Disconnected`, also if the connection is given up because it has no number left for a channel; `Config` if all of
-    /// them are in use; `Timeout` if the broker does not answer.
+    /// `Refused`, transient, at the channel limit; `Disconnected` also if the connection is abandoned because
+    /// it has no usable channel number left; `Config` if all numbers are in use; `Timeout` if the broker does
+    /// not answer.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
         let permit = self.permit(deadline).await?;
         match self.open_channel(deadline).await {
@@ -172,8 +175,8 @@ impl Connection {
         }
     }
 
-    /// Waits a little for the right to open a channel, if there is none left: those that were closed are counted for a
-    /// moment.
+    /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little
+    /// longer.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
         let patience = Instant::now() + 3 * LINGER;
         loop {
@@ -189,8 +192,8 @@ impl Connection {
         }
     }
 
-    /// How many channels, up to [`AMPLE`], the broker takes beside those that there are: on a connection of their own, which
-    /// it may end.
+    /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it
+    /// may close.
     async fn room(&self, deadline: Deadline) -> usize {
         let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
         let mut channels = Vec::new();
@@ -216,7 +219,7 @@ impl Connection {
                             return Err(Lapin::InvalidConnectionState(ConnectionState::Closed).into());
                         }
                         self.numbers_lost.store(true, Ordering::Relaxed);
-                        // lapin answers at once, and there may be a long row of them.
+                        // lapin answers at once, and there may be many such numbers.
                         yield_now().await;
                     }
                     Err(error) if matches!(error.kind(), Lapin::ChannelsLimitReached) => return Ok(None),
@@ -237,7 +240,7 @@ impl Connection {
         Err(error.with_executed(Executed::No).with("host", &self.host))
     }
 
-    /// Waits for an answer of the broker, no longer than one request may take.
+    /// Waits for the broker's answer to one request, for at most `request_timeout`.
     pub(crate) async fn ask<T>(
         &self,
         operation: &'static str,
@@ -246,14 +249,14 @@ impl Connection {
     ) -> Result<T> {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
-        // No message travels with a request.
+        // A request carries no message, so nothing was executed.
         heard.map_err(|timeout| timeout.with_executed(Executed::No).with("host", &self.host))?
     }
 
-    /// Waits for what lapin has to say, for as long as the connection lives.
+    /// Waits for a result of lapin while the connection lives.
     ///
     /// # Errors
-    /// lapin's; `Disconnected` if the connection was given up and lapin does not say so.
+    /// lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
     pub(crate) async fn hear<T>(
         &self,
         operation: &'static str,
@@ -270,7 +273,7 @@ impl Connection {
         self.lapin.status().connected()
     }
 
-    /// The largest frame that the broker takes, in bytes.
+    /// The largest frame that the broker accepts, in bytes.
     pub(crate) fn frame_max(&self) -> usize {
         match self.lapin.configuration().frame_max() {
             0 => usize::MAX,
@@ -278,66 +281,67 @@ impl Connection {
         }
     }
 
-    /// The version of the broker, as it gave it before login; `None` if it gave none.
+    /// The version that the broker sent before login; `None` if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.notices.server_version()
     }
 
-    /// What the frame reader found on this connection.
+    /// The reports of the frame reader of this connection.
     pub(crate) fn notices(&self) -> &Arc<Notices> {
         &self.notices
     }
 
-    /// What lapin tells of this connection, to one listener.
+    /// A new subscription to lapin's events of this connection. It misses earlier events.
     pub(crate) fn events(&self) -> BoxStream<'static, lapin::Event> {
         Box::pin(self.lapin.events_listener())
     }
 
-    /// Shuts the socket down without a goodbye: everything that waits for the broker ends.
+    /// Shuts the socket without an AMQP close: every pending operation fails.
     pub(crate) fn abandon(&self) {
         self.socket.shut();
     }
 
-    /// Keeps its channels from now on, since [`close`](Self::close) is next.
+    /// From now on keeps the channels that are dropped, because [`close`](Self::close) is next.
     pub(crate) fn keep_channels(&self) {
         self.channels.keep();
     }
 
-    /// Says goodbye to the broker, and shuts the socket down whether it answered or not.
+    /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`]; shuts the socket either way.
     ///
     /// # Errors
-    /// `Timeout` if it did not answer by a `deadline` that leaves it less than [`GOODBYE`].
+    /// `Timeout` if the answer does not come by a `deadline` that is earlier than that.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         self.channels.keep();
-        let goodbye = async {
+        let closing = async {
             self.channels.closed().await;
             self.socket.close_progress.begun.cancel();
             self.lapin.close(200, "closed".into()).await?;
-            // A task of lapin's notes it, and until then takes the socket's end for a loss.
+            // lapin notes the answer in a task of its own, and until then takes the end of the socket
+            // for a loss.
             while self.lapin.status().closing() {
                 sleep(LAPIN_TURN).await;
             }
             Ok::<_, lapin::Error>(())
         };
-        // A connection that is gone already is closed.
-        let closed = deadline.run("close", timeout(GOODBYE, unless_ended(&self.socket.ended, goodbye))).await;
+        // A connection that has ended already counts as closed.
+        let closed = deadline.run("close", timeout(CLOSE_TIMEOUT, unless_ended(&self.socket.ended, closing))).await;
         self.socket.shut();
         self.channels.clear();
         if closed?.is_err() {
-            warn!("the broker did not answer connection.close within {GOODBYE:?}; the driver closes the socket");
+            warn!("the broker did not answer connection.close within {CLOSE_TIMEOUT:?}; the driver closes the socket");
         }
         Ok(())
     }
 }
 
-/// Whether `error` is what became of an earlier channel. lapin keeps why the broker has closed one for the next of its number,
-/// which then is as good as in use for ever. Of the new one a broker says that it is open, or nothing short_string of the
-/// connection's end.
+/// Whether `error` belongs to an earlier channel. lapin gives the reason for which the broker closed a channel to
+/// the next one of its number, and that number stays unusable. For the new channel itself the broker can only
+/// answer that it is open, or close the connection.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
 }
 
-/// A socket to the broker. lapin would make it on its own thread, where nobody could stop it.
+/// Opens a TCP connection. lapin would do it on its own thread, where it cannot be cancelled.
 async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     tune(&stream)?;
@@ -359,11 +363,12 @@ async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStrea
     lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
 }
 
-/// Keeps what lapin's thread logs from every subscriber: whole frames at `trace`, with the login and the bodies in them. What an
-/// operator needs of it comes as errors and events. lapin connects on that thread, and on no other of its own.
+/// Keeps the log of lapin's thread from every subscriber: at `trace` it has whole frames, with credentials and
+/// bodies. What an operator needs arrives as errors and events. lapin calls the connector on that thread, and has
+/// no other.
 fn silence_io_thread() {
     if std::thread::current().name() == Some(IO_THREAD) {
-        // The thread ends with its connection, and nothing else runs on it.
+        // The thread ends with its connection, and runs nothing else.
         std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
     }
 }
@@ -379,14 +384,14 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// What an operator sees of this connection in `rabbitmqctl list_connections`.
+/// The properties that identify this connection in `rabbitmqctl list_connections`.
 fn properties() -> ConnectionProperties {
     let program = program(&std::env::args_os().next().unwrap_or_default());
     let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
     ConnectionProperties::default().with_connection_name(name.into())
 }
 
-/// The name of the program that was started as `path`, which need not be text.
+/// The file name of the program that was started as `path`, which need not be UTF-8.
 fn program(path: &OsStr) -> String {
     Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -427,7 +432,7 @@ mod tests {
         let deadline = Deadline::after(Duration::from_secs(4));
         let opening = Connection::open_at(addresses, &endpoint, &config, deadline);
         tokio::select! {
-            opened = opening => panic!("nobody answers: {opened:?}"),
+            opened = opening => panic!("no address answers: {opened:?}"),
             reached = last.accept() => drop(reached.unwrap()),
         }
         assert!(!deadline.has_passed());

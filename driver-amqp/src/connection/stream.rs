@@ -1,4 +1,4 @@
-//! The byte stream to a broker, with TLS or without, as lapin wants to have it.
+//! The stack of streams between a broker's socket and lapin.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -21,33 +21,34 @@ use crate::connection::tls_records::TlsRecords;
 use crate::frames::{Framed, Notices};
 use crate::peer::{Greeting, Peer};
 
-/// Bytes as they are, or inside of TLS; what is read of them is what lapin can take.
+/// From the inside out: TCP, with TLS or without; a check of the first bytes; the frame reader; the signal of its
+/// end; the delay of that end during a close.
 pub(crate) type BrokerStream =
     Compat<DeferredEof<EofSignal<Framed<Greeting<Either<TcpStream, TlsRecords<TcpStream>>>>>>>;
 
-/// What lapin runs on: tokio, with [`BrokerStream`] for its streams. lapin's own TLS brings a second library for cryptography and
-/// one for key stores, and tells its errors as text.
+/// The runtime of lapin: tokio, with [`BrokerStream`] as its stream. lapin's own TLS would add a second
+/// cryptography library and one for key stores, and reports errors only as text.
 pub(crate) type LapinRuntime = RuntimeParts<Tokio, TokioReactor>;
 
 /// Tokio's timers and sockets.
 #[derive(Debug, Clone)]
 pub(crate) struct TokioReactor(Tokio);
 
-/// The runtime of whoever calls.
+/// The current tokio runtime, for lapin.
 pub(crate) fn runtime() -> Runtime<LapinRuntime> {
     Runtime::new(RuntimeParts::new(Tokio::current(), TokioReactor(Tokio::current())))
 }
 
-/// What is learned of a stream while it is read.
+/// What observes a stream while lapin reads it.
 #[derive(Debug, Default)]
 pub(crate) struct StreamObservers {
-    /// Cancelled at its end.
+    /// Cancelled at the end of the stream.
     pub(crate) ended: CancellationToken,
-    /// During which its end is held back.
+    /// While a close is under way, the end is delayed.
     pub(crate) close_progress: CloseProgress,
-    /// Learns who is there.
+    /// Learns whether the peer is a broker.
     pub(crate) peer: Peer,
-    /// Filled with what is found in it.
+    /// Receives the reports of the frame reader.
     pub(crate) notices: Arc<Notices>,
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn plain(stream: TcpStream, known: StreamObservers) -> BrokerStream {
     known.watch(Either::Left(stream))
 }
 
-/// A stream inside of TLS.
+/// A stream with TLS.
 pub(crate) fn secured(stream: TlsStream<TcpStream>, known: StreamObservers) -> BrokerStream {
     known.watch(Either::Right(TlsRecords::over(stream)))
 }
@@ -72,7 +73,7 @@ impl Reactor for TokioReactor {
     type TcpStream = BrokerStream;
     type Sleep = <Tokio as Reactor>::Sleep;
 
-    /// Nobody brings a socket of another kind.
+    /// Never called: lapin uses it for streams of other runtimes.
     fn register<H: Read + Write + Send + 'static>(
         &self,
         _socket: H,

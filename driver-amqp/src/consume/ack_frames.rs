@@ -1,25 +1,26 @@
-//! Which acknowledgements to write: the contiguous prefix in one frame, what lies beyond it singly.
+//! Chooses the acknowledgement frames to write: one for the contiguous prefix, and one for each delivery beyond it.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The number the broker gave a delivery on its channel.
+/// The delivery tag: the broker numbers the deliveries of a channel from 1.
 pub(crate) type Tag = u64;
 
-/// One acknowledgement frame.
+/// One basic.ack frame. `multiple` also acknowledges every earlier delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AckFrame {
     pub(crate) tag: Tag,
     pub(crate) multiple: bool,
 }
 
-/// The settled deliveries of one channel, from the oldest that is not settled on. However long that one stays so, what is
-/// remembered is what waits to be written, and one range between each two that are unsettled.
+/// The settled deliveries of one channel, from the first unsettled one on. However long that one stays unsettled,
+/// memory grows only with the acknowledgements that wait and the gaps between unsettled deliveries.
 #[derive(Debug)]
 pub(crate) struct AckFrames {
     next: Tag,
-    /// Acknowledged here, and not on the wire yet.
+    /// Acknowledged by receivers, and not written yet.
     pending: BTreeSet<Tag>,
-    /// On the wire: the first and the last of each range, no two of which adjoin.
+    /// Written: the first and last tag of each range. No two ranges adjoin.
     written: BTreeMap<Tag, Tag>,
 }
 
@@ -30,12 +31,12 @@ impl Default for AckFrames {
 }
 
 impl AckFrames {
-    /// Notes that `tag` is to be acknowledged.
+    /// Adds `tag` to the acknowledgements that wait.
     pub(crate) fn acknowledge(&mut self, tag: Tag) {
         self.pending.insert(tag);
     }
 
-    /// Notes that `tag` was settled by a frame of its own.
+    /// Notes that a frame of its own has settled `tag`.
     pub(crate) fn written(&mut self, tag: Tag) {
         let (mut first, mut last) = (tag, tag);
         if let Some((&start, &end)) = self.written.range(..tag).next_back()
@@ -49,13 +50,13 @@ impl AckFrames {
         self.written.insert(first, last);
     }
 
-    /// How many acknowledgements wait to be written.
+    /// How many acknowledgements wait.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// The frames that write everything that waits. A frame for several always names a delivery that is unsettled on the
-    /// wire, since the broker closes the channel for any other.
+    /// Takes the frames that write every waiting acknowledgement. A `multiple` frame always names a delivery
+    /// that is still unsettled for the broker, which closes the channel for any other.
     pub(crate) fn flush(&mut self) -> Vec<AckFrame> {
         let mut frames = Vec::new();
         let (mut prefix, mut count) = (None, 0);
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_delivery_pins_nobody() {
+    fn a_slow_delivery_delays_no_other() {
         let mut watermark = AckFrames::default();
         for tag in [1, 2, 4, 5] {
             watermark.acknowledge(tag);
@@ -106,7 +107,7 @@ mod tests {
 
     /// What is remembered is what a flush may have to look at.
     #[test]
-    fn a_delivery_that_stays_unsettled_makes_nobody_else_s_acknowledgement_dearer() {
+    fn a_delivery_that_stays_unsettled_makes_no_other_acknowledgement_more_expensive() {
         let mut watermark = AckFrames::default();
         for tag in 2..=10_000 {
             watermark.acknowledge(tag);

@@ -1,4 +1,4 @@
-//! Where the consumers of a listener live: a channel of a link.
+//! The channel of a listener's consumers, and how a consumer is started on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,34 +15,35 @@ use crate::link::Link;
 use crate::short_string::short_string;
 use crate::topology::name_lease::taken;
 
-/// A channel, and the link that it is on.
+/// A channel with its link. Clones share the channel.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerChannel {
     pub(crate) link: Arc<Link>,
     pub(crate) amqp: Channel,
-    /// How many consumer tags were used on this channel.
+    /// How many consumer tags this channel has used.
     tags: Arc<AtomicU32>,
 }
 
 impl ConsumerChannel {
-    /// A channel of `link` on which nothing is consumed yet.
+    /// A channel of `link` without consumers.
     pub(crate) fn new(link: &Arc<Link>, channel: Channel) -> Self {
         Self { link: Arc::clone(link), amqp: channel, tags: Arc::default() }
     }
 
-    /// Whether consumers can still live there.
+    /// Whether the channel, and its link, are still open.
     pub(crate) fn is_connected(&self) -> bool {
         self.amqp.status().connected() && self.link.is_connected()
     }
 
-    /// Starts to consume the queue of `reading`, under a tag that was not used on this channel before.
+    /// Starts a consumer of the queue of `reading`, under a tag that is new on this channel.
     ///
     /// # Errors
-    /// As the broker's, and then the channel is gone; [`taken`] if nobody else may read the queue and somebody does.
+    /// The broker's error, which closes the channel; [`taken`] if the queue must have a single consumer and has
+    /// another.
     pub(crate) async fn consume(&self, reading: &ConsumerPlan, deadline: Deadline) -> Result<Consumer> {
         let name = short_string("queue", &reading.plan.name)?;
-        // A quorum queue takes a second consumer whatever the first has asked for, so its readers are counted, before it is
-        // read and again when it is: of two that came at once, each sees the other.
+        // A quorum queue ignores the exclusive flag. So its consumers are counted before and after the
+        // start: of two that start at the same time, each sees the other.
         if reading.alone && self.readers(&name, deadline).await? > 0 {
             return Err(taken(name.as_str()));
         }
@@ -57,7 +58,8 @@ impl ConsumerChannel {
         if !reading.alone && !reading.stream {
             return Ok(consumer);
         }
-        // A stream is read a moment after the broker says so, but before it answers what it is asked next.
+        // A stream attaches a consumer shortly after consume-ok, but before it answers the next request on
+        // the channel.
         let readers = self.readers(&name, deadline).await?;
         if reading.alone && readers > 1 {
             let cancel = self.amqp.basic_cancel(tag, BasicCancelOptions::default());
@@ -67,19 +69,19 @@ impl ConsumerChannel {
         Ok(consumer)
     }
 
-    /// Ends the channel, and with it every consumer of it, as soon as the broker reads that: nobody waits for the answer.
+    /// Closes the channel, and with it every consumer on it. Does not wait for the answer.
     pub(crate) fn leave(&self) {
         let _ = self.amqp.close(200, "another is opened".into()).now_or_never();
     }
 
-    /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`), and so do we. RabbitMQ 4.3 remembers
-    /// the tag of a consumer that it has cancelled because of its timeout, and closes the connection of a client that uses
-    /// the tag again.
+    /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`), and so does this driver.
+    /// RabbitMQ 4.3 keeps the tag of a consumer that it cancelled for its timeout, and closes the connection of
+    /// a client that uses it again.
     fn next_tag(&self) -> Result<ShortString> {
         short_string("consumer_tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
     }
 
-    /// How many consumers a queue has.
+    /// How many consumers the queue has, by a passive declare.
     async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());
@@ -88,7 +90,8 @@ impl ConsumerChannel {
     }
 }
 
-/// The broker's words where a classic queue has a reader that wants it alone, or another one.
+/// Whether `error` has the broker's words for a classic queue with an exclusive consumer, or with one that prevents
+/// ours.
 fn says_taken(error: &Error) -> bool {
     error.to_string().contains("in exclusive use")
 }

@@ -1,4 +1,4 @@
-//! How one queue of a subscription is read.
+//! How one queue of a subscription is consumed.
 
 use lapin::types::FieldTable;
 use oslo_messaging::{Lifetime, QueuePlan};
@@ -6,21 +6,21 @@ use oslo_messaging::{Lifetime, QueuePlan};
 use crate::config::AmqpConfig;
 use crate::topology::stream::{StreamPosition, is_stream};
 
-/// A queue, and what its consumer asks for.
+/// A queue, and the arguments of its consumer.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerPlan {
     pub(crate) plan: QueuePlan,
-    /// Nobody else may read it, though its name is one that somebody else could have.
+    /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
     pub(crate) alone: bool,
-    /// It is deleted with its listener.
+    /// The queue is deleted when its listener closes.
     pub(crate) passing: bool,
     pub(crate) stream: bool,
-    /// What the consumer is given besides.
+    /// Arguments of basic.consume: the offset, for a stream.
     pub(crate) arguments: FieldTable,
 }
 
 impl ConsumerPlan {
-    /// How the queue of `plan` is read under these settings, if it is a stream from `position`.
+    /// The plan for the queue of `plan` under this configuration. A stream is read from `position`.
     pub(crate) fn of(plan: QueuePlan, config: &AmqpConfig, position: &StreamPosition) -> Self {
         let (private, stream) = (plan.lifetime == Lifetime::Private, is_stream(&plan, config));
         Self {

@@ -1,11 +1,11 @@
-//! Brings the deliveries of several consumers of one channel back into the order in which the broker sent them.
+//! Restores the broker's order of deliveries that arrive through several consumers of one channel. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::consume::ack_frames::Tag;
 
-/// Deliveries by their tag. The broker numbers them 1, 2, 3 on each channel, so a gap is one that is still on its way to
-/// us through another consumer.
+/// The deliveries by their tags. The broker numbers them 1, 2, 3 on each channel, so a gap is a delivery that has
+/// not been read from another consumer yet.
 #[derive(Debug)]
 pub(crate) struct DeliveryOrder<T> {
     next: Tag,
@@ -19,17 +19,18 @@ impl<T> Default for DeliveryOrder<T> {
 }
 
 impl<T> DeliveryOrder<T> {
-    /// Takes in a delivery.
+    /// Adds a delivery.
     pub(crate) fn push(&mut self, tag: Tag, delivery: T) {
         self.arrived.insert(tag, delivery);
     }
 
-    /// How many are here.
+    /// How many deliveries wait, with those behind a gap.
     pub(crate) fn len(&self) -> usize {
         self.arrived.len()
     }
 
-    /// Gives out up to `max` deliveries without a gap, with the tag of the last.
+    /// Takes up to `max` deliveries without a gap, with the tag of the last. `None` if the next one has not
+    /// arrived.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, T)>)> {
         let mut taken = Vec::new();
         while taken.len() < max {

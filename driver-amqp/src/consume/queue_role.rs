@@ -1,12 +1,12 @@
-//! What a queue is to its listener.
+//! The role of a queue in its subscription.
 
-/// What kind of queue could not be declared or consumed.
+/// The role of a queue that could not be declared or consumed. It decides whether another name helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueRole {
-    /// Its name travels in requests.
+    /// A reply queue: callers put its name into requests.
     Inbox,
-    /// Ours, and reached through an exchange.
+    /// A private queue that is reached through an exchange, so no peer has its name.
     Private,
-    /// Everybody's.
+    /// A queue with consumers of other processes.
     Shared,
 }

@@ -1,4 +1,4 @@
-//! One channel of a subscription, with a consumer for each queue: what a listener reads until the channel is lost.
+//! One channel of a subscription with a consumer per queue: what a listener reads until the channel is lost.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,30 +26,31 @@ use crate::link::inner::Inner;
 use crate::short_string::short_string;
 use crate::topology::delivery_limit::delivery_limit;
 
-/// A delivery, and what is known of it.
+/// A delivery, and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// The queue it came from.
+    /// The queue that it was consumed from.
     pub(crate) queue: Arc<str>,
     pub(crate) delivery: Delivery,
     /// When it was read.
     pub(crate) at: Instant,
-    /// Why its properties could not be decoded, and are empty.
+    /// Why its properties could not be decoded. They are empty then.
     pub(crate) undecodable: Option<String>,
 }
 
-/// Dropping it writes what was acknowledged and ends its channel; everything else is the broker's again.
+/// The open channel of a listener. Dropping it writes the recorded acknowledgements and closes the channel; the
+/// broker requeues everything else.
 pub(crate) struct Session {
     channel: ConsumerChannel,
     readers: Vec<Reader>,
     merge: DeliveryOrder<Received>,
     settler: Settler,
     counts: Arc<Counts>,
-    /// The broker drops what failed more often than this.
+    /// The broker drops a message that failed more often than this. `None`: it never does.
     delivery_limit: Option<u64>,
-    /// What is deleted with the listener.
+    /// The private queues, which are deleted when the listener closes.
     passing: Vec<ShortString>,
-    /// Why the consumers could not be ended, and the channel was.
+    /// The error of a failed [`cancel`](Session::cancel), which has closed the channel.
     failed: Option<Error>,
 }
 
@@ -57,11 +58,11 @@ struct Reader {
     consumer: Option<Consumer>,
     tag: ShortString,
     queue: Arc<str>,
-    /// Whether the broker knows that we are done, which a `stop` that was dropped need not have reached.
+    /// Whether the broker has answered basic.cancel. A dropped `stop` may have sent it without that.
     cancelled: bool,
 }
 
-/// A consumer of the session that is in use, for the queue of `index`.
+/// A new consumer of the session in use, for the queue of `index`.
 #[derive(Debug)]
 pub(crate) struct RestoredConsumer {
     pub(crate) index: usize,
@@ -69,20 +70,22 @@ pub(crate) struct RestoredConsumer {
     pub(crate) queue: ConsumerPlan,
 }
 
-/// What the consumers of a channel have for us.
+/// What [`Session::read`] found.
 pub(crate) enum SessionEvent {
     Progress,
-    /// The broker has ended the consumer of this index: its queue is gone.
+    /// The broker cancelled the consumer of this index: its queue was deleted or moved, or a message was held
+    /// too long.
     Cancelled(usize),
-    /// Every consumer has ended.
+    /// The session was stopped, and every consumer has ended.
     End,
 }
 
 impl Session {
-    /// Opens the channel of a subscription whose queues exist, and starts consuming.
+    /// Opens a channel and starts a consumer for each of `queues`, which must exist. `window` is the prefetch
+    /// count.
     ///
     /// # Errors
-    /// As the broker's.
+    /// The broker's.
     pub(crate) async fn open(
         link: &Arc<Link>,
         inner: &Inner,
@@ -124,7 +127,7 @@ impl Session {
         &self.settler
     }
 
-    /// Puts a new consumer where the broker has ended one; the queue may have another name now.
+    /// Replaces a cancelled consumer. Its queue may have a new name.
     pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {
         let RestoredConsumer { index, consumer, queue } = restored;
         let reader = &mut self.readers[index];
@@ -138,10 +141,11 @@ impl Session {
         Ok(())
     }
 
-    /// Takes in whatever the consumers have; `Pending` only if that is nothing.
+    /// Reads everything that the consumers have. `Pending` means that there is nothing, and the task is woken
+    /// for the next.
     ///
     /// # Errors
-    /// The channel is lost, and everything that was not handed over with it.
+    /// The channel is lost, and with it every delivery that was not handed over.
     pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<SessionEvent>> {
         let (mut progress, mut failed) = (false, None);
         let host = &self.channel.link.host;
@@ -156,7 +160,8 @@ impl Session {
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
                         self.merge.push(tag, Received { queue, delivery, at, undecodable });
                     }
-                    // What the others have had until then is taken in all the same, to be counted.
+                    // The other consumers are read all the same, so that the dropped deliveries
+                    // are counted.
                     Poll::Ready(Some(Err(error))) => {
                         reader.consumer = None;
                         failed = failed.or_else(|| Some(unknown("poll", &error).with("host", host)));
@@ -166,8 +171,9 @@ impl Session {
                         if !self.channel.is_connected() {
                             failed = failed.or_else(|| Some(lost("poll", "the channel is closed").with("host", host)));
                         } else if !stopped && failed.is_none() {
-                            // RabbitMQ 4.3 keeps a consumer that held a message for too long, and hands messages to it
-                            // again once that message is settled after all.
+                            // RabbitMQ 4.3 keeps a consumer that held a message too
+                            // long, and delivers to it again once that message is
+                            // settled.
                             let options = BasicCancelOptions { nowait: true };
                             let _ = self.channel.amqp.basic_cancel(reader.tag.clone(), options).now_or_never();
                             return Poll::Ready(Ok(SessionEvent::Cancelled(index)));
@@ -176,7 +182,7 @@ impl Session {
                 }
             }
         }
-        // This connection may be the slower of the two to notice.
+        // lapin may report the connection as open a moment longer.
         if self.channel.link.is_given_up() {
             failed = failed.or_else(|| Some(lost("poll", "the connection is closed").with("host", host)));
         }
@@ -187,7 +193,7 @@ impl Session {
             return Poll::Ready(Ok(SessionEvent::Progress));
         }
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
-            // They ended with the stop, so none of them tells of what came after it.
+            // The consumers ended with the stop, so none of them reports a later loss of the channel.
             if !self.channel.is_connected() {
                 return Poll::Ready(Err(lost("poll", "the channel is closed").with("host", host)));
             }
@@ -197,22 +203,24 @@ impl Session {
         }
     }
 
-    /// Gives out up to `max` deliveries in the broker's order, with the tag of the last.
+    /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
         self.merge.take(max)
     }
 
-    /// An acknowledgement of `last` and, if they are several, all before it; it ends when it is written.
+    /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is
+    /// written.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
         let ConsumerChannel { link, amqp, .. } = self.channel.clone();
         let options = BasicAckOptions { multiple };
         Box::pin(async move { link.consuming.hear("acknowledge", amqp.basic_ack(last, options)).await })
     }
 
-    /// Ends every consumer; where one cannot be, the channel, so that nothing new arrives all the same.
+    /// Cancels every consumer. If that fails, closes the channel, so that no further message arrives either
+    /// way.
     ///
     /// # Errors
-    /// `Timeout`, `Disconnected`.
+    /// `Timeout`, `Disconnected`. Every later call returns the same error.
     pub(crate) async fn cancel(&mut self, deadline: Deadline) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -226,14 +234,14 @@ impl Session {
         });
         let outcome: Result<Vec<()>> = join_all(cancels).await.into_iter().collect();
         if let Err(error) = &outcome {
-            // Queued behind the cancels, for a broker that wakes up again; nobody waits for the answer.
+            // Queued behind the cancels, for a broker that resumes later. The answer is not awaited.
             let _ = self.channel.amqp.close(200, "stopped".into()).now_or_never();
             self.failed = Some(error.clone());
         }
         outcome.map(drop)
     }
 
-    /// Writes the acknowledgements that were recorded, deletes private queues, closes the channel.
+    /// Writes the recorded acknowledgements, deletes the private queues and closes the channel.
     ///
     /// # Errors
     /// `Timeout`, `Disconnected`.
@@ -242,7 +250,7 @@ impl Session {
         // A settler that has ended has nothing left to write.
         let _ = self.settler.send("close", Command::Close(done));
         let _ = deadline.run("write acknowledgements", closed).await?;
-        // Once it has ended, settling a message of this listener is refused.
+        // From here on, settling a message of this listener fails with `Closed`.
         deadline.run("close", self.settler.ended()).await?;
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -255,19 +263,20 @@ impl Session {
         self.channel.link.consuming.ask("close channel", deadline, closing).await
     }
 
-    /// Gives up a channel that is lost: what was not handed over comes again, and what is settled late is told so.
+    /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with
+    /// `Disconnected`.
     pub(crate) fn abandon(mut self, reason: &Error) {
         self.give_back(reason);
         self.settler.abandon();
     }
 
-    /// Gives up a channel that the transport closes: what was not handed over comes again, what was decided is still
-    /// written, and what is settled later is told that it is closed.
+    /// Gives up a channel because the transport closes: recorded decisions are still written, the broker
+    /// redelivers what was not handed over, and later settlements fail with `Closed`.
     pub(crate) fn leave(mut self, reason: &Error) {
         self.give_back(reason);
     }
 
-    /// Counts what is here and will not be handed over, also what no poll has taken in.
+    /// Counts the deliveries that are dropped, with those that no poll has read yet.
     fn give_back(&mut self, reason: &Error) {
         let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
         tracing::debug!(%reason, dropped = self.merge.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
@@ -275,7 +284,7 @@ impl Session {
     }
 }
 
-/// What was acknowledged is still written; then the channel ends, and everything else is the broker's again.
+/// Recorded acknowledgements are still written. Then the channel closes, and the broker requeues everything else.
 impl Drop for Session {
     fn drop(&mut self) {
         let (nobody_waits, _) = oneshot::channel();

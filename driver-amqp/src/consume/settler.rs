@@ -1,4 +1,4 @@
-//! The task that writes what receivers decide: acknowledgements in batches, the rest at once.
+//! The task that writes the decisions of receivers: acknowledgements in batches, requeues and rejects at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,28 +22,28 @@ use crate::settler_tasks::SettlerTasks;
 
 /// How long an acknowledgement may wait for others.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
-/// How many acknowledgements are not made to wait, where the window has room for more.
+/// How many acknowledgements are written without further wait, if the window is at least twice as large.
 const BATCH: usize = 32;
 
-/// What a receiver decided, or a listener wants. At most one for each message that the broker handed over, so that the
-/// prefetch bounds how many wait.
+/// A decision of a receiver, or a request of the listener. There is at most one per delivered message, so the
+/// prefetch bounds the queue of commands.
 #[derive(Debug)]
 pub(crate) enum Command {
     Acknowledge(Tag),
     Requeue(Tag),
     Reject(Tag),
-    /// Take no more commands, write everything that waits, and say so.
+    /// Take no more commands, write everything that waits, and reply.
     Close(oneshot::Sender<()>),
 }
 
 impl Command {
-    /// Whether it is a receiver's decision about a message.
+    /// Whether it settles a message.
     fn settles(&self) -> bool {
         !matches!(self, Self::Close(_))
     }
 }
 
-/// Where receivers leave their decisions.
+/// Sends decisions to the settler task of one channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Settler {
     commands: mpsc::UnboundedSender<Command>,
@@ -55,7 +55,7 @@ pub(crate) struct Settler {
 }
 
 impl Settler {
-    /// Starts the task that writes to the channel of `place`, on which the broker hands over `window` messages at once.
+    /// Starts the task for `channel`, to which the broker delivers at most `window` unsettled messages.
     pub(crate) fn start(channel: &ConsumerChannel, window: u16, counts: &Arc<Counts>, tasks: &SettlerTasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
@@ -75,25 +75,27 @@ impl Settler {
         Self { commands, lost, status, link, counts: Arc::clone(counts) }
     }
 
-    /// Says that the channel is lost: nothing more is written, and who settles is told so.
+    /// Marks the channel as lost: nothing more is written, and every later settlement fails with
+    /// `Disconnected`.
     pub(crate) fn abandon(&self) {
         self.lost.store(true, Ordering::Release);
         let (nobody_waits, _) = oneshot::channel();
         let _ = self.commands.send(Command::Close(nobody_waits));
     }
 
-    /// Returns once no decision is taken any more.
+    /// Waits until the task takes no more commands.
     pub(crate) async fn ended(&self) {
         self.commands.closed().await;
     }
 
-    /// Leaves a decision.
+    /// Sends a decision to the task. It is written within [`LONGEST_WAIT`].
     ///
     /// # Errors
-    /// `Closed` after the listener was closed; `Disconnected` if the broker has the message back already.
+    /// `Closed` after the listener was closed; `Disconnected` if the channel is lost, so that the broker
+    /// redelivers the message.
     pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<()> {
         let lost = match self.commands.send(command) {
-            // Recorded, but the task will find that it cannot write it, and count it.
+            // The command is queued, but the task cannot write it, and counts it as dropped.
             Ok(()) => self.link.is_given_up() || !self.status.connected(),
             Err(SendError(command)) if self.lost.load(Ordering::Acquire) => {
                 count(&self.counts.settlements_dropped, usize::from(command.settles()));
@@ -118,15 +120,15 @@ struct SettlerTask {
     lost: Arc<AtomicBool>,
     watermark: AckFrames,
     batch: usize,
-    /// How many decisions are being written now.
+    /// How many decisions are in a write that has not ended.
     unwritten: usize,
 }
 
 impl SettlerTask {
-    /// Writes until it is told to close, every sender is gone, or the channel is.
+    /// Writes until a close command, the last sender's drop, or the loss of the channel.
     async fn run(mut self) {
         if let Err(error) = self.write().await {
-            // What is unsettled is the broker's again, and comes back marked as redelivered.
+            // The broker redelivers what is unsettled, marked as redelivered.
             debug!(%error, "a listener's channel ended; the broker redelivers its unsettled messages");
             self.lost.store(true, Ordering::Release);
         }
@@ -168,8 +170,8 @@ impl SettlerTask {
             Command::Requeue(tag) => {
                 self.watermark.written(tag);
                 self.unwritten = 1;
-                // Not `basic.reject`: from RabbitMQ 4.3 on that alone counts towards the delivery limit of a quorum queue, up
-                // to 4.2 both do.
+                // Not `basic.reject`: from RabbitMQ 4.3 on only that counts towards the delivery
+                // limit of a quorum queue; before, both do.
                 let requeue = BasicNackOptions { multiple: false, requeue: true };
                 self.hear("requeue", self.channel.amqp.basic_nack(tag, requeue)).await?;
                 self.unwritten = 0;
@@ -187,7 +189,7 @@ impl SettlerTask {
         }
     }
 
-    /// What was decided before the end is still written; later decisions are refused.
+    /// Writes what was decided before the end. Later decisions are refused.
     async fn close(&mut self) -> Result<()> {
         self.inbox.close();
         while let Ok(command) = self.inbox.try_recv() {
@@ -196,8 +198,7 @@ impl SettlerTask {
         self.flush().await
     }
 
-    /// Queues the frames one after the other, and then waits for all of them: a wait for each would be a turn of lapin's
-    /// thread for each.
+    /// Queues all frames before it waits for any: a wait per frame would take a turn of lapin's thread each.
     async fn flush(&mut self) -> Result<()> {
         self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
@@ -209,14 +210,14 @@ impl SettlerTask {
         Ok(())
     }
 
-    /// Waits until what was queued is written, or cannot be any more.
+    /// Waits until the frames are written, or cannot be written any more.
     async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         self.channel.link.consuming.hear(operation, written).await
     }
 }
 
-/// How many acknowledgements are written without waiting for more: never so many that the broker, with a small window,
-/// has nothing left to hand over while they wait.
+/// How many acknowledgements are written without waiting for more: at most half of the window, or the broker would
+/// have nothing left to deliver while they wait.
 fn batch(window: u16) -> usize {
     (usize::from(window) / 2).clamp(1, BATCH)
 }

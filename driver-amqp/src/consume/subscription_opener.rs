@@ -1,4 +1,4 @@
-//! Declares what a subscription reads and starts to consume it: the first time, and after every loss.
+//! Declares the queues of a subscription and starts to consume them: at first, and after every loss.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::topology::Declarer;
 use crate::topology::name_lease::NameLease;
 use crate::topology::stream::{self, StreamPosition, is_stream};
 
-/// A subscription, and the name that its private queues have on every link.
+/// A subscription, with the names of its private queues, which stay the same on every link.
 #[derive(Debug)]
 pub(crate) struct SubscriptionOpener {
     pub(crate) inner: Arc<Inner>,
@@ -27,7 +27,7 @@ pub(crate) struct SubscriptionOpener {
 
 impl SubscriptionOpener {
     /// # Errors
-    /// `Config` if names are to be stable and there is none.
+    /// `Config` if stable names are configured and none is free.
     pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
         let position = StreamPosition::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
         let position = Arc::new(position);
@@ -44,7 +44,7 @@ impl SubscriptionOpener {
         self.subscription.address(&self.unique)
     }
 
-    /// What this subscription is called in health and logs.
+    /// The name of this subscription in the health and in logs.
     pub(crate) fn part(&self) -> String {
         match &self.subscription.source {
             Source::Server { topic, .. } => format!("listener of topic {topic}"),
@@ -55,28 +55,28 @@ impl SubscriptionOpener {
                 format!("listener of {}", keys.join(", "))
             }
             Source::Queue { name } => format!("listener of queue {name}"),
-            // A source that this driver does not know yet.
+            // A source that a later version of the core adds.
             _ => "listener".to_owned(),
         }
     }
 
-    /// Gives the private queues another name.
+    /// Gives the private queues new names.
     ///
     /// # Errors
-    /// `Config` if names are to be stable and there is no other.
+    /// `Config` if stable names are configured and no other is free.
     pub(crate) fn rename(&mut self) -> Result<()> {
         let config = &self.inner.config;
         let claim = if config.stable_queue_names { NameLease::take(config, &self.subscription)? } else { None };
         self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
-        // The old one is given up only now, or it would be the new one.
+        // The old lease is dropped only now; otherwise the same name would be chosen again.
         self.claim = claim;
         Ok(())
     }
 
-    /// What kind of queue `error` is about, as far as it says.
+    /// The role of the queue that `error` names in its context.
     pub(crate) fn blames(&self, error: &Error) -> QueueRole {
         let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
-        // Another name helps a queue that is ours alone, and a stream is everybody's.
+        // A new name helps only a queue of this listener alone, and a stream is shared.
         let own = |queue: &QueuePlan| queue.lifetime == Lifetime::Private && !is_stream(queue, &self.inner.config);
         let private = self.queues().iter().any(|queue| own(queue) && named(&queue.name));
         match self.subscription.source {
@@ -86,10 +86,10 @@ impl SubscriptionOpener {
         }
     }
 
-    /// Declares and binds every queue, and then consumes them all, on a channel of its own.
+    /// Declares and binds every queue, and then consumes all of them, on a new channel.
     ///
     /// # Errors
-    /// As [`Declarer`]'s; `Timeout`.
+    /// [`Declarer`]'s; `Timeout`.
     ///
     /// # Cancellation
     /// Leaves no consumer behind.
@@ -102,7 +102,7 @@ impl SubscriptionOpener {
             for queue in &queues {
                 self.make(&mut declarer, &queue.plan).await?;
             }
-            // Before the next is opened, where there may be only so many.
+            // Frees the channel of the declarations before the next one opens: there may be a limit.
             drop(declarer);
             let window = config.prefetch(self.subscription.window);
             Session::open(link, &self.inner, window, &queues, deadline).await
@@ -112,10 +112,10 @@ impl SubscriptionOpener {
         Ok(session)
     }
 
-    /// Declares the queue of `index` again; says how it is to be read.
+    /// Declares and binds the queue of `index` again; returns how to consume it.
     ///
     /// # Errors
-    /// As [`Declarer`]'s; `Timeout`.
+    /// [`Declarer`]'s; `Timeout`.
     pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<ConsumerPlan> {
         let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
@@ -128,11 +128,11 @@ impl SubscriptionOpener {
         Ok(queue)
     }
 
-    /// Makes the queue of `index` and its bindings again, as far as they are missing; says how many consumers it has, unless
-    /// it is a stream, whose count means nothing.
+    /// Declares and binds what is missing of the queue of `index`; returns how many consumers it has. `None`
+    /// for a stream, whose count means nothing.
     ///
     /// # Errors
-    /// As [`Declarer`]'s; `Timeout`.
+    /// [`Declarer`]'s; `Timeout`.
     pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {
         let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
@@ -149,7 +149,8 @@ impl SubscriptionOpener {
         Ok((!is_stream(&plan, config)).then_some(consumers))
     }
 
-    /// Makes `queue`; one of ours just as its publishers do, since whoever comes first decides what it is.
+    /// Declares `queue`. A queue that is read by its name is declared exactly as its publishers do, because the
+    /// first declaration decides its arguments.
     async fn make(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
         match self.subscription.source {
             Source::Queue { .. } => declarer.durable_queue(&queue.name).await,

@@ -1,4 +1,4 @@
-//! The reader: where it is in the stream, and what becomes of each frame.
+//! The frame reader: keeps track of the stream, and decides about each frame.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use super::{FRAME_MAX, FRAME_MAX_LEAST};
 /// Reads the stream of one connection from its first byte.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
-    /// The largest frame that was agreed upon.
+    /// The agreed frame limit, in bytes.
     limit: usize,
     /// The rest of a frame that passes unread.
     passing: Option<Passing>,
@@ -27,30 +27,31 @@ pub(crate) struct FrameReader {
     violation: Option<Violation>,
 }
 
-/// A frame whose head was read and whose payload is not looked at.
+/// A frame whose head was read and whose payload is not parsed.
 #[derive(Debug)]
 struct Passing {
     kind: Kind,
-    /// What is left of it, its last byte included.
+    /// The bytes that are still to come, with the end byte.
     left: usize,
-    /// Whether it is taken out of the stream.
+    /// Whether the frame is removed from the stream.
     swallow: bool,
 }
 
-/// What became of some bytes.
+/// The result of one [`FrameReader::work`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work {
-    /// So many of them, from the first, are for lapin.
+    /// How many bytes, from the first, are for lapin.
     pub(crate) output: usize,
-    /// So many of them, up to the last, are the torn end of a frame: they come again with what follows them.
+    /// How many bytes, up to the last, are the beginning of a frame: they must be passed again with those that
+    /// follow.
     pub(crate) torn: usize,
-    /// Whether some were taken out of the stream.
+    /// Whether bytes were removed from the stream.
     pub(crate) swallowed: bool,
 }
 
-/// What becomes of a frame that was judged.
+/// What to do with a parsed frame.
 enum FrameAction {
-    /// So much of it is for lapin.
+    /// Pass so many of its bytes to lapin.
     Pass(usize),
     Swallow,
 }
@@ -69,7 +70,7 @@ impl Default for FrameReader {
 }
 
 impl FrameReader {
-    /// Works on `bytes`, which are what was torn last time and what has come since.
+    /// Processes `bytes`: the torn end of the last call, and what has been read since. Works in place.
     pub(crate) fn work(&mut self, bytes: &mut [u8]) -> Work {
         let (mut from, mut work) = (0, Work::default());
         while from < bytes.len() && self.violation.is_none() {
@@ -91,27 +92,27 @@ impl FrameReader {
         work
     }
 
-    /// Why nothing more comes out, once that is so.
+    /// Why the stream has ended; after a violation no byte comes out.
     pub(crate) fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
     }
 
-    /// Ends the connection for a reason that others see.
+    /// Ends the stream for a reason that another component found.
     pub(crate) fn fail(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
 
-    /// Takes out what there is to report, which concerns what came out so far and what comes out next.
+    /// Takes the reports. They belong to the bytes that came out so far.
     pub(crate) fn reports(&mut self) -> std::vec::Drain<'_, Report> {
         self.reports.drain(..)
     }
 
-    /// What was repaired since this was asked last.
+    /// Takes the counts of repairs since the last call.
     pub(crate) fn repairs(&mut self) -> Repairs {
         std::mem::take(&mut self.repairs)
     }
 
-    /// Passes on, or swallows, what there is of a frame; returns how much that is.
+    /// Passes or removes the available bytes of a frame; returns how many.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
         let taken = passing.left.min(bytes.len() - from);
@@ -121,7 +122,7 @@ impl FrameReader {
         if passing.swallow {
             work.swallowed = true;
         } else {
-            // The bytes before a wrong end may have been passed on already.
+            // The bytes before a wrong end byte may have been passed on already.
             output(bytes, from..from + taken - usize::from(!sound), work);
         }
         if !sound {
@@ -133,7 +134,7 @@ impl FrameReader {
         taken
     }
 
-    /// Reads the frame at `from`; returns how many bytes that took, none if it is torn.
+    /// Reads the frame at `from`; returns how many bytes it took, 0 if it is incomplete.
     fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
         let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
         match head.kind {
@@ -170,7 +171,7 @@ impl FrameReader {
         }
     }
 
-    /// Judges a method.
+    /// Repairs a method, and decides about it.
     fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<FrameAction, Violation> {
         let ids = method::ids(payload)?;
         let mut strings = [const { 0..0 }; 4];
@@ -180,7 +181,7 @@ impl FrameReader {
         }
         match ids {
             method::BASIC_DELIVER => {
-                // The tag follows the consumer's.
+                // The delivery tag follows the consumer tag.
                 let tag = u64_at(payload, strings[0].end);
                 self.contents.set(channel, Content::Delivery { tag });
             }
@@ -203,7 +204,7 @@ impl FrameReader {
         Ok(FrameAction::Pass(payload.len() + OVERHEAD))
     }
 
-    /// Takes in the broker's own limit, as lapin does: 0 is none.
+    /// Applies the broker's frame limit as lapin does: 0 means none.
     fn tune(&mut self, frame_max: u32) -> Result<(), Violation> {
         match frame_max {
             0 => Ok(()),
@@ -215,7 +216,7 @@ impl FrameReader {
         }
     }
 
-    /// Judges a content header.
+    /// Repairs a content header, and decides about it.
     fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<FrameAction, Violation> {
         let payload_end = frame.len() - 1;
         let payload = &mut frame[HEAD..payload_end];
@@ -250,7 +251,7 @@ impl FrameReader {
         Ok(FrameAction::Pass(length + OVERHEAD))
     }
 
-    /// Takes in the content header of a returned message.
+    /// Handles the content header of a returned message.
     fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<FrameAction, Violation> {
         let message_id = match Header::repair(payload, &mut self.repairs) {
             Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
@@ -266,7 +267,7 @@ impl FrameReader {
         Ok(FrameAction::Swallow)
     }
 
-    /// Whether a body frame is a part of a returned message.
+    /// Whether a body frame belongs to a returned message.
     fn is_of_return(&mut self, head: Head) -> Result<bool, Violation> {
         let unexpected = Violation::Unexpected { channel: head.channel, kind: head.kind.name() };
         match self.contents.get_mut(head.channel) {
@@ -283,7 +284,7 @@ impl FrameReader {
     }
 }
 
-/// Adds `range` to what is for lapin.
+/// Appends `range` to the bytes for lapin.
 fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
     let length = range.len();
     if range.start != work.output {

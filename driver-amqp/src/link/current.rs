@@ -1,4 +1,4 @@
-//! The link of the moment, for everybody who needs one: what there is, and how to wait for it.
+//! The current link, and how to wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +11,32 @@ use crate::errors::lost;
 use crate::link::Link;
 use crate::link::state_machine::Generation;
 
-/// How long a loss may take to be noticed that something has already failed by: it takes a turn of lapin's task.
+/// How long to wait for a loss to become visible after an operation failed: lapin notes it one turn of its task
+/// later.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// What the link of the moment is good for.
+/// What the current link can be used for.
 #[derive(Debug, Clone)]
 pub(crate) enum LinkState {
-    /// There is none.
+    /// There is no link; the supervisor reconnects.
     Lost { reason: String },
-    /// Listeners may use it, to put back what they need.
+    /// Listeners may use it to resubscribe; publishers must wait.
     Resubscribing(Arc<Link>),
-    /// Everybody may use it.
+    /// Everything may use it.
     Ready(Arc<Link>),
-    /// Everybody but publishers may use it.
+    /// Everything but publishers may use it: the broker has raised a resource alarm.
     Blocked(Arc<Link>, String),
-    /// There is none, and never will be.
+    /// The transport is closed, and there will be no link any more.
     Closed,
 }
 
-/// Opened and shut by the supervisor, passed by everybody else.
+/// The current link of a transport. The supervisor sets it; publishers, listeners and callers read it or wait for
+/// it.
 #[derive(Debug)]
 pub(crate) struct CurrentLink(watch::Sender<LinkState>);
 
 impl LinkState {
-    /// The link for everything but publishing.
+    /// The link, for everything but publishing.
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
         match self {
             Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => Some(link),
@@ -42,7 +44,7 @@ impl LinkState {
         }
     }
 
-    /// The link for publishing, blocked or not.
+    /// The link, for publishing, even while it is blocked.
     pub(crate) fn publishing(&self) -> Option<&Arc<Link>> {
         match self {
             Self::Ready(link) | Self::Blocked(link, _) => Some(link),
@@ -60,7 +62,7 @@ impl CurrentLink {
         Self(watch::Sender::new(LinkState::Ready(link)))
     }
 
-    /// Sets what there is; what is closed stays closed.
+    /// Replaces the state and wakes everything that waits for it. `Closed` is final.
     pub(crate) fn set(&self, state: LinkState) {
         self.0.send_if_modified(|now| {
             let closed = matches!(now, LinkState::Closed);
@@ -83,7 +85,7 @@ impl CurrentLink {
         self.0.borrow().generation()
     }
 
-    /// Whether nothing can be done any more.
+    /// Fails if the transport is closed.
     ///
     /// # Errors
     /// `Closed`.
@@ -94,15 +96,15 @@ impl CurrentLink {
         }
     }
 
-    /// Whether the link of the moment follows a lost one, and is new.
+    /// Whether the current link is new and follows a lost one.
     pub(crate) fn is_settling(&self) -> bool {
         self.0.borrow().link().is_some_and(|link| link.is_settling())
     }
 
-    /// Waits for a link.
+    /// Waits until there is a link.
     ///
     /// # Errors
-    /// `Closed` if there will be none.
+    /// `Closed` if the transport is closed or closes meanwhile.
     pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {
         let mut watch = self.0.subscribe();
         let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
@@ -110,20 +112,22 @@ impl CurrentLink {
         there.ok_or_else(|| Error::closed(operation))
     }
 
-    /// Waits until the link of `generation` is not the one of the moment any more.
+    /// Waits until the link of `generation` is not the current one.
     pub(crate) async fn replaced(&self, generation: Generation) {
-        // It fails only if the gate is gone, and with it every link.
+        // It fails only if this `CurrentLink` is dropped, and with it every link.
         let _ = self.0.subscribe().wait_for(|state| state.generation() != Some(generation)).await;
     }
 
-    /// Whether `error` comes of the loss of `link`, so that the next one may do better. lapin fails what is on its way a
-    /// moment before it notes that the connection is gone, so this waits that moment.
+    /// Whether `error` comes from the loss of `link`, so that a retry on the next one may succeed. lapin fails
+    /// pending operations a moment before it notes that the connection is closed, so this waits for at most
+    /// [`NOTICE`].
     pub(crate) async fn lost_with(&self, link: &Link, error: &Error) -> bool {
         let suspicious = error.kind() == ErrorKind::Disconnected || !link.is_connected();
         suspicious && timeout(NOTICE, self.replaced(link.generation)).await.is_ok()
     }
 
-    /// What the end of a deadline means: an alarm, a loss, or just time.
+    /// The error of an operation whose deadline has passed: `Blocked` under an alarm, `Disconnected` without a
+    /// link, otherwise `Timeout`.
     pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
         match &*self.0.borrow() {
             LinkState::Blocked(link, reason) => {

@@ -1,4 +1,4 @@
-//! What is known of a transport's state, for everybody who asks.
+//! Reports the health of a transport: to subscribers, to the log and as a metric.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,8 @@ use oslo_messaging::{Health, State, UnhealthyPart};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// The state of a transport: that of its link, unless a part of it does not work. The parts are listed beside it.
+/// The health of a transport: the state of its link, unless a listener cannot resubscribe, which makes a working
+/// link `Lost`.
 #[derive(Debug)]
 pub(crate) struct HealthReporter {
     health: watch::Sender<Health>,
@@ -17,7 +18,7 @@ pub(crate) struct HealthReporter {
 #[derive(Debug)]
 struct Parts {
     link: State,
-    /// Those that do not work, with their numbers, in the order in which they failed.
+    /// The unhealthy listeners with their ids, in the order in which they failed.
     unhealthy: Vec<(u64, UnhealthyPart)>,
 }
 
@@ -32,7 +33,7 @@ impl HealthReporter {
         self.health.subscribe()
     }
 
-    /// The link moves to `state`; what is closed stays so.
+    /// Sets the state of the link. `Closed` is final.
     pub(crate) fn set_link_state(&self, state: State) {
         let mut parts = self.parts();
         if parts.link != State::Closed {
@@ -41,7 +42,7 @@ impl HealthReporter {
         self.publish(&parts);
     }
 
-    /// A part does not work, or does again.
+    /// Sets or, with `None`, clears the reason why the listener of this id is unhealthy.
     pub(crate) fn set_part(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
         let mut parts = self.parts();
         let known = parts.unhealthy.iter().position(|(known, _)| *known == number);
@@ -54,7 +55,7 @@ impl HealthReporter {
         self.publish(&parts);
     }
 
-    /// Warns once of an object that exists in another form than ours.
+    /// Adds an object that differs from its declaration to the health, and logs it once.
     pub(crate) fn warn_of_drift(&self, text: String) {
         self.health.send_if_modified(|health| {
             let new = !health.drift.contains(&text);
@@ -69,7 +70,7 @@ impl HealthReporter {
         });
     }
 
-    /// The lock is held meanwhile, so that no later state is overtaken by an earlier one.
+    /// The caller holds the lock, so an earlier state cannot overwrite a later one.
     fn publish(&self, parts: &Parts) {
         let state = parts.state();
         let unhealthy = || parts.unhealthy.iter().map(|(_, part)| part);
@@ -94,7 +95,7 @@ impl HealthReporter {
     }
 }
 
-/// How many transports of this process are in `state`. What is closed is none any more.
+/// The gauge of the transports of this process in `state`. Closed ones are not counted.
 fn gauge_of(state: &State) -> Gauge {
     let state = match state {
         State::Connecting => "connecting",

@@ -1,4 +1,4 @@
-//! Two connections to one broker, made together and given up together.
+//! Two connections to one broker, opened together and abandoned together.
 
 pub(crate) mod current;
 pub(crate) mod health;
@@ -23,13 +23,13 @@ use crate::connection::endpoint::Endpoint;
 use crate::frames::ServerVersion;
 use crate::link::state_machine::Generation;
 
-/// How long a broker that was lost may take, once it is back, to find its queues and to forget its old connections; and
-/// those who read from it to come back too.
+/// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
+/// consumers resubscribe.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// One connection for publishing and one for the rest, so that an alarm of the broker stops the one and not the other.
-/// When one is lost, the other is given up too: a server that hears and cannot answer is worse than one that is seen to be
-/// gone.
+/// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone. When
+/// one is lost, the other is abandoned too: a server that receives and cannot reply is worse than one that is seen
+/// to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) generation: Generation,
@@ -43,14 +43,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// How long [`open`](Self::open) may take with a broker that answers, however slowly: three handshakes, each within its
-    /// `connect_timeout`, and a question.
+    /// How long [`open`](Self::open) may take with a broker that answers slowly: three handshakes, each within
+    /// `connect_timeout`, and one request.
     pub(crate) fn patience(config: &AmqpConfig) -> Duration {
         config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
-    /// Makes both connections, and asks the broker what it thinks of transient queues if that matters and it was not asked
-    /// before.
+    /// Opens both connections. Asks the broker whether it allows transient queues, if the configuration
+    /// declares any and the answer is not known yet.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -84,7 +84,8 @@ impl Link {
                 let answer = transient_queues::ask(&consuming, deadline).await?;
                 endpoint.facts.learn(&endpoint.name(), answer);
                 if answer == TransientQueues::Denied {
-                    // The answer has cost the connection.
+                    // A broker that denies transient queues closes the connection that declares
+                    // one.
                     consuming = Connection::open(endpoint, config, deadline).await?;
                 }
                 answer
@@ -94,7 +95,7 @@ impl Link {
         Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, facts, since, given_up })
     }
 
-    /// Notes that a declaration failed with `error`: where that says that transient queues are denied, the next link to this
+    /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
     /// broker declares none.
     pub(crate) fn refused(&self, error: &Error) {
         if transient_queues::is_denial(error) {
@@ -102,12 +103,12 @@ impl Link {
         }
     }
 
-    /// Whether it follows a lost one, and is new.
+    /// Whether it is new and follows a lost one.
     pub(crate) fn is_settling(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < SETTLING
     }
 
-    /// The release of the broker, if it named one.
+    /// The version of the broker; `None` if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.consuming.server_version()
     }
@@ -116,28 +117,28 @@ impl Link {
         self.publishing.is_connected() && self.consuming.is_connected()
     }
 
-    /// Whether nothing that is done on it counts any more. Each connection may be slower to notice.
+    /// Whether it was abandoned. lapin may report either connection as open a moment longer.
     pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
     }
 
-    /// Shuts both sockets down without a goodbye: everything that waits for the broker ends.
+    /// Shuts both sockets without an AMQP close: every pending operation fails.
     pub(crate) fn abandon(&self) {
         self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();
     }
 
-    /// Keeps the channels of both from now on, since [`close`](Self::close) is next.
+    /// From now on keeps the channels of both connections, because [`close`](Self::close) is next.
     pub(crate) fn keep_channels(&self) {
         self.publishing.keep_channels();
         self.consuming.keep_channels();
     }
 
-    /// Says goodbye on both.
+    /// Closes both connections in order.
     ///
     /// # Errors
-    /// `Timeout` if the broker did not answer in time; both sockets are shut all the same.
+    /// `Timeout` if the broker did not answer in time; both sockets are shut anyway.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
         publishing.and(consuming)

@@ -1,4 +1,4 @@
-//! Who has to come back after a loss before publishers may go on: every listener, or at least its first try.
+//! Holds publishers back after a reconnect, until every listener has tried to resubscribe.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use crate::link::health::HealthReporter;
 use crate::link::state_machine::Generation;
 
-/// The listeners of a transport, each with the last link it has tried.
+/// The listeners of a transport, each with the last link on which it has tried to resubscribe. Without it, a client
+/// that reconnects first would publish to queues that the listeners of its own process have not bound yet.
 #[derive(Debug)]
 pub(crate) struct ResubscribeBarrier {
     next: AtomicU64,
@@ -18,12 +19,12 @@ pub(crate) struct ResubscribeBarrier {
     health: Arc<HealthReporter>,
 }
 
-/// One listener on the barrier. Dropping it strikes it off.
+/// One listener. Dropping it removes the listener, which nothing waits for any more.
 #[derive(Debug)]
 pub(crate) struct BarrierMember {
     barrier: Arc<ResubscribeBarrier>,
     id: u64,
-    /// What it is called in the health.
+    /// The name of the listener in the health.
     part: String,
 }
 
@@ -32,23 +33,23 @@ impl ResubscribeBarrier {
         Self { next: AtomicU64::new(0), tried: watch::Sender::default(), health }
     }
 
-    /// Adds a listener that is at home on the link of `generation`; `part` is what it is called in the health.
+    /// Adds a listener that is subscribed on the link of `generation`; `part` names it in the health.
     pub(crate) fn register(self: &Arc<Self>, part: String, generation: Generation) -> BarrierMember {
         let entry = BarrierMember { barrier: Arc::clone(self), id: self.next.fetch_add(1, Ordering::Relaxed), part };
         entry.mark_tried(generation);
         entry
     }
 
-    /// Waits until everybody has tried the link of `generation`.
+    /// Waits until every listener has tried the link of `generation`, successfully or not.
     pub(crate) async fn wait_for_all(&self, generation: Generation) {
         let mut watch = self.tried.subscribe();
-        // It fails only if the sender is gone, which is ours.
+        // It fails only if the sender is dropped, which `self` owns.
         let _ = watch.wait_for(|tried| tried.values().all(|tried| *tried >= generation)).await;
     }
 }
 
 impl BarrierMember {
-    /// Waits until every listener that came before this one has tried the link of `generation`.
+    /// Waits until every listener that was registered before this one has tried the link of `generation`.
     pub(crate) async fn wait_for_earlier(&self, generation: Generation) {
         let mut watch = self.barrier.tried.subscribe();
         let earlier = |tried: &HashMap<u64, Generation>| {
@@ -65,12 +66,12 @@ impl BarrierMember {
         });
     }
 
-    /// Reports a listener that cannot come back; the transport becomes unhealthy.
+    /// Reports a listener that cannot resubscribe; the transport becomes unhealthy.
     pub(crate) fn set_unhealthy(&self, reason: String) {
         self.barrier.health.set_part(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }
 
-    /// Says that it is back.
+    /// Reports that the listener is subscribed again.
     pub(crate) fn clear_unhealthy(&self) {
         self.barrier.health.set_part(self.id, None);
     }
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_complete_when_everybody_who_is_still_there_has_tried() {
+    async fn the_barrier_opens_when_every_remaining_listener_has_tried() {
         let barrier = Arc::new(ResubscribeBarrier::new(Arc::new(HealthReporter::ready())));
         let all_tried =
             async |generation| timeout(Duration::from_secs(1), barrier.wait_for_all(generation)).await.is_ok();

@@ -1,4 +1,5 @@
-//! The task that keeps a transport connected: it does what the machine's phase says, and tells the machine what happened.
+//! The task that keeps a transport connected: it performs the phase of the [`StateMachine`], and feeds it with
+//! events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
 
-/// How often a link is looked at of which nothing is heard.
+/// How often the state of a silent link is checked. lapin does not report every end of a connection.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Supervisor {
@@ -27,7 +28,7 @@ pub(crate) struct Supervisor {
     watcher: Option<LinkWatcher>,
 }
 
-/// Hears what lapin tells of a link.
+/// Receives lapin's events of one link.
 struct LinkWatcher {
     link: Arc<Link>,
     publishing: BoxStream<'static, lapin::Event>,
@@ -36,7 +37,7 @@ struct LinkWatcher {
 }
 
 impl Supervisor {
-    /// Takes over a transport whose first `link` is open.
+    /// A supervisor of a transport whose first `link` is open.
     pub(crate) fn new(inner: Arc<Inner>, hosts: Hosts, link: &Arc<Link>) -> Self {
         let mut machine = StateMachine::new(hosts.len());
         machine.apply(Event::Connected(link.generation));
@@ -61,7 +62,7 @@ impl Supervisor {
         }
     }
 
-    /// Does what the phase asks for, until something happens. Whatever it is doing may be dropped.
+    /// Performs the current phase until the next event. May be dropped at any await: the phase starts again.
     async fn run_phase(&mut self) -> Event {
         match self.machine.phase().clone() {
             Phase::Connecting(generation) => self.connect(generation).await,
@@ -70,7 +71,8 @@ impl Supervisor {
                 tokio::select! {
                     biased;
                     event = watch(self.watcher.as_mut()) => event,
-                    // Who takes longer than this has his own troubles, and publishers have waited enough.
+                    // A listener that takes longer has a problem of its own, and publishers have
+                    // waited long enough.
                     _ = complete => Event::Resubscribed(generation),
                 }
             }
@@ -103,12 +105,12 @@ impl Supervisor {
         }
     }
 
-    /// Tells everybody of the new phase: first those who work with the link, then those who look at the health.
+    /// Publishes the new phase: first to the users of the link, then to the health.
     fn announce(&mut self) {
         let Inner { current, health, counts, .. } = &*self.inner;
         let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
         let (link_state, state) = match self.machine.phase() {
-            // Why it was lost says more than that it is tried again.
+            // The reason of the loss says more than that a connect is under way.
             Phase::Connecting(_) | Phase::Closed => return,
             Phase::Resubscribing(generation) => {
                 count(&counts.reconnects, 1);
@@ -139,7 +141,7 @@ impl Supervisor {
     }
 }
 
-/// Ended by its runtime, it says what everybody has to know: the transport does nothing any more.
+/// Also when the runtime aborts the task: the transport cannot work any more, and everything that waits must fail.
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.inner.current.set(LinkState::Closed);
@@ -160,7 +162,7 @@ impl LinkWatcher {
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
         let mut reason = "the connection is closed".to_owned();
-        // What happened before we listened is not told, but what it did is seen.
+        // Events from before the subscription are lost, so the state is checked first.
         while self.link.is_connected() {
             let stable_at = self.stable_at;
             let event = tokio::select! {
@@ -175,12 +177,12 @@ impl LinkWatcher {
                     self.stable_at = None;
                     return Event::Stable(generation);
                 }
-                // lapin does not tell of every end: of that by a code it does not know, for one, it does not.
+                // lapin reports no event for some ends, such as a close with an unknown code.
                 () = sleep(STATUS_INTERVAL) => continue,
             };
             match event {
-                // lapin tells of channels too, without saying which; whoever owns it has heard. Of a connection's end it
-                // tells after it has noted it.
+                // lapin reports channel errors too, without naming the channel; its owner has the
+                // error. It reports the end of a connection after it has noted it.
                 Some(lapin::Event::Error(error)) if error.is_amqp_soft_error() => {}
                 Some(lapin::Event::Error(error)) => reason = error.to_string(),
                 Some(_) => {}
@@ -194,7 +196,7 @@ impl LinkWatcher {
 async fn watch(watcher: Option<&mut LinkWatcher>) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,
-        // There is always one in the phases that watch.
+        // Unreachable: these phases have a watcher.
         None => std::future::pending().await,
     }
 }

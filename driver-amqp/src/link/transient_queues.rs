@@ -1,5 +1,6 @@
-//! Whether a broker takes queues that are neither durable nor exclusive. It is asked, since its version does not say:
-//! RabbitMQ 4.3 denies them, Debian's package of it does not, and any operator may decide otherwise.
+//! Finds out whether a broker allows queues that are neither durable nor exclusive. It must be asked, because its
+//! version does not tell: RabbitMQ 4.3 denies them, Debian's package of it does not, and an operator may decide
+//! either way.
 
 use std::time::Duration;
 
@@ -13,20 +14,22 @@ use crate::brokers::TransientQueues;
 use crate::connection::Connection;
 use crate::short_string::short_string;
 
-/// How long the queue stays that we cannot delete, because we are gone.
+/// How long the broker keeps the probe queue if the driver cannot delete it.
 const EXPIRES: Duration = Duration::from_secs(60);
 
-/// Reply queues are named like this, here and in the reference: most users may declare such a queue.
+/// The prefix of reply queues, here and in the reference: a user whose permissions are limited to names may usually
+/// declare it.
 const PREFIX: &str = "reply_";
 
-/// How RabbitMQ calls them (`rabbit_amqqueue`), in the text of the 541 with which it then ends the connection.
+/// RabbitMQ's name of the feature (`rabbit_amqqueue`), in the text of the 541 with which it closes the connection.
 const FEATURE: &str = "transient_nonexcl_queues";
 
-/// Declares a transient queue and deletes it. If they are denied, `connection` is gone afterwards.
+/// Declares a transient queue and deletes it. If the broker denies it, it closes `connection`.
 ///
 /// # Errors
-/// As the broker's; not where it refuses the queue for another reason, such as a limit of queues or a missing right: what is
-/// declared next may be there already, or have a name that is allowed.
+/// The broker's error, but not where it refuses this queue for another reason, such as a queue limit or a missing
+/// permission: the next declaration may name an existing queue, or one that is allowed. The answer is `Unknown`
+/// then.
 pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<TransientQueues> {
     let channel = connection.channel(deadline).await?;
     let name = short_string("queue", &format!("{PREFIX}{}", Uuid::new_v4().simple()))?;
@@ -48,7 +51,7 @@ pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<T
 fn judge(error: Error) -> Result<TransientQueues> {
     match error.kind() {
         _ if is_denial(&error) => Ok(TransientQueues::Denied),
-        // It may be another answer the next time, and says nothing of queues.
+        // A retry may get another answer; the error says nothing about queues.
         ErrorKind::Refused | ErrorKind::Disconnected | ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Closed => {
             Err(error)
         }
@@ -59,7 +62,7 @@ fn judge(error: Error) -> Result<TransientQueues> {
     }
 }
 
-/// Whether `error` is what became of the connection that declared a transient queue where they are denied.
+/// Whether `error` ended a connection that declared a transient queue where they are denied.
 pub(crate) fn is_denial(error: &Error) -> bool {
     error.kind() == ErrorKind::Refused && error.to_string().contains(FEATURE)
 }
@@ -70,16 +73,16 @@ mod tests {
 
     #[test]
     fn only_the_broker_s_own_words_say_that_transient_queues_are_denied() {
-        let told = |kind, text: &'static str| judge(Error::new(kind, "declare queue").with_source(text)).ok();
+        let answer = |kind, text: &'static str| judge(Error::new(kind, "declare queue").with_source(text)).ok();
         let denied = "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\nIts use is not permitted";
-        assert_eq!(told(ErrorKind::Refused, denied), Some(TransientQueues::Denied));
-        assert_eq!(told(ErrorKind::Denied, "ACCESS_REFUSED"), Some(TransientQueues::Unknown));
+        assert_eq!(answer(ErrorKind::Refused, denied), Some(TransientQueues::Denied));
+        assert_eq!(answer(ErrorKind::Denied, "ACCESS_REFUSED"), Some(TransientQueues::Unknown));
         let full = "PRECONDITION_FAILED - cannot declare queue 'reply_1': queue limit in vhost '/' (2) is reached";
-        assert_eq!(told(ErrorKind::Topology, full), Some(TransientQueues::Unknown));
-        assert_eq!(told(ErrorKind::Topology, "RESOURCE_LOCKED"), Some(TransientQueues::Unknown));
-        assert_eq!(told(ErrorKind::TooLarge, "precondition"), Some(TransientQueues::Unknown));
-        assert_eq!(told(ErrorKind::Refused, "INTERNAL_ERROR"), None);
-        assert_eq!(told(ErrorKind::Disconnected, "gone"), None);
-        assert_eq!(told(ErrorKind::Timeout, "late"), None);
+        assert_eq!(answer(ErrorKind::Topology, full), Some(TransientQueues::Unknown));
+        assert_eq!(answer(ErrorKind::Topology, "RESOURCE_LOCKED"), Some(TransientQueues::Unknown));
+        assert_eq!(answer(ErrorKind::TooLarge, "precondition"), Some(TransientQueues::Unknown));
+        assert_eq!(answer(ErrorKind::Refused, "INTERNAL_ERROR"), None);
+        assert_eq!(answer(ErrorKind::Disconnected, "gone"), None);
+        assert_eq!(answer(ErrorKind::Timeout, "late"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A stream that looks at its first bytes.
+//! Checks the first bytes of a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use super::Peer;
 use super::identity::{ENOUGH, Identity, identify};
 use crate::frames::write_unchanged::write_unchanged;
 
-/// Passes everything on, but for the first bytes of a peer that is no broker, of which lapin says that they cannot be parsed.
-/// They end the stream with an error, and [`Peer`] knows why.
+/// Passes everything through, unless the first bytes are not those of a broker: then the stream ends with an error,
+/// and [`Peer`] has the reason. lapin would only report that they cannot be parsed.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,
@@ -21,9 +21,9 @@ pub(crate) struct Greeting<S> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Nothing was passed on yet; these bytes came.
+    /// These bytes have arrived, and nothing was passed on.
     Unknown(Vec<u8>),
-    /// Nothing is looked at any more.
+    /// The peer is known; nothing is checked any more.
     Known,
 }
 
@@ -34,7 +34,8 @@ impl<S> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> Greeting<S> {
-    /// Reads until the peer is known. The first byte of a broker says so, so nothing of it is ever held back.
+    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever
+    /// delayed.
     fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         while let Phase::Unknown(seen) = &mut self.phase {

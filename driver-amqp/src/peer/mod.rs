@@ -1,4 +1,4 @@
-//! Who is at the other end: a broker that speaks AMQP 0-9-1, or something else.
+//! Recognises a peer that is not a broker.
 
 mod greeting;
 mod identity;
@@ -11,7 +11,7 @@ use oslo_messaging::{Error, ErrorKind};
 
 use identity::ForeignPeer;
 
-/// What the first bytes of a connection say of the peer. Clones share it.
+/// What the first bytes of a connection said about the peer. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer(Arc<PeerState>);
 
@@ -21,12 +21,12 @@ struct PeerState {
 }
 
 impl Peer {
-    /// The error of a connection that ended: what the peer is, if it is no broker of ours; else `error` as it is.
+    /// The error of a connection that ended: what the peer is, if it is not a broker; otherwise `error`.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Some(foreign) = self.0.foreign.get() else { return error };
         let (kind, reason) = (foreign.kind(), foreign.to_string());
         let explained = Error::new(kind, error.operation()).with("reason", reason);
-        // Tried again as soon as after a plain close.
+        // Retried as soon as after a plain close.
         if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
     }
 }

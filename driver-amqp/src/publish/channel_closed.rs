@@ -1,12 +1,12 @@
-//! What becomes of the publishes that were out when the broker closed their channel. Pure.
+//! Decides what happens to the unconfirmed publishes of a channel that the broker closed. Pure.
 //!
-//! A broker takes the messages of a channel one after the other. The one it objects to closes the channel, and those
-//! behind it are thrown away unread; those before it were taken, though their confirms may never come. lapin tells which
-//! did not even leave. What the broker objects to is read in its words.
+//! A broker handles the messages of a channel in order. The one that it objects to closes the channel, and it
+//! discards those behind it unread; those before it were handled, although their confirms may never come. lapin
+//! reports which ones were not even written. The cause is read from the text of the close.
 
 use oslo_messaging::{Exchange, ExchangeKind, Executed};
 
-/// A publish that was out, in the order of sending.
+/// An unconfirmed publish. A slice of them is in the order of sending.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UnconfirmedPublish<'a> {
     pub(crate) exchange: &'a Exchange,
@@ -14,43 +14,43 @@ pub(crate) struct UnconfirmedPublish<'a> {
     pub(crate) sent: SendState,
 }
 
-/// How far a publish came.
+/// How far a publish got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendState {
     /// The broker cannot have the whole message.
     NotSent,
-    /// It may have it.
+    /// The broker may have it.
     MaybeSent,
-    /// lapin has not said in time what became of it.
+    /// lapin did not report its outcome in time.
     NoAnswer,
 }
 
-/// What the broker objected to.
+/// Why the broker closed the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason<'a> {
-    /// A body of this many bytes.
+    /// A body of this many bytes is over its limit.
     Size(usize),
-    /// An exchange that is not there; the text that names it.
+    /// An exchange does not exist. The text begins with its name.
     MissingExchange(&'a str),
-    /// An exchange that we may not write to; the text that names it.
+    /// The user may not write to an exchange. The text begins with its name.
     ForbiddenExchange(&'a str),
-    /// Something else, or nothing that we can tell.
+    /// Another reason, or none that can be recognised.
     Other,
 }
 
-/// What to do about one publish.
+/// What to do with one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// It did not arrive: send it again.
     Resend,
-    /// The broker's reason is the answer.
+    /// Fail it with the reason of the close.
     Refused(Executed),
-    /// Nobody can know.
+    /// Fail it with an unknown outcome.
     MaybeDelivered,
 }
 
 impl<'a> CloseReason<'a> {
-    /// Reads the reply of the broker that closed the channel.
+    /// Reads the code and text of the broker's channel.close.
     pub(crate) fn read(code: u16, text: &'a str) -> Self {
         let size = || text.split_once("message size ")?.1.split(' ').next()?.parse().ok();
         match (code, size(), text.split_once("exchange '")) {
@@ -70,10 +70,11 @@ impl<'a> CloseReason<'a> {
     }
 }
 
-/// What to do about each of `outs`.
+/// What to do with each of `outs`, in their order.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
     let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::MaybeSent && reason.concerns(out);
-    // Whatever is too large always was, so the first one closed the channel. An exchange may have been there for the first.
+    // A size is over the limit from the start, so the first such publish closed the channel. An exchange may
+    // have existed for the first publishes, so the last one did.
     let culprit = match reason {
         CloseReason::Size(_) => outs.iter().position(concerned),
         _ => outs.iter().rposition(concerned),
@@ -87,8 +88,8 @@ pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'
                 Disposition::Refused(if behind || sent == SendState::NotSent { Executed::No } else { Executed::Maybe })
             }
             (_, SendState::NotSent) => Disposition::Resend,
-            // Who heard a fanout heard it through a queue that went before its exchange did; a server that comes later
-            // has another queue. So nobody hears it twice.
+            // The queues of a fanout exchange go before the exchange does, so each consumer that received the
+            // message then does not receive it again; a server that starts later has another queue.
             (CloseReason::MissingExchange(_), _)
                 if reason.concerns(out) && out.exchange.kind == ExchangeKind::Fanout =>
             {
@@ -101,7 +102,7 @@ pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'
     outs.iter().enumerate().map(judge).collect()
 }
 
-/// Whether `text`, which may be cut short_string, starts with the quoted `name`.
+/// Whether `text`, which the broker may have cut short, starts with the quoted `name`.
 fn names(text: &str, name: &str) -> bool {
     let cut = text.strip_suffix("...").unwrap_or(text);
     text.strip_prefix(name).is_some_and(|rest| rest.starts_with('\'')) || (cut.len() >= 100 && name.starts_with(cut))

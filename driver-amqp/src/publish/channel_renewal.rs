@@ -1,20 +1,20 @@
-//! When a lane that is refused takes another channel. Pure.
+//! Decides when a publisher replaces a channel on which the broker refuses publishes. Pure.
 //!
-//! A channel of RabbitMQ learns who leads a replicated queue when it first publishes to it. One that does so right after
-//! that member went is told of nobody else, and refused until the member is back, however soon the others elect another
-//! (3.10, `rabbit_fifo_client`); a channel that is opened later is told of that one.
+//! A channel of RabbitMQ learns the leader of a replicated queue at its first publish. One that learns it right
+//! after the leader failed knows no other member, and is refused until that one is back, however soon another is
+//! elected (3.10, `rabbit_fifo_client`). A channel that opens later learns the new leader.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How old a channel is before a refusal is put down to it: long enough for an election, and for a broker that refuses
-/// because a queue is full to have little to do with it.
+/// The age from which a channel is replaced for a refusal: long enough for an election, and to replace channels
+/// rarely when a broker refuses because a queue is full.
 const AGE: Duration = Duration::from_secs(1);
-/// How long a lane waits for what is out on the old channel, before it goes on with it.
+/// How long a publisher waits for the confirms of the old channel before it keeps that channel.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The age of a channel, and whether another one is wanted.
+/// The age of a channel, and whether it should be replaced.
 #[derive(Debug)]
 pub(crate) struct ChannelRenewal {
     since: Instant,
@@ -22,24 +22,25 @@ pub(crate) struct ChannelRenewal {
 }
 
 impl ChannelRenewal {
-    /// Of a channel that was opened at `now`.
+    /// For a channel that was opened at `now`.
     pub(crate) fn new(now: Instant) -> Self {
         Self { since: now, until: None }
     }
 
-    /// The broker refused something on it.
+    /// Notes that the broker refused a publish of this channel.
     pub(crate) fn refused(&mut self, now: Instant) {
         if self.until.is_none() && now >= self.since + AGE {
             self.until = Some(now + PATIENCE);
         }
     }
 
-    /// Until when nothing more is to be sent on it, so that it can be replaced once nothing is out.
+    /// If the channel should be replaced: nothing is sent on it before this instant, and it can be replaced
+    /// once everything is confirmed.
     pub(crate) fn draining_until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Something stays out: it is kept, as if it was new.
+    /// Keeps the channel, which did not drain in time, as if it were new.
     pub(crate) fn put_off(&mut self, now: Instant) {
         *self = Self::new(now);
     }

@@ -1,4 +1,4 @@
-//! One publish, from its frames to its confirm.
+//! Sends one message and waits for its confirm.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::connection::channel::Channel;
 use crate::publish::job::EncodedPublish;
 use crate::publish::unconfirmed::Sequence;
 
-/// What became of one publish.
+/// The outcome of one publish.
 pub(crate) enum Outcome {
     /// The broker cannot have the whole message.
     NotSent(lapin::Error),
@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Unknown(lapin::Error),
 }
 
-/// What the broker said of one publish.
+/// The broker's confirm of one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirm {
     Ack,
@@ -30,7 +30,7 @@ pub(crate) enum Confirm {
 impl From<Confirmation> for Confirm {
     fn from(confirmation: Confirmation) -> Self {
         match confirmation {
-            // lapin knows of no returned message: each is taken out of the stream before.
+            // lapin never sees a returned message: the frame reader removes each from the stream.
             Confirmation::Ack(_) => Self::Ack,
             Confirmation::Nack(_) => Self::Nack,
             Confirmation::NotRequested => Self::NotRequested,
@@ -38,7 +38,8 @@ impl From<Confirmation> for Confirm {
     }
 }
 
-/// Up to the first await it queues the frames; the first await ends when they are written.
+/// Publishes one message. The first poll queues its frames; the first await ends when they are written, and the
+/// future when the confirm arrives.
 pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequence: Sequence) -> (Sequence, Outcome) {
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..BasicPublishOptions::default() };
     let (exchange, key) = (publish.exchange_name.clone(), publish.routing_key.clone());
@@ -53,7 +54,7 @@ pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequ
     (sequence, outcome)
 }
 
-/// The error of what the broker does not want to answer for.
+/// The error of a publish that the broker refused with basic.nack.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
     refused.with("reason", "the broker rejected the message (basic.nack)")

@@ -1,4 +1,4 @@
-//! What publishes need to be there, declared once for each link, and again when it is gone.
+//! Declares the exchanges and queues that publishes need: once per link, and again when one is missing.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,36 +13,38 @@ use crate::link::inner::Inner;
 use crate::link::state_machine::Generation;
 use crate::topology::{Declarer, undeclared};
 
-/// What a publish needs to be there.
+/// What must exist before a publish.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Prerequisite {
     None,
     Exchange(Exchange),
-    /// A queue that others read, bound to its exchange.
+    /// A queue of other consumers, bound to its exchange.
     Queue(QueuePlan),
-    /// A durable queue of ours.
+    /// A durable queue that is addressed by its name.
     DurableQueue(String),
 }
 
-/// Remembers what was declared: one entry for each destination that was ever published to.
+/// What was declared on which link. It has one entry per destination that was ever published to.
 #[derive(Debug)]
 pub(crate) struct Destinations {
     inner: Arc<Inner>,
     known: Mutex<HashMap<Prerequisite, Arc<Declaration>>>,
 }
 
-/// One thing that is needed, and the callers who wait until it is there.
+/// One prerequisite, and the callers that wait until it is declared.
 #[derive(Debug, Default)]
 struct Declaration {
-    /// The link on which it was declared last; none has the number zero.
+    /// The generation of the link on which it was declared last; 0 if never.
     done: AtomicU64,
-    /// How many have not been in front of their lane yet. While there is one, later callers queue up behind it.
+    /// How many callers have not reached their publisher yet. While there are any, later callers must wait
+    /// behind them.
     waiting: AtomicUsize,
     turn: Arc<Turns<()>>,
 }
 
-/// The right to go to the lane next, and the link on which what is needed was declared. Publishes that start while
-/// something is being declared must not be overtaken by those that start when it is done.
+/// Permission to pass a job to its publisher, and the link on which its prerequisite was declared. A publish that
+/// starts during a declaration must not be overtaken by one that starts after it, so callers pass one by one until
+/// none waits.
 #[derive(Debug)]
 pub(crate) struct DeclarationTurn {
     pub(crate) declared: Generation,
@@ -66,7 +68,7 @@ impl Drop for QueuePosition {
 }
 
 impl Prerequisite {
-    /// What a publish to `to` prerequisite.
+    /// What a publish to `to` needs.
     pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
         let exchange = to.exchange();
         match to {
@@ -81,7 +83,7 @@ impl Prerequisite {
         }
     }
 
-    /// Whether the publisher declares the queue, so that no message of its may go nowhere.
+    /// Whether the publisher declares the queue itself, so that its message cannot be dropped for want of one.
     pub(crate) fn has_queue(&self) -> bool {
         matches!(self, Self::Queue(_) | Self::DurableQueue(_))
     }
@@ -100,14 +102,14 @@ impl Destinations {
         Self { inner, known: Mutex::default() }
     }
 
-    /// Waits until what is needed was declared, by us or by another caller, and for our turn, if there is a queue. Waits
-    /// for a connection too, if it takes one: who calls has a deadline.
+    /// Waits until the prerequisite is declared, by this or another caller, and until every earlier caller has
+    /// passed its job on. Also waits for a link; the caller limits the time by its deadline.
     ///
     /// # Errors
-    /// As [`Declarer`]'s; `Closed`.
+    /// [`Declarer`]'s; `Closed`.
     ///
     /// # Cancellation
-    /// Safe: the next caller declares it.
+    /// Loses nothing: the next caller declares it.
     pub(crate) async fn turn(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<DeclarationTurn> {
         if *prerequisite == Prerequisite::None {
             return Ok(DeclarationTurn { declared: 0, _place: None });
@@ -118,29 +120,31 @@ impl Destinations {
             return Ok(DeclarationTurn { declared, _place: None });
         }
         let place = QueuePosition::behind(&entry);
-        // The order of first polls counts, and tokio's budget would break it after the 128th.
+        // Callers queue in the order of their first polls. Tokio's cooperative budget would break it after
+        // the 128th.
         let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
         let declared = self.complete(&entry, prerequisite, deadline).await?;
         Ok(DeclarationTurn { declared, _place: Some((turn, place)) })
     }
 
-    /// Declares what is needed out of turn, for a lane, which must not wait for those who wait for it; says on which link.
+    /// Declares the prerequisite for a publisher, without a turn: the callers that hold one may wait for this
+    /// publisher. Returns the generation of the link.
     ///
     /// # Errors
-    /// As [`Declarer`]'s; `Closed`; `Timeout`.
+    /// [`Declarer`]'s; `Closed`; `Timeout`.
     pub(crate) async fn ensure(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<Generation> {
         let declared = deadline.run("declare", self.complete(&self.entry(prerequisite), prerequisite, deadline)).await;
-        // No message travels with a declaration.
+        // A declaration carries no message, so nothing was executed.
         declared.map_err(|error| error.with_executed(Executed::No))?
     }
 
-    /// Forgets that `needs` was declared.
+    /// Makes the next publish declare `needs` again.
     pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
         self.known().remove(prerequisite);
     }
 
-    /// Forgets everything that goes with an exchange: itself, and the bindings of queues to it. Those of our listeners are
-    /// looked for.
+    /// Makes the next publishes declare the exchange and the bindings to it again. Requests a check of the
+    /// listeners that are bound to it.
     pub(crate) fn forget_exchange(&self, exchange: &str) {
         self.known().retain(|prerequisite, _| !prerequisite.names(exchange));
         self.inner.queue_checks.suspect_exchange(exchange);

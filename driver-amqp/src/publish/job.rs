@@ -1,4 +1,4 @@
-//! A message on its way: what it takes to put it on the wire, who waits for its fate, and who decided it first.
+//! A publish on its way: its encoded form, its caller, and whether it may still be abandoned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,7 +13,7 @@ use crate::config::AmqpConfig;
 use crate::link::state_machine::Generation;
 use crate::publish::destinations::Prerequisite;
 
-/// A message with everything it takes to put it on the wire.
+/// A message in the form in which it is sent, as often as necessary.
 #[derive(Debug)]
 pub(crate) struct EncodedPublish {
     pub(crate) exchange: Exchange,
@@ -21,32 +21,32 @@ pub(crate) struct EncodedPublish {
     pub(crate) routing_key: ShortString,
     pub(crate) prerequisite: Prerequisite,
     pub(crate) mandatory: bool,
-    /// What is known of it if the broker refuses it.
+    /// What a refusal by the broker means for the execution.
     pub(crate) if_refused: Executed,
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
-    /// What the headers take in the frame that every link has its own limit for.
+    /// The bytes of the headers. Each link has its own limit for them.
     pub(crate) header_bytes: usize,
     pub(crate) id: String,
 }
 
-/// A publish and who waits for its fate.
+/// A publish that waits for its turn or its confirm, with the caller that waits for the result.
 #[derive(Debug)]
 pub(crate) struct PublishJob {
     pub(crate) publish: Arc<EncodedPublish>,
     pub(crate) result: oneshot::Sender<Result<()>>,
     pub(crate) abandon_flag: Arc<AbandonFlag>,
     pub(crate) attempts: u32,
-    /// The link on which what the publish needs was declared.
+    /// The generation of the link on which its prerequisite was declared.
     pub(crate) declared: Generation,
 }
 
-/// What is known of a message to this address that the broker refuses.
+/// What a refusal by the broker means for a message to this address.
 ///
-/// Of several queues, those that could take it have it. A classic queue hands a message over before it is on the disk, and
-/// when its process dies meanwhile everything that is not confirmed is refused. A quorum queue refuses what it has not begun
-/// to take: because it is full, or without a leader. Of which kind a reply queue is its owner knows; of which kind the queues of
-/// servers are, the setting says, since who sends to them does not declare them.
+/// If several queues match, the others may have the message. A classic queue delivers a message before it is on
+/// disk, and if its process dies, every unconfirmed message is refused. A quorum queue refuses only what it has not
+/// accepted: because it is full or has no leader. The type of a reply queue is known to its owner only; for the
+/// queues of servers the configuration tells, because the publisher does not declare them.
 pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     let replicated = match to {
         Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
@@ -59,23 +59,24 @@ const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const ABANDONED: u8 = 2;
 
-/// Whether the lane sent a message before its caller gave up, or the other way round: never both, so that a caller who is
-/// told that nothing was sent can rely on it.
+/// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
+/// wins, so an error that says `No` is reliable.
 #[derive(Debug, Default)]
 pub(crate) struct AbandonFlag(AtomicU8);
 
 impl AbandonFlag {
-    /// The lane is about to send. False if the caller has given up, and then it must not.
+    /// To be called right before sending. Returns false if the caller has given up, and then the message must
+    /// not be sent.
     pub(crate) fn mark_sent(&self) -> bool {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The broker certainly has not got it, and it may be sent again.
+    /// To be called when the broker certainly does not have the message: it may be abandoned or sent again.
     pub(crate) fn mark_unsent(&self) {
         let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// The caller gives up; says what became of the message.
+    /// The caller gives up. Returns what is known about the execution.
     pub(crate) fn abandon(&self) -> Executed {
         match self.0.swap(ABANDONED, Ordering::AcqRel) {
             SENT => Executed::Maybe,
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_one_quorum_queue_refuses_has_certainly_reached_nobody() {
+    fn only_what_one_quorum_queue_refuses_has_certainly_reached_no_consumer() {
         let [exchange, topic] = ["x", "t"].map(str::to_owned);
         let event = Address::Notification { exchange: exchange.clone(), topic: topic.clone(), priority: "info".into() };
         let server = Address::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".into() };

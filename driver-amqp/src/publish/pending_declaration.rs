@@ -1,4 +1,4 @@
-//! A publish whose needs are being declared by its lane, which has other things to do meanwhile.
+//! A publish whose prerequisite its publisher is declaring, while it continues to handle confirms.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use crate::link::state_machine::Generation;
 use crate::publish::destinations::Destinations;
 use crate::publish::job::PublishJob;
 
-/// The work, and whose needs it is for. Dropping the work is safe: whoever needs the same next does it.
+/// The declaration and the job that needs it. Dropping it is safe: the next publish that needs the same declares
+/// it.
 pub(crate) struct PendingDeclaration {
     job: PublishJob,
     work: BoxFuture<'static, Result<Generation>>,
 }
 
 impl PendingDeclaration {
-    /// Starts to declare what `job` prerequisite, on whatever link there is.
+    /// Starts to declare the prerequisite of `job` on the current link.
     pub(crate) fn start(destinations: &Arc<Destinations>, timeout: Duration, job: PublishJob) -> Self {
         let deadline = Deadline::after(timeout);
         let (declared, publish) = (Arc::clone(destinations), Arc::clone(&job.publish));
@@ -26,13 +27,13 @@ impl PendingDeclaration {
         Self { job, work }
     }
 
-    /// Waits for the end of the work, if there is any, and otherwise for ever; says on which link the needs are met.
+    /// Waits for the declaration; without one, never ends. Returns the generation of the link.
     ///
     /// # Errors
-    /// As the broker's; `Closed`; `Timeout`.
+    /// The broker's; `Closed`; `Timeout`.
     ///
     /// # Cancellation
-    /// Safe: the work goes on with the next call.
+    /// Loses nothing: the next call continues.
     pub(crate) async fn done(declaring: &mut Option<Self>) -> Result<Generation> {
         match declaring {
             Some(Self { work, .. }) => work.await,
@@ -40,7 +41,7 @@ impl PendingDeclaration {
         }
     }
 
-    /// Gives the job back.
+    /// Cancels the declaration and returns the job.
     pub(crate) fn stop(self) -> PublishJob {
         self.job
     }

@@ -1,4 +1,4 @@
-//! Tells the publishers whose channel is gone what is known of their messages, and keeps what is to be sent again.
+//! Resolves the publishes of a lost channel, and selects those that are sent again.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::publish::destinations::Destinations;
 use crate::publish::job::PublishJob;
 use crate::publish::unconfirmed::Sequence;
 
-/// How often a publish that certainly did not arrive is sent again by its lane.
+/// How often a publish that did not arrive is sent again after the broker closed its channel.
 const RESENDS: u32 = 3;
-/// How long lapin may take to end what was out on a connection that is gone: it has nothing to wait for.
+/// How long lapin may take to fail the publishes of a lost connection. It has no answer to wait for.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The publishes that failed with their channel, and the error that says most about it.
+/// The publishes that failed with their channel, and the most specific error.
 #[derive(Debug, Default)]
 pub(crate) struct ChannelFailures {
     sent: HashMap<Sequence, SendState>,
@@ -30,8 +30,8 @@ impl ChannelFailures {
         Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
     }
 
-    /// Adds another publish. The broker's own words say more than that the channel is not there any more, and most of all
-    /// those about the channel.
+    /// Adds a publish. The broker's text is more specific than an error about a closed channel, and its text
+    /// about the channel more than that about the connection.
     pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
         self.sent.insert(sequence, sent);
         let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
@@ -40,8 +40,9 @@ impl ChannelFailures {
         }
     }
 
-    /// What was lost, as far as anybody has said. Not to be settled before everybody was heard: lapin refuses a publish on a
-    /// channel from the moment that the broker has closed it, and only then fails the others with what the broker said.
+    /// What was lost, according to the errors so far. Final only when every publish has failed: lapin refuses a
+    /// publish from the moment that the broker closed the channel, and fails the earlier ones with the broker's
+    /// reason only then.
     fn loss(&self) -> LossScope {
         match &self.error {
             Some(error) if error.is_amqp_soft_error() => LossScope::Channel,
@@ -49,7 +50,7 @@ impl ChannelFailures {
         }
     }
 
-    /// How long to wait for those who have not been heard.
+    /// How long to wait for the outcomes that are still missing.
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
             LossScope::Channel => config.request_timeout,
@@ -62,22 +63,22 @@ impl ChannelFailures {
     }
 }
 
-/// Sorts what was out on a channel that is gone.
+/// Decides about the publishes of a lost channel.
 pub(crate) struct Resend<'a> {
     inner: &'a Inner,
     destinations: &'a Destinations,
-    /// The broker that the channel was of.
+    /// The host of the channel, for errors.
     host: String,
     failures: ChannelFailures,
     loss: LossScope,
 }
 
-/// What was lost.
+/// The scope of the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LossScope {
-    /// The channel alone: the broker objected to something on it.
+    /// The channel: the broker objected to something on it.
     Channel,
-    /// The connection, and the channel with it.
+    /// The connection, with all its channels.
     Connection,
 }
 
@@ -91,7 +92,8 @@ impl<'a> Resend<'a> {
         Self { inner, destinations, host, loss: failures.loss(), failures }
     }
 
-    /// Tells everybody whose message has a fate; returns what is to be sent again, in the order of `jobs`.
+    /// Resolves every publish with a known or unknowable outcome. Returns the jobs to send again, in the order
+    /// of `jobs`.
     pub(crate) fn sort(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
         let reason = match (self.loss, self.failures.said()) {
             (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
@@ -127,7 +129,7 @@ impl<'a> Resend<'a> {
                 continue;
             }
             if missing {
-                // The lane declares it again, on whatever link there is then.
+                // The publisher declares the exchange again, on the link that is current then.
                 job.declared = 0;
             }
             again.push_back(job);
@@ -155,7 +157,7 @@ impl<'a> Resend<'a> {
     }
 }
 
-/// The broker's own words.
+/// The code and text that the broker sent, if the error has them.
 fn said(error: &lapin::Error) -> Option<(u16, &str)> {
     match error.kind() {
         lapin::ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),

@@ -7,20 +7,21 @@ use tokio::time::Instant;
 
 use crate::publish::job::{EncodedPublish, PublishJob};
 
-/// The position of a publish in its channel.
+/// The number of a publish on its channel, from 1.
 pub(crate) type Sequence = u64;
 
-/// What is out, in the order it was sent in, and when that was.
+/// The unconfirmed publishes of one channel, in the order of sending, each with the time of it.
 #[derive(Default)]
 pub(crate) struct Unconfirmed {
     issued: Sequence,
     jobs: BTreeMap<Sequence, (PublishJob, Instant)>,
-    /// The mandatory ones. An id comes twice if a message is sent again while its first publish is still out.
+    /// The mandatory ones by message id. An id occurs twice if a message is sent again before its first publish
+    /// is confirmed.
     by_id: HashMap<String, VecDeque<Sequence>>,
 }
 
 impl Unconfirmed {
-    /// Adds a publish that is sent `now`, and numbers it.
+    /// Adds a publish that is sent `now`; returns its number.
     pub(crate) fn add(&mut self, job: PublishJob, now: Instant) -> Sequence {
         self.issued += 1;
         let sequence = self.issued;
@@ -31,7 +32,7 @@ impl Unconfirmed {
         sequence
     }
 
-    /// Takes out one whose fate is known now.
+    /// Removes a publish whose outcome is known.
     pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<PublishJob> {
         let (job, _) = self.jobs.remove(&sequence)?;
         if job.publish.mandatory
@@ -45,7 +46,7 @@ impl Unconfirmed {
         Some(job)
     }
 
-    /// Takes out all of them, and begins to count from one again.
+    /// Removes all publishes, and starts to number from 1 again, for a new channel.
     pub(crate) fn take(&mut self) -> Vec<(Sequence, PublishJob)> {
         let Self { jobs, .. } = std::mem::take(self);
         jobs.into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()
@@ -55,13 +56,13 @@ impl Unconfirmed {
         self.jobs.get(&sequence).map(|(job, _)| job)
     }
 
-    /// The first mandatory one whose message has that id.
+    /// The first mandatory publish with this message id: a returned message is matched by its id.
     pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<EncodedPublish>)> {
         let sequence = *self.by_id.get(id)?.front()?;
         Some((sequence, &self.get(sequence)?.publish))
     }
 
-    /// When the one was sent that has been out for longest.
+    /// When the oldest unconfirmed publish was sent.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.jobs.first_key_value().map(|(_, (_, sent))| *sent)
     }

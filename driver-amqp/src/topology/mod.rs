@@ -1,4 +1,4 @@
-//! What is declared, and what is done about objects that exist in another form.
+//! Declares exchanges, queues and bindings, and decides what happens if one exists with other settings.
 
 pub(crate) mod delivery_limit;
 pub(crate) mod name_lease;
@@ -21,11 +21,11 @@ use crate::short_string::short_string;
 use crate::topology::delivery_limit::is_limited_by_itself;
 use crate::topology::stream::is_stream;
 
-/// The argument of a quorum queue for how often it hands a message over. RabbitMQ 4 takes -1 for no limit, older ones read it
-/// as 0.
+/// The argument of a quorum queue that limits its deliveries. RabbitMQ 4 reads -1 as no limit, older versions read
+/// it as 0.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
-/// How a queue or an exchange is declared.
+/// The settings with which a queue or exchange is declared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectForm {
     pub(crate) durable: bool,
@@ -33,15 +33,15 @@ pub(crate) struct ObjectForm {
     pub(crate) arguments: FieldTable,
 }
 
-/// What to do after a declaration was refused.
+/// What to do when an object exists with other settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MismatchAction {
-    /// Use what exists.
+    /// Use the existing object, and report the difference in the health.
     Adopt,
     Refuse,
 }
 
-/// Declares on a disposable channel: a refused declaration costs that channel and nothing else.
+/// Declares on a channel of its own, because a refused declaration closes the channel.
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
     link: &'a Link,
@@ -56,16 +56,17 @@ pub(crate) struct Declarer<'a> {
 
 impl<'a> Declarer<'a> {
     pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
-        // Not on the connection that publishes: an alarm stops that one, and with it every declaration.
+        // Not the publishing connection: an alarm blocks that one, and every declaration with it.
         let (connection, transient) = (&link.consuming, link.transient);
         let limits_deliveries = is_limited_by_itself(link.server_version());
         Self { link, connection, transient, limits_deliveries, inner, deadline, channel: None }
     }
 
-    /// Declares `exchange`; the nameless one is always there.
+    /// Declares `exchange`. The default exchange always exists.
     ///
     /// # Errors
-    /// `Topology` if one of another type has its name, or in strict mode one of another form; `Denied`; `TooLarge`.
+    /// `Topology` if an exchange of another type has its name, or in strict mode one with other settings;
+    /// `Denied`; `TooLarge`.
     pub(crate) async fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
         let kind = match exchange.kind {
             ExchangeKind::Default => return Ok(()),
@@ -86,10 +87,11 @@ impl<'a> Declarer<'a> {
         Ok(())
     }
 
-    /// Declares the queue of `plan`, and the exchanges it is bound to, and binds it.
+    /// Declares the queue of `plan` and the exchanges of its bindings, and binds it.
     ///
     /// # Errors
-    /// As [`exchange`](Self::exchange); `Topology` also for a stream, and for a queue that is somebody's own.
+    /// As [`exchange`](Self::exchange); `Topology` also if the queue exists as a stream, or is exclusive to
+    /// another connection.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short_string("queue", &plan.name)?;
         let stream = is_stream(plan, &self.inner.config);
@@ -98,8 +100,8 @@ impl<'a> Declarer<'a> {
         } else {
             queue_form(plan.lifetime, &self.inner.config, self.transient)
         };
-        // Where nobody knows yet whether transient queues are denied, the queue answers before an exchange is declared that
-        // peers could not agree with.
+        // If it is unknown whether transient queues are denied, the queue is declared first: its answer
+        // decides the settings of the exchange, on which all peers must agree.
         let first = self.transient == TransientQueues::Unknown;
         if first {
             self.declare_queue(&name, form.clone()).await?;
@@ -113,7 +115,7 @@ impl<'a> Declarer<'a> {
         self.bindings(plan).await
     }
 
-    /// Puts back the bindings of the queue of `plan` that are missing, and the exchanges they are of.
+    /// Binds the queue of `plan` again, and declares the exchanges that are missing.
     ///
     /// # Errors
     /// As [`queue`](Self::queue).
@@ -125,10 +127,11 @@ impl<'a> Declarer<'a> {
         Ok(())
     }
 
-    /// Looks at a queue; `None` if there is none. One that is on record and does not run is not gone.
+    /// Looks a queue up by a passive declare; `None` if it does not exist. A queue without a running process
+    /// exists.
     ///
     /// # Errors
-    /// As the broker's.
+    /// The broker's.
     pub(crate) async fn look(&mut self, name: &str) -> Result<Option<QueueCounts>> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let channel = self.channel().await?;
@@ -142,9 +145,9 @@ impl<'a> Declarer<'a> {
         }
     }
 
-    /// Declares a durable queue of ours by name, replicated if shared queues are, and without a delivery limit: a dead
-    /// letter that was only looked at often is not to be dropped. One that exists with a limit is used as it is, in strict
-    /// mode too, since its arguments cannot be changed.
+    /// Declares a durable queue by its name, as a quorum queue if shared queues are, and without a delivery
+    /// limit: a dead letter must not be dropped because it was inspected often. A queue that exists with a
+    /// limit is used as it is, in strict mode too, because arguments cannot be changed.
     ///
     /// # Errors
     /// As [`queue`](Self::queue).
@@ -157,7 +160,8 @@ impl<'a> Declarer<'a> {
         if self.limits_deliveries {
             let mut unlimited = form.clone();
             unlimited.arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(-1));
-            // Which type the virtual host gives a queue that asks for none cannot be asked, and a classic queue takes no limit.
+            // Whether the virtual host gives such a queue a type that allows a limit is unknown, and a
+            // classic queue allows none.
             match self.declare_queue(&name, unlimited).await {
                 Err(error) if is_about_delivery_limit(&error) => {}
                 declared => return declared,
@@ -169,8 +173,8 @@ impl<'a> Declarer<'a> {
         }
     }
 
-    /// Declares a queue; where one exists in another form, in that form, difference by difference, since the broker names
-    /// only the first and a stream may hide behind its durability.
+    /// Declares a queue. If it exists with other settings, repeats the declaration with the existing setting,
+    /// one difference at a time: the broker reports only the first one, and a stream may be behind it.
     async fn declare_queue(&mut self, name: &ShortString, mut form: ObjectForm) -> Result<()> {
         loop {
             let options = QueueDeclareOptions {
@@ -261,8 +265,8 @@ fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQu
     ObjectForm { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
 }
 
-/// Shared queues as the reference declares them; private ones are ours alone, so durable and gone some time after their
-/// reader, which every version of RabbitMQ accepts.
+/// Shared queues are declared as the reference does. A private queue belongs to this process, so it is durable and
+/// expires after its consumer is gone, which every version of RabbitMQ accepts.
 fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
     let mut arguments = FieldTable::default();
     match lifetime {
@@ -287,7 +291,8 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueue
     }
 }
 
-/// As the reference declares it; what is older than a private queue would outlive its reader is dropped.
+/// As the reference declares it. Messages older than the time that a private queue outlives its consumer are
+/// dropped.
 fn stream_form(config: &AmqpConfig) -> ObjectForm {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
@@ -302,7 +307,7 @@ fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }
 
-/// The broker compares them all, also those of which it takes no notice any more.
+/// The broker compares all of these arguments, also those that it no longer uses.
 fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
     let positive = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
     for (argument, limit) in [
@@ -316,7 +321,7 @@ fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
     }
 }
 
-/// An object of another durability or with other arguments works all the same; one of another type does not.
+/// An object with another durability or other arguments works; one of another type does not.
 fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction {
     let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
     match difference {
@@ -325,17 +330,17 @@ fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction 
     }
 }
 
-/// What the broker says of an object that exists in another form.
+/// The difference that the broker reports between a declaration and an existing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Difference<'a> {
     argument: &'a str,
-    /// The two values; empty where a long name has left no room for them.
+    /// The two values; empty if a long name left no room for them.
     values: &'a str,
 }
 
 impl<'a> Difference<'a> {
-    /// Reads `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current is <value>`,
-    /// around the names: they may be anything.
+    /// Parses `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current
+    /// is <value>` from both ends, because the names may contain anything.
     fn of(text: &'a str) -> Option<Self> {
         let (_, rest) = text.split_once("inequivalent arg '")?;
         let (argument, rest) = rest.split_once('\'')?;
@@ -343,29 +348,30 @@ impl<'a> Difference<'a> {
         Some(Self { argument, values })
     }
 
-    /// Whether the object has another delivery limit than none, which we asked for.
+    /// Whether the object has a delivery limit, and the declaration asked for none.
     fn is_lifted_limit(self) -> bool {
         self.argument == DELIVERY_LIMIT && self.values.starts_with("the value '-1'")
     }
 
-    /// Whether the object is of another kind: an exchange that routes otherwise, a stream where there should be a queue.
+    /// Whether the object is of an incompatible type: an exchange that routes differently, a stream instead of
+    /// a queue.
     fn is_unusable(self) -> bool {
         self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
     }
 }
 
-/// Whether a queue is refused because of the delivery limit that was asked for: it exists with another, or its type has none.
+/// Whether the requested delivery limit was refused: the queue has another, or its type allows none.
 fn is_about_delivery_limit(error: &Error) -> bool {
     let text = error.to_string();
     error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))
 }
 
-/// Whether an object of this kind is not there.
+/// Whether the object of this kind, `queue` or `exchange`, does not exist.
 fn is_gone(error: &Error, kind: &str) -> bool {
     error.kind() == ErrorKind::Topology && error.to_string().contains(&format!("NOT_FOUND - no {kind} '"))
 }
 
-/// The error for a publish to an exchange that cannot be declared, told at each publish.
+/// The error of a publish to an exchange that cannot be declared. Names the exchange.
 pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
     if error.context().any(|(key, _)| key == "exchange") { error } else { error.with("exchange", &exchange.name) }
 }

@@ -1,6 +1,6 @@
 //! Names of private queues that outlive their process, `<hostname>:<processname>:<number>` as the reference makes them
-//! (oslo.messaging `amqpdriver.py:QManager`). Each is held by one reader of this machine; that nobody elsewhere has it, the
-//! broker says.
+//! (oslo.messaging `amqpdriver.py:QManager`). A lease reserves one on this machine; the broker refuses a second consumer of
+//! another machine.
 
 use std::io::ErrorKind as Io;
 use std::path::Path;
@@ -9,27 +9,27 @@ use oslo_messaging::{Error, ErrorKind, Lifetime, Result, Subscription};
 
 use crate::config::AmqpConfig;
 
-/// More readers of one kind on one machine are none of ours.
+/// More leases of one kind on one machine are a fault.
 const MOST: u32 = 10_000;
 
-/// What a queue is refused for that somebody else reads.
+/// The reason of a refused queue that has another consumer.
 const TAKEN: &str =
     "another process consumes the queue of this name; give each process a unique `hostname` and `processname`";
 
-/// The right to a name, until it is dropped.
+/// Reserves a name on this machine until it is dropped.
 #[derive(Debug)]
 pub(crate) struct NameLease {
-    /// What stands in the names of queues for a UUID.
+    /// The part of queue names that is a random UUID where names are not stable.
     pub(crate) unique: String,
     _held: HeldName,
 }
 
 impl NameLease {
-    /// The lowest number that nobody on this machine has for the private queue of `subscription`, so that after a restart
-    /// it is the same again; none for a subscription that has no such queue.
+    /// Reserves the lowest number that is free on this machine for the private queue of `subscription`, so that
+    /// a restarted process gets the same name. `None` for a subscription without such a queue.
     ///
     /// # Errors
-    /// `Config` if the machine has no name that can be read, or none is free.
+    /// `Config` if the host or program name cannot be read, or no number is free.
     pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {
         let (host, process) = (hostname(config)?, processname(config)?);
         for number in 1..=MOST {
@@ -46,12 +46,12 @@ impl NameLease {
     }
 }
 
-/// The error for a queue that somebody else reads.
+/// The error of a queue that has another consumer.
 pub(crate) fn taken(queue: &str) -> Error {
     Error::new(ErrorKind::Topology, "consume").with("queue", queue).with("reason", TAKEN)
 }
 
-/// Whether `error` is that one.
+/// Whether `error` is [`taken`].
 pub(crate) fn is_taken(error: &Error) -> bool {
     error.context().any(|(key, value)| key == "reason" && value == TAKEN)
 }
@@ -64,7 +64,7 @@ fn hostname(config: &AmqpConfig) -> Result<String> {
     name.map_err(|error| refused("the host name is not UTF-8; set `hostname`").with_source(error))
 }
 
-/// The name of the program, as the reference takes that of the script.
+/// The configured name, or the file name of the program, as the reference takes that of the script.
 fn processname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.processname {
         return Ok(name.clone());
@@ -78,9 +78,9 @@ fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "name a queue").with("reason", reason)
 }
 
-/// A socket of that name, which the kernel takes back when the process ends, however it ends. A file would have to be
-/// cleaned up; and the reference's own counter belongs to one group of processes: any other starts it over, and with it the
-/// names that the others have.
+/// An abstract socket of that name, which the kernel frees when the process ends, however it ends. A lock file
+/// would have to be cleaned up. The counter of the reference belongs to one group of processes: another group
+/// starts at 1 again, and takes the same names.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct HeldName(#[allow(dead_code, reason = "it is held, and nothing else")] std::os::unix::net::UnixDatagram);
@@ -91,13 +91,15 @@ impl HeldName {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-        // A socket's name has 107 bytes, and a queue's 255. Of two queues that share a number, one takes the next.
+        // A socket name has 107 bytes and a queue name 255, so the name is hashed. Of two queues with one
+        // hash, the second takes the next number.
         let name = SocketAddr::from_abstract_name(format!("oslo-messaging/{:016x}", fnv(queue)))?;
         UnixDatagram::bind_addr(&name).map(Self)
     }
 }
 
-/// Elsewhere names are held in this process alone, and other processes meet at the broker.
+/// On other systems a name is reserved in this process only; the broker refuses a second consumer of another
+/// process.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 struct HeldName(u64);
@@ -125,7 +127,7 @@ mod table {
     }
 }
 
-/// FNV-1a: the same in every build, as the standard library's hashes need not be.
+/// FNV-1a: the same in every build, unlike the hashes of the standard library.
 fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,5 +1,5 @@
-//! Fanouts over a stream, `rabbit_stream_fanout` of the reference: one for each topic, under the name of its exchange. Every
-//! server reads all of it, each from its own place.
+//! Fanouts over streams, `rabbit_stream_fanout` of the reference: each topic has one stream, under the name of its
+//! exchange, and every server reads all of it from its own offset.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,20 +10,20 @@ use oslo_messaging::{ExchangeKind, Lifetime, QueuePlan};
 
 use crate::config::AmqpConfig;
 
-/// Where a message stands, and where a reader begins.
+/// The header with the offset of a message, and the consumer argument with the offset to start from.
 const OFFSET: &str = "x-stream-offset";
 
-/// The longest gap in the offsets of a stream that is no loss: each of its segments begins with an entry of the broker's own
-/// (a snapshot of tracked offsets), which has an offset too.
+/// The longest gap between offsets that is no loss: each segment of a stream begins with an entry of the broker (a
+/// snapshot of tracked offsets), which takes one offset.
 const OWN_ENTRY: u64 = 1;
 
-/// Whether the queue of `plan` is a stream under these settings.
+/// Whether the queue of `plan` is a stream under this configuration.
 pub(crate) fn is_stream(plan: &QueuePlan, config: &AmqpConfig) -> bool {
     let fanout = plan.bindings.iter().any(|binding| binding.exchange.kind == ExchangeKind::Fanout);
     config.stream_fanout && plan.lifetime == Lifetime::Private && fanout
 }
 
-/// `queues` with the stream, if there is one, under its own name.
+/// `queues` with the stream, if there is one, renamed to its exchange.
 pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<QueuePlan> {
     for queue in queues.iter_mut().filter(|queue| is_stream(queue, config)) {
         let exchange = queue.bindings.first().map(|binding| binding.exchange.name.clone());
@@ -32,33 +32,35 @@ pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<Queu
     queues
 }
 
-/// How far one reader has read.
+/// How far one listener has read its stream.
 #[derive(Debug)]
 pub(crate) struct StreamPosition {
-    /// None if it reads no stream.
+    /// The name of the stream; `None` if the listener reads none.
     stream: Option<String>,
     read: Mutex<ReadState>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct ReadState {
-    /// The offset behind the last message that was handed over, unless that is of a stream that is gone.
+    /// The offset after the last message that was handed over. `None` if none was, or the stream may have been
+    /// recreated.
     next: Option<i64>,
-    /// When the last message was handed over, or if there was none, when the reader began.
+    /// When the last message was handed over; before the first, when the listener subscribed.
     at: Option<SystemTime>,
 }
 
 impl StreamPosition {
-    /// Of a reader of `queues` who has read nothing.
+    /// The position of a listener of `queues` that has read nothing.
     pub(crate) fn new(queues: &[QueuePlan], config: &AmqpConfig) -> Self {
         let stream = queues.iter().find(|queue| is_stream(queue, config)).map(|queue| queue.name.clone());
         Self { stream, read: Mutex::default() }
     }
 
-    /// Where to begin: at first with what is published from then on, later behind the last message that was handed over. A
-    /// reader that knows of none begins with what came since it began first, by this machine's clock and to the second.
+    /// The offset to start from. The first time, only new messages; later, after the last message that was
+    /// handed over. Where that is unknown, the messages since the listener subscribed, by the clock of this
+    /// machine and to the second.
     ///
-    /// The reference begins with the `last` chunk, and so runs again what it may have run before it was started anew.
+    /// The reference starts at the `last` chunk, so it may run messages again that it ran before a restart.
     pub(crate) fn arguments(&self) -> FieldTable {
         let ReadState { next, at } = *self.lock();
         let seconds = at.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
@@ -72,14 +74,14 @@ impl StreamPosition {
         arguments
     }
 
-    /// The reader has begun.
+    /// Notes that the listener has subscribed.
     pub(crate) fn began(&self) {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
 
-    /// `delivery` of `queue` is handed over. Says how many messages are missing before it, to within one for each segment of
-    /// the stream: its offsets are consecutive but for entries of the broker's own, so a gap is what its retention deleted
-    /// before it was read.
+    /// Notes that `delivery` of `queue` is handed over. Returns how many messages are missing before it,
+    /// accurate to one per segment: offsets are consecutive except for the broker's own entries, so a larger
+    /// gap is what retention deleted unread.
     #[must_use]
     pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) -> u64 {
         if self.stream.as_deref() != Some(queue) {
@@ -91,11 +93,11 @@ impl StreamPosition {
         };
         let read = ReadState { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
         let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
-        // One that is lower is of a stream that was made again.
+        // A lower offset belongs to a recreated stream.
         u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)
     }
 
-    /// The broker has ended the consumer: perhaps the stream was deleted, and the next one counts from zero again.
+    /// Forgets the offset after the broker cancelled the consumer: a recreated stream counts from zero again.
     pub(crate) fn doubt(&self) {
         self.lock().next = None;
     }

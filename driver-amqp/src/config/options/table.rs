@@ -19,12 +19,12 @@ pub(crate) struct RabbitOption {
     read: Read,
 }
 
-/// What becomes of a value.
+/// What a value does.
 enum Read {
-    /// It is set.
+    /// Sets a field.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
-    /// What it governs is not there, or goes by itself. A value is checked as the reference does it, and told that it has no
-    /// effect.
+    /// Nothing: what the option governs does not exist here, or needs no option. The value is validated as in the reference, and
+    /// a warning is logged.
     Idle(fn(&str) -> bool),
 }
 
@@ -209,7 +209,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "use_queue_manager",
         BOOLEAN,
-        "Reply and fanout queues have the same names after a restart, `<hostname>:<processname>:<number>` at their end, and are kept; one that somebody else reads is refused. Default: false.",
+        "Reply and fanout queues have the same names after a restart, `<hostname>:<processname>:<number>` at their end, and are kept; one with another consumer is refused. Default: false.",
         |config, value| boolean(value).map(|stable| config.stable_queue_names = stable),
     ),
     set("hostname", "a name", "The machine in these names. Default: what the system calls it.", |config, value| {
@@ -238,7 +238,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     idle(
         "kombu_missing_consumer_retry_timeout",
         SECONDS,
-        "No effect: a reply is tried until 5 s past its caller's deadline; for 60 s if the caller told none, or its queue is gone.",
+        "No effect: a reply is tried until 5 s past its caller's deadline; for 60 s if the caller sent none, or its queue is gone.",
         is_number,
     ),
     idle("heartbeat_rate", NUMBER, "No effect: each side sends twice in `heartbeat_timeout_threshold`.", is_number),

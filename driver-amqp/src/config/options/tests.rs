@@ -127,7 +127,7 @@ fn what_cannot_be_had_or_read_is_refused_with_its_name() {
 
 #[test]
 fn the_defaults_of_the_document_are_those_of_the_settings() {
-    let mut told = 0;
+    let mut warned = 0;
     for option in OPTIONS {
         let Some((_, default)) = option.says.rsplit_once("Default: ") else { continue };
         // What stands behind it says what the reference has, or when it is another.
@@ -138,9 +138,9 @@ fn the_defaults_of_the_document_are_those_of_the_settings() {
             value => value,
         };
         assert_eq!(read(option.name, value).unwrap(), AmqpConfig::default(), "{} = {value:?}", option.name);
-        told += 1;
+        warned += 1;
     }
-    assert!(told >= 25, "{told}");
+    assert!(warned >= 25, "{warned}");
 }
 
 #[test]
@@ -163,15 +163,15 @@ fn what_has_no_effect_is_read_as_the_reference_reads_it_and_changes_nothing() {
 }
 
 #[test]
-fn an_option_without_effect_is_told_when_it_is_read_and_no_other() {
+fn only_an_option_without_effect_is_warned_about_when_it_is_read() {
     let warnings = Arc::new(Warnings::default());
-    let told = |name, value| {
+    let warned = |name, value| {
         tracing::subscriber::with_default(Arc::clone(&warnings), || read(name, value)).unwrap();
         warnings.0.swap(0, Ordering::Relaxed)
     };
-    assert_eq!((told("heartbeat_rate", "2"), told("rabbit_ha_queues", "true")), (1, 1));
-    assert_eq!((told("rabbit_retry_backoff", "2"), told("ssl_enforce_hostname_verification", "true")), (0, 0));
-    assert_eq!(told("ssl_enforce_hostname_verification", "false"), 1);
+    assert_eq!((warned("heartbeat_rate", "2"), warned("rabbit_ha_queues", "true")), (1, 1));
+    assert_eq!((warned("rabbit_retry_backoff", "2"), warned("ssl_enforce_hostname_verification", "true")), (0, 0));
+    assert_eq!(warned("ssl_enforce_hostname_verification", "false"), 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
 #[test]
 fn files_for_tls_without_tls_are_warned_of() {
     let warnings = Arc::new(Warnings::default());
-    let told = |options: &[(&str, &str)]| {
+    let warned = |options: &[(&str, &str)]| {
         let mut config = AmqpConfig::default();
         for (name, value) in options {
             apply(&mut config, name, value).unwrap();
@@ -206,6 +206,12 @@ fn files_for_tls_without_tls_are_warned_of() {
         tracing::subscriber::with_default(Arc::clone(&warnings), || config.warn_of_idle());
         warnings.0.swap(0, Ordering::Relaxed)
     };
-    assert_eq!((told(&[("ssl_ca_file", "/ca.pem")]), told(&[("ssl_cert_file", "/c.pem"), ("ssl", "false")])), (1, 1));
-    assert_eq!((told(&[]), told(&[("ssl_ca_file", "")]), told(&[("ssl_ca_file", "/ca.pem"), ("ssl", "1")])), (0, 0, 0));
+    assert_eq!(
+        (warned(&[("ssl_ca_file", "/ca.pem")]), warned(&[("ssl_cert_file", "/c.pem"), ("ssl", "false")])),
+        (1, 1)
+    );
+    assert_eq!(
+        (warned(&[]), warned(&[("ssl_ca_file", "")]), warned(&[("ssl_ca_file", "/ca.pem"), ("ssl", "1")])),
+        (0, 0, 0)
+    );
 }

@@ -1,4 +1,4 @@
-//! TLS to a broker: whom we trust, who we are, and what is said when it does not come about.
+//! TLS to a broker: trusted authorities, the client certificate, and errors that say what to change.
 
 mod pem;
 mod refusal;
@@ -21,35 +21,36 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use pem::{certificates, private_key, unreadable, unusable};
 pub(crate) use refusal::explain;
 
-/// Whom a transport trusts, and who it says it is. The broker's certificate and its host name are always verified.
+/// The authorities that a transport trusts, and its client certificate. The broker's certificate and host name are
+/// always verified.
 ///
-/// The files are read at every connection, so that a certificate that was renewed is used from the next one on.
+/// The files are read at every connect, so a renewed certificate is used from the next one on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
     /// The authorities that may sign the broker's certificate, as PEM. Default: those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Our own certificate with what leads to its authority, as PEM. Default: none.
+    /// The client certificate with its intermediates, as PEM. Default: none.
     pub cert_file: Option<PathBuf>,
-    /// The key of our certificate, as PEM, without a pass phrase. Default: in `cert_file`.
+    /// The key of the client certificate, as PEM, not encrypted. Default: the key in `cert_file`.
     pub key_file: Option<PathBuf>,
 }
 
 impl Tls {
-    /// Trusts the system's authorities, without a certificate of ours.
+    /// Trusts the system's authorities, without a client certificate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts the authorities of this file, and no others.
+    /// Trusts only the authorities of this file.
     #[must_use]
     pub fn with_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
         self
     }
 
-    /// Shows a certificate to the broker.
+    /// Sends a client certificate.
     #[must_use]
     pub fn with_identity(mut self, cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
         self.cert_file = Some(cert_file.into());
@@ -57,11 +58,11 @@ impl Tls {
         self
     }
 
-    /// Shakes hands with the broker that is called `host`.
+    /// Performs the TLS handshake with the broker `host`.
     ///
     /// # Errors
-    /// `Config` for a file that cannot be used; `Denied`, with the reason, when one side does not accept the certificate of
-    /// the other; `Disconnected`.
+    /// `Config` for an unusable file; `Denied`, with the reason, if either side rejects the certificate of the
+    /// other; `Disconnected`.
     pub(crate) async fn wrap(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::new(ErrorKind::Config, "connect").with("reason", "TLS needs a host name"))?;
@@ -88,7 +89,8 @@ impl Tls {
                 }
             }
             None => {
-                // What the system has beside certificates is not ours to complain of, as long as there are some.
+                // Unusable certificates of the system are skipped; an operator of this service
+                // cannot change them.
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
         }

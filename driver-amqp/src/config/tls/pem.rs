@@ -1,4 +1,4 @@
-//! Certificates and keys from PEM files.
+//! Reads certificates and keys from PEM files.
 
 use std::fmt::Display;
 use std::fs;
@@ -8,10 +8,10 @@ use oslo_messaging::{Error, ErrorKind, Result};
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What an encrypted key begins with: in the form of PKCS#8, and in the older one of OpenSSL.
+/// How an encrypted key begins: in PKCS#8, and in the older form of OpenSSL.
 const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
 
-/// The certificates of a file.
+/// The certificates in a file, at least one.
 ///
 /// # Errors
 /// `Config`, with the file.
@@ -24,7 +24,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> 
     Ok(certificates)
 }
 
-/// The first private key of a file.
+/// The first private key in a file.
 ///
 /// # Errors
 /// `Config`, with the file and what is wrong with the key.

@@ -1,4 +1,4 @@
-//! Why TLS does not come about, in words that say what to change.
+//! Explains failed TLS handshakes: the reason, and what to change.
 
 use std::io;
 
@@ -6,7 +6,8 @@ use oslo_messaging::{Error, ErrorKind};
 use tokio_rustls::rustls::{self, CertificateError, OtherError};
 use webpki::Error as Path;
 
-/// What a failure of the handshake, or of the first bytes after it, means.
+/// The error of a failed handshake, or of a read right after it: `Denied` for certificates, `Config` for a peer
+/// without TLS, otherwise `Disconnected`.
 pub(crate) fn explain(error: &io::Error) -> Error {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return Error::new(ErrorKind::Disconnected, "connect").with("reason", error).transient();
@@ -29,13 +30,13 @@ fn verdict(error: &rustls::Error) -> (ErrorKind, String) {
     }
 }
 
-/// Why the certificate of the broker is not accepted.
+/// Why the broker's certificate is not accepted.
 fn mistrust(bad: &CertificateError) -> String {
     use CertificateError as Bad;
     let reason = match bad {
         Bad::Expired | Bad::ExpiredContext { .. } => "has expired",
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => "is not valid yet",
-        // A common name is none, so nothing was compared.
+        // A common name does not count, so there was no name to compare.
         Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             "names no host: a common name does not count; issue it with a subjectAltName (DNS:<host> or IP:<address>)"
         }
@@ -59,7 +60,7 @@ fn mistrust(bad: &CertificateError) -> String {
     format!("the certificate of the broker {reason}")
 }
 
-/// What is wrong with the certificates from the broker's to a trusted one.
+/// What is wrong in the path from the broker's certificate to a trusted one.
 fn path(error: &OtherError) -> String {
     let reason = match error.0.downcast_ref() {
         Some(Path::CaUsedAsEndEntity) => {

@@ -10,7 +10,7 @@ use super::samples::{ENCRYPTED_KEY, OLD_ENCRYPTED_KEY, Samples, VERSION_1, VERSI
 use super::*;
 
 #[test]
-fn every_reason_not_to_trust_a_broker_is_told_apart() {
+fn every_reason_not_to_trust_a_broker_has_its_own_text() {
     let bad = [
         CertificateError::Expired,
         CertificateError::NotValidYet,
@@ -19,14 +19,14 @@ fn every_reason_not_to_trust_a_broker_is_told_apart() {
         CertificateError::Revoked,
         CertificateError::BadSignature,
     ];
-    let told: Vec<_> = bad
+    let reasons: Vec<_> = bad
         .iter()
         .map(|bad| explain(&io::Error::other(rustls::Error::InvalidCertificate(bad.clone()))))
         .inspect(|error| assert!(error.kind() == ErrorKind::Denied && !error.is_transient(), "{error}"))
         .map(|error| error.to_string())
         .collect();
-    for (at, one) in told.iter().enumerate() {
-        assert!(!told[..at].contains(one), "{one}");
+    for (at, one) in reasons.iter().enumerate() {
+        assert!(!reasons[..at].contains(one), "{one}");
     }
 }
 
@@ -53,7 +53,7 @@ fn a_certificate_that_is_refused_says_what_to_change() {
     let samples = Samples::new("refused");
     let authority = samples.file("authority.pem", &samples.authority_pem());
     let version_1 = samples.file("version-1.pem", VERSION_1_AUTHORITY);
-    for (case, certificate, trusted, told) in [
+    for (case, certificate, trusted, reasons) in [
         ("an authority as leaf", samples.authority_pem(), &authority, &["CA:TRUE", "CA:FALSE"][..]),
         ("a common name only", samples.leaf(None, false), &authority, &["common name", "subjectAltName"]),
         ("another name", samples.leaf(Some("mq2"), false), &authority, &["another host name", "mq2"]),
@@ -63,21 +63,21 @@ fn a_certificate_that_is_refused_says_what_to_change() {
         let error = judged(&certificate, trusted).expect_err(case);
         let text = error.to_string();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Denied, false), "{case}: {text}");
-        assert!(told.iter().all(|word| text.contains(word)), "{case}: {text}");
+        assert!(reasons.iter().all(|word| text.contains(word)), "{case}: {text}");
         assert!(!text.contains("the certificate of the broker is not accepted"), "{case}: {text}");
     }
     judged(&samples.leaf(Some("mq1"), false), &authority).expect("a sound one");
 }
 
 #[test]
-fn a_key_that_is_encrypted_or_not_there_is_told_apart() {
+fn an_encrypted_key_and_a_missing_key_have_different_errors() {
     let samples = Samples::new("keys");
     let certificate = samples.file("client.pem", &samples.authority_pem());
-    for (key, told) in [(ENCRYPTED_KEY, "encrypted"), (OLD_ENCRYPTED_KEY, "encrypted"), ("", "no private key")] {
+    for (key, reason) in [(ENCRYPTED_KEY, "encrypted"), (OLD_ENCRYPTED_KEY, "encrypted"), ("", "no private key")] {
         let file = samples.file("client.key", key);
         let error = Tls::new().with_identity(&certificate, &file).client().unwrap_err();
         let text = error.to_string();
-        assert!(error.kind() == ErrorKind::Config && text.contains(told) && text.contains("client.key"), "{text}");
+        assert!(error.kind() == ErrorKind::Config && text.contains(reason) && text.contains("client.key"), "{text}");
     }
 }
 

@@ -1,9 +1,9 @@
-//! Writes into TLS in such a way that what could not be written has not arrived.
+//! Writes to TLS so that a failed write has certainly not arrived.
 //!
-//! lapin takes a write that fails for one of which the peer has nothing it can use, and a lane sends again what was in it.
-//! tokio-rustls encrypts a long write piece by piece, and fails the whole of it when the socket fails at a later piece: the
-//! peer has read the earlier ones. So it is given no more than what fits into one record of TLS, which the peer cannot read
-//! before it has all of it, and only when it has nothing else left to write.
+//! After a failed write, lapin assumes that the peer has nothing usable of it, and the publisher sends its messages
+//! again. tokio-rustls encrypts a long write piece by piece, and fails all of it if the socket fails at a later
+//! piece, although the peer has read the earlier ones. So each write is limited to one TLS record, which the peer
+//! cannot read before it has all of it, and starts only when nothing else is left to write.
 
 use std::io;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-/// How many bytes one record of TLS may carry (RFC 8446, section 5.1), which is what rustls puts into one.
+/// The payload of one TLS record, in bytes (RFC 8446, section 5.1); rustls fills records up to it.
 const RECORD: usize = 16 * 1024;
 
-/// A stream inside of TLS that is written record by record.
+/// A TLS stream that is written record by record.
 #[derive(Debug)]
 pub(crate) struct TlsRecords<S>(TlsStream<S>);
 
@@ -27,7 +27,8 @@ impl<S> TlsRecords<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsRecords<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // What is left is of writes that have succeeded. With more than this in front of them, the bytes could be split.
+        // What is left belongs to writes that have succeeded. Behind it, the bytes of this write could be
+        // split.
         ready!(Pin::new(&mut self.0).poll_flush(context))?;
         Pin::new(&mut self.0).poll_write(context, &bytes[..bytes.len().min(RECORD)])
     }

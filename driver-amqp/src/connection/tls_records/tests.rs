@@ -72,8 +72,8 @@ async fn ends(buffer: usize, piece: usize) -> (TlsRecords<Failing>, server::TlsS
     (TlsRecords::over(ours.unwrap()), theirs.unwrap(), left)
 }
 
-/// Writes until the socket fails after `after` bytes; how many bytes were told to be written, and how many arrived.
-async fn told_and_arrived(buffer: usize, piece: usize, after: usize) -> (usize, usize) {
+/// Writes until the socket fails after `after` bytes; how many bytes the writes reported, and how many arrived.
+async fn written_and_arrived(buffer: usize, piece: usize, after: usize) -> (usize, usize) {
     let (mut ours, mut theirs, left) = ends(buffer, piece).await;
     left.store(after, Ordering::Relaxed);
     let reading = tokio::spawn(async move {
@@ -83,13 +83,13 @@ async fn told_and_arrived(buffer: usize, piece: usize, after: usize) -> (usize, 
         }
         arrived
     });
-    let (bytes, mut told) = (vec![7; MIB], 0);
-    while let Ok(written) = ours.write(&bytes[told..]).await {
+    let (bytes, mut reported) = (vec![7; MIB], 0);
+    while let Ok(written) = ours.write(&bytes[reported..]).await {
         assert!(written > 0, "the socket fails before everything is written");
-        told += written;
+        reported += written;
     }
     drop(ours);
-    (told, reading.await.unwrap())
+    (reported, reading.await.unwrap())
 }
 
 #[tokio::test]
@@ -97,8 +97,11 @@ async fn what_fails_to_be_written_has_not_arrived() {
     // Sockets that take all at once, only a part, or are full all the time.
     for (buffer, piece) in [(2 * MIB, usize::MAX), (2 * MIB, 10_000), (20_000, usize::MAX), (70_000, 50_000)] {
         for after in (1_000..200_000).step_by(9_700) {
-            let (told, arrived) = told_and_arrived(buffer, piece, after).await;
-            assert!(arrived <= told, "{buffer} {piece} {after}: {arrived} bytes arrived, and {told} were told");
+            let (written, arrived) = written_and_arrived(buffer, piece, after).await;
+            assert!(
+                arrived <= written,
+                "{buffer} {piece} {after}: {arrived} bytes arrived, and {written} were written"
+            );
         }
     }
 }

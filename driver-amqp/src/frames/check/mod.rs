@@ -165,7 +165,7 @@ fn mutated(mut stream: Vec<u8>, entropy: &mut Entropy<'_>) -> Vec<u8> {
     stream
 }
 
-/// A stream that hands over as much as it is told to, and has nothing in between.
+/// A stream that returns as many bytes as the test allows, and is pending in between.
 struct Pieces<'a> {
     rest: &'a [u8],
     /// What the next read may have; it comes only after a pause.

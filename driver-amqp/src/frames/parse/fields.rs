@@ -1,13 +1,14 @@
-//! Walks over the fields of a frame, and repairs those that lapin's parser does not take.
+//! Walks over the fields of a frame, and repairs those that lapin cannot parse.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::repairs::Repairs;
 
-/// How deep arrays and tables may be nested; a table of headers is the first level. lapin's parser calls itself for each.
+/// How deep arrays and tables may be nested; the table of headers is level 1. lapin's parser recurses for each
+/// level.
 pub(crate) const DEPTH: usize = 64;
-/// The type of a byte array, whose content nobody parses.
+/// The type of a byte array, whose content is not parsed.
 const OPAQUE: u8 = b'x';
 const ARRAY: u8 = b'A';
 const TABLE: u8 = b'F';
@@ -15,13 +16,13 @@ const TABLE: u8 = b'F';
 /// Why a frame cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// A field ends behind what contains it.
+    /// A field is longer than its container.
     Short,
-    /// A value is of a type that is not known.
+    /// The type of a value is unknown.
     UnknownType(u8),
-    /// Bytes are left behind the last field.
+    /// Bytes follow the last field.
     LeftOver(usize),
-    /// It takes more than a frame may, whatever is left out.
+    /// The properties exceed the frame limit, even without headers.
     TooLarge(usize),
 }
 
@@ -29,7 +30,7 @@ pub(crate) enum Malformed {
 pub(crate) struct Fields<'a> {
     bytes: &'a mut [u8],
     at: usize,
-    /// Where the innermost open table, or the payload, ends.
+    /// The end of the innermost open table, or of the payload.
     end: usize,
     repairs: &'a mut Repairs,
 }
@@ -54,17 +55,17 @@ impl fmt::Display for Malformed {
 }
 
 impl<'a> Fields<'a> {
-    /// Over the fields of `bytes` from `at`.
+    /// A cursor over `bytes`, at the offset `at`.
     pub(crate) fn new(bytes: &'a mut [u8], at: usize, repairs: &'a mut Repairs) -> Self {
         Self { at, end: bytes.len(), bytes, repairs }
     }
 
-    /// Where the next field begins.
+    /// The offset of the next field.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    /// Nothing is left.
+    /// Checks that no bytes are left.
     pub(crate) fn finish(&self) -> Result<(), Malformed> {
         match self.end - self.at {
             0 => Ok(()),
@@ -72,7 +73,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Passes over `count` bytes.
+    /// Skips `count` bytes.
     pub(crate) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
         if count > self.end - self.at {
             return Err(Malformed::Short);
@@ -82,12 +83,12 @@ impl<'a> Fields<'a> {
         Ok(range)
     }
 
-    /// Passes over a short string, each byte of which that is not UTF-8 becomes `?`.
+    /// Skips a short string. Each byte in it that is not UTF-8 becomes `?`.
     pub(crate) fn short_string(&mut self) -> Result<Range<usize>, Malformed> {
         let length = usize::from(self.byte()?);
         let range = self.skip(length)?;
         let text = &mut self.bytes[range.clone()];
-        // Nearly all are ASCII, which is seen sooner.
+        // Nearly all are ASCII, which is faster to check.
         if !text.is_ascii() && str::from_utf8(text).is_err() {
             self.repairs.short_strings += 1;
             make_utf8(text);
@@ -95,13 +96,13 @@ impl<'a> Fields<'a> {
         Ok(range)
     }
 
-    /// Passes over bytes that their length precedes.
+    /// Skips a long string: a length and its bytes.
     pub(crate) fn long_string(&mut self) -> Result<Range<usize>, Malformed> {
         let length = self.length()?;
         self.skip(length)
     }
 
-    /// Passes over a table and all that is in it. What is nested too deeply becomes opaque.
+    /// Skips a table with everything in it. What is nested beyond [`DEPTH`] becomes a byte array.
     pub(crate) fn table(&mut self) -> Result<(), Malformed> {
         let outside = self.end;
         let outermost = self.open(true)?;
@@ -112,7 +113,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Passes over what is in a table.
+    /// Skips the entries of a table, without recursion.
     fn entries(&mut self, outermost: Level) -> Result<(), Malformed> {
         let mut levels = [outermost; DEPTH];
         let mut depth = 0;
@@ -144,7 +145,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Passes over a value that contains no others.
+    /// Skips a value that contains no other values.
     fn plain(&mut self, tag: u8) -> Result<(), Malformed> {
         let length = match plain_length(tag) {
             Some(length) => length,
@@ -154,7 +155,7 @@ impl<'a> Fields<'a> {
         self.skip(length).map(drop)
     }
 
-    /// Opens a table or an array, which is all that is read until it ends.
+    /// Enters a table or array: until it ends, nothing behind it can be read.
     fn open(&mut self, table: bool) -> Result<Level, Malformed> {
         let length = self.length()?;
         if length > self.end - self.at {
@@ -175,8 +176,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The bytes of a value of type `tag`, if all such values take as many. The types are those that RabbitMQ writes and
-/// lapin's parser knows.
+/// The length of a value of type `tag`, if the type has a fixed length. The types are those that RabbitMQ writes
+/// and lapin parses.
 pub(crate) fn plain_length(tag: u8) -> Option<usize> {
     match tag {
         b'V' => Some(0),
@@ -189,22 +190,22 @@ pub(crate) fn plain_length(tag: u8) -> Option<usize> {
     }
 }
 
-/// The number at `at`. The four bytes must be there.
+/// The number at `at`. The four bytes must exist.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
-/// The number at `at`. The two bytes must be there.
+/// The number at `at`. The two bytes must exist.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes[at..].first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
 }
 
-/// The number at `at`. The eight bytes must be there.
+/// The number at `at`. The eight bytes must exist.
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// Replaces each byte that is part of no character.
+/// Replaces each byte that is not part of a UTF-8 character by `?`.
 fn make_utf8(text: &mut [u8]) {
     let mut from = 0;
     while let Err(error) = str::from_utf8(&text[from..]) {

@@ -1,21 +1,21 @@
-//! The head of a frame: what it is, on which channel, and how long.
+//! The head of a frame: type, channel and length.
 
 use super::violation::Violation;
 
-/// The bytes of a head: type, channel, length of the payload.
+/// The length of a head: type, channel, length of the payload.
 pub(crate) const HEAD: usize = 7;
-/// The byte behind every payload.
+/// The last byte of every frame.
 pub(crate) const END: u8 = 0xCE;
-/// What a frame takes besides its payload.
+/// The bytes of a frame besides its payload.
 pub(crate) const OVERHEAD: usize = HEAD + 1;
-/// The most that a content header may take before it is cut to the frame limit, in bytes. What exceeds the limit is what
-/// brokers added, which is far less than this.
+/// The largest content header that is read before it is trimmed to the frame limit, in bytes. What exceeds the
+/// limit was added by brokers, and is far smaller.
 pub(crate) const CAP: usize = 1 << 20;
-/// A heartbeat.
+/// A heartbeat frame.
 pub(crate) const HEARTBEAT: [u8; OVERHEAD] = [8, 0, 0, 0, 0, 0, 0, END];
-/// What a server answers that does not speak the protocol which it was asked for; a version follows.
+/// How a server answers if it does not speak the requested protocol; its version follows.
 const OTHER_PROTOCOL: &[u8] = b"AMQP\0";
-/// How long that answer is.
+/// The length of that answer, in bytes.
 const OTHER_PROTOCOL_LENGTH: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Header,
     Body,
     Heartbeat,
-    /// The protocol that the server speaks instead.
+    /// Not a frame: the protocol that the server speaks instead.
     Protocol,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 pub(crate) struct Head {
     pub(crate) kind: Kind,
     pub(crate) channel: u16,
-    /// The bytes of the payload.
+    /// The length of the payload, in bytes.
     pub(crate) payload: usize,
 }
 
@@ -49,7 +49,7 @@ impl Kind {
 }
 
 impl Head {
-    /// The head that `bytes` begin with; `None` if it is torn. `limit` is the largest frame that was agreed upon.
+    /// The head at the start of `bytes`; `None` if it is incomplete. `limit` is the agreed frame limit.
     pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let kind = match first {
@@ -80,7 +80,7 @@ impl Head {
         Ok((bytes.len() >= OTHER_PROTOCOL_LENGTH).then_some(head))
     }
 
-    /// The bytes of the whole frame.
+    /// The length of the whole frame, in bytes.
     pub(crate) const fn frame(&self) -> usize {
         match self.kind {
             Kind::Protocol => OTHER_PROTOCOL_LENGTH,
@@ -88,8 +88,8 @@ impl Head {
         }
     }
 
-    /// How many bytes the frame takes that `bytes` begin with, as far as they say; at least one more than there are while
-    /// it is torn.
+    /// The length of the frame at the start of `bytes`, as far as they tell; more than there are while it is
+    /// incomplete.
     pub(crate) fn needed(bytes: &[u8]) -> usize {
         match bytes.first() {
             Some(b'A') => OTHER_PROTOCOL_LENGTH,

@@ -6,19 +6,19 @@ use super::fields::{Fields, Malformed, u16_at, u64_at};
 use super::repairs::Repairs;
 use super::violation::Violation;
 
-/// What precedes the properties in the payload: class, weight, size of the body, and which properties there are.
+/// The fixed part of the payload, in bytes: class, weight, body size and property flags.
 pub(crate) const FIXED: usize = 14;
-/// Where the flags are that say which properties there are.
+/// The offset of the property flags.
 const FLAGS: usize = 12;
 const BODY_SIZE: usize = 4;
 
-/// The properties in their order, the first at the highest bit of the flags: `s` is a short string, `T` a table, a digit
-/// as many bytes.
+/// The types of the properties in order, the first at the highest bit of the flags: `s` is a short string, `T` a
+/// table, a digit so many bytes.
 const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
 const HEADERS: usize = 2;
 const MESSAGE_ID: usize = 8;
 
-/// Where things are in a content header that was judged.
+/// The offsets in a repaired content header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The table of headers, with its length in front.
@@ -27,10 +27,10 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Repairs the properties in `payload`.
+    /// Repairs the properties in `payload` in place.
     ///
     /// # Errors
-    /// They cannot be decoded.
+    /// The properties cannot be decoded.
     pub(crate) fn repair(payload: &mut [u8], repairs: &mut Repairs) -> Result<Self, Malformed> {
         let flags = u16_at(payload, FLAGS);
         let mut header = Self::default();
@@ -61,7 +61,7 @@ impl Header {
     }
 }
 
-/// The size of the body that follows.
+/// The size of the body that follows, in bytes.
 ///
 /// # Errors
 /// The payload ends before its properties.
@@ -69,7 +69,7 @@ pub(crate) fn body_size(payload: &[u8]) -> Result<u64, Violation> {
     if payload.len() < FIXED { Err(Violation::Header) } else { Ok(u64_at(payload, BODY_SIZE)) }
 }
 
-/// Takes all properties out of `payload`; returns how much of it is left.
+/// Removes all properties from `payload`; returns the length that is left.
 pub(crate) fn empty(payload: &mut [u8]) -> usize {
     payload[FLAGS..FIXED].fill(0);
     FIXED

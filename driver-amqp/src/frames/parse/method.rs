@@ -1,4 +1,4 @@
-//! What the methods of AMQP 0-9-1 are made of.
+//! The layout of the methods of AMQP 0-9-1.
 
 use std::ops::Range;
 
@@ -14,10 +14,10 @@ pub(crate) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
 pub(crate) const BASIC_RETURN: (u16, u16) = (60, 50);
 pub(crate) const BASIC_DELIVER: (u16, u16) = (60, 60);
 
-/// Class and method of `payload`.
+/// The class and method of `payload`.
 ///
 /// # Errors
-/// It is too short.
+/// `payload` is too short.
 pub(crate) fn ids(payload: &[u8]) -> Result<(u16, u16), Violation> {
     match payload {
         [_, _, _, _, ..] => Ok((u16_at(payload, 0), u16_at(payload, 2))),
@@ -25,10 +25,10 @@ pub(crate) fn ids(payload: &[u8]) -> Result<(u16, u16), Violation> {
     }
 }
 
-/// Repairs the method in `payload`. The ranges of its first four strings or tables are written to `strings`.
+/// Repairs the method in `payload` in place. Stores the ranges of its first four strings or tables in `strings`.
 ///
 /// # Errors
-/// It cannot be decoded, or is not known.
+/// The method cannot be decoded, or is unknown.
 pub(crate) fn repair(
     (class, method): (u16, u16),
     payload: &mut [u8],
@@ -63,8 +63,9 @@ fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4])
     fields.finish()
 }
 
-/// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit as many bytes. Up to eight bits that
-/// stand together are one byte. The list is that of lapin's parser, which takes the methods of clients from a server too.
+/// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit so many bytes. Up to eight
+/// adjacent bits are one byte. The list is that of lapin's parser, which accepts methods of clients from a server
+/// too.
 #[allow(clippy::match_same_arms, reason = "in the order of the protocol")]
 fn layout(class: u16, method: u16) -> Option<&'static [u8]> {
     Some(match (class, method) {
@@ -98,7 +99,7 @@ fn layout(class: u16, method: u16) -> Option<&'static [u8]> {
     })
 }
 
-/// As [`layout`], for the classes that deal with messages.
+/// As [`layout`], for the classes that handle messages.
 #[allow(clippy::match_same_arms, reason = "in the order of the protocol")]
 fn content_layout(class: u16, method: u16) -> Option<&'static [u8]> {
     Some(match (class, method) {

@@ -1,6 +1,6 @@
-//! Counts of what was changed in frames so that lapin can parse them.
+//! Counts the changes that made frames parsable for lapin.
 
-/// How often something was repaired.
+/// The numbers of repairs, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Repairs {
     /// Short strings that were not UTF-8.

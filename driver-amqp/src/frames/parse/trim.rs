@@ -1,17 +1,17 @@
-//! Takes headers out of a message whose content header is over the frame limit.
+//! Removes headers from a message whose content header exceeds the frame limit.
 
 use std::ops::Range;
 
 use super::fields::{plain_length, u32_at};
 
-/// What a broker adds each time that it moves a message from queue to queue: the first to go.
+/// Headers that a broker adds each time that it moves a message to another queue: they are removed first.
 const HISTORY: [&str; 3] = ["x-death", "x-first-death-", "x-last-death-"];
-/// What this driver or `oslo-messaging` reads: never to go.
+/// Headers that this driver or `oslo-messaging` reads: they are never removed.
 const KEPT: [&str; 3] = ["compression", "x-delivery-count", "x-stream-offset"];
 const KEPT_PREFIX: &str = "oslo.dead.";
 
-/// Takes out of `payload`, which was judged, what is at `headers`: first the history that brokers write, then whatever else
-/// nobody here reads. Returns how long the payload is then, which may be more than `room` still.
+/// Removes headers from `payload`, which is repaired: first the history that brokers add, then all that nothing
+/// here reads. Returns the length of the payload, which may still exceed `room`.
 pub(crate) fn trim(payload: &mut [u8], headers: Range<usize>, room: usize) -> usize {
     let (mut length, mut headers) = (payload.len(), headers);
     for goes in [is_history as fn(&[u8]) -> bool, is_foreign] {
@@ -24,7 +24,7 @@ pub(crate) fn trim(payload: &mut [u8], headers: Range<usize>, room: usize) -> us
     length
 }
 
-/// Removes the entries that `goes` names and closes the gap; returns how many bytes that were.
+/// Removes the entries that `goes` selects and closes the gap; returns how many bytes were removed.
 fn retain(payload: &mut [u8], headers: Range<usize>, goes: fn(&[u8]) -> bool) -> usize {
     let (mut from, mut to) = (headers.start + 4, headers.start + 4);
     while let Some(entry) = entry(payload, from, headers.end) {
@@ -46,7 +46,7 @@ struct Entry {
     end: usize,
 }
 
-/// The entry at `from`, of a table that ends at `end`.
+/// The entry at `from`; `None` at the end of the table.
 fn entry(payload: &[u8], from: usize, end: usize) -> Option<Entry> {
     if from >= end {
         return None;

@@ -1,30 +1,30 @@
-//! Why a connection cannot go on.
+//! The reasons for which the frame reader ends a connection.
 
 use std::error::Error;
 use std::fmt;
 
 use super::fields::Malformed;
 
-/// What a peer sent that neither can be repaired nor may be passed on.
+/// What a peer sent that can neither be repaired nor passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// The first byte of a frame is none that AMQP 0-9-1 knows.
+    /// The type of a frame is not one of AMQP 0-9-1.
     FrameType(u8),
-    /// A frame does not end where its head says.
+    /// The end byte of a frame is missing.
     FrameEnd { kind: &'static str },
-    /// A frame is larger than agreed.
+    /// A frame exceeds the agreed limit.
     TooLarge { kind: &'static str, bytes: u64, limit: usize },
-    /// A method cannot be parsed.
+    /// A method cannot be decoded.
     Method { class: u16, method: u16, why: Malformed },
-    /// There is no such method.
+    /// A method is unknown.
     UnknownMethod { class: u16, method: u16 },
-    /// A content header has no room for what every content header has.
+    /// A content header is shorter than its fixed part.
     Header,
-    /// Something else came where the rest of a returned message was due.
+    /// Another frame came before the rest of a returned message.
     Unexpected { channel: u16, kind: &'static str },
-    /// The broker allows no frame that is large enough.
+    /// The frame limit of the broker is too low for lapin.
     FrameMax(u32),
-    /// More was returned, or could not be decoded, than can have been sent.
+    /// More messages were returned, or could not be decoded, than can have been sent.
     TooManyReports(usize),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Violation {
                 "the broker's frame_max of {bytes} bytes is too small: set it to 8192 or more, or to 0 for no limit"
             ),
             Self::TooManyReports(limit) => {
-                write!(f, "more than {limit} messages were returned or undecodable, and nobody waits for them")
+                write!(f, "more than {limit} reports of returned or undecodable messages are pending")
             }
         }
     }

@@ -1,45 +1,45 @@
-//! What state a link is in, and what is to be done next. Pure: no I/O, no clock.
+//! The state of a transport's link, and what the supervisor does in it. Pure: no I/O, no clock.
 //!
-//! Every try to connect has a number of its own, its generation, and whatever happens on a link says which one it means.
-//! So nothing that is late, of a link that was given up, can touch the one that came after it.
+//! Every attempt to connect has a number, its generation, and every event of a link carries it. An event of an
+//! abandoned link is late, and changes nothing.
 
 use crate::backoff::Backoff;
 
-/// The number of a try to connect, and of the link that comes of it.
+/// The number of an attempt to connect, and of the link that results from it. The first is 1.
 pub(crate) type Generation = u64;
 
-/// The state of a link, and with it what its supervisor does.
+/// The state of a link, which is what its supervisor does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It is being made.
+    /// A connect is under way.
     Connecting(Generation),
-    /// It is there, and the listeners put back what they need before anybody publishes.
+    /// Connected; listeners resubscribe before publishers resume.
     Resubscribing(Generation),
-    /// It works.
+    /// Connected, and usable for everything.
     Ready(Generation),
-    /// It works, and the broker takes no publishes.
+    /// Connected, but the broker blocks publishes, for this reason.
     Blocked(Generation, String),
-    /// It is gone; after the backoff another is made.
+    /// Disconnected; the next connect starts after the backoff.
     Lost { reason: String, backoff: Backoff },
-    /// Nothing will be done any more.
+    /// The transport is closed. Final.
     Closed,
 }
 
-/// What happened.
+/// What the supervisor observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Connected(Generation),
-    /// It could not be made; `needs_operator` says that it takes somebody to change that.
+    /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
     Failed {
         generation: Generation,
         reason: String,
         needs_operator: bool,
     },
-    /// The listeners are done, one way or the other.
+    /// Every listener has tried to resubscribe, or the time for that is over.
     Resubscribed(Generation),
     Blocked(Generation, String),
     Unblocked(Generation),
-    /// It lived long enough to be trusted again.
+    /// The link was up long enough that its loss starts with the shortest backoff.
     Stable(Generation),
     Lost(Generation, String),
     /// The backoff is over.
@@ -47,23 +47,23 @@ pub(crate) enum Event {
     Closed,
 }
 
-/// The states of a link, one after the other.
+/// The state of a link, and the counts that determine the next backoff.
 #[derive(Debug)]
 pub(crate) struct StateMachine {
     phase: Phase,
     generation: Generation,
-    /// How many tries failed since a link was last trusted.
+    /// Failed attempts and losses since a link was last stable.
     failures: u32,
-    /// How many in a row failed for a reason that somebody has to needs_operator.
+    /// Consecutive failed attempts that need an operator.
     refusals: u32,
-    /// What the broker said of an alarm while the listeners were busy.
+    /// The reason of an alarm that the broker raised while listeners resubscribed.
     alarm: Option<String>,
-    /// How many hosts there are beside the one that is connected.
+    /// How many other hosts the URL has.
     others: u32,
 }
 
 impl StateMachine {
-    /// The first link is being made, to one of so many hosts.
+    /// A machine whose first connect is under way, to one of so many hosts.
     pub(crate) fn new(hosts: usize) -> Self {
         let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
         Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None, others }
@@ -73,7 +73,7 @@ impl StateMachine {
         &self.phase
     }
 
-    /// Takes in what happened; what is of another generation changes nothing.
+    /// Applies an event. One of another generation, or one that does not fit the phase, changes nothing.
     pub(crate) fn apply(&mut self, event: Event) {
         let current = self.generation;
         let next = match (&self.phase, event) {
@@ -114,7 +114,8 @@ impl StateMachine {
             (Phase::Resubscribing(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Lost(generation, reason))
                 if generation == current =>
             {
-                // Not for ever: a link that is lost each time it is made is not the host's trouble.
+                // Only as often as there are other hosts: a link that is lost each time it is made
+                // is not the fault of one host.
                 let failover = self.failures < self.others;
                 match self.lost(reason, false) {
                     Phase::Lost { reason, .. } if failover => Phase::Lost { reason, backoff: Backoff::Failover },

@@ -74,7 +74,7 @@ fn pauses_grow_until_a_link_has_lived_long_enough() {
 }
 
 #[test]
-fn what_somebody_has_to_mend_is_tried_again_after_a_long_pause() {
+fn what_an_operator_has_to_correct_is_retried_after_a_long_wait() {
     let mut machine = ready();
     machine.apply(gone(1));
     for tries in 0..3 {
@@ -183,7 +183,7 @@ proptest! {
                 Phase::Blocked(generation, _) => machine.apply(Event::Unblocked(generation)),
                 Phase::Lost { .. } => machine.apply(Event::RetryDue),
                 Phase::Ready(_) => {}
-                Phase::Closed => prop_assert!(false, "nobody closed it"),
+                Phase::Closed => prop_assert!(false, "no event closed it"),
             }
         }
         prop_assert!(matches!(machine.phase(), Phase::Ready(_)));
