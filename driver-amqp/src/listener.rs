@@ -28,13 +28,17 @@ type Batch = Vec<(Tag, Received)>;
 /// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
+    /// Where peers reach this listener. A renamed queue changes it.
     address: Address,
     /// `None` from a loss until the recovery hands over another.
     session: Option<Session>,
     /// `None` after a stop: a stopped listener is not recovered.
     recovery: Option<RecoveryHandle>,
+    /// Whether messages are acknowledged before handover or by their receivers.
     mode: Settle,
+    /// How far the stream was handed over, if there is one.
     position: Arc<StreamPosition>,
+    /// The acknowledgement that must be written before its messages are handed over.
     pending_ack: Option<PendingAck>,
     inner: Arc<Inner>,
     /// The error that every poll returns, once the listener has ended.
@@ -48,6 +52,7 @@ pub(crate) struct AmqpListener {
 struct PendingAck {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
+    /// The limit of the session that the deliveries came from.
     delivery_limit: Option<u64>,
     /// Whether the session was replaced since: an error of this write then says nothing about the current one.
     stale: bool,

@@ -1,9 +1,9 @@
-//! Names as AMQP carries them: at most 255 bytes.
+//! Names in the form of AMQP: at most 255 bytes.
 
 use lapin::types::ShortString;
 use oslo_messaging::{Error, ErrorKind, Result};
 
-/// `text` as a short_string string; `what` says what it names.
+/// `text` as an AMQP short string; `what` names it in the error.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.

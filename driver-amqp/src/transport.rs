@@ -51,8 +51,10 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 /// AMQP close.
 #[derive(Debug)]
 pub struct AmqpTransport {
+    /// Shared with everything that works for this transport.
     inner: Arc<Inner>,
-    publish_channels: Vec<mpsc::Sender<PublishJob>>,
+    /// The inboxes of the publishers; the last one is for fanouts.
+    publishers: Vec<mpsc::Sender<PublishJob>>,
     declared: Arc<Destinations>,
     /// The tasks of the supervisor, the queue checks and the publishers.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
@@ -88,6 +90,7 @@ impl AmqpTransport {
         self.inner.counts.read()
     }
 
+    /// Starts the tasks of a transport whose first link is open.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
         let inner = Arc::new(Inner::new(config, link, hosts.quota()));
         let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
@@ -97,15 +100,15 @@ impl AmqpTransport {
         let declared = Arc::new(Destinations::new(Arc::clone(&inner)));
         // The last publisher is for fanouts: their exchanges come and go, and a publish to a missing
         // exchange closes the channel.
-        let publish_channels = (0..=inner.config.publish_channels.max(1)).map(|_| {
+        let publishers = (0..=inner.config.publish_channels.max(1)).map(|_| {
             let (sender, inbox) = mpsc::channel(LANE_INBOX);
             tasks.push(AbortOnDropHandle::new(tokio::spawn(
                 Publisher::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
             )));
             sender
         });
-        let publish_channels = publish_channels.collect();
-        Self { inner, publish_channels, declared, tasks: Mutex::new(tasks) }
+        let publishers = publishers.collect();
+        Self { inner, publishers, declared, tasks: Mutex::new(tasks) }
     }
 
     /// Hands `publish` to its publisher and waits for the result.
@@ -117,7 +120,7 @@ impl AmqpTransport {
     ) -> Result<()> {
         let turn = self.declared.turn(&publish.prerequisite, deadline).await?;
         let closed = || Error::closed("publish");
-        let (result, published) = oneshot::channel();
+        let (result, answer) = oneshot::channel();
         let publisher = self.publisher(&publish);
         let job = PublishJob {
             publish,
@@ -130,7 +133,7 @@ impl AmqpTransport {
         // one.
         unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
         drop(turn);
-        published.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
+        answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
     /// Declares the destination of a publish without publishing.
@@ -143,9 +146,9 @@ impl AmqpTransport {
     fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
             // Every publisher takes a channel, and the broker has none to spare.
-            return &self.publish_channels[0];
+            return &self.publishers[0];
         }
-        let (fanouts, others) = self.publish_channels.split_last().expect("there is a publisher for fanouts");
+        let (fanouts, others) = self.publishers.split_last().expect("there is a publisher for fanouts");
         if publish.exchange.kind == ExchangeKind::Fanout {
             return fanouts;
         }
@@ -155,6 +158,7 @@ impl AmqpTransport {
         &others[index]
     }
 
+    /// `TooLarge` for a body over `max_message_size`, before a broker closes the channel for it.
     fn check_size(&self, message: &Message) -> Result<()> {
         if message.body.len() <= self.inner.config.max_message_size {
             return Ok(());

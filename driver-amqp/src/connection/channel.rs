@@ -60,6 +60,7 @@ impl Channels {
         drop(kept);
     }
 
+    /// Closes or keeps a channel that has lost its last holder.
     fn leave(&self, channel: lapin::Channel) {
         let mut released = self.released();
         if !channel.status().connected() {

@@ -23,6 +23,7 @@ pub(crate) struct Endpoint {
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// The virtual host, without a leading slash.
     pub(crate) vhost: String,
     /// What is known about the broker; survives the loss of a link.
     pub(crate) facts: Arc<BrokerFacts>,
@@ -36,6 +37,8 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// The URI for lapin: credentials, virtual host, and the limits that the driver requests. lapin opens no socket for
+    /// it.
     pub(crate) fn uri(&self, config: &AmqpConfig) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -68,6 +71,7 @@ impl Endpoint {
         Error::new(ErrorKind::Config, "connect").with("reason", reason)
     }
 
+    /// Adds the host to `error`, and what an operator may have to correct: the user or the virtual host.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let error = error.with("host", self.name());
         match error.kind() {

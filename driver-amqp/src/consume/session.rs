@@ -43,6 +43,7 @@ pub(crate) struct Received {
 pub(crate) struct Session {
     channel: ConsumerChannel,
     readers: Vec<Reader>,
+    /// Deliveries that were read and not handed over.
     merge: DeliveryOrder<Received>,
     settler: Settler,
     counts: Arc<Counts>,
@@ -115,6 +116,7 @@ impl Session {
         })
     }
 
+    /// The channel, for the recovery of single consumers.
     pub(crate) fn channel(&self) -> ConsumerChannel {
         self.channel.clone()
     }
@@ -123,6 +125,7 @@ impl Session {
         self.delivery_limit
     }
 
+    /// Where the receivers of this session send their decisions.
     pub(crate) fn settler(&self) -> &Settler {
         &self.settler
     }

@@ -29,8 +29,11 @@ const BATCH: usize = 32;
 /// prefetch bounds the queue of commands.
 #[derive(Debug)]
 pub(crate) enum Command {
+    /// Waits for others, to be written with them.
     Acknowledge(Tag),
+    /// Written at once: the message goes back to its queue.
     Requeue(Tag),
+    /// Written at once: the broker drops or dead-letters the message.
     Reject(Tag),
     /// Take no more commands, write everything that waits, and reply.
     Close(oneshot::Sender<()>),

@@ -20,14 +20,21 @@ use crate::settler_tasks::SettlerTasks;
 /// that is an owner would never end.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// The settings, after the query of the URL was applied. They never change.
     pub(crate) config: AmqpConfig,
+    /// The link that everything uses, or waits for.
     pub(crate) current: CurrentLink,
+    /// What `Transport::health` reports. The barrier reports unhealthy listeners through it.
     pub(crate) health: Arc<HealthReporter>,
+    /// Shared with the settlers, which may outlive this.
     pub(crate) counts: Arc<Counts>,
+    /// Delays publishers after a reconnect until listeners have resubscribed.
     pub(crate) barrier: Arc<ResubscribeBarrier>,
+    /// Which listeners must check their queues.
     pub(crate) queue_checks: Arc<QueueChecks>,
     /// The limit of channels, for all connections of the transport together.
     pub(crate) quota: Arc<ChannelQuota>,
+    /// The tasks that write acknowledgements, for all listeners.
     pub(crate) settlers: SettlerTasks,
     /// Cancelled when the transport closes.
     pub(crate) closing: CancellationToken,

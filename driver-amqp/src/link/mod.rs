@@ -32,13 +32,20 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// Tells this link from those before and after it.
     pub(crate) generation: Generation,
+    /// `host:port` of the broker, for errors and logs.
     pub(crate) host: String,
+    /// For publishes only: the broker stops reading from it during a resource alarm.
     pub(crate) publishing: Connection,
+    /// For consumers, acknowledgements and declarations.
     pub(crate) consuming: Connection,
+    /// Decides whether shared queues and exchanges are declared durable.
     pub(crate) transient: TransientQueues,
     facts: Arc<BrokerFacts>,
+    /// When it was opened, for the grace period.
     since: Instant,
+    /// Set before the sockets are shut, so that no user takes a late success for one that counts.
     given_up: AtomicBool,
 }
 

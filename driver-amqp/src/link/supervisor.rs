@@ -21,10 +21,12 @@ use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
 /// How often the state of a silent link is checked. lapin does not report every end of a connection.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Connects, watches the link, and reconnects, until the transport closes.
 pub(crate) struct Supervisor {
     inner: Arc<Inner>,
     hosts: Hosts,
     machine: StateMachine,
+    /// The watcher of the link, in the phases that have one.
     watcher: Option<LinkWatcher>,
 }
 
@@ -85,6 +87,7 @@ impl Supervisor {
         }
     }
 
+    /// One attempt to connect, to the next host.
     async fn connect(&mut self, generation: Generation) -> Event {
         let config = &self.inner.config;
         let deadline = Deadline::after(Link::patience(config));
@@ -159,6 +162,7 @@ impl LinkWatcher {
         }
     }
 
+    /// Waits for the next event of the link. A lost connection is reported once lapin has noted it.
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
         let mut reason = "the connection is closed".to_owned();

@@ -17,9 +17,12 @@ use crate::publish::destinations::Prerequisite;
 #[derive(Debug)]
 pub(crate) struct EncodedPublish {
     pub(crate) exchange: Exchange,
+    /// The name of `exchange`, checked and in the form of lapin.
     pub(crate) exchange_name: ShortString,
     pub(crate) routing_key: ShortString,
+    /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
+    /// Whether the broker returns it if no queue takes it.
     pub(crate) mandatory: bool,
     /// What a refusal by the broker means for the execution.
     pub(crate) if_refused: Executed,
@@ -27,6 +30,7 @@ pub(crate) struct EncodedPublish {
     pub(crate) properties: BasicProperties,
     /// The bytes of the headers. Each link has its own limit for them.
     pub(crate) header_bytes: usize,
+    /// The message id, by which a returned message is matched.
     pub(crate) id: String,
 }
 
@@ -34,8 +38,11 @@ pub(crate) struct EncodedPublish {
 #[derive(Debug)]
 pub(crate) struct PublishJob {
     pub(crate) publish: Arc<EncodedPublish>,
+    /// Resolves the `publish` of the caller. Closed if the caller has given up.
     pub(crate) result: oneshot::Sender<Result<()>>,
+    /// Shared with the caller, and with a second attempt of the same publish.
     pub(crate) abandon_flag: Arc<AbandonFlag>,
+    /// How often it was sent.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
     pub(crate) declared: Generation,

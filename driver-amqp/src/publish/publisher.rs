@@ -43,13 +43,18 @@ const REST: Duration = Duration::from_millis(50);
 /// Publishes the jobs of its inbox on one channel, in order, and resolves each with the broker's answer.
 pub(crate) struct Publisher {
     inner: Arc<Inner>,
+    /// What was declared; shared with the callers and the other publishers.
     destinations: Arc<Destinations>,
+    /// Jobs in the order in which callers passed them on.
     inbox: mpsc::Receiver<PublishJob>,
     state: watch::Receiver<LinkState>,
     /// The channel, with its link; `None` until the next publish opens one.
     channel: Option<(Arc<Link>, Channel)>,
+    /// Whether a refusal suggests another channel.
     renewal: ChannelRenewal,
+    /// The confirms that are awaited, one future per publish.
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
+    /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
     /// Publishes that did not reach the broker, in their order. They go before the inbox.
     again: VecDeque<PublishJob>,

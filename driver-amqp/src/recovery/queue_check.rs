@@ -1,4 +1,4 @@
-//! One check of a listener's queues: declares and binds what is lost_consumers, and looks for consumers that the broker lost.
+//! One check of the queues of a listener: declares and binds what is missing, and finds consumers that the broker lost.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::recovery::lost_consumers::LostConsumers;
 /// How long to wait before a queue without a consumer is checked again: a broker may count a new consumer late.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Puts back what is lost_consumers of the queues at `channel`. False if one of them has no consumer any more.
+/// Declares and binds what is missing of the queues. Returns false if a queue has no consumer although none is known to be
+/// lost: the broker has forgotten it.
 pub(crate) async fn is_sound(
     check: &mut QueueCheck,
     opener: &SubscriptionOpener,
@@ -33,7 +34,7 @@ pub(crate) async fn is_sound(
                 );
                 sound = false;
             }
-            // Whatever it is, it is no reason to disturb a listener that may well hear.
+            // An error of the check does not prove a loss, and the listener may well receive.
             Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked; it is checked again later"),
         }
     }

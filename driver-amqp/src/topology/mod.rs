@@ -29,6 +29,7 @@ const DELIVERY_LIMIT: &str = "x-delivery-limit";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectForm {
     pub(crate) durable: bool,
+    /// Whether the broker deletes it with its last consumer or binding.
     pub(crate) auto_delete: bool,
     pub(crate) arguments: FieldTable,
 }
@@ -214,6 +215,7 @@ impl<'a> Declarer<'a> {
         }
     }
 
+    /// The channel of the declarations, opened on demand: after a refused declaration another one.
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
@@ -222,6 +224,7 @@ impl<'a> Declarer<'a> {
         Ok(self.channel.insert(channel).clone())
     }
 
+    /// Drops the channel after an error: the broker has closed it.
     fn keep_channel<T>(&mut self, outcome: &Result<T>) {
         if outcome.is_err() {
             self.channel = None;
@@ -303,6 +306,7 @@ fn stream_form(config: &AmqpConfig) -> ObjectForm {
     ObjectForm { durable: true, auto_delete: false, arguments }
 }
 
+/// Makes the queue a quorum queue.
 fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }

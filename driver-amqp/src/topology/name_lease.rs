@@ -56,6 +56,7 @@ pub(crate) fn is_taken(error: &Error) -> bool {
     error.context().any(|(key, value)| key == "reason" && value == TAKEN)
 }
 
+/// The configured host name, or the one of the system.
 fn hostname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.hostname {
         return Ok(name.clone());

@@ -5,7 +5,7 @@ use amq_protocol::protocol::{AMQPClass, connection};
 
 use crate::frames::parse::fields::DEPTH;
 
-/// QueueChecks that `output` is what has to come of `stream`, and that lapin can take it. `violation` is why the stream was
+/// Checks that `output` is what has to come of `stream`, and that lapin can take it. `violation` is why the stream was
 /// ended, if it was.
 ///
 /// # Panics
