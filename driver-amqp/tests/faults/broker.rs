@@ -21,10 +21,10 @@ pub(crate) async fn a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer() 
     let call = office.call_waiting(7, PATIENT);
     let deleting = async {
         within(ARRIVE, "the request", office.waiting.acquire()).await.expect("it is open").forget();
-        let revivals = office.transport.counters().revivals;
+        let revivals = office.transport.counters().recoveries;
         delete(&office.stage, |name| name.starts_with("reply_")).await;
         office.release.add_permits(1);
-        until("the reply queue to be back", async || office.transport.counters().revivals > revivals).await;
+        until("the reply queue to be back", async || office.transport.counters().recoveries > revivals).await;
     };
     let (answer, ()) = tokio::join!(call, deleting);
     answer.expect("it ran, and somebody waits for its answer");

@@ -35,7 +35,7 @@ pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_nex
     };
     within(ARRIVE, "an acknowledgement", asking).await;
     relay.strike(Fault::Cut);
-    until("the listener to be back", async || transport.counters().revivals == 1).await;
+    until("the listener to be back", async || transport.counters().recoveries == 1).await;
     handed_over(&stage, 1).await;
     listener.stop(soon()).await.expect("a stop");
     // What the next session has and did not acknowledge before the stop is the broker's again, once this one is closed.

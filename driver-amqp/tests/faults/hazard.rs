@@ -35,7 +35,7 @@ pub(crate) async fn publishers_on_many_threads_are_told_their_own_fate_also_when
     }
     fill(&channel, "full").await;
     let mut config = AmqpConfig::default();
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = Arc::new(stage.connect_with(config).await);
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -108,7 +108,7 @@ pub(crate) async fn what_a_stalled_network_does_not_take_waits_in_our_window() {
     const WINDOW: u64 = 64;
     const SENT: usize = 5_000;
     let mut config = AmqpConfig::default();
-    (config.lanes, config.publish_window) = (1, usize::try_from(WINDOW).expect("it is small"));
+    (config.publish_channels, config.publish_window) = (1, usize::try_from(WINDOW).expect("it is small"));
     let bench = Bench::open_with(config).await;
     bench.relay.strike(Fault::Stall);
     let publishing = bench.publish(SENT, 4096, options());
@@ -190,7 +190,7 @@ struct Bench {
 impl Bench {
     async fn open() -> Self {
         let mut config = AmqpConfig::default();
-        config.lanes = 1;
+        config.publish_channels = 1;
         Self::open_with(config).await
     }
 

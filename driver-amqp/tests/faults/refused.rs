@@ -18,7 +18,7 @@ const CLOSED: [u8; 19] = [1, 0, 1, 0, 0, 0, 11, 0, 20, 0, 40, 0x01, 0x94, 0, 0, 
 pub(crate) async fn what_lapin_refuses_at_once_is_not_counted_as_sent() {
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();
-    (config.lanes, config.heartbeat) = (1, Duration::from_secs(60));
+    (config.publish_channels, config.heartbeat) = (1, Duration::from_secs(60));
     let (relay, transport) = behind_a_relay(&stage, config).await;
     let publish = async || {
         let to = Address::Direct { queue: "nowhere".into() };

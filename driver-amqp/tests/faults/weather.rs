@@ -90,7 +90,7 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
     let breaking = async {
         let quiet = heard();
         delete().await;
-        until("the consumer to be back", async || transport.counters().revivals == 1).await;
+        until("the consumer to be back", async || transport.counters().recoveries == 1).await;
         sleep(QUIET).await;
         let offset = heard() + (heard() - quiet) - UNTOLD;
         relay.arm(At { connection: CONSUMING, direction: Direction::FromBroker, offset }, Fault::Stall, &[]);
@@ -100,7 +100,7 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
         within(ARRIVE, "the answer to be missed", ailing).await.expect("a state");
         assert!(relay.trip().is_some_and(|trip| trip.at_its_place));
         relay.heal();
-        until("the consumer to be back again", async || transport.counters().revivals == 2).await;
+        until("the consumer to be back again", async || transport.counters().recoveries == 2).await;
         assert_eq!(transport.counters().losses, 0);
         publish(&transport, &Address::Queue { name: "awaited".into() }, "after").await.expect("a publish");
     };

@@ -53,7 +53,7 @@ async fn take_while_back(
 ) -> Vec<Box<dyn oslo_messaging::IncomingMessage>> {
     let mut taken = Vec::new();
     let polling = async {
-        while transport.counters().revivals < times || taken.is_empty() {
+        while transport.counters().recoveries < times || taken.is_empty() {
             taken.extend(listener.poll(all()).await.expect("messages").expect("not the end"));
         }
     };
@@ -249,7 +249,7 @@ pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
         Instant::now()
     })
     .await;
-    until("the listener to be back", async || transport.counters().revivals == 1).await;
+    until("the listener to be back", async || transport.counters().recoveries == 1).await;
     let away = killed.elapsed();
     assert!(away < 5 * SLACK / 2, "{away:?}");
     a_hundred(&transport, &topic("two"), listener.as_mut()).await;

@@ -29,7 +29,7 @@ pub(crate) async fn an_unknown_virtual_host_is_named() {
     let (stage, vhost) = (Stage::shared().await, unique("missing"));
     let error = refused(&stage.node.url_as("guest", "guest", &vhost)).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-    assert!(error.context().any(|fact| fact == ("virtual host", &vhost)), "{error}");
+    assert!(error.context().any(|fact| fact == ("virtual_host", &vhost)), "{error}");
 }
 
 pub(crate) async fn a_virtual_host_that_is_closed_to_the_user_is_denied() {

@@ -38,7 +38,7 @@ async fn survives(
     }
     assert_eq!(messages.pop().expect("it came last").body, "harmless");
     assert!(messages.iter().all(|message| message.body == "hostile"), "{messages:?}");
-    assert_eq!((transport.counters().losses, transport.counters().revivals), (0, 0));
+    assert_eq!((transport.counters().losses, transport.counters().recoveries), (0, 0));
     messages
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn each_of_3000_pipelined_publishers_is_told_its_own_fate() {
     let mut config = AmqpConfig::default();
     // All on one channel, and into queues that confirm at once: so more than a hundred returns come with a confirm that
     // is not their own.
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = Arc::new(stage.connect_with(config).await);
     let (mut names, mut listeners) = (Vec::new(), Vec::new());
     for n in 0..4 {
@@ -82,7 +82,7 @@ pub(crate) async fn a_confirmed_publish_does_not_wait_for_one_that_is_stuck() {
     };
     act("suspend").await;
     let mut config = AmqpConfig::default();
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = stage.connect_with(config).await;
     let options = options().mandatory();
     let publish = |queue: &str| {

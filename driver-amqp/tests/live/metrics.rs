@@ -126,7 +126,7 @@ async fn count(stage: &Stage, meter: &Meter) {
         ("returns", counters.returns),
         ("losses", counters.losses),
         ("reconnects", counters.reconnects),
-        ("revivals", counters.revivals),
+        ("recoveries", counters.recoveries),
         ("settlements_dropped", counters.settlements_dropped),
         ("deliveries_dropped", counters.deliveries_dropped),
     ] {

@@ -22,7 +22,7 @@ pub(crate) async fn a_queue_deleted_under_its_consumer_is_made_again_and_the_oth
     for times in 1..=3 {
         delete(&stage, "cut").await;
         let revived = async {
-            until("the consumer to be back", async || transport.counters().revivals == times).await;
+            until("the consumer to be back", async || transport.counters().recoveries == times).await;
             publish(&transport, &topic("cut"), "again").await.expect("a publish");
         };
         let ((), again) = tokio::join!(revived, take(listener.as_mut(), 1));
@@ -45,7 +45,7 @@ pub(crate) async fn an_inbox_whose_queue_is_deleted_has_it_back_under_its_name()
     let to = inbox.address().clone();
     a_hundred(&transport, &to, inbox.as_mut()).await;
     delete(&stage, &to.routing_key()).await;
-    let revived = until("the inbox to be back", async || transport.counters().revivals == 1);
+    let revived = until("the inbox to be back", async || transport.counters().recoveries == 1);
     tokio::select! {
         polled = inbox.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}
@@ -69,7 +69,7 @@ pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queu
     assert_eq!(refusal(inbox.poll(all()).await).kind(), ErrorKind::Topology, "and it stays so");
 
     steal(&thief, &shares).await;
-    let revived = until("the reader to be back", async || transport.counters().revivals == 1);
+    let revived = until("the reader to be back", async || transport.counters().recoveries == 1);
     tokio::select! {
         polled = reader.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}
@@ -95,7 +95,7 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
         let seen = health.wait_for(|health| matches!(&health.state, State::Lost { reason } if lost(reason)));
         within(ARRIVE, "the alarm", seen).await.expect("a state");
         release(&thief).await;
-        until("the listener to be back", async || transport.counters().revivals == 1).await;
+        until("the listener to be back", async || transport.counters().recoveries == 1).await;
     };
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
@@ -120,7 +120,7 @@ pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
         let seen = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
         within(ARRIVE, "the alarm", seen).await.expect("a state");
         delete(&stage, &shares).await;
-        until("the other consumer to be back", async || transport.counters().revivals == 1).await;
+        until("the other consumer to be back", async || transport.counters().recoveries == 1).await;
         publish(&transport, &fanout("stuck"), "to all").await.expect("a publish");
     };
     let ((), arrived) = tokio::join!(breaking, take(listener.as_mut(), 1));
@@ -132,7 +132,7 @@ pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
     }
     let mending = async {
         release(&thief).await;
-        until("the consumer to be back", async || transport.counters().revivals == 2).await;
+        until("the consumer to be back", async || transport.counters().recoveries == 2).await;
     };
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),

@@ -119,7 +119,7 @@ pub(crate) async fn a_topic_exchange_that_is_deleted_under_a_server_comes_back_w
     assert_eq!(answer.expect("the bindings are back"), 7);
     let elsewhere = Party::join(&stage, AmqpConfig::default()).await;
     assert_eq!(call(&elsewhere.client(SHORT), "echo").await.expect("an answer"), 7);
-    assert_eq!(party.transport.counters().revivals, 0, "its consumers were not disturbed");
+    assert_eq!(party.transport.counters().recoveries, 0, "its consumers were not disturbed");
 }
 
 pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look() {
@@ -131,7 +131,7 @@ pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queue
     assert_eq!(call(&client, "echo").await.expect("an answer"), 7);
     delete_exchange(&stage).await;
     answered_again(&client).await;
-    assert_eq!(serving.transport.counters().revivals, 0, "its consumers were not disturbed");
+    assert_eq!(serving.transport.counters().recoveries, 0, "its consumers were not disturbed");
 }
 
 pub(crate) async fn a_call_that_times_out_says_whether_anybody_reads_the_queue() {
