@@ -9,9 +9,9 @@ use oslo_messaging::{Error, ErrorKind, Exchange, Lifetime, Result};
 use crate::config::FakeConfig;
 use crate::delivery_limit::DeliveryLimit;
 use crate::fault::Faults;
-use crate::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState, write_table};
-use crate::script::Script;
+use crate::fault::plan::Script;
 use crate::state::BrokerState;
+use crate::state::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState, write_table};
 use crate::transport::FakeTransport;
 
 /// The brokers with a name that somebody still holds.

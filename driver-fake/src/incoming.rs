@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use oslo_messaging::{IncomingMessage, Message, Result};
 
 use crate::broker::Shared;
-use crate::channel::Verdict;
-use crate::connection::cut;
-use crate::id::Id;
-use crate::wakes::Mailbox;
+use crate::state::channel::Verdict;
+use crate::state::connection::cut;
+use crate::state::id::Id;
+use crate::state::mailbox::Mailbox;
 
 /// A message that was acknowledged before it was handed over.
 #[derive(Debug)]

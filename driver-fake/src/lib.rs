@@ -28,33 +28,21 @@
 //! ```
 
 mod broker;
-mod channel;
 mod config;
-mod connection;
 mod connector;
-mod delayed;
 mod delivery_limit;
-mod destination;
-mod exchange;
 mod fault;
-mod id;
+mod faulty_publish;
 mod incoming;
-mod inspect;
-mod limits;
 mod listener;
-mod mishap;
-mod queue;
-mod routing;
-mod script;
+mod names;
 mod state;
-mod topology;
 mod transport;
-mod wakes;
 
 pub use broker::FakeBroker;
 pub use config::FakeConfig;
 pub use connector::FakeConnector;
 pub use delivery_limit::{CountedReturns, DeliveryLimit};
 pub use fault::{Cut, Fault, Faults, Rule};
-pub use inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
+pub use state::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
 pub use transport::FakeTransport;

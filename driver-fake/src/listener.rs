@@ -9,12 +9,12 @@ use tokio::task::coop;
 use tokio::time::{Instant, sleep_until};
 
 use crate::broker::Shared;
-use crate::channel::{Channel, Delivery};
-use crate::connection::End;
-use crate::id::Id;
 use crate::incoming::{Settled, Unsettled};
 use crate::state::BrokerState;
-use crate::wakes::Mailbox;
+use crate::state::channel::{Channel, Delivery};
+use crate::state::connection::End;
+use crate::state::id::Id;
+use crate::state::mailbox::Mailbox;
 
 /// A listener, and with it the channel its messages come through. Dropping it ends the channel; its private queues then
 /// wait to expire, since a program that dies cannot delete them either.

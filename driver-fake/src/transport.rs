@@ -12,12 +12,12 @@ use tokio::task::coop;
 use uuid::Uuid;
 
 use crate::broker::Shared;
-use crate::connection::{Admission, End};
-use crate::destination::Destination;
-use crate::id::Id;
-use crate::limits;
 use crate::listener::FakeListener;
+use crate::names;
 use crate::state::BrokerState;
+use crate::state::connection::{Admission, End};
+use crate::state::destination::Destination;
+use crate::state::id::Id;
 
 /// A connection to a [`FakeBroker`](crate::FakeBroker), made by [`FakeBroker::transport`](crate::FakeBroker::transport).
 ///
@@ -118,7 +118,7 @@ impl Transport for FakeTransport {
             return Err(Error::timeout("publish").with("to", to));
         }
         let destination = Destination::new(to, options);
-        limits::check_publish(&destination, &message, self.broker.max_message_size)?;
+        names::check_publish(&destination, &message, self.broker.max_message_size)?;
         if options.declare_only {
             return self.declare(&destination);
         }
@@ -142,7 +142,7 @@ impl Transport for FakeTransport {
         }
         let unique = Uuid::new_v4().simple().to_string();
         let plans = subscription.queues(&unique);
-        plans.iter().try_for_each(limits::check_plan)?;
+        plans.iter().try_for_each(names::check_plan)?;
         let (channel, mailbox) = self.broker.with(|state| {
             state.check_connection(self.connection, OPERATION)?;
             let queues: Vec<Id> =

@@ -4,10 +4,10 @@ use oslo_messaging::{Error, ErrorKind, Executed, Message, PublishOptions, Result
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::End;
-use crate::delayed::Until;
-use crate::destination::Destination;
 use crate::fault::{Cut, Fault, killed};
+use crate::state::connection::End;
+use crate::state::delayed::Until;
+use crate::state::destination::Destination;
 use crate::transport::FakeTransport;
 
 const OPERATION: &str = "publish";

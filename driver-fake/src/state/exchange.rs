@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oslo_messaging::ExchangeKind;
 
-use crate::id::Id;
+use crate::state::id::Id;
 
 /// A named exchange.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, Message, QueuePlan, Result};
 
-use crate::destination::{Destination, QueueDeclaration};
+use crate::state::destination::{Destination, QueueDeclaration};
 
 /// The most bytes an AMQP short string holds, and with it every name and key.
 const SHORT_STRING: usize = 255;

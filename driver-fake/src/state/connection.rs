@@ -3,8 +3,8 @@
 use oslo_messaging::{Error, ErrorKind, Executed, Health, State};
 use tokio::sync::watch;
 
-use crate::id::Id;
 use crate::state::BrokerState;
+use crate::state::id::Id;
 
 /// Why a connection or a channel has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

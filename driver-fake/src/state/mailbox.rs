@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-use crate::connection::End;
+use crate::state::connection::End;
 
 /// What a listener shares with the broker: a bell, and the reason of its end.
 #[derive(Debug, Default)]

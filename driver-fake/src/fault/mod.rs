@@ -1,5 +1,7 @@
 //! What can go wrong, on purpose.
 
+pub(crate) mod plan;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use std::time::Duration;
 use oslo_messaging::{Address, Message};
 
 use crate::broker::Shared;
-use crate::connection::{End, cut};
 use crate::state::BrokerState;
+use crate::state::connection::{End, cut};
 use crate::transport::FakeTransport;
 
 /// At which instant a connection is cut.

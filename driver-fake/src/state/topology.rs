@@ -5,12 +5,12 @@ use std::sync::Arc;
 use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan, Result};
 use tokio::time::Instant;
 
-use crate::channel::ConsumerId;
-use crate::destination::{Destination, QueueDeclaration};
-use crate::exchange::Exchange;
-use crate::id::Id;
-use crate::queue::Queue;
 use crate::state::BrokerState;
+use crate::state::channel::ConsumerId;
+use crate::state::destination::{Destination, QueueDeclaration};
+use crate::state::exchange::Exchange;
+use crate::state::id::Id;
+use crate::state::queue::Queue;
 
 impl BrokerState {
     /// Declares what a publish to `to` declares.

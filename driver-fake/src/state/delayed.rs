@@ -6,9 +6,9 @@ use oslo_messaging::{Message, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::destination::Destination;
-use crate::id::Id;
 use crate::state::BrokerState;
+use crate::state::destination::Destination;
+use crate::state::id::Id;
 
 /// What ends the delay of a message before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

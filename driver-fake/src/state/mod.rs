@@ -1,19 +1,31 @@
 //! Everything a broker knows, behind one lock. Each operation is a method; none waits.
 
+pub(crate) mod channel;
+pub(crate) mod connection;
+pub(crate) mod delayed;
+pub(crate) mod destination;
+mod exchange;
+pub(crate) mod id;
+pub(crate) mod inspect;
+pub(crate) mod mailbox;
+mod queue;
+mod routing;
+mod topology;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::channel::Channel;
 use crate::config::FakeConfig;
-use crate::connection::Connection;
-use crate::delayed::Delayed;
-use crate::exchange::Exchange;
-use crate::id::{Id, IdMap};
-use crate::inspect::Counters;
-use crate::queue::Queue;
-use crate::wakes::Wakes;
+use crate::state::channel::Channel;
+use crate::state::connection::Connection;
+use crate::state::delayed::Delayed;
+use crate::state::exchange::Exchange;
+use crate::state::id::{Id, IdMap};
+use crate::state::inspect::Counters;
+use crate::state::mailbox::Wakes;
+use crate::state::queue::Queue;
 
 /// The state of a broker.
 ///

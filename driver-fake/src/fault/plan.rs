@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oslo_messaging::{Address, Message};
 
-use crate::fault::{Fault, Rule};
+use super::{Fault, Rule};
 
 /// The faults to come.
 #[derive(Debug, Default)]

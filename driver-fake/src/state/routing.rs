@@ -5,11 +5,11 @@ use std::sync::Arc;
 use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
 use tokio::time::Instant;
 
-use crate::channel::ConsumerId;
-use crate::destination::Destination;
-use crate::id::Id;
-use crate::queue::Entry;
 use crate::state::BrokerState;
+use crate::state::channel::ConsumerId;
+use crate::state::destination::Destination;
+use crate::state::id::Id;
+use crate::state::queue::Entry;
 
 impl BrokerState {
     /// Takes a message: declares what its address declares, and puts it into every queue it is routed to.

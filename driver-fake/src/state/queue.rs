@@ -6,9 +6,9 @@ use std::sync::Arc;
 use oslo_messaging::{Lifetime, Message};
 use tokio::time::Instant;
 
-use crate::channel::ConsumerId;
 use crate::delivery_limit::DeliveryLimit;
-use crate::id::Id;
+use crate::state::channel::ConsumerId;
+use crate::state::id::Id;
 
 /// A message in a queue, or handed over and unsettled.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use oslo_messaging::{ExchangeKind, Lifetime};
 use tokio::time::Instant;
 
-use crate::exchange::Exchange;
 use crate::state::BrokerState;
+use crate::state::exchange::Exchange;
 
 /// A queue, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]

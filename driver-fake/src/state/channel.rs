@@ -6,12 +6,12 @@ use std::sync::Arc;
 use oslo_messaging::{Settle, Subscription};
 use tokio::time::Instant;
 
-use crate::connection::End;
 use crate::delivery_limit::Returned;
-use crate::id::{Id, IdMap};
-use crate::queue::Entry;
 use crate::state::BrokerState;
-use crate::wakes::Mailbox;
+use crate::state::connection::End;
+use crate::state::id::{Id, IdMap};
+use crate::state::mailbox::Mailbox;
+use crate::state::queue::Entry;
 
 /// One consumer of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
