@@ -8,11 +8,11 @@ use futures_util::future::{BoxFuture, join_all};
 use libtest_mimic::Failed;
 use tokio::time::Instant;
 
+use super::actor::rust_actor::RustTroupe;
 use super::actor::{Actor, Command, Troupe};
 use super::history::{Event, History, Log, Outcome};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
-use super::rust_actor::RustTroupe;
 use super::timeline::Timeline;
 use crate::Stage;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use oslo_messaging::{Context, Error, ErrorKind, Executed, NotificationListener, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
 
-use super::notify::ear;
-use super::rpc::Group;
+use super::Group;
+use crate::cases::notify::ear;
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_target::what_cannot_be_reached_is_refused",
         requires: &[],

@@ -5,11 +5,11 @@ use oslo_messaging::wire::{CallFields, Request};
 use oslo_messaging::{Context, Error, ErrorKind, Executed, Failure, Payload, RpcClient};
 use serde_json::{Value, json};
 
-use super::peer::{Peer, client, envelope, reply, target};
-use super::rpc::Group;
+use super::Group;
+use crate::cases::peer::{Peer, client, envelope, reply, target};
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_reply::they_reach_their_own_calls_in_any_order",
         requires: &[],

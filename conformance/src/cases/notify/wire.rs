@@ -11,11 +11,11 @@ use oslo_messaging::{
 };
 use serde_json::{Value, json};
 
-use super::notify::{ear, listener, notifier, sink, tell};
-use super::peer::envelope;
+use super::{ear, listener, notifier, sink, tell};
+use crate::cases::peer::envelope;
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify_wire::an_event_is_written_as_the_reference_writes_it",
         requires: &[],
@@ -204,7 +204,7 @@ async fn one_pool_name_is_one_queue_whatever_the_topics(stage: &Stage) -> Outcom
     recorder.quiet().await?;
     let shares = [recorder.at("t"), recorder.at("u")];
     assert!(shares.iter().all(|share| !share.is_empty()), "the one that listens to u has its share too: {shares:?}");
-    assert_eq!(super::notify::sorted(shares.concat())?, (0..20).collect::<Vec<_>>(), "and each event has one of them");
+    assert_eq!(super::sorted(shares.concat())?, (0..20).collect::<Vec<_>>(), "and each event has one of them");
     for member in members {
         member.wait(stage.soon()).await?;
     }

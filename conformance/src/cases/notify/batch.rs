@@ -8,13 +8,13 @@ use oslo_messaging::{Capability, Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::notify::{Ear, Sick, batch_ear, impatient, listener, many, notifier, numbers, queue, tell};
+use super::{Ear, Sick, batch_ear, impatient, listener, many, notifier, numbers, queue, tell};
 use crate::{Case, Outcome, Recorder, Stage};
 
 /// How long a batch waits here. Long enough for a real broker to hand over what it has.
 const WINDOW: Duration = Duration::from_secs(2);
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify_batch::two_hundred_and_five_come_as_a_hundred_a_hundred_and_five",
         requires: &[Capability::EnsureQueue, Capability::Retention],

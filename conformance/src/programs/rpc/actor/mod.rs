@@ -1,5 +1,9 @@
 //! Who plays a program: one actor for each server and each sender, ours or a foreign process.
 
+pub(crate) mod process;
+pub(super) mod process_actor;
+pub(super) mod rust_actor;
+
 use std::fmt;
 use std::sync::Arc;
 

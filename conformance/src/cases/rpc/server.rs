@@ -9,10 +9,10 @@ use oslo_messaging::{
 };
 use serde_json::json;
 
-use super::rpc::Group;
+use super::Group;
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_server::it_survives_a_caller_that_gave_up",
         requires: &[],

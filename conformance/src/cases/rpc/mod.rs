@@ -1,5 +1,14 @@
 //! Servers whose every effect is recorded, for the cases of RPC.
 
+pub(super) mod call;
+pub(super) mod cast;
+pub(super) mod life;
+pub(super) mod reply;
+pub(super) mod request;
+pub(super) mod server;
+pub(super) mod target;
+pub(super) mod time;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use libtest_mimic::Failed;
 use tokio::sync::RwLock;
 
-use super::actor::{Actor, Command, Troupe};
-use super::history::{Log, Outcome};
 use super::process::Process;
+use super::{Actor, Command, Troupe};
 use crate::Stage;
 use crate::programs::Foreign;
+use crate::programs::rpc::history::{Log, Outcome};
 
 /// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
 #[derive(Debug)]

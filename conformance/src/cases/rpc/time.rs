@@ -12,11 +12,11 @@ use oslo_messaging::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::peer::{Peer, client, reply, target};
-use super::rpc::Group;
+use super::Group;
+use crate::cases::peer::{Peer, client, reply, target};
 use crate::{Case, Outcome, Recorder, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_time::the_clock_runs_from_the_first_step",
         requires: &[],

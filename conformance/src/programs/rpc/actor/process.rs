@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::actor::Command;
-use super::history::{Event, Log, Outcome, Run};
+use super::Command;
+use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 
 /// One process. Dropping it kills it, and with that ends what it was asked.
 ///

@@ -10,11 +10,11 @@ use oslo_messaging::wire::{CallFields, Compression, Request};
 use oslo_messaging::{Bus, Capability, Context, Endpoint, Payload, RpcClient, RpcServer, Settle, Subscription};
 use serde_json::{Value, json};
 
-use super::peer::{Peer, client, envelope, target};
-use super::rpc::Group;
+use super::Group;
+use crate::cases::peer::{Peer, client, envelope, target};
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_request::it_is_written_as_the_reference_writes_it",
         requires: &[Capability::ServerAddress, Capability::Fanout],
@@ -122,7 +122,7 @@ async fn it_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcome {
     let context = Context::new().with("user", "alice").with("roles", json!([1, null]));
     let args = json!({ "when": "1920-02-03T04:05:06.000007", "n": 1 });
     let named = client.prepare().namespace("ns").version("1.2");
-    for client in [named.clone(), named.prepare().server(super::peer::SERVER), named.fanout()] {
+    for client in [named.clone(), named.prepare().server(crate::cases::peer::SERVER), named.fanout()] {
         client.cast(&context, "foo", &args).await?;
         let mut written = content(&mut peer).await?;
         take_id(&mut written, "_unique_id");

@@ -8,11 +8,11 @@ use oslo_messaging::{Capability, Context, Deadline, ErrorKind, RpcServer, RpcSer
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::peer::{Peer, client, target};
-use super::rpc::{Counter, Group};
+use super::{Counter, Group};
+use crate::cases::peer::{Peer, client, target};
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_life::a_stopped_server_finishes_what_it_runs_and_takes_no_more",
         requires: &[Capability::Retention],

@@ -1,5 +1,12 @@
 //! Publishers and listeners of events whose every effect is recorded, for the cases of notifications.
 
+pub(super) mod batch;
+pub(super) mod fail;
+pub(super) mod life;
+pub(super) mod listen;
+pub(super) mod pool;
+pub(super) mod wire;
+
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;

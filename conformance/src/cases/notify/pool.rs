@@ -2,10 +2,10 @@
 
 use oslo_messaging::{Capability, NotificationListener};
 
-use super::notify::{ear, listener, notifier, sorted, tell};
+use super::{ear, listener, notifier, sorted, tell};
 use crate::{Case, Outcome, Recorder, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify_pool::every_pool_has_every_event",
         requires: &[Capability::Pools],

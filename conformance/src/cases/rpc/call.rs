@@ -6,10 +6,10 @@ use std::time::Duration;
 use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::{Value, json};
 
-use super::rpc::Group;
+use super::Group;
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_call::reaches_only_the_named_server",
         requires: &[Capability::ServerAddress],

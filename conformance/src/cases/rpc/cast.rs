@@ -3,10 +3,10 @@
 use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::json;
 
-use super::rpc::Group;
+use super::Group;
 use crate::{Case, Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "rpc_cast::reaches_only_the_named_server",
         requires: &[Capability::ServerAddress],

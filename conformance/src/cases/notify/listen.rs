@@ -7,10 +7,10 @@ use oslo_messaging::wire::{Compression, Format};
 use oslo_messaging::{Bus, Capability, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
 use serde_json::{Value, json};
 
-use super::notify::{Ear, ear, listener, notifier, sink, sorted, tell};
+use super::{Ear, ear, listener, notifier, sink, sorted, tell};
 use crate::{Case, Outcome, Recorder, Stage};
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify::an_event_arrives_with_all_its_parts",
         requires: &[],

@@ -9,13 +9,13 @@ use oslo_messaging::{
 };
 use serde_json::json;
 
-use super::notify::{Sick, answering, ear, impatient, listener, notifier, queue, sorted, tell};
+use super::{Sick, answering, ear, impatient, listener, notifier, queue, sorted, tell};
 use crate::{Case, Outcome, Stage};
 
 /// What a listener needs that gives back or gives up.
 const SETTLES: &[Capability] = &[Capability::Requeue, Capability::Retention];
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify_fail::a_requeued_event_comes_back",
         requires: SETTLES,

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::actor::{Actor, Command, Troupe};
-use super::history::{Event, Log, Outcome, Run};
-use super::program::Interface;
-use super::request::{Kind, Method, Request};
-use super::{Server, program};
+use super::{Actor, Command, Troupe};
+use crate::programs::rpc::history::{Event, Log, Outcome, Run};
+use crate::programs::rpc::program::Interface;
+use crate::programs::rpc::request::{Kind, Method, Request};
+use crate::programs::rpc::{Server, program};
 use crate::{Budget, Stage};
 
 /// Actors in this process, each with a bus of its own.

@@ -11,13 +11,13 @@ use oslo_messaging::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::notify::{ear, listener, notifier, tell};
+use super::{ear, listener, notifier, tell};
 use crate::{Case, Outcome, Recorder, Stage};
 
 /// What it takes to give back what is not handled.
 const KEEPS: &[Capability] = &[Capability::Retention];
 
-pub(super) const CASES: &[Case] = &[
+pub(in crate::cases) const CASES: &[Case] = &[
     Case {
         id: "notify_life::a_stopped_listener_finishes_what_it_handles_and_takes_no_more",
         requires: KEEPS,
