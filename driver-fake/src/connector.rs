@@ -1,4 +1,4 @@
-//! From a `fake:` URL to a transport.
+//! Connects `fake:` URLs.
 
 use std::sync::Arc;
 
@@ -9,16 +9,17 @@ use crate::broker::FakeBroker;
 
 /// The driver of `fake:` URLs, for a [`Registry`](oslo_messaging::Registry).
 ///
-/// By default `fake://name` is the broker that the process shares under that name, and each virtual host of it one of its
-/// own; `fake://` is the one without a name. Who must not meet others gives it a broker with [`to`](Self::to).
+/// `fake://name` refers to the broker that the process shares under that name; each virtual host is a broker of its own, and
+/// `fake://` is the one with the empty name. A test that must not share a broker passes one with [`to`](Self::to). The URL
+/// takes no options.
 #[derive(Debug, Clone, Default)]
 pub struct FakeConnector {
     broker: Option<FakeBroker>,
 }
 
 impl FakeConnector {
-    /// A connector that leads every URL to `broker`, whatever it says: put under the scheme `rabbit`, it lets a test run
-    /// a program with its production configuration.
+    /// A connector that connects every URL to `broker`. Registered under the scheme `rabbit`, it lets a test run a program
+    /// with its production configuration.
     #[must_use]
     pub fn to(broker: &FakeBroker) -> Self {
         Self { broker: Some(broker.clone()) }
@@ -40,13 +41,13 @@ impl Connector for FakeConnector {
             return Ok(Arc::new(broker.transport()));
         }
         if let Some(option) = url.query().keys().next() {
-            return Err(Error::new(ErrorKind::Config, OPERATION).with("unknown option", option));
+            return Err(Error::new(ErrorKind::Config, OPERATION).with("unknown_option", option));
         }
         Ok(Arc::new(FakeBroker::named(&name_of(url)).transport()))
     }
 }
 
-/// The name of the shared broker that `url` means.
+/// The name of the shared broker for `url`: the first host, and the virtual host if there is one.
 fn name_of(url: &TransportUrl) -> String {
     let host = url.hosts().first().and_then(|host| host.hostname.as_deref()).unwrap_or_default();
     match url.virtual_host() {

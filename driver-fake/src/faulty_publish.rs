@@ -1,11 +1,11 @@
-//! A publish that meets a fault.
+//! Publishes that meet a fault.
 
 use oslo_messaging::{Error, ErrorKind, Executed, Message, PublishOptions, Result, State};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::fault::{Cut, Fault, killed};
-use crate::state::connection::End;
+use crate::fault::{Cut, Fault};
+use crate::state::connection::{EndReason, killed};
 use crate::state::delayed::Until;
 use crate::state::destination::Destination;
 use crate::transport::FakeTransport;
@@ -13,8 +13,11 @@ use crate::transport::FakeTransport;
 const OPERATION: &str = "publish";
 
 impl FakeTransport {
-    /// Does to `message` what `fault` says. The connection works and no alarm is raised.
-    pub(crate) async fn publish_under(
+    /// Publishes `message` under `fault`. The caller has checked that the connection works and no alarm is raised.
+    ///
+    /// # Errors
+    /// What the fault describes; see [`Fault`].
+    pub(crate) async fn publish_with_fault(
         &self,
         fault: Fault,
         to: Destination,
@@ -23,23 +26,23 @@ impl FakeTransport {
     ) -> Result<()> {
         let mandatory = options.mandatory;
         let connection = self.connection;
-        tracing::debug!(?fault, exchange = %to.exchange.name, key = %to.key, "a publish meets a fault");
+        tracing::debug!(?fault, exchange = %to.exchange.name, key = %to.key, "publish meets an injected fault");
         match fault {
-            Fault::Drop => self.broker.with(|state| state.pretend(connection, &to, mandatory)),
+            Fault::Drop => self.broker.with(|state| state.publish_discarding(connection, &to, mandatory)),
             Fault::Delay(by) => {
                 let due = later(by);
-                let told = self.broker.with(|state| {
+                let arrived = self.broker.with(|state| {
                     state.counters.published += 1;
                     state.delay(connection, to, message, mandatory, (due, Until::Due))
                 });
-                self.arrival(told, due, options).await
+                self.await_arrival(arrived, due, options).await
             }
             Fault::Duplicate => self.broker.with(|state| {
                 state.publish(connection, &to, message.clone(), mandatory)?;
                 state.publish(connection, &to, message, mandatory)
             }),
             Fault::Reorder(within) => self.broker.with(|state| {
-                state.pretend(connection, &to, mandatory)?;
+                state.publish_discarding(connection, &to, mandatory)?;
                 state.delay(connection, to, message, mandatory, (later(within), Until::Overtaken));
                 Ok(())
             }),
@@ -52,27 +55,27 @@ impl FakeTransport {
                 if mandatory { Err(state.returned(&to)) } else { Ok(()) }
             }),
             Fault::Disconnect(cut) => self.broker.with(|state| {
-                let end = End::Lost("the connection was cut during a publish".to_owned());
+                let end = EndReason::Lost("the connection was cut during a publish".to_owned());
                 if cut == Cut::BeforeSend {
                     state.disconnect(connection, &end);
                     return Err(end.error(OPERATION));
                 }
-                // Had it been returned, the publisher would not have heard of it.
+                // The connection is cut before a return could reach the publisher.
                 let _ = state.publish(connection, &to, message, mandatory);
                 state.disconnect(connection, &end);
-                Err(end.error_under_way(OPERATION))
+                Err(end.error_in_flight(OPERATION))
             }),
             Fault::Kill => self.broker.with(|state| {
                 state.disconnect_all(&killed());
-                Err(killed().error_under_way(OPERATION))
+                Err(killed().error_in_flight(OPERATION))
             }),
         }
     }
 
-    /// Waits until a message on the way has arrived, its deadline has passed or the connection has ended.
-    async fn arrival(
+    /// Waits until a delayed message has arrived, the publisher's deadline has passed or its connection has ended.
+    async fn await_arrival(
         &self,
-        mut told: oneshot::Receiver<Result<()>>,
+        mut arrived: oneshot::Receiver<Result<()>>,
         due: Instant,
         options: &PublishOptions,
     ) -> Result<()> {
@@ -80,11 +83,11 @@ impl FakeTransport {
         let ended = health.wait_for(|health| matches!(health.state, State::Lost { .. } | State::Closed));
         tokio::select! {
             biased;
-            outcome = &mut told => outcome.unwrap_or(Ok(())),
+            result = &mut arrived => result.unwrap_or(Ok(())),
             () = sleep_until(due) => {
-                // Whoever looks first lets it arrive.
+                // Any operation applies what is due, which delivers the message.
                 self.broker.with(|_| ());
-                told.try_recv().expect("what is due has arrived")
+                arrived.try_recv().expect("a message that is due has arrived")
             }
             () = sleep_until(options.deadline.instant()) => {
                 Err(Error::timeout(OPERATION).with_executed(Executed::Maybe))
@@ -97,7 +100,7 @@ impl FakeTransport {
     }
 }
 
-/// The instant that lies `by` from now; one that the clock cannot express counts as a year.
+/// The instant `by` from now; one that the clock cannot represent counts as a year.
 fn later(by: std::time::Duration) -> Instant {
     oslo_messaging::Deadline::after(by).instant()
 }

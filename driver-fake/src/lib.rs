@@ -1,11 +1,12 @@
-//! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of one.
+//! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of RabbitMQ.
 //!
-//! [`FakeBroker`] is a small real broker, not a mock. It has what RabbitMQ has where a program can see it: topic,
-//! fanout and default exchanges, bindings, competing consumers in round robin, a prefetch window per consumer,
-//! settlement, the redelivered flag, delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never
-//! succeeds where RabbitMQ fails.
+//! [`FakeBroker`] is a small broker, not a mock. It implements what a program can see of RabbitMQ: topic, fanout and default
+//! exchanges, bindings, competing consumers in round robin, a prefetch window per consumer, settlement, the redelivered flag,
+//! delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never succeeds where RabbitMQ
+//! fails.
 //!
-//! Nothing in it polls, spawns or reads another clock than tokio's, so a test under `start_paused` governs time.
+//! It does not poll, spawn tasks or read any clock but tokio's, so a test under `start_paused` controls time.
+//! [`FakeBroker::faults`] injects faults: lost, delayed, duplicated and reordered messages, cut connections, alarms.
 //!
 //! ```
 //! use std::{num::NonZeroUsize, time::Duration};
@@ -21,7 +22,7 @@
 //!
 //! let sender = broker.transport();
 //! sender.publish(inbox.address(), Message::new("hello"), &PublishOptions::by(deadline).mandatory()).await?;
-//! let messages = inbox.poll(NonZeroUsize::MIN).await?.expect("nobody stopped it");
+//! let messages = inbox.poll(NonZeroUsize::MIN).await?.expect("the listener is not stopped");
 //! assert_eq!(messages[0].message().body, "hello");
 //! # Ok(())
 //! # }
@@ -30,19 +31,25 @@
 mod broker;
 mod config;
 mod connector;
+mod counters;
 mod delivery_limit;
 mod fault;
+mod faults;
 mod faulty_publish;
 mod incoming;
 mod listener;
 mod names;
+mod properties;
+mod shared;
 mod state;
 mod transport;
 
 pub use broker::FakeBroker;
 pub use config::FakeConfig;
 pub use connector::FakeConnector;
+pub use counters::Counters;
 pub use delivery_limit::{CountedReturns, DeliveryLimit};
-pub use fault::{Cut, Fault, Faults, Rule};
-pub use state::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
+pub use fault::{Cut, Fault, FaultRule};
+pub use faults::Faults;
+pub use state::inspect::{BindingState, ExchangeState, Leftovers, QueueState};
 pub use transport::FakeTransport;

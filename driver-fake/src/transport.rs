@@ -1,4 +1,4 @@
-//! A connection to a [`FakeBroker`](crate::FakeBroker).
+//! [`FakeTransport`]: a connection to the broker.
 
 use std::sync::Arc;
 
@@ -11,18 +11,19 @@ use tokio::sync::watch;
 use tokio::task::coop;
 use uuid::Uuid;
 
-use crate::broker::Shared;
 use crate::listener::FakeListener;
 use crate::names;
+use crate::properties;
+use crate::shared::Shared;
 use crate::state::BrokerState;
-use crate::state::connection::{Admission, End};
+use crate::state::connection::{Admission, EndReason};
 use crate::state::destination::Destination;
 use crate::state::id::Id;
 
 /// A connection to a [`FakeBroker`](crate::FakeBroker), made by [`FakeBroker::transport`](crate::FakeBroker::transport).
 ///
-/// Dropping it closes it, and with it the listeners it made: what these hold is requeued, and their private queues
-/// begin to expire.
+/// Dropping it closes it and ends its listeners: their unsettled messages are requeued, and their private queues start to
+/// expire.
 #[derive(Debug)]
 pub struct FakeTransport {
     pub(crate) broker: Arc<Shared>,
@@ -40,8 +41,11 @@ impl FakeTransport {
         self.connection
     }
 
-    /// Waits until the broker takes publishes.
-    pub(crate) async fn admission(&self, deadline: Deadline) -> Result<()> {
+    /// Waits until no alarm is raised.
+    ///
+    /// # Errors
+    /// `Blocked` at the deadline; `Closed` or `Disconnected` if the connection has ended.
+    async fn wait_for_admission(&self, deadline: Deadline) -> Result<()> {
         const OPERATION: &str = "publish";
         let mut health = self.health.clone();
         while self.broker.with(|state| state.admit(self.connection, OPERATION))? == Admission::Blocked {
@@ -54,7 +58,7 @@ impl FakeTransport {
         Ok(())
     }
 
-    /// Publishes the message unless an alarm is raised; says whether it did.
+    /// Takes and publishes the message unless an alarm is raised; returns whether it did.
     fn try_publish(
         &self,
         state: &mut BrokerState,
@@ -65,13 +69,14 @@ impl FakeTransport {
         match state.admit(self.connection, "publish")? {
             Admission::Blocked => Ok(false),
             Admission::Open => {
-                let message = message.take().expect("who publishes it does not try again");
+                let message = message.take().expect("a published message is not published again");
                 state.publish(self.connection, to, message, mandatory).map(|()| true)
             }
         }
     }
 
-    /// Declares what a publish to `to` would, and sends nothing. Like a subscription it is not held up by an alarm.
+    /// Declares what a publish to `to` would, and sends nothing. An alarm does not hold it up, as it does not a
+    /// subscription.
     fn declare(&self, to: &Destination) -> Result<()> {
         self.broker.with(|state| {
             state.admit(self.connection, "declare")?;
@@ -112,25 +117,25 @@ impl Transport for FakeTransport {
     }
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        // A busy publisher lets its neighbours run.
+        // A publisher in a loop yields to other tasks: nothing else here waits.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
             return Err(Error::timeout("publish").with("to", to));
         }
         let destination = Destination::new(to, options);
-        names::check_publish(&destination, &message, self.broker.max_message_size)?;
+        properties::check_publish(&destination, &message, self.broker.max_message_size)?;
         if options.declare_only {
             return self.declare(&destination);
         }
-        if self.broker.script.is_armed() {
-            self.admission(options.deadline).await?;
-            if let Some(fault) = self.broker.script.next(to, &message) {
-                return self.publish_under(fault, destination, message, options).await;
+        if self.broker.faults.is_armed() {
+            self.wait_for_admission(options.deadline).await?;
+            if let Some(fault) = self.broker.faults.next(to, &message) {
+                return self.publish_with_fault(fault, destination, message, options).await;
             }
         }
         let mut message = Some(message);
         while !self.broker.with(|state| self.try_publish(state, &destination, &mut message, options.mandatory))? {
-            self.admission(options.deadline).await?;
+            self.wait_for_admission(options.deadline).await?;
         }
         Ok(())
     }
@@ -175,7 +180,7 @@ impl Transport for FakeTransport {
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        self.broker.with(|state| state.disconnect(self.connection, &End::Closed));
+        self.broker.with(|state| state.disconnect(self.connection, &EndReason::Closed));
         if deadline.has_passed() { Err(Error::timeout("close")) } else { Ok(()) }
     }
 }
@@ -183,7 +188,7 @@ impl Transport for FakeTransport {
 impl Drop for FakeTransport {
     fn drop(&mut self) {
         self.broker.with(|state| {
-            state.disconnect(self.connection, &End::Closed);
+            state.disconnect(self.connection, &EndReason::Closed);
             state.connections.remove(&self.connection);
         });
     }

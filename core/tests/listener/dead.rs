@@ -9,7 +9,7 @@ use oslo_messaging::{
     DeadLetter, DeadLetters, DeadReason, ErrorKind, Event, NotificationEndpoint, NotificationListenerBuilder, Origin,
     Priority,
 };
-use oslo_messaging_fake::{Fault, Rule};
+use oslo_messaging_fake::{Fault, FaultRule};
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon, twice};
 
@@ -126,7 +126,7 @@ async fn a_letter_that_could_not_be_replayed_comes_again() {
     let world = World::new();
     give_up(&world, Some("audit"), 7).await;
     let mut dead = DeadLetters::open(&world.bus, "audit", soon()).await.unwrap();
-    world.broker.faults().add(Rule::new(Fault::Return));
+    world.broker.faults().add(FaultRule::new(Fault::Return));
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap_err().kind(), ErrorKind::Undeliverable);
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);
     dead.close(soon()).await.unwrap();

@@ -9,7 +9,7 @@ use oslo_messaging::{
     Address, Bus, DeadLetters, DeadReason, Message, NotificationListener, NotificationListenerBuilder,
     NotificationResult, Priority, Target,
 };
-use oslo_messaging_fake::{Fault, Rule};
+use oslo_messaging_fake::{Fault, FaultRule};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -222,7 +222,7 @@ async fn an_event_that_is_moved_the_second_time_is_handled_once() {
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
     let listener = listener(&world.bus).endpoint(endpoint).start(soon()).await.unwrap();
     let moved = |to: &Address, _: &Message| matches!(to, Address::Queue { .. });
-    world.broker.faults().add(Rule::new(Fault::Return).when(moved));
+    world.broker.faults().add(FaultRule::new(Fault::Return).when(moved));
     let events: Vec<_> = (0..3).collect();
     for n in &events {
         world.publish(Priority::Info, *n).await;

@@ -1,28 +1,28 @@
-//! Which publish meets which fault. Pure but for its lock: no clock, no randomness but the seed's.
+//! Which publish meets which fault. Depends on the rules, the seed and the order of publishes alone; reads no clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oslo_messaging::{Address, Message};
 
-use super::{Fault, Rule};
+use super::{Fault, FaultRule};
 
-/// The faults to come.
+/// The rules and the seed of one broker.
 #[derive(Debug, Default)]
-pub(crate) struct Script {
-    /// Whether there are any; spares the lock where nothing is to go wrong.
+pub(crate) struct FaultPlan {
+    /// Whether there are any. Publishes of a broker without faults skip the lock.
     armed: AtomicBool,
     met: AtomicU64,
-    plan: Mutex<Plan>,
+    rules: Mutex<Rules>,
 }
 
 #[derive(Debug, Default)]
-struct Plan {
-    rules: Vec<Rule>,
+struct Rules {
+    list: Vec<FaultRule>,
     random: Option<Random>,
 }
 
-/// Faults by seed.
+/// Faults drawn from a seed.
 #[derive(Debug)]
 struct Random {
     seed: u64,
@@ -30,23 +30,23 @@ struct Random {
     faults: Vec<Fault>,
 }
 
-impl Script {
-    pub(crate) fn add(&self, rule: Rule) {
-        self.plan().rules.push(rule);
+impl FaultPlan {
+    pub(crate) fn add(&self, rule: FaultRule) {
+        self.rules().list.push(rule);
         self.armed.store(true, Ordering::Release);
     }
 
     pub(crate) fn randomise(&self, seed: u64, per_thousand: u16, faults: Vec<Fault>) {
-        self.plan().random = Some(Random { seed, per_thousand: per_thousand.into(), faults });
+        self.rules().random = Some(Random { seed, per_thousand: per_thousand.into(), faults });
         self.armed.store(true, Ordering::Release);
     }
 
     pub(crate) fn clear(&self) {
-        *self.plan() = Plan::default();
+        *self.rules() = Rules::default();
         self.armed.store(false, Ordering::Release);
     }
 
-    /// How many faults were met.
+    /// How many publishes met a fault.
     pub(crate) fn met(&self) -> u64 {
         self.met.load(Ordering::Relaxed)
     }
@@ -55,24 +55,24 @@ impl Script {
         self.armed.load(Ordering::Acquire)
     }
 
-    /// The fault that this publish meets, if any: of the first rule that is due, or else by chance.
+    /// The fault of this publish: that of the first rule that applies, else one drawn from the seed.
     pub(crate) fn next(&self, to: &Address, message: &Message) -> Option<Fault> {
-        let fault = self.plan().next(to, message)?;
+        let fault = self.rules().next(to, message)?;
         self.met.fetch_add(1, Ordering::Relaxed);
         Some(fault)
     }
 
-    fn plan(&self) -> MutexGuard<'_, Plan> {
-        // A predicate of the user's may have panicked in here; the plan is whole all the same.
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        // A predicate may have panicked while the lock was held; it cannot leave the rules half changed.
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Plan {
+impl Rules {
     fn next(&mut self, to: &Address, message: &Message) -> Option<Fault> {
-        // Every rule counts every publish it matches, also those that another rule takes.
+        // Every rule counts every publish it matches, also those that an earlier rule takes.
         let mut due = None;
-        for rule in &mut self.rules {
+        for rule in &mut self.list {
             if rule.is_due(to, message, due.is_some()) {
                 due = Some(rule.fault());
             }
@@ -104,34 +104,34 @@ impl Random {
 mod tests {
     use super::*;
 
-    fn faults(script: &Script, publishes: usize) -> Vec<Option<Fault>> {
+    fn faults(plan: &FaultPlan, publishes: usize) -> Vec<Option<Fault>> {
         let to = Address::Direct { queue: "q".into() };
-        (0..publishes).map(|_| script.next(&to, &Message::new("x"))).collect()
+        (0..publishes).map(|_| plan.next(&to, &Message::new("x"))).collect()
     }
 
     #[test]
-    fn a_rule_skips_then_strikes_and_then_is_spent() {
-        let script = Script::default();
-        script.add(Rule::new(Fault::Nack).after(1).times(2));
-        assert_eq!(faults(&script, 4), [None, Some(Fault::Nack), Some(Fault::Nack), None]);
-        assert_eq!(script.met(), 2);
+    fn a_rule_skips_publishes_then_applies_and_then_is_used_up() {
+        let plan = FaultPlan::default();
+        plan.add(FaultRule::new(Fault::Nack).after(1).times(2));
+        assert_eq!(faults(&plan, 4), [None, Some(Fault::Nack), Some(Fault::Nack), None]);
+        assert_eq!(plan.met(), 2);
     }
 
     #[test]
-    fn a_rule_strikes_only_what_it_matches() {
-        let script = Script::default();
-        script.add(Rule::new(Fault::Nack).when(|to, _| matches!(to, Address::Fanout { .. })));
-        assert_eq!(faults(&script, 2), [None, None]);
+    fn a_rule_applies_only_to_publishes_it_matches() {
+        let plan = FaultPlan::default();
+        plan.add(FaultRule::new(Fault::Nack).when(|to, _| matches!(to, Address::Fanout { .. })));
+        assert_eq!(faults(&plan, 2), [None, None]);
         let fanout = Address::Fanout { topic: "t".into() };
-        assert_eq!(script.next(&fanout, &Message::new("x")), Some(Fault::Nack));
+        assert_eq!(plan.next(&fanout, &Message::new("x")), Some(Fault::Nack));
     }
 
     #[test]
-    fn the_same_seed_brings_the_same_faults() {
+    fn the_same_seed_gives_the_same_faults() {
         let run = |seed| {
-            let script = Script::default();
-            script.randomise(seed, 300, vec![Fault::Drop, Fault::Nack]);
-            faults(&script, 100)
+            let plan = FaultPlan::default();
+            plan.randomise(seed, 300, vec![Fault::Drop, Fault::Nack]);
+            faults(&plan, 100)
         };
         assert_eq!(run(7), run(7));
         assert_ne!(run(7), run(8));

@@ -1,4 +1,4 @@
-//! Channels: what a listener is to its broker. Consumers, their windows, and what they hold unsettled.
+//! Channels: the broker's side of a listener. Consumers, their windows and their unsettled messages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,45 +6,39 @@ use std::sync::Arc;
 use oslo_messaging::{Settle, Subscription};
 use tokio::time::Instant;
 
-use crate::delivery_limit::Returned;
+use crate::delivery_limit::ReturnReason;
 use crate::state::BrokerState;
-use crate::state::connection::End;
-use crate::state::id::{Id, IdMap};
+use crate::state::connection::EndReason;
+use crate::state::id::{ConsumerId, Id, IdMap};
 use crate::state::mailbox::Mailbox;
 use crate::state::queue::Entry;
-
-/// One consumer of one queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConsumerId {
-    pub(crate) channel: Id,
-    /// Its place among the consumers of the channel.
-    pub(crate) index: usize,
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
     pub(crate) queue: Id,
-    /// Whether the queue goes when the listener is closed.
+    /// Whether closing the listener deletes the queue: it is private.
     pub(crate) owns_queue: bool,
+    /// How many unsettled messages it has.
     unsettled: usize,
 }
 
-/// A message that a consumer holds.
+/// A message that was delivered to a consumer and is unsettled.
 #[derive(Debug)]
 pub(crate) struct Delivery {
+    /// Index of the consumer in its channel.
     pub(crate) consumer: usize,
     pub(crate) entry: Entry,
 }
 
-/// What becomes of a message in hand.
+/// How a receiver settles a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Settlement {
     Acknowledge,
     Requeue,
     Reject,
 }
 
-/// The consumers of one subscription, and their messages.
+/// The consumers of one subscription and their unsettled messages.
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) connection: Id,
@@ -52,11 +46,11 @@ pub(crate) struct Channel {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) stopped: bool,
     pub(crate) consumers: Vec<Consumer>,
-    /// Handed over by the broker, not yet polled.
+    /// Delivered and not polled yet, oldest first.
     pub(crate) buffer: VecDeque<Delivery>,
-    /// Polled and unsettled.
-    in_hand: IdMap<Delivery>,
-    /// How many messages each consumer may hold: RabbitMQ counts `basic.qos` with `global=false` per consumer.
+    /// Polled and unsettled, by delivery tag.
+    unsettled: IdMap<Delivery>,
+    /// How many unsettled messages each consumer may have: RabbitMQ counts `basic.qos` with `global=false` per consumer.
     window: usize,
     next_tag: Id,
 }
@@ -70,7 +64,7 @@ impl Channel {
             stopped: false,
             consumers: Vec::new(),
             buffer: VecDeque::new(),
-            in_hand: IdMap::default(),
+            unsettled: IdMap::default(),
             window,
             next_tag: 0,
         }
@@ -81,8 +75,8 @@ impl Channel {
         self.consumers.len() - 1
     }
 
-    /// Takes a message from the broker; says whether there is room for another one.
-    pub(crate) fn hand_over(&mut self, consumer: usize, mut entry: Entry) -> bool {
+    /// Delivers a message to `consumer`; returns whether its window has room for another one.
+    pub(crate) fn deliver(&mut self, consumer: usize, mut entry: Entry) -> bool {
         Arc::make_mut(&mut entry.message).received_at = Some(Instant::now());
         self.buffer.push_back(Delivery { consumer, entry });
         let consumer = &mut self.consumers[consumer];
@@ -90,16 +84,16 @@ impl Channel {
         consumer.unsettled < self.window
     }
 
-    /// Puts `delivery` into the receiver's hand, under the tag that is returned.
+    /// Keeps `delivery` until it is settled under the returned tag.
     pub(crate) fn hold(&mut self, delivery: Delivery) -> Id {
         let tag = self.next_tag;
         self.next_tag += 1;
-        self.in_hand.insert(tag, delivery);
+        self.unsettled.insert(tag, delivery);
         tag
     }
 
-    /// Gives one place back to the window of `consumer`; says whether it was full.
-    fn give_room(&mut self, consumer: usize) -> bool {
+    /// Frees one place in the window of `consumer`; returns whether the window was full.
+    fn free_place(&mut self, consumer: usize) -> bool {
         let consumer = &mut self.consumers[consumer];
         consumer.unsettled -= 1;
         consumer.unsettled + 1 == self.window
@@ -107,7 +101,7 @@ impl Channel {
 }
 
 impl BrokerState {
-    /// Opens a channel for `subscription`, without consumers yet.
+    /// Opens a channel for `subscription`; the caller adds its consumers.
     pub(crate) fn open_channel(&mut self, connection: Id, subscription: &Subscription) -> Id {
         let id = self.next_id();
         self.channels.insert(id, Channel::new(connection, subscription.settle, subscription.window.get().into()));
@@ -117,110 +111,112 @@ impl BrokerState {
         id
     }
 
-    /// Settles what `channel` holds under `tag`; whether it does. While the message is in hand and the channel has not
-    /// ended, only an interruption takes it away.
-    pub(crate) fn settle(&mut self, channel: Id, tag: Id, verdict: Verdict) -> bool {
-        let held = self.channels.get_mut(&channel).and_then(|channel| channel.in_hand.remove(&tag));
+    /// Settles the message under `tag` of `channel`. Returns `false` if there is none: an interruption took it back, or the
+    /// channel ended.
+    pub(crate) fn settle(&mut self, channel: Id, tag: Id, settlement: Settlement) -> bool {
+        let held = self.channels.get_mut(&channel).and_then(|channel| channel.unsettled.remove(&tag));
         let Some(delivery) = held else { return false };
-        match verdict {
-            Verdict::Acknowledge => {
+        match settlement {
+            Settlement::Acknowledge => {
                 self.counters.acknowledged += 1;
                 self.counters.acknowledgement_writes += 1;
             }
-            Verdict::Reject => self.counters.rejected += 1,
-            Verdict::Requeue => {}
+            Settlement::Reject => self.counters.rejected += 1,
+            Settlement::Requeue => {}
         }
         let queue = self.release(channel, delivery.consumer);
-        if verdict == Verdict::Requeue {
-            self.put_back(queue, delivery.entry, Returned::Requeued);
+        if settlement == Settlement::Requeue {
+            self.requeue(queue, delivery.entry, ReturnReason::Requeued);
         }
-        self.pump(queue);
+        self.deliver_ready(queue);
         true
     }
 
-    /// Counts one message of `consumer` as settled, which may bring the consumer back into the round of its queue.
+    /// Counts one message of `consumer` as settled, which may make the consumer available to its queue again. Returns the
+    /// queue.
     pub(crate) fn release(&mut self, channel: Id, consumer: usize) -> Id {
-        let holder = self.channels.get_mut(&channel).expect("a channel outlives what it holds");
+        let holder = self.channels.get_mut(&channel).expect("a channel outlives its unsettled messages");
         let queue_id = holder.consumers[consumer].queue;
-        let has_room_again = holder.give_room(consumer) && !holder.stopped;
+        let has_room_again = holder.free_place(consumer) && !holder.stopped;
         if let Some(queue) = self.queues.get_mut(&queue_id) {
             queue.unsettled -= 1;
             if has_room_again {
-                queue.add_taker(ConsumerId { channel, index: consumer });
+                queue.add_available(ConsumerId { channel, index: consumer });
             }
         }
         queue_id
     }
 
-    /// Stops the consumers of `channel`; what they hold stays theirs.
+    /// Stops the consumers of a channel, as `basic.cancel` does. Their unsettled messages can still be settled.
     pub(crate) fn cancel(&mut self, id: Id) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         if std::mem::replace(&mut channel.stopped, true) {
             return;
         }
-        self.wakes.add(&channel.mailbox);
+        self.wake_ups.add(&channel.mailbox);
         let queues: Vec<Id> = channel.consumers.iter().map(|consumer| consumer.queue).collect();
         for (index, queue) in queues.into_iter().enumerate() {
             self.detach(queue, ConsumerId { channel: id, index });
         }
     }
 
-    /// Ends `channel`: its consumers stop, and what it holds goes back to its queues, marked as redelivered.
-    pub(crate) fn end_channel(&mut self, id: Id, end: &End) {
+    /// Ends a channel: its consumers stop, and its unsettled messages return to their queues, marked as redelivered. Private
+    /// queues start to expire.
+    pub(crate) fn end_channel(&mut self, id: Id, end: &EndReason) {
         self.cancel(id);
         let Some(channel) = self.channels.remove(&id) else { return };
         if let Some(connection) = self.connections.get_mut(&channel.connection) {
             connection.channels.retain(|other| *other != id);
         }
         channel.mailbox.end.get_or_init(|| end.clone());
-        self.wakes.add(&channel.mailbox);
+        self.wake_ups.add(&channel.mailbox);
 
-        let Channel { buffer, in_hand, consumers, .. } = channel;
-        self.take_back(buffer.into_iter().chain(in_hand.into_values()).collect(), &consumers);
+        let Channel { buffer, unsettled, consumers, .. } = channel;
+        self.requeue_all(buffer.into_iter().chain(unsettled.into_values()).collect(), &consumers);
         for consumer in consumers {
-            self.pump(consumer.queue);
+            self.deliver_ready(consumer.queue);
         }
     }
 
-    /// The queues that `id` reads.
+    /// The queues that the channel consumes.
     pub(crate) fn queues_of(&self, id: Id) -> Vec<Id> {
         let consumers = self.channels.get(&id).map(|channel| channel.consumers.as_slice()).unwrap_or_default();
         consumers.iter().map(|consumer| consumer.queue).collect()
     }
 
-    /// Takes back what `id` holds, marked as redelivered, as if its connection had been lost and made again: its consumers
-    /// go on, and what is in hand cannot be settled any more.
+    /// Requeues the unsettled messages of a channel, marked as redelivered, as if its connection was lost and restored: the
+    /// consumers continue, and the polled messages cannot be settled any more.
     pub(crate) fn interrupt_channel(&mut self, id: Id) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let (window, stopped) = (channel.window, channel.stopped);
-        let held = channel.buffer.drain(..).chain(std::mem::take(&mut channel.in_hand).into_values()).collect();
+        let held = channel.buffer.drain(..).chain(std::mem::take(&mut channel.unsettled).into_values()).collect();
         let consumers = channel.consumers.clone();
         channel.consumers.iter_mut().for_each(|consumer| consumer.unsettled = 0);
-        self.take_back(held, &consumers);
+        self.requeue_all(held, &consumers);
         for (index, consumer) in consumers.iter().enumerate() {
             if let Some(queue) = self.queues.get_mut(&consumer.queue)
                 && consumer.unsettled >= window
                 && !stopped
             {
-                queue.add_taker(ConsumerId { channel: id, index });
+                queue.add_available(ConsumerId { channel: id, index });
             }
         }
     }
 
-    /// Puts back what `consumers` held.
-    fn take_back(&mut self, mut held: Vec<Delivery>, consumers: &[Consumer]) {
-        // From the youngest to the oldest, each goes to the very front of its queue.
-        held.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.entry.place));
+    /// Requeues the unsettled messages of lost `consumers`.
+    fn requeue_all(&mut self, mut held: Vec<Delivery>, consumers: &[Consumer]) {
+        // Youngest first: each one then goes to the front of its queue without a search.
+        held.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.entry.position));
         for Delivery { consumer, entry } in held {
             let queue_id = consumers[consumer].queue;
             if let Some(queue) = self.queues.get_mut(&queue_id) {
                 queue.unsettled -= 1;
             }
-            self.put_back(queue_id, entry, Returned::Left);
+            self.requeue(queue_id, entry, ReturnReason::ConsumerLost);
         }
     }
 
-    /// Ends `channel` and deletes the queues that are its own.
+    /// Ends a channel and deletes its private queues.
     pub(crate) fn close_channel(&mut self, id: Id) {
         self.cancel(id);
         let Some(channel) = self.channels.get(&id) else { return };
@@ -228,15 +224,14 @@ impl BrokerState {
         for queue in own {
             self.delete_queue(queue);
         }
-        self.end_channel(id, &End::Closed);
+        self.end_channel(id, &EndReason::Closed);
     }
 
-    /// Returns `entry` to its place, to be tried again, or drops it if that exceeds the delivery limit of its queue.
-    fn put_back(&mut self, queue: Id, mut entry: Entry, returned: Returned) {
+    /// Returns `entry` to its position, marked as redelivered, or drops it if that exceeds the delivery limit of its queue.
+    fn requeue(&mut self, queue: Id, mut entry: Entry, reason: ReturnReason) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
         entry.redelivered = true;
-        if let Some(limit) =
-            self.config.delivery_limit.filter(|limit| queue.is_limited(limit) && limit.counts(returned))
+        if let Some(limit) = self.config.delivery_limit.filter(|limit| queue.is_limited(limit) && limit.counts(reason))
         {
             entry.failed += 1;
             if entry.failed > limit.failures {

@@ -1,4 +1,4 @@
-//! Connections: what a transport is to its broker, and how it ends.
+//! Connections: the broker's side of a transport, and how it ends.
 
 use oslo_messaging::{Error, ErrorKind, Executed, Health, State};
 use tokio::sync::watch;
@@ -6,17 +6,17 @@ use tokio::sync::watch;
 use crate::state::BrokerState;
 use crate::state::id::Id;
 
-/// Why a connection or a channel has ended.
+/// Why a connection or a channel ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum EndReason {
     /// Its owner closed or dropped it.
     Closed,
-    /// A fault cut it; the text says which.
+    /// A fault cut it; the text names the fault.
     Lost(String),
 }
 
-impl End {
-    /// The error of an `operation` that came too late, or was under way.
+impl EndReason {
+    /// The error of an `operation` that was called after the end: it had no effect.
     pub(crate) fn error(&self, operation: &'static str) -> Error {
         match self {
             Self::Closed => Error::closed(operation),
@@ -24,8 +24,8 @@ impl End {
         }
     }
 
-    /// The same for an operation whose effect the other side may have seen.
-    pub(crate) fn error_under_way(&self, operation: &'static str) -> Error {
+    /// The error of an `operation` that the end interrupted: it may have had its effect.
+    pub(crate) fn error_in_flight(&self, operation: &'static str) -> Error {
         let error = self.error(operation);
         match self {
             Self::Closed => error,
@@ -41,26 +41,33 @@ impl End {
     }
 }
 
-/// The end of a connection that a fault cuts.
-pub(crate) fn cut() -> End {
-    End::Lost("the connection was cut".to_owned())
+/// The reason that a cut gives its connection.
+pub(crate) fn cut() -> EndReason {
+    EndReason::Lost("the connection was cut".to_owned())
 }
 
-/// One transport, seen from the broker.
+/// The reason that a killed broker gives its connections.
+pub(crate) fn killed() -> EndReason {
+    EndReason::Lost("the broker was killed".to_owned())
+}
+
+/// One transport, as the broker sees it.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) end: Option<End>,
+    /// `None` while the connection works.
+    pub(crate) end: Option<EndReason>,
     pub(crate) channels: Vec<Id>,
     health: watch::Sender<Health>,
 }
 
 impl Connection {
-    fn show(&self, state: State) {
+    fn publish_state(&self, state: State) {
         self.health.send_modify(|health| health.state = state);
     }
 
-    /// Tells its health where what exists differs from what it would have declared.
-    pub(crate) fn drift(&self, difference: String) {
+    /// Adds to the health of the transport how an existing queue differs from the one it would have declared. Watchers are
+    /// notified once for each difference.
+    pub(crate) fn report_drift(&self, difference: String) {
         self.health.send_if_modified(|health| {
             let new = !health.drift.contains(&difference);
             if new {
@@ -71,7 +78,7 @@ impl Connection {
     }
 }
 
-/// Whether a publish can be taken now.
+/// Whether the broker accepts publishes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Open,
@@ -79,7 +86,7 @@ pub(crate) enum Admission {
 }
 
 impl BrokerState {
-    /// Opens a connection, and returns where its health can be watched.
+    /// Opens a connection; the receiver reports its health.
     pub(crate) fn connect(&mut self) -> (Id, watch::Receiver<Health>) {
         let (health, watched) = watch::channel(Health::new(self.ready_state()));
         let id = self.next_id();
@@ -88,11 +95,16 @@ impl BrokerState {
     }
 
     /// Whether `connection` can publish now.
+    ///
+    /// # Errors
+    /// The connection has ended.
     pub(crate) fn admit(&self, connection: Id, operation: &'static str) -> Result<Admission, Error> {
         self.check_connection(connection, operation)?;
         Ok(if self.blocked.is_some() { Admission::Blocked } else { Admission::Open })
     }
 
+    /// # Errors
+    /// The connection has ended.
     pub(crate) fn check_connection(&self, connection: Id, operation: &'static str) -> Result<(), Error> {
         match self.connections.get(&connection).map(|connection| &connection.end) {
             Some(None) => Ok(()),
@@ -101,25 +113,25 @@ impl BrokerState {
         }
     }
 
-    /// Ends `connection` and its channels: what they hold unsettled is requeued, their private queues start to expire.
+    /// Ends `connection` and its channels: their unsettled messages are requeued, their private queues start to expire.
     ///
-    /// A connection that was lost can still be closed; nothing else changes an end.
-    pub(crate) fn disconnect(&mut self, connection: Id, end: &End) {
+    /// A lost connection can still be closed, which changes its reason; any other second end has no effect.
+    pub(crate) fn disconnect(&mut self, connection: Id, end: &EndReason) {
         let Some(ending) = self.connections.get_mut(&connection) else { return };
         match ending.end {
             None => {}
-            Some(End::Lost(_)) if *end == End::Closed => {}
+            Some(EndReason::Lost(_)) if *end == EndReason::Closed => {}
             Some(_) => return,
         }
         ending.end = Some(end.clone());
-        ending.show(end.state());
+        ending.publish_state(end.state());
         for channel in std::mem::take(&mut ending.channels) {
             self.end_channel(channel, end);
         }
     }
 
-    /// Cuts every connection that works.
-    pub(crate) fn disconnect_all(&mut self, end: &End) {
+    /// Ends every working connection, in the order in which they were opened.
+    pub(crate) fn disconnect_all(&mut self, end: &EndReason) {
         let mut working: Vec<Id> = self.connections.keys().copied().collect();
         working.sort_unstable();
         for connection in working {
@@ -127,8 +139,7 @@ impl BrokerState {
         }
     }
 
-    /// Cuts every connection that works, each of which is made again at once: channels and consumers go on, with nothing in
-    /// hand.
+    /// Cuts and restores every working connection: channels and consumers continue, without unsettled messages.
     pub(crate) fn interrupt_all(&mut self) {
         let mut working: Vec<Id> = self.connections.keys().copied().collect();
         working.sort_unstable();
@@ -138,24 +149,24 @@ impl BrokerState {
             let Some(connection) = self.connections.get(&id).filter(|connection| connection.end.is_none()) else {
                 continue;
             };
-            connection.show(cut().state());
-            connection.show(ready);
+            connection.publish_state(cut().state());
+            connection.publish_state(ready);
             channels.extend(connection.channels.iter().copied());
         }
         for &channel in &channels {
             self.interrupt_channel(channel);
         }
         for queue in channels.iter().flat_map(|channel| self.queues_of(*channel)).collect::<Vec<_>>() {
-            self.pump(queue);
+            self.deliver_ready(queue);
         }
     }
 
-    /// Raises an alarm, or ends it with `None`; every working connection sees it.
+    /// Raises an alarm, or ends it with `None`; the health of every working connection reports it.
     pub(crate) fn set_blocked(&mut self, reason: Option<String>) {
         self.blocked = reason;
         let state = self.ready_state();
         for connection in self.connections.values().filter(|connection| connection.end.is_none()) {
-            connection.show(state.clone());
+            connection.publish_state(state.clone());
         }
     }
 

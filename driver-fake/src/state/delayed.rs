@@ -1,4 +1,4 @@
-//! Messages that a fault keeps on the way.
+//! Messages that a fault delays between publisher and queue.
 
 use std::collections::BTreeMap;
 
@@ -10,47 +10,49 @@ use crate::state::BrokerState;
 use crate::state::destination::Destination;
 use crate::state::id::Id;
 
-/// What ends the delay of a message before its time.
+/// What ends the delay of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
+    /// The end of its time alone.
     Due,
-    /// The next message, which goes first.
+    /// The next publish, whose message arrives first; or the end of its time.
     Overtaken,
 }
 
+/// One publish whose message has not arrived yet.
 #[derive(Debug)]
-struct Parcel {
+struct DelayedPublish {
     connection: Id,
     to: Destination,
     message: Message,
     mandatory: bool,
     until: Until,
-    outcome: oneshot::Sender<Result<()>>,
+    result: oneshot::Sender<Result<()>>,
 }
 
-/// The messages on the way, by the time they arrive.
+/// The delayed messages, by the time they arrive; those of one time in the order of their publishes.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
-    parcels: BTreeMap<(Instant, Id), Parcel>,
+    publishes: BTreeMap<(Instant, Id), DelayedPublish>,
 }
 
 impl Delayed {
     pub(crate) fn is_empty(&self) -> bool {
-        self.parcels.is_empty()
+        self.publishes.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.parcels.len()
+        self.publishes.len()
     }
 
-    /// When the next one arrives.
+    /// When the next message arrives.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.parcels.first_key_value().map(|((due, _), _)| *due)
+        self.publishes.first_key_value().map(|((due, _), _)| *due)
     }
 }
 
 impl BrokerState {
-    /// Keeps a message on the way until `due`; the receiver learns what became of it.
+    /// Delays a message until `due`. The receiver gets the result of routing it then.
     pub(crate) fn delay(
         &mut self,
         connection: Id,
@@ -59,41 +61,41 @@ impl BrokerState {
         mandatory: bool,
         (due, until): (Instant, Until),
     ) -> oneshot::Receiver<Result<()>> {
-        let (outcome, told) = oneshot::channel();
+        let (result, arrived) = oneshot::channel();
         let id = self.next_id();
-        self.delayed.parcels.insert((due, id), Parcel { connection, to, message, mandatory, until, outcome });
-        // Who waits for messages must now also wait for that time.
+        self.delayed.publishes.insert((due, id), DelayedPublish { connection, to, message, mandatory, until, result });
+        // There is no timer: waiting listeners must recompute when to wake up.
         for channel in self.channels.values() {
-            self.wakes.add(&channel.mailbox);
+            self.wake_ups.add(&channel.mailbox);
         }
-        told
+        arrived
     }
 
-    /// Lets the first message on the way arrive.
-    pub(crate) fn arrive_late(&mut self) {
-        if let Some((_, parcel)) = self.delayed.parcels.pop_first() {
-            self.unpack(parcel);
+    /// Delivers the delayed message that is due first.
+    pub(crate) fn deliver_next_delayed(&mut self) {
+        if let Some((_, publish)) = self.delayed.publishes.pop_first() {
+            self.finish(publish);
         }
     }
 
-    /// Lets those arrive that waited to be overtaken.
+    /// Delivers the messages that waited for another publish.
     pub(crate) fn release_overtaken(&mut self) {
         if self.delayed.is_empty() {
             return;
         }
-        let parcels = &mut self.delayed.parcels;
-        let is_overtaken = |parcel: &Parcel| parcel.until == Until::Overtaken;
-        let keys: Vec<_> = parcels.iter().filter(|(_, parcel)| is_overtaken(parcel)).map(|(key, _)| *key).collect();
-        let parcels: Vec<Parcel> = keys.iter().filter_map(|key| parcels.remove(key)).collect();
-        for parcel in parcels {
-            self.unpack(parcel);
+        let publishes = &mut self.delayed.publishes;
+        let is_overtaken = |publish: &DelayedPublish| publish.until == Until::Overtaken;
+        let keys: Vec<_> = publishes.iter().filter(|(_, publish)| is_overtaken(publish)).map(|(key, _)| *key).collect();
+        let publishes: Vec<DelayedPublish> = keys.iter().filter_map(|key| publishes.remove(key)).collect();
+        for publish in publishes {
+            self.finish(publish);
         }
     }
 
-    fn unpack(&mut self, parcel: Parcel) {
-        let Parcel { connection, to, message, mandatory, outcome, .. } = parcel;
-        let result = self.declare_destination(connection, &to).and_then(|()| self.route(&to, message, mandatory));
-        // The publisher may have given up; the message has arrived all the same.
-        let _ = outcome.send(result);
+    fn finish(&mut self, publish: DelayedPublish) {
+        let DelayedPublish { connection, to, message, mandatory, result, .. } = publish;
+        let routed = self.declare_destination(connection, &to).and_then(|()| self.route(&to, message, mandatory));
+        // The publisher may have dropped its receiver at its deadline; the message arrives all the same.
+        let _ = result.send(routed);
     }
 }

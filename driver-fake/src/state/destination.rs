@@ -1,4 +1,4 @@
-//! An address, taken apart into what a publish declares and where it routes.
+//! An address as a publish needs it: what to declare, and where to route.
 
 use oslo_messaging::{Address, Exchange, PublishOptions};
 
@@ -12,11 +12,11 @@ pub(crate) enum QueueDeclaration {
     Bound,
 }
 
-/// Where a message goes.
+/// What a publish declares and where it routes its message.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) exchange: Exchange,
-    /// The routing key; also the name of the queue that is declared, if one is.
+    /// The routing key; also the name of the declared queue, if there is one.
     pub(crate) key: String,
     pub(crate) queue: QueueDeclaration,
 }

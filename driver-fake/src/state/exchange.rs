@@ -1,4 +1,4 @@
-//! Exchanges and their bindings: from a routing key to queues. Pure: no clock, no messages.
+//! Exchanges and their bindings: from a routing key to queues, without messages and without a clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use oslo_messaging::ExchangeKind;
 
 use crate::state::id::Id;
 
-/// A named exchange.
+/// A named exchange. The default exchange needs no bindings and is not stored.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) kind: ExchangeKind,
-    /// Bindings whose key is matched as it is: all of a fanout, and those of a topic exchange without wildcards.
+    /// Bindings whose key is compared as it is: all of a fanout exchange, and those of a topic exchange without wildcards.
     exact: HashMap<Arc<str>, Vec<Id>>,
     /// Bindings with wildcards.
     patterns: Vec<(Arc<str>, Id)>,
@@ -22,7 +22,7 @@ impl Exchange {
         Self { kind, exact: HashMap::new(), patterns: Vec::new() }
     }
 
-    /// Binds `queue` by `key`; a binding that exists stays the only one of its kind.
+    /// Binds `queue` by `key`. Declaring an existing binding again has no effect.
     pub(crate) fn bind(&mut self, key: &str, queue: Id) {
         if self.kind == ExchangeKind::Topic && has_wildcard(key) {
             if !self.patterns.iter().any(|(pattern, id)| &**pattern == key && *id == queue) {
@@ -49,7 +49,7 @@ impl Exchange {
         self.exact.is_empty() && self.patterns.is_empty()
     }
 
-    /// Adds to `found` each queue that a message with `key` goes to, once however many of its bindings match.
+    /// Adds to `found` each queue that receives a message with `key`, once for however many matching bindings.
     pub(crate) fn route(&self, key: &str, found: &mut Vec<Id>) {
         match self.kind {
             ExchangeKind::Fanout => self.exact.values().flatten().for_each(|queue| add(found, *queue)),
@@ -61,7 +61,7 @@ impl Exchange {
         }
     }
 
-    /// Every binding: its key and its queue.
+    /// Every binding, as its key and its queue.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (&str, Id)> {
         let exact = self.exact.iter().flat_map(|(key, queues)| queues.iter().map(move |queue| (&**key, *queue)));
         exact.chain(self.patterns.iter().map(|(key, queue)| (&**key, *queue)))
@@ -78,11 +78,11 @@ fn has_wildcard(key: &str) -> bool {
     key.split('.').any(|word| word == "*" || word == "#")
 }
 
-/// Whether `key` matches `pattern` word by word: `*` is one word, `#` any number of words.
+/// Whether `key` matches `pattern` word by word: `*` is one word, `#` zero or more words.
 fn matches(pattern: &str, key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = words(key);
-    // After each word of the pattern: whether it can have matched the first n words of the key.
+    // `reached[n]`: whether the pattern so far can match the first n words of the key. Linear in both, unlike backtracking.
     let mut reached = vec![false; key.len() + 1];
     reached[0] = true;
     for word in pattern {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_is_one_word_and_a_hash_any_number() {
+    fn a_star_matches_one_word_and_a_hash_any_number() {
         for (pattern, key, expected) in [
             ("*.info", "notifications.info", true),
             ("*.info", "a.b.info", false),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_bound_twice_gets_one_copy() {
+    fn a_queue_with_two_matching_bindings_gets_one_copy() {
         let mut exchange = Exchange::new(ExchangeKind::Topic);
         exchange.bind("notifications.info", 1);
         exchange.bind("notifications.*", 1);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn unbinding_takes_every_binding_of_the_queue() {
+    fn unbinding_removes_every_binding_of_the_queue() {
         let mut exchange = Exchange::new(ExchangeKind::Topic);
         exchange.bind("a", 1);
         exchange.bind("*.b", 1);

@@ -1,12 +1,20 @@
-//! Identities inside one broker, and maps keyed by them.
+//! Ids inside one broker, and maps keyed by them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Identifies a queue, a channel, a connection or a delivery. Never used twice, so a stale one finds nothing.
+/// Identifies a queue, a channel, a connection or a delivery. Ids are never reused, so a stale one finds nothing.
 pub(crate) type Id = u64;
 
-/// A map keyed by [`Id`]. Ids count up and nobody outside chooses them, so they need no keyed hash.
+/// One consumer of one queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConsumerId {
+    pub(crate) channel: Id,
+    /// Its index among the consumers of the channel.
+    pub(crate) index: usize,
+}
+
+/// A map keyed by [`Id`]. Ids count up and no peer chooses them, so they need no keyed hash.
 pub(crate) type IdMap<T> = HashMap<Id, T, BuildHasherDefault<IdHasher>>;
 
 /// Spreads consecutive numbers over the whole word (Fibonacci hashing).

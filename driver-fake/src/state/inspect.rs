@@ -1,4 +1,4 @@
-//! What a broker shows of itself: for tests that count, and for people who look.
+//! Views of a broker's state, for tests and for printing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,36 +9,36 @@ use tokio::time::Instant;
 use crate::state::BrokerState;
 use crate::state::exchange::Exchange;
 
-/// A queue, as it is now.
+/// A queue at the time of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueState {
     /// Its name.
     pub name: String,
-    /// Whether it outlives its reader.
+    /// Whether it survives its consumers.
     pub lifetime: Lifetime,
-    /// How many messages wait in it.
+    /// How many messages wait for a consumer.
     pub ready: usize,
-    /// How many messages were handed to consumers and not settled.
+    /// How many messages were delivered and are unsettled.
     pub unsettled: usize,
-    /// How many consumers read it.
+    /// How many consumers it has.
     pub consumers: usize,
 }
 
 impl QueueState {
-    /// Whether it holds nothing, nobody reads it, and it is one that stays.
+    /// Whether it is a shared queue without messages and without consumers.
     fn is_idle(&self) -> bool {
         self.lifetime == Lifetime::Shared && self.ready == 0 && self.unsettled == 0 && self.consumers == 0
     }
 }
 
-/// An exchange, as it is now.
+/// An exchange at the time of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExchangeState {
     /// Its name.
     pub name: String,
-    /// What it does with a message.
+    /// How it routes messages.
     pub kind: ExchangeKind,
 }
 
@@ -54,42 +54,18 @@ pub struct BindingState {
     pub queue: String,
 }
 
-/// What a broker has done since it was made. Tests count these instead of measuring time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Messages that publishers handed in, whatever became of them.
-    pub published: u64,
-    /// Messages handed to consumers, each time anew.
-    pub delivered: u64,
-    /// Messages acknowledged.
-    pub acknowledged: u64,
-    /// Acknowledgements written: one for all that a poll acknowledges before handover, one for each a receiver settles.
-    pub acknowledgement_writes: u64,
-    /// Messages given back, by their receivers or because these ended.
-    pub requeued: u64,
-    /// Messages rejected by their receivers.
-    pub rejected: u64,
-    /// Mandatory messages returned to their publishers.
-    pub returned: u64,
-    /// Messages dropped after their time to live.
-    pub expired: u64,
-    /// Messages dropped because they exceeded the delivery limit of their queue.
-    pub over_limit: u64,
-}
-
-/// What a broker still holds: messages, consumers and private queues.
+/// What still exists in a broker: messages, consumers and private queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leftovers {
-    /// The queues with messages or consumers, and those that only wait to expire.
+    /// The queues with messages or consumers, and the private queues that wait to expire.
     pub queues: Vec<QueueState>,
-    /// How many messages a fault keeps on the way.
+    /// How many messages a fault delays.
     pub delayed: usize,
 }
 
 impl Leftovers {
-    /// Whether there is nothing left.
+    /// Whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.delayed == 0
@@ -106,7 +82,7 @@ impl fmt::Display for Leftovers {
     }
 }
 
-/// Writes `queues` as a table, one line each.
+/// Writes `queues` as a table with a line each.
 pub(crate) fn write_table(f: &mut fmt::Formatter<'_>, queues: &[QueueState]) -> fmt::Result {
     let width = queues.iter().map(|queue| queue.name.chars().count()).max().unwrap_or(0).max("queue".len());
     writeln!(f, "{:<width$}  {:>8}  {:>9}  {:>9}  lifetime", "queue", "ready", "unsettled", "consumers")?;
@@ -121,7 +97,7 @@ pub(crate) fn write_table(f: &mut fmt::Formatter<'_>, queues: &[QueueState]) -> 
 }
 
 impl BrokerState {
-    /// The queues, by name; what has expired at their fronts is dropped first.
+    /// The queues by name, without the messages that expired at their heads.
     pub(crate) fn queue_states(&mut self) -> Vec<QueueState> {
         let mut states = Vec::with_capacity(self.queues.len());
         for queue in self.queues.values_mut() {
@@ -138,7 +114,7 @@ impl BrokerState {
         states
     }
 
-    /// The exchanges that were declared, by name.
+    /// The declared exchanges by name.
     pub(crate) fn exchange_states(&self) -> Vec<ExchangeState> {
         let state =
             |(name, exchange): (&Arc<str>, &Exchange)| ExchangeState { name: name.to_string(), kind: exchange.kind };
@@ -147,7 +123,7 @@ impl BrokerState {
         states
     }
 
-    /// The bindings that were declared, by exchange, key and queue.
+    /// The declared bindings by exchange, key and queue.
     pub(crate) fn binding_states(&self) -> Vec<BindingState> {
         let mut states = Vec::new();
         for (exchange, bindings) in &self.exchanges {

@@ -1,28 +1,28 @@
-//! Whom to wake once the lock is released.
+//! What a listener shares with the broker, and which listeners to wake after an operation.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-use crate::state::connection::End;
+use crate::state::connection::EndReason;
 
-/// What a listener shares with the broker: a bell, and the reason of its end.
+/// What a listener shares with the broker.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    /// Rung when something arrives for an empty buffer, when the listener stops or ends, and when a message is delayed.
-    pub(crate) bell: Notify,
-    /// Set once, when the channel ends; its unsettled messages are back in their queues by then.
-    pub(crate) end: OnceLock<End>,
+    /// Notified when a message arrives for an empty buffer, when the listener stops or ends, and when a message is delayed.
+    pub(crate) wake_up: Notify,
+    /// Set once, when the channel ends and its unsettled messages are back in their queues.
+    pub(crate) end: OnceLock<EndReason>,
 }
 
-/// The mailboxes to ring after an operation. Most operations ring at most one, which costs no allocation.
+/// The listeners to wake after an operation. Most operations wake at most one, which costs no allocation.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
+pub(crate) struct WakeUps {
     first: Option<Arc<Mailbox>>,
     rest: Vec<Arc<Mailbox>>,
 }
 
-impl Wakes {
+impl WakeUps {
     pub(crate) fn add(&mut self, mailbox: &Arc<Mailbox>) {
         match self.first {
             None => self.first = Some(Arc::clone(mailbox)),
@@ -30,10 +30,10 @@ impl Wakes {
         }
     }
 
-    /// Rings them. Called without the lock: who is woken wants it at once.
-    pub(crate) fn ring(self) {
+    /// Wakes them. Call it without the broker's lock, which each woken listener takes at once.
+    pub(crate) fn notify(self) {
         for mailbox in self.first.iter().chain(&self.rest) {
-            mailbox.bell.notify_one();
+            mailbox.wake_up.notify_one();
         }
     }
 }

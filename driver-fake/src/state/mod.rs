@@ -1,4 +1,4 @@
-//! Everything a broker knows, behind one lock. Each operation is a method; none waits.
+//! Everything a broker knows, behind one lock. Each operation is a method, in the file of what it is about; none waits.
 
 pub(crate) mod channel;
 pub(crate) mod connection;
@@ -18,18 +18,18 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::config::FakeConfig;
+use crate::counters::Counters;
 use crate::state::channel::Channel;
 use crate::state::connection::Connection;
 use crate::state::delayed::Delayed;
 use crate::state::exchange::Exchange;
 use crate::state::id::{Id, IdMap};
-use crate::state::inspect::Counters;
-use crate::state::mailbox::Wakes;
+use crate::state::mailbox::WakeUps;
 use crate::state::queue::Queue;
 
 /// The state of a broker.
 ///
-/// Between operations no queue has both a message that is ready and a consumer with room, save for what expires.
+/// Invariant between operations: no queue has both a ready message that has not expired and a consumer with room.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerState {
     pub(crate) config: FakeConfig,
@@ -38,14 +38,14 @@ pub(crate) struct BrokerState {
     pub(crate) queues: IdMap<Queue>,
     pub(crate) channels: IdMap<Channel>,
     pub(crate) connections: IdMap<Connection>,
-    /// The private queues that nobody reads, by the time they go.
+    /// The private queues without a consumer, by the time they are deleted.
     pub(crate) expiring: BTreeSet<(Instant, Id)>,
     pub(crate) delayed: Delayed,
-    /// Why no publish is taken for now.
+    /// The reason of the alarm, while one is raised.
     pub(crate) blocked: Option<String>,
     pub(crate) counters: Counters,
-    pub(crate) wakes: Wakes,
-    /// The queues of the message being routed; kept for its capacity.
+    pub(crate) wake_ups: WakeUps,
+    /// Scratch list of the queues of one message; kept for its capacity.
     pub(crate) routed: Vec<Id>,
     last_id: Id,
 }
@@ -60,10 +60,10 @@ impl BrokerState {
         self.last_id
     }
 
-    /// Does what has become due since the last operation, in the order of time.
+    /// Deletes expired queues and delivers delayed messages that became due since the last operation, in the order of time.
     ///
-    /// There is no timer: what is due is done before anybody can look.
-    pub(crate) fn catch_up(&mut self) {
+    /// There is no timer: every access to the state calls this first, so no caller can see the difference.
+    pub(crate) fn apply_due(&mut self) {
         if self.expiring.is_empty() && self.delayed.is_empty() {
             return;
         }
@@ -73,10 +73,10 @@ impl BrokerState {
             let arrival = self.delayed.next_due();
             match (expiry, arrival) {
                 (Some(at), _) if at <= now && arrival.is_none_or(|arrival| at <= arrival) => {
-                    let (_, queue) = self.expiring.pop_first().expect("it was just seen");
+                    let (_, queue) = self.expiring.pop_first().expect("the set is not empty");
                     self.delete_queue(queue);
                 }
-                (_, Some(at)) if at <= now => self.arrive_late(),
+                (_, Some(at)) if at <= now => self.deliver_next_delayed(),
                 _ => return,
             }
         }

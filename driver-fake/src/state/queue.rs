@@ -1,4 +1,4 @@
-//! A queue: messages in order, and whose turn it is. Pure: told the time, never asks for it.
+//! A queue: messages in order, and the round of its consumers. The caller passes the time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,17 +7,16 @@ use oslo_messaging::{Lifetime, Message};
 use tokio::time::Instant;
 
 use crate::delivery_limit::DeliveryLimit;
-use crate::state::channel::ConsumerId;
-use crate::state::id::Id;
+use crate::state::id::{ConsumerId, Id};
 
-/// A message in a queue, or handed over and unsettled.
+/// A message in a queue, or delivered from it and unsettled.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Its place among the messages of its queue, kept for life: given back, it returns there.
-    pub(crate) place: u64,
+    /// Its position in the queue, assigned on arrival and kept: a requeued message returns there.
+    pub(crate) position: u64,
     pub(crate) message: Arc<Message>,
     pub(crate) redelivered: bool,
-    /// How many of its deliveries failed, as a queue with a delivery limit counts them.
+    /// How many of its deliveries failed. Counted only in a queue with a delivery limit.
     pub(crate) failed: u64,
     pub(crate) expires: Option<Instant>,
 }
@@ -28,27 +27,27 @@ impl Entry {
     }
 }
 
-/// A queue, without the messages that its consumers hold.
+/// A queue. Its unsettled messages are in the channels of its consumers.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: Id,
     pub(crate) name: Arc<str>,
     pub(crate) lifetime: Lifetime,
-    /// Whether another program has it for itself.
+    /// Whether it is exclusive to another program.
     pub(crate) exclusive: bool,
-    /// When it will be deleted, if it is private and nobody reads it.
+    /// When it will be deleted: set while a private queue has no consumer.
     pub(crate) expires: Option<Instant>,
-    /// How many messages were handed over and not settled.
+    /// How many messages were delivered and are unsettled.
     pub(crate) unsettled: usize,
     /// How many consumers it has.
     pub(crate) consumers: usize,
-    /// The exchanges it was bound to.
+    /// The exchanges it is bound to; deleting the queue removes its bindings there.
     pub(crate) bound_to: Vec<Arc<str>>,
-    /// Ordered by place, oldest first.
+    /// Ordered by position.
     ready: VecDeque<Entry>,
-    next_place: u64,
-    /// The consumers with room in their windows, the next one first.
-    takers: VecDeque<ConsumerId>,
+    next_position: u64,
+    /// The consumers with room in their windows, in the order of the round.
+    available: VecDeque<ConsumerId>,
 }
 
 impl Queue {
@@ -63,40 +62,42 @@ impl Queue {
             consumers: 0,
             bound_to: Vec::new(),
             ready: VecDeque::new(),
-            next_place: 0,
-            takers: VecDeque::new(),
+            next_position: 0,
+            available: VecDeque::new(),
         }
     }
 
-    /// Whether `limit` holds for this queue: private ones are never quorum queues.
+    /// Whether `limit` applies to this queue: private queues are never quorum queues.
     pub(crate) fn is_limited(&self, limit: &DeliveryLimit) -> bool {
         self.lifetime == Lifetime::Shared && limit.covers(&self.name)
     }
 
-    /// The entry of a message that arrives now, not yet in the queue.
+    /// Assigns `message` the next position. The caller puts it in the queue, or delivers it at once.
     pub(crate) fn entry(&mut self, message: Message, expires: Option<Instant>) -> Entry {
-        let place = self.next_place;
-        self.next_place += 1;
+        let position = self.next_position;
+        self.next_position += 1;
         let message = Arc::new(message.with_queue(Arc::clone(&self.name)));
-        Entry { place, message, redelivered: false, failed: 0, expires }
+        Entry { position, message, redelivered: false, failed: 0, expires }
     }
 
-    /// Puts `entry` at its place: the end for a new one, mostly the front for one that comes back.
+    /// Inserts `entry` at its position: the end for a new message, mostly the front for a requeued one.
     pub(crate) fn put(&mut self, entry: Entry) {
         let at = match self.ready.back() {
-            Some(last) if last.place > entry.place => self.ready.partition_point(|other| other.place < entry.place),
+            Some(last) if last.position > entry.position => {
+                self.ready.partition_point(|other| other.position < entry.position)
+            }
             _ => self.ready.len(),
         };
         self.ready.insert(at, entry);
     }
 
-    /// Takes the first message.
+    /// Removes and returns the oldest message.
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         self.ready.pop_front()
     }
 
-    /// Drops what has expired at the front, and says how many; what lies behind a live message waits for its turn, as
-    /// in RabbitMQ. The clock is read only if the first message can expire.
+    /// Drops expired messages from the head and returns how many. An expired message behind a live one stays until it
+    /// reaches the head, as in RabbitMQ. Reads `clock` only if the first message can expire.
     pub(crate) fn drop_expired(&mut self, clock: impl FnOnce() -> Instant) -> u64 {
         if self.ready.front().is_none_or(|entry| entry.expires.is_none()) {
             return 0;
@@ -118,19 +119,20 @@ impl Queue {
         self.ready.is_empty()
     }
 
-    /// Takes the consumer whose turn it is; it comes back with [`add_taker`](Self::add_taker) if it has room left.
-    pub(crate) fn next_taker(&mut self) -> Option<ConsumerId> {
-        self.takers.pop_front()
+    /// Removes the next consumer from the round. The caller adds it again with [`add_available`](Self::add_available) if it
+    /// has room left.
+    pub(crate) fn next_available(&mut self) -> Option<ConsumerId> {
+        self.available.pop_front()
     }
 
-    /// Puts `consumer` last in the round.
-    pub(crate) fn add_taker(&mut self, consumer: ConsumerId) {
-        self.takers.push_back(consumer);
+    /// Adds `consumer` at the end of the round.
+    pub(crate) fn add_available(&mut self, consumer: ConsumerId) {
+        self.available.push_back(consumer);
     }
 
-    /// Takes `consumer` out of the round.
-    pub(crate) fn remove_taker(&mut self, consumer: ConsumerId) {
-        self.takers.retain(|other| *other != consumer);
+    /// Removes `consumer` from the round, if it is in it.
+    pub(crate) fn remove_available(&mut self, consumer: ConsumerId) {
+        self.available.retain(|other| *other != consumer);
     }
 }
 
@@ -142,12 +144,12 @@ mod tests {
         Queue::new(1, "q".into(), Lifetime::Shared)
     }
 
-    fn places(queue: &mut Queue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop()).map(|entry| entry.place).collect()
+    fn positions(queue: &mut Queue) -> Vec<u64> {
+        std::iter::from_fn(|| queue.pop()).map(|entry| entry.position).collect()
     }
 
     #[test]
-    fn what_comes_back_returns_to_its_place() {
+    fn a_requeued_message_returns_to_its_position() {
         let mut queue = queue();
         let mut entries: Vec<_> = (0..4).map(|_| queue.entry(Message::new("x"), None)).collect();
         let third = entries.remove(2);
@@ -157,11 +159,11 @@ mod tests {
         }
         queue.put(third);
         queue.put(first);
-        assert_eq!(places(&mut queue), [0, 1, 2, 3]);
+        assert_eq!(positions(&mut queue), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn an_expired_message_behind_a_live_one_waits_for_its_turn() {
+    fn an_expired_message_behind_a_live_one_stays() {
         let mut queue = queue();
         let now = Instant::now();
         for expires in [Some(now), None, Some(now)] {
@@ -169,6 +171,6 @@ mod tests {
             queue.put(entry);
         }
         assert_eq!(queue.drop_expired(|| now), 1);
-        assert_eq!(places(&mut queue), [1, 2]);
+        assert_eq!(positions(&mut queue), [1, 2]);
     }
 }

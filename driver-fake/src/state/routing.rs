@@ -1,4 +1,4 @@
-//! The way of a message: from a publish through an exchange into queues and to consumers.
+//! Routing: from a publish through an exchange into queues and to consumers.
 
 use std::sync::Arc;
 
@@ -6,13 +6,15 @@ use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
-use crate::state::channel::ConsumerId;
 use crate::state::destination::Destination;
-use crate::state::id::Id;
+use crate::state::id::{ConsumerId, Id};
 use crate::state::queue::Entry;
 
 impl BrokerState {
-    /// Takes a message: declares what its address declares, and puts it into every queue it is routed to.
+    /// Declares what the address declares and routes the message.
+    ///
+    /// # Errors
+    /// `Topology` if a declaration conflicts; `Undeliverable` if `mandatory` and no queue is bound.
     pub(crate) fn publish(
         &mut self,
         connection: Id,
@@ -27,7 +29,7 @@ impl BrokerState {
         Ok(())
     }
 
-    /// Routes without declaring.
+    /// Puts the message into every queue that is bound, without declaring any.
     pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
         let origin = Origin { exchange: to.exchange.name.clone(), routing_key: to.key.clone() };
         let message = message.with_origin(Arc::new(origin));
@@ -47,8 +49,8 @@ impl BrokerState {
         Ok(())
     }
 
-    /// Declares and routes as [`publish`](Self::publish) does, but puts the message nowhere.
-    pub(crate) fn pretend(&mut self, connection: Id, to: &Destination, mandatory: bool) -> Result<()> {
+    /// Declares and routes as [`publish`](Self::publish) does, with the same result, but stores no message.
+    pub(crate) fn publish_discarding(&mut self, connection: Id, to: &Destination, mandatory: bool) -> Result<()> {
         self.counters.published += 1;
         self.declare_destination(connection, to)?;
         let mut queues = Vec::new();
@@ -56,10 +58,10 @@ impl BrokerState {
         if queues.is_empty() && mandatory { Err(self.returned(to)) } else { Ok(()) }
     }
 
-    /// Counts a returned message, and makes the error its publisher gets.
+    /// Counts a returned message; the error is for its publisher.
     pub(crate) fn returned(&mut self, to: &Destination) -> Error {
         self.counters.returned += 1;
-        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing key", &to.key)
+        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing_key", &to.key)
     }
 
     fn find_queues(&self, to: &Destination, found: &mut Vec<Id>) {
@@ -76,44 +78,44 @@ impl BrokerState {
     fn arrive(&mut self, id: Id, message: Message) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         self.counters.expired += queue.drop_expired(Instant::now);
-        // A time that the clock cannot express never comes.
+        // A time that the clock cannot represent never comes.
         let expires = message.expiration.and_then(|after| Instant::now().checked_add(after));
         let entry = queue.entry(message, expires);
-        let passing = if queue.is_empty() { queue.next_taker() } else { None };
-        match passing {
-            // What passes through never expires: that is what a time to live of zero asks for.
-            Some(taker) => self.hand_over(id, taker, entry),
+        let consumer = if queue.is_empty() { queue.next_available() } else { None };
+        match consumer {
+            // A message that is delivered at once never expires: that is the meaning of a time to live of zero.
+            Some(consumer) => self.deliver(id, consumer, entry),
             None => queue.put(entry),
         }
     }
 
-    /// Gives the consumers with room what is ready.
-    pub(crate) fn pump(&mut self, id: Id) {
+    /// Delivers ready messages of a queue, in turn, to its consumers with room.
+    pub(crate) fn deliver_ready(&mut self, id: Id) {
         while let Some(queue) = self.queues.get_mut(&id) {
             self.counters.expired += queue.drop_expired(Instant::now);
             if queue.is_empty() {
                 return;
             }
-            let Some(taker) = queue.next_taker() else { return };
+            let Some(consumer) = queue.next_available() else { return };
             let entry = queue.pop().expect("it is not empty");
-            self.hand_over(id, taker, entry);
+            self.deliver(id, consumer, entry);
         }
     }
 
-    fn hand_over(&mut self, queue: Id, taker: ConsumerId, mut entry: Entry) {
+    fn deliver(&mut self, queue: Id, consumer: ConsumerId, mut entry: Entry) {
         self.counters.delivered += 1;
-        let queue = self.queues.get_mut(&queue).expect("the message was in it");
+        let queue = self.queues.get_mut(&queue).expect("the message came from it");
         let limit = self.config.delivery_limit.filter(|limit| queue.is_limited(limit));
         let message = Arc::make_mut(&mut entry.message);
         message.received_at = Some(Instant::now());
         message.delivery_count = limit.and_then(|limit| limit.shown(entry.failed));
-        let channel = self.channels.get_mut(&taker.channel).expect("a channel leaves its queues before it ends");
+        let channel = self.channels.get_mut(&consumer.channel).expect("a channel leaves its queues before it ends");
         queue.unsettled += 1;
         if channel.buffer.is_empty() {
-            self.wakes.add(&channel.mailbox);
+            self.wake_ups.add(&channel.mailbox);
         }
-        if channel.hand_over(taker.index, entry) {
-            queue.add_taker(taker);
+        if channel.deliver(consumer.index, entry) {
+            queue.add_available(consumer);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Declaring, binding, consuming and deleting.
+//! Declaring, binding, consuming and deleting queues and exchanges.
 
 use std::sync::Arc;
 
@@ -6,14 +6,16 @@ use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, L
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
-use crate::state::channel::ConsumerId;
 use crate::state::destination::{Destination, QueueDeclaration};
 use crate::state::exchange::Exchange;
-use crate::state::id::Id;
+use crate::state::id::{ConsumerId, Id};
 use crate::state::queue::Queue;
 
 impl BrokerState {
-    /// Declares what a publish to `to` declares.
+    /// Declares the exchange of a publish and, if its address asks for one, the queue.
+    ///
+    /// # Errors
+    /// `Topology` if an exchange or a queue of that name exists and cannot be adopted.
     pub(crate) fn declare_destination(&mut self, connection: Id, to: &Destination) -> Result<()> {
         const OPERATION: &str = "publish";
         self.declare_exchange(&to.exchange, OPERATION)?;
@@ -31,6 +33,9 @@ impl BrokerState {
     }
 
     /// Declares and binds one queue of a subscription.
+    ///
+    /// # Errors
+    /// `Topology`, as for a publish.
     pub(crate) fn declare_plan(&mut self, connection: Id, plan: &QueuePlan) -> Result<Id> {
         const OPERATION: &str = "subscribe";
         for binding in &plan.bindings {
@@ -43,7 +48,10 @@ impl BrokerState {
         Ok(queue)
     }
 
-    /// Makes an exchange, or finds it.
+    /// Creates an exchange, or adopts an existing one of the same kind.
+    ///
+    /// # Errors
+    /// `Topology` if it exists with another kind.
     pub(crate) fn declare_exchange(&mut self, exchange: &ExchangeName, operation: &'static str) -> Result<()> {
         if exchange.kind == ExchangeKind::Default {
             return Ok(());
@@ -56,12 +64,15 @@ impl BrokerState {
             Some(existing) if existing.kind == exchange.kind => Ok(()),
             Some(existing) => Err(Error::new(ErrorKind::Topology, operation)
                 .with("exchange", &exchange.name)
-                .with("declared as", format!("{:?}", exchange.kind))
-                .with("exists as", format!("{:?}", existing.kind))),
+                .with("declared_as", format!("{:?}", exchange.kind))
+                .with("exists_as", format!("{:?}", existing.kind))),
         }
     }
 
-    /// Makes a queue, or adopts the one of that name and tells the connection's health where it differs.
+    /// Creates a queue, or adopts the existing one and reports in the health of the connection how it differs.
+    ///
+    /// # Errors
+    /// `Topology` if the existing queue is exclusive to another program.
     pub(crate) fn declare_queue(
         &mut self,
         connection: Id,
@@ -76,18 +87,18 @@ impl BrokerState {
         if queue.exclusive {
             return Err(Error::new(ErrorKind::Topology, operation)
                 .with("queue", name)
-                .with("reason", "another connection has it for itself"));
+                .with("reason", "it is exclusive to another connection"));
         }
         if queue.lifetime != lifetime {
             let difference = match queue.lifetime {
-                Lifetime::Private => format!("queue '{name}' expires without a reader; ours would stay"),
-                Lifetime::Shared => format!("queue '{name}' stays without a reader; ours would expire"),
+                Lifetime::Private => format!("queue '{name}' expires without a consumer; the declared one would stay"),
+                Lifetime::Shared => format!("queue '{name}' stays without a consumer; the declared one would expire"),
             };
             if let Some(connection) = self.connections.get(&connection) {
-                connection.drift(difference);
+                connection.report_drift(difference);
             }
         }
-        // A declaration counts as a use, as in RabbitMQ.
+        // A declaration is a use and restarts the expiry, as in RabbitMQ.
         if self.expiring.iter().any(|(_, expiring)| *expiring == id) {
             self.start_expiry(id);
         }
@@ -115,29 +126,30 @@ impl BrokerState {
         }
     }
 
-    /// Starts to consume `queue` on `channel`.
+    /// Adds a consumer of the queue to `channel`, which delivers what is ready. A private queue stops to expire.
     pub(crate) fn consume(&mut self, queue_id: Id, channel: Id, owns_queue: bool) {
         let consumer = self.channels.get_mut(&channel).expect("it was just opened").add_consumer(queue_id, owns_queue);
         let queue = self.queues.get_mut(&queue_id).expect("it was just declared");
         queue.consumers += 1;
-        queue.add_taker(ConsumerId { channel, index: consumer });
+        queue.add_available(ConsumerId { channel, index: consumer });
         if let Some(at) = queue.expires.take() {
             self.expiring.remove(&(at, queue_id));
         }
-        self.pump(queue_id);
+        self.deliver_ready(queue_id);
     }
 
-    /// Stops `consumer`; a private queue starts to expire with its last one.
+    /// Removes a consumer from its queue. A private queue starts to expire when its last consumer is removed.
     pub(crate) fn detach(&mut self, queue_id: Id, consumer: ConsumerId) {
         let Some(queue) = self.queues.get_mut(&queue_id) else { return };
-        queue.remove_taker(consumer);
+        queue.remove_available(consumer);
         queue.consumers -= 1;
         if queue.consumers == 0 {
             self.start_expiry(queue_id);
         }
     }
 
-    /// Deletes a queue with its messages and its bindings; a fanout exchange goes with its last one.
+    /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last binding, as the reference
+    /// declares it auto-delete.
     pub(crate) fn delete_queue(&mut self, id: Id) {
         let Some(queue) = self.queues.remove(&id) else { return };
         self.queue_ids.remove(&queue.name);
@@ -153,7 +165,7 @@ impl BrokerState {
         }
     }
 
-    /// Sets the time a private queue goes, counted from now.
+    /// Sets when a private queue is deleted, counted from now; has no effect on a shared one.
     fn start_expiry(&mut self, id: Id) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         if queue.lifetime == Lifetime::Shared {
@@ -162,7 +174,7 @@ impl BrokerState {
         if let Some(at) = queue.expires.take() {
             self.expiring.remove(&(at, id));
         }
-        // A time that the clock cannot express never comes.
+        // A time that the clock cannot represent never comes.
         queue.expires = Instant::now().checked_add(self.config.queue_expiry);
         self.expiring.extend(queue.expires.map(|at| (at, id)));
     }

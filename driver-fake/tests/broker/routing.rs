@@ -75,7 +75,7 @@ async fn a_mandatory_message_to_nobody_comes_back_with_its_address() {
         let error = fail(&transport, &to, &mandatory()).await;
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No));
         let facts: Vec<_> = error.context().map(|(key, value)| (key, value.to_owned())).collect();
-        assert_eq!(facts, [("exchange", to.exchange().name), ("routing key", to.routing_key())]);
+        assert_eq!(facts, [("exchange", to.exchange().name), ("routing_key", to.routing_key())]);
     }
     assert_eq!(broker.counters().returned, 4);
 }
