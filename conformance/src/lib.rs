@@ -54,7 +54,7 @@ mod tally;
 pub use async_trait::async_trait;
 pub use libtest_mimic::{Arguments, Failed};
 
-pub(crate) use case::{BoxFuture, Outcome};
+pub(crate) use case::Outcome;
 pub(crate) use reading::Reading;
 pub(crate) use recorder::Recorder;
 pub(crate) use stage::Stage;

@@ -6,115 +6,44 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use libtest_mimic::Failed;
 use oslo_messaging::{
-    Address, Capability, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source,
-    State, Subscription, Target,
+    Address, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source, State,
+    Subscription, Target,
 };
 use serde_json::json;
 
 use super::notify::{ear, listener, notifier, tell};
 use super::rpc::Group;
+use crate::cases::cases;
 use crate::reading::text;
-use crate::{Case, Disturbance, Outcome, Reading, Stage};
+use crate::{Disturbance, Outcome, Reading, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "disturb::a_transport_is_ready_again_by_itself",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Transport::publish: The driver waits for a connection until the deadline.",
-        run: |stage| Box::pin(a_transport_is_ready_again_by_itself(stage)),
-    },
-    Case {
-        id: "disturb::what_was_in_hand_comes_back_marked",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Settle::ByReceiver: what it never settles comes back. IncomingMessage::redelivered: handed over before.",
-        run: |stage| Box::pin(what_was_in_hand_comes_back_marked(stage)),
-    },
-    Case {
-        id: "disturb::a_listener_misses_nothing_over_a_cut",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Listener::poll: (fails) only (with) a loss that cannot be repaired.",
-        run: |stage| Box::pin(a_listener_misses_nothing_over_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::a_call_in_flight_is_answered_over_a_cut",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of \
-                either side).",
-        run: |stage| Box::pin(a_call_in_flight_is_answered_over_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::a_fanout_reaches_every_server_after_a_cut",
-        requires: &[Capability::Fanout],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Capability::Fanout: A message reaches every server of a topic.",
-        run: |stage| Box::pin(a_fanout_reaches_every_server_after_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::casts_around_a_cut_run_at_most_once",
-        requires: &[Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "RpcServerBuilder::refuse_redelivered: a request runs at most once, also if its connection is lost.",
-        run: |stage| Box::pin(casts_around_a_cut_run_at_most_once(stage)),
-    },
-    Case {
-        id: "disturb::events_around_a_cut_are_all_handled",
-        requires: &[Capability::Retention, Capability::EnsureQueue, Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "NotificationListener: a notification is handled at least once, or is a dead letter.",
-        run: |stage| Box::pin(events_around_a_cut_are_all_handled(stage)),
-    },
-    Case {
-        id: "disturb::a_blocked_publish_waits_until_its_deadline_and_did_not_happen",
-        requires: &[Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "Transport::publish: The driver waits for an alarm to end until the deadline; Blocked.",
-        run: |stage| Box::pin(a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage)),
-    },
-    Case {
-        id: "disturb::a_blocked_publish_goes_on_when_the_block_ends",
-        requires: &[Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "Transport::publish: The driver waits for an alarm to end. State::Blocked.",
-        run: |stage| Box::pin(a_blocked_publish_goes_on_when_the_block_ends(stage)),
-    },
-    Case {
-        id: "disturb::messages_are_read_and_settled_during_a_block",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "State::Blocked: the broker takes no publishes; consuming goes on.",
-        run: |stage| Box::pin(messages_are_read_and_settled_during_a_block(stage)),
-    },
-    Case {
-        id: "disturb::what_was_confirmed_outlives_a_restart",
-        requires: &[Capability::Retention, Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Restart),
-        cites: "Address::Queue: A durable queue of ours. Transport::publish: returns when the bus owns it.",
-        run: |stage| Box::pin(what_was_confirmed_outlives_a_restart(stage)),
-    },
-    Case {
-        id: "disturb::calls_are_answered_again_after_a_restart",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Restart),
-        cites: "Transport: a lost connection is made again, and its listeners are put back.",
-        run: |stage| Box::pin(calls_are_answered_again_after_a_restart(stage)),
-    },
-];
+cases! { disturb;
+    /// Transport::publish: The driver waits for a connection until the deadline.
+    a_transport_is_ready_again_by_itself [] disturbs Cut;
+    /// Settle::ByReceiver: what it never settles comes back. IncomingMessage::redelivered: handed over before.
+    what_was_in_hand_comes_back_marked [Retention, RedeliveredFlag] disturbs Cut;
+    /// Listener::poll: (fails) only (with) a loss that cannot be repaired.
+    a_listener_misses_nothing_over_a_cut [Retention, RedeliveredFlag] disturbs Cut;
+    /// RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of either
+    /// side).
+    a_call_in_flight_is_answered_over_a_cut [] disturbs Cut;
+    /// Capability::Fanout: A message reaches every server of a topic.
+    a_fanout_reaches_every_server_after_a_cut [Fanout] disturbs Cut;
+    /// RpcServerBuilder::refuse_redelivered: a request runs at most once, also if its connection is lost.
+    casts_around_a_cut_run_at_most_once [RedeliveredFlag] disturbs Cut;
+    /// NotificationListener: a notification is handled at least once, or is a dead letter.
+    events_around_a_cut_are_all_handled [Retention, EnsureQueue, Confirms] disturbs Cut;
+    /// Transport::publish: The driver waits for an alarm to end until the deadline; Blocked.
+    a_blocked_publish_waits_until_its_deadline_and_did_not_happen [Confirms] disturbs Block;
+    /// Transport::publish: The driver waits for an alarm to end. State::Blocked.
+    a_blocked_publish_goes_on_when_the_block_ends [Confirms] disturbs Block;
+    /// State::Blocked: the broker takes no publishes; consuming goes on.
+    messages_are_read_and_settled_during_a_block [Retention] disturbs Block;
+    /// Address::Queue: A durable queue of ours. Transport::publish: returns when the bus owns it.
+    what_was_confirmed_outlives_a_restart [Retention, Confirms] disturbs Restart;
+    /// Transport: a lost connection is made again, and its listeners are put back.
+    calls_are_answered_again_after_a_restart [] disturbs Restart;
+}
 
 /// Long enough to see that a publish waits, and short beside what a bus takes to come back.
 const SHORT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! The cases, one file for each area of the contract.
+//! The cases: one file for each area of the contract, with the table of its cases and their functions.
 
 mod address;
 mod close;
@@ -17,7 +17,28 @@ mod settle;
 
 use crate::Case;
 
-/// Every area, in the order in which they are listed.
+/// Defines the cases of one area: `CASES`, with the id `area::name` for each row. The doc comment of a row is what the case
+/// cites; the brackets hold the capabilities that it requires; the function of that name checks it.
+macro_rules! cases {
+    ($area:ident; $(
+        $(#[doc = $cites:literal])+
+        $name:ident [$($requires:ident),*] $(lacks $lacks:ident)? $(disturbs $disturbs:ident)?;
+    )+) => {
+        pub(in crate::cases) const CASES: &[$crate::Case] = &[$($crate::Case {
+            id: concat!(stringify!($area), "::", stringify!($name)),
+            requires: &[$(oslo_messaging::Capability::$requires),*],
+            // The first of one or two elements: a macro has no other way to write "this, or else `None`".
+            lacks: [$(Some(oslo_messaging::Capability::$lacks),)? None][0],
+            disturbs: [$(Some($crate::Disturbance::$disturbs),)? None][0],
+            // Each line of a doc comment begins with a space, so they join into one text.
+            cites: concat!($($cites),+).trim_ascii_start(),
+            run: |stage| Box::pin($name(stage)),
+        }),+];
+    };
+}
+pub(crate) use cases;
+
+/// Every area, in the order of the report.
 pub(crate) const ALL: &[&[Case]] = &[
     address::CASES,
     publish::CASES,

@@ -3,60 +3,25 @@
 use std::num::NonZeroU16;
 
 use futures_util::future::try_join_all;
-use oslo_messaging::{Address, Capability, Source, Subscription};
+use oslo_messaging::{Address, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "neighbours::a_listener_ends_without_the_other",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener: A reader of one subscription; Listener::close: Stops, ..., of that subscription alone.",
-        run: |stage| Box::pin(a_listener_ends_without_the_other(stage)),
-    },
-    Case {
-        id: "neighbours::a_listener_settles_its_own_messages",
-        requires: &[Capability::Requeue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage: Settling consumes it; dropping it unsettled requeues it.",
-        run: |stage| Box::pin(a_listener_settles_its_own_messages(stage)),
-    },
-    Case {
-        id: "neighbours::a_window_is_of_one_listener",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
-        run: |stage| Box::pin(a_window_is_of_one_listener(stage)),
-    },
-    Case {
-        id: "neighbours::each_address_keeps_its_order",
-        requires: &[Capability::ServerAddress, Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(each_address_keeps_its_order(stage)),
-    },
-    Case {
-        id: "neighbours::each_of_many_publishers_keeps_its_order",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(each_of_many_publishers_keeps_its_order(stage)),
-    },
-    Case {
-        id: "neighbours::a_queue_is_reached_past_its_exchange",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Direct: A queue by its name. Subscription::queues: the names of a server's queues.",
-        run: |stage| Box::pin(a_queue_is_reached_past_its_exchange(stage)),
-    },
-];
+cases! { neighbours;
+    /// Listener: A reader of one subscription; Listener::close: Stops, ..., of that subscription alone.
+    a_listener_ends_without_the_other [];
+    /// IncomingMessage: Settling consumes it; dropping it unsettled requeues it.
+    a_listener_settles_its_own_messages [Requeue, Retention];
+    /// Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).
+    a_window_is_of_one_listener [];
+    /// Transport::publish: From one caller to one address, order holds.
+    each_address_keeps_its_order [ServerAddress, Fanout];
+    /// Transport::publish: From one caller to one address, order holds.
+    each_of_many_publishers_keeps_its_order [];
+    /// Address::Direct: A queue by its name. Subscription::queues: the names of a server's queues.
+    a_queue_is_reached_past_its_exchange [];
+}
 
 async fn a_listener_ends_without_the_other(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;

@@ -7,66 +7,25 @@ use oslo_messaging::{
     Address, Capability, Deadline, ErrorKind, Executed, Message, PublishOptions, Source, Subscription,
 };
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "publish::mandatory_to_nobody_is_undeliverable",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::mandatory: Fail with Undeliverable if no queue is bound.",
-        run: |stage| Box::pin(mandatory_to_nobody_is_undeliverable(stage)),
-    },
-    Case {
-        id: "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::subscribe: returns once every queue exists and is bound.",
-        run: |stage| Box::pin(mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage)),
-    },
-    Case {
-        id: "publish::to_nobody_succeeds_without_mandatory",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::by: A publish that may go nowhere.",
-        run: |stage| Box::pin(to_nobody_succeeds_without_mandatory(stage)),
-    },
-    Case {
-        id: "publish::a_return_is_told_to_its_own_publisher",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "Message::id: so that a return is told to the publisher it concerns.",
-        run: |stage| Box::pin(a_return_is_told_to_its_own_publisher(stage)),
-    },
-    Case {
-        id: "publish::order_holds_from_one_publisher_to_one_address",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(order_holds_from_one_publisher_to_one_address(stage)),
-    },
-    Case {
-        id: "publish::what_is_sent_arrives_unchanged",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Message: A message as a driver carries it: id, body, headers, queue.",
-        run: |stage| Box::pin(what_is_sent_arrives_unchanged(stage)),
-    },
-    Case {
-        id: "publish::a_deadline_that_passed_is_a_timeout",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::deadline: When the publish must have ended.",
-        run: |stage| Box::pin(a_deadline_that_passed_is_a_timeout(stage)),
-    },
-];
+cases! { publish;
+    /// PublishOptions::mandatory: Fail with Undeliverable if no queue is bound.
+    mandatory_to_nobody_is_undeliverable [Mandatory];
+    /// Transport::subscribe: returns once every queue exists and is bound.
+    mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned [Mandatory];
+    /// PublishOptions::by: A publish that may go nowhere.
+    to_nobody_succeeds_without_mandatory [];
+    /// Message::id: so that a return is told to the publisher it concerns.
+    a_return_is_told_to_its_own_publisher [Mandatory];
+    /// Transport::publish: From one caller to one address, order holds.
+    order_holds_from_one_publisher_to_one_address [];
+    /// Message: A message as a driver carries it: id, body, headers, queue.
+    what_is_sent_arrives_unchanged [];
+    /// PublishOptions::deadline: When the publish must have ended.
+    a_deadline_that_passed_is_a_timeout [];
+}
 
 async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;

@@ -12,244 +12,155 @@ use tokio::sync::watch;
 
 use crate::{Budget, Clock, Disturbance, Harness};
 
-/// A defect that somebody once shipped, or nearly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flaw {
-    /// A publish is done twice.
-    PublishedTwice,
-    /// Every fifth publish is confirmed and thrown away.
-    LostInSilence,
-    /// Two neighbouring publishes change places.
-    OutOfOrder,
-    /// A message to one server goes to any server of its topic.
-    ServerIgnored,
-    /// Every exchange is the same one.
-    ExchangeIgnored,
-    /// A listener hears every priority.
-    PriorityIgnored,
-    /// A fanout stays within the exchange it was not given: it goes nowhere.
-    FanoutLost,
-    /// A fanout reaches one server, the last that was started.
-    FanoutReachesOne,
-    /// A message that no queue is bound for is thrown away, mandatory or not.
-    MandatoryIgnored,
-    /// Every message needs a queue that is bound, mandatory or not.
-    MandatoryAlways,
-    /// A return is told to whoever publishes next.
-    ReturnCrossed,
-    /// A reply goes to whoever was answered before.
-    ReplyCrossed,
-    /// What is sent to a queue by name is thrown away unless it is an inbox.
-    DirectReachesInboxesAlone,
-    /// Headers stay behind.
-    HeadersLost,
-    /// The value of a header ends after 255 bytes.
-    LongHeaderCut,
-    /// A body loses the bytes that are not text.
-    BodyMangled,
-    /// A body ends after half a megabyte.
-    LongBodyCut,
-    /// A name ends after 255 bytes.
-    LongNameCut,
-    /// Messages live for ever.
-    ExpirationIgnored,
-    /// A time to live is taken for seconds, though it is in milliseconds.
-    ExpirationInSeconds,
-    /// Requests live for ever, whatever else expires.
-    RequestsNeverExpire,
-    /// Messages that have a life lose it at once.
-    ExpiresAtOnce,
-    /// The queue of a notification is not made before somebody listens.
-    QueueNotEnsured,
-    /// Members of a pool read the shared queue instead.
-    PoolIgnored,
-    /// Each member of a pool has a copy of its own.
-    PoolNotShared,
-    /// A deadline that passed is not looked at.
-    DeadlineIgnored,
-    /// A subscription returns before its queues exist.
-    SubscribesLate,
-    /// A poll gives more than it was asked for.
-    PollOverflows,
-    /// What a poll took is lost if it is cancelled.
-    CancelledPollLoses,
-    /// The window is a hundred times as wide.
-    WindowIgnored,
-    /// A stopped listener never ends.
-    StopNeverEnds,
-    /// A stopped listener goes on acknowledging what it was handed over before.
-    StopTakesTheRest,
-    /// A dropped listener goes on consuming.
-    DroppedGoesOn,
-    /// Closing a listener leaves its private queue behind.
-    CloseLeavesQueue,
-    /// Closing one listener ends every listener of its transport.
-    CloseEndsNeighbours,
-    /// Whoever waits for a message is not told that the transport was closed.
-    ClosedPollHangs,
-    /// What was acknowledged comes back.
-    AcknowledgedComesBack,
-    /// What was rejected comes back.
-    RejectedComesBack,
-    /// What was requeued is dropped.
-    RequeueDrops,
-    /// What was dropped unsettled stays out.
-    DroppedStaysOut,
-    /// A message that comes back looks new.
-    RedeliveredFlagLost,
-    /// Every message looks as if it came back.
-    RedeliveredAlways,
-    /// What is to be settled before handover is left to its receiver.
-    HandedOverUnsettled,
-    /// What is left to its receiver is settled before handover.
-    SettledTooEarly,
-    /// Settling after the end succeeds.
-    SettlesAfterClose,
-    /// A closed transport goes on working.
-    CloseIsNothing,
-    /// The state is never told.
-    HealthStuck,
-    /// A connection that is lost is made again, and its listeners are not.
-    ListenerLostByCut,
-    /// What is sent to every server goes nowhere once the connection was lost.
-    FanoutLostByCut,
-    /// Once connections were lost, nothing that comes again says so.
-    MarkLostByCut,
-    /// What was in hand when connections were lost is settled as if they were there.
-    SettledAfterCut,
-    /// A connection that is lost is made again, and its state goes on saying that it is not.
-    NeverReadyAgain,
-    /// A listener that is stopped acknowledges what waits, and loses it.
-    StopLosesAcknowledged,
-    /// A message that comes back does not say how often its delivery failed.
-    DeliveryCountLost,
-    /// The driver does what it does not declare.
-    Undeclared(Capability),
+/// Defines [`Flaw`]: each row is a variant, the case that must catch it and the rule that must catch it.
+macro_rules! flaws {
+    ($($(#[$doc:meta])+ $flaw:ident => $case:literal, $rule:literal;)+ undeclared $capabilities:tt) => {
+        /// One defect of a driver. Drivers have shipped each of them, or nearly.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Flaw {
+            $($(#[$doc])+ $flaw,)+
+            /// The driver has a behaviour that it does not declare.
+            Undeclared(Capability),
+        }
+
+        impl Flaw {
+            /// Every flaw, in the order of the report.
+            pub const ALL: &'static [Self] = &flaws!(@all [$($flaw)+] $capabilities);
+
+            /// The id of the case that must catch the flaw; other cases may catch it too.
+            #[must_use]
+            pub fn caught_by(self) -> &'static str {
+                match self {
+                    $(Self::$flaw => $case,)+
+                    Self::Undeclared(capability) => refusing(capability),
+                }
+            }
+
+            /// The id of the rule that must catch the flaw; other rules may catch it too.
+            pub(crate) fn breaks(self) -> &'static str {
+                match self {
+                    $(Self::$flaw => $rule,)+
+                    Self::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
+                }
+            }
+        }
+    };
+    (@all [$($flaw:ident)+] [$($capability:ident),+]) => {
+        [$(Self::$flaw,)+ $(Self::Undeclared(Capability::$capability)),+]
+    };
 }
 
-impl Flaw {
-    /// Every flaw.
-    pub const ALL: &'static [Self] = &[
-        Self::PublishedTwice,
-        Self::LostInSilence,
-        Self::OutOfOrder,
-        Self::ServerIgnored,
-        Self::ExchangeIgnored,
-        Self::PriorityIgnored,
-        Self::FanoutLost,
-        Self::FanoutReachesOne,
-        Self::MandatoryIgnored,
-        Self::MandatoryAlways,
-        Self::ReturnCrossed,
-        Self::ReplyCrossed,
-        Self::DirectReachesInboxesAlone,
-        Self::HeadersLost,
-        Self::LongHeaderCut,
-        Self::BodyMangled,
-        Self::LongBodyCut,
-        Self::LongNameCut,
-        Self::ExpirationIgnored,
-        Self::ExpirationInSeconds,
-        Self::RequestsNeverExpire,
-        Self::ExpiresAtOnce,
-        Self::QueueNotEnsured,
-        Self::PoolIgnored,
-        Self::PoolNotShared,
-        Self::DeadlineIgnored,
-        Self::SubscribesLate,
-        Self::PollOverflows,
-        Self::CancelledPollLoses,
-        Self::WindowIgnored,
-        Self::StopNeverEnds,
-        Self::StopTakesTheRest,
-        Self::DroppedGoesOn,
-        Self::CloseLeavesQueue,
-        Self::CloseEndsNeighbours,
-        Self::ClosedPollHangs,
-        Self::AcknowledgedComesBack,
-        Self::RejectedComesBack,
-        Self::RequeueDrops,
-        Self::DroppedStaysOut,
-        Self::RedeliveredFlagLost,
-        Self::RedeliveredAlways,
-        Self::HandedOverUnsettled,
-        Self::SettledTooEarly,
-        Self::SettlesAfterClose,
-        Self::CloseIsNothing,
-        Self::HealthStuck,
-        Self::ListenerLostByCut,
-        Self::FanoutLostByCut,
-        Self::MarkLostByCut,
-        Self::SettledAfterCut,
-        Self::NeverReadyAgain,
-        Self::StopLosesAcknowledged,
-        Self::DeliveryCountLost,
-        Self::Undeclared(Capability::ServerAddress),
-        Self::Undeclared(Capability::Fanout),
-        Self::Undeclared(Capability::Mandatory),
-        Self::Undeclared(Capability::Expiration),
-        Self::Undeclared(Capability::Requeue),
-        Self::Undeclared(Capability::EnsureQueue),
-        Self::Undeclared(Capability::Pools),
-    ];
-
-    /// The id of the case that must catch it; others may too.
-    #[must_use]
-    pub fn caught_by(self) -> &'static str {
-        match self {
-            Self::PublishedTwice => "address::a_topic_reaches_one_of_its_servers",
-            Self::LostInSilence | Self::OutOfOrder => "publish::order_holds_from_one_publisher_to_one_address",
-            Self::ServerIgnored => "address::a_server_is_reached_alone",
-            Self::ExchangeIgnored => "address::exchanges_keep_topics_apart",
-            Self::PriorityIgnored => "notification::a_listener_hears_its_topics_and_priorities_alone",
-            Self::FanoutLost | Self::FanoutReachesOne => "address::a_fanout_reaches_every_server_of_every_exchange",
-            Self::MandatoryIgnored => "publish::mandatory_to_nobody_is_undeliverable",
-            Self::MandatoryAlways => "publish::to_nobody_succeeds_without_mandatory",
-            Self::ReturnCrossed => "publish::a_return_is_told_to_its_own_publisher",
-            Self::HeadersLost | Self::BodyMangled | Self::RedeliveredAlways => {
-                "publish::what_is_sent_arrives_unchanged"
-            }
-            Self::ExpirationIgnored | Self::ExpirationInSeconds => "retention::an_expired_message_is_dropped",
-            Self::ExpiresAtOnce => "retention::a_message_is_not_dropped_before_it_expires",
-            Self::QueueNotEnsured => "notification::it_is_kept_before_anyone_listens",
-            Self::PoolIgnored | Self::PoolNotShared => "notification::every_pool_gets_a_copy_that_its_members_share",
-            Self::DeadlineIgnored => "publish::a_deadline_that_passed_is_a_timeout",
-            Self::PollOverflows => "listen::a_poll_takes_no_more_than_its_maximum",
-            Self::CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing",
-            Self::WindowIgnored => "listen::the_window_bounds_what_is_unsettled",
-            Self::StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends",
-            Self::StopTakesTheRest | Self::StopLosesAcknowledged => {
-                "listen::a_stopped_listener_acknowledges_nothing_more"
-            }
-            Self::DroppedGoesOn => "listen::a_dropped_listener_stops_consuming",
-            Self::CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener",
-            Self::AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone",
-            Self::RejectedComesBack => "settle::a_rejected_message_is_gone",
-            Self::RequeueDrops => "settle::a_requeued_message_comes_back",
-            Self::DroppedStaysOut | Self::SettledTooEarly => "settle::a_message_dropped_unsettled_comes_back",
-            Self::RedeliveredFlagLost => "settle::what_comes_back_says_so",
-            Self::HandedOverUnsettled => "settle::what_was_settled_before_handover_never_comes_back",
-            Self::SettlesAfterClose => "settle::settling_after_close_is_closed",
-            Self::CloseIsNothing => "close::later_operations_are_closed",
-            Self::HealthStuck => "close::a_connected_transport_becomes_ready",
-            Self::ReplyCrossed => "rpc_reply::they_reach_their_own_callers",
-            Self::DirectReachesInboxesAlone => "neighbours::a_queue_is_reached_past_its_exchange",
-            Self::LongBodyCut => "limits::a_megabyte_arrives_whole",
-            Self::LongHeaderCut => "limits::headers_of_every_length_arrive",
-            Self::LongNameCut => "limits::a_longer_name_is_too_large_and_never_cut",
-            Self::RequestsNeverExpire => "rpc_time::a_call_that_expired_in_its_queue_never_runs",
-            Self::SubscribesLate => "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
-            Self::CloseEndsNeighbours => "neighbours::a_listener_ends_without_the_other",
-            Self::ClosedPollHangs => "close::an_open_listener_ends_with_its_transport",
-            Self::ListenerLostByCut => "disturb::a_listener_misses_nothing_over_a_cut",
-            Self::FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut",
-            Self::MarkLostByCut | Self::SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked",
-            Self::NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself",
-            Self::DeliveryCountLost => "settle::what_comes_back_says_how_often_it_failed",
-            Self::Undeclared(capability) => refusing(capability),
-        }
-    }
+flaws! {
+    /// A publish is done twice.
+    PublishedTwice => "address::a_topic_reaches_one_of_its_servers", "rpc::nothing_runs_twice";
+    /// Every fifth publish is confirmed and thrown away.
+    LostInSilence => "publish::order_holds_from_one_publisher_to_one_address", "rpc::cast_runs_exactly_once";
+    /// Two neighbouring publishes change places.
+    OutOfOrder => "publish::order_holds_from_one_publisher_to_one_address", "rpc::order_holds_from_one_sender";
+    /// A message to one server goes to any server of its topic.
+    ServerIgnored => "address::a_server_is_reached_alone", "rpc::a_request_runs_at_an_entitled_server";
+    /// Every exchange is the same one.
+    ExchangeIgnored => "address::exchanges_keep_topics_apart", "rpc::a_request_runs_at_an_entitled_server";
+    /// A listener hears every priority.
+    PriorityIgnored => "notification::a_listener_hears_its_topics_and_priorities_alone", "notify::a_handler_has_what_it_wants";
+    /// A fanout stays within the exchange it was not given: it goes nowhere.
+    FanoutLost => "address::a_fanout_reaches_every_server_of_every_exchange", "rpc::fanout_reaches_every_subscribed_server";
+    /// A fanout reaches one server, the last that was started.
+    FanoutReachesOne => "address::a_fanout_reaches_every_server_of_every_exchange", "delivery::a_message_comes_from_a_queue_it_was_sent_to";
+    /// A message that no queue is bound for is thrown away, mandatory or not.
+    MandatoryIgnored => "publish::mandatory_to_nobody_is_undeliverable", "rpc::an_undeliverable_call_says_so";
+    /// Every message needs a queue that is bound, mandatory or not.
+    MandatoryAlways => "publish::to_nobody_succeeds_without_mandatory", "rpc::a_cast_is_sent";
+    /// A return is told to whoever publishes next.
+    ReturnCrossed => "publish::a_return_is_told_to_its_own_publisher", "rpc::only_what_has_no_queue_is_undeliverable";
+    /// A reply goes to whoever was answered before.
+    ReplyCrossed => "rpc_reply::they_reach_their_own_callers", "rpc::a_call_in_time_is_answered";
+    /// What is sent to a queue by name is thrown away unless it is an inbox.
+    DirectReachesInboxesAlone => "neighbours::a_queue_is_reached_past_its_exchange", "delivery::a_return_is_told";
+    /// Headers stay behind.
+    HeadersLost => "publish::what_is_sent_arrives_unchanged", "delivery::a_message_arrives_unchanged";
+    /// The value of a header ends after 255 bytes.
+    LongHeaderCut => "limits::headers_of_every_length_arrive", "delivery::a_message_arrives_unchanged";
+    /// A body loses the bytes that are not text.
+    BodyMangled => "publish::what_is_sent_arrives_unchanged", "delivery::a_message_arrives_unchanged";
+    /// A body ends after half a megabyte.
+    LongBodyCut => "limits::a_megabyte_arrives_whole", "delivery::a_message_arrives_unchanged";
+    /// A name ends after 255 bytes.
+    LongNameCut => "limits::a_longer_name_is_too_large_and_never_cut", "delivery::a_long_name_is_refused_or_another_one";
+    /// Messages live for ever.
+    ExpirationIgnored => "retention::an_expired_message_is_dropped", "delivery::what_expired_is_dropped";
+    /// A time to live is taken for seconds, though it is in milliseconds.
+    ExpirationInSeconds => "retention::an_expired_message_is_dropped", "delivery::what_expired_is_dropped";
+    /// Requests live for ever, whatever else expires.
+    RequestsNeverExpire => "rpc_time::a_call_that_expired_in_its_queue_never_runs", "delivery::what_expired_is_dropped";
+    /// Messages that have a life lose it at once.
+    ExpiresAtOnce => "retention::a_message_is_not_dropped_before_it_expires", "delivery::nothing_is_lost";
+    /// The queue of a notification is not made before somebody listens.
+    QueueNotEnsured => "notification::it_is_kept_before_anyone_listens", "notify::an_event_is_told";
+    /// Members of a pool read the shared queue instead.
+    PoolIgnored => "notification::every_pool_gets_a_copy_that_its_members_share", "notify::every_copy_is_handled_or_given_up";
+    /// Each member of a pool has a copy of its own.
+    PoolNotShared => "notification::every_pool_gets_a_copy_that_its_members_share", "notify::one_reader_has_it_at_a_time";
+    /// A deadline that passed is not looked at.
+    DeadlineIgnored => "publish::a_deadline_that_passed_is_a_timeout", "delivery::a_publish_ends_as_it_must";
+    /// A subscription returns before its queues exist.
+    SubscribesLate => "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned", "delivery::a_return_is_told";
+    /// A poll gives more than it was asked for.
+    PollOverflows => "listen::a_poll_takes_no_more_than_its_maximum", "delivery::a_poll_takes_no_more_than_its_maximum";
+    /// What a poll took is lost if it is cancelled.
+    CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing", "delivery::nothing_is_lost";
+    /// The window is a hundred times as wide.
+    WindowIgnored => "listen::the_window_bounds_what_is_unsettled", "delivery::the_window_bounds_what_is_unsettled";
+    /// A stopped listener never ends.
+    StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends", "lifecycle::a_server_ends_when_it_is_stopped";
+    /// A stopped listener goes on acknowledging what it was handed over before.
+    StopTakesTheRest => "listen::a_stopped_listener_acknowledges_nothing_more", "delivery::nothing_is_lost";
+    /// A dropped listener goes on consuming.
+    DroppedGoesOn => "listen::a_dropped_listener_stops_consuming", "delivery::nothing_is_lost";
+    /// Closing a listener leaves its private queue behind.
+    CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener", "delivery::a_return_is_told";
+    /// Closing one listener ends every listener of its transport.
+    CloseEndsNeighbours => "neighbours::a_listener_ends_without_the_other", "delivery::nothing_is_lost";
+    /// Whoever waits for a message is not told that the transport was closed.
+    ClosedPollHangs => "close::an_open_listener_ends_with_its_transport", "lifecycle::a_poll_ends_with_its_transport";
+    /// What was acknowledged comes back.
+    AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone", "delivery::what_is_settled_is_gone";
+    /// What was rejected comes back.
+    RejectedComesBack => "settle::a_rejected_message_is_gone", "delivery::what_is_settled_is_gone";
+    /// What was requeued is dropped.
+    RequeueDrops => "settle::a_requeued_message_comes_back", "delivery::nothing_is_lost";
+    /// What was dropped unsettled stays out.
+    DroppedStaysOut => "settle::a_message_dropped_unsettled_comes_back", "delivery::nothing_is_lost";
+    /// A message that comes back looks new.
+    RedeliveredFlagLost => "settle::what_comes_back_says_so", "delivery::what_comes_back_says_so";
+    /// Every message looks as if it came back.
+    RedeliveredAlways => "publish::what_is_sent_arrives_unchanged", "rpc::nothing_is_redelivered_without_a_loss";
+    /// What is to be settled before handover is left to its receiver.
+    HandedOverUnsettled => "settle::what_was_settled_before_handover_never_comes_back", "delivery::what_is_settled_is_gone";
+    /// What is left to its receiver is settled before handover.
+    SettledTooEarly => "settle::a_message_dropped_unsettled_comes_back", "delivery::nothing_is_lost";
+    /// Settling after the end succeeds.
+    SettlesAfterClose => "settle::settling_after_close_is_closed", "delivery::settling_succeeds_until_the_end";
+    /// A closed transport goes on working.
+    CloseIsNothing => "close::later_operations_are_closed", "lifecycle::a_closed_transport_does_nothing";
+    /// The state is never told.
+    HealthStuck => "close::a_connected_transport_becomes_ready", "lifecycle::health_follows_the_transport";
+    /// A connection that is lost is made again, and its listeners are not.
+    ListenerLostByCut => "disturb::a_listener_misses_nothing_over_a_cut", "rpc::a_call_in_time_is_answered";
+    /// What is sent to every server goes nowhere once the connection was lost.
+    FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut", "rpc::fanout_reaches_every_subscribed_server";
+    /// Once connections were lost, nothing that comes again says so.
+    MarkLostByCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::what_comes_back_says_so";
+    /// What was in hand when connections were lost is settled as if they were there.
+    SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::settling_succeeds_until_the_end";
+    /// A connection that is lost is made again, and its state goes on saying that it is not.
+    NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself", "lifecycle::every_bus_is_back_after_a_cut";
+    /// A listener that is stopped acknowledges what waits, and loses it.
+    StopLosesAcknowledged => "listen::a_stopped_listener_acknowledges_nothing_more", "rpc::what_is_dropped_is_counted";
+    /// A message that comes back does not say how often its delivery failed.
+    DeliveryCountLost => "settle::what_comes_back_says_how_often_it_failed", "notify::the_sums_agree";
+    undeclared [ServerAddress, Fanout, Mandatory, Expiration, Requeue, EnsureQueue, Pools]
 }
 
 fn refusing(capability: Capability) -> &'static str {

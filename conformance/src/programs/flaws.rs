@@ -12,58 +12,10 @@ use crate::report::{FlawRun, Part, Record, write};
 use crate::runner::{perform, tell};
 use crate::{Case, Flaw, Flawed, Harness, cases};
 
-/// The rule that must catch `flaw` in a run of programs; others may too.
+/// The id of the rule that must catch `flaw` in a run of programs; other rules may catch it too.
 #[must_use]
 pub fn caught_by(flaw: Flaw) -> &'static str {
-    match flaw {
-        Flaw::PublishedTwice => "rpc::nothing_runs_twice",
-        Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
-        Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
-        Flaw::ServerIgnored | Flaw::ExchangeIgnored => "rpc::a_request_runs_at_an_entitled_server",
-        Flaw::PriorityIgnored => "notify::a_handler_has_what_it_wants",
-        Flaw::QueueNotEnsured => "notify::an_event_is_told",
-        Flaw::PoolIgnored => "notify::every_copy_is_handled_or_given_up",
-        Flaw::PoolNotShared => "notify::one_reader_has_it_at_a_time",
-        Flaw::FanoutReachesOne => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
-        Flaw::ReplyCrossed | Flaw::ListenerLostByCut => "rpc::a_call_in_time_is_answered",
-        Flaw::FanoutLost | Flaw::FanoutLostByCut => "rpc::fanout_reaches_every_subscribed_server",
-        Flaw::MandatoryIgnored => "rpc::an_undeliverable_call_says_so",
-        Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
-        Flaw::ReturnCrossed => "rpc::only_what_has_no_queue_is_undeliverable",
-        Flaw::HeadersLost | Flaw::BodyMangled | Flaw::LongHeaderCut | Flaw::LongBodyCut => {
-            "delivery::a_message_arrives_unchanged"
-        }
-        Flaw::LongNameCut => "delivery::a_long_name_is_refused_or_another_one",
-        Flaw::ExpirationIgnored | Flaw::ExpirationInSeconds | Flaw::RequestsNeverExpire => {
-            "delivery::what_expired_is_dropped"
-        }
-        Flaw::CloseEndsNeighbours
-        | Flaw::SettledTooEarly
-        | Flaw::ExpiresAtOnce
-        | Flaw::CancelledPollLoses
-        | Flaw::DroppedGoesOn
-        | Flaw::StopTakesTheRest
-        | Flaw::RequeueDrops
-        | Flaw::DroppedStaysOut => "delivery::nothing_is_lost",
-        Flaw::DeadlineIgnored => "delivery::a_publish_ends_as_it_must",
-        Flaw::PollOverflows => "delivery::a_poll_takes_no_more_than_its_maximum",
-        Flaw::WindowIgnored => "delivery::the_window_bounds_what_is_unsettled",
-        Flaw::StopNeverEnds => "lifecycle::a_server_ends_when_it_is_stopped",
-        Flaw::CloseLeavesQueue | Flaw::SubscribesLate | Flaw::DirectReachesInboxesAlone => "delivery::a_return_is_told",
-        Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
-            "delivery::what_is_settled_is_gone"
-        }
-        Flaw::RedeliveredFlagLost | Flaw::MarkLostByCut => "delivery::what_comes_back_says_so",
-        Flaw::RedeliveredAlways => "rpc::nothing_is_redelivered_without_a_loss",
-        Flaw::SettlesAfterClose | Flaw::SettledAfterCut => "delivery::settling_succeeds_until_the_end",
-        Flaw::CloseIsNothing => "lifecycle::a_closed_transport_does_nothing",
-        Flaw::ClosedPollHangs => "lifecycle::a_poll_ends_with_its_transport",
-        Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
-        Flaw::NeverReadyAgain => "lifecycle::every_bus_is_back_after_a_cut",
-        Flaw::StopLosesAcknowledged => "rpc::what_is_dropped_is_counted",
-        Flaw::DeliveryCountLost => "notify::the_sums_agree",
-        Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
-    }
+    flaw.breaks()
 }
 
 /// The `main` of a driver's test of the suite: one trial for each flaw that is put into the driver, which fails unless

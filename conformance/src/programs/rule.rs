@@ -50,13 +50,17 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Lists the rules of one kind of program: each as a static, and all of them as `ALL`.
+/// Defines the rules of one kind of program: each as a static, and all of them, in the order of the report, as `ALL`. The
+/// doc comment of a row is the sentence of the rule; the brackets hold the capabilities without which it does not bind.
 macro_rules! rules {
-    ($($name:ident = $id:literal, [$($requires:ident),*], $says:literal;)*) => {
+    ($($(#[doc = $says:literal])+ $name:ident = $id:literal [$($requires:ident),*];)*) => {
         $(
-            #[doc = $says]
-            pub(crate) static $name: $crate::programs::Rule =
-                $crate::programs::Rule { id: $id, requires: &[$($requires),*], says: $says };
+            $(#[doc = $says])+
+            pub(crate) static $name: $crate::programs::Rule = $crate::programs::Rule {
+                id: $id,
+                requires: &[$(oslo_messaging::Capability::$requires),*],
+                says: concat!($($says),+).trim_ascii_start(),
+            };
         )*
         /// Every rule.
         pub(crate) static ALL: &[&$crate::programs::Rule] = &[$(&$name),*];

@@ -4,50 +4,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Capability, Event, NotificationEndpoint, Priority};
+use oslo_messaging::{Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Ear, Sick, batch_ear, impatient, listener, many, notifier, numbers, queue, tell};
-use crate::{Case, Outcome, Recorder, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Recorder, Stage};
 
 /// How long a batch waits here. Long enough for a real broker to hand over what it has.
 const WINDOW: Duration = Duration::from_secs(2);
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify_batch::two_hundred_and_five_come_as_a_hundred_a_hundred_and_five",
-        requires: &[Capability::EnsureQueue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_multiple_servers batch: 205 of size 100 come as 100, 100 and 5.",
-        run: |stage| Box::pin(two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage)),
-    },
-    Case {
-        id: "notify_batch::a_batch_waits_for_its_window_from_its_first_event_on",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging get_batch_notification_listener: batch_timeout, from the first message on.",
-        run: |stage| Box::pin(a_batch_waits_for_its_window_from_its_first_event_on(stage)),
-    },
-    Case {
-        id: "notify_batch::one_that_fails_costs_no_other",
-        requires: &[Capability::Requeue, Capability::Retention, Capability::EnsureQueue],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_batch_exception: the batches before and after it are handled.",
-        run: |stage| Box::pin(one_that_fails_costs_no_other(stage)),
-    },
-    Case {
-        id: "notify_batch::priorities_come_apart",
-        requires: &[Capability::EnsureQueue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging BatchNotificationDispatcher.dispatch: messages are grouped by priority.",
-        run: |stage| Box::pin(priorities_come_apart(stage)),
-    },
-];
+cases! { notify_batch;
+    /// oslo.messaging NotifyTestCase.test_multiple_servers batch: 205 of size 100 come as 100, 100 and 5.
+    two_hundred_and_five_come_as_a_hundred_a_hundred_and_five [EnsureQueue, Retention];
+    /// oslo.messaging get_batch_notification_listener: batch_timeout, from the first message on.
+    a_batch_waits_for_its_window_from_its_first_event_on [];
+    /// oslo.messaging TestNotifyListener.test_batch_exception: the batches before and after it are handled.
+    one_that_fails_costs_no_other [Requeue, Retention, EnsureQueue];
+    /// oslo.messaging BatchNotificationDispatcher.dispatch: messages are grouped by priority.
+    priorities_come_apart [EnsureQueue, Retention];
+}
 
 async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage) -> Outcome {
     tell(&notifier(stage, &["t"]).await?, 0..205).await?;

@@ -4,107 +4,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use oslo_messaging::wire::Notification;
 use oslo_messaging::{
-    Address, Capability, DeadLetters, DeadReason, GiveUp, Message, NotificationResult, Payload, Priority,
-    PublishOptions,
+    Address, DeadLetters, DeadReason, GiveUp, Message, NotificationResult, Payload, Priority, PublishOptions,
 };
 use serde_json::json;
 
 use super::{Sick, answering, ear, impatient, listener, notifier, queue, sorted, tell};
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-/// What a listener needs that gives back or gives up.
-const SETTLES: &[Capability] = &[Capability::Requeue, Capability::Retention];
-
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify_fail::a_requeued_event_comes_back",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_requeue: the endpoint is called twice with the same message.",
-        run: |stage| Box::pin(a_requeued_event_comes_back(stage)),
-    },
-    Case {
-        id: "notify_fail::another_member_has_what_one_gives_back",
-        requires: &[Capability::Requeue, Capability::Retention, Capability::Pools],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationResult::Requeue: somebody else of the pool, or this one later, is to have it.",
-        run: |stage| Box::pin(another_member_has_what_one_gives_back(stage)),
-    },
-    Case {
-        id: "notify_fail::five_failures_make_one_dead_letter",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "FailurePolicy: it is tried 5 times and then moved to the dead-letter queue.",
-        run: |stage| Box::pin(five_failures_make_one_dead_letter(stage)),
-    },
-    Case {
-        id: "notify_fail::a_dead_letter_says_why_and_where_from",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "DeadLetterInfo: what is known of an event that was given up; Message::origin: where its publisher sent it.",
-        run: |stage| Box::pin(a_dead_letter_says_why_and_where_from(stage)),
-    },
-    Case {
-        id: "notify_fail::a_second_try_may_succeed",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "FailurePolicy: it is tried again, and then it is given up.",
-        run: |stage| Box::pin(a_second_try_may_succeed(stage)),
-    },
-    Case {
-        id: "notify_fail::an_event_may_be_dropped_instead",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "GiveUp::Drop: it is acknowledged and counted.",
-        run: |stage| Box::pin(an_event_may_be_dropped_instead(stage)),
-    },
-    Case {
-        id: "notify_fail::what_is_no_notification_is_kept_as_a_dead_letter",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "DeadReason::Undecodable: it is no notification, or of a version that is not read.",
-        run: |stage| Box::pin(what_is_no_notification_is_kept_as_a_dead_letter(stage)),
-    },
-    Case {
-        id: "notify_fail::an_unknown_priority_is_skipped",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotificationDispatcher.dispatch: an unknown priority is warned of and done with.",
-        run: |stage| Box::pin(an_unknown_priority_is_skipped(stage)),
-    },
-    Case {
-        id: "notify_fail::a_copy_is_handled_once",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging _MsgIdCache: a second message of one _unique_id is ignored, and not rejected.",
-        run: |stage| Box::pin(a_copy_is_handled_once(stage)),
-    },
-    Case {
-        id: "notify_fail::a_dead_letter_goes_back_to_its_own_queue",
-        requires: &[Capability::Requeue, Capability::Retention, Capability::Pools],
-        lacks: None,
-        disturbs: None,
-        cites: "DeadLetter::replay: back into the queue that it came from, and into no other.",
-        run: |stage| Box::pin(a_dead_letter_goes_back_to_its_own_queue(stage)),
-    },
-    Case {
-        id: "notify_fail::one_that_takes_long_stops_no_other",
-        requires: SETTLES,
-        lacks: None,
-        disturbs: None,
-        cites: "FailurePolicy: no other event waits for it; Settle::ByReceiver: one slow message pins nobody.",
-        run: |stage| Box::pin(one_that_takes_long_stops_no_other(stage)),
-    },
-];
+cases! { notify_fail;
+    /// oslo.messaging TestNotifyListener.test_requeue: the endpoint is called twice with the same message.
+    a_requeued_event_comes_back [Requeue, Retention];
+    /// NotificationResult::Requeue: somebody else of the pool, or this one later, is to have it.
+    another_member_has_what_one_gives_back [Requeue, Retention, Pools];
+    /// FailurePolicy: it is tried 5 times and then moved to the dead-letter queue.
+    five_failures_make_one_dead_letter [Requeue, Retention];
+    /// DeadLetterInfo: what is known of an event that was given up; Message::origin: where its publisher sent it.
+    a_dead_letter_says_why_and_where_from [Requeue, Retention];
+    /// FailurePolicy: it is tried again, and then it is given up.
+    a_second_try_may_succeed [Requeue, Retention];
+    /// GiveUp::Drop: it is acknowledged and counted.
+    an_event_may_be_dropped_instead [Requeue, Retention];
+    /// DeadReason::Undecodable: it is no notification, or of a version that is not read.
+    what_is_no_notification_is_kept_as_a_dead_letter [Requeue, Retention];
+    /// oslo.messaging NotificationDispatcher.dispatch: an unknown priority is warned of and done with.
+    an_unknown_priority_is_skipped [];
+    /// oslo.messaging _MsgIdCache: a second message of one _unique_id is ignored, and not rejected.
+    a_copy_is_handled_once [];
+    /// DeadLetter::replay: back into the queue that it came from, and into no other.
+    a_dead_letter_goes_back_to_its_own_queue [Requeue, Retention, Pools];
+    /// FailurePolicy: no other event waits for it; Settle::ByReceiver: one slow message pins nobody.
+    one_that_takes_long_stops_no_other [Requeue, Retention];
+}
 
 /// Says it once, and then that all is well.
 fn once<T>(first: impl Fn() -> T, then: impl Fn() -> T) -> impl Fn() -> T {

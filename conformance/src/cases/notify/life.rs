@@ -5,62 +5,29 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use oslo_messaging::wire::{Format, Notification};
 use oslo_messaging::{
-    Address, Capability, Deadline, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload,
-    Priority, PublishOptions, Source, Subscription,
+    Address, Deadline, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload, Priority,
+    PublishOptions, Source, Subscription,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{ear, listener, notifier, tell};
-use crate::{Case, Outcome, Recorder, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Recorder, Stage};
 
-/// What it takes to give back what is not handled.
-const KEEPS: &[Capability] = &[Capability::Retention];
-
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify_life::a_stopped_listener_finishes_what_it_handles_and_takes_no_more",
-        requires: KEEPS,
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListener::stop: Stops taking events. Handlers go on.",
-        run: |stage| Box::pin(a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage)),
-    },
-    Case {
-        id: "notify_life::what_is_handled_past_the_deadline_goes_back",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListener::wait: Timeout if deadline passes first, and then every handler that still runs is \
-                aborted and its events go back to the broker.",
-        run: |stage| Box::pin(what_is_handled_past_the_deadline_goes_back(stage)),
-    },
-    Case {
-        id: "notify_life::a_dropped_listener_gives_back_what_it_held",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListener: Dropping it without wait aborts its handlers; what is unsettled goes back to the \
-                broker.",
-        run: |stage| Box::pin(a_dropped_listener_gives_back_what_it_held(stage)),
-    },
-    Case {
-        id: "notify_life::it_starts_again_from_its_settings",
-        requires: KEEPS,
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListenerBuilder: Clone it to start the same listener again.",
-        run: |stage| Box::pin(it_starts_again_from_its_settings(stage)),
-    },
-    Case {
-        id: "notify_life::a_copy_is_settled_too",
-        requires: KEEPS,
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging AMQPListener.__call__: it returns at a duplicate without settling it. Here it is done with.",
-        run: |stage| Box::pin(a_copy_is_settled_too(stage)),
-    },
-];
+cases! { notify_life;
+    /// NotificationListener::stop: Stops taking events. Handlers go on.
+    a_stopped_listener_finishes_what_it_handles_and_takes_no_more [Retention];
+    /// NotificationListener::wait: Timeout if deadline passes first, and then every handler that still runs is aborted
+    /// and its events go back to the broker.
+    what_is_handled_past_the_deadline_goes_back [Retention, RedeliveredFlag];
+    /// NotificationListener: Dropping it without wait aborts its handlers; what is unsettled goes back to the broker.
+    a_dropped_listener_gives_back_what_it_held [Retention, RedeliveredFlag];
+    /// NotificationListenerBuilder: Clone it to start the same listener again.
+    it_starts_again_from_its_settings [Retention];
+    /// oslo.messaging AMQPListener.__call__: it returns at a duplicate without settling it. Here it is done with.
+    a_copy_is_settled_too [Retention];
+}
 
 /// Keeps every `info` with whether it was redelivered, once `gate` lets it begin.
 fn held(name: &'static str, recorder: &Recorder, gate: &Arc<Semaphore>) -> NotificationEndpoint<()> {

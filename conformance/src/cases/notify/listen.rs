@@ -4,110 +4,39 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Capability, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
+use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
 use serde_json::{Value, json};
 
 use super::{Ear, ear, listener, notifier, sink, sorted, tell};
-use crate::{Case, Outcome, Recorder, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Recorder, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify::an_event_arrives_with_all_its_parts",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_simple: priority, type, payload and publisher arrive.",
-        run: |stage| Box::pin(an_event_arrives_with_all_its_parts(stage)),
-    },
-    Case {
-        id: "notify::both_formats_are_read_alike",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging deserialize_msg: a body without an envelope is the message itself.",
-        run: |stage| Box::pin(both_formats_are_read_alike(stage)),
-    },
-    Case {
-        id: "notify::a_compressed_event_arrives_as_it_was",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_compression: the payload is intact.",
-        run: |stage| Box::pin(a_compressed_event_arrives_as_it_was(stage)),
-    },
-    Case {
-        id: "notify::every_priority_is_heard",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_all_categories: each priority arrives once, in any order.",
-        run: |stage| Box::pin(every_priority_is_heard(stage)),
-    },
-    Case {
-        id: "notify::one_listener_hears_its_topics_and_no_other",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_multiple_topics, test_independent_topics: both topics, and not a third.",
-        run: |stage| Box::pin(one_listener_hears_its_topics_and_no_other(stage)),
-    },
-    Case {
-        id: "notify::an_event_on_two_topics_is_heard_on_each",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging MessagingDriver.notify: one message for each topic.",
-        run: |stage| Box::pin(an_event_on_two_topics_is_heard_on_each(stage)),
-    },
-    Case {
-        id: "notify::listeners_share_a_topic",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotifyTestCase.test_multiple_servers: each listener has a share, and together all.",
-        run: |stage| Box::pin(listeners_share_a_topic(stage)),
-    },
-    Case {
-        id: "notify::every_endpoint_has_every_event",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_two_endpoints: both are called.",
-        run: |stage| Box::pin(every_endpoint_has_every_event(stage)),
-    },
-    Case {
-        id: "notify::a_filter_keeps_events_from_its_endpoint_alone",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging NotificationFilter: only what matches is given to the endpoint; the rest is done with.",
-        run: |stage| Box::pin(a_filter_keeps_events_from_its_endpoint_alone(stage)),
-    },
-    Case {
-        id: "notify::what_is_told_before_anybody_listens_is_kept",
-        requires: &[Capability::EnsureQueue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging FAQ: the publisher declares the queue, so that nothing is lost before a consumer exists.",
-        run: |stage| Box::pin(what_is_told_before_anybody_listens_is_kept(stage)),
-    },
-    Case {
-        id: "notify::without_a_queue_nothing_is_kept",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "MessagingSink::without_queue: the queue is not declared; an event that nobody listens for goes nowhere.",
-        run: |stage| Box::pin(without_a_queue_nothing_is_kept(stage)),
-    },
-    Case {
-        id: "notify::order_holds_from_one_publisher",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationEndpoint::on: first polled in the order in which events arrived.",
-        run: |stage| Box::pin(order_holds_from_one_publisher(stage)),
-    },
-];
+cases! { notify;
+    /// oslo.messaging NotifyTestCase.test_simple: priority, type, payload and publisher arrive.
+    an_event_arrives_with_all_its_parts [];
+    /// oslo.messaging deserialize_msg: a body without an envelope is the message itself.
+    both_formats_are_read_alike [];
+    /// oslo.messaging NotifyTestCase.test_compression: the payload is intact.
+    a_compressed_event_arrives_as_it_was [];
+    /// oslo.messaging NotifyTestCase.test_all_categories: each priority arrives once, in any order.
+    every_priority_is_heard [];
+    /// oslo.messaging NotifyTestCase.test_multiple_topics, test_independent_topics: both topics, and not a third.
+    one_listener_hears_its_topics_and_no_other [];
+    /// oslo.messaging MessagingDriver.notify: one message for each topic.
+    an_event_on_two_topics_is_heard_on_each [];
+    /// oslo.messaging NotifyTestCase.test_multiple_servers: each listener has a share, and together all.
+    listeners_share_a_topic [];
+    /// oslo.messaging TestNotifyListener.test_two_endpoints: both are called.
+    every_endpoint_has_every_event [];
+    /// oslo.messaging NotificationFilter: only what matches is given to the endpoint; the rest is done with.
+    a_filter_keeps_events_from_its_endpoint_alone [];
+    /// oslo.messaging FAQ: the publisher declares the queue, so that nothing is lost before a consumer exists.
+    what_is_told_before_anybody_listens_is_kept [EnsureQueue, Retention];
+    /// MessagingSink::without_queue: the queue is not declared; an event that nobody listens for goes nowhere.
+    without_a_queue_nothing_is_kept [];
+    /// NotificationEndpoint::on: first polled in the order in which events arrived.
+    order_holds_from_one_publisher [];
+}
 
 /// Keeps everything there is to know of an event.
 fn attentive(recorder: &Recorder) -> NotificationEndpoint<Ear> {

@@ -1,44 +1,21 @@
 //! Notifications: pools, and looking on.
 
-use oslo_messaging::{Capability, NotificationListener};
+use oslo_messaging::NotificationListener;
 
 use super::{ear, listener, notifier, sorted, tell};
-use crate::{Case, Outcome, Recorder, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Recorder, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify_pool::every_pool_has_every_event",
-        requires: &[Capability::Pools],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_two_pools: each pool has all of them.",
-        run: |stage| Box::pin(every_pool_has_every_event(stage)),
-    },
-    Case {
-        id: "notify_pool::members_share_and_a_restart_loses_nothing",
-        requires: &[Capability::Pools, Capability::Requeue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_two_pools_three_listener: a stopped and restarted member loses nothing.",
-        run: |stage| Box::pin(members_share_and_a_restart_loses_nothing(stage)),
-    },
-    Case {
-        id: "notify_pool::a_pool_keeps_its_copy_while_nobody_reads_it",
-        requires: &[Capability::Pools, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListenerBuilder::pool: a copy of its own, from the moment its first member was started on.",
-        run: |stage| Box::pin(a_pool_keeps_its_copy_while_nobody_reads_it(stage)),
-    },
-    Case {
-        id: "notify_pool::a_tap_takes_nothing_from_anybody",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListenerBuilder::tap: looking at the bus takes nothing from anybody.",
-        run: |stage| Box::pin(a_tap_takes_nothing_from_anybody(stage)),
-    },
-];
+cases! { notify_pool;
+    /// oslo.messaging TestNotifyListener.test_two_pools: each pool has all of them.
+    every_pool_has_every_event [Pools];
+    /// oslo.messaging TestNotifyListener.test_two_pools_three_listener: a stopped and restarted member loses nothing.
+    members_share_and_a_restart_loses_nothing [Pools, Requeue, Retention];
+    /// NotificationListenerBuilder::pool: a copy of its own, from the moment its first member was started on.
+    a_pool_keeps_its_copy_while_nobody_reads_it [Pools, Retention];
+    /// NotificationListenerBuilder::tap: looking at the bus takes nothing from anybody.
+    a_tap_takes_nothing_from_anybody [];
+}
 
 async fn member(
     stage: &Stage,

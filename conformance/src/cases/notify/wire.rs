@@ -6,58 +6,28 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use oslo_messaging::wire::Format;
 use oslo_messaging::{
-    Address, Capability, Context, Event, Message, NotificationEndpoint, NotificationListener, Notifier, Payload,
-    Priority, PublishOptions, Result, Serializer, Source, Subscription, Target,
+    Address, Context, Event, Message, NotificationEndpoint, NotificationListener, Notifier, Payload, Priority,
+    PublishOptions, Result, Serializer, Source, Subscription, Target,
 };
 use serde_json::{Value, json};
 
 use super::{ear, listener, notifier, sink, tell};
+use crate::cases::cases;
 use crate::cases::peer::envelope;
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "notify_wire::an_event_is_written_as_the_reference_writes_it",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestMessagingNotifier: the exact message of each format, one for each topic.",
-        run: |stage| Box::pin(an_event_is_written_as_the_reference_writes_it(stage)),
-    },
-    Case {
-        id: "notify_wire::what_only_python_writes_is_read",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Payload: NaN and infinities are null, lone surrogates are U+FFFD, integers of any size stay what they are.",
-        run: |stage| Box::pin(what_only_python_writes_is_read(stage)),
-    },
-    Case {
-        id: "notify_wire::payload_and_context_pass_the_serializers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestSerializer.test_serializer: context and payload are serialised; a listener \
-                deserialises them.",
-        run: |stage| Box::pin(payload_and_context_pass_the_serializers(stage)),
-    },
-    Case {
-        id: "notify_wire::exchanges_keep_topics_apart",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestNotifyListener.test_two_exchanges: what is told in another exchange is not heard.",
-        run: |stage| Box::pin(exchanges_keep_topics_apart(stage)),
-    },
-    Case {
-        id: "notify_wire::one_pool_name_is_one_queue_whatever_the_topics",
-        requires: &[Capability::Pools],
-        lacks: None,
-        disturbs: None,
-        cites: "NotificationListenerBuilder::pool: Its queue is called as it is, whatever the topics are.",
-        run: |stage| Box::pin(one_pool_name_is_one_queue_whatever_the_topics(stage)),
-    },
-];
+cases! { notify_wire;
+    /// oslo.messaging TestMessagingNotifier: the exact message of each format, one for each topic.
+    an_event_is_written_as_the_reference_writes_it [];
+    /// Payload: NaN and infinities are null, lone surrogates are U+FFFD, integers of any size stay what they are.
+    what_only_python_writes_is_read [];
+    /// oslo.messaging TestSerializer.test_serializer: context and payload are serialised; a listener deserialises them.
+    payload_and_context_pass_the_serializers [];
+    /// oslo.messaging TestNotifyListener.test_two_exchanges: what is told in another exchange is not heard.
+    exchanges_keep_topics_apart [];
+    /// NotificationListenerBuilder::pool: Its queue is called as it is, whatever the topics are.
+    one_pool_name_is_one_queue_whatever_the_topics [Pools];
+}
 
 /// The address of the `info` of a topic of this case.
 fn info(stage: &Stage, topic: &str) -> Address {

@@ -3,109 +3,43 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
+use oslo_messaging::{Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::{Value, json};
 
 use super::Group;
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_call::reaches_only_the_named_server",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_specific_server: one server of three runs every call and answers with \
-                its running value.",
-        run: |stage| Box::pin(reaches_only_the_named_server(stage)),
-    },
-    Case {
-        id: "rpc_call::spreads_over_the_group_in_send_order",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_server_in_group: every server has a share, the shares are the whole, \
-                and each is in send order.",
-        run: |stage| Box::pin(spreads_over_the_group_in_send_order(stage)),
-    },
-    Case {
-        id: "rpc_call::groups_in_other_exchanges_hear_nothing",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_different_exchanges: a call reaches the group of its own exchange and \
-                topic alone.",
-        run: |stage| Box::pin(groups_in_other_exchanges_hear_nothing(stage)),
-    },
-    Case {
-        id: "rpc_call::nobody_listening_is_undeliverable",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, \
-                even with a timeout of 60 s.",
-        run: |stage| Box::pin(nobody_listening_is_undeliverable(stage)),
-    },
-    Case {
-        id: "rpc_call::nobody_listening_times_out_without_mandatory",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_timeout: a call to a topic nobody listens to is a timeout.",
-        run: |stage| Box::pin(nobody_listening_times_out_without_mandatory(stage)),
-    },
-    Case {
-        id: "rpc_call::a_missing_server_is_undeliverable",
-        requires: &[Capability::Mandatory, Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, \
-                even with a timeout of 60 s.",
-        run: |stage| Box::pin(a_missing_server_is_undeliverable(stage)),
-    },
-    Case {
-        id: "rpc_call::a_missing_server_times_out_without_mandatory",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_mandatory_call: without at_least_once a missing queue is a timeout.",
-        run: |stage| Box::pin(a_missing_server_times_out_without_mandatory(stage)),
-    },
-    Case {
-        id: "rpc_call::a_failure_arrives_with_its_class_and_message",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_exception: a remote ValueError arrives as a ValueError.",
-        run: |stage| Box::pin(a_failure_arrives_with_its_class_and_message(stage)),
-    },
-    Case {
-        id: "rpc_call::one_that_times_out_disturbs_no_other",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_timeout_with_concurrently_queues: a long call times out while short \
-                ones of the same client succeed.",
-        run: |stage| Box::pin(one_that_times_out_disturbs_no_other(stage)),
-    },
-    Case {
-        id: "rpc_call::signs_of_life_keep_a_monitored_call_waiting",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_monitor_long_call: with call_monitor_timeout a method may run longer \
-                than that.",
-        run: |stage| Box::pin(signs_of_life_keep_a_monitored_call_waiting(stage)),
-    },
-    Case {
-        id: "rpc_call::values_travel_there_and_back_unchanged",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRPCServer.test_call: None, 0, False, [] and {} round-trip between two transports.",
-        run: |stage| Box::pin(values_travel_there_and_back_unchanged(stage)),
-    },
-];
+cases! { rpc_call;
+    /// oslo.messaging CallTestCase.test_specific_server: one server of three runs every call and answers with its
+    /// running value.
+    reaches_only_the_named_server [ServerAddress];
+    /// oslo.messaging CallTestCase.test_server_in_group: every server has a share, the shares are the whole, and each
+    /// is in send order.
+    spreads_over_the_group_in_send_order [];
+    /// oslo.messaging CallTestCase.test_different_exchanges: a call reaches the group of its own exchange and topic
+    /// alone.
+    groups_in_other_exchanges_hear_nothing [ServerAddress];
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, even with a
+    /// timeout of 60 s.
+    nobody_listening_is_undeliverable [Mandatory];
+    /// oslo.messaging CallTestCase.test_timeout: a call to a topic nobody listens to is a timeout.
+    nobody_listening_times_out_without_mandatory [];
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, even with a
+    /// timeout of 60 s.
+    a_missing_server_is_undeliverable [Mandatory, ServerAddress];
+    /// oslo.messaging CallTestCase.test_mandatory_call: without at_least_once a missing queue is a timeout.
+    a_missing_server_times_out_without_mandatory [ServerAddress];
+    /// oslo.messaging CallTestCase.test_exception: a remote ValueError arrives as a ValueError.
+    a_failure_arrives_with_its_class_and_message [];
+    /// oslo.messaging CallTestCase.test_timeout_with_concurrently_queues: a long call times out while short ones of the
+    /// same client succeed.
+    one_that_times_out_disturbs_no_other [];
+    /// oslo.messaging CallTestCase.test_monitor_long_call: with call_monitor_timeout a method may run longer than that.
+    signs_of_life_keep_a_monitored_call_waiting [];
+    /// oslo.messaging TestRPCServer.test_call: None, 0, False, [] and {} round-trip between two transports.
+    values_travel_there_and_back_unchanged [];
+}
 
 async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;

@@ -4,43 +4,20 @@ use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient,
 use serde_json::json;
 
 use super::Group;
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_cast::reaches_only_the_named_server",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CastTestCase.test_specific_server: one server of three runs every cast, in any order.",
-        run: |stage| Box::pin(reaches_only_the_named_server(stage)),
-    },
-    Case {
-        id: "rpc_cast::twenty_run_once_each_and_everywhere",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CastTestCase.test_server_in_group: each of three servers runs some of twenty casts, and \
-                twenty run in all.",
-        run: |stage| Box::pin(twenty_run_once_each_and_everywhere(stage)),
-    },
-    Case {
-        id: "rpc_cast::a_fanout_runs_on_every_server",
-        requires: &[Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CastTestCase.test_fanout: every server runs every message.",
-        run: |stage| Box::pin(a_fanout_runs_on_every_server(stage)),
-    },
-    Case {
-        id: "rpc_cast::nobody_listening_is_an_error_only_if_mandatory",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::cast: a cast that reaches nobody fails only with mandatory.",
-        run: |stage| Box::pin(nobody_listening_is_an_error_only_if_mandatory(stage)),
-    },
-];
+cases! { rpc_cast;
+    /// oslo.messaging CastTestCase.test_specific_server: one server of three runs every cast, in any order.
+    reaches_only_the_named_server [ServerAddress];
+    /// oslo.messaging CastTestCase.test_server_in_group: each of three servers runs some of twenty casts, and twenty
+    /// run in all.
+    twenty_run_once_each_and_everywhere [];
+    /// oslo.messaging CastTestCase.test_fanout: every server runs every message.
+    a_fanout_runs_on_every_server [Fanout];
+    /// RpcClient::cast: a cast that reaches nobody fails only with mandatory.
+    nobody_listening_is_an_error_only_if_mandatory [Mandatory];
+}
 
 async fn cast_each(client: &RpcClient, texts: &[&str]) -> Result<(), Error> {
     for text in texts {

@@ -4,99 +4,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Capability, Context, Deadline, ErrorKind, RpcServer, RpcServerBuilder, Subscription};
+use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer, RpcServerBuilder, Subscription};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{Counter, Group};
+use crate::cases::cases;
 use crate::cases::peer::{Peer, client, target};
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_life::a_stopped_server_finishes_what_it_runs_and_takes_no_more",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServer::stop: Stops taking requests. Methods go on.",
-        run: |stage| Box::pin(a_stopped_server_finishes_what_it_runs_and_takes_no_more(stage)),
-    },
-    Case {
-        id: "rpc_life::what_runs_past_the_deadline_is_aborted",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServer::wait: Timeout if deadline passes first, and then every method that still runs is aborted.",
-        run: |stage| Box::pin(what_runs_past_the_deadline_is_aborted(stage)),
-    },
-    Case {
-        id: "rpc_life::a_stop_past_its_deadline_goes_on",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServer::stop: Timeout if deadline passes first; the server goes on stopping.",
-        run: |stage| Box::pin(a_stop_past_its_deadline_goes_on(stage)),
-    },
-    Case {
-        id: "rpc_life::all_who_stop_it_share_one_outcome",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once \
-                each, whoever and however often they are called.",
-        run: |stage| Box::pin(all_who_stop_it_share_one_outcome(stage)),
-    },
-    Case {
-        id: "rpc_life::it_starts_again_from_its_settings",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServerBuilder: Clone it to start the same server again.",
-        run: |stage| Box::pin(it_starts_again_from_its_settings(stage)),
-    },
-    Case {
-        id: "rpc_life::two_of_one_name_share_its_requests",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "Source::Server: the topic's queue, its own, and its share of the fanout; one name is one queue.",
-        run: |stage| Box::pin(two_of_one_name_share_its_requests(stage)),
-    },
-    Case {
-        id: "rpc_life::the_queue_of_a_dropped_server_is_taken_over",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServer: Dropping it without wait aborts its methods; what is unsettled goes back to the broker.",
-        run: |stage| Box::pin(the_queue_of_a_dropped_server_is_taken_over(stage)),
-    },
-    Case {
-        id: "rpc_life::a_request_ends_with_the_server_that_runs_it",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging RpcAMQPListener: a request is acknowledged before it runs, so no crash runs it twice.",
-        run: |stage| Box::pin(a_request_ends_with_the_server_that_runs_it(stage)),
-    },
-    Case {
-        id: "rpc_life::at_least_once_another_server_runs_it_again",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServerBuilder::at_least_once: Acknowledges a request only when its answer is out, so that a crash \
-                brings it back.",
-        run: |stage| Box::pin(at_least_once_another_server_runs_it_again(stage)),
-    },
-    Case {
-        id: "rpc_life::what_came_before_is_refused_if_it_is_to_be",
-        requires: &[Capability::Requeue, Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServerBuilder::refuse_redelivered: Answers a request that the broker hands over a second time with a \
-                failure instead of running it.",
-        run: |stage| Box::pin(what_came_before_is_refused_if_it_is_to_be(stage)),
-    },
-];
+cases! { rpc_life;
+    /// RpcServer::stop: Stops taking requests. Methods go on.
+    a_stopped_server_finishes_what_it_runs_and_takes_no_more [Retention];
+    /// RpcServer::wait: Timeout if deadline passes first, and then every method that still runs is aborted.
+    what_runs_past_the_deadline_is_aborted [];
+    /// RpcServer::stop: Timeout if deadline passes first; the server goes on stopping.
+    a_stop_past_its_deadline_goes_on [];
+    /// oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once each, whoever and
+    /// however often they are called.
+    all_who_stop_it_share_one_outcome [];
+    /// RpcServerBuilder: Clone it to start the same server again.
+    it_starts_again_from_its_settings [];
+    /// Source::Server: the topic's queue, its own, and its share of the fanout; one name is one queue.
+    two_of_one_name_share_its_requests [ServerAddress];
+    /// RpcServer: Dropping it without wait aborts its methods; what is unsettled goes back to the broker.
+    the_queue_of_a_dropped_server_is_taken_over [Retention];
+    /// oslo.messaging RpcAMQPListener: a request is acknowledged before it runs, so no crash runs it twice.
+    a_request_ends_with_the_server_that_runs_it [Retention];
+    /// RpcServerBuilder::at_least_once: Acknowledges a request only when its answer is out, so that a crash brings it
+    /// back.
+    at_least_once_another_server_runs_it_again [Retention, RedeliveredFlag];
+    /// RpcServerBuilder::refuse_redelivered: Answers a request that the broker hands over a second time with a failure
+    /// instead of running it.
+    what_came_before_is_refused_if_it_is_to_be [Requeue, Retention, RedeliveredFlag];
+}
 
 /// Servers whose settings `change` makes.
 async fn one<'a>(

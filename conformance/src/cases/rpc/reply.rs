@@ -6,95 +6,36 @@ use oslo_messaging::{Context, Error, ErrorKind, Executed, Failure, Payload, RpcC
 use serde_json::{Value, json};
 
 use super::Group;
+use crate::cases::cases;
 use crate::cases::peer::{Peer, client, envelope, reply, target};
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_reply::they_reach_their_own_calls_in_any_order",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestSendReceive: replies that are given in a shuffled order reach the right sender; \
-                None, [], {}, False and 0 among them.",
-        run: |stage| Box::pin(they_reach_their_own_calls_in_any_order(stage)),
-    },
-    Case {
-        id: "rpc_reply::they_reach_their_own_callers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::address: of an inbox, the name that travels in _reply_q; Address::Direct: a queue by its name, \
-                as a reply needs it.",
-        run: |stage| Box::pin(they_reach_their_own_callers(stage)),
-    },
-    Case {
-        id: "rpc_reply::a_reply_in_two_messages_is_one",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "wire::Reply: A call may be answered in two messages: the result with ending false, then a null result \
-                with ending true.",
-        run: |stage| Box::pin(a_reply_in_two_messages_is_one(stage)),
-    },
-    Case {
-        id: "rpc_reply::one_that_comes_late_disturbs_nobody",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging ReplyWaiters.put: a reply to an unknown _msg_id is told in the log and dropped.",
-        run: |stage| Box::pin(one_that_comes_late_disturbs_nobody(stage)),
-    },
-    Case {
-        id: "rpc_reply::what_is_none_disturbs_nobody",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "wire::Reply::decode: Decode if it is no reply; RpcClient::call waits for its own.",
-        run: |stage| Box::pin(what_is_none_disturbs_nobody(stage)),
-    },
-    Case {
-        id: "rpc_reply::a_call_takes_one_reply",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging ReplyWaiter._process_reply: a second reply is to be dropped; its call is unknown by then.",
-        run: |stage| Box::pin(a_call_takes_one_reply(stage)),
-    },
-    Case {
-        id: "rpc_reply::a_dropped_call_is_forgotten",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::call: A dropped call disturbs no other. The method may still run; its reply is dropped.",
-        run: |stage| Box::pin(a_dropped_call_is_forgotten(stage)),
-    },
-    Case {
-        id: "rpc_reply::one_to_a_vanished_caller_blocks_no_other",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging AMQPIncomingMessage.reply: it tries for 60 s in the worker. Here a server of one worker goes on.",
-        run: |stage| Box::pin(one_to_a_vanished_caller_blocks_no_other(stage)),
-    },
-    Case {
-        id: "rpc_reply::closing_the_bus_ends_every_call",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Bus::close: Ends every waiting call with Closed.",
-        run: |stage| Box::pin(closing_the_bus_ends_every_call(stage)),
-    },
-    Case {
-        id: "rpc_reply::a_failure_that_nobody_declared_is_told_with_its_class",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging deserialize_remote_exception: an exception of a module that is not allowed is a RemoteError \
-                of its class, value and traceback.",
-        run: |stage| Box::pin(a_failure_that_nobody_declared_is_told_with_its_class(stage)),
-    },
-];
+cases! { rpc_reply;
+    /// oslo.messaging TestSendReceive: replies that are given in a shuffled order reach the right sender; None, [], {},
+    /// False and 0 among them.
+    they_reach_their_own_calls_in_any_order [];
+    /// Listener::address: of an inbox, the name that travels in _reply_q; Address::Direct: a queue by its name, as a
+    /// reply needs it.
+    they_reach_their_own_callers [];
+    /// wire::Reply: A call may be answered in two messages: the result with ending false, then a null result with
+    /// ending true.
+    a_reply_in_two_messages_is_one [];
+    /// oslo.messaging ReplyWaiters.put: a reply to an unknown _msg_id is told in the log and dropped.
+    one_that_comes_late_disturbs_nobody [];
+    /// wire::Reply::decode: Decode if it is no reply; RpcClient::call waits for its own.
+    what_is_none_disturbs_nobody [];
+    /// oslo.messaging ReplyWaiter._process_reply: a second reply is to be dropped; its call is unknown by then.
+    a_call_takes_one_reply [];
+    /// RpcClient::call: A dropped call disturbs no other. The method may still run; its reply is dropped.
+    a_dropped_call_is_forgotten [];
+    /// oslo.messaging AMQPIncomingMessage.reply: it tries for 60 s in the worker. Here a server of one worker goes on.
+    one_to_a_vanished_caller_blocks_no_other [];
+    /// Bus::close: Ends every waiting call with Closed.
+    closing_the_bus_ends_every_call [];
+    /// oslo.messaging deserialize_remote_exception: an exception of a module that is not allowed is a RemoteError of
+    /// its class, value and traceback.
+    a_failure_that_nobody_declared_is_told_with_its_class [];
+}
 
 async fn ask(client: &RpcClient, number: usize) -> Result<Value, Error> {
     client.call(&Context::new(), "ask", &json!({ "number": number })).await

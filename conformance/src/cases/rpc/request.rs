@@ -7,98 +7,39 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use oslo_messaging::wire::{CallFields, Compression, Request};
-use oslo_messaging::{Bus, Capability, Context, Endpoint, Payload, RpcClient, RpcServer, Settle, Subscription};
+use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer, Settle, Subscription};
 use serde_json::{Value, json};
 
 use super::Group;
+use crate::cases::cases;
 use crate::cases::peer::{Peer, client, envelope, target};
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_request::it_is_written_as_the_reference_writes_it",
-        requires: &[Capability::ServerAddress, Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRequestWireFormat: the exact envelope of a message to a topic, a server and a fanout, with \
-                its _unique_id and its _context_*.",
-        run: |stage| Box::pin(it_is_written_as_the_reference_writes_it(stage)),
-    },
-    Case {
-        id: "rpc_request::a_call_says_where_its_reply_goes",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging AMQPDriverBase._send: a call carries _msg_id, _reply_q and _timeout, null if unmonitored.",
-        run: |stage| Box::pin(a_call_says_where_its_reply_goes(stage)),
-    },
-    Case {
-        id: "rpc_request::one_that_is_written_by_hand_is_answered",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestReplyWireFormat: a hand-made 2.0 message with _msg_id, \
-                _reply_q and _timeout null is delivered with its context, and answered.",
-        run: |stage| Box::pin(one_that_is_written_by_hand_is_answered(stage)),
-    },
-    Case {
-        id: "rpc_request::one_without_an_envelope_is_read_too",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging deserialize_msg: a body without an envelope is the message itself.",
-        run: |stage| Box::pin(one_without_an_envelope_is_read_too(stage)),
-    },
-    Case {
-        id: "rpc_request::a_cast_is_never_answered",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging AMQPIncomingMessage.reply: without a _msg_id nothing is sent.",
-        run: |stage| Box::pin(a_cast_is_never_answered(stage)),
-    },
-    Case {
-        id: "rpc_request::what_is_none_is_rejected_and_the_server_lives",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging deserialize_msg raises for what is no message; IncomingMessage::reject: drops it.",
-        run: |stage| Box::pin(what_is_none_is_rejected_and_the_server_lives(stage)),
-    },
-    Case {
-        id: "rpc_request::a_copy_runs_once",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging _MsgIdCache: a second message of one _unique_id is ignored.",
-        run: |stage| Box::pin(a_copy_runs_once(stage)),
-    },
-    Case {
-        id: "rpc_request::what_only_python_writes_is_read",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Payload: NaN and infinities are null, lone surrogates are U+FFFD, integers of any size stay what they are.",
-        run: |stage| Box::pin(what_only_python_writes_is_read(stage)),
-    },
-    Case {
-        id: "rpc_request::a_compressed_one_is_answered",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRequestWireFormat with kombu_compression: what is compressed arrives as it was.",
-        run: |stage| Box::pin(a_compressed_one_is_answered(stage)),
-    },
-    Case {
-        id: "rpc_request::casts_start_in_the_order_in_which_they_were_sent",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Endpoint::method: The method is first polled in the order in which requests arrived; Transport::publish: \
-                From one caller to one address, order holds.",
-        run: |stage| Box::pin(casts_start_in_the_order_in_which_they_were_sent(stage)),
-    },
-];
+cases! { rpc_request;
+    /// oslo.messaging TestRequestWireFormat: the exact envelope of a message to a topic, a server and a fanout, with
+    /// its _unique_id and its _context_*.
+    it_is_written_as_the_reference_writes_it [ServerAddress, Fanout];
+    /// oslo.messaging AMQPDriverBase._send: a call carries _msg_id, _reply_q and _timeout, null if unmonitored.
+    a_call_says_where_its_reply_goes [];
+    /// oslo.messaging TestReplyWireFormat: a hand-made 2.0 message with _msg_id, _reply_q and _timeout null is
+    /// delivered with its context, and answered.
+    one_that_is_written_by_hand_is_answered [];
+    /// oslo.messaging deserialize_msg: a body without an envelope is the message itself.
+    one_without_an_envelope_is_read_too [];
+    /// oslo.messaging AMQPIncomingMessage.reply: without a _msg_id nothing is sent.
+    a_cast_is_never_answered [];
+    /// oslo.messaging deserialize_msg raises for what is no message; IncomingMessage::reject: drops it.
+    what_is_none_is_rejected_and_the_server_lives [];
+    /// oslo.messaging _MsgIdCache: a second message of one _unique_id is ignored.
+    a_copy_runs_once [];
+    /// Payload: NaN and infinities are null, lone surrogates are U+FFFD, integers of any size stay what they are.
+    what_only_python_writes_is_read [];
+    /// oslo.messaging TestRequestWireFormat with kombu_compression: what is compressed arrives as it was.
+    a_compressed_one_is_answered [];
+    /// Endpoint::method: The method is first polled in the order in which requests arrived; Transport::publish: From
+    /// one caller to one address, order holds.
+    casts_start_in_the_order_in_which_they_were_sent [];
+}
 
 /// Waits for a request and gives its content, after a look at its envelope.
 async fn content(peer: &mut Peer<'_>) -> Result<Value, Failed> {

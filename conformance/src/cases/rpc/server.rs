@@ -4,93 +4,38 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Capability, Context, Endpoint, ErrorKind, Payload, Result, RpcClient, RpcServer, Serializer, Target,
-};
+use oslo_messaging::{Context, Endpoint, ErrorKind, Payload, Result, RpcClient, RpcServer, Serializer, Target};
 use serde_json::json;
 
 use super::Group;
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_server::it_survives_a_caller_that_gave_up",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRPCServer.test_client_call_timeout: timeout 0 is a timeout and the server survives.",
-        run: |stage| Box::pin(it_survives_a_caller_that_gave_up(stage)),
-    },
-    Case {
-        id: "rpc_server::arguments_and_results_pass_the_serializers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRPCServer.test_cast and test_call: 'foo' is seen as 'dsfoo', and back as 'dsdsfoo'.",
-        run: |stage| Box::pin(arguments_and_results_pass_the_serializers(stage)),
-    },
-    Case {
-        id: "rpc_server::the_context_arrives_and_passes_the_serializers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRPCServer.test_context: the context is serialised by the caller and deserialised by \
-                the server.",
-        run: |stage| Box::pin(the_context_arrives_and_passes_the_serializers(stage)),
-    },
-    Case {
-        id: "rpc_server::an_unexpected_failure_is_an_answer",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRPCServer.test_failure: an exception in a method reaches the caller; the server goes on.",
-        run: |stage| Box::pin(an_unexpected_failure_is_an_answer(stage)),
-    },
-    Case {
-        id: "rpc_server::two_servers_each_hear_what_is_theirs",
-        requires: &[Capability::ServerAddress, Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestMultipleServers.test_multiple_servers: same or different exchange, topic and server; \
-                call, cast and fanout.",
-        run: |stage| Box::pin(two_servers_each_hear_what_is_theirs(stage)),
-    },
-    Case {
-        id: "rpc_server::the_first_endpoint_that_fits_answers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestDispatcher.test_dispatcher: namespace and version choose the endpoint; otherwise \
-                UnsupportedVersion or NoSuchMethod.",
-        run: |stage| Box::pin(the_first_endpoint_that_fits_answers(stage)),
-    },
-    Case {
-        id: "rpc_server::version_and_namespace_must_fit",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging CallTestCase.test_endpoint_version_namespace: 7.5 in Name1 answers; 7.6 and Name2 are \
-                remote errors.",
-        run: |stage| Box::pin(version_and_namespace_must_fit(stage)),
-    },
-    Case {
-        id: "rpc_server::a_ping_is_answered_only_if_it_is_to_be",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestDispatcher with rpc_ping_enabled: oslo_rpc_server_ping is answered with pong; without \
-                it is no method.",
-        run: |stage| Box::pin(a_ping_is_answered_only_if_it_is_to_be(stage)),
-    },
-    Case {
-        id: "rpc_server::it_runs_no_more_methods_than_it_may",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcServerBuilder::concurrency: How many methods run at once.",
-        run: |stage| Box::pin(it_runs_no_more_methods_than_it_may(stage)),
-    },
-];
+cases! { rpc_server;
+    /// oslo.messaging TestRPCServer.test_client_call_timeout: timeout 0 is a timeout and the server survives.
+    it_survives_a_caller_that_gave_up [];
+    /// oslo.messaging TestRPCServer.test_cast and test_call: 'foo' is seen as 'dsfoo', and back as 'dsdsfoo'.
+    arguments_and_results_pass_the_serializers [];
+    /// oslo.messaging TestRPCServer.test_context: the context is serialised by the caller and deserialised by the
+    /// server.
+    the_context_arrives_and_passes_the_serializers [];
+    /// oslo.messaging TestRPCServer.test_failure: an exception in a method reaches the caller; the server goes on.
+    an_unexpected_failure_is_an_answer [];
+    /// oslo.messaging TestMultipleServers.test_multiple_servers: same or different exchange, topic and server; call,
+    /// cast and fanout.
+    two_servers_each_hear_what_is_theirs [ServerAddress, Fanout];
+    /// oslo.messaging TestDispatcher.test_dispatcher: namespace and version choose the endpoint; otherwise
+    /// UnsupportedVersion or NoSuchMethod.
+    the_first_endpoint_that_fits_answers [];
+    /// oslo.messaging CallTestCase.test_endpoint_version_namespace: 7.5 in Name1 answers; 7.6 and Name2 are remote
+    /// errors.
+    version_and_namespace_must_fit [ServerAddress];
+    /// oslo.messaging TestDispatcher with rpc_ping_enabled: oslo_rpc_server_ping is answered with pong; without it is
+    /// no method.
+    a_ping_is_answered_only_if_it_is_to_be [];
+    /// RpcServerBuilder::concurrency: How many methods run at once.
+    it_runs_no_more_methods_than_it_may [];
+}
 
 async fn it_survives_a_caller_that_gave_up(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;

@@ -6,93 +6,37 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use oslo_messaging::wire::{CallFields, Reply, Request};
-use oslo_messaging::{
-    Capability, Context, Endpoint, Error, ErrorKind, Executed, Payload, RpcClient, RpcServer, Target,
-};
+use oslo_messaging::{Context, Endpoint, Error, ErrorKind, Executed, Payload, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Group;
+use crate::cases::cases;
 use crate::cases::peer::{Peer, client, reply, target};
-use crate::{Case, Outcome, Recorder, Stage};
+use crate::{Outcome, Recorder, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_time::the_clock_runs_from_the_first_step",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::call: One deadline covers everything from connecting to the reply. The reference's clock starts \
-                after the publish.",
-        run: |stage| Box::pin(the_clock_runs_from_the_first_step(stage)),
-    },
-    Case {
-        id: "rpc_time::a_call_that_expired_in_its_queue_never_runs",
-        requires: &[Capability::Expiration, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging Connection.topic_send: a call is published with its timeout as expiration.",
-        run: |stage| Box::pin(a_call_that_expired_in_its_queue_never_runs(stage)),
-    },
-    Case {
-        id: "rpc_time::a_call_carries_its_timeout_and_a_cast_none",
-        requires: &[Capability::Expiration],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestRabbitPublisher.test_send and test_send_with_timeout: expiration is the \
-                timeout, or none.",
-        run: |stage| Box::pin(a_call_carries_its_timeout_and_a_cast_none(stage)),
-    },
-    Case {
-        id: "rpc_time::a_call_from_a_method_ends_by_its_callers_deadline",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Context: a call made with this context ends by that deadline.",
-        run: |stage| Box::pin(a_call_from_a_method_ends_by_its_callers_deadline(stage)),
-    },
-    Case {
-        id: "rpc_time::heartbeats_come_while_the_method_runs",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging RPCDispatcher._watchdog: if _timeout is set, a reply with ending false every half of it.",
-        run: |stage| Box::pin(heartbeats_come_while_the_method_runs(stage)),
-    },
-    Case {
-        id: "rpc_time::heartbeats_come_while_the_request_waits_its_turn",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::monitor: Gives a call up when its server was not heard of; a request that waits to start is heard of.",
-        run: |stage| Box::pin(heartbeats_come_while_the_request_waits_its_turn(stage)),
-    },
-    Case {
-        id: "rpc_time::a_refused_request_leaves_no_heartbeat_behind",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging RPCDispatcher.dispatch: it leaves its watchdog running for an unknown method; here it ends with \
-                the answer.",
-        run: |stage| Box::pin(a_refused_request_leaves_no_heartbeat_behind(stage)),
-    },
-    Case {
-        id: "rpc_time::a_monitored_call_gives_up_on_a_silent_server",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging ReplyWaiter.wait: no heartbeat within call_monitor_timeout is a timeout.",
-        run: |stage| Box::pin(a_monitored_call_gives_up_on_a_silent_server(stage)),
-    },
-    Case {
-        id: "rpc_time::heartbeats_do_not_extend_the_timeout",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging ReplyWaiter.wait: a heartbeat restarts the monitor alone; timeout stays the hard limit.",
-        run: |stage| Box::pin(heartbeats_do_not_extend_the_timeout(stage)),
-    },
-];
+cases! { rpc_time;
+    /// RpcClient::call: One deadline covers everything from connecting to the reply. The reference's clock starts after
+    /// the publish.
+    the_clock_runs_from_the_first_step [];
+    /// oslo.messaging Connection.topic_send: a call is published with its timeout as expiration.
+    a_call_that_expired_in_its_queue_never_runs [Expiration, Retention];
+    /// oslo.messaging TestRabbitPublisher.test_send and test_send_with_timeout: expiration is the timeout, or none.
+    a_call_carries_its_timeout_and_a_cast_none [Expiration];
+    /// Context: a call made with this context ends by that deadline.
+    a_call_from_a_method_ends_by_its_callers_deadline [];
+    /// oslo.messaging RPCDispatcher._watchdog: if _timeout is set, a reply with ending false every half of it.
+    heartbeats_come_while_the_method_runs [];
+    /// RpcClient::monitor: Gives a call up when its server was not heard of; a request that waits to start is heard of.
+    heartbeats_come_while_the_request_waits_its_turn [];
+    /// oslo.messaging RPCDispatcher.dispatch: it leaves its watchdog running for an unknown method; here it ends with
+    /// the answer.
+    a_refused_request_leaves_no_heartbeat_behind [];
+    /// oslo.messaging ReplyWaiter.wait: no heartbeat within call_monitor_timeout is a timeout.
+    a_monitored_call_gives_up_on_a_silent_server [];
+    /// oslo.messaging ReplyWaiter.wait: a heartbeat restarts the monitor alone; timeout stays the hard limit.
+    heartbeats_do_not_extend_the_timeout [];
+}
 
 async fn add(client: &RpcClient, increment: i64) -> Result<i64, Error> {
     client.call(&Context::new(), "add", &json!({ "increment": increment })).await
