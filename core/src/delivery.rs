@@ -113,15 +113,23 @@ impl Delivery {
         self.key
     }
 
+    /// The delivery count of the message or of a copy of it, whichever failed more often: after a lost connection the message
+    /// comes again while its first copy is still worked on.
+    pub(crate) fn delivery_count(&self) -> Option<DeliveryCount> {
+        let most_failed = |copies: &[Box<dyn IncomingMessage>]| {
+            copies.iter().filter_map(|copy| copy.message().delivery_count).max_by_key(|count| count.failed)
+        };
+        let copies = match &self.let_go {
+            Some(copies) => most_failed(copies),
+            None => self.key.and_then(|key| lock(&self.known).running.get(&key).and_then(|copies| most_failed(copies))),
+        };
+        let own = self.message.as_deref().and_then(|message| message.message().delivery_count);
+        own.into_iter().chain(copies).max_by_key(|count| count.failed)
+    }
+
     /// Whether the broker drops the message, or a copy of it, if it is not acknowledged this time.
     pub(crate) fn is_last(&self) -> bool {
-        let is_last =
-            |message: &dyn IncomingMessage| message.message().delivery_count.is_some_and(DeliveryCount::is_last);
-        let among = |copies: &[Box<dyn IncomingMessage>]| copies.iter().any(|copy| is_last(&**copy));
-        self.message.as_deref().is_some_and(is_last)
-            || self.let_go.as_deref().is_some_and(among)
-            || self.let_go.is_none()
-                && self.key.is_some_and(|key| lock(&self.known).running.get(&key).is_some_and(|copies| among(copies)))
+        self.delivery_count().is_some_and(DeliveryCount::is_last)
     }
 
     /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is

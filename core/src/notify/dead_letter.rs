@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::delivery::Delivery;
 use crate::text::first;
 use crate::wire::compression::HEADER;
 use crate::{Error, Failure, Headers, Message, Origin};
@@ -131,13 +132,13 @@ impl DeadLetterInfo {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of `message`, which was delivered as often as its queue's delivery limit allows.
-    pub(super) fn of_limit(message: &Message) -> Self {
-        let (failed, limit) = message.delivery_count.map_or((0, None), |count| (count.failed, count.limit));
+    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit allows.
+    pub(super) fn of_limit(delivery: &Delivery) -> Self {
+        let (failed, limit) = delivery.delivery_count().map_or((0, None), |count| (count.failed, count.limit));
         let limit = limit.unwrap_or(failed);
         let detail =
             format!("{failed} deliveries were not acknowledged, and the delivery limit of the queue is {limit}");
-        Self::of(message, DeadReason::DeliveryLimit, u32::try_from(failed).unwrap_or(u32::MAX), &detail)
+        Self::of(delivery.message(), DeadReason::DeliveryLimit, u32::try_from(failed).unwrap_or(u32::MAX), &detail)
     }
 
     /// The same in a few hundred bytes.

@@ -85,6 +85,12 @@ pub(crate) struct Counted {
     pub(crate) dropped: u64,
 }
 
+/// How often the silence that ends a wait fits into the longest wait.
+const LONGEST_IN_SILENCES: u32 = 20;
+
+/// How many events are noted at most while a history falls silent: more than the largest program has left to do then.
+const MOST_WHILE_FALLING_SILENT: u32 = 500;
+
 /// A history that is being written. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<watch::Sender<History>>);
@@ -139,13 +145,31 @@ impl Log {
         let _ = timeout(at_most, history.wait_for(done)).await;
     }
 
+    /// Waits until `done` holds, or nothing was noted for `silence`. A history that never falls silent is left to the rules
+    /// after a while.
+    ///
+    /// # Cancellation
+    /// Safe: it only looks.
+    pub(crate) async fn settled(&self, silence: Duration, mut done: impl FnMut(&History) -> bool) {
+        let mut history = self.0.subscribe();
+        let settling = async {
+            while !done(&history.borrow_and_update()) {
+                if timeout(silence, history.changed()).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What did not come is for the rules to tell.
+        let _ = timeout(silence * LONGEST_IN_SILENCES, settling).await;
+    }
+
     /// Waits until nothing was noted for `quiet`; whatever never falls silent is left to the rules after a while.
     ///
     /// # Cancellation
     /// Safe: it only looks.
     pub(crate) async fn quiet(&self, quiet: Duration) {
         let mut history = self.0.subscribe();
-        for _ in 0..20 {
+        for _ in 0..MOST_WHILE_FALLING_SILENT {
             let noted = history.borrow_and_update().events.len();
             if timeout(quiet, history.wait_for(|history| history.events.len() > noted)).await.is_err() {
                 return;

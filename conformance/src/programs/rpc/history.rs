@@ -71,6 +71,12 @@ pub(crate) enum Outcome {
     Broken { error: String },
 }
 
+/// How often the silence that ends a wait fits into the longest wait.
+const LONGEST_IN_SILENCES: u32 = 20;
+
+/// How many events are noted at most while a history falls silent: more than the largest program has left to do then.
+const MOST_WHILE_FALLING_SILENT: u32 = 500;
+
 /// A history that is being written. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<watch::Sender<History>>);
@@ -112,17 +118,76 @@ impl Log {
         let _ = timeout(at_most, history.wait_for(done)).await;
     }
 
+    /// Waits until `done` holds, or nothing was noted for `silence`. A history that never falls silent is left to the rules
+    /// after a while.
+    ///
+    /// # Cancellation
+    /// Safe: it only looks.
+    pub(crate) async fn settled(&self, silence: Duration, mut done: impl FnMut(&History) -> bool) {
+        let mut history = self.0.subscribe();
+        let settling = async {
+            while !done(&history.borrow_and_update()) {
+                if timeout(silence, history.changed()).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What did not come is for the rules to tell.
+        let _ = timeout(silence * LONGEST_IN_SILENCES, settling).await;
+    }
+
     /// Waits until nothing was noted for `quiet`; whatever never falls silent is left to the rules after a while.
     ///
     /// # Cancellation
     /// Safe: it only looks.
     pub(crate) async fn quiet(&self, quiet: Duration) {
         let mut history = self.0.subscribe();
-        for _ in 0..20 {
+        for _ in 0..MOST_WHILE_FALLING_SILENT {
             let noted = history.borrow_and_update().events.len();
             if timeout(quiet, history.wait_for(|history| history.events.len() > noted)).await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{Instant, interval};
+
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(100);
+
+    /// Notes an event each [`STEP`] of time, so many times, then nothing.
+    async fn note_each_step(log: &Log, times: usize) {
+        let mut steps = interval(STEP);
+        for _ in 0..times {
+            steps.tick().await;
+            log.note(Event::Settled);
+        }
+        pending().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn both_waits_last_as_long_as_events_come() {
+        for is_settled in [false, true] {
+            let log = Log::default();
+            let began = Instant::now();
+            let waits = async {
+                if is_settled {
+                    log.settled(STEP * 3, |_| false).await;
+                } else {
+                    log.quiet(STEP * 3).await;
+                }
+            };
+            tokio::select! {
+                () = waits => {}
+                () = note_each_step(&log, 40) => {}
+            }
+            assert_eq!(began.elapsed(), STEP * 42);
         }
     }
 }

@@ -137,7 +137,7 @@ impl Play<'_> {
 
     async fn settle(&self) {
         let due = |history: &History| Timeline::new(self.program, history).due().is_empty();
-        self.log.wait(self.stage.budget().arrive, due).await;
+        self.log.settled(self.stage.budget().arrive, due).await;
         self.log.note(Event::Settled);
     }
 

@@ -80,10 +80,10 @@ impl Runner {
     /// Moves an event that the broker would drop if its handler failed once more.
     pub(super) async fn run_last(self: Arc<Self>, delivery: Delivery) {
         warn!(
-            queue = ?delivery.message().queue, count = ?delivery.message().delivery_count,
+            queue = ?delivery.message().queue, count = ?delivery.delivery_count(),
             "an event has reached the delivery limit of its queue and is given up"
         );
-        let info = DeadLetterInfo::of_limit(delivery.message());
+        let info = DeadLetterInfo::of_limit(&delivery);
         self.run_given_up(given_up(delivery, info)).await;
     }
 
@@ -155,7 +155,7 @@ impl Runner {
     async fn surrender(&self, later: Later, halted: Halted) {
         let each = later.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
-                let info = DeadLetterInfo::of_limit(delivery.message());
+                let info = DeadLetterInfo::of_limit(&delivery);
                 self.mover.run(given_up(delivery, info)).await;
             } else if halted == Halted::Stopped {
                 delivery.requeue().await;
@@ -215,7 +215,7 @@ impl Runner {
 
     fn give_back(&self, delivery: Delivery) -> Later {
         if delivery.is_last() {
-            let info = DeadLetterInfo::of_limit(delivery.message());
+            let info = DeadLetterInfo::of_limit(&delivery);
             return give_up(delivery, info);
         }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);

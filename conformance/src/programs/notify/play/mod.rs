@@ -172,7 +172,7 @@ impl Play<'_> {
             (!std::mem::replace(&mut asked, true) || answered) && Timeline::new(self.program, history).due().is_empty()
         };
         // Some are given back, some fail, and a listener of one handler lets the others wait for each of them.
-        self.log.wait(self.stage.budget().arrive * 3, done).await;
+        self.log.settled(self.stage.budget().arrive * 3, done).await;
     }
 }
 

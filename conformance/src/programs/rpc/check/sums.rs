@@ -2,6 +2,7 @@
 
 use crate::Budget;
 use crate::programs::Violation;
+use crate::programs::rpc::divergence;
 use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::request::Kind;
 use crate::programs::rpc::rules;
@@ -19,14 +20,15 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
-/// Whether a stop of ours in a hurry is all that can have kept a cast from running. What a server of the reference loses it
-/// does not count.
+/// Whether a stop of ours in a hurry is all that can have kept a cast from running. A server of the reference counts no
+/// losses.
 fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
+    let counts_nothing = |server: usize| divergence::COUNTS_NOTHING.holds_for(&timeline.servers[server]);
     sent.request.kind == Kind::Cast
         && sent.outcome == Some(&Outcome::Done)
         && timeline.surely_bound(sent)
         && timeline.all_run(sent.request)
-        && !timeline.readers(sent.request).any(|server| timeline.servers[server].foreign)
+        && !timeline.readers(sent.request).any(|server| counts_nothing(server))
         && timeline.runs_of(sent.number).next().is_none()
         && !timeline.perhaps_lost_in_silence(sent)
 }

@@ -30,6 +30,19 @@ fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
 }
 
 #[test]
+fn a_foreign_server_need_not_count_what_it_loses() {
+    let uncounted = |told: &mut Told| {
+        let stop = told.begin(Step::Hurry { server: 0 });
+        told.cast(Request::cast("t"));
+        told.end(stop, Outcome::Done);
+        told.0.events.push(Event::Dropped(0));
+    };
+    assert!(judged(server(), uncounted).0.contains(&&rules::SUMS));
+    let (counted, excused) = judged(server().foreign(), uncounted);
+    assert!(counted.is_empty() && excused.contains(&&rules::SUMS), "{counted:?} {excused:?}");
+}
+
+#[test]
 fn what_a_foreign_server_had_time_to_run_must_have_run() {
     let long_before = |told: &mut Told| {
         told.cast(Request::cast("t"));
