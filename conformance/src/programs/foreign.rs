@@ -10,7 +10,7 @@ use super::rpc::Process;
 /// How long a process may take until it can be asked: seconds, or as long as the machine is busy.
 const READY: Duration = Duration::from_secs(60);
 
-/// Processes that play servers and senders beside, or in place of, this library. Clones share them.
+/// Processes that play servers and senders, listeners and notifiers, beside, or in place of, this library. Clones share them.
 ///
 /// Each is started by one command line, is connected to the bus of the harness that offers it, and speaks JSON, an
 /// object a line. It says `"ready"` on its standard output when it can be asked. It reads from its standard input
@@ -19,6 +19,16 @@ const READY: Duration = Duration::from_secs(60);
 /// `{"ran": {"server": 0, "number": 7, "method": "answer", "redelivered": false}}` and
 /// `{"finished": {"server": 0, "number": 7}}`. It ends at the end of its input. To be killed as a server means to be
 /// killed as a process.
+///
+/// In a program of notifications it is asked to `{"listen": {"exchange", "topics", "priorities", "pool", "event_type",
+/// "publisher_id", "batch", "batch_timeout_ms", "concurrency", "allow_requeue"}}`, with regular expressions that match from
+/// the beginning for the type and the publisher; to `"stop"`; and to `{"notify": {"exchange", "topic", "priority",
+/// "publisher_id", "event_type", "payload", "context", "allowed", "driver"}}`, which is done when the event is confirmed.
+/// `driver` is `messaging` or `messagingv2`, and of the context only the values leave whose names are in `allowed`. A
+/// listener says each call of a handler, `{"heard": {"id": 3, "events": [{"publisher_id", "event_type", "priority",
+/// "payload", "context", "message_id", "redelivered"}]}}`, and does nothing with those events before it reads
+/// `{"answer": {"id": 3, "answer": "handled"}}`, or `"requeued"`, or `"failed"`. Where it does not `allow_requeue`, it is
+/// done with an event whose handler failed; otherwise it gives the event back.
 ///
 /// Starting one takes seconds, so those that are idle when a program has ended play in the next; all end when the last
 /// clone is dropped.

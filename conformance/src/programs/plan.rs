@@ -18,6 +18,9 @@ pub struct Plan {
     one_at_a_time: bool,
 }
 
+/// How many programs of notifications foreign actors play for each five of RPC: a listener in Python takes a second to stop.
+const NOTIFY_IN_FIVE: u64 = 3;
+
 /// One trial to be: its kind and its actors.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -39,7 +42,8 @@ impl From<u64> for Plan {
 }
 
 impl Plan {
-    /// Runs so many programs of RPC played by `actors` too, in a trial of their own.
+    /// Runs so many programs of RPC played by `actors` too, in a trial of their own, and [fewer](NOTIFY_IN_FIVE) of
+    /// notifications in another.
     #[must_use]
     pub fn and(mut self, programs: u64, actors: Actors) -> Self {
         self.programs.retain(|(planned, _)| *planned != actors);
@@ -88,10 +92,17 @@ impl Plan {
             None => self.programs.clone(),
         };
         let entries = chosen.into_iter().flat_map(|(actors, programs)| {
-            // The others have no parts that are played.
-            let kinds: &[Kind] =
-                if actors.are_foreign() { &[Kind::Rpc] } else { &[Kind::Rpc, Kind::Notify, Kind::Delivery] };
-            kinds.iter().map(move |kind| Entry { kind: *kind, options: wishes.options(actors, programs) })
+            // Programs of delivery have no parts that are played.
+            let kinds: &[Kind] = if actors.are_foreign() {
+                &[Kind::Rpc, Kind::Notify]
+            } else {
+                &[Kind::Rpc, Kind::Notify, Kind::Delivery]
+            };
+            kinds.iter().map(move |kind| {
+                let fewer = actors.are_foreign() && *kind == Kind::Notify;
+                let programs = if fewer { (programs * NOTIFY_IN_FIVE / 5).max(1) } else { programs };
+                Entry { kind: *kind, options: wishes.options(actors, programs) }
+            })
         });
         entries.collect()
     }
@@ -164,18 +175,25 @@ mod tests {
 
     #[test]
     fn every_kind_of_actors_has_a_trial_of_its_own() {
-        let all =
-            ["programs::rpc", "programs::notify", "programs::delivery", "programs::rpc_mixed", "programs::rpc_python"];
+        let all = [
+            "programs::rpc",
+            "programs::notify",
+            "programs::delivery",
+            "programs::rpc_mixed",
+            "programs::notify_mixed",
+            "programs::rpc_python",
+            "programs::notify_python",
+        ];
         assert_eq!(planned().ids(&Wishes::default()), all);
         let programs: Vec<u64> = planned().entries(&Wishes::default()).iter().map(|e| e.options.programs).collect();
-        assert_eq!(programs, [40, 40, 40, 25, 10]);
+        assert_eq!(programs, [40, 40, 40, 25, 15, 10, 6]);
     }
 
     #[test]
     fn actors_that_are_wished_for_play_alone() {
         let wishes = |actors| Wishes { actors: Some(actors), ..Wishes::default() };
-        assert_eq!(planned().ids(&wishes(Actors::Mixed)), ["programs::rpc_mixed"]);
+        assert_eq!(planned().ids(&wishes(Actors::Mixed)), ["programs::rpc_mixed", "programs::notify_mixed"]);
         assert_eq!(planned().ids(&wishes(Actors::Rust)), ["programs::rpc", "programs::notify", "programs::delivery"]);
-        assert_eq!(Plan::from(40).ids(&wishes(Actors::Python)), ["programs::rpc_python"]);
+        assert_eq!(Plan::from(40).ids(&wishes(Actors::Python)), ["programs::rpc_python", "programs::notify_python"]);
     }
 }

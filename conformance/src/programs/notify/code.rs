@@ -12,6 +12,9 @@ impl fmt::Display for Program {
         for listener in &self.listeners {
             write!(f, "\n    .listener({listener})")?;
         }
+        for notifier in &self.foreign_notifiers {
+            write!(f, "\n    .foreign_notifier({notifier})")?;
+        }
         for act in &self.acts {
             write!(f, "\n    .act({act})")?;
         }
@@ -48,7 +51,8 @@ impl fmt::Display for Listener {
         if self.tries != made.tries {
             write!(f, ".tries({})", self.tries)?;
         }
-        f.write_str(if self.drops { ".drops()" } else { "" })
+        f.write_str(if self.drops { ".drops()" } else { "" })?;
+        f.write_str(if self.foreign { ".foreign()" } else { "" })
     }
 }
 
@@ -125,7 +129,9 @@ mod tests {
                         .concurrency(1)
                         .tries(2)
                         .drops()
+                        .foreign()
                 )
+                .foreign_notifier(1)
                 .act(Act::new().start(0).start(1).settle())
                 .act(
                     Act::new()

@@ -28,6 +28,17 @@ const ENDLESS: usize = 5_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returns(Arc<Mutex<BTreeMap<(Reads, usize), u32>>>);
 
+/// What becomes of an event whose handler fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    /// Its listener tries it again, and counts the tries.
+    Retry,
+    /// It goes back to its queue, and its listener counts nothing.
+    GiveBack,
+    /// It is dropped, as is what its handler gives back.
+    Drop,
+}
+
 /// The state of the handlers of one listener.
 #[derive(Debug, Clone)]
 pub(super) struct Ear {
@@ -35,8 +46,18 @@ pub(super) struct Ear {
     pub(super) reads: Reads,
     pub(super) log: Log,
     pub(super) returns: Returns,
+    /// How often an event failed where its listener does not count.
+    pub(super) failures: Returns,
+    pub(super) on_failure: OnFailure,
     /// How long a slow event takes.
     pub(super) nap: Duration,
+}
+
+/// A handler that runs: its place in the history, and its events with their tries.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    run: usize,
+    told: Vec<(usize, Tell, u32)>,
 }
 
 /// How a handler fails.
@@ -77,38 +98,64 @@ pub(super) fn endpoint(listener: &Listener, ear: Ear) -> Result<NotificationEndp
 
 impl Ear {
     async fn hear(&self, events: Vec<Event<Value>>) -> Result<NotificationResult, Sick> {
-        let heard: Vec<Heard> = events.iter().map(|event| heard(&self.log, event)).collect();
-        let tell = |heard: &Heard| Some((heard.number?, self.log.told(heard.number?)?, heard.attempt));
-        let told: Vec<(usize, Tell, u32)> = heard.iter().filter_map(tell).collect();
-        let run = self.log.run(self.listener, heard);
-        if run > ENDLESS {
-            pending::<()>().await;
-        }
-        if told.iter().any(|(_, tell, _)| tell.slow) {
-            sleep(self.nap).await;
-        }
-        let failed = told.iter().any(|(_, tell, attempt)| *attempt <= tell.failing);
-        let answer = if failed { Answer::Failed } else { self.answer(&told) };
-        self.log.note(Happened::Answered { run, answer });
-        match answer {
+        let hearing = self.begin(events.iter().map(|event| heard(&self.log, event)).collect());
+        match self.finish(hearing).await {
             Answer::Handled => Ok(NotificationResult::Handled),
             Answer::Requeued => Ok(NotificationResult::Requeue),
             Answer::Failed => Err(Sick(self.listener)),
         }
     }
 
-    /// Gives back what was not yet given back as often as it is to be.
-    fn answer(&self, told: &[(usize, Tell, u32)]) -> Answer {
-        let mut returns = self.returns.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut answer = Answer::Handled;
-        for (number, tell, _) in told {
-            let times = returns.entry((self.reads.clone(), *number)).or_default();
-            if *times < tell.requeued {
-                *times += 1;
-                answer = Answer::Requeued;
+    /// Notes that a handler runs.
+    pub(super) fn begin(&self, heard: Vec<Heard>) -> Hearing {
+        let tell = |heard: &Heard| Some((heard.number?, self.log.told(heard.number?)?, heard.attempt));
+        let told = heard.iter().filter_map(tell).collect();
+        Hearing { run: self.log.run(self.listener, heard), told }
+    }
+
+    /// Does what the events say, and notes what the handler answers.
+    pub(super) async fn finish(&self, Hearing { run, told }: Hearing) -> Answer {
+        if run > ENDLESS {
+            pending::<()>().await;
+        }
+        if told.iter().any(|(_, tell, _)| tell.slow) {
+            sleep(self.nap).await;
+        }
+        let answer = if self.fails(&told) { Answer::Failed } else { self.answer(&told) };
+        self.log.note(Happened::Answered { run, answer });
+        answer
+    }
+
+    fn fails(&self, told: &[(usize, Tell, u32)]) -> bool {
+        match self.on_failure {
+            OnFailure::Retry | OnFailure::Drop => told.iter().any(|(_, tell, attempt)| *attempt <= tell.failing),
+            OnFailure::GiveBack => {
+                self.failures.any_left(&self.reads, told.iter().map(|(number, tell, _)| (*number, tell.failing)))
             }
         }
-        answer
+    }
+
+    /// Gives back what was not yet given back as often as it is to be.
+    fn answer(&self, told: &[(usize, Tell, u32)]) -> Answer {
+        let gives_back = self.on_failure != OnFailure::Drop
+            && self.returns.any_left(&self.reads, told.iter().map(|(number, tell, _)| (*number, tell.requeued)));
+        if gives_back { Answer::Requeued } else { Answer::Handled }
+    }
+}
+
+impl Returns {
+    /// Whether one of the events, each with how often that is to happen, has it still before it; counts it for each that has.
+    fn any_left(&self, reads: &Reads, events: impl Iterator<Item = (usize, u32)>) -> bool {
+        let mut returns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut any = false;
+        for (number, times) in events {
+            let done = returns.entry((reads.clone(), number)).or_default();
+            if *done < times {
+                *done += 1;
+                any = true;
+            }
+        }
+        any
     }
 }
 
@@ -137,7 +184,7 @@ pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
 }
 
 /// Compares what came with what was told.
-fn came(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
+pub(super) fn came(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
     let number = carried["n"].as_u64().and_then(|number| usize::try_from(number).ok());
     let told = number.and_then(|number| Some((number, log.told(number)?)));
     let right = told.is_some_and(|(number, tell)| {

@@ -1,9 +1,12 @@
 //! Programs of notifications: listeners, pools of them and taps start and stop while events are told, handled one by one or
 //! in batches, given back, tried again and given up, while connections are lost, and where queues limit deliveries.
 
+mod actor;
+mod cast;
 mod check;
 mod code;
 mod determined;
+mod divergence;
 mod ear;
 mod history;
 mod model;
@@ -19,7 +22,7 @@ use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::explore::hold;
-use super::{Generated, Perils, Rule, Violation};
+use super::{Actors, Divergence, Generated, Perils, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Harness, Stage};
 
@@ -44,6 +47,10 @@ impl Generated for Program {
         rules::ALL
     }
 
+    fn divergences() -> Vec<Divergence> {
+        divergence::ALL.iter().map(|divergence| **divergence).collect()
+    }
+
     fn leftover() -> &'static Rule {
         &rules::NOTHING_LEFT
     }
@@ -57,14 +64,18 @@ impl Generated for Program {
     }
 
     fn smaller(&self) -> Vec<Self> {
-        self.with_less()
+        self.with_less().into_iter().chain(self.less_foreign()).collect()
+    }
+
+    fn cast(self, actors: Actors, seed: u64) -> Self {
+        self.cast_by(actors, seed)
     }
 
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {
         Box::pin(async move {
             let history = play::play(stage, self).await?;
             let window = (stage.clock() == Clock::Paused).then(|| play::window(stage.budget()));
-            Ok(check::check(self, &history, window))
+            Ok(check::judge(self, &history, window))
         })
     }
 }

@@ -1,5 +1,7 @@
 //! A program of notifications: listeners, and acts of steps that run at the same time.
 
+use std::collections::BTreeSet;
+
 use oslo_messaging::Priority;
 
 use super::Tell;
@@ -11,6 +13,8 @@ pub struct Program {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) acts: Vec<Act>,
     pub(crate) limit: Option<Disturbance>,
+    /// The notifiers that processes of another implementation play.
+    pub(crate) foreign_notifiers: BTreeSet<usize>,
 }
 
 /// A listener that a program can start, by its place in the list.
@@ -26,6 +30,8 @@ pub struct Listener {
     pub(crate) concurrency: usize,
     pub(crate) tries: u32,
     pub(crate) drops: bool,
+    /// Whether a process of another implementation plays it.
+    pub(crate) foreign: bool,
 }
 
 /// Whose copy of the events is read.
@@ -105,6 +111,13 @@ impl Program {
         self
     }
 
+    /// Has a foreign process play a notifier.
+    #[must_use]
+    pub fn foreign_notifier(mut self, notifier: usize) -> Self {
+        self.foreign_notifiers.insert(notifier);
+        self
+    }
+
     /// Limits the deliveries of its queues. Needs a harness that can do that: [`Disturbance::Limit`] or
     /// [`Disturbance::LimitFailures`].
     #[must_use]
@@ -138,6 +151,7 @@ impl Listener {
             concurrency: 50,
             tries: 5,
             drops: false,
+            foreign: false,
         }
     }
 
@@ -208,6 +222,13 @@ impl Listener {
     #[must_use]
     pub fn drops(mut self) -> Self {
         self.drops = true;
+        self
+    }
+
+    /// Is played by a foreign process.
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.foreign = true;
         self
     }
 

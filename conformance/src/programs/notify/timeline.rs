@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::Tell;
+use super::divergence;
 use super::history::{Answer, Counted, Happened, Heard, History, Letter};
 use super::model::{binds, reads, wants};
 use super::program::{Listener, Program, Reads, Step};
@@ -50,6 +51,7 @@ pub(super) struct Life {
     pub(super) ended: usize,
     pub(super) killed: bool,
     pub(super) when: Instant,
+    pub(super) stopping_when: Instant,
     /// What went wrong at its start and at its end.
     pub(super) errors: [Option<String>; 2],
 }
@@ -66,6 +68,8 @@ pub(super) struct Ran<'a> {
     pub(super) together: usize,
     pub(super) heard: &'a Heard,
     pub(super) answer: Option<(usize, Answer)>,
+    /// When the handler answered, or began if it did not.
+    pub(super) answered: Instant,
 }
 
 /// A copy of an event: a queue that its readers share, or the queue of one life of a tap.
@@ -98,11 +102,11 @@ impl<'a> Timeline<'a> {
                 Happened::Ran { listener, heard } => {
                     let life = timeline.lives[*listener].len().saturating_sub(1);
                     let (listener, when, together, answer) = (*listener, *when, heard.len(), None);
-                    let ran = |heard| Ran { listener, life, at, when, together, heard, answer };
+                    let ran = |heard| Ran { listener, life, at, when, together, heard, answer, answered: when };
                     timeline.runs.extend(heard.iter().map(ran));
                 }
                 Happened::Answered { run, answer } => {
-                    answers.insert(*run, (at, *answer));
+                    answers.insert(*run, (at, *answer, *when));
                 }
                 Happened::Found(letter) => timeline.letters.push(letter),
                 Happened::Counted(counted) => timeline.counted = Some(*counted),
@@ -110,7 +114,11 @@ impl<'a> Timeline<'a> {
             }
         }
         for ran in &mut timeline.runs {
-            ran.answer = answers.get(&ran.at).copied();
+            let listener = &program.listeners[ran.listener];
+            if let Some((at, answer, when)) = answers.get(&ran.at) {
+                ran.answer = Some((*at, divergence::effect(listener, *answer)));
+                ran.answered = *when;
+            }
         }
         let mut chains = BTreeMap::<_, Vec<_>>::new();
         for ran in &timeline.runs {
@@ -135,10 +143,12 @@ impl<'a> Timeline<'a> {
                 ended: NEVER,
                 killed: false,
                 when,
+                stopping_when: when,
                 errors: [None, None],
             }),
             Step::Stop { listener } | Step::Kill { listener } => {
                 if let Some(life) = self.lives[*listener].last_mut() {
+                    life.stopping_when = when;
                     (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
                 }
             }

@@ -23,7 +23,8 @@ use super::{Actors, Divergence, Generated, Perils, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Harness, Stage};
 
-pub(crate) use actor::process::Process;
+pub(crate) use actor::process::{Hear, Process, Speaker};
+pub(crate) use history::Outcome;
 use libtest_mimic::Failed;
 pub(crate) use program::Step;
 pub use program::{Act, Program, Server};

@@ -2,8 +2,9 @@
 
 use super::limit;
 use crate::programs::notify::history::Answer;
-use crate::programs::notify::rules;
+use crate::programs::notify::model::wants;
 use crate::programs::notify::timeline::{Copy, Ran, Sent, Timeline};
+use crate::programs::notify::{divergence, rules};
 use crate::programs::{Rule, Violation};
 
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
@@ -60,7 +61,12 @@ fn first(
     }
     let readers = timeline.readers(copy, sent.tell);
     let gone = |reader: &usize| timeline.lives[*reader].iter().any(|life| life.stopping < ran.at);
-    if ran.heard.redelivered && !readers.iter().any(gone) && !timeline.lost_since(sent, ran.at) {
+    let taken_along = |reader: &usize| {
+        let listener = &timeline.program.listeners[*reader];
+        divergence::TAKES_OTHERS_ALONG.holds_for(listener) && !wants(listener, sent.tell)
+    };
+    let had = |reader: &usize| gone(reader) || taken_along(reader);
+    if ran.heard.redelivered && !readers.iter().any(had) && !timeline.lost_since(sent, ran.at) {
         broken(&rules::MARK, "came redelivered");
     }
 }
@@ -81,6 +87,9 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
         }
         return;
     }
+    if stopped && is_new && lost_at_stop(timeline, before) {
+        return;
+    }
     match answer {
         None => broken(&rules::ONE_HAS_IT, "was with two at a time"),
         Some(Answer::Handled) => broken(&rules::ONCE, "was handled and came back"),
@@ -91,6 +100,13 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
         Some(Answer::Failed) if stopped && is_new => {}
         Some(Answer::Failed) => broken(&rules::TRIES, "was not tried again as the next try"),
     }
+}
+
+/// Whether the acknowledgement of what `ran` was done with may have been lost when its listener stopped.
+fn lost_at_stop(timeline: &Timeline<'_>, ran: &Ran<'_>) -> bool {
+    let done = timeline.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
+    let late = timeline.life(ran).is_some_and(|life| life.stopping_when < ran.answered + divergence::ACKNOWLEDGING);
+    done && late && divergence::FORGETS_THE_LAST.holds_for(timeline.listener(ran))
 }
 
 /// What holds of an event that may be there twice, or may come again to anybody, since connections were lost: a listener does

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::programs::Violation;
 use crate::programs::notify::history::{Answer, Heard};
 use crate::programs::notify::model::wants;
-use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Ran, Sent, Timeline};
+use crate::programs::notify::{divergence, rules};
 
 /// What everything but the wait for others may take on a paused clock: settling is put together for a few milliseconds.
 const SLACK: Duration = Duration::from_millis(50);
@@ -65,7 +65,10 @@ fn unchanged(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 
 fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let is_new = |ran: &&Ran<'_>| ran.heard.attempt == 1 && !ran.heard.redelivered;
-    let in_turn = |ran: &&Ran<'_>| timeline.listener(ran).starts_in_turn();
+    let in_turn = |ran: &&Ran<'_>| {
+        let listener = timeline.listener(ran);
+        listener.starts_in_turn() && !divergence::STARTS_IN_ANY_ORDER.holds_for(listener)
+    };
     let new: Vec<(&Ran<'_>, &Sent<'_>)> = timeline
         .runs
         .iter()

@@ -4,8 +4,8 @@ use super::limit::dropped_by_queue;
 use crate::programs::Violation;
 use crate::programs::notify::history::Letter;
 use crate::programs::notify::program::Reads;
-use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, Sent, Timeline};
+use crate::programs::notify::{divergence, rules};
 
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let Some(counted) = timeline.counted else { return };
@@ -38,7 +38,11 @@ fn arrived(timeline: &Timeline<'_>) -> (u64, u64) {
     for sent in &timeline.sent {
         for copy in &copies {
             let confirmed = sent.outcome.is_some_and(Result::is_ok);
-            least += u64::from(confirmed && surely(timeline, copy, sent));
+            let counted = !timeline
+                .readers(copy, sent.tell)
+                .iter()
+                .any(|reader| divergence::COUNTS_NOTHING.holds_for(&timeline.program.listeners[*reader]));
+            least += u64::from(confirmed && counted && surely(timeline, copy, sent));
             most += u64::from(timeline.perhaps_bound(copy, sent));
         }
     }

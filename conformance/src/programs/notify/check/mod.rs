@@ -9,10 +9,22 @@ mod limit;
 
 use std::time::Duration;
 
+use super::divergence;
 use super::history::History;
 use super::program::Program;
 use super::timeline::Timeline;
 use crate::programs::Violation;
+
+/// Every rule that `history` breaks, what is excused with the rest and marked. Pure.
+pub(crate) fn judge(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
+    let mut violations = check(program, history, window);
+    let strictly = check(&program.ours(), history, window);
+    let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
+    // What no divergence names is not excused, whatever was left out of the check.
+    let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
+    violations.extend(excused.into_iter().map(mark));
+    violations
+}
 
 /// Every rule that `history` breaks, the gravest first. `window` is how long an event may wait for others, on a clock by
 /// which that can be told. Pure.
@@ -26,5 +38,7 @@ pub(crate) fn check(program: &Program, history: &History, window: Option<Duratio
     violations
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationList
 use tokio::sync::Mutex;
 
 use super::Tell;
-use super::ear::{ALLOWED, Ear, Returns, context, endpoint, payload};
+use super::actor::{ForeignActors, Listen, Notify, ProcessActor};
+use super::ear::{ALLOWED, Ear, OnFailure, Returns, context, endpoint, payload};
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::Timeline;
@@ -29,6 +30,8 @@ struct Play<'a> {
     program: &'a Program,
     log: Log,
     returns: Returns,
+    failures: Returns,
+    foreign: ForeignActors,
     listeners: Vec<(Bus, Mutex<Option<NotificationListener>>)>,
     notifiers: Vec<Bus>,
 }
@@ -46,10 +49,12 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     for _ in 0..program.notifiers() {
         notifiers.push(stage.bus().await?);
     }
+    let foreign = ForeignActors::hire(stage, program).await?;
     if let Some(limit) = program.limit {
         stage.disturb(limit).await?;
     }
-    let play = Play { stage, program, log: Log::default(), returns: Returns::default(), listeners, notifiers };
+    let (log, returns, failures) = (Log::default(), Returns::default(), Returns::default());
+    let play = Play { stage, program, log, returns, failures, foreign, listeners, notifiers };
     for act in &program.acts {
         play.act(act).await;
     }
@@ -108,7 +113,15 @@ impl Play<'_> {
 
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
-        let outcome = match &step {
+        let outcome = match self.foreign.of(&step) {
+            Some(actor) => self.perform_foreign(actor, &step, number).await,
+            None => self.perform_ours(&step, number).await.map_err(|error| error.to_string()),
+        };
+        self.log.note(Happened::Ended { step: number, outcome });
+    }
+
+    async fn perform_ours(&self, step: &Step, number: usize) -> Result<()> {
+        match step {
             Step::Start { listener } => self.start(*listener).await,
             Step::Stop { listener } => match self.listeners[*listener].1.lock().await.take() {
                 Some(running) => running.wait(self.stage.soon()).await,
@@ -120,19 +133,45 @@ impl Play<'_> {
             }
             Step::Tell { notifier, tell } => self.tell(*notifier, tell, number).await,
             Step::Cut { .. } => unreachable!("it is no one's alone"),
-        };
-        self.log.note(Happened::Ended { step: number, outcome: outcome.map_err(|error| error.to_string()) });
+        }
     }
 
-    async fn start(&self, place: usize) -> Result<()> {
-        let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
-        let ear = Ear {
+    async fn perform_foreign(&self, actor: &ProcessActor, step: &Step, number: usize) -> Result<(), String> {
+        match step {
+            Step::Start { listener } => {
+                let command = Listen::new(self.stage, &self.program.listeners[*listener]);
+                actor.listen(command, self.ear(*listener)).await
+            }
+            Step::Stop { .. } => actor.stop().await,
+            Step::Kill { .. } => {
+                actor.kill().await;
+                Ok(())
+            }
+            Step::Tell { tell, .. } => actor.notify(Notify::new(self.stage, tell, number)).await,
+            Step::Cut { .. } => unreachable!("no actor cuts"),
+        }
+    }
+
+    fn ear(&self, place: usize) -> Ear {
+        let listener = &self.program.listeners[place];
+        Ear {
             listener: place,
             reads: listener.reads.clone(),
             log: self.log.clone(),
             returns: self.returns.clone(),
+            failures: self.failures.clone(),
+            on_failure: match (listener.foreign, listener.drops) {
+                (false, _) => OnFailure::Retry,
+                (true, false) => OnFailure::GiveBack,
+                (true, true) => OnFailure::Drop,
+            },
             nap: self.stage.budget().quiet / 3,
-        };
+        }
+    }
+
+    async fn start(&self, place: usize) -> Result<()> {
+        let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
+        let ear = self.ear(place);
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
         let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
         let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, ear)?);

@@ -1,6 +1,7 @@
 //! A child process that speaks JSON, an object a line.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::process::{Child, Command as CommandLine};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +10,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::Command;
 use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 
 /// One process. Dropping it kills it, and with that ends what it was asked.
@@ -21,10 +22,26 @@ use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    commands: Option<mpsc::Sender<String>>,
     next: AtomicU64,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// What the listener of a process reports its events to.
+pub(crate) trait Hear: fmt::Debug + Send + Sync {
+    /// Takes one report. It is called by the thread that reads, before anything that the process wrote later is read.
+    fn hear(&self, heard: Value);
+}
+
+/// Writes to a process beside what it is asked. Clones write to the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Speaker(Arc<Shared>);
+
+impl Speaker {
+    /// Writes one line. A process that has ended reads it no more.
+    pub(crate) fn say(&self, line: &impl Serialize) {
+        self.0.write(line);
+    }
 }
 
 /// What the reading thread shares with those who ask.
@@ -32,6 +49,8 @@ pub(crate) struct Process {
 struct Shared {
     stage: watch::Sender<Life>,
     asked: Mutex<Asked>,
+    /// The lines to write; `None` once the process ends.
+    lines: Mutex<Option<mpsc::Sender<String>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +64,15 @@ enum Life {
 struct Asked {
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     log: Option<Log>,
+    ear: Option<Arc<dyn Hear>>,
     ended: bool,
 }
 
 /// What the process reads.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, C> {
     id: u64,
-    command: &'a Command,
+    command: &'a C,
 }
 
 /// What the process writes.
@@ -63,6 +83,7 @@ enum Said {
     Outcome { id: u64, outcome: Outcome },
     Ran(Run),
     Finished { server: usize, number: usize },
+    Heard(Value),
 }
 
 impl Process {
@@ -72,11 +93,12 @@ impl Process {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("whoever starts it pipes both")
         };
-        let (commands, lines) = mpsc::channel();
-        let shared = Arc::new(Shared { stage: watch::Sender::new(Life::Starting), asked: Mutex::default() });
+        let (sender, lines) = mpsc::channel();
+        let (stage, asked) = (watch::Sender::new(Life::Starting), Mutex::default());
+        let shared = Arc::new(Shared { stage, asked, lines: Mutex::new(Some(sender)) });
         let reader = Arc::clone(&shared);
         let threads = vec![thread::spawn(move || write(stdin, &lines)), thread::spawn(move || reader.read(stdout))];
-        Ok(Self { child, commands: Some(commands), next: AtomicU64::new(1), shared, threads })
+        Ok(Self { child, next: AtomicU64::new(1), shared, threads })
     }
 
     /// Waits until it can be asked.
@@ -93,12 +115,10 @@ impl Process {
     ///
     /// # Cancellation
     /// It is done all the same, and nobody is told how it ended.
-    pub(crate) async fn ask(&self, command: &Command, at_most: Duration) -> Result<Outcome, String> {
+    pub(crate) async fn ask(&self, command: &impl Serialize, at_most: Duration) -> Result<Outcome, String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let line = serde_json::to_string(&Line { id, command }).expect("a command has no keys but text");
         let answer = self.shared.answer_to(id);
-        // Where nobody reads any more, the answer never comes, and that is told.
-        let _ = self.commands.as_ref().map(|commands| commands.send(line));
+        self.shared.write(&Line { id, command });
         match timeout(at_most, answer).await {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(_)) => Err("the process ended".to_owned()),
@@ -109,6 +129,16 @@ impl Process {
     /// Has it note what runs in `log`, or nowhere.
     pub(crate) fn note_in(&self, log: Option<Log>) {
         self.shared.asked().log = log;
+    }
+
+    /// Has it report the events of its listener to `ear`, or to none. When this returns, the ear before takes nothing more.
+    pub(crate) fn hear_with(&self, ear: Option<Arc<dyn Hear>>) {
+        self.shared.asked().ear = ear;
+    }
+
+    /// How its ear answers.
+    pub(crate) fn speaker(&self) -> Speaker {
+        Speaker(Arc::clone(&self.shared))
     }
 
     /// Whether it lives and has answered everything.
@@ -125,7 +155,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.commands.take();
+        self.shared.lines().take();
         // What cannot be killed or waited for is gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -139,6 +169,16 @@ impl Drop for Process {
 impl Shared {
     fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Option<mpsc::Sender<String>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        let line = serde_json::to_string(line).expect("what is written has no keys but text");
+        // Where nobody reads any more, the answer never comes, and that is told.
+        let _ = self.lines().as_ref().map(|lines| lines.send(line));
     }
 
     /// The answer to come, which is none if the process has ended.
@@ -172,6 +212,7 @@ impl Shared {
             Said::Ready => drop(self.stage.send_replace(Life::Ready)),
             Said::Ran(run) => note(Event::Ran(run)),
             Said::Finished { server, number } => note(Event::Finished { server, number }),
+            Said::Heard(heard) => asked.ear.iter().for_each(|ear| ear.hear(heard.clone())),
             Said::Outcome { id, outcome } => {
                 // Whoever gave up waiting has no use for it.
                 let _ = asked.waiting.remove(&id).map(|waiting| waiting.send(outcome));
@@ -194,6 +235,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::programs::rpc::actor::Command;
 
     const LONG: Duration = Duration::from_secs(30);
 

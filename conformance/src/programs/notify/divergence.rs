@@ -1,0 +1,138 @@
+//! Where the reference breaks a rule of notifications, or cannot do what a rule is about: as data, so that nothing is
+//! excused in silence.
+//!
+//! A divergence excuses foreign listeners alone, and of those only the ones that it names. Found by these programs, and
+//! read in oslo.messaging 18.3.1.
+
+use std::time::Duration;
+
+use super::history::Answer;
+use super::{Listener, rules};
+use crate::programs::{Divergence, Rule};
+
+/// How long an acknowledgement may be under way in a listener of the reference, whose handler answered just before it is
+/// stopped.
+pub(super) const ACKNOWLEDGING: Duration = Duration::from_secs(1);
+
+/// What some foreign listeners are excused from.
+#[derive(Debug)]
+pub(crate) struct Excuse {
+    divergence: Divergence,
+    concerns: fn(&Listener) -> bool,
+}
+
+impl Excuse {
+    /// Whether `listener` is excused.
+    pub(crate) fn holds_for(&self, listener: &Listener) -> bool {
+        listener.foreign && (self.concerns)(listener)
+    }
+}
+
+/// What a handler raises sends its event back to the queue, where the listener may give back at all.
+pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::what_a_handler_raises_is_given_back",
+        rules: &[&rules::TRIES],
+        says: "A listener that allows handlers to give events back does so too with what they raise, as often as they raise, and \
+               counts no tries (`notify/dispatcher.py`, `NotificationDispatcher._exec_callback`; `notify/listener.py`, \
+               `NotificationServer._process_incoming`). One that does not allow it acknowledges what they raise: it has one try, \
+               and drops.",
+    },
+    concerns: |listener| !listener.drops,
+};
+
+/// What a listener was done with last may come again when it has stopped.
+pub(crate) static FORGETS_THE_LAST: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::the_last_acknowledgements_are_lost_at_stop",
+        rules: &[&rules::ONCE, &rules::TRIES],
+        says: "A listener acknowledges in its polling thread, and once that has ended in another, which looks for something to \
+               acknowledge every millisecond. `wait()` ends that thread when the last handler has returned, whether or not it \
+               has looked since, and closes the connection: what was handled last goes back to its queue \
+               (`_drivers/amqpdriver.py`, `AMQPListener.cleanup`, `MessageOperationsHandler._process_in_background`).",
+    },
+    concerns: |_| true,
+};
+
+/// A batch that is given back takes events with it that no handler has had.
+pub(crate) static TAKES_OTHERS_ALONG: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::a_batch_gives_back_what_its_filter_left_out",
+        rules: &[&rules::MARK],
+        says: "A listener of batches gives back every event of the batch that has the priority of those its handler gave back, \
+               also those that the filter of the endpoint kept from it (`notify/dispatcher.py`, \
+               `BatchNotificationDispatcher.dispatch`).",
+    },
+    concerns: |listener| listener.batch.is_some() && !listener.drops,
+};
+
+/// A listener with several threads starts handlers in any order.
+pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::threads_start_handlers_in_any_order",
+        rules: &[&rules::ORDER],
+        says: "A listener hands events in order to a pool of threads, two of which may start handlers in either order, unless \
+               there is but one (`server.py`, `MessageHandlingServer._on_incoming`).",
+    },
+    concerns: |listener| listener.concurrency > 1,
+};
+
+/// A listener counts no events.
+pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::a_listener_counts_no_events",
+        rules: &[&rules::SUMS],
+        says: "A listener keeps no count of the events that it is done with (`notify/listener.py`, \
+               `NotificationServer._process_incoming`).",
+    },
+    concerns: |_| true,
+};
+
+/// All of them.
+pub(crate) static ALL: &[&Divergence] = &[
+    &RAISED_COMES_BACK.divergence,
+    &FORGETS_THE_LAST.divergence,
+    &TAKES_OTHERS_ALONG.divergence,
+    &STARTS_IN_ANY_ORDER.divergence,
+    &COUNTS_NOTHING.divergence,
+];
+
+/// Whether a divergence is known that breaks `rule`.
+pub(crate) fn excuses(rule: &Rule) -> bool {
+    ALL.iter().any(|divergence| divergence.rules.contains(&rule))
+}
+
+/// What the answer of a handler means at `listener`.
+pub(crate) fn effect(listener: &Listener, answer: Answer) -> Answer {
+    if answer == Answer::Failed && RAISED_COMES_BACK.holds_for(listener) { Answer::Requeued } else { answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::Priority;
+
+    use super::*;
+
+    #[test]
+    fn a_divergence_excuses_foreign_listeners_alone() {
+        let ours = Listener::new("x", "t", Priority::Info).batch(2);
+        for excuse in
+            [&RAISED_COMES_BACK, &FORGETS_THE_LAST, &TAKES_OTHERS_ALONG, &STARTS_IN_ANY_ORDER, &COUNTS_NOTHING]
+        {
+            assert!(!excuse.holds_for(&ours), "{}", excuse.divergence.id);
+            assert!(excuse.holds_for(&ours.clone().foreign()), "{}", excuse.divergence.id);
+        }
+        assert!(!STARTS_IN_ANY_ORDER.holds_for(&ours.clone().foreign().concurrency(1)));
+        assert!(!TAKES_OTHERS_ALONG.holds_for(&Listener::new("x", "t", Priority::Info).foreign()));
+        assert!(!RAISED_COMES_BACK.holds_for(&ours.foreign().drops()));
+    }
+
+    #[test]
+    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
+        for divergence in ALL {
+            assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
+            assert!(!divergence.rules.is_empty() && divergence.rules.iter().all(|rule| rules::ALL.contains(rule)));
+            assert!(divergence.says.contains(".py`"), "{}", divergence.id);
+        }
+    }
+}
