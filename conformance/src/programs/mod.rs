@@ -36,8 +36,9 @@
 //! program.hold(MyBus).expect("every rule holds");
 //! ```
 //!
-//! The servers and senders of a program of RPC are played by this library, or by [`Foreign`] processes of another
-//! implementation that the harness offers, or by both, mixed as the program's seed says: `--actors rust|python|mixed`.
+//! The servers and senders of a program of RPC, and the listeners and notifiers of one of notifications, are played by this
+//! library, or by [`Foreign`] processes of another implementation that the harness offers, or by both, mixed as the program's
+//! seed says: `--actors rust|python|mixed`.
 //!
 //! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
 //! [`differential()`] runs the same programs on two drivers and compares what they determine.

@@ -19,7 +19,7 @@ pub struct Options {
     pub programs: u64,
     /// The seed of the first one.
     pub seed: u64,
-    /// By whom programs of RPC are played. Default: by this library.
+    /// By whom programs of RPC and of notifications are played. Default: by this library.
     pub actors: Actors,
 }
 
@@ -46,7 +46,7 @@ impl Options {
         self
     }
 
-    /// Has programs of RPC played by `actors`.
+    /// Has programs of RPC and of notifications played by `actors`.
     #[must_use]
     pub fn with_actors(mut self, actors: Actors) -> Self {
         self.actors = actors;

@@ -67,7 +67,9 @@ pub(super) struct Ran<'a> {
     /// How many others were given with it, and itself.
     pub(super) together: usize,
     pub(super) heard: &'a Heard,
+    /// What the answer of the handler means at its listener.
     pub(super) answer: Option<(usize, Answer)>,
+    pub(super) said: Option<Answer>,
     /// When the handler answered, or began if it did not.
     pub(super) answered: Instant,
 }
@@ -102,7 +104,8 @@ impl<'a> Timeline<'a> {
                 Happened::Ran { listener, heard } => {
                     let life = timeline.lives[*listener].len().saturating_sub(1);
                     let (listener, when, together, answer) = (*listener, *when, heard.len(), None);
-                    let ran = |heard| Ran { listener, life, at, when, together, heard, answer, answered: when };
+                    let ran =
+                        |heard| Ran { listener, life, at, when, together, heard, answer, said: None, answered: when };
                     timeline.runs.extend(heard.iter().map(ran));
                 }
                 Happened::Answered { run, answer } => {
@@ -117,7 +120,7 @@ impl<'a> Timeline<'a> {
             let listener = &program.listeners[ran.listener];
             if let Some((at, answer, when)) = answers.get(&ran.at) {
                 ran.answer = Some((*at, divergence::effect(listener, *answer)));
-                ran.answered = *when;
+                (ran.said, ran.answered) = (Some(*answer), *when);
             }
         }
         let mut chains = BTreeMap::<_, Vec<_>>::new();

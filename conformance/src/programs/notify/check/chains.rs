@@ -147,6 +147,6 @@ fn is_done(timeline: &Timeline<'_>, copy: &Copy, last: &Ran<'_>) -> bool {
 fn ran(ran: &Ran<'_>) -> String {
     let (listener, heard) = (ran.listener, ran.heard);
     let again = if heard.redelivered { ", redelivered" } else { "" };
-    let answer = ran.answer.map_or("cut short".to_owned(), |(_, answer)| format!("{answer:?}"));
+    let answer = ran.said.map_or("cut short".to_owned(), |answer| format!("{answer:?}"));
     format!("listener {listener} in try {}{again}: {answer}", heard.attempt)
 }
