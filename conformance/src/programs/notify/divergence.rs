@@ -4,15 +4,9 @@
 //! A divergence excuses foreign listeners alone, and of those only the ones that it names. Found by these programs, and
 //! read in oslo.messaging 18.3.1.
 
-use std::time::Duration;
-
 use super::history::Answer;
 use super::{Listener, rules};
 use crate::programs::{Divergence, Rule};
-
-/// How long an acknowledgement may be under way in a listener of the reference, whose handler answered just before it is
-/// stopped.
-pub(super) const ACKNOWLEDGING: Duration = Duration::from_secs(1);
 
 /// What some foreign listeners are excused from.
 #[derive(Debug)]
@@ -39,19 +33,6 @@ pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
                and drops.",
     },
     concerns: |listener| !listener.drops,
-};
-
-/// What a listener was done with last may come again when it has stopped.
-pub(crate) static FORGETS_THE_LAST: Excuse = Excuse {
-    divergence: Divergence {
-        id: "reference::the_last_acknowledgements_are_lost_at_stop",
-        rules: &[&rules::ONCE, &rules::TRIES],
-        says: "A listener acknowledges in its polling thread, and once that has ended in another, which looks for something to \
-               acknowledge every millisecond. `wait()` ends that thread when the last handler has returned, whether or not it \
-               has looked since, and closes the connection: what was handled last goes back to its queue \
-               (`_drivers/amqpdriver.py`, `AMQPListener.cleanup`, `MessageOperationsHandler._process_in_background`).",
-    },
-    concerns: |_| true,
 };
 
 /// A batch that is given back takes events with it that no handler has had.
@@ -91,7 +72,6 @@ pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
 /// All of them.
 pub(crate) static ALL: &[&Divergence] = &[
     &RAISED_COMES_BACK.divergence,
-    &FORGETS_THE_LAST.divergence,
     &TAKES_OTHERS_ALONG.divergence,
     &STARTS_IN_ANY_ORDER.divergence,
     &COUNTS_NOTHING.divergence,
@@ -116,9 +96,7 @@ mod tests {
     #[test]
     fn a_divergence_excuses_foreign_listeners_alone() {
         let ours = Listener::new("x", "t", Priority::Info).batch(2);
-        for excuse in
-            [&RAISED_COMES_BACK, &FORGETS_THE_LAST, &TAKES_OTHERS_ALONG, &STARTS_IN_ANY_ORDER, &COUNTS_NOTHING]
-        {
+        for excuse in [&RAISED_COMES_BACK, &TAKES_OTHERS_ALONG, &STARTS_IN_ANY_ORDER, &COUNTS_NOTHING] {
             assert!(!excuse.holds_for(&ours), "{}", excuse.divergence.id);
             assert!(excuse.holds_for(&ours.clone().foreign()), "{}", excuse.divergence.id);
         }

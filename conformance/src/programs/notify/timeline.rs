@@ -51,7 +51,6 @@ pub(super) struct Life {
     pub(super) ended: usize,
     pub(super) killed: bool,
     pub(super) when: Instant,
-    pub(super) stopping_when: Instant,
     /// What went wrong at its start and at its end.
     pub(super) errors: [Option<String>; 2],
 }
@@ -70,8 +69,6 @@ pub(super) struct Ran<'a> {
     /// What the answer of the handler means at its listener.
     pub(super) answer: Option<(usize, Answer)>,
     pub(super) said: Option<Answer>,
-    /// When the handler answered, or began if it did not.
-    pub(super) answered: Instant,
 }
 
 /// A copy of an event: a queue that its readers share, or the queue of one life of a tap.
@@ -104,12 +101,11 @@ impl<'a> Timeline<'a> {
                 Happened::Ran { listener, heard } => {
                     let life = timeline.lives[*listener].len().saturating_sub(1);
                     let (listener, when, together, answer) = (*listener, *when, heard.len(), None);
-                    let ran =
-                        |heard| Ran { listener, life, at, when, together, heard, answer, said: None, answered: when };
+                    let ran = |heard| Ran { listener, life, at, when, together, heard, answer, said: None };
                     timeline.runs.extend(heard.iter().map(ran));
                 }
                 Happened::Answered { run, answer } => {
-                    answers.insert(*run, (at, *answer, *when));
+                    answers.insert(*run, (at, *answer));
                 }
                 Happened::Found(letter) => timeline.letters.push(letter),
                 Happened::Counted(counted) => timeline.counted = Some(*counted),
@@ -118,9 +114,9 @@ impl<'a> Timeline<'a> {
         }
         for ran in &mut timeline.runs {
             let listener = &program.listeners[ran.listener];
-            if let Some((at, answer, when)) = answers.get(&ran.at) {
+            if let Some((at, answer)) = answers.get(&ran.at) {
                 ran.answer = Some((*at, divergence::effect(listener, *answer)));
-                (ran.said, ran.answered) = (Some(*answer), *when);
+                ran.said = Some(*answer);
             }
         }
         let mut chains = BTreeMap::<_, Vec<_>>::new();
@@ -146,12 +142,10 @@ impl<'a> Timeline<'a> {
                 ended: NEVER,
                 killed: false,
                 when,
-                stopping_when: when,
                 errors: [None, None],
             }),
             Step::Stop { listener } | Step::Kill { listener } => {
                 if let Some(life) = self.lives[*listener].last_mut() {
-                    life.stopping_when = when;
                     (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
                 }
             }

@@ -87,9 +87,6 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
         }
         return;
     }
-    if stopped && is_new && lost_at_stop(timeline, before) {
-        return;
-    }
     match answer {
         None => broken(&rules::ONE_HAS_IT, "was with two at a time"),
         Some(Answer::Handled) => broken(&rules::ONCE, "was handled and came back"),
@@ -100,13 +97,6 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
         Some(Answer::Failed) if stopped && is_new => {}
         Some(Answer::Failed) => broken(&rules::TRIES, "was not tried again as the next try"),
     }
-}
-
-/// Whether the acknowledgement of what `ran` was done with may have been lost when its listener stopped.
-fn lost_at_stop(timeline: &Timeline<'_>, ran: &Ran<'_>) -> bool {
-    let done = timeline.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
-    let late = timeline.life(ran).is_some_and(|life| life.stopping_when < ran.answered + divergence::ACKNOWLEDGING);
-    done && late && divergence::FORGETS_THE_LAST.holds_for(timeline.listener(ran))
 }
 
 /// What holds of an event that may be there twice, or may come again to anybody, since connections were lost: a listener does
