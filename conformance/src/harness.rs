@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{Result, Transport};
+use serde::{Deserialize, Serialize};
 
 use crate::programs::Foreign;
 use crate::report::driver_of_this_test;
@@ -71,7 +72,8 @@ pub trait Harness: Send + Sync + 'static {
 }
 
 /// What can happen to a bus under those who use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Disturbance {
     /// Every connection of the harness is lost; the bus is there all the while.

@@ -1,6 +1,7 @@
 //! How many programs are run, which, and by whom they are played.
 
 use std::env;
+use std::path::PathBuf;
 
 use super::Actors;
 
@@ -10,6 +11,12 @@ pub const SEED: &str = "OSLO_TEST_SEED";
 pub const PROGRAMS: &str = "OSLO_TEST_PROGRAMS";
 /// Names by whom programs are played: `rust`, `python` or `mixed`.
 pub const ACTORS: &str = "OSLO_TEST_ACTORS";
+/// Names a file with a program as JSON, as a report prints it. The test of programs then runs that one alone.
+pub const REPLAY: &str = "OSLO_TEST_REPLAY";
+
+/// The options that the test takes out of the command line, with the variable of each.
+const NAMES: [(&str, &str); 4] =
+    [(SEED, "--seed"), (PROGRAMS, "--programs"), (ACTORS, "--actors"), (REPLAY, "--replay")];
 
 /// Which programs are run. A program has a seed of its own: the first that of the options, each later one the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +31,13 @@ pub struct Options {
 }
 
 /// What the environment and the command line ask for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wishes {
     pub(crate) programs: Option<u64>,
     pub(crate) seed: Option<u64>,
     pub(crate) actors: Option<Actors>,
+    /// The file of the one program to run.
+    pub(crate) replay: Option<PathBuf>,
 }
 
 impl Options {
@@ -68,7 +77,7 @@ impl Wishes {
     /// What is asked for, and the rest of the command line.
     pub(crate) fn from_environment() -> Result<(Self, Vec<String>), String> {
         let mut wishes = Self::default();
-        for (variable, name) in [(SEED, "--seed"), (PROGRAMS, "--programs"), (ACTORS, "--actors")] {
+        for (variable, name) in NAMES {
             if let Ok(value) = env::var(variable) {
                 wishes.set(name, &value)?;
             }
@@ -90,7 +99,7 @@ impl Wishes {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (argument.as_str(), None),
             };
-            if ["--seed", "--programs", "--actors"].contains(&name) {
+            if NAMES.iter().any(|(_, known)| *known == name) {
                 let value = value.or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"))?;
                 self.set(name, &value)?;
             } else {
@@ -104,6 +113,7 @@ impl Wishes {
         let number = || value.parse().map_err(|_| format!("{name} needs a number, not '{value}'"));
         match name {
             "--actors" => self.actors = Some(value.parse()?),
+            "--replay" => self.replay = Some(value.into()),
             "--seed" => self.seed = Some(number()?),
             _ => self.programs = Some(number()?),
         }

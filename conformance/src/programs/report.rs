@@ -110,7 +110,11 @@ impl fmt::Display for Report {
         for violation in &found.violations {
             writeln!(f, "  {violation}")?;
         }
-        writeln!(f, "run it again with --programs 1 --seed {}{again}; the smallest program that fails:", found.seed)?;
-        write!(f, "{}", found.code)
+        writeln!(
+            f,
+            "run it again with --programs 1 --seed {}{again}, or with --replay FILE the smallest program that fails:",
+            found.seed
+        )?;
+        write!(f, "{}", found.json)
     }
 }

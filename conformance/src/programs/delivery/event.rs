@@ -1,6 +1,6 @@
 //! What was done and what came of it, in terms that need no bus.
 
-use super::program::Verdict;
+use super::program::Settlement;
 use super::publish::Publish;
 
 /// How something ended.
@@ -58,7 +58,7 @@ pub(crate) enum Event {
     },
     Settled {
         token: usize,
-        verdict: Verdict,
+        settlement: Settlement,
         outcome: Outcome,
     },
     Stopped {

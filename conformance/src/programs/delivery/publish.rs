@@ -2,14 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::programs::acts::setters;
+use crate::programs::json::display_as_json;
+
 /// One message: where it goes and what is asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publish {
+pub(crate) struct Publish {
     pub(crate) transport: usize,
     pub(crate) to: To,
+    #[serde(default)]
     pub(crate) mandatory: bool,
+    #[serde(default)]
     pub(crate) ensure_queue: bool,
     pub(crate) life: Life,
+    #[serde(default)]
     pub(crate) too_late: bool,
     /// How many bytes the value of one header has, if it is a long one.
     pub(crate) header: Option<usize>,
@@ -60,6 +66,8 @@ pub(crate) enum Life {
     Short,
 }
 
+display_as_json!(Publish);
+
 impl Publish {
     pub(crate) fn to(to: To) -> Self {
         Self {
@@ -74,105 +82,62 @@ impl Publish {
         }
     }
 
-    /// To one of the servers of a topic.
-    #[must_use]
-    pub fn topic(exchange: &str, topic: &str) -> Self {
-        Self::to(To::Topic { exchange: exchange.to_owned(), topic: topic.to_owned() })
-    }
-
-    /// To one server.
-    #[must_use]
-    pub fn server(exchange: &str, topic: &str, name: &str) -> Self {
-        Self::to(To::Server { exchange: exchange.to_owned(), topic: topic.to_owned(), name: name.to_owned() })
-    }
-
-    /// To every server of a topic.
-    #[must_use]
-    pub fn fanout(topic: &str) -> Self {
-        Self::to(To::Fanout { topic: topic.to_owned() })
-    }
-
-    /// To the inbox that a reader has or had last.
-    #[must_use]
-    pub fn inbox(reader: usize) -> Self {
+    /// A publish to the inbox that a reader has, or had last.
+    pub(crate) fn inbox(reader: usize) -> Self {
         Self::to(To::Inbox { reader })
     }
 
-    /// To those who listen to a topic and priority.
-    #[must_use]
-    pub fn notification(exchange: &str, topic: &str, priority: &str) -> Self {
-        let (exchange, topic, priority) = (exchange.to_owned(), topic.to_owned(), priority.to_owned());
-        Self::to(To::Notification { exchange, topic, priority })
-    }
-
-    /// To a queue of ours.
-    #[must_use]
-    pub fn queue(name: &str) -> Self {
-        Self::to(To::Queue { name: name.to_owned(), bytes: None })
-    }
-
-    /// Makes the name of the queue so many bytes long.
-    #[must_use]
-    pub fn long_name(mut self, length: usize) -> Self {
-        if let To::Queue { bytes, .. } = &mut self.to {
-            *bytes = Some(length);
-        }
-        self
-    }
-
-    /// Uses another transport than the first.
-    #[must_use]
-    pub fn by(mut self, transport: usize) -> Self {
-        self.transport = transport;
-        self
-    }
-
     /// Fails if no queue is bound.
-    #[must_use]
-    pub fn mandatory(mut self) -> Self {
+    pub(crate) fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self
     }
 
-    /// Makes the queue of the notification first.
-    #[must_use]
-    pub fn ensure_queue(mut self) -> Self {
-        self.ensure_queue = true;
-        self
-    }
-
-    /// Expires, but not within the program.
-    #[must_use]
-    pub fn long_lived(mut self) -> Self {
-        self.life = Life::Long;
-        self
-    }
-
-    /// Expires within a wait.
-    #[must_use]
-    pub fn short_lived(mut self) -> Self {
-        self.life = Life::Short;
-        self
-    }
-
     /// Is published with a deadline that has passed.
-    #[must_use]
-    pub fn too_late(mut self) -> Self {
+    pub(crate) fn too_late(mut self) -> Self {
         self.too_late = true;
         self
     }
+}
 
-    /// Has a header whose value is so many bytes long.
-    #[must_use]
-    pub fn header_of(mut self, bytes: usize) -> Self {
-        self.header = Some(bytes);
-        self
+setters!(Publish {
+    by(transport: usize) => transport = transport;
+    ensure_queue() => ensure_queue = true;
+    long_lived() => life = Life::Long;
+    short_lived() => life = Life::Short;
+    header_of(bytes: usize) => header = Some(bytes);
+    body_of(bytes: usize) => body = Some(bytes);
+});
+
+/// Builders, with which tests write programs: one for each address.
+#[cfg(test)]
+impl Publish {
+    pub(crate) fn topic(exchange: &str, topic: &str) -> Self {
+        Self::to(To::Topic { exchange: exchange.to_owned(), topic: topic.to_owned() })
     }
 
-    /// Has a body of so many bytes.
-    #[must_use]
-    pub fn body_of(mut self, bytes: usize) -> Self {
-        self.body = Some(bytes);
+    pub(crate) fn server(exchange: &str, topic: &str, name: &str) -> Self {
+        Self::to(To::Server { exchange: exchange.to_owned(), topic: topic.to_owned(), name: name.to_owned() })
+    }
+
+    pub(crate) fn fanout(topic: &str) -> Self {
+        Self::to(To::Fanout { topic: topic.to_owned() })
+    }
+
+    pub(crate) fn notification(exchange: &str, topic: &str, priority: &str) -> Self {
+        let (exchange, topic, priority) = (exchange.to_owned(), topic.to_owned(), priority.to_owned());
+        Self::to(To::Notification { exchange, topic, priority })
+    }
+
+    pub(crate) fn queue(name: &str) -> Self {
+        Self::to(To::Queue { name: name.to_owned(), bytes: None })
+    }
+
+    /// Pads the name of the queue to `length` bytes.
+    pub(crate) fn long_name(mut self, length: usize) -> Self {
+        if let To::Queue { bytes, .. } = &mut self.to {
+            *bytes = Some(length);
+        }
         self
     }
 }

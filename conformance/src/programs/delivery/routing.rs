@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::program::{Reads, Shared};
+use super::program::{NotificationQueue, Reads};
 use super::publish::To;
 
 /// A queue by a name that no other queue of the program has.
@@ -50,9 +50,9 @@ pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
             let names: Vec<String> = events.iter().map(|(topic, priority)| format!("{topic}.{priority}")).collect();
             let keys = names.iter().map(|name| key(exchange, name)).collect();
             match queue {
-                Shared::Everybodys => names.iter().map(|name| shared(name, vec![key(exchange, name)])).collect(),
-                Shared::Pool(pool) => vec![shared(pool, keys)],
-                Shared::Own => vec![private(format!("tap {unique}"), keys)],
+                NotificationQueue::Shared => names.iter().map(|name| shared(name, vec![key(exchange, name)])).collect(),
+                NotificationQueue::Pool(pool) => vec![shared(pool, keys)],
+                NotificationQueue::Private => vec![private(format!("tap {unique}"), keys)],
             }
         }
     }

@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::ledger::Phase;
-use super::program::{Program, Reader, Reads, Step, Verdict};
+use super::program::{Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish, To};
 
 const EXCHANGES: [&str; 2] = ["x", "y"];
@@ -70,16 +70,16 @@ fn reader() -> impl Strategy<Value = Reader> {
 
 fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
     let at = 0..readers.len();
-    let verdict = prop_oneof![
-        4 => Just(Verdict::Acknowledge), 3 => Just(Verdict::Requeue), 1 => Just(Verdict::Reject), 2 => Just(Verdict::Drop)
+    let settlement = prop_oneof![
+        4 => Just(Settlement::Acknowledge), 3 => Just(Settlement::Requeue), 1 => Just(Settlement::Reject), 2 => Just(Settlement::Drop)
     ];
     let count = prop_oneof![2 => Just(1_usize), 1 => 2..7_usize];
     prop_oneof![
         8 => (count, publish(readers)).prop_map(|(count, publish)| Step::Publish { count, publish }),
         6 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Poll { reader, max }),
         2 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Glance { reader, max }),
-        6 => (at.clone(), 0..4_usize, verdict)
-            .prop_map(|(reader, which, verdict)| Step::Settle { reader, which, verdict }),
+        6 => (at.clone(), 0..4_usize, settlement)
+            .prop_map(|(reader, which, settlement)| Step::Settle { reader, which, settlement }),
         2 => at.clone().prop_map(|reader| Step::Open { reader }),
         1 => at.clone().prop_map(|reader| Step::Stop { reader }),
         1 => at.clone().prop_map(|reader| Step::Close { reader }),

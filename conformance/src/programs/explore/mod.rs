@@ -77,8 +77,8 @@ pub(crate) struct Explored {
 pub(crate) struct Found {
     pub(crate) seed: u64,
     pub(crate) violations: Vec<Violation>,
-    /// The code that makes the program.
-    pub(crate) code: String,
+    /// The program as JSON, which [`replay`](super::replay) takes.
+    pub(crate) json: String,
 }
 
 /// What is looked for among programs.
@@ -141,15 +141,6 @@ pub(crate) fn shrinking(clock: Clock) -> u32 {
     }
 }
 
-/// Runs one program.
-///
-/// # Errors
-/// It broke a rule; the message says which, and how.
-pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(), Failed> {
-    let broken: Vec<String> = perform(program, harness).violations.iter().map(ToString::to_string).collect();
-    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
-}
-
 impl<P: Generated> Quest<'_, P> {
     fn one(&self, seed: u64, actors: Actors, explored: &mut Explored) {
         let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
@@ -177,7 +168,8 @@ impl<P: Generated> Quest<'_, P> {
             Ok(()) => None,
             Err(TestError::Fail(_, program)) => {
                 let (program, violations) = self.smallest(program, broken.into_inner());
-                Some(Found { seed, violations, code: program.to_string() })
+                let json = format!("{{\"{}\":{program}}}", P::NAME);
+                Some(Found { seed, violations, json })
             }
             Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
         };

@@ -22,11 +22,11 @@ impl Determined for Program {
         let mut acts = Vec::new();
         for act in self.acts {
             let steps = act.steps.into_iter().filter(|step| !matches!(step, Step::Cut { .. }));
-            let (tells, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Tell { .. }));
+            let (events, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Send { .. }));
             let moves = moves.into_iter().map(stopped).collect();
             // Events of one act are sent side by side. Whether one finds a queue that it does not declare must not depend on
             // which of them is first.
-            let (bare, declaring): (Vec<_>, Vec<_>) = tells.into_iter().partition(finds_its_queue);
+            let (bare, declaring): (Vec<_>, Vec<_>) = events.into_iter().partition(finds_its_queue);
             acts.extend([moves, declaring, bare].map(|steps| Act { steps, settle: true }));
         }
         acts.retain(|act| !act.steps.is_empty());
@@ -39,18 +39,18 @@ impl Determined for Program {
 }
 
 fn finds_its_queue(step: &Step) -> bool {
-    matches!(step, Step::Tell { tell, .. } if tell.without_queue)
+    matches!(step, Step::Send { message: event, .. } if event.without_queue)
 }
 
 fn stopped(step: Step) -> Step {
-    if let Step::Kill { listener } = step { Step::Stop { listener } } else { step }
+    if let Step::Kill { actor } = step { Step::Stop { actor } } else { step }
 }
 
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
     let mut copies = timeline.copies();
-    copies.insert(Copy::Shared(Reads::Everybodys));
+    copies.insert(Copy::Shared(Reads::Shared));
     for sent in &timeline.sent {
         // Numbers are given in the order of begin, which is the same only within those of one notifier.
         let nth = sent_before.entry(sent.notifier).or_insert(0);
@@ -79,8 +79,8 @@ fn outcomes(program: &Program, history: &History) -> Outcomes {
 
 /// Whether it matters which reader of the copy has the event, since they want others, or give up at others.
 fn is_free(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
-    let does = |listener: &Listener| (wants(listener, sent.tell), listener.tries, listener.drops);
-    let readers = timeline.readers(copy, sent.tell);
+    let does = |listener: &Listener| (wants(listener, sent.event), listener.tries, listener.drops);
+    let readers = timeline.readers(copy, sent.event);
     let mut all = readers.iter().map(|reader| does(&timeline.program.listeners[*reader]));
     let first = all.next();
     all.any(|other| Some(other) != first)
@@ -101,7 +101,7 @@ fn ran(ran: &Ran<'_>) -> String {
 /// What lies in the queue of the copy at the end, as a dead letter or not.
 fn lies(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> Option<String> {
     let Copy::Shared(reads) = copy else { return None };
-    let queue = queue(reads, sent.tell)?;
+    let queue = queue(reads, sent.event)?;
     let letters =
         timeline.letters.iter().filter(|letter| letter.queue == queue && letter.heard.number == Some(sent.number));
     let text = |dead: &Option<Dead>| match dead {

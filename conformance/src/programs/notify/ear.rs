@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use oslo_messaging::wire::Notification;
 use oslo_messaging::{
-    Context, Event, Exception, Failure, NotificationEndpoint, NotificationFilter, NotificationResult, Result,
+    Context, Event as Received, Exception, Failure, NotificationEndpoint, NotificationFilter, NotificationResult,
+    Result,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::Tell;
+use super::Event;
 use super::history::{Answer, Happened, Heard, Log};
 use super::program::{Listener, Reads};
 
@@ -58,7 +59,7 @@ pub(super) fn payload(number: usize) -> Value {
     json!({ "n": number, "text": TEXT, "large": u64::MAX, "none": null })
 }
 
-/// The context that an event with `number` is told with: what may leave, and what may not.
+/// The context that an event with `number` is sent with: what may leave, and what may not.
 pub(super) fn context(number: usize) -> Context {
     Context::new().with(ALLOWED, format!("req-{number}")).with("token", "hunter2")
 }
@@ -76,19 +77,19 @@ pub(super) fn endpoint(listener: &Listener, ear: Ear) -> Result<NotificationEndp
 }
 
 impl Ear {
-    async fn hear(&self, events: Vec<Event<Value>>) -> Result<NotificationResult, Sick> {
+    async fn hear(&self, events: Vec<Received<Value>>) -> Result<NotificationResult, Sick> {
         let heard: Vec<Heard> = events.iter().map(|event| heard(&self.log, event)).collect();
-        let tell = |heard: &Heard| Some((heard.number?, self.log.told(heard.number?)?, heard.attempt));
-        let told: Vec<(usize, Tell, u32)> = heard.iter().filter_map(tell).collect();
-        let run = self.log.run(self.listener, heard);
+        let event = |heard: &Heard| Some((heard.number?, self.log.message(heard.number?)?, heard.attempt));
+        let sent: Vec<(usize, Event, u32)> = heard.iter().filter_map(event).collect();
+        let run = self.log.note(Happened::Ran { listener: self.listener, heard });
         if run > ENDLESS {
             pending::<()>().await;
         }
-        if told.iter().any(|(_, tell, _)| tell.slow) {
+        if sent.iter().any(|(_, event, _)| event.slow) {
             sleep(self.nap).await;
         }
-        let failed = told.iter().any(|(_, tell, attempt)| *attempt <= tell.failing);
-        let answer = if failed { Answer::Failed } else { self.answer(&told) };
+        let failed = sent.iter().any(|(_, event, attempt)| *attempt <= event.failing);
+        let answer = if failed { Answer::Failed } else { self.answer(&sent) };
         self.log.note(Happened::Answered { run, answer });
         match answer {
             Answer::Handled => Ok(NotificationResult::Handled),
@@ -98,12 +99,12 @@ impl Ear {
     }
 
     /// Gives back what was not yet given back as often as it is to be.
-    fn answer(&self, told: &[(usize, Tell, u32)]) -> Answer {
+    fn answer(&self, sent: &[(usize, Event, u32)]) -> Answer {
         let mut returns = self.returns.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut answer = Answer::Handled;
-        for (number, tell, _) in told {
+        for (number, event, _) in sent {
             let times = returns.entry((self.reads.clone(), *number)).or_default();
-            if *times < tell.requeued {
+            if *times < event.requeued {
                 *times += 1;
                 answer = Answer::Requeued;
             }
@@ -113,7 +114,7 @@ impl Ear {
 }
 
 /// What there is to note of an event.
-pub(super) fn heard(log: &Log, event: &Event<Value>) -> Heard {
+pub(super) fn heard(log: &Log, event: &Received<Value>) -> Heard {
     let context: Vec<String> =
         event.context.values().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
     Heard {
@@ -136,13 +137,13 @@ pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
     Heard { message_id, ..came(log, &payload, [&publisher, &event_type, &priority], &context) }
 }
 
-/// Compares what came with what was told.
+/// Compares what came with what was sent.
 fn came(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
     let number = carried["n"].as_u64().and_then(|number| usize::try_from(number).ok());
-    let told = number.and_then(|number| Some((number, log.told(number)?)));
-    let right = told.is_some_and(|(number, tell)| {
+    let sent = number.and_then(|number| Some((number, log.message(number)?)));
+    let right = sent.is_some_and(|(number, event)| {
         *carried == payload(number)
-            && said == [&tell.publisher, &tell.event_type, tell.priority.as_str()]
+            && said == [&event.publisher, &event.event_type, event.priority.as_str()]
             && *context == [format!("{ALLOWED}=\"req-{number}\"")]
     });
     let wrong = (!right).then(|| format!("{said:?} {carried} {context:?}"));

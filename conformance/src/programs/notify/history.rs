@@ -1,21 +1,15 @@
-//! What happened when a program was played, in the one order that everybody can agree on: that of this list.
+//! The events of a program of notifications.
 
-use std::sync::Arc;
-use std::time::Duration;
+use tokio::time::Instant;
 
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use super::Event;
+use crate::programs::acts::history::{self, Begun};
 
-use super::Tell;
-use super::program::Step;
+/// What happened while a program was played, and when.
+pub(crate) type History = history::History<Event, (Instant, Happened)>;
 
-/// Everything that was done and everything that was heard.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct History {
-    /// The steps, by the number that their events have. An event of the program is known by the number of its step.
-    pub(crate) steps: Vec<Step>,
-    pub(crate) events: Vec<(Instant, Happened)>,
-}
+/// A history while it is written.
+pub(crate) type Log = history::Log<Event, (Instant, Happened)>;
 
 /// Something that happened. What is later in the list did not happen before what is earlier in it.
 #[derive(Debug, Clone)]
@@ -85,71 +79,14 @@ pub(crate) struct Counted {
     pub(crate) dropped: u64,
 }
 
-/// A history that is being written. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<watch::Sender<History>>);
-
-impl Log {
-    /// Notes that `step` is about to be done, and gives it its number.
-    pub(crate) fn begin(&self, step: &Step) -> usize {
-        let mut number = 0;
-        self.0.send_modify(|history| {
-            number = history.steps.len();
-            history.steps.push(step.clone());
-            history.events.push((Instant::now(), Happened::Begun(number)));
-        });
-        number
+impl From<Happened> for (Instant, Happened) {
+    fn from(happened: Happened) -> Self {
+        (Instant::now(), happened)
     }
+}
 
-    /// Notes that a handler runs, and gives the place of that in the list.
-    pub(crate) fn run(&self, listener: usize, heard: Vec<Heard>) -> usize {
-        let mut run = 0;
-        self.0.send_modify(|history| {
-            run = history.events.len();
-            history.events.push((Instant::now(), Happened::Ran { listener, heard }));
-        });
-        run
-    }
-
-    /// Notes anything else.
-    pub(crate) fn note(&self, happened: Happened) {
-        self.0.send_modify(|history| history.events.push((Instant::now(), happened)));
-    }
-
-    /// The event that has `number`.
-    pub(crate) fn told(&self, number: usize) -> Option<Tell> {
-        match self.0.borrow().steps.get(number) {
-            Some(Step::Tell { tell, .. }) => Some(tell.clone()),
-            _ => None,
-        }
-    }
-
-    /// What was noted so far.
-    pub(crate) fn history(&self) -> History {
-        self.0.borrow().clone()
-    }
-
-    /// Waits until `done` holds, for `at_most` that.
-    ///
-    /// # Cancellation
-    /// Safe: it only looks.
-    pub(crate) async fn wait(&self, at_most: Duration, done: impl FnMut(&History) -> bool) {
-        let mut history = self.0.subscribe();
-        // What did not come is for the rules to tell.
-        let _ = timeout(at_most, history.wait_for(done)).await;
-    }
-
-    /// Waits until nothing was noted for `quiet`; whatever never falls silent is left to the rules after a while.
-    ///
-    /// # Cancellation
-    /// Safe: it only looks.
-    pub(crate) async fn quiet(&self, quiet: Duration) {
-        let mut history = self.0.subscribe();
-        for _ in 0..20 {
-            let noted = history.borrow_and_update().events.len();
-            if timeout(quiet, history.wait_for(|history| history.events.len() > noted)).await.is_err() {
-                return;
-            }
-        }
+impl From<Begun> for (Instant, Happened) {
+    fn from(Begun(number): Begun) -> Self {
+        Happened::Begun(number).into()
     }
 }

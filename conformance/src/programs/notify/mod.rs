@@ -2,40 +2,29 @@
 //! in batches, given back, tried again and given up, while connections are lost, and where queues limit deliveries.
 
 mod check;
-mod code;
 mod determined;
 mod ear;
+mod event;
 mod history;
 mod model;
 mod play;
+mod priority;
 mod program;
 mod rules;
 mod strategy;
-mod tell;
 mod timeline;
-mod whole;
 
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use super::explore::hold;
-use super::{Generated, Perils, Rule, Violation};
+use super::{Generated, Perils, Rule, Violation, acts};
 use crate::case::BoxFuture;
-use crate::{Clock, Harness, Stage};
+use crate::{Clock, Stage};
 
-use program::Step;
-pub use program::{Act, Listener, Program};
-pub use tell::Tell;
-
-impl Program {
-    /// Runs this program: what a test does with one that was pasted.
-    ///
-    /// # Errors
-    /// It broke a rule; the message says which, and how.
-    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
-        hold(self, harness)
-    }
-}
+pub(crate) use event::Event;
+#[cfg(test)]
+pub(crate) use program::Act;
+pub(crate) use program::{Listener, Program};
 
 impl Generated for Program {
     const NAME: &'static str = "notify";
@@ -53,11 +42,11 @@ impl Generated for Program {
     }
 
     fn size(&self) -> usize {
-        self.acts.iter().flat_map(|act| &act.steps).map(Step::times).sum()
+        acts::size(&self.acts, |event| event.times)
     }
 
     fn smaller(&self) -> Vec<Self> {
-        self.with_less()
+        Self::smaller(self)
     }
 
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {

@@ -1,18 +1,17 @@
 //! Generates programs of notifications. What is generated is mended, so that every part of a program means something
 //! and a program that shrinks stays one.
 
-use std::collections::BTreeSet;
-
 use oslo_messaging::Priority;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
-use super::Tell;
+use super::Event;
 use super::program::{Act, Listener, Program, Reads, Step};
 use crate::Disturbance;
 use crate::programs::Perils;
+use crate::programs::acts::{self, Turns};
 
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
@@ -26,7 +25,8 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
     (listeners, limit(perils.limits)).prop_flat_map(move |(listeners, limit)| {
         let step = step(listeners.iter().map(|(listener, _)| listener.clone()).collect(), limit.is_some());
-        let steps = vec(if perils.cuts { prop_oneof![12 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=5);
+        let steps =
+            vec(if perils.cuts { prop_oneof![12 => step, 1 => acts::cut()].boxed() } else { step.boxed() }, 1..=5);
         let acts = vec((steps, any::<bool>()), 1..=3);
         (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..mended(listeners, acts) })
     })
@@ -55,9 +55,9 @@ fn priorities() -> impl Strategy<Value = Vec<Priority>> {
 fn listener() -> impl Strategy<Value = Listener> {
     let from = (exchange(), subsequence(TOPICS.to_vec(), 1..=2), priorities());
     let reads = prop_oneof![
-        4 => Just(Reads::Everybodys),
+        4 => Just(Reads::Shared),
         4 => (0..POOLS.len()).prop_map(|pool| Reads::Pool(POOLS[pool].to_owned())),
-        1 => Just(Reads::Own),
+        1 => Just(Reads::Private),
     ];
     let wants = (option::weighted(0.2, 0..PATTERNS.len()), option::weighted(0.15, 0..PUBLISHERS.len()));
     let concurrency = prop_oneof![3 => Just(50_usize), 1 => Just(1), 1 => Just(2)];
@@ -85,21 +85,16 @@ fn listener() -> impl Strategy<Value = Listener> {
 fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> {
     let count = listeners.len();
     prop_oneof![
-        12 => (0..3_usize, tell(listeners, limited)).prop_map(|(notifier, tell)| Step::Tell { notifier, tell }),
-        2 => (0..count).prop_map(|listener| Step::Start { listener }),
-        2 => (0..count).prop_map(|listener| Step::Stop { listener }),
-        1 => (0..count).prop_map(|listener| Step::Kill { listener }),
+        12 => (0..3_usize, event(listeners, limited)).prop_map(|(notifier, event)| Step::Send { sender: notifier, message: event }),
+        2 => (0..count).prop_map(|listener| Step::Start { actor: listener }),
+        2 => (0..count).prop_map(|listener| Step::Stop { actor: listener }),
+        1 => (0..count).prop_map(|listener| Step::Kill { actor: listener }),
     ]
-}
-
-/// A loss of every connection, early or late in its act.
-fn cut() -> impl Strategy<Value = Step> {
-    prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
 }
 
 /// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there. Where queues are
 /// `limited`, some go beyond what is allowed.
-fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> {
+fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
     let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));
     let what = (prop_oneof![4 => Just(0_usize), 1 => 1..TYPES.len()], prop::bool::weighted(0.2));
@@ -124,8 +119,8 @@ fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> 
             let publisher = PUBLISHERS[usize::from(what.1)].to_owned();
             // On a real clock these take their time, one after the other.
             let times = if slow || requeued + failing > 0 { times.min(4) } else { times };
-            let tell = Tell::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
-            Tell { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..tell }
+            let event = Event::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
+            Event { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..event }
         },
     )
 }
@@ -133,20 +128,15 @@ fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> 
 /// The program of these parts: listeners start and stop in turn, once in an act.
 fn mended(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (listeners, first): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
-    let mut up: BTreeSet<usize> = (0..listeners.len()).filter(|listener| first[*listener]).collect();
-    let opening = up.iter().fold(Act::new(), |act, listener| act.start(*listener));
-    let mut program = Program { listeners, ..Program::new() };
-    if !opening.steps.is_empty() {
-        program.acts.push(opening);
+    let mut turns = Turns::new((0..listeners.len()).filter(|listener| first[*listener]).collect());
+    let opening: Vec<Step> = turns.up.iter().map(|listener| Step::Start { actor: *listener }).collect();
+    let mut program = Program { listeners, ..Program::default() };
+    if !opening.is_empty() {
+        program.acts.push(Act { steps: opening, settle: false });
     }
     for (steps, settle) in acts {
-        let mut touched = BTreeSet::new();
-        let turn = |step: &Step| match step {
-            Step::Start { listener } => touched.insert(*listener) && up.insert(*listener),
-            Step::Stop { listener } | Step::Kill { listener } => touched.insert(*listener) && up.remove(listener),
-            Step::Tell { .. } | Step::Cut { .. } => true,
-        };
-        program.acts.push(Act { steps: steps.into_iter().filter(turn).collect(), settle });
+        turns.next_act();
+        program.acts.push(Act { steps: steps.into_iter().filter(|step| turns.take(step)).collect(), settle });
     }
     program
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
-use super::Tell;
+use super::Event;
 use super::history::{Answer, Counted, Happened, Heard, History, Letter};
 use super::model::{binds, reads, wants};
 use super::program::{Listener, Program, Reads, Step};
-use crate::programs::cuts::Cuts;
+use crate::programs::acts::cuts::Cuts;
 
 /// The place behind everything.
 pub(super) const NEVER: usize = usize::MAX;
@@ -33,7 +33,7 @@ pub(super) struct Timeline<'a> {
 pub(super) struct Sent<'a> {
     pub(super) number: usize,
     pub(super) notifier: usize,
-    pub(super) tell: &'a Tell,
+    pub(super) event: &'a Event,
     pub(super) begun: usize,
     pub(super) ended: usize,
     pub(super) outcome: Option<&'a Result<(), String>>,
@@ -72,7 +72,7 @@ pub(super) struct Ran<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Copy {
     Shared(Reads),
-    Own { listener: usize, life: usize },
+    Private { listener: usize, life: usize },
 }
 
 impl<'a> Timeline<'a> {
@@ -124,11 +124,11 @@ impl<'a> Timeline<'a> {
 
     fn begun(&mut self, number: usize, step: &'a Step, at: usize, when: Instant) {
         match step {
-            Step::Tell { notifier, tell } => {
+            Step::Send { sender: notifier, message: event } => {
                 let (notifier, ended) = (*notifier, NEVER);
-                self.sent.push(Sent { number, notifier, tell, begun: at, ended, outcome: None, when });
+                self.sent.push(Sent { number, notifier, event, begun: at, ended, outcome: None, when });
             }
-            Step::Start { listener } => self.lives[*listener].push(Life {
+            Step::Start { actor: listener } => self.lives[*listener].push(Life {
                 starting: at,
                 started: NEVER,
                 stopping: NEVER,
@@ -137,7 +137,7 @@ impl<'a> Timeline<'a> {
                 when,
                 errors: [None, None],
             }),
-            Step::Stop { listener } | Step::Kill { listener } => {
+            Step::Stop { actor: listener } | Step::Hurry { actor: listener } | Step::Kill { actor: listener } => {
                 if let Some(life) = self.lives[*listener].last_mut() {
                     (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
                 }
@@ -155,7 +155,7 @@ impl<'a> Timeline<'a> {
         if matches!(step, Step::Cut { .. }) {
             self.cuts.end(number, at, outcome.as_ref().err().cloned());
         }
-        let Some(life) = step.listener().and_then(|listener| self.lives[listener].last_mut()) else { return };
+        let Some(life) = step.actor().and_then(|listener| self.lives[listener].last_mut()) else { return };
         let error = outcome.as_ref().err().cloned();
         if matches!(step, Step::Start { .. }) {
             life.when = when;
@@ -189,16 +189,18 @@ impl<'a> Timeline<'a> {
     /// The copy that was read there.
     pub(super) fn copy(&self, ran: &Ran<'_>) -> Copy {
         match &self.listener(ran).reads {
-            Reads::Own => Copy::Own { listener: ran.listener, life: ran.life },
+            Reads::Private => Copy::Private { listener: ran.listener, life: ran.life },
             reads => Copy::Shared(reads.clone()),
         }
     }
 
     /// Every copy that an event can have.
     pub(super) fn copies(&self) -> BTreeSet<Copy> {
-        let taps = self.lives.iter().enumerate().filter(|(tap, _)| self.program.listeners[*tap].reads == Reads::Own);
-        let taps = taps.flat_map(|(listener, lives)| (0..lives.len()).map(move |life| Copy::Own { listener, life }));
-        let shared = self.program.listeners.iter().filter(|listener| listener.reads != Reads::Own);
+        let taps =
+            self.lives.iter().enumerate().filter(|(tap, _)| self.program.listeners[*tap].reads == Reads::Private);
+        let taps =
+            taps.flat_map(|(listener, lives)| (0..lives.len()).map(move |life| Copy::Private { listener, life }));
+        let shared = self.program.listeners.iter().filter(|listener| listener.reads != Reads::Private);
         taps.chain(shared.map(|listener| Copy::Shared(listener.reads.clone()))).collect()
     }
 
@@ -208,12 +210,12 @@ impl<'a> Timeline<'a> {
     }
 
     /// The listeners that read the queue in which this copy of the event lies.
-    pub(super) fn readers(&self, copy: &Copy, tell: &Tell) -> Vec<usize> {
+    pub(super) fn readers(&self, copy: &Copy, event: &Event) -> Vec<usize> {
         match copy {
-            Copy::Own { listener, .. } => vec![*listener],
+            Copy::Private { listener, .. } => vec![*listener],
             Copy::Shared(copy) => {
                 let all = self.program.listeners.iter().enumerate();
-                all.filter(|(_, listener)| reads(listener, copy, tell)).map(|(place, _)| place).collect()
+                all.filter(|(_, listener)| reads(listener, copy, event)).map(|(place, _)| place).collect()
             }
         }
     }
@@ -245,17 +247,18 @@ impl<'a> Timeline<'a> {
         during: impl Fn(&Life) -> bool,
         declared: impl Fn(&Sent<'_>) -> bool,
     ) -> bool {
-        let fed = |listener: usize| binds(&self.program.listeners[listener], sent.tell);
+        let fed = |listener: usize| binds(&self.program.listeners[listener], sent.event);
         match copy {
-            Copy::Own { listener, life } => fed(*listener) && during(&self.lives[*listener][*life]),
+            Copy::Private { listener, life } => fed(*listener) && during(&self.lives[*listener][*life]),
             Copy::Shared(reads) => {
                 // What a listener has bound stays when it goes.
                 let stays = |life: &Life| during(&Life { stopping: NEVER, ended: NEVER, ..life.bare() });
                 let listened = |listener: usize| fed(listener) && self.lives[listener].iter().any(stays);
-                let made =
-                    |other: &Sent<'_>| !other.tell.without_queue && other.tell.goes_where(sent.tell) && declared(other);
-                self.readers(copy, sent.tell).into_iter().any(listened)
-                    || (*reads == Reads::Everybodys && self.sent.iter().any(made))
+                let made = |other: &Sent<'_>| {
+                    !other.event.without_queue && other.event.goes_where(sent.event) && declared(other)
+                };
+                self.readers(copy, sent.event).into_iter().any(listened)
+                    || (*reads == Reads::Shared && self.sent.iter().any(made))
             }
         }
     }
@@ -291,8 +294,8 @@ impl<'a> Timeline<'a> {
         let copies = self.copies();
         let told = self.sent.iter().filter(|sent| sent.outcome.is_some_and(Result::is_ok));
         let owed = told.flat_map(|sent| copies.iter().map(move |copy| (copy, sent))).filter(|(copy, sent)| {
-            let all_want = |reader: &usize| wants(&self.program.listeners[*reader], sent.tell);
-            let readers = self.readers(copy, sent.tell);
+            let all_want = |reader: &usize| wants(&self.program.listeners[*reader], sent.event);
+            let readers = self.readers(copy, sent.event);
             !readers.is_empty() && readers.iter().all(all_want) && self.surely_bound(copy, sent) && self.stays(copy)
         });
         owed.map(|(copy, sent)| (copy.clone(), sent.number)).collect()
@@ -302,7 +305,7 @@ impl<'a> Timeline<'a> {
     fn stays(&self, copy: &Copy) -> bool {
         match copy {
             Copy::Shared(_) => true,
-            Copy::Own { listener, life } => {
+            Copy::Private { listener, life } => {
                 *life + 1 == self.lives[*listener].len() && !self.lives[*listener][*life].killed
             }
         }
@@ -322,7 +325,7 @@ impl<'a> Timeline<'a> {
         let running = self.running();
         let mut due = self.owed();
         due.retain(|(copy, number)| {
-            let readers = self.sent(Some(*number)).map(|sent| self.readers(copy, sent.tell)).unwrap_or_default();
+            let readers = self.sent(Some(*number)).map(|sent| self.readers(copy, sent.event)).unwrap_or_default();
             let handled = |ran: &Ran<'_>| ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
             !self.is_done(copy, *number, |ran| self.is_final(ran) || handled(ran))
                 && readers.iter().any(|reader| running.contains(reader))
@@ -340,6 +343,6 @@ impl Life {
 
 impl Sent<'_> {
     pub(super) fn name(&self) -> String {
-        format!("event {} ({} of {} to {})", self.number, self.tell.priority, self.tell.exchange, self.tell.topic)
+        format!("event {} ({} of {} to {})", self.number, self.event.priority, self.event.exchange, self.event.topic)
     }
 }

@@ -28,10 +28,12 @@ impl Determined for Program {
                 .partition(|step| matches!(step, Step::Send { .. }));
             let moves: Vec<Step> = moves.into_iter().map(stopped).collect();
             for step in &moves {
-                match step {
-                    Step::Start { server } => drop((up.insert(*server), ever.insert(*server))),
-                    Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => drop(up.remove(server)),
-                    Step::Send { .. } | Step::Cut { .. } => {}
+                let Some(server) = step.actor() else { continue };
+                if matches!(step, Step::Start { .. }) {
+                    up.insert(server);
+                    ever.insert(server);
+                } else {
+                    up.remove(&server);
                 }
             }
             let reached = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
@@ -50,18 +52,18 @@ impl Determined for Program {
 
 fn stopped(step: Step) -> Step {
     match step {
-        Step::Hurry { server } | Step::Kill { server } => Step::Stop { server },
+        Step::Hurry { actor: server } | Step::Kill { actor: server } => Step::Stop { actor: server },
         step => step,
     }
 }
 
 fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Request) -> bool) -> Step {
-    let Step::Send { sender, mut request } = step else { return step };
+    let Step::Send { sender, message: mut request } = step else { return step };
     let (reached, read) = (reached(&request), read(&request));
     let returned = request.mandatory && !reached;
     request.given_up = false;
     request.impatient = request.kind == Kind::Call && !returned && !(reached && read);
-    Step::Send { sender, request }
+    Step::Send { sender, message: request }
 }
 
 fn outcomes(program: &Program, history: &History) -> Outcomes {

@@ -1,21 +1,17 @@
-//! What happened when a program was played, in the one order that everybody can agree on: that of this list.
+//! The events of a program of RPC.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tokio::time::timeout;
 
-use super::Step;
+use super::Request;
+use crate::programs::acts::history::{self, Begun};
 
-/// Everything that was done and everything that ran.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct History {
-    /// The steps, by the number that their events have. A message is known by the number of its step.
-    pub(crate) steps: Vec<Step>,
-    pub(crate) events: Vec<Event>,
-}
+/// What happened while a program was played.
+pub(crate) type History = history::History<Request, Event>;
+
+/// A history while it is written.
+pub(crate) type Log = history::Log<Request, Event>;
 
 /// Something that happened. What is later in the list did not happen before what is earlier in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,58 +67,8 @@ pub(crate) enum Outcome {
     Broken { error: String },
 }
 
-/// A history that is being written. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<watch::Sender<History>>);
-
-impl Log {
-    /// Notes that `step` is about to be done, and gives it its number.
-    pub(crate) fn begin(&self, step: &Step) -> usize {
-        let mut number = 0;
-        self.0.send_modify(|history| {
-            number = history.steps.len();
-            history.steps.push(step.clone());
-            history.events.push(Event::Begun(number));
-        });
-        number
-    }
-
-    /// Notes how a step ended.
-    pub(crate) fn end(&self, step: usize, outcome: Outcome, took: Duration) {
-        self.note(Event::Ended { step, outcome, took });
-    }
-
-    /// Notes anything else.
-    pub(crate) fn note(&self, event: Event) {
-        self.0.send_modify(|history| history.events.push(event));
-    }
-
-    /// What was noted so far.
-    pub(crate) fn history(&self) -> History {
-        self.0.borrow().clone()
-    }
-
-    /// Waits until `done` holds, for `at_most` that.
-    ///
-    /// # Cancellation
-    /// Safe: it only looks.
-    pub(crate) async fn wait(&self, at_most: Duration, done: impl FnMut(&History) -> bool) {
-        let mut history = self.0.subscribe();
-        // What did not come is for the rules to tell.
-        let _ = timeout(at_most, history.wait_for(done)).await;
-    }
-
-    /// Waits until nothing was noted for `quiet`; whatever never falls silent is left to the rules after a while.
-    ///
-    /// # Cancellation
-    /// Safe: it only looks.
-    pub(crate) async fn quiet(&self, quiet: Duration) {
-        let mut history = self.0.subscribe();
-        for _ in 0..20 {
-            let noted = history.borrow_and_update().events.len();
-            if timeout(quiet, history.wait_for(|history| history.events.len() > noted)).await.is_err() {
-                return;
-            }
-        }
+impl From<Begun> for Event {
+    fn from(Begun(number): Begun) -> Self {
+        Self::Begun(number)
     }
 }

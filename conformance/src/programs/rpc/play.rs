@@ -58,7 +58,7 @@ impl Play<'_> {
         let mut lines: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
         for step in &act.steps {
             match step {
-                Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
+                Step::Send { sender, message: request } => lines.entry(*sender).or_default().push(request),
                 Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
                 Step::Start { .. } | Step::Stop { .. } | Step::Hurry { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
@@ -74,7 +74,7 @@ impl Play<'_> {
 
     /// Sends what one sender has to say in an act: casts one after the other, calls beside them.
     async fn say(&self, sender: usize, requests: Vec<&Request>) {
-        let step = |request: &Request| Step::Send { sender, request: request.clone().times(1) };
+        let step = |request: &Request| Step::Send { sender, message: request.clone().times(1) };
         let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
         let (calls, casts): (Vec<_>, Vec<_>) = each.partition(|request| request.kind == Kind::Call);
         let casting = async {
@@ -95,23 +95,23 @@ impl Play<'_> {
         let begun = Instant::now();
         let cut = self.stage.cut().await;
         let outcome = cut.map_or_else(|error| Outcome::Broken { error }, |()| Outcome::Done);
-        self.log.end(number, outcome, begun.elapsed());
+        self.log.note(Event::Ended { step: number, outcome, took: begun.elapsed() });
     }
 
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let (actor, command) = match &step {
-            Step::Start { server } => {
+            Step::Start { actor: server } => {
                 let named = named_server(self.stage, &self.program.servers[*server]);
                 (&self.servers[*server], Command::Start { place: *server, server: named })
             }
-            Step::Stop { server } => (&self.servers[*server], Command::Stop),
+            Step::Stop { actor: server } => (&self.servers[*server], Command::Stop),
             // Shorter than a slow method, and than several one after the other.
-            Step::Hurry { server } => {
+            Step::Hurry { actor: server } => {
                 (&self.servers[*server], Command::Hurry { within_ms: millis(self.stage.budget().quiet / 6) })
             }
-            Step::Kill { server } => (&self.servers[*server], Command::Kill),
-            Step::Send { sender, request } => {
+            Step::Kill { actor: server } => (&self.servers[*server], Command::Kill),
+            Step::Send { sender, message: request } => {
                 let nap_ms = millis(self.stage.budget().quiet / 3);
                 let timeout_ms = millis(patience(self.stage, request));
                 let give_up_ms = request.given_up.then_some(nap_ms / 4);
@@ -126,7 +126,7 @@ impl Play<'_> {
         if matches!(outcome, Outcome::Returned { .. } | Outcome::Raised { .. }) {
             self.hear().await;
         }
-        self.log.end(number, outcome, took);
+        self.log.note(Event::Ended { step: number, outcome, took });
     }
 
     /// Waits until what ran at foreign servers is noted: an answer may overtake on its way what its server says.
@@ -145,10 +145,10 @@ impl Play<'_> {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.servers.len();
         let missing = all.clone().filter(|server| !running.contains(server));
-        join_all(missing.map(|server| self.perform(Step::Start { server }))).await;
+        join_all(missing.map(|server| self.perform(Step::Start { actor: server }))).await;
         self.settle().await;
         self.log.quiet(self.stage.budget().quiet).await;
-        join_all(all.map(|server| self.perform(Step::Stop { server }))).await;
+        join_all(all.map(|server| self.perform(Step::Stop { actor: server }))).await;
         self.log.note(Event::Dropped(self.stage.tally().of("oslo_messaging_requests_dropped_total")));
     }
 }

@@ -8,7 +8,7 @@ use super::model::{Dispatch, dispatch, reads};
 use super::program::{Program, Step};
 use super::request::{Kind, Request};
 use super::{Server, divergence};
-use crate::programs::cuts::Cuts;
+use crate::programs::acts::cuts::Cuts;
 
 /// A position in the history that was not reached.
 pub(crate) const NEVER: usize = usize::MAX;
@@ -95,7 +95,7 @@ impl<'a> Timeline<'a> {
 
     fn begin(&mut self, at: usize, number: usize, step: &'a Step) {
         match step {
-            Step::Start { server } => self.lives[*server].push(Life {
+            Step::Start { actor: server } => self.lives[*server].push(Life {
                 starting: at,
                 started: NEVER,
                 stopping: NEVER,
@@ -104,14 +104,14 @@ impl<'a> Timeline<'a> {
                 hurried: false,
                 outcomes: [None; 2],
             }),
-            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+            Step::Stop { actor: server } | Step::Hurry { actor: server } | Step::Kill { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.killed = matches!(step, Step::Kill { .. });
                     life.hurried = matches!(step, Step::Hurry { .. });
                     life.stopping = at;
                 }
             }
-            Step::Send { sender, request } => self.sent.push(Sent {
+            Step::Send { sender, message: request } => self.sent.push(Sent {
                 number,
                 sender: *sender,
                 request,
@@ -127,13 +127,13 @@ impl<'a> Timeline<'a> {
 
     fn end(&mut self, at: usize, number: usize, step: &Step, outcome: &'a Outcome, took: Duration) {
         match step {
-            Step::Start { server } => {
+            Step::Start { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.started = if *outcome == Outcome::Done { at } else { NEVER };
                     life.outcomes[0] = Some(outcome);
                 }
             }
-            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+            Step::Stop { actor: server } | Step::Hurry { actor: server } | Step::Kill { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.stopped = at;
                     life.outcomes[1] = Some(outcome);

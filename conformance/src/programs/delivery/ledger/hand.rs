@@ -5,7 +5,7 @@ use oslo_messaging::Capability;
 use super::item::{Item, State};
 use super::{Ledger, Phase};
 use crate::programs::delivery::event::Outcome;
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
@@ -28,12 +28,12 @@ impl Held {
 }
 
 impl Ledger {
-    pub(super) fn settled(&mut self, token: usize, verdict: Verdict, outcome: &Outcome) {
+    pub(super) fn settled(&mut self, token: usize, settlement: Settlement, outcome: &Outcome) {
         let Some(held) = self.held.remove(&token) else { return };
         let reader = held.reader;
-        let what = || format!("to {verdict:?} message {:?} of reader {reader}", held.place);
+        let what = || format!("to {settlement:?} message {:?} of reader {reader}", held.place);
         let before_handover = self.readers[reader].reader.before_handover;
-        if verdict == Verdict::Drop {
+        if settlement == Settlement::Drop {
             if !before_handover && !held.over && !held.lost {
                 self.give_back(&held, token);
             }
@@ -54,15 +54,15 @@ impl Ledger {
             self.expect(&rules::SETTLED, &end, outcome, what);
             return;
         }
-        if verdict == Verdict::Requeue && !self.capabilities.has(Capability::Requeue) {
+        if settlement == Settlement::Requeue && !self.capabilities.has(Capability::Requeue) {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, what);
             self.change(&held, token, Item::doubt);
             return;
         }
         self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
-        match verdict {
-            Verdict::Acknowledge | Verdict::Reject => self.change(&held, token, Item::settle),
-            Verdict::Requeue | Verdict::Drop => self.give_back(&held, token),
+        match settlement {
+            Settlement::Acknowledge | Settlement::Reject => self.change(&held, token, Item::settle),
+            Settlement::Requeue | Settlement::Drop => self.give_back(&held, token),
         }
     }
 

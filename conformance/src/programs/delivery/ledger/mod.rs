@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use oslo_messaging::{Capabilities, Capability};
 
 use super::event::{Event, Outcome};
-use super::program::{Program, Reader, Reads, Shared};
+use super::program::{NotificationQueue, Program, Reader, Reads};
 use super::routing::{Plan, QueueName, Routing, plans};
 use super::rules;
 use crate::programs::{Rule, Violation};
@@ -64,7 +64,7 @@ impl Ledger {
             Event::Opened { reader, outcome } => self.opened(*reader, outcome),
             Event::Published { number, publish, outcome } => self.published(*number, publish, outcome),
             Event::Polled { reader, max, polled } => self.polled(*reader, *max, polled),
-            Event::Settled { token, verdict, outcome } => self.settled(*token, *verdict, outcome),
+            Event::Settled { token, settlement, outcome } => self.settled(*token, *settlement, outcome),
             Event::Stopped { reader, outcome } => self.stopped(*reader, outcome),
             Event::Closed { reader, outcome } => self.closed(*reader, outcome),
             Event::Forgotten { reader } => self.forgotten(*reader),
@@ -127,7 +127,7 @@ impl Ledger {
 
     fn opened(&mut self, reader: usize, outcome: &Outcome) {
         let reading = &mut self.readers[reader];
-        let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: Shared::Pool(_), .. });
+        let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: NotificationQueue::Pool(_), .. });
         if pool && !self.capabilities.has(Capability::Pools) {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, || {
                 format!("opening the pooled reader {reader}")

@@ -1,7 +1,7 @@
 use super::*;
 use crate::programs::delivery::Publish;
 use crate::programs::delivery::event::{Got, Polled};
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 
 /// A ledger that is told by hand of a driver that can do everything, and which messages are in hand.
 struct Told {
@@ -59,8 +59,8 @@ impl Told {
         token
     }
 
-    fn settle(&mut self, token: usize, verdict: Verdict, outcome: Outcome) {
-        self.ledger.note(&Event::Settled { token, verdict, outcome });
+    fn settle(&mut self, token: usize, settlement: Settlement, outcome: Outcome) {
+        self.ledger.note(&Event::Settled { token, settlement, outcome });
     }
 
     fn cut(&mut self) {
@@ -87,15 +87,15 @@ fn what_is_settled_given_back_and_read_in_order_breaks_nothing() {
     let rules = broken_by(&ALL, |told| {
         let (first, second) = (told.enqueue(), told.enqueue());
         let held = told.got(0, first, false);
-        told.settle(held, Verdict::Requeue, Outcome::Done);
+        told.settle(held, Settlement::Requeue, Outcome::Done);
         let held = told.got(0, first, true);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
         let held = told.got(0, second, false);
         told.close(0);
-        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+        told.settle(held, Settlement::Acknowledge, Outcome::Closed);
         told.open(3);
         let held = told.got(3, second, true);
-        told.settle(held, Verdict::Reject, Outcome::Done);
+        told.settle(held, Settlement::Reject, Outcome::Done);
         let fanout = told.publish(Publish::fanout("t"), Outcome::Done);
         told.got(2, fanout, false);
         told.publish(Publish::topic("y", "t").mandatory(), Outcome::Undeliverable);
@@ -210,16 +210,16 @@ fn what_a_reader_held_when_its_transport_was_closed_comes_again_and_cannot_be_se
         let number = told.enqueue();
         let held = told.got(0, number, false);
         hang_up(told);
-        told.settle(held, Verdict::Acknowledge, Outcome::Disconnected);
+        told.settle(held, Settlement::Acknowledge, Outcome::Disconnected);
         let held = told.got(3, number, true);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
     });
     assert_eq!(rules, [] as [&Rule; 0]);
     let rules = broken_by(&ALL, |told| {
         let number = told.enqueue();
         let held = told.got(0, number, false);
         hang_up(told);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
         told.got(3, number, false);
     });
     assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
@@ -230,13 +230,13 @@ fn a_cut_gives_back_what_was_in_hand_and_perhaps_what_was_settled_lately() {
     let rules = broken_by(&ALL, |told| {
         let [lately, held] = [told.enqueue(), told.enqueue()];
         let settled = told.got(0, lately, false);
-        told.settle(settled, Verdict::Acknowledge, Outcome::Done);
+        told.settle(settled, Settlement::Acknowledge, Outcome::Done);
         let in_hand = told.got(0, held, false);
         told.cut();
-        told.settle(in_hand, Verdict::Acknowledge, Outcome::Disconnected);
+        told.settle(in_hand, Settlement::Acknowledge, Outcome::Disconnected);
         for number in [held, lately] {
             let again = told.got(0, number, true);
-            told.settle(again, Verdict::Acknowledge, Outcome::Done);
+            told.settle(again, Settlement::Acknowledge, Outcome::Done);
         }
     });
     assert_eq!(rules, [] as [&Rule; 0]);
@@ -260,13 +260,13 @@ fn every_rule_of_a_cut_is_broken_by_what_breaks_it() {
         let number = told.enqueue();
         let held = told.got(0, number, false);
         told.cut();
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
         told.got(0, number, true);
     });
     broken(&rules::GONE, |told| {
         let number = told.enqueue();
         let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
         told.ledger.note(&Event::Waited);
         told.cut();
         told.got(0, number, true);
@@ -328,7 +328,7 @@ fn every_rule_of_settling_is_broken_by_what_breaks_it() {
     broken(&rules::GONE, |told| {
         let number = told.enqueue();
         let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+        told.settle(held, Settlement::Acknowledge, Outcome::Done);
         told.got(0, number, true);
     });
     broken(&rules::GONE, |told| {
@@ -345,13 +345,13 @@ fn every_rule_of_settling_is_broken_by_what_breaks_it() {
     broken(&rules::MARKED, |told| {
         let number = told.enqueue();
         let held = told.got(0, number, false);
-        told.settle(held, Verdict::Drop, Outcome::Done);
+        told.settle(held, Settlement::Drop, Outcome::Done);
         told.got(0, number, false);
     });
     broken(&rules::SETTLED, |told| {
         let number = told.enqueue();
         let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+        told.settle(held, Settlement::Acknowledge, Outcome::Closed);
     });
     broken(&rules::CLOSED, |told| told.ledger.note(&Event::Closed { reader: 0, outcome: Outcome::TimedOut }));
 }

@@ -4,7 +4,7 @@ use oslo_messaging::{Address, Message, Source};
 
 use super::Play;
 use crate::Stage;
-use crate::programs::delivery::program::{Reads, Shared};
+use crate::programs::delivery::program::{NotificationQueue, Reads};
 use crate::programs::delivery::publish::{Publish, To};
 
 /// What a message has behind its number: bytes that are no text.
@@ -43,8 +43,8 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
         Reads::Notifications { exchange, events, queue } => {
             let address = |(topic, priority): &(String, String)| notification(stage, exchange, topic, priority);
             let pool = match queue {
-                Shared::Pool(pool) => Some(stage.name(pool)),
-                Shared::Everybodys | Shared::Own => None,
+                NotificationQueue::Pool(pool) => Some(stage.name(pool)),
+                NotificationQueue::Shared | NotificationQueue::Private => None,
             };
             Source::Notifications { addresses: events.iter().map(address).collect(), pool }
         }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Play, outcome_of};
 use crate::programs::delivery::event::Outcome;
 use crate::programs::delivery::ledger::{Phase, Reading};
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::publish::{Publish, To};
 use crate::programs::delivery::rules;
 
@@ -29,7 +29,7 @@ impl Play<'_> {
 
     /// Settles what is in hand, lets those who stopped end, reads every queue to its end, and closes everything.
     pub(super) async fn end(&mut self) {
-        self.let_go(Verdict::Acknowledge).await;
+        self.let_go(Settlement::Acknowledge).await;
         for reader in 0..self.listeners.len() {
             if self.ledger.readers[reader].phase == Phase::Stopped {
                 self.drain(reader).await;
@@ -62,9 +62,9 @@ impl Play<'_> {
         }
     }
 
-    async fn let_go(&mut self, verdict: Verdict) {
+    async fn let_go(&mut self, settlement: Settlement) {
         for held in std::mem::take(&mut self.hand) {
-            self.settle(held, verdict).await;
+            self.settle(held, settlement).await;
         }
     }
 
@@ -75,7 +75,7 @@ impl Play<'_> {
                 self.ledger.broken(&rules::ENDED, format!("reader {reader} was stopped and does not end"));
                 break;
             }
-            self.let_go(Verdict::Acknowledge).await;
+            self.let_go(Settlement::Acknowledge).await;
         }
         self.close(reader).await;
     }
@@ -89,7 +89,7 @@ impl Play<'_> {
             let mut came = 0;
             for reader in 0..self.listeners.len() {
                 came += self.poll(reader, MANY, budget.quiet / 10).await.unwrap_or(0);
-                self.let_go(Verdict::Acknowledge).await;
+                self.let_go(Settlement::Acknowledge).await;
             }
             rounds += came.min(1);
             if came == 0 {
@@ -119,7 +119,7 @@ impl Play<'_> {
         for (reader, polled) in join_all(polls).await {
             came += self.polled(reader, 1, polled).unwrap_or(0);
         }
-        self.let_go(Verdict::Acknowledge).await;
+        self.let_go(Settlement::Acknowledge).await;
         came > 0
     }
 

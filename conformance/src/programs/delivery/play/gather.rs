@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Play, bus};
 use crate::programs::delivery::event::{Event, Got, Polled};
 use crate::programs::delivery::ledger::Phase;
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 
 /// How many messages one poll takes.
 const MANY: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
@@ -43,8 +43,8 @@ impl Play<'_> {
     async fn settle_by_number(&mut self) {
         for held in std::mem::take(&mut self.hand) {
             let came_before = self.came_before(held.token);
-            let verdict = bus::number_of(held.message.message()).map(|number| verdict(number, came_before));
-            self.settle(held, verdict.unwrap_or(Verdict::Acknowledge)).await;
+            let settlement = bus::number_of(held.message.message()).map(|number| settlement(number, came_before));
+            self.settle(held, settlement.unwrap_or(Settlement::Acknowledge)).await;
         }
     }
 
@@ -61,12 +61,12 @@ impl Play<'_> {
 }
 
 /// What becomes of a message: each fate has its share of the numbers, and whatever came back is done with.
-fn verdict(number: usize, came_before: bool) -> Verdict {
+fn settlement(number: usize, came_before: bool) -> Settlement {
     match number % 4 {
-        _ if came_before => Verdict::Acknowledge,
-        1 => Verdict::Requeue,
-        2 => Verdict::Reject,
-        3 => Verdict::Drop,
-        _ => Verdict::Acknowledge,
+        _ if came_before => Settlement::Acknowledge,
+        1 => Settlement::Requeue,
+        2 => Settlement::Reject,
+        3 => Settlement::Drop,
+        _ => Settlement::Acknowledge,
     }
 }

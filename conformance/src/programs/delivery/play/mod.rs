@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::event::{Event, Got, Outcome, Polled};
 use super::ledger::{Ledger, Phase};
-use super::program::{Program, Reader, Reads, Shared, Step, Verdict};
+use super::program::{NotificationQueue, Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish};
 use super::routing::QueueName;
 use crate::Stage;
@@ -116,7 +116,7 @@ impl Play<'_> {
             }
             Step::Poll { reader, max } => drop(self.poll(*reader, *max, look).await),
             Step::Glance { reader, max } => drop(self.poll(*reader, *max, Duration::from_millis(1)).await),
-            Step::Settle { reader, which, verdict } => self.settle_one(*reader, *which, *verdict).await,
+            Step::Settle { reader, which, settlement } => self.settle_one(*reader, *which, *settlement).await,
             Step::Stop { reader } => self.stop(*reader).await,
             Step::Close { reader } => self.close(*reader).await,
             Step::Forget { reader } => self.forget(*reader),
@@ -219,25 +219,25 @@ impl Play<'_> {
         Got { number, redelivered, intact, token }
     }
 
-    async fn settle_one(&mut self, reader: usize, which: usize, verdict: Verdict) {
+    async fn settle_one(&mut self, reader: usize, which: usize, settlement: Settlement) {
         let of_reader: Vec<usize> = (0..self.hand.len()).filter(|at| self.hand[*at].reader == reader).collect();
         let Some(which) = which.checked_rem(of_reader.len()) else { return };
         let held = self.hand.remove(of_reader[which]);
-        self.settle(held, verdict).await;
+        self.settle(held, settlement).await;
     }
 
-    async fn settle(&mut self, held: InHand, verdict: Verdict) {
+    async fn settle(&mut self, held: InHand, settlement: Settlement) {
         let InHand { token, message, .. } = held;
-        let settled = match verdict {
-            Verdict::Acknowledge => message.acknowledge().await,
-            Verdict::Requeue => message.requeue().await,
-            Verdict::Reject => message.reject().await,
-            Verdict::Drop => {
+        let settled = match settlement {
+            Settlement::Acknowledge => message.acknowledge().await,
+            Settlement::Requeue => message.requeue().await,
+            Settlement::Reject => message.reject().await,
+            Settlement::Drop => {
                 drop(message);
                 Ok(())
             }
         };
-        self.note(Event::Settled { token, verdict, outcome: outcome_of(settled.as_ref().err()) });
+        self.note(Event::Settled { token, settlement, outcome: outcome_of(settled.as_ref().err()) });
     }
 
     async fn stop(&mut self, reader: usize) {
@@ -261,7 +261,7 @@ impl Play<'_> {
         let gone: Vec<InHand> = gone;
         for InHand { token, message, .. } in gone {
             drop(message);
-            self.note(Event::Settled { token, verdict: Verdict::Drop, outcome: Outcome::Done });
+            self.note(Event::Settled { token, settlement: Settlement::Drop, outcome: Outcome::Done });
         }
         drop(listener);
         self.note(Event::Forgotten { reader });
@@ -270,7 +270,7 @@ impl Play<'_> {
     fn subscription(&self, reader: &Reader) -> Subscription {
         let settle = if reader.before_handover { Settle::BeforeHandover } else { Settle::ByReceiver };
         let window = NonZeroU16::new(reader.window).unwrap_or(NonZeroU16::MIN);
-        let private = matches!(&reader.reads, Reads::Notifications { queue: Shared::Own, .. });
+        let private = matches!(&reader.reads, Reads::Notifications { queue: NotificationQueue::Private, .. });
         let lifetime = if private { Lifetime::Private } else { Lifetime::Shared };
         let source = bus::source(self.stage, &reader.reads);
         Subscription::new(source).with_settle(settle).with_window(window).with_lifetime(lifetime)

@@ -58,7 +58,7 @@ fn first(
     if ran.heard.attempt != 1 {
         broken(&rules::TRIES, "did not begin with its first try");
     }
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let gone = |reader: &usize| timeline.lives[*reader].iter().any(|life| life.stopping < ran.at);
     if ran.heard.redelivered && !readers.iter().any(gone) && !timeline.lost_since(sent, ran.at) {
         broken(&rules::MARK, "came redelivered");
@@ -122,7 +122,7 @@ fn is_done(timeline: &Timeline<'_>, copy: &Copy, last: &Ran<'_>) -> bool {
     if !timeline.is_final(last) {
         return last.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
     }
-    let dropped = timeline.listener(last).drops || matches!(copy, Copy::Own { .. });
+    let dropped = timeline.listener(last).drops || matches!(copy, Copy::Private { .. });
     // A listener that was dropped when it gave the event up may not have come to the dead letter.
     let cut_short = timeline.life(last).is_some_and(|life| life.killed);
     dropped || !cut_short || timeline.letters.iter().any(|letter| letter.heard.number == last.heard.number)

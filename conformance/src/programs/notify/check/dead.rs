@@ -31,7 +31,7 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut ends: BTreeMap<(String, Option<usize>), (Vec<u32>, usize)> = BTreeMap::new();
     for ran in timeline.runs.iter().filter(|ran| timeline.is_final(ran) && !timeline.listener(ran).drops) {
         let Some(sent) = timeline.sent(ran.heard.number) else { continue };
-        let Some(queue) = queue(&timeline.listener(ran).reads, sent.tell) else { continue };
+        let Some(queue) = queue(&timeline.listener(ran).reads, sent.event) else { continue };
         let (tries, sure) = ends.entry((queue, ran.heard.number)).or_default();
         tries.push(timeline.listener(ran).tries);
         *sure += usize::from(timeline.life(ran).is_some_and(|life| !life.killed));
@@ -64,22 +64,22 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 /// What somebody reads is empty, unless another reader of the queue would not have handled it, and what nobody reads has
 /// what came.
 fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
-    let everybodys = Copy::Shared(Reads::Everybodys);
-    let nobodys = |sent: &&Sent<'_>| timeline.readers(&everybodys, sent.tell).is_empty();
+    let shared_queue = Copy::Shared(Reads::Shared);
+    let unread = |sent: &&Sent<'_>| timeline.readers(&shared_queue, sent.event).is_empty();
     let mut kept: Vec<(String, usize)> = Vec::new();
-    for sent in timeline.sent.iter().filter(nobodys) {
-        let Some(queue) = queue(&Reads::Everybodys, sent.tell) else { continue };
+    for sent in timeline.sent.iter().filter(unread) {
+        let Some(queue) = queue(&Reads::Shared, sent.event) else { continue };
         let lies = |letter: &&&Letter| {
             letter.dead.is_none() && letter.heard.number == Some(sent.number) && letter.queue == queue
         };
         let times = timeline.letters.iter().filter(lies).count();
         let told = sent.outcome.is_some_and(Result::is_ok);
         let twice = times > 1 && !timeline.lost_since(sent, sent.ended);
-        if twice || (times == 0 && told && timeline.surely_bound(&everybodys, sent)) {
+        if twice || (times == 0 && told && timeline.surely_bound(&shared_queue, sent)) {
             let how = format_args!("{} lies {times} times in {queue}", sent.name());
             violations.push(Violation::new(&rules::KEPT, how));
         }
-        if timeline.perhaps_bound(&everybodys, sent) {
+        if timeline.perhaps_bound(&shared_queue, sent) {
             kept.push((queue, sent.number));
         }
     }
@@ -95,7 +95,7 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 
 /// Whether a reader of the queue takes the event and does nothing with it, so that nobody waits for it.
 fn disputed(timeline: &Timeline<'_>, name: &str, sent: &Sent<'_>) -> bool {
-    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.tell);
+    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.event);
     let mut readers = timeline.program.listeners.iter().filter(|listener| reads(listener));
-    readers.any(|listener| queue(&listener.reads, sent.tell).as_deref() == Some(name) && !wants(listener, sent.tell))
+    readers.any(|listener| queue(&listener.reads, sent.event).as_deref() == Some(name) && !wants(listener, sent.event))
 }

@@ -15,12 +15,12 @@ const SLACK: Duration = Duration::from_millis(50);
 pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violations: &mut Vec<Violation>) {
     unchanged(timeline, violations);
     for ran in &timeline.runs {
-        let (listener, tell) = (timeline.listener(ran), timeline.sent(ran.heard.number));
-        let fits = tell.is_some_and(|sent| {
-            wants(listener, sent.tell) && timeline.perhaps_bound(&timeline.copy(ran), sent) && sent.begun < ran.at
+        let (listener, event) = (timeline.listener(ran), timeline.sent(ran.heard.number));
+        let fits = event.is_some_and(|sent| {
+            wants(listener, sent.event) && timeline.perhaps_bound(&timeline.copy(ran), sent) && sent.begun < ran.at
         });
         if !fits {
-            let what = tell.map_or_else(|| "something unknown".to_owned(), Sent::name);
+            let what = event.map_or_else(|| "something unknown".to_owned(), Sent::name);
             let how = format_args!("listener {} had {what}", ran.listener);
             violations.push(Violation::new(&rules::FITS, how));
         }
@@ -28,7 +28,7 @@ pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violation
             let how = format_args!("listener {} had {} events at once", ran.listener, ran.together);
             violations.push(Violation::new(&rules::BATCH, how));
         }
-        let late = window.zip(tell).and_then(|(window, sent)| late(timeline, ran, sent, window));
+        let late = window.zip(event).and_then(|(window, sent)| late(timeline, ran, sent, window));
         if let Some(late) = late {
             let how = format_args!("event {:?} waited {late:?} at listener {}", ran.heard.number, ran.listener);
             violations.push(Violation::new(&rules::WINDOW, how));
@@ -40,7 +40,7 @@ pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violation
 /// How long `ran` waited, if that was too long.
 fn late(timeline: &Timeline<'_>, ran: &Ran<'_>, sent: &Sent<'_>, window: Duration) -> Option<Duration> {
     let is_calm = |other: &Ran<'_>| {
-        let slow = timeline.sent(other.heard.number).is_none_or(|sent| sent.tell.slow);
+        let slow = timeline.sent(other.heard.number).is_none_or(|sent| sent.event.slow);
         !slow && other.answer.is_some_and(|(_, answer)| answer == Answer::Handled)
     };
     let beside = |other: &&Ran<'_>| (other.listener, other.life) == (ran.listener, ran.life);
@@ -77,7 +77,7 @@ fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         let later = new[place + 1..].iter().find(|(later, before)| {
             (later.listener, later.life) == (earlier.listener, earlier.life)
                 && before.notifier == told.notifier
-                && before.tell.goes_where(told.tell)
+                && before.event.goes_where(told.event)
                 && before.ended < told.begun
                 // What was told in doubt was told again.
                 && !timeline.lost_since(before, before.ended)

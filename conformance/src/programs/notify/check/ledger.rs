@@ -16,7 +16,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         broken(format!("{} dead letters were counted, and {} are there", counted.dead, dead.len()));
     }
     // What went with the queue of a tap is not counted.
-    if timeline.program.listeners.iter().any(|listener| listener.reads == Reads::Own) {
+    if timeline.program.listeners.iter().any(|listener| listener.reads == Reads::Private) {
         return;
     }
     let ended = counted.handled + counted.dead + counted.dropped + lying.len() as u64;
@@ -33,7 +33,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 /// How many copies have come into queues that stay: surely, save for those that a queue may have dropped, and perhaps.
 fn arrived(timeline: &Timeline<'_>) -> (u64, u64) {
     let mut copies = timeline.shared();
-    copies.insert(Copy::Shared(Reads::Everybodys));
+    copies.insert(Copy::Shared(Reads::Shared));
     let (mut least, mut most) = (0, 0);
     for sent in &timeline.sent {
         for copy in &copies {

@@ -41,7 +41,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
 /// that drops what it gives up, or by the queue, under a reader that was lost.
 pub(super) fn ended(timeline: &Timeline<'_>, copy: &Copy, number: usize) -> bool {
     let Some(sent) = timeline.sent(Some(number)).filter(|_| matches!(copy, Copy::Shared(_))) else { return false };
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let dropped = readers.iter().any(|reader| timeline.program.listeners[*reader].drops)
         && returns(timeline, copy, sent) >= DELIVERY_LIMIT;
     !letters(timeline, copy, sent).is_empty() || dropped || dropped_by_queue(timeline, copy, sent)
@@ -61,7 +61,7 @@ fn returns(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> u64 {
         Some(_) => 0,
         None => return 0,
     };
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let lives = readers.iter().flat_map(|reader| &timeline.lives[*reader]);
     let ended = lives.filter(|life| life.stopping != NEVER && sent.begun < life.ended).count();
     (given_back + ended + timeline.cuts.since(sent.begun)) as u64
@@ -69,7 +69,7 @@ fn returns(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> u64 {
 
 /// How many readers of this copy were killed that may have had it.
 fn killed(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> usize {
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let lives = readers.iter().flat_map(|reader| &timeline.lives[*reader]);
     lives.filter(|life| life.killed && sent.begun < life.ended).count()
 }
@@ -77,7 +77,7 @@ fn killed(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> usize {
 /// The dead letters of this copy that say that it reached its limit.
 fn letters<'a>(timeline: &Timeline<'a>, copy: &Copy, sent: &Sent<'_>) -> Vec<&'a Dead> {
     let Copy::Shared(reads) = copy else { return Vec::new() };
-    let queue = queue(reads, sent.tell);
+    let queue = queue(reads, sent.event);
     let of = timeline
         .letters
         .iter()

@@ -9,7 +9,7 @@ use crate::programs::Rule;
 use crate::programs::notify::history::{Answer, Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::program::Step;
 use crate::programs::notify::rules;
-use crate::programs::notify::{Listener, Tell};
+use crate::programs::notify::{Event, Listener};
 
 /// The place in the history of the first run, and the number of the one event.
 const FIRST: usize = 4;
@@ -50,8 +50,8 @@ fn broken(then: Vec<Happened>) -> Vec<&'static str> {
 /// The same with a limit of deliveries.
 fn broken_with(limit: Option<Disturbance>, then: Vec<Happened>) -> Vec<&'static str> {
     let program = Program { limit, ..Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2)) };
-    let tell = Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) };
-    let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }, Step::Cut { after: 0 }];
+    let event = Step::Send { sender: 0, message: Event::new("x", "t", Priority::Info) };
+    let steps = vec![Step::Start { actor: 0 }, event, Step::Stop { actor: 0 }, Step::Cut { after: 0 }];
     let done = |step| [Happened::Begun(step), Happened::Ended { step, outcome: Ok(()) }];
     let (now, happened) = (Instant::now(), done(0).into_iter().chain(done(1)).chain(then).chain(done(2)));
     let history = History { steps, events: happened.map(|happened| (now, happened)).collect() };

@@ -11,12 +11,13 @@ use oslo_messaging::{Address, DeadLetters, DeadReason, Source, Subscription, Tra
 use tokio::time::timeout;
 
 use super::Play;
+use crate::programs::acts;
 use crate::programs::notify::ear::{detail, heard, unheard};
 use crate::programs::notify::history::{Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::model::queue;
 use crate::programs::notify::program::{Reads, Step};
 use crate::programs::notify::timeline::Timeline;
-use crate::programs::notify::{Listener, Tell};
+use crate::programs::notify::{Event, Listener};
 
 /// How long a listener keeps an event at most before it gives it back, as its handler asked.
 const LONGEST_RETURN: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ const LONGEST_RETURN: Duration = Duration::from_secs(5);
 const AT_LIMIT: &str = "delivery_limit";
 
 /// Queues by their names in the program, each with what to read to see what lies in it.
-type Queues = BTreeMap<String, (Reads, Vec<Tell>)>;
+type Queues = BTreeMap<String, (Reads, Vec<Event>)>;
 
 impl Play<'_> {
     /// Starts who is not there, waits for what can be handled, stops everybody, and looks into the queues.
@@ -33,10 +34,10 @@ impl Play<'_> {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.listeners.len();
         let missing = all.clone().filter(|listener| !running.contains(listener));
-        futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { listener }))).await;
+        futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { actor: listener }))).await;
         self.settle().await;
         self.fall_silent().await;
-        futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { listener }))).await;
+        futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { actor: listener }))).await;
         self.log.note(Happened::Counted(self.counted()));
         // Who only looks may look often.
         self.stage.calm().await?;
@@ -68,15 +69,12 @@ impl Play<'_> {
 
     /// Every queue that stays, and may be there.
     fn queues(&self) -> Queues {
-        let told = self.program.acts.iter().flat_map(|act| &act.steps).filter_map(|step| match step {
-            Step::Tell { tell, .. } => Some((Reads::Everybodys, tell.clone())),
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => None,
-        });
+        let sent = acts::messages(&self.program.acts).map(|(_, event)| (Reads::Shared, event.clone()));
         let listened = self.program.listeners.iter().flat_map(fed);
         let mut queues = Queues::new();
-        for (reads, tell) in told.chain(listened) {
-            if let Some(name) = queue(&reads, &tell) {
-                queues.entry(name).or_insert_with(|| (reads, Vec::new())).1.push(tell);
+        for (reads, event) in sent.chain(listened) {
+            if let Some(name) = queue(&reads, &event) {
+                queues.entry(name).or_insert_with(|| (reads, Vec::new())).1.push(event);
             }
         }
         queues
@@ -84,7 +82,7 @@ impl Play<'_> {
 
     /// Every queue that stays and has a reader.
     fn read(&self) -> Vec<String> {
-        let read = self.program.listeners.iter().flat_map(fed).filter_map(|(reads, tell)| queue(&reads, &tell));
+        let read = self.program.listeners.iter().flat_map(fed).filter_map(|(reads, event)| queue(&reads, &event));
         let mut read: Vec<String> = read.collect();
         read.sort_unstable();
         read.dedup();
@@ -96,10 +94,10 @@ impl Play<'_> {
         &self,
         transport: &dyn Transport,
         name: &str,
-        (reads, fed): &(Reads, Vec<Tell>),
+        (reads, fed): &(Reads, Vec<Event>),
     ) -> Result<Vec<Letter>, Failed> {
         let pool = matches!(reads, Reads::Pool(_)).then(|| self.stage.name(name));
-        let mut addresses: Vec<Address> = fed.iter().map(|tell| self.address(tell)).collect();
+        let mut addresses: Vec<Address> = fed.iter().map(|event| self.address(event)).collect();
         // Those without a pool have one queue for each address.
         addresses.truncate(if pool.is_some() { addresses.len() } else { 1 });
         let subscription = Subscription::new(Source::Notifications { addresses, pool });
@@ -142,9 +140,9 @@ impl Play<'_> {
         Ok(letters)
     }
 
-    fn address(&self, tell: &Tell) -> Address {
-        let (exchange, topic) = (self.stage.name(&tell.exchange), self.stage.name(&tell.topic));
-        Address::Notification { exchange, topic, priority: tell.priority.as_str().to_owned() }
+    fn address(&self, event: &Event) -> Address {
+        let (exchange, topic) = (self.stage.name(&event.exchange), self.stage.name(&event.topic));
+        Address::Notification { exchange, topic, priority: event.priority.as_str().to_owned() }
     }
 
     /// The name of a queue on the bus.
@@ -157,9 +155,9 @@ impl Play<'_> {
 }
 
 /// Events like those that a listener listens to, one for each address, and whose copy of them it reads.
-fn fed(listener: &Listener) -> Vec<(Reads, Tell)> {
-    let of = |topic| listener.priorities.iter().map(move |priority| Tell::new(&listener.exchange, topic, *priority));
-    listener.topics.iter().flat_map(|topic| of(topic)).map(|tell| (listener.reads.clone(), tell)).collect()
+fn fed(listener: &Listener) -> Vec<(Reads, Event)> {
+    let of = |topic| listener.priorities.iter().map(move |priority| Event::new(&listener.exchange, topic, *priority));
+    listener.topics.iter().flat_map(|topic| of(topic)).map(|event| (listener.reads.clone(), event)).collect()
 }
 
 fn no_notification(error: &str) -> Heard {

@@ -12,7 +12,7 @@ use oslo_messaging::wire::Format;
 use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationListener, Notifier, Result, Target};
 use tokio::sync::Mutex;
 
-use super::Tell;
+use super::Event;
 use super::ear::{ALLOWED, Ear, Returns, context, endpoint, payload};
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
@@ -65,31 +65,31 @@ pub(super) fn window(budget: Budget) -> Duration {
 impl Play<'_> {
     async fn act(&self, act: &Act) {
         let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
-        let mut lines: BTreeMap<usize, Vec<&Tell>> = BTreeMap::new();
+        let mut lines: BTreeMap<usize, Vec<&Event>> = BTreeMap::new();
         for step in &act.steps {
             match step {
-                Step::Tell { notifier, tell } => lines.entry(*notifier).or_default().push(tell),
+                Step::Send { sender: notifier, message: event } => lines.entry(*notifier).or_default().push(event),
                 Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
-                Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } => {
+                Step::Start { .. } | Step::Stop { .. } | Step::Hurry { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
                 }
             }
         }
-        parts.extend(lines.into_iter().map(|(notifier, tells)| Box::pin(self.say(notifier, tells)) as _));
+        parts.extend(lines.into_iter().map(|(notifier, events)| Box::pin(self.say(notifier, events)) as _));
         join_all(parts).await;
         if act.settle {
             self.settle().await;
         }
     }
 
-    /// Tells what one notifier has to tell in an act.
-    async fn say(&self, notifier: usize, tells: Vec<&Tell>) {
-        for tell in tells {
-            let once = || self.perform(Step::Tell { notifier, tell: tell.clone().times(1) });
-            if tell.at_once {
-                join_all((0..tell.times).map(|_| once())).await;
+    /// Tells what one notifier has to event in an act.
+    async fn say(&self, notifier: usize, events: Vec<&Event>) {
+        for event in events {
+            let once = || self.perform(Step::Send { sender: notifier, message: event.clone().times(1) });
+            if event.at_once {
+                join_all((0..event.times).map(|_| once())).await;
             } else {
-                for _ in 0..tell.times {
+                for _ in 0..event.times {
                     once().await;
                 }
             }
@@ -109,16 +109,18 @@ impl Play<'_> {
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let outcome = match &step {
-            Step::Start { listener } => self.start(*listener).await,
-            Step::Stop { listener } => match self.listeners[*listener].1.lock().await.take() {
-                Some(running) => running.wait(self.stage.soon()).await,
-                None => Ok(()),
-            },
-            Step::Kill { listener } => {
+            Step::Start { actor: listener } => self.start(*listener).await,
+            Step::Stop { actor: listener } | Step::Hurry { actor: listener } => {
+                match self.listeners[*listener].1.lock().await.take() {
+                    Some(running) => running.wait(self.stage.soon()).await,
+                    None => Ok(()),
+                }
+            }
+            Step::Kill { actor: listener } => {
                 drop(self.listeners[*listener].1.lock().await.take());
                 Ok(())
             }
-            Step::Tell { notifier, tell } => self.tell(*notifier, tell, number).await,
+            Step::Send { sender: notifier, message: event } => self.event(*notifier, event, number).await,
             Step::Cut { .. } => unreachable!("it is no one's alone"),
         };
         self.log.note(Happened::Ended { step: number, outcome: outcome.map_err(|error| error.to_string()) });
@@ -140,9 +142,9 @@ impl Play<'_> {
             builder = builder.target(target);
         }
         builder = match &listener.reads {
-            Reads::Everybodys => builder,
+            Reads::Shared => builder,
             Reads::Pool(pool) => builder.pool(self.stage.name(pool)),
-            Reads::Own => builder.tap(),
+            Reads::Private => builder.tap(),
         };
         if let Some(size) = listener.batch.and_then(NonZeroUsize::new) {
             builder = builder.batch(size, window(self.stage.budget()));
@@ -153,15 +155,15 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn tell(&self, notifier: usize, tell: &Tell, number: usize) -> Result<()> {
+    async fn event(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
         let sink = MessagingSink::new(&self.notifiers[notifier])
-            .topics([self.stage.name(&tell.topic)])
-            .exchange(self.stage.name(&tell.exchange))
-            .format(if tell.bare { Format::V1 } else { Format::V2 });
-        let sink = if tell.without_queue { sink.without_queue() } else { sink };
-        let notifier = Notifier::over(&*tell.publisher, sink).timeout(self.stage.budget().arrive);
+            .topics([self.stage.name(&event.topic)])
+            .exchange(self.stage.name(&event.exchange))
+            .format(if event.bare { Format::V1 } else { Format::V2 });
+        let sink = if event.without_queue { sink.without_queue() } else { sink };
+        let notifier = Notifier::over(&*event.publisher, sink).timeout(self.stage.budget().arrive);
         let notifier = notifier.allow_context([ALLOWED]);
-        notifier.notify(tell.priority, &context(number), &tell.event_type, &payload(number)).await
+        notifier.notify(event.priority, &context(number), &event.event_type, &payload(number)).await
     }
 
     async fn settle(&self) {

@@ -167,7 +167,9 @@ impl Shared {
 
     fn hear(&self, said: Said) {
         let mut asked = self.asked();
-        let note = |event| asked.log.iter().for_each(|log| log.note(Event::clone(&event)));
+        let note = |event: Event| {
+            asked.log.as_ref().map(|log| log.note(event));
+        };
         match said {
             Said::Ready => drop(self.stage.send_replace(Life::Ready)),
             Said::Ran(run) => note(Event::Ran(run)),

@@ -5,7 +5,7 @@ use super::*;
 /// The rules that are broken by a history of one server: those that count, and those that are excused.
 fn judged(server: Server, tell: impl Fn(&mut Told)) -> (Vec<&'static Rule>, Vec<&'static Rule>) {
     let mut told = Told(History::default());
-    told.done(Step::Start { server: 0 });
+    told.done(Step::Start { actor: 0 });
     tell(&mut told);
     let program = Program::new().server(server);
     let (excused, counted): (Vec<_>, Vec<_>) =
@@ -21,7 +21,7 @@ fn server() -> Server {
 #[test]
 fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
     let at_stop = |told: &mut Told| {
-        let stop = told.begin(Step::Stop { server: 0 });
+        let stop = told.begin(Step::Stop { actor: 0 });
         told.cast(Request::cast("t"));
         told.end(stop, Outcome::Done);
     };
@@ -34,13 +34,13 @@ fn what_a_foreign_server_had_time_to_run_must_have_run() {
     let long_before = |told: &mut Told| {
         told.cast(Request::cast("t"));
         told.0.events.push(Event::Settled);
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
     };
     assert_eq!(judged(server().foreign(), long_before), (vec![&rules::CAST_RUNS], vec![]));
     let after = |told: &mut Told| {
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
         told.cast(Request::cast("t"));
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Start { actor: 0 });
         told.0.events.push(Event::Settled);
     };
     assert_eq!(judged(server().foreign(), after), (vec![&rules::CAST_RUNS], vec![]));
@@ -51,7 +51,7 @@ fn a_call_that_timed_out_is_not_excused_by_a_later_stop() {
     let unanswered = |told: &mut Told| {
         let number = told.send(Request::call("t"));
         told.end(number, Outcome::TimedOut);
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
     };
     assert_eq!(judged(server().foreign(), unanswered), (vec![&rules::ANSWERED], vec![]));
 }
@@ -61,8 +61,8 @@ fn what_a_foreign_server_was_doing_when_it_was_killed_is_gone() {
     let cut_short = |told: &mut Told| {
         let number = told.cast(Request::cast("t"));
         told.ran(0, number);
-        told.done(Step::Kill { server: 0 });
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Kill { actor: 0 });
+        told.done(Step::Start { actor: 0 });
         told.0.events.push(Event::Settled);
     };
     assert_eq!(judged(server().at_least_once(), cut_short), (vec![&rules::RUNS_AGAIN], vec![]));
@@ -74,8 +74,8 @@ fn nothing_runs_twice_at_a_foreign_server_that_was_asked_to_settle_afterwards() 
     let twice = |told: &mut Told| {
         let number = told.cast(Request::cast("t"));
         told.ran(0, number);
-        told.done(Step::Kill { server: 0 });
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Kill { actor: 0 });
+        told.done(Step::Start { actor: 0 });
         told.ran_as(0, number, true);
         told.0.events.push(Event::Settled);
     };
@@ -101,13 +101,13 @@ fn a_foreign_sender_may_meet_no_exchange_for_a_fanout_when_nobody_is_up() {
         told.end(number, Outcome::Broken { error: "(404) NOT_FOUND - no exchange 't_fanout'".to_owned() });
     };
     let stopped = |told: &mut Told| {
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
         gone(told);
     };
     let program = || Program::new().server(server()).foreign_sender(0);
     let counted = |program: Program, tell: &dyn Fn(&mut Told)| {
         let mut told = Told(History::default());
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Start { actor: 0 });
         tell(&mut told);
         let violations = judge(&program, &told.0, Budget::default());
         violations

@@ -38,7 +38,7 @@ impl Told {
     }
 
     fn send(&mut self, request: Request) -> usize {
-        self.begin(Step::Send { sender: 0, request })
+        self.begin(Step::Send { sender: 0, message: request })
     }
 
     fn ran(&mut self, server: usize, number: usize) {
@@ -46,7 +46,7 @@ impl Told {
     }
 
     fn ran_as(&mut self, server: usize, number: usize, redelivered: bool) {
-        let Step::Send { request, .. } = &self.0.steps[number] else { panic!("only messages run") };
+        let Step::Send { message: request, .. } = &self.0.steps[number] else { panic!("only messages run") };
         let method = request.method.name().to_owned();
         self.0.events.push(Event::Ran(Run { server, number, method, redelivered }));
     }
@@ -75,10 +75,10 @@ fn raised(class: &str, message: usize) -> Outcome {
 /// What is broken by a history in which every server is up while `tell` tells.
 fn broken(tell: impl Fn(&mut Told)) -> Vec<&'static Rule> {
     let mut told = Told(History::default());
-    (0..3).for_each(|server| told.done(Step::Start { server }));
+    (0..3).for_each(|server| told.done(Step::Start { actor: server }));
     tell(&mut told);
     told.0.events.push(Event::Settled);
-    (0..3).for_each(|server| told.done(Step::Stop { server }));
+    (0..3).for_each(|server| told.done(Step::Stop { actor: server }));
     check(&Told::program(), &told.0, Budget::default()).into_iter().map(|violation| violation.rule).collect()
 }
 
@@ -125,8 +125,8 @@ fn every_rule_of_routing_is_broken_by_a_history_that_breaks_it() {
     broken(&rules::RUNS_AGAIN, |told| {
         let cast = told.cast(Request::cast("u").namespace("n").version("2.0"));
         told.ran(2, cast);
-        told.done(Step::Kill { server: 2 });
-        told.done(Step::Start { server: 2 });
+        told.done(Step::Kill { actor: 2 });
+        told.done(Step::Start { actor: 2 });
     });
     broken(&rules::ENTITLED, |told| {
         let cast = told.cast(Request::cast("t").server("a"));
@@ -145,10 +145,10 @@ fn every_rule_of_routing_is_broken_by_a_history_that_breaks_it() {
         told.ran(0, fanout);
     });
     broken(&rules::FANOUT_STAYS, |told| {
-        told.done(Step::Stop { server: 1 });
+        told.done(Step::Stop { actor: 1 });
         let fanout = told.cast(Request::fanout("t"));
         told.ran(0, fanout);
-        told.done(Step::Start { server: 1 });
+        told.done(Step::Start { actor: 1 });
         told.ran(1, fanout);
     });
 }
@@ -194,20 +194,20 @@ fn every_rule_of_order_and_of_lifecycle_is_broken_by_a_history_that_breaks_it() 
         told.ran_as(0, cast, true);
     });
     broken(&rules::STARTS, |told| {
-        told.done(Step::Stop { server: 0 });
-        let start = told.begin(Step::Start { server: 0 });
+        told.done(Step::Stop { actor: 0 });
+        let start = told.begin(Step::Start { actor: 0 });
         told.end(start, Outcome::TimedOut);
     });
     broken(&rules::STOPS, |told| {
-        let stop = told.begin(Step::Stop { server: 0 });
+        let stop = told.begin(Step::Stop { actor: 0 });
         told.end(stop, Outcome::TimedOut);
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Start { actor: 0 });
     });
     broken(&rules::NOTHING_LATER, |told| {
         let cast = told.cast(Request::cast("t"));
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
         told.ran(0, cast);
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Start { actor: 0 });
     });
 }
 
@@ -216,9 +216,9 @@ fn what_a_server_was_handed_before_another_stopped_may_come_late_and_marked() {
     let rules = broken(|told| {
         let (first, second) = (told.cast(Request::cast("t")), told.cast(Request::cast("t")));
         told.ran(1, second);
-        told.done(Step::Stop { server: 0 });
+        told.done(Step::Stop { actor: 0 });
         told.ran_as(1, first, true);
-        told.done(Step::Start { server: 0 });
+        told.done(Step::Start { actor: 0 });
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
@@ -229,9 +229,9 @@ fn what_a_stop_in_a_hurry_drops_is_counted_and_answered() {
         broken(|told| {
             told.cast(Request::cast("t"));
             let call = told.send(Request::call("t"));
-            told.done(Step::Hurry { server: 0 });
+            told.done(Step::Hurry { actor: 0 });
             told.end(call, outcome.clone());
-            told.done(Step::Start { server: 0 });
+            told.done(Step::Start { actor: 0 });
             told.0.events.push(Event::Dropped(dropped));
         })
     };
