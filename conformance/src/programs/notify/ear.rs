@@ -1,4 +1,4 @@
-//! The handlers of a program: they note what they hear and do what the event says.
+//! The handlers of a program: they record each event and do what it says: succeed, fail, requeue or take long.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -17,44 +17,45 @@ use super::Event;
 use super::history::{Answer, Happened, Heard, Log};
 use super::program::{Listener, Reads};
 
-/// The only name whose value may leave with a context.
+/// The only context value that notifiers may send.
 pub(super) const ALLOWED: &str = "request_id";
-/// Text that suffers from whoever does not treat it as what it is.
+/// Text that a wrong encoding or a wrong escape changes.
 const TEXT: &str = "\u{e9}\u{1f980} \" \\ \n \u{0}";
 
-/// So much happens in no program. What comes again without end, in no time on a clock that is paused, is left in hand then.
+/// More events than any program has. A handler that gets more keeps them forever: on a paused clock, endless redelivery takes
+/// no time and would never end.
 const ENDLESS: usize = 5_000;
 
-/// How often readers of a copy gave back which event. Clones share it.
+/// How often the readers of each copy requeued each event. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returns(Arc<Mutex<BTreeMap<(Reads, usize), u32>>>);
 
 /// The state of the handlers of one listener.
 #[derive(Debug, Clone)]
-pub(super) struct Ear {
+pub(super) struct Handler {
     pub(super) listener: usize,
     pub(super) reads: Reads,
     pub(super) log: Log,
     pub(super) returns: Returns,
-    /// How long a slow event takes.
+    /// How long the handler of a slow event sleeps.
     pub(super) nap: Duration,
 }
 
-/// How a handler fails.
-pub(super) struct Sick(usize);
+/// The failure of a handler; it carries the index of the listener.
+pub(super) struct HandlerFailed(usize);
 
-impl Exception for Sick {
+impl Exception for HandlerFailed {
     fn failure(&self) -> Failure {
-        Failure::new("conformance", "Sick", self.0.to_string())
+        Failure::new("conformance", "HandlerFailed", self.0.to_string())
     }
 }
 
-/// What a dead letter says of the failure of `listener`.
+/// The failure detail of a dead letter that `listener` made.
 pub(super) fn detail(listener: usize) -> String {
-    format!("conformance.Sick: {listener}")
+    format!("conformance.HandlerFailed: {listener}")
 }
 
-/// What an event with `number` carries.
+/// The payload of the event with `number`.
 pub(super) fn payload(number: usize) -> Value {
     json!({ "n": number, "text": TEXT, "large": u64::MAX, "none": null })
 }
@@ -64,20 +65,22 @@ pub(super) fn context(number: usize) -> Context {
     Context::new().with(ALLOWED, format!("req-{number}")).with("token", "hunter2")
 }
 
-/// The handlers of `listener`.
-pub(super) fn endpoint(listener: &Listener, ear: Ear) -> Result<NotificationEndpoint<Ear>> {
-    let mut endpoint = NotificationEndpoint::new(ear);
+/// The endpoint of `listener`, with a handler for each of its priorities.
+pub(super) fn endpoint(listener: &Listener, handler: Handler) -> Result<NotificationEndpoint<Handler>> {
+    let mut endpoint = NotificationEndpoint::new(handler);
     if let Some(publisher) = &listener.publisher {
         endpoint = endpoint.filter(NotificationFilter::new().publisher_id(publisher)?);
     }
     Ok(listener.priorities.iter().fold(endpoint, |endpoint, priority| match listener.batch {
-        None => endpoint.on(*priority, &listener.types, async |ear: Arc<Ear>, event| ear.hear(vec![event]).await),
-        Some(_) => endpoint.on_batch(*priority, &listener.types, async |ear: Arc<Ear>, events| ear.hear(events).await),
+        None => endpoint
+            .on(*priority, &listener.types, async |handler: Arc<Handler>, event| handler.handle(vec![event]).await),
+        Some(_) => endpoint
+            .on_batch(*priority, &listener.types, async |handler: Arc<Handler>, events| handler.handle(events).await),
     }))
 }
 
-impl Ear {
-    async fn hear(&self, events: Vec<Received<Value>>) -> Result<NotificationResult, Sick> {
+impl Handler {
+    async fn handle(&self, events: Vec<Received<Value>>) -> Result<NotificationResult, HandlerFailed> {
         let heard: Vec<Heard> = events.iter().map(|event| heard(&self.log, event)).collect();
         let event = |heard: &Heard| Some((heard.number?, self.log.message(heard.number?)?, heard.attempt));
         let sent: Vec<(usize, Event, u32)> = heard.iter().filter_map(event).collect();
@@ -94,11 +97,11 @@ impl Ear {
         match answer {
             Answer::Handled => Ok(NotificationResult::Handled),
             Answer::Requeued => Ok(NotificationResult::Requeue),
-            Answer::Failed => Err(Sick(self.listener)),
+            Answer::Failed => Err(HandlerFailed(self.listener)),
         }
     }
 
-    /// Gives back what was not yet given back as often as it is to be.
+    /// Requeues the batch if any event of it has not been requeued as often as it says.
     fn answer(&self, sent: &[(usize, Event, u32)]) -> Answer {
         let mut returns = self.returns.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut answer = Answer::Handled;
@@ -113,7 +116,7 @@ impl Ear {
     }
 }
 
-/// What there is to note of an event.
+/// What to record of an event.
 pub(super) fn heard(log: &Log, event: &Received<Value>) -> Heard {
     let context: Vec<String> =
         event.context.values().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
@@ -121,11 +124,11 @@ pub(super) fn heard(log: &Log, event: &Received<Value>) -> Heard {
         attempt: event.attempt,
         redelivered: event.redelivered,
         message_id: event.message_id.clone(),
-        ..came(log, &event.payload, [&event.publisher_id, &event.event_type, event.priority.as_str()], &context)
+        ..compare(log, &event.payload, [&event.publisher_id, &event.event_type, event.priority.as_str()], &context)
     }
 }
 
-/// What there is to note of a message that nobody handled.
+/// What to record of a message that was found in a queue.
 pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
     let context: Vec<String> =
         notification.context.iter().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
@@ -134,11 +137,11 @@ pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
     let priority = text(&notification.priority).to_lowercase();
     let payload = notification.payload.decode().unwrap_or_default();
     let message_id = text(&notification.message_id);
-    Heard { message_id, ..came(log, &payload, [&publisher, &event_type, &priority], &context) }
+    Heard { message_id, ..compare(log, &payload, [&publisher, &event_type, &priority], &context) }
 }
 
-/// Compares what came with what was sent.
-fn came(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
+/// Compares a received event with the one that was sent.
+fn compare(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
     let number = carried["n"].as_u64().and_then(|number| usize::try_from(number).ok());
     let sent = number.and_then(|number| Some((number, log.message(number)?)));
     let right = sent.is_some_and(|(number, event)| {

@@ -11,38 +11,38 @@ pub(crate) type History = history::History<Event, (Instant, Happened)>;
 /// A history while it is written.
 pub(crate) type Log = history::Log<Event, (Instant, Happened)>;
 
-/// Something that happened. What is later in the list did not happen before what is earlier in it.
+/// One event of the history.
 #[derive(Debug, Clone)]
 pub(crate) enum Happened {
     /// A step is about to be done.
     Begun(usize),
-    /// A step was done, or why not.
+    /// A step has ended, with its result.
     Ended { step: usize, outcome: Result<(), String> },
-    /// The cut of that number is about to happen.
+    /// The connections are about to be cut by the step of that number.
     Cutting(usize),
     /// A handler was polled for the first time.
     Ran { listener: usize, heard: Vec<Heard> },
-    /// The handler ended that is at the place `run` in the list.
+    /// The handler that started at the position `run` has returned.
     Answered { run: usize, answer: Answer },
-    /// When all had ended, the listeners had counted this.
+    /// The counters, after every listener had ended.
     Counted(Counted),
-    /// Then this lay in a queue.
+    /// A message that was in a queue after that.
     Found(Letter),
 }
 
-/// An event as somebody has it.
+/// An event as a handler, or a look into a queue, received it.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
-    /// Its number; `None` if it has none.
+    /// Its number; `None` if the payload has none.
     pub(crate) number: Option<usize>,
     pub(crate) attempt: u32,
     pub(crate) redelivered: bool,
     pub(crate) message_id: String,
-    /// What is not as it was told.
+    /// How it differs from the event that was sent, if it does.
     pub(crate) wrong: Option<String>,
 }
 
-/// What a handler made of its events.
+/// What a handler returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Handled,
@@ -50,28 +50,28 @@ pub(crate) enum Answer {
     Failed,
 }
 
-/// What lay in a queue at the end.
+/// A message that was in a queue at the end.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
-    /// The queue by its name in the program.
+    /// The name of the queue in the program, not on the bus.
     pub(crate) queue: String,
-    /// If it was a dead letter: what it says of itself.
+    /// `Some` if it is a dead letter.
     pub(crate) dead: Option<Dead>,
     pub(crate) heard: Heard,
 }
 
-/// What a dead letter says of itself.
+/// The information of a dead letter.
 #[derive(Debug, Clone)]
 pub(crate) struct Dead {
-    /// How often its handler tried it, or, of one at the limit of its queue, how many deliveries failed.
+    /// How often its handler tried it; at the delivery limit, how many deliveries failed.
     pub(crate) tries: u32,
     /// Whether it reached the delivery limit of its queue.
     pub(crate) at_limit: bool,
-    /// What is wrong.
+    /// How its information is wrong, if it is.
     pub(crate) wrong: Option<String>,
 }
 
-/// What all listeners together have counted.
+/// The counters of all listeners together: `oslo_messaging_notifications_total` by outcome.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counted {
     pub(crate) handled: u64,

@@ -1,23 +1,24 @@
-//! Who is meant: which queues there are, what feeds them and who handles what, without a clock and without a bus.
+//! The reference model: which queues exist, which events reach them and which listener handles them. No clock, no bus.
 //!
 //! The queue of those without a pool is called `<topic>.<priority>`, a pool's as the pool, and no exchange is in either
-//! name (oslo.messaging `_drivers/amqpdriver.py`, `AMQPDriverBase.listen_for_notifications`). So an event reaches a
-//! queue through any exchange to which somebody has bound it, and any member of a pool has what any other bound.
+//! name (oslo.messaging `_drivers/amqpdriver.py`, `AMQPDriverBase.listen_for_notifications`). An event
+//! therefore reaches a queue through every exchange to which any listener has bound it, and a member of a pool receives what
+//! any other member bound.
 
 use super::Event;
 use super::program::{Listener, Reads};
 
-/// Whether `listener`, once started, feeds its queue with events like `event`.
+/// Whether `listener`, once started, has bound its queue to the address of `event`.
 pub(crate) fn binds(listener: &Listener, event: &Event) -> bool {
     listener.exchange == event.exchange && listens(listener, event)
 }
 
-/// Whether `listener` reads the queue in which the copy for `reads` of `event` lies.
+/// Whether `listener` reads the queue that holds the copy of `event` for `reads`.
 pub(crate) fn reads(listener: &Listener, reads: &Reads, event: &Event) -> bool {
     listener.reads == *reads && (*reads != Reads::Shared || listens(listener, event))
 }
 
-/// Whether `listener` hands `event` to its handler, if it has it.
+/// Whether `listener` passes `event` to its handler: priority, type and publisher match.
 pub(crate) fn wants(listener: &Listener, event: &Event) -> bool {
     let is_type = match listener.types.strip_suffix('*') {
         Some(beginning) => event.event_type.starts_with(beginning),
@@ -27,7 +28,7 @@ pub(crate) fn wants(listener: &Listener, event: &Event) -> bool {
     is_type && publisher && listener.priorities.contains(&event.priority)
 }
 
-/// The queue in which the copy for `reads` of `event` lies; `None` for one that goes with its reader.
+/// The queue that holds the copy of `event` for `reads`; `None` for a private queue, which is deleted with its reader.
 pub(crate) fn queue(reads: &Reads, event: &Event) -> Option<String> {
     match reads {
         Reads::Shared => Some(format!("{}.{}", event.topic, event.priority)),

@@ -3,9 +3,9 @@
 use crate::programs::rule::rules;
 
 rules! {
-    /// Telling an event succeeds, whether or not somebody listens, and whatever connections are lost.
+    /// Sending an event succeeds, with or without a listener, and whatever connections are lost.
     SENT = "notify::an_event_is_told" [EnsureQueue];
-    /// An event that was told is handled, or given up after its last try, by the readers of each queue that was bound
+    /// An event that was sent is handled, or given up after its last try, by the readers of each queue that was bound
     /// before, if all of them want it; and by each tap that was there before and until then.
     NOT_LOST = "notify::every_copy_is_handled_or_given_up" [Retention, Requeue, EnsureQueue, Pools];
     /// What a handler has handled is not handed to any reader of that queue again, unless its listener was dropped;
@@ -15,9 +15,9 @@ rules! {
     /// or its connection lost, and none has it twice at a time.
     ONE_HAS_IT = "notify::one_reader_has_it_at_a_time" [];
     /// A handler has only events of its priorities, types and publishers, from a queue of its listener that may have
-    /// been bound when the event was told.
+    /// been bound when the event was sent.
     FITS = "notify::a_handler_has_what_it_wants" [];
-    /// Payload, priority, type, publisher and context of an event are those that were told, what its context must not
+    /// Payload, priority, type, publisher and context of an event are those that were sent, what its context must not
     /// let out is missing, and every copy has the one message id.
     UNCHANGED = "notify::an_event_arrives_as_it_was_told" [];
     /// What fails is tried again at its listener, each try with the next number and the last with that of the policy;
@@ -42,13 +42,13 @@ rules! {
     /// A handler has as many events at once as the size of a batch, at most; and one where there are no batches.
     BATCH = "notify::a_batch_is_no_larger_than_its_size" [];
     /// At a listener where nothing is slow and nothing fails, an event is handled when the window has passed since it
-    /// was told or its listener started. Held only on a paused clock.
+    /// was sent or its listener started. Held only on a paused clock.
     WINDOW = "notify::nothing_waits_longer_than_the_window" [];
-    /// Of two events of one notifier to one topic and priority, the second told when the first was confirmed, a
+    /// Of two events of one notifier to one topic and priority, the second sent when the first was confirmed, a
     /// listener that has both for the first time has the first one first; unless it works on several batches at once,
     /// where an event may wait for the handler of another priority in its batch.
     ORDER = "notify::order_holds_from_one_notifier" [];
-    /// An event says that it was handed over before if its queue gave it to somebody, and only if somebody who reads
+    /// An event says that it was handed over before if its queue gave it to a reader before, and only if a reader of
     /// the queue may have had it. Over a loss of connections, where it may be there twice, only the latter.
     MARK = "notify::what_comes_back_says_so" [RedeliveredFlag];
     /// A listener starts.
@@ -59,7 +59,7 @@ rules! {
     BACK = "notify::every_bus_is_back_after_a_cut" [];
     /// No handler runs at a listener that has ended.
     NOTHING_LATER = "notify::nothing_is_handled_after_the_end" [];
-    /// An event whose publisher makes the queue lies there once, if nobody ever reads it; twice if a connection was
+    /// An event whose publisher makes the queue is there once if the queue never has a reader; twice if a connection was
     /// lost under its publisher.
     KEPT = "notify::what_nobody_reads_is_kept" [EnsureQueue, Retention];
     /// When every listener has ended, no queue holds what all its readers want, and one without readers only what it

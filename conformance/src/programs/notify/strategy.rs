@@ -1,5 +1,5 @@
-//! Generates programs of notifications. What is generated is mended, so that every part of a program means something
-//! and a program that shrinks stays one.
+//! Generates programs of notifications. Steps that are not possible are removed, so that every program, also a shrunk one, can
+//! be played.
 
 use oslo_messaging::Priority;
 use proptest::collection::vec;
@@ -28,11 +28,11 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
         let steps =
             vec(if perils.cuts { prop_oneof![12 => step, 1 => acts::cut()].boxed() } else { step.boxed() }, 1..=5);
         let acts = vec((steps, any::<bool>()), 1..=3);
-        (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..mended(listeners, acts) })
+        (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..playable(listeners, acts) })
     })
 }
 
-/// Mostly none.
+/// Mostly no limit.
 fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     let limits = u32::from(possible);
     prop_oneof![
@@ -46,7 +46,7 @@ fn exchange() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => Just(EXCHANGES[0]), 1 => Just(EXCHANGES[1])]
 }
 
-/// A few of all, so that listeners often have one in common.
+/// Few priorities, so that listeners often share one.
 fn priorities() -> impl Strategy<Value = Vec<Priority>> {
     let few = subsequence(vec![Priority::Info, Priority::Error], 1..=2);
     prop_oneof![5 => few, 1 => subsequence(Priority::ALL.to_vec(), 1..=7)]
@@ -92,8 +92,8 @@ fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> 
     ]
 }
 
-/// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there. Where queues are
-/// `limited`, some go beyond what is allowed.
+/// Events that mostly match one of `listeners`, some with one attribute changed. Where deliveries are `limited`, some are
+/// requeued beyond the limit.
 fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
     let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));
@@ -117,7 +117,7 @@ fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event
                 odd.1.map_or(listener.priorities[priority.index(listener.priorities.len())], |odd| Priority::ALL[odd]);
             let event_type = TYPES[what.0].to_owned();
             let publisher = PUBLISHERS[usize::from(what.1)].to_owned();
-            // On a real clock these take their time, one after the other.
+            // Slow and repeated handlers take real time, one after the other.
             let times = if slow || requeued + failing > 0 { times.min(4) } else { times };
             let event = Event::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
             Event { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..event }
@@ -125,8 +125,8 @@ fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event
     )
 }
 
-/// The program of these parts: listeners start and stop in turn, once in an act.
-fn mended(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+/// Builds a program in which listeners start and end in turn, at most once in an act.
+fn playable(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (listeners, first): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let mut turns = Turns::new((0..listeners.len()).filter(|listener| first[*listener]).collect());
     let opening: Vec<Step> = turns.up.iter().map(|listener| Step::Start { actor: *listener }).collect();

@@ -1,4 +1,4 @@
-//! A history, put in order: events and when they were told, listeners and when they were there, and who heard what.
+//! A history in terms of the model: which event was sent when, which listener was up when, and which handler got what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,25 +10,25 @@ use super::model::{binds, reads, wants};
 use super::program::{Listener, Program, Reads, Step};
 use crate::programs::acts::cuts::Cuts;
 
-/// The place behind everything.
+/// The position of what did not happen: after every event.
 pub(super) const NEVER: usize = usize::MAX;
 
-/// What a history says. Times are places in its list.
+/// A history in terms of events and listeners. Times are positions in its list.
 #[derive(Debug)]
 pub(super) struct Timeline<'a> {
     pub(super) program: &'a Program,
     pub(super) sent: Vec<Sent<'a>>,
-    /// The lives of each listener.
+    /// The lives of each listener, by its index.
     pub(super) lives: Vec<Vec<Life>>,
     pub(super) runs: Vec<Ran<'a>>,
-    /// What the readers of each copy were given of each event, in order.
+    /// The deliveries of each event to the readers of each copy, in order.
     chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
     pub(super) letters: Vec<&'a Letter>,
     pub(super) counted: Option<Counted>,
     pub(super) cuts: Cuts,
 }
 
-/// An event that was told.
+/// An event that was sent.
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
     pub(super) number: usize,
@@ -37,11 +37,11 @@ pub(super) struct Sent<'a> {
     pub(super) begun: usize,
     pub(super) ended: usize,
     pub(super) outcome: Option<&'a Result<(), String>>,
-    /// When it was confirmed, or begun if it was not.
+    /// When it was confirmed; until then, when the send began.
     pub(super) when: Instant,
 }
 
-/// A listener from its start to its end.
+/// One time that a listener was up: surely from `started` to `stopping`, perhaps from `starting` to `ended`.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) starting: usize,
@@ -50,25 +50,25 @@ pub(super) struct Life {
     pub(super) ended: usize,
     pub(super) killed: bool,
     pub(super) when: Instant,
-    /// What went wrong at its start and at its end.
+    /// The errors of its start and of its stop.
     pub(super) errors: [Option<String>; 2],
 }
 
-/// One event that one handler was given.
+/// One event in one call of a handler.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ran<'a> {
     pub(super) listener: usize,
-    /// Which of the listener's lives.
+    /// The index of the listener's life.
     pub(super) life: usize,
     pub(super) at: usize,
     pub(super) when: Instant,
-    /// How many others were given with it, and itself.
+    /// The size of its batch.
     pub(super) together: usize,
     pub(super) heard: &'a Heard,
     pub(super) answer: Option<(usize, Answer)>,
 }
 
-/// A copy of an event: a queue that its readers share, or the queue of one life of a tap.
+/// The copy of an event in one queue: a queue that its readers share, or the private queue of one life of a tap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Copy {
     Shared(Reads),
@@ -142,7 +142,7 @@ impl<'a> Timeline<'a> {
                     (life.stopping, life.killed) = (at, matches!(step, Step::Kill { .. }));
                 }
             }
-            // It is told when it happens.
+            // `Happened::Cutting` records when the connections are cut, which is later.
             Step::Cut { .. } => {}
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Timeline<'a> {
         let error = outcome.as_ref().err().cloned();
         if matches!(step, Step::Start { .. }) {
             life.when = when;
-            // One that did not start is never there.
+            // A listener that failed to start is never up.
             life.started = if error.is_none() { at } else { NEVER };
             life.errors[0] = error;
         } else {
@@ -175,7 +175,7 @@ impl<'a> Timeline<'a> {
         &self.program.listeners[ran.listener]
     }
 
-    /// The listeners that are up.
+    /// The listeners that are up now.
     pub(super) fn running(&self) -> BTreeSet<usize> {
         let up = |lives: &[Life]| lives.last().is_some_and(|life| life.started != NEVER && life.stopping == NEVER);
         (0..self.lives.len()).filter(|listener| up(&self.lives[*listener])).collect()
@@ -186,7 +186,7 @@ impl<'a> Timeline<'a> {
         self.sent.iter().find(|sent| Some(sent.number) == number)
     }
 
-    /// The copy that was read there.
+    /// The copy that the handler got.
     pub(super) fn copy(&self, ran: &Ran<'_>) -> Copy {
         match &self.listener(ran).reads {
             Reads::Private => Copy::Private { listener: ran.listener, life: ran.life },
@@ -194,7 +194,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// Every copy that an event can have.
+    /// Every copy that an event can have in this program.
     pub(super) fn copies(&self) -> BTreeSet<Copy> {
         let taps =
             self.lives.iter().enumerate().filter(|(tap, _)| self.program.listeners[*tap].reads == Reads::Private);
@@ -204,12 +204,12 @@ impl<'a> Timeline<'a> {
         taps.chain(shared.map(|listener| Copy::Shared(listener.reads.clone()))).collect()
     }
 
-    /// The copies that readers share.
+    /// The copies in queues that readers share.
     pub(super) fn shared(&self) -> BTreeSet<Copy> {
         self.copies().into_iter().filter(|copy| matches!(copy, Copy::Shared(_))).collect()
     }
 
-    /// The listeners that read the queue in which this copy of the event lies.
+    /// The listeners that read the queue of this copy of the event.
     pub(super) fn readers(&self, copy: &Copy, event: &Event) -> Vec<usize> {
         match copy {
             Copy::Private { listener, .. } => vec![*listener],
@@ -220,7 +220,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// Whether the event certainly came into the queue of this copy.
+    /// Whether the event surely reached the queue of this copy.
     pub(super) fn surely_bound(&self, copy: &Copy, sent: &Sent<'_>) -> bool {
         self.bound(
             copy,
@@ -230,7 +230,7 @@ impl<'a> Timeline<'a> {
         )
     }
 
-    /// Whether the event may have come into the queue of this copy.
+    /// Whether the event may have reached the queue of this copy.
     pub(super) fn perhaps_bound(&self, copy: &Copy, sent: &Sent<'_>) -> bool {
         self.bound(
             copy,
@@ -251,7 +251,7 @@ impl<'a> Timeline<'a> {
         match copy {
             Copy::Private { listener, life } => fed(*listener) && during(&self.lives[*listener][*life]),
             Copy::Shared(reads) => {
-                // What a listener has bound stays when it goes.
+                // A binding stays when its listener ends.
                 let stays = |life: &Life| during(&Life { stopping: NEVER, ended: NEVER, ..life.bare() });
                 let listened = |listener: usize| fed(listener) && self.lives[listener].iter().any(stays);
                 let made = |other: &Sent<'_>| {
@@ -263,37 +263,37 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// What the readers of a copy were given of one event, in order.
+    /// The deliveries of one event to the readers of a copy, in order.
     pub(super) fn chain(&self, copy: &Copy, number: usize) -> &[Ran<'a>] {
         self.chains.get(&(copy.clone(), number)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the handler failed in the last try that there is.
+    /// Whether the handler failed in the last try that its policy allows.
     pub(super) fn is_final(&self, ran: &Ran<'_>) -> bool {
         let failed = ran.answer.is_some_and(|(_, answer)| answer == Answer::Failed);
         failed && ran.heard.attempt >= self.listener(ran).tries
     }
 
-    /// Whether connections were lost after the event was begun and before `at`: what was confirmed to nobody may be there twice,
-    /// and what was acknowledged may come again.
+    /// Whether connections were lost after the send began and before `at`. An unconfirmed event may then be in the queue twice,
+    /// and an acknowledged one may come again.
     pub(super) fn lost_since(&self, sent: &Sent<'_>, at: usize) -> bool {
         self.cuts.between(sent.begun, at)
     }
 
-    /// Whether somebody is done with the event, who read this copy.
+    /// Whether `done` holds for the last delivery of this copy; over a loss of connections, for any delivery of it.
     pub(super) fn is_done(&self, copy: &Copy, number: usize, done: impl Fn(&Ran<'_>) -> bool) -> bool {
         let chain = self.chain(copy, number);
         let lost = self.sent(Some(number)).is_some_and(|sent| self.lost_since(sent, NEVER));
-        // Of two that are there, one may be cut short when the other is done with.
+        // The queue may hold the event twice, and the later delivery may be cut short after the other one was handled.
         if lost { chain.iter().any(done) } else { chain.last().is_some_and(done) }
     }
 
-    /// The copies of events that must be handled, or given up: each with the number of its event. A tap that stops, or
-    /// is dropped, takes with it what it had not got to.
+    /// The copies that must be handled or given up, each with the number of its event. The private queue of a tap is deleted
+    /// with the events that it has not handled.
     pub(super) fn owed(&self) -> Vec<(Copy, usize)> {
         let copies = self.copies();
-        let told = self.sent.iter().filter(|sent| sent.outcome.is_some_and(Result::is_ok));
-        let owed = told.flat_map(|sent| copies.iter().map(move |copy| (copy, sent))).filter(|(copy, sent)| {
+        let confirmed = self.sent.iter().filter(|sent| sent.outcome.is_some_and(Result::is_ok));
+        let owed = confirmed.flat_map(|sent| copies.iter().map(move |copy| (copy, sent))).filter(|(copy, sent)| {
             let all_want = |reader: &usize| wants(&self.program.listeners[*reader], sent.event);
             let readers = self.readers(copy, sent.event);
             !readers.is_empty() && readers.iter().all(all_want) && self.surely_bound(copy, sent) && self.stays(copy)
@@ -301,7 +301,7 @@ impl<'a> Timeline<'a> {
         owed.map(|(copy, sent)| (copy.clone(), sent.number)).collect()
     }
 
-    /// Whether the copy is there at the end, when everything has settled.
+    /// Whether the queue of the copy exists when everything has settled.
     fn stays(&self, copy: &Copy) -> bool {
         match copy {
             Copy::Shared(_) => true,
@@ -311,8 +311,8 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// Whether an event may come again after its last run, although another copy of it may be done with: connections were
-    /// lost, and that run was no end.
+    /// Whether an event may come again although it was handled: connections were lost, and its last delivery has not been
+    /// handled or given up.
     pub(super) fn comes_again(&self) -> bool {
         let is_end =
             |ran: &Ran<'_>| self.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
@@ -320,7 +320,7 @@ impl<'a> Timeline<'a> {
         self.chains.values().filter_map(|chain| chain.last()).filter(lost).any(|last| !is_end(last))
     }
 
-    /// What is owed, not done, and can be done by somebody who is up.
+    /// The owed copies that are not done and have a reader that is up.
     pub(super) fn due(&self) -> Vec<(Copy, usize)> {
         let running = self.running();
         let mut due = self.owed();
@@ -335,7 +335,7 @@ impl<'a> Timeline<'a> {
 }
 
 impl Life {
-    /// The same times.
+    /// The life without its errors, which are not `Copy`.
     fn bare(&self) -> Self {
         Self { errors: [None, None], ..*self }
     }

@@ -13,35 +13,35 @@ pub(crate) type History = history::History<Request, Event>;
 /// A history while it is written.
 pub(crate) type Log = history::Log<Request, Event>;
 
-/// Something that happened. What is later in the list did not happen before what is earlier in it.
+/// One event of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A step is about to be done.
     Begun(usize),
-    /// A step was done.
+    /// A step has ended.
     Ended { step: usize, outcome: Outcome, took: Duration },
-    /// The cut of that number is about to happen.
+    /// The connections are about to be cut by the step of that number.
     Cutting(usize),
-    /// A method was polled for the first time.
+    /// A method started.
     Ran(Run),
-    /// A method ended.
+    /// A method returned or failed.
     Finished { server: usize, number: usize },
-    /// Everything had run that must run, or the wait for it was in vain.
+    /// Every request that must run has run, or the wait for that has timed out.
     Settled,
-    /// When all had ended, servers had counted so many requests that they dropped.
+    /// The counter of dropped requests, after every server had ended.
     Dropped(u64),
 }
 
-/// One execution.
+/// One execution of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// The server, by its place in the program.
+    /// The index of the server.
     pub(crate) server: usize,
-    /// The message.
+    /// The number of the request.
     pub(crate) number: usize,
     /// The method that ran.
     pub(crate) method: String,
-    /// Whether the broker said that it handed the message over before.
+    /// Whether the message was marked as redelivered.
     pub(crate) redelivered: bool,
 }
 
@@ -49,19 +49,19 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// A server started or stopped, or a message was sent.
+    /// Success of anything but a call.
     Done,
-    /// A call was answered: by which server, and which message it says that it answers.
+    /// A call returned: the server and the request number in its answer.
     Returned { server: usize, number: usize },
-    /// A call was answered with a failure of this class and text.
+    /// A call failed with a remote failure of this class and text.
     Raised { class: String, message: String },
-    /// Nobody is bound.
+    /// No queue is bound.
     Undeliverable,
-    /// There was no answer in time.
+    /// No answer by the deadline.
     TimedOut,
-    /// The sender did not wait for the end.
+    /// The sender dropped the request.
     GivenUp,
-    /// The connection was lost under it.
+    /// The connection was lost.
     Disconnected { perhaps_sent: bool },
     /// Anything else.
     Broken { error: String },

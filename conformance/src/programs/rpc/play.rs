@@ -1,4 +1,4 @@
-//! Plays a program: hires the actors, runs the acts, sees to it that everything can end, and gives the history.
+//! Plays a program: creates its actors, runs its acts, lets everything end, and returns the history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use futures_util::future::{BoxFuture, join_all};
 use libtest_mimic::Failed;
 use tokio::time::Instant;
 
-use super::actor::rust_actor::RustTroupe;
-use super::actor::{Actor, Command, Troupe};
+use super::actor::rust_actor::RustActors;
+use super::actor::{Actor, ActorSource, Command};
 use super::history::{Event, History, Log, Outcome};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
@@ -26,11 +26,10 @@ struct Play<'a> {
     senders: Vec<Arc<dyn Actor>>,
 }
 
-/// Plays `program`, each part by an actor of the troupe that it names. After its last act every server is started once more, so that whatever
-/// waits in a queue runs, and stopped when everything has run.
+/// Plays `program`. After its last act it starts every server once more, so that waiting requests run, and stops all of them.
 ///
 /// # Errors
-/// An actor could not be hired.
+/// An actor could not be created.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let log = Log::default();
     let (mut servers, mut senders) = (Vec::new(), Vec::new());
@@ -49,7 +48,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
 }
 
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
-    if foreign { stage.foreign()?.hire(stage, log).await } else { RustTroupe.hire(stage, log).await }
+    if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }
 
 impl Play<'_> {
@@ -65,15 +64,15 @@ impl Play<'_> {
                 }
             }
         }
-        parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.say(sender, requests)) as _));
+        parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.send_all(sender, requests)) as _));
         join_all(parts).await;
         if act.settle {
             self.settle().await;
         }
     }
 
-    /// Sends what one sender has to say in an act: casts one after the other, calls beside them.
-    async fn say(&self, sender: usize, requests: Vec<&Request>) {
+    /// Sends the requests of one sender in an act: casts one after the other, calls concurrently.
+    async fn send_all(&self, sender: usize, requests: Vec<&Request>) {
         let step = |request: &Request| Step::Send { sender, message: request.clone().times(1) };
         let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
         let (calls, casts): (Vec<_>, Vec<_>) = each.partition(|request| request.kind == Kind::Call);
@@ -86,7 +85,7 @@ impl Play<'_> {
         futures_util::join!(casting, calling);
     }
 
-    /// Loses every connection when so much more has happened, or nothing happens any more.
+    /// Cuts every connection after `after` more events of the history, or when no more come.
     async fn cut(&self, after: usize) {
         let number = self.log.begin(&Step::Cut { after });
         let enough = self.log.history().events.len() + after;
@@ -106,7 +105,7 @@ impl Play<'_> {
                 (&self.servers[*server], Command::Start { place: *server, server: named })
             }
             Step::Stop { actor: server } => (&self.servers[*server], Command::Stop),
-            // Shorter than a slow method, and than several one after the other.
+            // Shorter than one slow method.
             Step::Hurry { actor: server } => {
                 (&self.servers[*server], Command::Hurry { within_ms: millis(self.stage.budget().quiet / 6) })
             }
@@ -118,19 +117,19 @@ impl Play<'_> {
                 let request = named_request(self.stage, request);
                 (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms, give_up_ms })
             }
-            Step::Cut { .. } => unreachable!("no actor cuts"),
+            Step::Cut { .. } => unreachable!("cuts concern every connection"),
         };
         let begun = Instant::now();
         let outcome = actor.perform(command).await;
         let took = begun.elapsed();
         if matches!(outcome, Outcome::Returned { .. } | Outcome::Raised { .. }) {
-            self.hear().await;
+            self.sync().await;
         }
         self.log.note(Event::Ended { step: number, outcome, took });
     }
 
-    /// Waits until what ran at foreign servers is noted: an answer may overtake on its way what its server says.
-    async fn hear(&self) {
+    /// Waits until executions at foreign servers are recorded: an answer may arrive before the line of its server.
+    async fn sync(&self) {
         let foreign = self.servers.iter().zip(&self.program.servers).filter(|(_, server)| server.foreign);
         join_all(foreign.map(|(actor, _)| actor.perform(Command::Tell))).await;
     }
@@ -153,13 +152,13 @@ impl Play<'_> {
     }
 }
 
-/// How long a request may take.
+/// The timeout of a request.
 pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
     if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).expect("a budget is no age of the world")
+    u64::try_from(duration.as_millis()).expect("a budget fits into 64 bits of milliseconds")
 }
 
 fn named_server(stage: &Stage, server: &Server) -> Server {

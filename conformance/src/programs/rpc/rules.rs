@@ -6,7 +6,7 @@ rules! {
     /// A cast to a queue that was bound runs once, if every server that reads the queue has the method, and none that
     /// settles beforehand was killed or stopped in a hurry; whatever connections are lost.
     CAST_RUNS = "rpc::cast_runs_exactly_once" [Retention];
-    /// A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only
+    /// A call or a cast runs at most once in all, and a fanout at most once at each server, whichever server is killed; only
     /// what a killed server had that settles afterwards, or what was sent before a connection was lost, may run again,
     /// and says so.
     RUNS_ONCE = "rpc::nothing_runs_twice" [];
@@ -41,9 +41,9 @@ rules! {
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so" [Mandatory];
     /// A request is undeliverable only if it is mandatory and may have met no queue.
     ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable" [];
-    /// A request that its sender was told is undeliverable, or was not sent, does not run.
+    /// A request whose send failed as undeliverable, or before it was sent, does not run.
     NEVER_RUNS = "rpc::what_is_undeliverable_never_runs" [];
-    /// A cast or a fanout succeeds, whether or not somebody listens, unless it is mandatory or a connection is lost
+    /// A cast or a fanout succeeds, with or without a server, unless it is mandatory or a connection is lost
     /// under it.
     SUCCEEDS = "rpc::a_cast_is_sent" [];
     /// Of two requests of one sender to one address, the second sent when the first had ended, a server that runs both

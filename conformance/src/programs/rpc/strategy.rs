@@ -1,5 +1,4 @@
-//! Generates programs of RPC. What is generated is mended, so that every part of a program means something and a
-//! program that shrinks stays one.
+//! Generates programs of RPC. Steps that are not possible are removed, so that every program, also a shrunk one, can be played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -25,7 +24,7 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
         let steps =
             vec(if perils.cuts { prop_oneof![24 => step, 1 => acts::cut()].boxed() } else { step.boxed() }, 1..=7);
         let acts = vec((steps, any::<bool>()), 1..=5);
-        (Just(servers), acts).prop_map(|(servers, acts)| mended(servers, acts))
+        (Just(servers), acts).prop_map(|(servers, acts)| playable(servers, acts))
     })
 }
 
@@ -59,7 +58,7 @@ fn step(servers: Vec<Server>, hurry: bool) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Requests that mostly mean one of `servers`, with one thing or another that is not as it is there.
+/// Requests that mostly match one of `servers`, some with one attribute changed.
 fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     let kind = prop_oneof![4 => Just(Kind::Call), 4 => Just(Kind::Cast), 2 => Just(Kind::Fanout)];
     let method = prop_oneof![
@@ -110,9 +109,9 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     )
 }
 
-/// The program of these parts: servers start and stop in turn, once in an act, and calls that nobody may answer do
-/// not cost a whole budget.
-fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server answers is
+/// impatient, so that it does not cost a whole budget.
+fn playable(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
     let mut turns = Turns::new((0..servers.len()).filter(|server| first[*server]).collect());
     let opening: Vec<Step> = turns.up.iter().map(|server| Step::Start { actor: *server }).collect();

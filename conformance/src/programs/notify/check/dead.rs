@@ -1,4 +1,4 @@
-//! What lies in the queues at the end.
+//! What is in the queues at the end.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     lying(timeline, violations);
 }
 
-/// Each last try that failed makes one dead letter, and nothing else does.
+/// Each failed last try makes one dead letter, and nothing else does.
 fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut letters: BTreeMap<(&str, Option<usize>), Vec<&Letter>> = BTreeMap::new();
     let of_failures = |letter: &&&Letter| letter.dead.as_ref().is_some_and(|dead| !dead.at_limit);
@@ -38,7 +38,7 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
     for ((queue, number), (tries, sure)) in &ends {
         let there = letters.remove(&(queue.as_str(), *number)).unwrap_or_default();
-        // What was not confirmed to whoever wrote it is written again.
+        // A listener publishes a dead letter again if its confirm was lost.
         let lost = timeline.sent(*number).is_some_and(|sent| timeline.lost_since(sent, NEVER));
         if there.len() < *sure || (there.len() > tries.len() && !lost) {
             let how = format_args!(
@@ -61,8 +61,8 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// What somebody reads is empty, unless another reader of the queue would not have handled it, and what nobody reads has
-/// what came.
+/// A queue with readers is empty, unless one of them takes an event without handling it; a queue without readers has what
+/// arrived.
 fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let shared_queue = Copy::Shared(Reads::Shared);
     let unread = |sent: &&Sent<'_>| timeline.readers(&shared_queue, sent.event).is_empty();
@@ -73,9 +73,9 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
             letter.dead.is_none() && letter.heard.number == Some(sent.number) && letter.queue == queue
         };
         let times = timeline.letters.iter().filter(lies).count();
-        let told = sent.outcome.is_some_and(Result::is_ok);
+        let confirmed = sent.outcome.is_some_and(Result::is_ok);
         let twice = times > 1 && !timeline.lost_since(sent, sent.ended);
-        if twice || (times == 0 && told && timeline.surely_bound(&shared_queue, sent)) {
+        if twice || (times == 0 && confirmed && timeline.surely_bound(&shared_queue, sent)) {
             let how = format_args!("{} lies {times} times in {queue}", sent.name());
             violations.push(Violation::new(&rules::KEPT, how));
         }
@@ -93,7 +93,7 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether a reader of the queue takes the event and does nothing with it, so that nobody waits for it.
+/// Whether a reader of the queue takes the event without handling it, so that it may end there.
 fn disputed(timeline: &Timeline<'_>, name: &str, sent: &Sent<'_>) -> bool {
     let reads = |listener: &Listener| reads(listener, &listener.reads, sent.event);
     let mut readers = timeline.program.listeners.iter().filter(|listener| reads(listener));

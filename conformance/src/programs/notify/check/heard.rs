@@ -1,4 +1,4 @@
-//! What handlers are given: what they want, as it was told, in order, not too many at once and not too late.
+//! What handlers get: matching events, unchanged, in order, in batches that are not too large, and not too late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::programs::notify::model::wants;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Ran, Sent, Timeline};
 
-/// What everything but the wait for others may take on a paused clock: settling is put together for a few milliseconds.
+/// What everything but the wait for a batch may take on a paused clock: acknowledgements are collected for a few milliseconds.
 const SLACK: Duration = Duration::from_millis(50);
 
 pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violations: &mut Vec<Violation>) {
@@ -37,7 +37,7 @@ pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violation
     order(timeline, violations);
 }
 
-/// How long `ran` waited, if that was too long.
+/// How long the event waited for its handler, if that was too long.
 fn late(timeline: &Timeline<'_>, ran: &Ran<'_>, sent: &Sent<'_>, window: Duration) -> Option<Duration> {
     let is_calm = |other: &Ran<'_>| {
         let slow = timeline.sent(other.heard.number).is_none_or(|sent| sent.event.slow);
@@ -73,17 +73,17 @@ fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         .filter(in_turn)
         .filter_map(|ran| Some((ran, timeline.sent(ran.heard.number)?)))
         .collect();
-    for (place, (earlier, told)) in new.iter().enumerate() {
+    for (place, (earlier, sent)) in new.iter().enumerate() {
         let later = new[place + 1..].iter().find(|(later, before)| {
             (later.listener, later.life) == (earlier.listener, earlier.life)
-                && before.notifier == told.notifier
-                && before.event.goes_where(told.event)
-                && before.ended < told.begun
-                // What was told in doubt was told again.
+                && before.notifier == sent.notifier
+                && before.event.goes_where(sent.event)
+                && before.ended < sent.begun
+                // An event whose confirm was lost is sent again, after the later one.
                 && !timeline.lost_since(before, before.ended)
         });
         if let Some((_, before)) = later {
-            let how = format_args!("listener {} had {} before {}", earlier.listener, told.name(), before.name());
+            let how = format_args!("listener {} had {} before {}", earlier.listener, sent.name(), before.name());
             violations.push(Violation::new(&rules::ORDER, how));
         }
     }

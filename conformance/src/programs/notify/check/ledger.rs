@@ -1,4 +1,4 @@
-//! Whether what listeners counted is what was sent.
+//! The counters of the listeners agree with the events that were sent.
 
 use super::limit::dropped_by_queue;
 use crate::programs::Violation;
@@ -15,7 +15,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     if (dead.len() as u64) < counted.dead {
         broken(format!("{} dead letters were counted, and {} are there", counted.dead, dead.len()));
     }
-    // What went with the queue of a tap is not counted.
+    // Events deleted with the private queue of a tap are not counted.
     if timeline.program.listeners.iter().any(|listener| listener.reads == Reads::Private) {
         return;
     }
@@ -30,7 +30,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// How many copies have come into queues that stay: surely, save for those that a queue may have dropped, and perhaps.
+/// How many copies surely reached queues that stay, without those that a queue may have dropped; and how many may have.
 fn arrived(timeline: &Timeline<'_>) -> (u64, u64) {
     let mut copies = timeline.shared();
     copies.insert(Copy::Shared(Reads::Shared));

@@ -1,4 +1,4 @@
-//! Listeners that start, stop and end, and notifiers that are heard.
+//! Listeners start, stop and end; notifiers send.
 
 use crate::programs::Violation;
 use crate::programs::notify::rules;

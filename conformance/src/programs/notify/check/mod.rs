@@ -1,4 +1,4 @@
-//! Holds a history against the rules.
+//! Checks a history of notifications against the rules.
 
 mod chains;
 mod dead;
@@ -14,8 +14,8 @@ use super::program::Program;
 use super::timeline::Timeline;
 use crate::programs::Violation;
 
-/// Every rule that `history` breaks, the gravest first. `window` is how long an event may wait for others, on a clock by
-/// which that can be told. Pure.
+/// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on a real
+/// clock, by which that cannot be measured. Pure.
 pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();

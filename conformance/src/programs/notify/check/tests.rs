@@ -77,7 +77,7 @@ fn ids(rules: &[&Rule]) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_event_that_is_handled_given_back_or_given_up_keeps_the_rules() {
+fn an_event_that_is_handled_requeued_or_given_up_keeps_the_rules() {
     use Answer::{Failed, Handled, Requeued};
     assert_eq!(broken(vec![ran(1, false), answered(0, Handled)]), [""; 0]);
     let given_back = vec![ran(1, false), answered(0, Requeued), ran(1, true), answered(2, Handled)];
@@ -87,7 +87,7 @@ fn an_event_that_is_handled_given_back_or_given_up_keeps_the_rules() {
 }
 
 #[test]
-fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
+fn a_wrong_end_of_an_event_breaks_its_rule() {
     use Answer::{Failed, Handled, Requeued};
     let failed = |more: Vec<Happened>| {
         let tries = [ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed)];
@@ -114,7 +114,7 @@ fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
 }
 
 #[test]
-fn what_connections_are_lost_under_may_come_again_and_is_handled_all_the_same() {
+fn an_event_may_come_again_over_a_cut_and_must_still_be_handled() {
     use Answer::{Failed, Handled};
     let handled = [ran(1, true), answered(0, Handled)];
     assert_eq!(broken_over_a_cut(&[], &handled), [""; 0]);
@@ -132,7 +132,7 @@ fn what_connections_are_lost_under_may_come_again_and_is_handled_all_the_same() 
 }
 
 #[test]
-fn a_cut_excuses_nothing_that_was_told_after_it_and_must_end() {
+fn a_cut_must_end_and_excuses_no_later_event() {
     let cut = |outcome| vec![Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome }];
     let lost = cut(Err("it is lost".to_owned())).into_iter().chain([ran(1, false), answered(3, Answer::Handled)]);
     assert_eq!(broken(lost.collect()), ids(&[&rules::BACK]));
@@ -141,7 +141,7 @@ fn a_cut_excuses_nothing_that_was_told_after_it_and_must_end() {
 }
 
 #[test]
-fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
+fn a_wrong_delivery_to_a_handler_breaks_its_rule() {
     use Answer::Handled;
     let wrong = Heard { wrong: Some("less".to_owned()), ..heard(1, false) };
     let unknown = Heard { number: None, message_id: "another".to_owned(), ..heard(1, false) };
@@ -153,7 +153,7 @@ fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
 }
 
 #[test]
-fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited() {
+fn an_endlessly_requeued_event_is_a_dead_letter_where_deliveries_are_limited() {
     use Answer::{Handled, Requeued};
     let limited = |then| broken_with(Some(Disturbance::Limit), then);
     let returned = |times: usize, more: Vec<Happened>| {
@@ -176,7 +176,7 @@ fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited(
 }
 
 #[test]
-fn what_is_counted_is_what_was_told() {
+fn the_counters_agree_with_the_events_sent() {
     let handled = |counts| broken(vec![ran(1, false), answered(0, Answer::Handled), counts]);
     assert_eq!(handled(counted(1, 0, 0)), [""; 0]);
     for counts in [counted(0, 0, 0), counted(2, 0, 0), counted(1, 0, 1), counted(0, 1, 0)] {

@@ -1,4 +1,4 @@
-//! Plays a program: runs the acts, sees to it that everything can end, and gives the history.
+//! Plays a program: runs its acts, lets everything end, and returns the history.
 
 mod end;
 
@@ -13,16 +13,16 @@ use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationList
 use tokio::sync::Mutex;
 
 use super::Event;
-use super::ear::{ALLOWED, Ear, Returns, context, endpoint, payload};
+use super::ear::{ALLOWED, Handler, Returns, context, endpoint, payload};
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::Timeline;
 use crate::{Budget, Stage};
 
-/// How long an event waits for its second try: all waits of five tries together are shorter than a budget of silence.
+/// How long an event waits for its second try. The waits of five tries together are shorter than `Budget::quiet`.
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 
-/// Everybody in a program, each on a bus of its own, and the history they write.
+/// The listeners and notifiers of a program, each on its own bus, and the history they write.
 #[derive(Debug)]
 struct Play<'a> {
     stage: &'a Stage,
@@ -33,11 +33,11 @@ struct Play<'a> {
     notifiers: Vec<Bus>,
 }
 
-/// Plays `program`. After its last act every listener is started once more, so that whatever waits in a queue is
-/// handled, and stopped when everything is; then every queue is looked into.
+/// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled, stops all of
+/// them, and then reads every queue.
 ///
 /// # Errors
-/// A connection could not be made, or a queue not be looked into.
+/// A connection could not be opened, or a queue not be read.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let (mut listeners, mut notifiers) = (Vec::new(), Vec::new());
     for _ in &program.listeners {
@@ -57,7 +57,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
-/// How long a batch waits for others.
+/// How long a batch waits for more events.
 pub(super) fn window(budget: Budget) -> Duration {
     budget.quiet / 3
 }
@@ -75,15 +75,15 @@ impl Play<'_> {
                 }
             }
         }
-        parts.extend(lines.into_iter().map(|(notifier, events)| Box::pin(self.say(notifier, events)) as _));
+        parts.extend(lines.into_iter().map(|(notifier, events)| Box::pin(self.send_all(notifier, events)) as _));
         join_all(parts).await;
         if act.settle {
             self.settle().await;
         }
     }
 
-    /// Tells what one notifier has to event in an act.
-    async fn say(&self, notifier: usize, events: Vec<&Event>) {
+    /// Sends the events of one notifier in an act.
+    async fn send_all(&self, notifier: usize, events: Vec<&Event>) {
         for event in events {
             let once = || self.perform(Step::Send { sender: notifier, message: event.clone().times(1) });
             if event.at_once {
@@ -96,7 +96,7 @@ impl Play<'_> {
         }
     }
 
-    /// Loses every connection when so much more has happened, or nothing happens any more.
+    /// Cuts every connection after `after` more events of the history, or when no more come.
     async fn cut(&self, after: usize) {
         let number = self.log.begin(&Step::Cut { after });
         let enough = self.log.history().events.len() + after;
@@ -120,15 +120,15 @@ impl Play<'_> {
                 drop(self.listeners[*listener].1.lock().await.take());
                 Ok(())
             }
-            Step::Send { sender: notifier, message: event } => self.event(*notifier, event, number).await,
-            Step::Cut { .. } => unreachable!("it is no one's alone"),
+            Step::Send { sender: notifier, message: event } => self.send(*notifier, event, number).await,
+            Step::Cut { .. } => unreachable!("cuts concern every connection"),
         };
         self.log.note(Happened::Ended { step: number, outcome: outcome.map_err(|error| error.to_string()) });
     }
 
     async fn start(&self, place: usize) -> Result<()> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
-        let ear = Ear {
+        let handler = Handler {
             listener: place,
             reads: listener.reads.clone(),
             log: self.log.clone(),
@@ -137,7 +137,7 @@ impl Play<'_> {
         };
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
         let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
-        let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, ear)?);
+        let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, handler)?);
         for target in targets(self.stage, listener) {
             builder = builder.target(target);
         }
@@ -155,7 +155,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn event(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
+    async fn send(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
         let sink = MessagingSink::new(&self.notifiers[notifier])
             .topics([self.stage.name(&event.topic)])
             .exchange(self.stage.name(&event.exchange))
@@ -169,11 +169,11 @@ impl Play<'_> {
     async fn settle(&self) {
         let mut asked = false;
         let done = |history: &History| {
-            // Nothing else makes an end of anything.
+            // Only a handler's return can complete anything, so the timeline is not rebuilt for other events.
             let answered = matches!(history.events.last(), Some((_, Happened::Answered { .. })));
             (!std::mem::replace(&mut asked, true) || answered) && Timeline::new(self.program, history).due().is_empty()
         };
-        // Some are given back, some fail, and a listener of one handler lets the others wait for each of them.
+        // Events are requeued or fail, and a listener with one handler works them off one after the other.
         self.log.wait(self.stage.budget().arrive * 3, done).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A child process that speaks JSON, an object a line.
+//! A child process that exchanges lines of JSON.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::Command;
 use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 
-/// One process. Dropping it kills it, and with that ends what it was asked.
+/// One process. Dropping it kills it; commands in progress then fail.
 ///
-/// Threads read and write, not tasks: it outlives the runtime of each program that it plays in.
+/// Threads read and write its pipes, because a process outlives the runtime of each program that it plays in.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -27,11 +27,11 @@ pub(crate) struct Process {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the reading thread shares with those who ask.
+/// What the reading thread shares with the callers of [`Process::ask`].
 #[derive(Debug)]
 struct Shared {
     stage: watch::Sender<Life>,
-    asked: Mutex<Asked>,
+    pending: Mutex<Pending>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,23 +42,23 @@ enum Life {
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct Pending {
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     log: Option<Log>,
     ended: bool,
 }
 
-/// What the process reads.
+/// One line to the process.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Input<'a> {
     id: u64,
     command: &'a Command,
 }
 
-/// What the process writes.
+/// One line from the process.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Said {
+enum Output {
     Ready,
     Outcome { id: u64, outcome: Outcome },
     Ran(Run),
@@ -66,20 +66,20 @@ enum Said {
 }
 
 impl Process {
-    /// Starts it; it may take a while until it is ready.
+    /// Starts the process; [`ready`](Self::ready) waits until it takes commands.
     pub(crate) fn start(command: &mut CommandLine) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("whoever starts it pipes both")
+            unreachable!("the caller pipes both streams")
         };
         let (commands, lines) = mpsc::channel();
-        let shared = Arc::new(Shared { stage: watch::Sender::new(Life::Starting), asked: Mutex::default() });
+        let shared = Arc::new(Shared { stage: watch::Sender::new(Life::Starting), pending: Mutex::default() });
         let reader = Arc::clone(&shared);
         let threads = vec![thread::spawn(move || write(stdin, &lines)), thread::spawn(move || reader.read(stdout))];
         Ok(Self { child, commands: Some(commands), next: AtomicU64::new(1), shared, threads })
     }
 
-    /// Waits until it can be asked.
+    /// Waits until the process takes commands.
     pub(crate) async fn ready(&self, at_most: Duration) -> Result<(), String> {
         let mut stage = self.shared.stage.subscribe();
         match timeout(at_most, stage.wait_for(|stage| *stage != Life::Starting)).await {
@@ -89,15 +89,15 @@ impl Process {
         }
     }
 
-    /// Asks it to do `command`, and waits for `at_most` that.
+    /// Sends `command` and waits for its outcome, for at most `at_most`.
     ///
     /// # Cancellation
-    /// It is done all the same, and nobody is told how it ended.
+    /// The process still runs the command; its outcome is dropped.
     pub(crate) async fn ask(&self, command: &Command, at_most: Duration) -> Result<Outcome, String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let line = serde_json::to_string(&Line { id, command }).expect("a command has no keys but text");
+        let line = serde_json::to_string(&Input { id, command }).expect("a command has no keys but text");
         let answer = self.shared.answer_to(id);
-        // Where nobody reads any more, the answer never comes, and that is told.
+        // If the writing thread has ended, the answer never comes, which is an error below.
         let _ = self.commands.as_ref().map(|commands| commands.send(line));
         match timeout(at_most, answer).await {
             Ok(Ok(outcome)) => Ok(outcome),
@@ -106,18 +106,18 @@ impl Process {
         }
     }
 
-    /// Has it note what runs in `log`, or nowhere.
+    /// Records what runs in `log`; `None` stops recording.
     pub(crate) fn note_in(&self, log: Option<Log>) {
-        self.shared.asked().log = log;
+        self.shared.pending().log = log;
     }
 
-    /// Whether it lives and has answered everything.
+    /// Whether the process is alive and has answered every command.
     pub(crate) fn is_idle(&self) -> bool {
-        let asked = self.shared.asked();
-        asked.waiting.is_empty() && !asked.ended
+        let pending = self.shared.pending();
+        pending.waiting.is_empty() && !pending.ended
     }
 
-    /// Kills it. What it said before is noted when this returns.
+    /// Kills the process. When this returns, everything that it wrote is recorded.
     pub(crate) fn kill(self) {
         drop(self);
     }
@@ -126,63 +126,63 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.commands.take();
-        // What cannot be killed or waited for is gone.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has told so.
+            // A panic of the thread was printed when it happened.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to come, which is none if the process has ended.
+    /// Registers a command. The receiver fails if the process has ended or ends.
     fn answer_to(&self, id: u64) -> oneshot::Receiver<Outcome> {
         let (sender, answer) = oneshot::channel();
-        let mut asked = self.asked();
-        if !asked.ended {
-            asked.waiting.insert(id, sender);
+        let mut pending = self.pending();
+        if !pending.ended {
+            pending.waiting.insert(id, sender);
         }
         answer
     }
 
-    /// Reads until the process closes its output.
+    /// Reads until the process closes its output or writes an invalid line.
     fn read(&self, output: impl Read) {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
-                Ok(said) => self.hear(said),
-                // Its answers could not be trusted: whoever waits is told that it has ended.
+                Ok(output) => self.handle(output),
+                // After an invalid line no answer can be trusted, so waiting commands fail as if the process had ended.
                 Err(_) => break,
             }
         }
-        *self.asked() = Asked { ended: true, ..Asked::default() };
+        *self.pending() = Pending { ended: true, ..Pending::default() };
         self.stage.send_replace(Life::Ended);
     }
 
-    fn hear(&self, said: Said) {
-        let mut asked = self.asked();
+    fn handle(&self, output: Output) {
+        let mut pending = self.pending();
         let note = |event: Event| {
-            asked.log.as_ref().map(|log| log.note(event));
+            pending.log.as_ref().map(|log| log.note(event));
         };
-        match said {
-            Said::Ready => drop(self.stage.send_replace(Life::Ready)),
-            Said::Ran(run) => note(Event::Ran(run)),
-            Said::Finished { server, number } => note(Event::Finished { server, number }),
-            Said::Outcome { id, outcome } => {
-                // Whoever gave up waiting has no use for it.
-                let _ = asked.waiting.remove(&id).map(|waiting| waiting.send(outcome));
+        match output {
+            Output::Ready => drop(self.stage.send_replace(Life::Ready)),
+            Output::Ran(run) => note(Event::Ran(run)),
+            Output::Finished { server, number } => note(Event::Finished { server, number }),
+            Output::Outcome { id, outcome } => {
+                // The caller may have timed out.
+                let _ = pending.waiting.remove(&id).map(|waiting| waiting.send(outcome));
             }
         }
     }
 }
 
-/// Writes until nobody has anything to say, or nobody reads.
+/// Writes each line until the sender is dropped or the process closes its input.
 fn write(mut input: impl Write, lines: &mpsc::Receiver<String>) {
     for line in lines {
         if input.write_all(format!("{line}\n").as_bytes()).and_then(|()| input.flush()).is_err() {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_runs_is_noted_before_the_answer_comes() {
+    async fn executions_are_recorded_before_the_answer_arrives() {
         let process = shell(
             r#"echo '{"finished": {"server": 2, "number": 7}}'; echo '{"outcome": {"id": 1, "outcome": "done"}}'"#,
         );
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_ends_is_told_to_whoever_waits() {
+    async fn commands_fail_when_the_process_ends() {
         let process = shell("exit 1");
         process.ready(LONG).await.unwrap();
         assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
@@ -229,13 +229,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_speaks_something_else_is_not_believed() {
+    async fn an_invalid_line_ends_the_conversation() {
         let process = shell("echo done");
         assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
     }
 
     #[tokio::test]
-    async fn a_process_that_is_silent_is_busy_and_can_be_killed() {
+    async fn a_silent_process_is_busy_and_can_be_killed() {
         let process = shell("true");
         process.ready(LONG).await.unwrap();
         let at_most = Duration::from_millis(50);

@@ -8,17 +8,17 @@ use libtest_mimic::Failed;
 use tokio::sync::RwLock;
 
 use super::process::Process;
-use super::{Actor, Command, Troupe};
+use super::{Actor, ActorSource, Command};
 use crate::Stage;
 use crate::programs::Foreign;
 use crate::programs::rpc::history::{Log, Outcome};
 
-/// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
+/// An actor for one program. Dropping it returns its process to the pool, if the process is idle.
 #[derive(Debug)]
 struct ProcessActor {
     foreign: Foreign,
     log: Log,
-    /// How long the end of a command may be awaited, beyond the time that the command itself names.
+    /// How long to wait for the outcome of a command, in addition to the time that the command itself takes.
     patience: Duration,
     hired: RwLock<Hired>,
 }
@@ -30,10 +30,10 @@ struct Hired {
 }
 
 #[async_trait]
-impl Troupe for Foreign {
+impl ActorSource for Foreign {
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let hired = Hired { process: Some(hire(self, log).await?), serving: false };
-        // Longer than any rule allows, so that the rule fails and not the wait.
+        // Longer than any rule allows, so that a late answer breaks the rule and not this wait.
         let patience = stage.budget().arrive * 3;
         Ok(Arc::new(ProcessActor { foreign: self.clone(), log: log.clone(), patience, hired: RwLock::new(hired) }))
     }
@@ -51,7 +51,7 @@ impl Actor for ProcessActor {
         let outcome = match &command {
             Command::Start { .. } => self.start(&command).await,
             Command::Stop => self.stop(&command).await,
-            Command::Hurry { .. } => Err("no foreign server is stopped in a hurry".to_owned()),
+            Command::Hurry { .. } => Err("a foreign server cannot be stopped in a hurry".to_owned()),
             Command::Kill => {
                 self.kill().await;
                 Ok(Outcome::Done)

@@ -1,4 +1,4 @@
-//! An actor that speaks through this library.
+//! Actors that use this library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{Actor, Command, Troupe};
+use super::{Actor, ActorSource, Command};
 use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 use crate::programs::rpc::program::Interface;
 use crate::programs::rpc::request::{Kind, Method, Request};
 use crate::programs::rpc::{Server, program};
 use crate::{Budget, Stage};
 
-/// Actors in this process, each with a bus of its own.
+/// Creates actors in this process, each with its own bus.
 #[derive(Debug)]
-pub(crate) struct RustTroupe;
+pub(crate) struct RustActors;
 
 #[derive(Debug)]
 struct RustActor {
@@ -33,7 +33,7 @@ struct RustActor {
 }
 
 #[async_trait]
-impl Troupe for RustTroupe {
+impl ActorSource for RustActors {
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let (bus, budget) = (stage.bus().await?, stage.budget());
         Ok(Arc::new(RustActor { bus, log: log.clone(), budget, server: Mutex::new(None) }))
@@ -51,7 +51,7 @@ impl Actor for RustActor {
                 drop(self.server.lock().await.take());
                 Ok(Outcome::Done)
             }
-            // It notes what happens while it happens.
+            // Executions are recorded synchronously.
             Command::Tell => Ok(Outcome::Done),
             Command::Send { number, request, nap_ms, timeout_ms, give_up_ms } => {
                 let sending = self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms));
@@ -118,13 +118,13 @@ struct Answer {
     number: usize,
 }
 
-/// The state of every method: where it runs, and where that is noted.
+/// The state of every method: the index of its server, and the history.
 struct Place {
     server: usize,
     log: Log,
 }
 
-/// What a method fails with; its text is the number of the message.
+/// The failure of a method; its text is the number of the request.
 struct Refusal(usize);
 
 impl Exception for Refusal {

@@ -70,7 +70,7 @@ fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<V
     }
 }
 
-/// Whatever comes again, a server knows what it has run.
+/// A server runs a request once, however often it is delivered.
 fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for life in lives {

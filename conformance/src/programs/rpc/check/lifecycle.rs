@@ -1,4 +1,4 @@
-//! Servers that start, stop and end.
+//! Servers start, stop and end.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -12,7 +12,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
             .iter()
             .flat_map(|life| [(&rules::STARTS, life, life.outcomes[0]), (&rules::STOPS, life, life.outcomes[1])])
         {
-            // A stop in a hurry does not wait for the end.
+            // A hurried stop may time out.
             let in_time =
                 |outcome: &Outcome| *outcome == Outcome::Done || (life.hurried && *outcome == Outcome::TimedOut);
             if let Some(outcome) = outcome.filter(|outcome| !in_time(outcome)) {

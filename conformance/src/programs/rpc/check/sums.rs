@@ -1,4 +1,4 @@
-//! Whether servers counted what they dropped.
+//! The counter of dropped requests agrees with the requests that did not run.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -19,8 +19,8 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
-/// Whether a stop of ours in a hurry is all that can have kept a cast from running. What a server of the reference loses it
-/// does not count.
+/// Whether only a hurried stop can have kept a cast from running. The reference does not count what it loses, so servers of
+/// its own are excluded.
 fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
     sent.request.kind == Kind::Cast
         && sent.outcome == Some(&Outcome::Done)
@@ -31,7 +31,7 @@ fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
         && !timeline.perhaps_lost_in_silence(sent)
 }
 
-/// At how many servers a request may have been dropped.
+/// The most servers that may have dropped the request.
 fn perhaps_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> usize {
     let ran = |server: usize| timeline.runs_of(sent.number).any(|ran| ran.run.server == server);
     let readers = timeline.readers(sent.request).filter(|server| !ran(*server)).count();
