@@ -80,7 +80,7 @@ async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
     let first = one.next().await?;
-    assert!(!first.redelivered(), "nobody had it before");
+    assert!(!first.redelivered(), "it was not delivered before");
     first.requeue().await?;
     let second = one.next().await?;
     assert!(second.redelivered(), "it was requeued");

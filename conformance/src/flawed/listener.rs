@@ -1,4 +1,4 @@
-//! The flaws of a listener and of the messages it hands over.
+//! The flaws of listeners and of their messages.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -15,21 +15,22 @@ use tokio::time::{sleep, timeout};
 use super::Flaw;
 use super::losses::Losses;
 
-/// How long a message that was handed over may take to be polled.
+/// How long a delivered message may take to be polled.
 const AT_HAND: Duration = Duration::from_millis(100);
 
+/// A listener with one flaw.
 #[derive(Debug)]
 pub(super) struct FlawedListener {
     /// `None` once it is closed.
     inner: Option<Box<dyn Listener>>,
-    /// What is still to be subscribed to.
+    /// The subscription that is not made yet, of [`Flaw::SubscribesLate`].
     late: Option<(Arc<dyn Transport>, Subscription)>,
-    /// Set once a listener of the same transport was closed.
+    /// Set when a listener of the same transport is closed.
     closed: Arc<AtomicBool>,
     address: Address,
     flaw: Flaw,
     losses: Losses,
-    /// What a stop took and a poll has not given yet.
+    /// Messages that the stop took and polls return.
     taken: Vec<Box<dyn IncomingMessage>>,
 }
 
@@ -92,7 +93,7 @@ impl Listener for FlawedListener {
             return Ok(None);
         };
         if flaw == Flaw::CancelledPollLoses {
-            // What was taken is held across a wait, and dropped with it.
+            // The messages are held across an await point and dropped with the cancelled poll.
             sleep(Duration::from_millis(5)).await;
         }
         let cut = self.losses.any();
@@ -140,14 +141,15 @@ fn without_count(message: &Message) -> Message {
     message
 }
 
+/// A message with one flaw.
 #[derive(Debug)]
 struct FlawedMessage {
     /// `None` once it is settled.
     inner: Option<Box<dyn IncomingMessage>>,
-    /// What it says it is, if that is not what it is.
+    /// The falsified message, if there is one.
     spoiled: Option<Message>,
     flaw: Flaw,
-    /// Whether connections were lost before it came.
+    /// Whether connections were cut before it was delivered.
     cut: bool,
 }
 

@@ -48,16 +48,16 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::Harness;
 use crate::report::write;
-use crate::runner::{ignored, tell};
+use crate::runner::{ignored, print_error};
 pub use actors::Actors;
 pub use differential::differential;
 pub use divergence::Divergence;
 pub(crate) use explore::{Generated, Perils};
-use explore::{Quest, explore, perform, perils, shrinking};
+use explore::{Search, explore, perform, perils, shrinking};
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;
 use json::AnyProgram;
-use options::Wishes;
+use options::Overrides;
 pub use options::{ACTORS, Options, PROGRAMS, REPLAY, SEED};
 pub use plan::Plan;
 pub use report::Report;
@@ -78,15 +78,15 @@ pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
 /// for each program.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl Into<Plan>) -> ExitCode {
     let plan = plan.into();
-    wished(|wishes, arguments| {
-        if let Some(file) = wishes.replay.clone() {
+    with_overrides(|overrides, arguments| {
+        if let Some(file) = overrides.replay.clone() {
             let name = format!("replay::{}", file.display());
             let trial = Trial::test(name, move || replay(make(), &fs::read_to_string(file)?));
             return libtest_mimic::run(arguments, vec![trial]).exit_code();
         }
         let mut arguments = arguments.clone();
         arguments.test_threads = plan.threads().or(arguments.test_threads);
-        libtest_mimic::run(&arguments, plan.trials(wishes, &Arc::new(make))).exit_code()
+        libtest_mimic::run(&arguments, plan.trials(overrides, &Arc::new(make))).exit_code()
     })
 }
 
@@ -109,17 +109,17 @@ pub fn replay(harness: impl Harness, json: &str) -> Result<(), Failed> {
 #[must_use]
 pub fn ignore_all(plan: impl Into<Plan>, reason: &str) -> ExitCode {
     let plan = plan.into();
-    wished(|wishes, arguments| {
-        plan.left_out(wishes, reason);
-        ignored(arguments, plan.ids(wishes), reason)
+    with_overrides(|overrides, arguments| {
+        plan.left_out(overrides, reason);
+        ignored(arguments, plan.ids(overrides), reason)
     })
 }
 
-fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
-    match Wishes::from_environment() {
-        Ok((wishes, rest)) => run(&wishes, &Arguments::from_iter(rest)),
+fn with_overrides(run: impl FnOnce(&Overrides, &Arguments) -> ExitCode) -> ExitCode {
+    match Overrides::from_environment() {
+        Ok((overrides, rest)) => run(&overrides, &Arguments::from_iter(rest)),
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -128,8 +128,8 @@ fn wished(run: impl FnOnce(&Wishes, &Arguments) -> ExitCode) -> ExitCode {
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
     let (check, shrinking) = (|program: &P| perform(program, make()), shrinking(make().clock()));
     let programs = P::strategy(perils(&make(), options.actors));
-    let quest = Quest { programs, check: &check, shrinking, name: Some(P::NAME.to_owned()) };
-    let report = Report::rules::<P>(*options, explore(&quest, *options));
+    let search = Search { programs, check: &check, shrinking, name: Some(P::NAME.to_owned()) };
+    let report = Report::rules::<P>(*options, explore(&search, *options));
     write(&report.record(make().driver()));
     report
 }

@@ -1,4 +1,4 @@
-//! The page: one file that needs no other.
+//! The page: one HTML file without external resources.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -9,11 +9,11 @@ use crate::cases;
 const STYLE: &str = include_str!("style.css");
 
 impl Records {
-    /// A page with everything that was run: summary, cases, programs, flaws. `note` says which run it was.
+    /// Renders a page with summary, failures, programs, cases and flaws. `note` describes the run.
     #[must_use]
     pub fn html(&self, note: &str) -> String {
         let mut page = String::new();
-        self.write_page(&mut page, note).expect("a text takes whatever is written");
+        self.write_page(&mut page, note).expect("writing to a string does not fail");
         page
     }
 
@@ -58,7 +58,7 @@ impl Records {
         page.write_str("</div>\n")
     }
 
-    /// What failed, in its own words: nobody should have to look for it.
+    /// Writes the messages of all failures at the top of the page.
     fn write_failures(&self, page: &mut String) -> fmt::Result {
         let mut failures = Vec::new();
         for driver in self.drivers() {
@@ -192,9 +192,9 @@ fn write_cell(page: &mut String, ended: &Ended, seconds: f64) -> fmt::Result {
 }
 
 fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
-    let verdict = |caught: bool| if caught { "passed" } else { "failed" };
+    let class_of = |caught: bool| if caught { "passed" } else { "failed" };
     write!(page, "<tr><td>{}</td>", Text(&run.flaw))?;
-    write!(page, "<td class=\"{}\"><code>{}</code></td>", verdict(run.case_caught), Text(&run.case))?;
+    write!(page, "<td class=\"{}\"><code>{}</code></td>", class_of(run.case_caught), Text(&run.case))?;
     let rule = Text(&run.rule);
     match run.programs {
         Some(programs) => {
@@ -227,7 +227,7 @@ fn why(ended: &Ended) -> &str {
     }
 }
 
-/// Text that means nothing to a browser.
+/// Text, escaped for HTML.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {

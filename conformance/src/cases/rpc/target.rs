@@ -6,7 +6,7 @@ use oslo_messaging::{Context, Error, ErrorKind, Executed, NotificationListener, 
 use serde_json::{Value, json};
 
 use super::Group;
-use crate::cases::notify::ear;
+use crate::cases::notify::recording;
 use crate::{Case, Outcome, Stage};
 
 pub(in crate::cases) const CASES: &[Case] = &[
@@ -76,7 +76,8 @@ async fn what_cannot_be_reached_is_refused(stage: &Stage) -> Outcome {
         let outcome = RpcServer::builder(&bus, target).start(stage.soon()).await;
         assert_eq!(outcome.expect_err("a server needs a topic and a name").kind(), ErrorKind::InvalidTarget);
     }
-    let listener = NotificationListener::builder(&bus).endpoint(ear("ear", &group.recorder)).target(Target::default());
+    let listener =
+        NotificationListener::builder(&bus).endpoint(recording("recording", &group.recorder)).target(Target::default());
     let error = listener.start(stage.soon()).await.expect_err("a listener's target needs a topic");
     assert_eq!(error.kind(), ErrorKind::InvalidTarget);
     assert_eq!(group.recorder.quiet().await?, []);
@@ -114,7 +115,7 @@ async fn a_version_that_is_none_is_refused(stage: &Stage) -> Outcome {
 
 async fn a_prepared_client_is_a_copy(stage: &Stage) -> Outcome {
     let (group, context) = (Group::start(stage, &["a"]).await?, Context::new());
-    let other = group.client.prepare().topic(stage.name("nobody")).exchange(stage.name("f")).version("9.9");
+    let other = group.client.prepare().topic(stage.name("unserved")).exchange(stage.name("f")).version("9.9");
     let other = other.namespace("ns").server("b").timeout(Duration::ZERO).version_cap("1.0").mandatory(false);
     assert_eq!(refused(&other, &json!({})).await?, [ErrorKind::VersionCap; 2]);
     assert_eq!(group.client.call::<i64>(&context, "add", &json!({ "increment": 1 })).await?, 1);

@@ -1,4 +1,4 @@
-//! A program of delivery: readers, and steps that are done one after the other.
+//! A program of delivery: readers, and steps that run one after the other.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::Publish;
 use crate::programs::acts::setters;
 use crate::programs::json::display_as_json;
 
-/// Readers, and what is done with them. Make one with the methods, or print one to get them.
+/// Readers, and the steps with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Program {
     #[serde(default)]
@@ -15,7 +15,7 @@ pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
 }
 
-/// A subscription that a program can open, by its place in the list.
+/// A subscription that a program can open. Steps name it by its index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reader {
     pub(crate) transport: usize,
@@ -43,12 +43,12 @@ pub(crate) enum Reads {
     },
     Queue {
         name: String,
-        /// How long the name is, if it is made longer.
+        /// The length in bytes to which the name is padded.
         bytes: Option<usize>,
     },
 }
 
-/// Whose queue a reader of notifications reads.
+/// Which queue a reader of notifications reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotificationQueue {
@@ -57,21 +57,21 @@ pub(crate) enum NotificationQueue {
     Private,
 }
 
-/// What becomes of a message in hand.
+/// How to settle a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Settlement {
-    /// It is done with.
+    /// Acknowledges it.
     Acknowledge,
-    /// It is given back.
+    /// Returns it to its queue.
     Requeue,
-    /// It is thrown away.
+    /// Rejects it, which discards it.
     Reject,
-    /// It is let go of, which gives it back.
+    /// Drops it unsettled, which returns it to its queue.
     Drop,
 }
 
-/// One thing that is done.
+/// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
@@ -86,12 +86,12 @@ pub(crate) enum Step {
         reader: usize,
         max: usize,
     },
-    /// A poll that is given up at once.
+    /// A poll that is cancelled after a millisecond.
     Glance {
         reader: usize,
         max: usize,
     },
-    /// Settles one of those that the reader holds, counted from the oldest and round.
+    /// Settles one of the reader's unsettled messages: number `which`, from the oldest, modulo their count.
     Settle {
         reader: usize,
         which: usize,
@@ -106,11 +106,11 @@ pub(crate) enum Step {
     Forget {
         reader: usize,
     },
-    /// Closes a transport under those who poll, and makes another in its place.
+    /// Closes a transport while its readers poll, and opens another in its place.
     HangUp {
         transport: usize,
     },
-    /// Loses every connection, and waits until all are back.
+    /// Cuts every connection, and waits until all are restored.
     Cut,
     Wait,
 }
@@ -118,7 +118,7 @@ pub(crate) enum Step {
 display_as_json!(Program);
 
 impl Program {
-    /// The highest number of a transport.
+    /// The highest index of a transport.
     pub(crate) fn transports(&self) -> usize {
         let published = self.steps.iter().map(|step| match step {
             Step::Publish { publish, .. } => publish.transport,
@@ -150,7 +150,7 @@ impl Reader {
         Self::new(Reads::Queue { name: name.to_owned(), bytes: None })
     }
 
-    /// Makes the name of the queue so many bytes long.
+    /// Pads the name of the queue to that many bytes.
     pub(crate) fn long_name(mut self, length: usize) -> Self {
         if let Reads::Queue { bytes, .. } = &mut self.reads {
             *bytes = Some(length);

@@ -1,11 +1,11 @@
-//! What is published, and how.
+//! A publish: where it goes, and with which options.
 
 use serde::{Deserialize, Serialize};
 
 use crate::programs::acts::setters;
 use crate::programs::json::display_as_json;
 
-/// One message: where it goes and what is asked for it.
+/// One message: its address, options and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Publish {
     pub(crate) transport: usize,
@@ -17,13 +17,13 @@ pub(crate) struct Publish {
     pub(crate) life: Life,
     #[serde(default)]
     pub(crate) too_late: bool,
-    /// How many bytes the value of one header has, if it is a long one.
+    /// The size of the value of a long header, in bytes.
     pub(crate) header: Option<usize>,
-    /// How many bytes the body has, if it is a long one.
+    /// The size of a long body, in bytes.
     pub(crate) body: Option<usize>,
 }
 
-/// Where a message goes.
+/// The address of a message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
@@ -39,7 +39,7 @@ pub(crate) enum To {
     Fanout {
         topic: String,
     },
-    /// The inbox of a reader, by its place; nowhere if it was never open.
+    /// The inbox of a reader, by its index; no queue if the reader was never open.
     Inbox {
         reader: usize,
     },
@@ -50,12 +50,12 @@ pub(crate) enum To {
     },
     Queue {
         name: String,
-        /// How long the name is, if it is made longer.
+        /// The length in bytes to which the name is padded.
         bytes: Option<usize>,
     },
 }
 
-/// How long a message may lie in a queue.
+/// The time to live of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {

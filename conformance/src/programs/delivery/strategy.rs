@@ -1,5 +1,5 @@
-//! Generates programs of delivery. What is generated is mended, so that every step of a program means something and a
-//! program that shrinks stays one.
+//! Generates programs of delivery. Steps that are not possible are removed, so that every program, also a shrunk one, can be
+//! played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -16,11 +16,11 @@ const EVENTS: [&str; 2] = ["n", "o"];
 const PRIORITIES: [&str; 2] = ["info", "error"];
 const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
 const POOLS: [&str; 2] = ["p", "s"];
-/// How long the name of a queue is made: as long as may be, and longer. All begin alike.
+/// The lengths of padded queue names, in bytes: the longest allowed, and longer ones with the same beginning.
 const LENGTHS: [usize; 3] = [255, 256, 300];
-/// A value that is longer than a short string, and one that is longer than that of any other peer.
+/// Header values in bytes: longer than a short string, and longer than any other header of the tests.
 const HEADERS: [usize; 2] = [256, 5_000];
-/// A body of more than half a megabyte, which takes several frames.
+/// A body in bytes that takes several AMQP frames.
 const BODY: usize = 600_000;
 
 /// Programs of at most five readers and some thirty steps, in which connections are lost if there are `cuts`.
@@ -30,7 +30,7 @@ pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
         let step = step(readers.iter().map(|(reader, _)| reader.clone()).collect());
         let steps =
             vec(if cuts { prop_oneof![40 => step, 1 => Just(Step::Cut)].boxed() } else { step.boxed() }, 1..=30);
-        (Just(readers), steps).prop_map(|(readers, steps)| mended(readers, steps))
+        (Just(readers), steps).prop_map(|(readers, steps)| playable(readers, steps))
     })
 }
 
@@ -89,7 +89,7 @@ fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Publishes that mostly mean one of `readers`.
+/// Publishes that mostly reach one of `readers`.
 fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
     let life = prop_oneof![6 => Just(Life::Endless), 1 => Just(Life::Long), 1 => Just(Life::Short)];
     let manner = (0..2_usize, prop::bool::weighted(0.3), prop::bool::weighted(0.3), life, prop::bool::weighted(0.03));
@@ -108,7 +108,7 @@ fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
     )
 }
 
-/// An address at which `reads` is reached.
+/// An address that reaches `reads`.
 fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
     match reads {
         Reads::Server { exchange, topic, name } => match index.index(5) {
@@ -117,7 +117,7 @@ fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
             _ => To::Topic { exchange: exchange.clone(), topic: topic.clone() },
         },
         Reads::Inbox => To::Inbox { reader },
-        // To the queue itself, or to one whose name begins like its own.
+        // The queue itself, or one with the same beginning of its name.
         Reads::Queue { name, bytes } => {
             To::Queue { name: name.clone(), bytes: bytes.map(|_| LENGTHS[index.index(LENGTHS.len())]) }
         }
@@ -128,7 +128,7 @@ fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
     }
 }
 
-/// An address that perhaps nobody reads.
+/// An address that may have no reader.
 fn to() -> impl Strategy<Value = To> {
     let topic = (one_of(&EXCHANGES), one_of(&TOPICS)).prop_map(|(exchange, topic)| To::Topic { exchange, topic });
     let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES)).prop_map(|(exchange, topic, name)| To::Server {
@@ -142,8 +142,8 @@ fn to() -> impl Strategy<Value = To> {
     prop_oneof![topic, server, notification, fanout, one_of(&QUEUES).prop_map(|name| To::Queue { name, bytes: None })]
 }
 
-/// The program of these parts: nobody polls, stops or closes what is not open, or opens what is.
-fn mended(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
+/// Builds a program in which only open readers are polled, stopped and closed, and only closed ones opened.
+fn playable(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
     let mut phases: Vec<Phase> =
         readers.iter().map(|(_, first)| if *first { Phase::Open } else { Phase::Shut }).collect();
     let mut program = Program { readers: readers.into_iter().map(|(reader, _)| reader).collect(), steps: Vec::new() };

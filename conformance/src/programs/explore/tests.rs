@@ -18,7 +18,7 @@ fn a_seed_gives_the_same_program_again_and_another_seed_another() {
 }
 
 #[test]
-fn connections_are_lost_only_where_they_can_be() {
+fn perils_happen_only_where_they_are_allowed() {
     fn unhurt<P: Generated>(seed: u64) -> bool {
         let tree = P::strategy(Perils::default()).new_tree(&mut runner_of(seed, 0)).expect("no program is rejected");
         let text = tree.current().to_string();
@@ -28,7 +28,7 @@ fn connections_are_lost_only_where_they_can_be() {
 }
 
 #[test]
-fn every_step_is_among_the_programs() {
+fn every_kind_of_step_is_generated() {
     let rpc: String = (0..200).map(generated::<rpc::Program>).collect();
     let delivery: String = (0..200).map(generated::<delivery::Program>).collect();
     let notify: String = (0..200).map(generated::<notify::Program>).collect();

@@ -1,4 +1,4 @@
-//! Messages in hand.
+//! Unsettled messages.
 
 use oslo_messaging::Capability;
 
@@ -9,15 +9,15 @@ use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
-/// A message in hand.
+/// An unsettled message of a reader.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) reader: usize,
-    /// The queue and the number, if it should have come at all.
+    /// Its queue and number; `None` if the reader should not have received it.
     pub(super) place: Option<(QueueName, usize)>,
-    /// Whether the listener it came from is gone.
+    /// Whether its listener was closed or dropped.
     pub(super) over: bool,
-    /// Whether its connection is gone: lost, or closed with its transport.
+    /// Whether its connection was lost, or closed with its transport.
     pub(super) lost: bool,
 }
 
@@ -40,7 +40,7 @@ impl Ledger {
             return;
         }
         if before_handover {
-            // It was settled before, so this does nothing, wherever its listener is.
+            // The driver settled it before handover, so this has no effect.
             if !held.over {
                 self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
             }
@@ -69,7 +69,7 @@ impl Ledger {
     fn change(&mut self, held: &Held, token: usize, change: impl FnOnce(&mut Item)) {
         let Some((queue, number)) = &held.place else { return };
         let copy = self.queues.get_mut(queue).and_then(|queue| queue.copies.get_mut(number));
-        // A copy that somebody else has meanwhile is not this one's to change.
+        // Another reader may have the copy by now.
         if let Some(copy) = copy.filter(|copy| matches!(copy.state, State::Held(_, by) if by == token)) {
             change(copy);
         }
@@ -77,7 +77,7 @@ impl Ledger {
 
     fn give_back(&mut self, held: &Held, token: usize) {
         self.change(held, token, Item::give_back);
-        // To the private queue of a reader that has stopped, or on a driver that cannot, it is given back for good.
+        // A requeue is final into the private queue of a stopped reader, and on a driver without requeue.
         let Some((name, number)) = &held.place else { return };
         let reading = &self.readers[held.reader];
         let private = reading.plans.iter().any(|plan| plan.private && plan.queue == *name);

@@ -1,4 +1,4 @@
-//! The reference model of queues: told what was done and what came of it, it says which rules that breaks. Pure.
+//! The reference model of queues: from each operation and its result it derives which rules are broken. Pure.
 
 mod cut;
 mod hand;
@@ -18,7 +18,7 @@ use crate::programs::{Rule, Violation};
 use hand::Held;
 use item::{Fate, Item, Queue, State};
 
-/// Every queue, what lies in it and who holds what.
+/// Every queue, its messages, and the unsettled messages of every reader.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) readers: Vec<Reading>,
@@ -29,21 +29,21 @@ pub(crate) struct Ledger {
     violations: Vec<Violation>,
 }
 
-/// A reader and the queues it has while it is open.
+/// A reader, and the queues that it has while it is open.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) reader: Reader,
-    /// How often it was opened.
+    /// How often it was opened; names its private queues.
     lives: usize,
     pub(crate) phase: Phase,
-    /// Whether its connection was lost after it was stopped, so that nobody deletes its private queues.
+    /// Whether its connection was lost after it was stopped. Closing it then cannot delete its private queues.
     orphans: bool,
     plans: Vec<Plan>,
-    /// The last new message of each queue and publisher.
+    /// The last message from each queue and publisher that was not redelivered.
     last: BTreeMap<(QueueName, usize), usize>,
 }
 
-/// How far a reader has come.
+/// The state of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Shut,
@@ -58,7 +58,7 @@ impl Ledger {
         Self { readers, capabilities, routing, queues, held, violations: Vec::new() }
     }
 
-    /// Takes in what happened.
+    /// Applies an event.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Opened { reader, outcome } => self.opened(*reader, outcome),
@@ -79,7 +79,7 @@ impl Ledger {
         }
     }
 
-    /// What was broken, the copies that are lost included. Nothing can be noted any more.
+    /// The violations, including every copy that was never delivered.
     pub(crate) fn close(mut self) -> Vec<Violation> {
         for (number, queue) in self.outstanding() {
             self.broken(&rules::LOST, format!("message {number} in queue '{queue}' was not handed over"));
@@ -87,7 +87,7 @@ impl Ledger {
         self.violations
     }
 
-    /// What must still be handed over to readers that are open.
+    /// The copies that must still be delivered.
     pub(crate) fn outstanding(&self) -> Vec<(usize, QueueName)> {
         let mut outstanding = Vec::new();
         for (name, queue) in &self.queues {
@@ -97,7 +97,7 @@ impl Ledger {
         outstanding
     }
 
-    /// Whether something must still be handed over that somebody can be handed now.
+    /// Whether a copy must still be delivered and its queue has an open reader.
     pub(crate) fn is_due(&self) -> bool {
         let read = |queue: &QueueName| {
             let mut open = self.readers.iter().filter(|reading| reading.phase == Phase::Open);
@@ -106,18 +106,18 @@ impl Ledger {
         self.outstanding().iter().any(|(_, queue)| read(queue))
     }
 
-    /// The queue from which a message in hand came.
+    /// The queue of an unsettled message.
     pub(crate) fn queue_in_hand(&self, token: usize) -> Option<QueueName> {
         self.held.get(&token)?.place.as_ref().map(|(queue, _)| queue.clone())
     }
 
-    /// The queue that the inbox of `reader` has or had last.
+    /// The current or last queue of the inbox `reader`.
     pub(crate) fn inbox_of(&self, reader: usize) -> Option<QueueName> {
         let reading = self.readers.get(reader)?;
         (reading.lives > 0 && reading.reader.reads == Reads::Inbox).then(|| reading.plans[0].queue.clone())
     }
 
-    /// Shared queues that nobody has a reader for, with the reader that each needs.
+    /// A reader for each shared queue that publishers declared and no reader of the program reads.
     pub(crate) fn unread(&self) -> Vec<Reader> {
         let read: BTreeSet<_> =
             self.readers.iter().flat_map(|reading| plans(&reading.reader.reads, "")).map(|plan| plan.queue).collect();
@@ -165,7 +165,7 @@ impl Ledger {
             let queue = self.queues.get_mut(&plan.queue).expect("an open reader has its queues");
             queue.has_lost_a_reader = true;
             if plan.private {
-                // What the broker had not handed over goes with the queue.
+                // Messages that the broker had not delivered may be deleted with the queue.
                 queue.copies.values_mut().for_each(Item::doubt);
             }
         }
@@ -189,7 +189,7 @@ impl Ledger {
         }
     }
 
-    /// The reader is gone: what it held goes back, and private queues are nobody's.
+    /// Ends a reader: its unsettled messages return to their queues, and its private queues are removed.
     fn leave(&mut self, reader: usize) {
         self.gave(reader);
         self.readers[reader].phase = Phase::Shut;

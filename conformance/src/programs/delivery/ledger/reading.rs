@@ -1,4 +1,4 @@
-//! What a poll may give.
+//! The effect of a poll: which messages it may return.
 
 use super::hand::Held;
 use super::item::{Fate, Item, State};
@@ -30,7 +30,7 @@ impl Ledger {
         }
     }
 
-    /// A poll was given up: it may have begun to settle what it would have given.
+    /// A poll was cancelled. It may have begun to settle the messages that it would have returned.
     fn gave_up(&mut self, reader: usize) {
         if self.readers[reader].reader.before_handover {
             let waiting = self.copies_of(reader).filter(|copy| copy.state == State::Waiting);
@@ -38,7 +38,7 @@ impl Ledger {
         }
     }
 
-    /// Whatever a poll that was given up had settled has been given by now, or is gone.
+    /// Messages that a cancelled poll settled have been returned by now, or are lost.
     pub(super) fn gave(&mut self, reader: usize) {
         let settling = self.copies_of(reader).filter(|copy| copy.settling_at == Some(reader));
         settling.for_each(|copy| copy.settling_at = None);
@@ -50,7 +50,7 @@ impl Ledger {
         its.flat_map(|(_, queue)| queue.copies.values_mut())
     }
 
-    /// What the last poll gave when the transport was closed.
+    /// The result of the poll during which the transport was closed.
     pub(super) fn hung_up(&mut self, reader: usize, polled: &Polled) {
         let drained = *polled == Polled::End && self.readers[reader].phase == Phase::Stopped;
         if *polled != Polled::Failed(Outcome::Closed) && !drained {
@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// The queue of `reader` that has a copy of the message.
+    /// The queue of `reader` with a copy of the message.
     fn queue_of(&self, reader: usize, number: usize) -> Option<QueueName> {
         let plans = self.readers[reader].plans.iter();
         let mut names = plans.map(|plan| &plan.queue);
@@ -106,7 +106,7 @@ impl Ledger {
             broken.push(&rules::MARKED);
         }
         if copy.doubled && broken.iter().any(|rule| **rule != rules::EXPIRED) {
-            // That was the other one.
+            // This was the second delivery of a doubled copy.
             broken.retain(|rule| **rule == rules::EXPIRED);
             copy.doubled = false;
         }

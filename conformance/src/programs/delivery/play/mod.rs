@@ -1,4 +1,4 @@
-//! Plays a program: does its steps, sees to it that everything can end, and keeps the ledger.
+//! Plays a program step by step, records each result in the ledger, and ends it.
 
 mod bus;
 mod end;
@@ -37,20 +37,20 @@ struct Play<'a> {
     listeners: Vec<Option<Box<dyn Listener>>>,
     /// The address of the last inbox of each reader that had one.
     inboxes: BTreeMap<usize, Address>,
-    /// What is in hand, the oldest first.
+    /// The unsettled messages, oldest first.
     hand: Vec<InHand>,
     tokens: usize,
-    /// What was published, by its number.
+    /// The published messages, by number.
     published: Vec<Message>,
-    /// What happened.
-    told: Vec<Told>,
+    /// The events so far.
+    observed: Vec<Observed>,
 }
 
-/// Something that happened.
+/// One event.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Observed {
     pub(super) event: Event,
-    /// The queue of each message that came, if it should have come at all.
+    /// The queue of each received message; `None` for one that the reader should not have received.
     pub(super) queues: Vec<Option<QueueName>>,
 }
 
@@ -60,10 +60,10 @@ struct InHand {
     message: Box<dyn IncomingMessage>,
 }
 
-/// Plays `program` and then reads what is left, closes everything, and says which rules were broken.
+/// Plays `program`, then reads every queue, closes everything, and returns the violations.
 ///
 /// # Errors
-/// A transport could not be had.
+/// A transport could not be opened.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -73,19 +73,19 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
     Ok(play.ledger.close())
 }
 
-/// Plays `program` as [`play`] does, but has everything handed over and settled after each step, so that nothing depends
-/// on how fast it comes. Gives what happened.
+/// Plays `program` as [`play`] does, but polls and settles everything after each step, so that no result depends on timing.
+/// Returns the events.
 ///
 /// # Errors
-/// A transport could not be had.
-pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Told>, Failed> {
+/// A transport could not be opened.
+pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Observed>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
         play.step(step).await?;
         play.gather().await;
     }
     play.end().await;
-    Ok(play.told)
+    Ok(play.observed)
 }
 
 async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Failed> {
@@ -97,7 +97,8 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
     let listeners = program.readers.iter().map(|_| None).collect();
     let (hand, published) = (Vec::new(), Vec::new());
     let inboxes = BTreeMap::new();
-    let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, told: Vec::new() };
+    let mut play =
+        Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, observed: Vec::new() };
     for transport in play.transports.clone() {
         play.ready(&*transport).await;
     }
@@ -141,7 +142,7 @@ impl Play<'_> {
             }
             _ => Vec::new(),
         };
-        self.told.push(Told { event, queues });
+        self.observed.push(Observed { event, queues });
     }
 
     async fn open(&mut self, reader: usize) {
@@ -177,7 +178,7 @@ impl Play<'_> {
         self.note(Event::Published { number, publish: publish.clone(), outcome });
     }
 
-    /// Polls once; how many messages came, or `None` if no more will.
+    /// Polls once. Returns how many messages came, or `None` if the listener has ended.
     async fn poll(&mut self, reader: usize, max: usize, patience: Duration) -> Option<usize> {
         let listener = self.listeners[reader].as_mut()?;
         let most = NonZeroUsize::new(max).unwrap_or(NonZeroUsize::MIN);
@@ -196,7 +197,7 @@ impl Play<'_> {
         came
     }
 
-    /// What a poll gave, with its messages taken in hand.
+    /// The result of a poll. Its messages are unsettled from now on.
     fn given(&mut self, reader: usize, polled: Result<PollResult, Elapsed>) -> Polled {
         match polled {
             Err(_) => Polled::Nothing,
@@ -253,7 +254,7 @@ impl Play<'_> {
         self.note(Event::Closed { reader, outcome: outcome_of(closed.as_ref().err()) });
     }
 
-    /// Drops a listener, and before it what came from it: what a message in hand can still do then is not promised.
+    /// Drops a listener, and its unsettled messages first: the contract does not say what those can do after that.
     fn forget(&mut self, reader: usize) {
         let Some(listener) = self.listeners[reader].take() else { return };
         let (gone, kept) = std::mem::take(&mut self.hand).into_iter().partition(|held| held.reader == reader);

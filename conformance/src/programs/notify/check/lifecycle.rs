@@ -13,7 +13,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
             }
         }
     }
-    violations.extend(timeline.cuts.unmended().map(|how| Violation::new(&rules::BACK, how)));
+    violations.extend(timeline.cuts.unrestored().map(|how| Violation::new(&rules::BACK, how)));
     for sent in &timeline.sent {
         if let Some(Err(error)) = sent.outcome {
             violations.push(Violation::new(&rules::SENT, format_args!("{}: {error}", sent.name())));

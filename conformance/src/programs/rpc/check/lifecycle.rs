@@ -20,7 +20,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
             }
         }
     }
-    violations.extend(timeline.cuts.unmended().map(|how| Violation::new(&rules::BACK, how)));
+    violations.extend(timeline.cuts.unrestored().map(|how| Violation::new(&rules::BACK, how)));
     for ran in &timeline.runs {
         let server = ran.run.server;
         if !timeline.perhaps_up(server, ran.at, ran.at) {
