@@ -21,6 +21,7 @@ pub(crate) struct Event {
 /// A list of [`Event`]s that servers and listeners append to and a case awaits. Clones share the list.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
+    /// A watch channel, so that waits see every change.
     events: Arc<watch::Sender<Vec<Event>>>,
     budget: Budget,
 }

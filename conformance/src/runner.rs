@@ -92,8 +92,8 @@ fn marks_ignored(arguments: &Arguments) -> bool {
     arguments.list || arguments.ignored
 }
 
-/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says; beside
-/// them a trial compares the pinned list with what would run. Under the machine's clock six run at once, unless `arguments`
+/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says. One
+/// more trial compares the pinned list with the planned cases. Under the machine's clock six run at once, unless `arguments`
 /// say otherwise.
 ///
 /// # Errors
@@ -171,7 +171,7 @@ fn unchanged(drift: &[String]) -> Result<(), Failed> {
     if drift.is_empty() {
         return Ok(());
     }
-    Err(format!("what runs is not what is pinned; the pinned list should change by\n{}", drift.join("\n")).into())
+    Err(format!("the planned cases differ from the pinned list, which should change by\n{}", drift.join("\n")).into())
 }
 
 /// Runs one case on a new runtime and closes what it opened. Ignores what the driver declares.
@@ -196,6 +196,10 @@ pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
     })
 }
 
+/// The capabilities of the driver, from a connection that is closed again.
+///
+/// # Errors
+/// The harness cannot connect.
 fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     runtime(harness.clock()).block_on(async {
         let stage = Stage::new(harness);
@@ -206,6 +210,7 @@ fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     })
 }
 
+/// A runtime with one thread, which a paused clock requires.
 pub(crate) fn runtime(clock: Clock) -> Runtime {
     Builder::new_current_thread()
         .enable_all()
@@ -222,6 +227,7 @@ pub(crate) fn limit(clock: Clock) -> Duration {
     }
 }
 
+/// The message of a panic, which is a `String` or a `&str`.
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it panicked without a message").to_owned()

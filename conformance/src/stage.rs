@@ -16,8 +16,11 @@ use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 /// [`close`](Self::close) closes every connection that was opened here; the runner calls it however the case ended.
 pub(crate) struct Stage {
     harness: Box<dyn Harness>,
+    /// The suffix of its names.
     unique: String,
+    /// Closed before the connections.
     buses: Mutex<Vec<Bus>>,
+    /// Every open connection, also those of buses.
     opened: Mutex<Vec<Arc<dyn Transport>>>,
     tally: Tally,
 }

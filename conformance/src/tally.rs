@@ -39,6 +39,7 @@ impl Recorder for Tally {
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
+    /// The name of a counter in the tally is its name and its label values, joined by spaces.
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let words: Vec<&str> = std::iter::once(key.name()).chain(key.labels().map(metrics::Label::value)).collect();
         Counter::from_arc(Arc::new(Counted { tally: self.clone(), name: words.join(" ") }))

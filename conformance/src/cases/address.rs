@@ -1,4 +1,4 @@
-//! Who receives what is sent to an address.
+//! Which listeners receive a message to an address.
 
 use oslo_messaging::{Address, Source, Subscription};
 

@@ -45,7 +45,7 @@ cases! { disturb;
     calls_are_answered_again_after_a_restart [] disturbs Restart;
 }
 
-/// Long enough to see that a publish waits, and short beside what a bus takes to come back.
+/// Long enough to see that a publish waits, and shorter than the restart of a bus.
 const SHORT: Duration = Duration::from_secs(1);
 
 async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
@@ -123,6 +123,7 @@ async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
 }
 
 async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
+    /// Enough that the cut falls between some of them.
     const CASTS: usize = 40;
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
     let group = Group::with(stage, target, &["s"], RpcServerBuilder::refuse_redelivered).await?;
@@ -241,7 +242,7 @@ async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
-/// A durable queue in which `texts` are, and who reads it.
+/// A durable queue with `texts`, and its reader.
 async fn full<T: AsRef<str>>(stage: &Stage, texts: impl IntoIterator<Item = T>) -> Result<(Address, Reading), Failed> {
     let (transport, name) = (stage.connect().await?, stage.name("q"));
     let reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;

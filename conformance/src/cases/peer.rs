@@ -18,6 +18,7 @@ pub(super) const SERVER: &str = "peer";
 pub(super) struct Peer<'a> {
     stage: &'a Stage,
     transport: Arc<dyn Transport>,
+    /// What arrives at this peer.
     pub(super) reading: Reading,
 }
 

@@ -28,6 +28,7 @@ cases! { settle;
     what_comes_back_says_how_often_it_failed [Retention, Requeue] disturbs Limit;
 }
 
+/// The server that the cases of this file settle for.
 fn subscription(stage: &Stage) -> Subscription {
     Subscription::new(stage.server("e", "t", "s"))
 }

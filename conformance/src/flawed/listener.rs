@@ -47,6 +47,8 @@ impl FlawedListener {
         Self { address, inner: None, late, closed: Arc::default(), flaw, losses, taken: Vec::new() }
     }
 
+    /// # Errors
+    /// The error of the late subscription.
     async fn open(&mut self) -> Result<()> {
         if let Some((transport, subscription)) = self.late.take() {
             self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);
@@ -65,6 +67,7 @@ impl Listener for FlawedListener {
         &self.address
     }
 
+    /// Flaws that withhold something wait forever, as a defective driver would.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         let flaw = self.flaw;
         self.open().await?;
@@ -162,6 +165,7 @@ impl FlawedMessage {
         self.inner.take().expect("only settling, which consumes the message, takes it out")
     }
 
+    /// Turns the errors that the flaw hides into successes.
     fn settled(&self, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error) if self.flaw == Flaw::SettlesAfterClose && error.kind() == ErrorKind::Closed => Ok(()),
@@ -186,6 +190,7 @@ impl IncomingMessage for FlawedMessage {
         }
     }
 
+    /// Settles in the wrong way if the flaw says so.
     async fn acknowledge(mut self: Box<Self>) -> Result<()> {
         let inner = self.take();
         let outcome = match self.flaw {

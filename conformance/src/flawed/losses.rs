@@ -6,6 +6,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Losses {
     count: watch::Receiver<u64>,
+    /// The count at the time of creation.
     before: u64,
 }
 

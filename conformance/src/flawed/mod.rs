@@ -163,6 +163,7 @@ flaws! {
     undeclared [ServerAddress, Fanout, Mandatory, Expiration, Requeue, EnsureQueue, Pools]
 }
 
+/// The case that expects the refusal of `capability`.
 fn refusing(capability: Capability) -> &'static str {
     crate::cases().find(|case| case.lacks == Some(capability)).map_or("", |case| case.id)
 }
@@ -203,6 +204,7 @@ impl<H: Harness> Harness for Flawed<H> {
         self.inner.disturbances()
     }
 
+    /// Counts cuts and restarts before they happen, so that no delivery after them is missed.
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
             Disturbance::Cut | Disturbance::Restart => self.losses.send_modify(|losses| *losses += 1),

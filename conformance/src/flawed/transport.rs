@@ -19,11 +19,14 @@ use super::losses::Losses;
 /// The one exchange of [`Flaw::ExchangeIgnored`]. Cases still do not meet, because their topics are unique.
 const EVERY_EXCHANGE: &str = "every-exchange";
 
+/// A transport with one flaw. What the flaw does not concern is forwarded.
 #[derive(Debug)]
 pub(super) struct FlawedTransport {
     inner: Arc<dyn Transport>,
     flaw: Flaw,
+    /// How many publishes it has seen.
     published: AtomicU64,
+    /// Whether the last publish was returned, for [`Flaw::ReturnCrossed`].
     returned: AtomicBool,
     /// The last server that was started, and the last queue that was addressed by name.
     last_server: Mutex<Option<Source>>,
@@ -32,6 +35,7 @@ pub(super) struct FlawedTransport {
     closed: Arc<AtomicBool>,
     /// The publish that is swapped with the next one.
     held: Mutex<Option<(Address, Message)>>,
+    /// The falsified health.
     health: watch::Sender<Health>,
     losses: Losses,
 }
@@ -105,6 +109,7 @@ impl FlawedTransport {
         }
     }
 
+    /// Holds the first of two publishes until the second one is sent.
     async fn swapped(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let mut held = self.held.lock().await;
         match held.take() {
@@ -202,6 +207,7 @@ impl Transport for FlawedTransport {
     }
 }
 
+/// A deadline that never passes, for [`Flaw::DeadlineIgnored`].
 fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
 }
@@ -218,6 +224,7 @@ fn shortened(text: &str) -> String {
     text
 }
 
+/// Adds the address of every priority, for [`Flaw::PriorityIgnored`].
 fn every_priority(addresses: &mut Vec<Address>) {
     let named = std::mem::take(addresses);
     for address in named {

@@ -48,7 +48,7 @@ pub(crate) trait Determined: Generated {
 /// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
 ///   queue; of a fanout, at which servers it ran;
 /// - of an event, whether it was sent; for each queue, what its readers made of it in each try, as new or again, and
-///   whether it lies there at the end or became a dead letter, after how many tries;
+///   whether it is there at the end or became a dead letter, after how many tries;
 /// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over, how
 ///   often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped unsettled
 ///   once;
@@ -115,6 +115,7 @@ pub fn ignore_all(reason: &str) -> ExitCode {
     }
 }
 
+/// The trial of one kind of program.
 fn trial<P, M, O, A, B>((make, other): &(Arc<M>, Arc<O>), options: Options) -> Trial
 where
     P: Determined,
@@ -135,6 +136,7 @@ fn id<P: Generated>() -> String {
     format!("differential::{}", P::NAME)
 }
 
+/// Explores programs of one kind until one differs.
 fn kind<P: Determined, A: Harness, B: Harness>(
     make: &dyn Fn() -> A,
     other: &dyn Fn() -> B,
@@ -175,6 +177,7 @@ fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }
 
+/// One violation for each observation that differs, or that only one driver has.
 fn differences(drivers: [&str; 2], outcomes: [&Outcomes; 2]) -> Vec<Violation> {
     let all: BTreeSet<&String> = outcomes.iter().flat_map(|outcomes| outcomes.keys()).collect();
     let results = |what: &String| outcomes.map(|outcomes| outcomes.get(what).map_or("nothing", String::as_str));

@@ -72,6 +72,8 @@ fn case_of(flaw: Flaw) -> &'static Case {
     cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
 
+/// # Errors
+/// The case passed, or no program broke the rule.
 fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     if !run.case_caught {
         return Err(format!("the case {} passes", run.case).into());
@@ -91,6 +93,7 @@ pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> 
     found.or_else(|| hunt_kind::<delivery::Program, _>(&flawed, flaw, *options))
 }
 
+/// `None` also if the rule of `flaw` is not one of this kind.
 fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: Options) -> Option<u64> {
     let rule = P::rules().iter().find(|rule| rule.id == caught_by(flaw))?;
     let check = |program: &P| {

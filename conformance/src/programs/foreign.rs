@@ -10,7 +10,7 @@ use super::rpc::Process;
 /// How long a process may take to start. Seconds, or longer on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
-/// Processes that play servers and senders beside, or in place of, this library. Clones share them.
+/// Processes of another implementation that play servers and senders. Clones share them.
 ///
 /// A process is connected to the bus of its harness and exchanges lines of JSON. It writes `"ready"` to standard output when it
 /// takes commands. It reads commands from standard input, which may run concurrently:
@@ -26,8 +26,10 @@ pub struct Foreign {
     pool: Arc<Pool>,
 }
 
+/// The idle processes, and how to start more.
 struct Pool {
     make: Box<dyn Fn() -> Command + Send + Sync>,
+    /// The last one is used next.
     idle: Mutex<Vec<Process>>,
 }
 
@@ -66,6 +68,8 @@ impl Foreign {
         }
     }
 
+    /// # Errors
+    /// The command could not be started.
     fn start(&self) -> Result<Process, String> {
         let mut command = (self.pool.make)();
         let started = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));

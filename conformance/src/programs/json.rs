@@ -23,6 +23,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::
     write!(f, "{value}")
 }
 
+/// Recursive. `true`, numbers and texts always stay.
 fn drop_defaults(value: &mut Value) {
     match value {
         Value::Object(fields) => {

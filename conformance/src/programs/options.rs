@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use super::Actors;
 
-/// Names the seed of the first program of a run.
+/// The environment variable for the seed of the first program.
 pub const SEED: &str = "OSLO_TEST_SEED";
-/// Names how many programs of each kind a run has.
+/// The environment variable for the number of programs of each kind.
 pub const PROGRAMS: &str = "OSLO_TEST_PROGRAMS";
-/// Names by whom programs are played: `rust`, `python` or `mixed`.
+/// The environment variable for the actors of programs of RPC: `rust`, `python` or `mixed`.
 pub const ACTORS: &str = "OSLO_TEST_ACTORS";
-/// Names a file with a program as JSON, as a report prints it. The test of programs then runs that one alone.
+/// The environment variable for a file with one program as JSON, as a report prints it. The test of programs then runs only
+/// that program.
 pub const REPLAY: &str = "OSLO_TEST_REPLAY";
 
 /// The options that the test takes out of the command line, with the variable of each.

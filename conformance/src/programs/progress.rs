@@ -12,7 +12,7 @@ use crate::runner::print_error;
 /// The time between two lines, without a terminal.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The bars of every run of this process: trials run beside each other.
+/// The bars of every run of this process: trials run concurrently.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Shows the progress of a run. Dropping it removes its bar.
@@ -20,6 +20,7 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 pub(super) struct Progress {
     name: String,
     programs: u64,
+    /// `None` without a terminal.
     bar: Option<ProgressBar>,
     /// When the last line was printed.
     printed: Cell<Instant>,
@@ -56,6 +57,7 @@ impl Drop for Progress {
     }
 }
 
+/// The line that is printed without a terminal.
 fn line(name: &str, done: u64, programs: u64, steps: usize, seed: u64) -> String {
     format!("{name}: {done} of {programs} programs, {steps} steps, at seed {seed}")
 }

@@ -6,6 +6,7 @@ use super::table::Counts;
 use super::{Ended, Excused, FlawRun, ProgramRun, Records};
 use crate::cases;
 
+/// Inlined, because the page must not need other files.
 const STYLE: &str = include_str!("style.css");
 
 impl Records {
@@ -33,6 +34,7 @@ impl Records {
         page.write_str("</body>\n</html>\n")
     }
 
+    /// A card for each driver, with its numbers by result.
     fn write_cards(&self, page: &mut String) -> fmt::Result {
         page.write_str("<div class=\"cards\">\n")?;
         for driver in self.drivers() {
@@ -107,6 +109,7 @@ impl Records {
         close(page)
     }
 
+    /// A row for each case and a column for each driver; the title of a cell is the reason of its result.
     fn write_cases(&self, page: &mut String) -> fmt::Result {
         let drivers = self.drivers();
         let names: Vec<&str> = [""].into_iter().chain(drivers.iter().copied()).collect();
@@ -134,6 +137,7 @@ impl Records {
         page.write_str("</table></div>\n")
     }
 
+    /// A table for each driver with flaws.
     fn write_flaws(&self, page: &mut String) -> fmt::Result {
         for driver in self.drivers() {
             if self.flaws_of(driver).next().is_none() {
@@ -166,6 +170,7 @@ fn close(page: &mut String) -> fmt::Result {
     page.write_str("</tbody></table></div>\n")
 }
 
+/// A row for one run of programs.
 fn write_program(page: &mut String, driver: &str, run: &ProgramRun) -> fmt::Result {
     write!(page, "<tr><td>{}</td><td>{}</td><td>{}</td>", Text(driver), Text(&run.kind), Text(&run.actors))?;
     write!(page, "<td>{}</td><td>{}</td><td>{}</td><td>{}</td>", run.programs, run.steps, run.rules, run.seed)?;
@@ -204,6 +209,7 @@ fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
     }
 }
 
+/// The CSS class of a result.
 fn class(ended: &Ended) -> &'static str {
     match ended {
         Ended::Passed => "passed",

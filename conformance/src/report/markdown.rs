@@ -58,6 +58,7 @@ fn rule(columns: usize) -> String {
     format!("|---|{}\n", "---|".repeat(columns))
 }
 
+/// Failures first, since they matter most; zero counts are left out.
 fn counted(counts: Counts) -> String {
     let parts = [(counts.failed, " FAILED"), (counts.passed, ""), (counts.ignored, " not run")];
     let parts: Vec<String> =
@@ -69,6 +70,7 @@ fn bold(text: String) -> String {
     if text == NOTHING { text } else { format!("**{text}**") }
 }
 
+/// The number of programs, which is fixed by the test, not by time.
 fn played(run: &ProgramRun) -> String {
     match run.ended {
         Ended::Passed => run.programs.to_string(),
@@ -85,6 +87,7 @@ fn share(some: usize, all: usize) -> String {
 /// mark occurs once, in this order.
 #[must_use]
 pub fn embed(text: &str, table: &str) -> Option<String> {
+    /// HTML comments, which Markdown does not show.
     const MARKS: [&str; 2] = ["<!-- conformance -->\n", "<!-- /conformance -->\n"];
     let places: BTreeSet<usize> = MARKS.iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at).collect();
     let [begin, end] = MARKS.map(|mark| text.find(mark));

@@ -117,6 +117,7 @@ impl Records {
         kinds
     }
 
+    /// All records of a driver; several tests of one driver write records of their own.
     fn parts_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a Part> {
         self.0.iter().filter(move |record| record.driver == driver).map(|record| &record.part)
     }

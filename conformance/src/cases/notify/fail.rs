@@ -1,4 +1,4 @@
-//! Notifications: what becomes of an event that is given back or whose handler fails.
+//! Notifications: events that are requeued, and events whose handlers fail.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -153,6 +153,7 @@ async fn an_event_may_be_dropped_instead(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Publishes bodies that are no notifications, as a faulty peer would.
 async fn publish_raw(stage: &Stage, bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) -> oslo_messaging::Result<()> {
     let transport = stage.connect().await?;
     let to = Address::Notification { exchange: stage.name("e"), topic: stage.name("t"), priority: "info".to_owned() };

@@ -1,4 +1,4 @@
-//! Notifications: who hears what.
+//! Notifications: which listener gets which event.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ fn attentive(recorder: &Recorder) -> NotificationEndpoint<Recording> {
     )
 }
 
+/// Sends an event and checks every part of it at a listener.
 async fn parts_arrive(stage: &Stage, notifier: Notifier) -> Outcome {
     let recorder = stage.recorder();
     let listener = listener(stage, &["t"]).await?.endpoint(attentive(&recorder)).start(stage.soon()).await?;

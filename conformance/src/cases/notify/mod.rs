@@ -38,6 +38,7 @@ impl Exception for HandlerFailed {
 }
 
 impl Recording {
+    /// Records the number of an event.
     fn hear(&self, event: &Event<Value>) {
         self.recorder.record(self.name, &event.payload["n"]);
     }
@@ -130,6 +131,7 @@ pub(super) fn impatient(tries: u32) -> FailurePolicy {
     FailurePolicy::default().with_tries(tries).with_first_wait(Duration::from_millis(5))
 }
 
+/// A batch size.
 pub(super) fn many(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,4 +1,4 @@
-//! Calls: who runs them, and what the caller gets.
+//! Calls: which server runs them, and what the caller gets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,6 +92,7 @@ async fn groups_in_other_exchanges_hear_nothing(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Calls `append` for each text, one after the other.
 async fn append_each<T: AsRef<str>>(client: &RpcClient, texts: &[T]) -> Result<(), Error> {
     for text in texts {
         client.call::<String>(&Context::new(), "append", &json!({"text": text.as_ref()})).await?;
@@ -129,6 +130,7 @@ async fn a_missing_server_times_out_without_mandatory(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
+/// The error of a call that must fail.
 async fn fail(client: &RpcClient) -> Error {
     let outcome = client.call::<i64>(&Context::new(), "add", &json!({"increment": 1})).await;
     outcome.expect_err("no server can answer")
@@ -152,7 +154,7 @@ async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome 
 async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let quiet = stage.budget().quiet;
-    // The first call of a bus opens its inbox, which is no part of what is timed here.
+    // The first call of a bus opens its inbox, which must not be timed here.
     group.client.call::<i64>(&Context::new(), "add", &json!({"increment": 0})).await?;
     let long = async {
         let ms = u64::try_from(quiet.as_millis() * 10).expect("a budget is no age of the world");

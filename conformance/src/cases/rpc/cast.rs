@@ -1,4 +1,4 @@
-//! Casts: who runs them, and how often.
+//! Casts: which server runs them, and how often.
 
 use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::json;
@@ -19,6 +19,7 @@ cases! { rpc_cast;
     nobody_listening_is_an_error_only_if_mandatory [Mandatory];
 }
 
+/// Casts `append` for each text, one after the other.
 async fn cast_each(client: &RpcClient, texts: &[&str]) -> Result<(), Error> {
     for text in texts {
         client.cast(&Context::new(), "append", &json!({"text": text})).await?;

@@ -39,7 +39,7 @@ cases! { rpc_life;
     what_came_before_is_refused_if_it_is_to_be [Requeue, Retention, RedeliveredFlag];
 }
 
-/// Servers whose settings `change` makes.
+/// Servers with the settings of `change`.
 async fn one<'a>(
     stage: &'a Stage,
     name: &str,

@@ -130,6 +130,7 @@ struct Echo {
 }
 
 impl Counter {
+    /// The endpoint of the server `name`.
     pub(super) fn endpoint(name: &str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Endpoint<Self> {
         let state =
             Self { name: name.to_owned(), recorder: recorder.clone(), gate: Arc::clone(gate), state: Mutex::default() };
@@ -156,6 +157,7 @@ impl Counter {
             })
     }
 
+    /// Adds to the number; records the increment.
     fn add(&self, By { increment }: &By) -> i64 {
         self.recorder.record(&self.name, increment);
         let mut state = self.state();
@@ -163,6 +165,7 @@ impl Counter {
         state.0
     }
 
+    /// Fails with `ValueError` if the result would be negative.
     fn subtract(&self, By { increment }: &By) -> Result<i64, Negative> {
         let mut state = self.state();
         if state.0 < *increment {
@@ -180,6 +183,7 @@ impl Counter {
         state.1.clone()
     }
 
+    /// Returns after `ms` milliseconds and records that.
     async fn wait(self: Arc<Self>, _: Context, Wait { ms }: Wait) -> Result<u64, Infallible> {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         self.recorder.record(&self.name, "waited");

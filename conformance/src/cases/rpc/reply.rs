@@ -1,4 +1,4 @@
-//! Replies: whose they are, in which forms they come, and what happens to a reply without a waiting caller.
+//! Replies: which call they answer, their forms, and what happens to a reply without a waiting caller.
 
 use futures_util::future::{join_all, try_join_all};
 use oslo_messaging::wire::{CallFields, Request};
@@ -37,6 +37,7 @@ cases! { rpc_reply;
     a_failure_that_nobody_declared_is_told_with_its_class [];
 }
 
+/// Calls `ask` with `number`; the hand-written server answers.
 async fn ask(client: &RpcClient, number: usize) -> Result<Value, Error> {
     client.call(&Context::new(), "ask", &json!({ "number": number })).await
 }

@@ -6,53 +6,24 @@ use oslo_messaging::{Context, Error, ErrorKind, Executed, NotificationListener, 
 use serde_json::{Value, json};
 
 use super::Group;
+use crate::cases::cases;
 use crate::cases::notify::recording;
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_target::what_cannot_be_reached_is_refused",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a \
-                server at its start.",
-        run: |stage| Box::pin(what_cannot_be_reached_is_refused(stage)),
-    },
-    Case {
-        id: "rpc_target::a_version_over_the_cap_is_not_sent",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestVersionCap: the same major and no higher minor than the cap; no version fails under a \
-                cap; a lifted cap lets everything pass.",
-        run: |stage| Box::pin(a_version_over_the_cap_is_not_sent(stage)),
-    },
-    Case {
-        id: "rpc_target::a_version_that_is_none_is_refused",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestCanSendVersion.test_invalid_version_type: '5', '5.a' and '5.5.a' are no versions.",
-        run: |stage| Box::pin(a_version_that_is_none_is_refused(stage)),
-    },
-    Case {
-        id: "rpc_target::a_prepared_client_is_a_copy",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::prepare: A copy to change for one message; this client stays as it is.",
-        run: |stage| Box::pin(a_prepared_client_is_a_copy(stage)),
-    },
-    Case {
-        id: "rpc_target::arguments_are_an_object",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::call: Encode if args do not serialise to an object.",
-        run: |stage| Box::pin(arguments_are_an_object(stage)),
-    },
-];
+cases! { rpc_target;
+    /// oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a
+    /// server at its start.
+    what_cannot_be_reached_is_refused [];
+    /// oslo.messaging TestVersionCap: the same major and no higher minor than the cap; no version fails under a cap; a
+    /// lifted cap lets everything pass.
+    a_version_over_the_cap_is_not_sent [];
+    /// oslo.messaging TestCanSendVersion.test_invalid_version_type: '5', '5.a' and '5.5.a' are no versions.
+    a_version_that_is_none_is_refused [];
+    /// RpcClient::prepare: A copy to change for one message; this client stays as it is.
+    a_prepared_client_is_a_copy [];
+    /// RpcClient::call: Encode if args do not serialise to an object.
+    arguments_are_an_object [];
+}
 
 /// The kind of the error of a call and of a cast of `add`, each of which must fail without being sent.
 async fn refused(client: &RpcClient, args: &Value) -> Result<[ErrorKind; 2], Error> {

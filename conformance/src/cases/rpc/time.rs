@@ -38,6 +38,7 @@ cases! { rpc_time;
     heartbeats_do_not_extend_the_timeout [];
 }
 
+/// Calls `add` at a server of the group.
 async fn add(client: &RpcClient, increment: i64) -> Result<i64, Error> {
     client.call(&Context::new(), "add", &json!({ "increment": increment })).await
 }
@@ -107,7 +108,7 @@ async fn a_call_from_a_method_ends_by_its_callers_deadline(stage: &Stage) -> Out
     Ok(server.wait(stage.soon()).await?)
 }
 
-/// A request for `method` whose caller wants to hear of it every second.
+/// A request for `method` whose caller expects a heartbeat every second.
 fn monitored(method: &str, inbox: &str) -> Request {
     let mut request = Request::new(method, Payload::from(json!({})));
     request.call = Some(CallFields { monitor: Some(1.0), ..CallFields::new("1", inbox) });

@@ -55,6 +55,7 @@ impl Program {
     }
 }
 
+/// One entry for each operation and each message, named by number and time.
 fn outcomes(program: &Program, observed: &[Observed]) -> Outcomes {
     let (mixed, mut outcomes) = (mixed(program), Outcomes::new());
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
@@ -117,6 +118,7 @@ fn mixed(program: &Program) -> BTreeSet<QueueName> {
     kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(queue, _)| queue).collect()
 }
 
+/// The outcome for the comparison, without the words of an error.
 fn kind(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",

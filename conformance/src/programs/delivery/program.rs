@@ -18,10 +18,13 @@ pub(crate) struct Program {
 /// A subscription that a program can open. Steps name it by its index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reader {
+    /// The index of its transport.
     pub(crate) transport: usize,
     pub(crate) reads: Reads,
+    /// Whether the driver settles its messages before a poll returns them.
     #[serde(default)]
     pub(crate) before_handover: bool,
+    /// The most unsettled messages for each queue. Default: 100.
     pub(crate) window: u16,
 }
 

@@ -8,13 +8,17 @@ use crate::programs::json::display_as_json;
 /// One message: its address, options and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Publish {
+    /// The index of the transport.
     pub(crate) transport: usize,
     pub(crate) to: To,
+    /// Whether it fails without a bound queue.
     #[serde(default)]
     pub(crate) mandatory: bool,
+    /// Whether it declares the queue of its notification.
     #[serde(default)]
     pub(crate) ensure_queue: bool,
     pub(crate) life: Life,
+    /// Whether its deadline has passed before it begins.
     #[serde(default)]
     pub(crate) too_late: bool,
     /// The size of the value of a long header, in bytes.
@@ -69,6 +73,7 @@ pub(crate) enum Life {
 display_as_json!(Publish);
 
 impl Publish {
+    /// A publish on transport 0, without options.
     pub(crate) fn to(to: To) -> Self {
         Self {
             transport: 0,

@@ -28,7 +28,9 @@ enum Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) queue: QueueName,
+    /// Whether it is deleted with its reader.
     pub(crate) private: bool,
+    /// What it is bound by, in addition to its name.
     keys: Vec<Key>,
 }
 

@@ -9,11 +9,13 @@ use super::ledger::Phase;
 use super::program::{Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish, To};
 
+/// Few names of each kind, so that readers and publishes often meet.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
 const NAMES: [&str; 2] = ["a", "b"];
 const EVENTS: [&str; 2] = ["n", "o"];
 const PRIORITIES: [&str; 2] = ["info", "error"];
+/// Names of durable queues, like those of dead letters.
 const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
 const POOLS: [&str; 2] = ["p", "s"];
 /// The lengths of padded queue names, in bytes: the longest allowed, and longer ones with the same beginning.
@@ -34,10 +36,12 @@ pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
     })
 }
 
+/// Any of `names`, with the same probability.
 fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (0..names.len()).prop_map(|name| names[name].to_owned())
 }
 
+/// A reader of any source, on one of two transports.
 fn reader() -> impl Strategy<Value = Reader> {
     let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES));
     let events = vec((0..EVENTS.len(), 0..PRIORITIES.len()), 1..=2);
@@ -68,6 +72,7 @@ fn reader() -> impl Strategy<Value = Reader> {
     })
 }
 
+/// A step of any kind, possible or not.
 fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
     let at = 0..readers.len();
     let settlement = prop_oneof![

@@ -42,10 +42,12 @@ fn finds_its_queue(step: &Step) -> bool {
     matches!(step, Step::Send { message: event, .. } if event.without_queue)
 }
 
+/// A kill may interrupt handlers, a stop does not.
 fn stopped(step: Step) -> Step {
     if let Step::Kill { actor } = step { Step::Stop { actor } } else { step }
 }
 
+/// One entry for each event, each delivery chain, each queue and each life, named without step numbers.
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
@@ -86,6 +88,7 @@ fn is_free(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
     all.any(|other| Some(other) != first)
 }
 
+/// A try with its redelivered flag and its result.
 fn ran(ran: &Ran<'_>) -> String {
     let again = if ran.heard.redelivered { " again" } else { "" };
     let changed = if ran.heard.wrong.is_some() { " changed" } else { "" };

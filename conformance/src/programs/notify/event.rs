@@ -14,7 +14,9 @@ pub(crate) struct Event {
     pub(crate) topic: String,
     #[serde(with = "priority")]
     pub(crate) priority: Priority,
+    /// Listeners filter by it.
     pub(crate) event_type: String,
+    /// The publisher id; listeners may filter by its prefix.
     pub(crate) publisher: String,
     /// Whether it is sent without the envelope of messaging version 2.
     #[serde(default)]

@@ -34,8 +34,10 @@ pub(super) struct Returns(Arc<Mutex<BTreeMap<(Reads, usize), u32>>>);
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
     pub(super) listener: usize,
+    /// Whose requeues count together.
     pub(super) reads: Reads,
     pub(super) log: Log,
+    /// Shared by all listeners, because any reader of a queue may get a requeued event.
     pub(super) returns: Returns,
     /// How long the handler of a slow event sleeps.
     pub(super) nap: Duration,
@@ -80,6 +82,8 @@ pub(super) fn endpoint(listener: &Listener, handler: Handler) -> Result<Notifica
 }
 
 impl Handler {
+    /// Records the events, sleeps if one is slow, and decides for the whole batch: it fails if any event must fail,
+    /// else it is requeued if any event must be.
     async fn handle(&self, events: Vec<Received<Value>>) -> Result<NotificationResult, HandlerFailed> {
         let heard: Vec<Heard> = events.iter().map(|event| heard(&self.log, event)).collect();
         let event = |heard: &Heard| Some((heard.number?, self.log.message(heard.number?)?, heard.attempt));

@@ -35,8 +35,11 @@ pub(crate) enum Happened {
 pub(crate) struct Heard {
     /// Its number; `None` if the payload has none.
     pub(crate) number: Option<usize>,
+    /// The number of the try, from 1; 0 for a message that no handler got.
     pub(crate) attempt: u32,
+    /// Whether the broker marked it as delivered before.
     pub(crate) redelivered: bool,
+    /// Every copy of an event has the same id.
     pub(crate) message_id: String,
     /// How it differs from the event that was sent, if it does.
     pub(crate) wrong: Option<String>,
@@ -74,8 +77,11 @@ pub(crate) struct Dead {
 /// The counters of all listeners together: `oslo_messaging_notifications_total` by outcome.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counted {
+    /// Outcome `handled`.
     pub(crate) handled: u64,
+    /// Outcome `dead_letter`.
     pub(crate) dead: u64,
+    /// Outcome `dropped`: given up without a dead letter.
     pub(crate) dropped: u64,
 }
 

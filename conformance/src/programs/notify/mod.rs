@@ -3,8 +3,8 @@
 
 mod check;
 mod determined;
-mod ear;
 mod event;
+mod handler;
 mod history;
 mod model;
 mod play;

@@ -37,6 +37,7 @@ pub(crate) fn queue(reads: &Reads, event: &Event) -> Option<String> {
     }
 }
 
+/// Whether topic and priority match, whatever the exchange.
 fn listens(listener: &Listener, event: &Event) -> bool {
     listener.topics.contains(&event.topic) && listener.priorities.contains(&event.priority)
 }

@@ -22,8 +22,11 @@ pub(crate) struct Program {
 /// A listener that a program can start. Steps name it by its index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Listener {
+    /// The exchange of all its topics.
     pub(crate) exchange: String,
+    /// At least one.
     pub(crate) topics: Vec<String>,
+    /// At least one.
     #[serde(with = "priority::list")]
     pub(crate) priorities: Vec<Priority>,
     pub(crate) reads: Reads,

@@ -13,6 +13,7 @@ use crate::Disturbance;
 use crate::programs::Perils;
 use crate::programs::acts::{self, Turns};
 
+/// Few names of each kind, so that listeners and events often meet.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
 const POOLS: [&str; 2] = ["p", "q"];
@@ -42,6 +43,7 @@ fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     ]
 }
 
+/// Mostly the first exchange, so that most events reach a listener.
 fn exchange() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => Just(EXCHANGES[0]), 1 => Just(EXCHANGES[1])]
 }
@@ -52,6 +54,8 @@ fn priorities() -> impl Strategy<Value = Vec<Priority>> {
     prop_oneof![5 => few, 1 => subsequence(Priority::ALL.to_vec(), 1..=7)]
 }
 
+/// A listener with at least one topic and priority. Most are in a pool or share the default queue; one in nine is a
+/// tap.
 fn listener() -> impl Strategy<Value = Listener> {
     let from = (exchange(), subsequence(TOPICS.to_vec(), 1..=2), priorities());
     let reads = prop_oneof![
@@ -82,6 +86,7 @@ fn listener() -> impl Strategy<Value = Listener> {
     )
 }
 
+/// Mostly events; starts, stops and kills of any listener, possible or not.
 fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> {
     let count = listeners.len();
     prop_oneof![

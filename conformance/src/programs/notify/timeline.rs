@@ -17,13 +17,17 @@ pub(super) const NEVER: usize = usize::MAX;
 #[derive(Debug)]
 pub(super) struct Timeline<'a> {
     pub(super) program: &'a Program,
+    /// In the order in which the sends began.
     pub(super) sent: Vec<Sent<'a>>,
     /// The lives of each listener, by its index.
     pub(super) lives: Vec<Vec<Life>>,
+    /// In the order in which the handlers started; a batch is one entry for each event.
     pub(super) runs: Vec<Ran<'a>>,
     /// The deliveries of each event to the readers of each copy, in order.
     chains: BTreeMap<(Copy, usize), Vec<Ran<'a>>>,
+    /// What was in the queues at the end, dead letters included.
     pub(super) letters: Vec<&'a Letter>,
+    /// `None` until the program has ended.
     pub(super) counted: Option<Counted>,
     pub(super) cuts: Cuts,
 }
@@ -31,11 +35,15 @@ pub(super) struct Timeline<'a> {
 /// An event that was sent.
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
+    /// The number of its step.
     pub(super) number: usize,
     pub(super) notifier: usize,
     pub(super) event: &'a Event,
+    /// The position at which the send began.
     pub(super) begun: usize,
+    /// The position at which the send ended, or [`NEVER`].
     pub(super) ended: usize,
+    /// `None` while the send is in progress.
     pub(super) outcome: Option<&'a Result<(), String>>,
     /// When it was confirmed; until then, when the send began.
     pub(super) when: Instant,
@@ -44,11 +52,16 @@ pub(super) struct Sent<'a> {
 /// One time that a listener was up: surely from `started` to `stopping`, perhaps from `starting` to `ended`.
 #[derive(Debug)]
 pub(super) struct Life {
+    /// The position at which its start began. It may receive events from here on.
     pub(super) starting: usize,
+    /// The position at which its start succeeded. It surely receives events from here on.
     pub(super) started: usize,
+    /// The position at which its stop or kill began.
     pub(super) stopping: usize,
     pub(super) ended: usize,
+    /// Whether it was dropped instead of stopped.
     pub(super) killed: bool,
+    /// The time at which its start ended.
     pub(super) when: Instant,
     /// The errors of its start and of its stop.
     pub(super) errors: [Option<String>; 2],
@@ -60,11 +73,14 @@ pub(super) struct Ran<'a> {
     pub(super) listener: usize,
     /// The index of the listener's life.
     pub(super) life: usize,
+    /// The position at which the handler started.
     pub(super) at: usize,
+    /// The time at which the handler started.
     pub(super) when: Instant,
     /// The size of its batch.
     pub(super) together: usize,
     pub(super) heard: &'a Heard,
+    /// The position of the handler's return and its result; `None` if it was interrupted.
     pub(super) answer: Option<(usize, Answer)>,
 }
 
@@ -76,6 +92,7 @@ pub(super) enum Copy {
 }
 
 impl<'a> Timeline<'a> {
+    /// Reads the history once. A run belongs to the last life of its listener at that position.
     pub(super) fn new(program: &'a Program, history: &'a History) -> Self {
         let lives = program.listeners.iter().map(|_| Vec::new()).collect();
         let mut timeline = Self {
@@ -167,6 +184,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// The life of the listener in which the handler ran.
     pub(super) fn life(&self, ran: &Ran<'_>) -> Option<&Life> {
         self.lives[ran.listener].get(ran.life)
     }
@@ -240,6 +258,8 @@ impl<'a> Timeline<'a> {
         )
     }
 
+    /// The common part of both: `during` selects lives of listeners, `declared` the events whose publishers declared
+    /// the queue.
     fn bound(
         &self,
         copy: &Copy,
@@ -342,6 +362,7 @@ impl Life {
 }
 
 impl Sent<'_> {
+    /// How violations name the event.
     pub(super) fn name(&self) -> String {
         format!("event {} ({} of {} to {})", self.number, self.event.priority, self.event.exchange, self.event.topic)
     }

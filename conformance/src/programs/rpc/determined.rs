@@ -50,6 +50,7 @@ impl Determined for Program {
     }
 }
 
+/// A hurried stop or a kill may lose requests, a stop does not.
 fn stopped(step: Step) -> Step {
     match step {
         Step::Hurry { actor: server } | Step::Kill { actor: server } => Step::Stop { actor: server },
@@ -57,6 +58,7 @@ fn stopped(step: Step) -> Step {
     }
 }
 
+/// No request is given up. A call that must time out is impatient, so that it does not cost a whole budget.
 fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Request) -> bool) -> Step {
     let Step::Send { sender, message: mut request } = step else { return step };
     let (reached, read) = (reached(&request), read(&request));
@@ -66,6 +68,7 @@ fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Reques
     Step::Send { sender, message: request }
 }
 
+/// One entry for each request, each execution and each life, named without step numbers.
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());

@@ -11,6 +11,7 @@ use crate::programs::{Divergence, Rule};
 #[derive(Debug)]
 pub(crate) struct Excuse<T: 'static> {
     divergence: Divergence,
+    /// Which servers or requests it excuses, if they are foreign.
     concerns: fn(&T) -> bool,
 }
 

@@ -22,7 +22,9 @@ struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     log: Log,
+    /// By index of the server.
     servers: Vec<Arc<dyn Actor>>,
+    /// By index of the sender.
     senders: Vec<Arc<dyn Actor>>,
 }
 
@@ -47,11 +49,14 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
+/// # Errors
+/// A connection could not be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
     if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }
 
 impl Play<'_> {
+    /// Runs the steps of an act concurrently, those of one sender in order, and waits for all of them.
     async fn act(&self, act: &Act) {
         let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
         let mut lines: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
@@ -97,6 +102,7 @@ impl Play<'_> {
         self.log.note(Event::Ended { step: number, outcome, took: begun.elapsed() });
     }
 
+    /// Records the begin of a step, has its actor perform it, and records the outcome.
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let (actor, command) = match &step {
@@ -134,12 +140,14 @@ impl Play<'_> {
         join_all(foreign.map(|(actor, _)| actor.perform(Command::Tell))).await;
     }
 
+    /// Waits until no request is due, or [`Budget::arrive`](crate::Budget::arrive) has passed.
     async fn settle(&self) {
         let due = |history: &History| Timeline::new(self.program, history).due().is_empty();
         self.log.wait(self.stage.budget().arrive, due).await;
         self.log.note(Event::Settled);
     }
 
+    /// Starts the servers that are down, waits until nothing is due and nothing more happens, and stops all servers.
     async fn end(&self) {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.servers.len();
@@ -161,11 +169,13 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).expect("a budget fits into 64 bits of milliseconds")
 }
 
+/// The server with its unique names on the bus. The server name stays: it is scoped by the topic.
 fn named_server(stage: &Stage, server: &Server) -> Server {
     let exchange = server.exchange.as_deref().map(|exchange| stage.name(exchange));
     Server { exchange, topic: stage.name(&server.topic), ..server.clone() }
 }
 
+/// The request with its unique names on the bus.
 fn named_request(stage: &Stage, request: &Request) -> Request {
     let exchange = request.exchange.as_deref().map(|exchange| stage.name(exchange));
     Request { exchange, topic: stage.name(&request.topic), ..request.clone() }

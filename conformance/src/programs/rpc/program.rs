@@ -29,7 +29,9 @@ pub(crate) struct Server {
     /// `None` for the default exchange.
     pub(crate) exchange: Option<String>,
     pub(crate) topic: String,
+    /// Requests may address it by this name.
     pub(crate) name: String,
+    /// Without any, the server refuses every request.
     #[serde(default)]
     pub(crate) interfaces: Vec<Interface>,
     /// How many methods run at once.
@@ -46,6 +48,7 @@ pub(crate) struct Server {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Interface {
     pub(crate) namespace: Option<String>,
+    /// `major.minor`. It serves requests of the same major and no higher minor.
     pub(crate) version: String,
 }
 

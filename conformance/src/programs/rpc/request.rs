@@ -14,8 +14,11 @@ pub(crate) struct Request {
     pub(crate) topic: String,
     /// `None` for any server of the topic.
     pub(crate) server: Option<String>,
+    /// `None` for interfaces without a namespace.
     pub(crate) namespace: Option<String>,
+    /// `None` asks for version 1.0, as in the reference.
     pub(crate) version: Option<String>,
+    /// The method that it runs.
     pub(crate) method: Method,
     /// Whether it fails with `Undeliverable` if no queue is bound.
     #[serde(default)]

@@ -10,10 +10,12 @@ use super::request::{Kind, Method, Request};
 use crate::programs::Perils;
 use crate::programs::acts::{self, Turns};
 
+/// Few names of each kind, so that servers share queues and requests reach them.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["m", "n"];
+/// Two minors of one major and another major, so that requests are both compatible and not.
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
 
 /// Programs of at most four servers and six acts, in which those of `perils` happen.
@@ -28,6 +30,7 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     })
 }
 
+/// A server with one or two interfaces; one in five acknowledges afterwards.
 fn server() -> impl Strategy<Value = Server> {
     let place = (option::weighted(0.6, 0..EXCHANGES.len()), 0..TOPICS.len(), 0..NAMES.len());
     let interface = (option::weighted(0.4, 0..NAMESPACES.len()), 0..VERSIONS.len());
@@ -45,6 +48,7 @@ fn server() -> impl Strategy<Value = Server> {
     )
 }
 
+/// Mostly requests; starts, stops and kills of any server, possible or not.
 fn step(servers: Vec<Server>, hurry: bool) -> impl Strategy<Value = Step> {
     let count = servers.len();
     let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];

@@ -17,13 +17,17 @@ pub(crate) const NEVER: usize = usize::MAX;
 #[derive(Debug)]
 pub(crate) struct Timeline<'a> {
     pub(crate) servers: &'a [Server],
+    /// The senders that divergences may excuse.
     foreign_senders: &'a BTreeSet<usize>,
     /// The lives of each server, by its index.
     pub(crate) lives: Vec<Vec<Life<'a>>>,
+    /// In the order in which the sends began.
     pub(crate) sent: Vec<Sent<'a>>,
+    /// In the order in which the methods started.
     pub(crate) runs: Vec<Ran<'a>>,
     /// Each end of a method: its position, server and message.
     pub(crate) finished: Vec<(usize, usize, usize)>,
+    /// The positions at which nothing was due.
     pub(crate) settled: Vec<usize>,
     pub(crate) cuts: Cuts,
     /// The counter of dropped requests, once every server has ended.
@@ -33,9 +37,13 @@ pub(crate) struct Timeline<'a> {
 /// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life<'a> {
+    /// The position at which its start began. It may take requests from here on.
     pub(crate) starting: usize,
+    /// The position at which its start succeeded. It surely takes requests from here on.
     pub(crate) started: usize,
+    /// The position at which its stop or kill began.
     pub(crate) stopping: usize,
+    /// The position at which it had ended.
     pub(crate) stopped: usize,
     /// Whether it was dropped instead of stopped.
     pub(crate) killed: bool,
@@ -48,23 +56,30 @@ pub(crate) struct Life<'a> {
 /// A message that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent<'a> {
+    /// The number of its step.
     pub(crate) number: usize,
     pub(crate) sender: usize,
     pub(crate) request: &'a Request,
+    /// The position at which the send began.
     pub(crate) begun: usize,
+    /// The position at which the send ended, or [`NEVER`].
     pub(crate) ended: usize,
+    /// `None` while the send is in progress.
     pub(crate) outcome: Option<&'a Outcome>,
+    /// How long the send took, by the clock of the harness.
     pub(crate) took: Duration,
 }
 
 /// An execution and its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ran<'a> {
+    /// The position at which the method started.
     pub(crate) at: usize,
     pub(crate) run: &'a Run,
 }
 
 impl<'a> Timeline<'a> {
+    /// Reads the history once. Pure.
     pub(crate) fn new(program: &'a Program, history: &'a History) -> Self {
         let mut timeline = Self {
             servers: &program.servers,
@@ -93,6 +108,7 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
+    /// Opens a life or a send at the begin of its step.
     fn begin(&mut self, at: usize, number: usize, step: &'a Step) {
         match step {
             Step::Start { actor: server } => self.lives[*server].push(Life {
@@ -125,6 +141,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Completes the life, send or cut of a step.
     fn end(&mut self, at: usize, number: usize, step: &Step, outcome: &'a Outcome, took: Duration) {
         match step {
             Step::Start { actor: server } => {
@@ -187,6 +204,7 @@ impl<'a> Timeline<'a> {
         self.readers(request).all(|server| self.dispatch(server, request) == Dispatch::Runs)
     }
 
+    /// What the model says that `server` does with the request.
     pub(crate) fn dispatch(&self, server: usize, request: &Request) -> Dispatch {
         dispatch(&self.servers[server], request)
     }
@@ -309,6 +327,7 @@ impl<'a> Timeline<'a> {
         due
     }
 
+    /// The servers that bind the queue of the request to its exchange.
     fn binders<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
         (0..self.servers.len()).filter(|server| super::model::binds(&self.servers[*server], request))
     }

@@ -28,6 +28,7 @@ impl Held {
 }
 
 impl Ledger {
+    /// Checks the result of a settlement. It must succeed while the listener and the connection live, and fail after.
     pub(super) fn settled(&mut self, token: usize, settlement: Settlement, outcome: &Outcome) {
         let Some(held) = self.held.remove(&token) else { return };
         let reader = held.reader;
@@ -66,6 +67,7 @@ impl Ledger {
         }
     }
 
+    /// Changes the copy of a held message, if the reader still has it.
     fn change(&mut self, held: &Held, token: usize, change: impl FnOnce(&mut Item)) {
         let Some((queue, number)) = &held.place else { return };
         let copy = self.queues.get_mut(queue).and_then(|queue| queue.copies.get_mut(number));

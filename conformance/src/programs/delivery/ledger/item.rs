@@ -21,6 +21,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) state: State,
+    /// The transport that published it. Order holds for each publisher.
     pub(super) publisher: usize,
     /// Whether it was delivered before.
     pub(super) seen: bool,
@@ -67,6 +68,7 @@ impl Item {
         self.state == State::Waiting && self.fate == Fate::Comes
     }
 
+    /// It must not be delivered again, unless the next cut comes before the settlement arrives.
     pub(super) fn settle(&mut self) {
         self.state = State::Settled;
     }
@@ -78,10 +80,12 @@ impl Item {
         }
     }
 
+    /// It must be delivered again.
     pub(super) fn give_back(&mut self) {
         self.state = State::Waiting;
     }
 
+    /// It need not be delivered any more.
     pub(super) fn doubt(&mut self) {
         self.fate = Fate::MayBeGone;
     }

@@ -21,11 +21,14 @@ use item::{Fate, Item, Queue, State};
 /// Every queue, its messages, and the unsettled messages of every reader.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    /// By index. The end of a program appends readers for unread queues.
     pub(crate) readers: Vec<Reading>,
     capabilities: Capabilities,
     routing: Routing,
     queues: BTreeMap<QueueName, Queue>,
+    /// By token.
     held: BTreeMap<usize, Held>,
+    /// In the order in which they were found.
     violations: Vec<Violation>,
 }
 
@@ -38,6 +41,7 @@ pub(crate) struct Reading {
     pub(crate) phase: Phase,
     /// Whether its connection was lost after it was stopped. Closing it then cannot delete its private queues.
     orphans: bool,
+    /// The queues of its current life.
     plans: Vec<Plan>,
     /// The last message from each queue and publisher that was not redelivered.
     last: BTreeMap<(QueueName, usize), usize>,
@@ -52,6 +56,7 @@ pub(crate) enum Phase {
 }
 
 impl Ledger {
+    /// `capabilities` decide which operations must be refused.
     pub(crate) fn new(program: &Program, capabilities: Capabilities) -> Self {
         let readers = program.readers.iter().cloned().map(Reading::new).collect();
         let (routing, queues, held) = (Routing::default(), BTreeMap::new(), BTreeMap::new());
@@ -125,6 +130,7 @@ impl Ledger {
         ensured.filter_map(|(_, queue)| queue.ensured_for.clone()).collect()
     }
 
+    /// Declares the queues of the reader if the subscription succeeded.
     fn opened(&mut self, reader: usize, outcome: &Outcome) {
         let reading = &mut self.readers[reader];
         let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: NotificationQueue::Pool(_), .. });
@@ -158,6 +164,7 @@ impl Ledger {
         }
     }
 
+    /// The broker delivers no more; buffered messages can still be polled.
     fn stopped(&mut self, reader: usize, outcome: &Outcome) {
         self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("stopping reader {reader}"));
         self.readers[reader].phase = Phase::Stopped;
@@ -171,6 +178,7 @@ impl Ledger {
         }
     }
 
+    /// Deletes private queues, unless their connection was lost after the stop.
     fn closed(&mut self, reader: usize, outcome: &Outcome) {
         let orphans = self.readers[reader].orphans;
         if !(orphans && *outcome == Outcome::Disconnected) {
@@ -182,6 +190,7 @@ impl Ledger {
         }
     }
 
+    /// Private queues may exist until they expire.
     fn forgotten(&mut self, reader: usize) {
         self.leave(reader);
         for plan in self.readers[reader].plans.clone().iter().filter(|plan| plan.private) {
@@ -210,6 +219,7 @@ impl Ledger {
         }
     }
 
+    /// Short-lived copies in queues without readers have expired now.
     fn waited(&mut self) {
         for queue in self.queues.values_mut() {
             for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
@@ -219,6 +229,7 @@ impl Ledger {
         }
     }
 
+    /// Breaks `rule` unless the outcome is the expected one.
     fn expect(&mut self, rule: &'static Rule, expected: &Outcome, is: &Outcome, what: impl Fn() -> String) {
         if expected != is {
             self.broken(rule, format!("{} ended {is:?}, not {expected:?}", what()));

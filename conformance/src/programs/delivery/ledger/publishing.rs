@@ -13,6 +13,7 @@ use crate::programs::delivery::{Reader, rules};
 const LONGEST_NAME: usize = 255;
 
 impl Ledger {
+    /// Checks the result of a publish, and adds a copy to each queue that receives it.
     pub(super) fn published(&mut self, number: usize, publish: &Publish, outcome: &Outcome) {
         let what = || format!("message {number}, {publish},");
         if publish.too_late {
@@ -65,6 +66,7 @@ impl Ledger {
         *outcome != Outcome::Done
     }
 
+    /// Whether the publish needs a capability that the driver does not declare.
     fn unsupported(&self, publish: &Publish) -> bool {
         let needed = [
             (matches!(publish.to, To::Server { .. }), Capability::ServerAddress),

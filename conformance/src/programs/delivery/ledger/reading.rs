@@ -9,6 +9,7 @@ use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
 impl Ledger {
+    /// Checks the number of messages, each message and the window.
     pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
         match polled {
             Polled::Nothing => self.gave_up(reader),
@@ -44,6 +45,7 @@ impl Ledger {
         settling.for_each(|copy| copy.settling_at = None);
     }
 
+    /// The copies in every queue of the reader.
     fn copies_of(&mut self, reader: usize) -> impl Iterator<Item = &mut Item> {
         let plans = &self.readers[reader].plans;
         let its = self.queues.iter_mut().filter(|(name, _)| plans.iter().any(|plan| plan.queue == **name));
@@ -59,6 +61,7 @@ impl Ledger {
         }
     }
 
+    /// Checks one message and moves its copy to the reader.
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
             self.held.insert(got.token, Held::by(reader, None));
@@ -92,6 +95,7 @@ impl Ledger {
         names.find(has).cloned()
     }
 
+    /// Checks the state of the copy and the redelivered flag.
     fn marks(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         let queue = self.queues.get_mut(name).expect("the queue was found");
         let copy = queue.copies.get_mut(&number).expect("the copy was found");
@@ -118,6 +122,7 @@ impl Ledger {
         }
     }
 
+    /// Redelivered messages may come in any order.
     fn order(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         if redelivered {
             return;
@@ -130,6 +135,7 @@ impl Ledger {
         }
     }
 
+    /// The window counts for each queue of the reader.
     fn window(&mut self, reader: usize) {
         let reading = &self.readers[reader];
         if reading.reader.before_handover {

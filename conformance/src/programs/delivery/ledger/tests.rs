@@ -22,7 +22,7 @@ const ALL: [Capability; 7] = [
 
 impl Script {
     /// Reader 0 reads a queue, reader 1 an inbox, reader 2 a server that is settled before handover, reader 3 the queue
-    /// of the first with a window of 1, reader 4 one whose name is longer than may be; all but these two are open.
+    /// of the first with a window of 1, reader 4 a queue whose name is too long; the first three are open.
     fn new(capabilities: &[Capability]) -> Self {
         let program = Program::new()
             .reader(Reader::queue("q"))

@@ -51,6 +51,7 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
     }
 }
 
+/// The name of a durable queue, padded with `-` to `bytes`.
 fn queue(stage: &Stage, name: &str, bytes: Option<usize>) -> String {
     format!("{:-<bytes$}", stage.name(name), bytes = bytes.unwrap_or_default())
 }

@@ -62,6 +62,7 @@ impl Play<'_> {
         }
     }
 
+    /// Settles every unsettled message.
     async fn let_go(&mut self, settlement: Settlement) {
         for held in std::mem::take(&mut self.hand) {
             self.settle(held, settlement).await;
@@ -123,6 +124,7 @@ impl Play<'_> {
         came > 0
     }
 
+    /// Closes every transport and checks that it stays closed.
     async fn close_transports(&mut self) {
         for transport in std::mem::take(&mut self.transports) {
             let closed = transport.close(self.stage.soon()).await;

@@ -40,6 +40,7 @@ impl Play<'_> {
         }
     }
 
+    /// The same messages are settled in the same way on both drivers.
     async fn settle_by_number(&mut self) {
         for held in std::mem::take(&mut self.hand) {
             let came_before = self.came_before(held.token);

@@ -39,6 +39,7 @@ struct Play<'a> {
     inboxes: BTreeMap<usize, Address>,
     /// The unsettled messages, oldest first.
     hand: Vec<InHand>,
+    /// The next token.
     tokens: usize,
     /// The published messages, by number.
     published: Vec<Message>,
@@ -54,6 +55,7 @@ pub(super) struct Observed {
     pub(super) queues: Vec<Option<QueueName>>,
 }
 
+/// An unsettled message and its reader.
 struct InHand {
     token: usize,
     reader: usize,
@@ -88,6 +90,7 @@ pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Resul
     Ok(play.observed)
 }
 
+/// Opens one transport for each index, and waits until all are ready.
 async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Failed> {
     let mut transports = Vec::new();
     for _ in 0..=program.transports() {
@@ -106,6 +109,8 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 }
 
 impl Play<'_> {
+    /// # Errors
+    /// A replacement of a closed transport could not be opened.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {
@@ -134,6 +139,7 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Applies the event to the ledger and keeps it for the comparison.
     fn note(&mut self, event: Event) {
         self.ledger.note(&event);
         let queues = match &event {
@@ -145,6 +151,7 @@ impl Play<'_> {
         self.observed.push(Observed { event, queues });
     }
 
+    /// Keeps the listener only if the ledger agrees that it is open: a driver may wrongly succeed.
     async fn open(&mut self, reader: usize) {
         let spec = self.ledger.readers[reader].reader.clone();
         let subscription = self.subscription(&spec);
@@ -158,6 +165,7 @@ impl Play<'_> {
         }
     }
 
+    /// Publishes one message with the next number, and records the result.
     async fn publish(&mut self, publish: &Publish) {
         let number = self.published.len();
         let mut message = bus::message(number, publish);
@@ -186,6 +194,7 @@ impl Play<'_> {
         self.polled(reader, most.get(), polled)
     }
 
+    /// Records the result of a poll. Returns as [`poll`](Self::poll).
     fn polled(&mut self, reader: usize, max: usize, polled: Result<PollResult, Elapsed>) -> Option<usize> {
         let polled = self.given(reader, polled);
         let came = match &polled {
@@ -209,6 +218,7 @@ impl Play<'_> {
         }
     }
 
+    /// Compares a message with the published one and keeps it until it is settled.
     fn take(&mut self, reader: usize, message: Box<dyn IncomingMessage>) -> Got {
         let token = self.tokens;
         self.tokens += 1;
@@ -220,6 +230,7 @@ impl Play<'_> {
         Got { number, redelivered, intact, token }
     }
 
+    /// Has no effect if the reader has no unsettled message.
     async fn settle_one(&mut self, reader: usize, which: usize, settlement: Settlement) {
         let of_reader: Vec<usize> = (0..self.hand.len()).filter(|at| self.hand[*at].reader == reader).collect();
         let Some(which) = which.checked_rem(of_reader.len()) else { return };
@@ -227,6 +238,7 @@ impl Play<'_> {
         self.settle(held, settlement).await;
     }
 
+    /// Settles a message and records the result.
     async fn settle(&mut self, held: InHand, settlement: Settlement) {
         let InHand { token, message, .. } = held;
         let settled = match settlement {
@@ -241,6 +253,7 @@ impl Play<'_> {
         self.note(Event::Settled { token, settlement, outcome: outcome_of(settled.as_ref().err()) });
     }
 
+    /// Has no effect on a closed reader.
     async fn stop(&mut self, reader: usize) {
         let deadline = self.stage.soon();
         let Some(listener) = self.listeners[reader].as_mut() else { return };
@@ -248,6 +261,7 @@ impl Play<'_> {
         self.note(Event::Stopped { reader, outcome: outcome_of(stopped.as_ref().err()) });
     }
 
+    /// Messages of the reader stay unsettled; later steps try to settle them.
     async fn close(&mut self, reader: usize) {
         let Some(listener) = self.listeners[reader].take() else { return };
         let closed = listener.close(self.stage.soon()).await;
@@ -268,6 +282,7 @@ impl Play<'_> {
         self.note(Event::Forgotten { reader });
     }
 
+    /// The subscription of a reader; taps of notifications have a private queue.
     fn subscription(&self, reader: &Reader) -> Subscription {
         let settle = if reader.before_handover { Settle::BeforeHandover } else { Settle::ByReceiver };
         let window = NonZeroU16::new(reader.window).unwrap_or(NonZeroU16::MIN);
@@ -278,6 +293,7 @@ impl Play<'_> {
     }
 }
 
+/// The kind of the error; unexpected kinds keep their text for the report.
 fn outcome_of(error: Option<&Error>) -> Outcome {
     let Some(error) = error else { return Outcome::Done };
     match error.kind() {

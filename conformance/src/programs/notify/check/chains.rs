@@ -6,6 +6,7 @@ use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, Ran, Sent, Timeline};
 use crate::programs::{Rule, Violation};
 
+/// Checks every copy of every event, then that every owed copy has ended.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let copies = timeline.copies();
     for sent in &timeline.sent {
@@ -128,6 +129,7 @@ fn is_done(timeline: &Timeline<'_>, copy: &Copy, last: &Ran<'_>) -> bool {
     dropped || !cut_short || timeline.letters.iter().any(|letter| letter.heard.number == last.heard.number)
 }
 
+/// A delivery for the text of a violation.
 fn ran(ran: &Ran<'_>) -> String {
     let (listener, heard) = (ran.listener, ran.heard);
     let again = if heard.redelivered { ", redelivered" } else { "" };

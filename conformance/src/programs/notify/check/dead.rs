@@ -10,6 +10,7 @@ use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, NEVER, Sent, Timeline};
 
+/// Checks the dead letters and their texts, then the other messages in queues.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     dead(timeline, violations);
     for letter in &timeline.letters {
@@ -42,7 +43,7 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         let lost = timeline.sent(*number).is_some_and(|sent| timeline.lost_since(sent, NEVER));
         if there.len() < *sure || (there.len() > tries.len() && !lost) {
             let how = format_args!(
-                "{number:?} in {queue} failed in {} last tries and lies there {} times",
+                "{number:?} in {queue} failed in {} last tries and has {} dead letters",
                 tries.len(),
                 there.len()
             );
@@ -76,7 +77,7 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         let confirmed = sent.outcome.is_some_and(Result::is_ok);
         let twice = times > 1 && !timeline.lost_since(sent, sent.ended);
         if twice || (times == 0 && confirmed && timeline.surely_bound(&shared_queue, sent)) {
-            let how = format_args!("{} lies {times} times in {queue}", sent.name());
+            let how = format_args!("{} is {times} times in {queue}", sent.name());
             violations.push(Violation::new(&rules::KEPT, how));
         }
         if timeline.perhaps_bound(&shared_queue, sent) {
@@ -87,7 +88,7 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         let of = |(queue, number): &(String, usize)| *queue == letter.queue && Some(*number) == letter.heard.number;
         let disputed = timeline.sent(letter.heard.number).is_some_and(|sent| disputed(timeline, &letter.queue, sent));
         if !disputed && !kept.iter().any(of) {
-            let how = format_args!("{:?} lies in {}", letter.heard.number, letter.queue);
+            let how = format_args!("{:?} is left in {}", letter.heard.number, letter.queue);
             violations.push(Violation::new(&rules::NOTHING_LEFT, how));
         }
     }

@@ -12,6 +12,7 @@ use crate::programs::notify::timeline::{Ran, Sent, Timeline};
 /// What everything but the wait for a batch may take on a paused clock: acknowledgements are collected for a few milliseconds.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// Checks each call of a handler alone, then the order between them.
 pub(super) fn check(timeline: &Timeline<'_>, window: Option<Duration>, violations: &mut Vec<Violation>) {
     unchanged(timeline, violations);
     for ran in &timeline.runs {
@@ -50,6 +51,7 @@ fn late(timeline: &Timeline<'_>, ran: &Ran<'_>, sent: &Sent<'_>, window: Duratio
     (is_late && timeline.runs.iter().filter(beside).all(is_calm)).then_some(waited)
 }
 
+/// All copies of an event must have its content and one message id.
 fn unchanged(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut ids: BTreeMap<&str, Option<usize>> = BTreeMap::new();
     let heard = timeline.runs.iter().map(|ran| ran.heard).chain(timeline.letters.iter().map(|letter| &letter.heard));
@@ -63,6 +65,7 @@ fn unchanged(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
+/// Compares only first deliveries at one listener: redelivered and retried events may come later.
 fn order(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let is_new = |ran: &&Ran<'_>| ran.heard.attempt == 1 && !ran.heard.redelivered;
     let in_turn = |ran: &&Ran<'_>| timeline.listener(ran).starts_in_turn();

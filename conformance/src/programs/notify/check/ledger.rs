@@ -7,6 +7,8 @@ use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, Sent, Timeline};
 
+/// Skipped if the program did not reach its end. The upper bound holds only without kills and cuts, which redeliver
+/// events.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let Some(counted) = timeline.counted else { return };
     let mut broken = |how: String| violations.push(Violation::new(&rules::SUMS, how));
@@ -45,6 +47,7 @@ fn arrived(timeline: &Timeline<'_>) -> (u64, u64) {
     (least, most)
 }
 
+/// Whether this copy surely reached its queue and was not dropped there.
 fn surely(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
     timeline.surely_bound(copy, sent) && !dropped_by_queue(timeline, copy, sent)
 }

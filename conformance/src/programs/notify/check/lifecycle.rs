@@ -4,6 +4,7 @@ use crate::programs::Violation;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::Timeline;
 
+/// Checks starts, stops, cuts and sends, and that no handler runs after the end of its listener.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     for (listener, lives) in timeline.lives.iter().enumerate() {
         for (rule, error) in lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(&life.errors))

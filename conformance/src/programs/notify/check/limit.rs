@@ -7,6 +7,7 @@ use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, NEVER, Ran, Sent, Timeline};
 use crate::{DELIVERY_LIMIT, Disturbance};
 
+/// Checks how often a limited queue delivers an event, and its dead letters at the limit.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         for copy in timeline.shared() {

@@ -166,7 +166,7 @@ fn an_endlessly_requeued_event_is_a_dead_letter_where_deliveries_are_limited() {
     assert_eq!(limited(returned(3, vec![counted(0, 0, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(4, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
-    // What did not come back so often is at no limit, and there is none without one.
+    // An event that was not requeued that often is not at its limit, and without a limit none is.
     assert_eq!(limited(returned(1, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0), at_limit(2)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(broken(returned(3, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));

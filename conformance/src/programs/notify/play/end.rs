@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Play;
 use crate::programs::acts;
-use crate::programs::notify::ear::{detail, heard, unheard};
+use crate::programs::notify::handler::{detail, heard, unheard};
 use crate::programs::notify::history::{Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::model::queue;
 use crate::programs::notify::program::{Reads, Step};
@@ -62,6 +62,7 @@ impl Play<'_> {
         }
     }
 
+    /// The counters of all listeners of this process. Every program has its own recorder.
     fn counted(&self) -> Counted {
         let ended = |outcome| self.stage.tally().of(&format!("oslo_messaging_notifications_total {outcome}"));
         Counted { handled: ended("handled"), dead: ended("dead_letter"), dropped: ended("dropped") }
@@ -160,6 +161,7 @@ fn fed(listener: &Listener) -> Vec<(Reads, Event)> {
     listener.topics.iter().flat_map(|topic| of(topic)).map(|event| (listener.reads.clone(), event)).collect()
 }
 
+/// A message that could not be decoded breaks the rule that events arrive unchanged.
 fn no_notification(error: &str) -> Heard {
     Heard {
         number: None,

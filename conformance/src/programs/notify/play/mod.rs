@@ -13,7 +13,7 @@ use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationList
 use tokio::sync::Mutex;
 
 use super::Event;
-use super::ear::{ALLOWED, Handler, Returns, context, endpoint, payload};
+use super::handler::{ALLOWED, Handler, Returns, context, endpoint, payload};
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::Timeline;
@@ -28,7 +28,9 @@ struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     log: Log,
+    /// How often each event was requeued.
     returns: Returns,
+    /// Each listener keeps its bus over its lives.
     listeners: Vec<(Bus, Mutex<Option<NotificationListener>>)>,
     notifiers: Vec<Bus>,
 }
@@ -63,6 +65,7 @@ pub(super) fn window(budget: Budget) -> Duration {
 }
 
 impl Play<'_> {
+    /// Runs the steps of an act concurrently, those of one notifier in order, and waits for all of them.
     async fn act(&self, act: &Act) {
         let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
         let mut lines: BTreeMap<usize, Vec<&Event>> = BTreeMap::new();
@@ -106,6 +109,7 @@ impl Play<'_> {
         self.log.note(Happened::Ended { step: number, outcome });
     }
 
+    /// Records the begin of a step, performs it, and records its end. An error is part of the history.
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let outcome = match &step {
@@ -126,6 +130,8 @@ impl Play<'_> {
         self.log.note(Happened::Ended { step: number, outcome: outcome.map_err(|error| error.to_string()) });
     }
 
+    /// # Errors
+    /// The listener could not subscribe, or its filter is invalid.
     async fn start(&self, place: usize) -> Result<()> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
         let handler = Handler {
@@ -155,6 +161,8 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// # Errors
+    /// The event was not confirmed within [`Budget::arrive`].
     async fn send(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
         let sink = MessagingSink::new(&self.notifiers[notifier])
             .topics([self.stage.name(&event.topic)])
@@ -166,6 +174,7 @@ impl Play<'_> {
         notifier.notify(event.priority, &context(number), &event.event_type, &payload(number)).await
     }
 
+    /// Waits until no event is due, or three times [`Budget::arrive`] has passed.
     async fn settle(&self) {
         let mut asked = false;
         let done = |history: &History| {
@@ -178,6 +187,7 @@ impl Play<'_> {
     }
 }
 
+/// One target for each topic of the listener.
 fn targets(stage: &Stage, listener: &Listener) -> impl Iterator<Item = Target> {
     let exchange = stage.name(&listener.exchange);
     listener.topics.iter().map(move |topic| Target::topic(stage.name(topic)).exchange(exchange.clone()))

@@ -21,7 +21,9 @@ use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    /// `None` once the process is dropped, which ends the writing thread.
     commands: Option<mpsc::Sender<String>>,
+    /// The id of the next command.
     next: AtomicU64,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -34,6 +36,7 @@ struct Shared {
     pending: Mutex<Pending>,
 }
 
+/// The state of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Starting,
@@ -41,10 +44,13 @@ enum Life {
     Ended,
 }
 
+/// The commands without an answer, and where to record executions.
 #[derive(Debug, Default)]
 struct Pending {
+    /// By id.
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     log: Option<Log>,
+    /// Whether the process has ended. Later commands fail at once.
     ended: bool,
 }
 
@@ -124,6 +130,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Kills the process and joins its threads, so that everything it wrote is recorded.
     fn drop(&mut self) {
         self.commands.take();
         // Both fail only if the process has ended already.
@@ -165,6 +172,7 @@ impl Shared {
         self.stage.send_replace(Life::Ended);
     }
 
+    /// Records executions before it completes a command, in the order of the lines.
     fn handle(&self, output: Output) {
         let mut pending = self.pending();
         let note = |event: Event| {

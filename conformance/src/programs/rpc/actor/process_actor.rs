@@ -23,14 +23,19 @@ struct ProcessActor {
     hired: RwLock<Hired>,
 }
 
+/// The process of an actor and its state.
 #[derive(Debug)]
 struct Hired {
+    /// `None` after a kill, until the next start.
     process: Option<Process>,
+    /// Whether a server may run in it. Such a process is not reused.
     serving: bool,
 }
 
 #[async_trait]
 impl ActorSource for Foreign {
+    /// # Errors
+    /// No process could be started.
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let hired = Hired { process: Some(hire(self, log).await?), serving: false };
         // Longer than any rule allows, so that a late answer breaks the rule and not this wait.
@@ -47,6 +52,7 @@ async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
 
 #[async_trait]
 impl Actor for ProcessActor {
+    /// An error of the process becomes [`Outcome::Broken`], which breaks a rule.
     async fn perform(&self, command: Command) -> Outcome {
         let outcome = match &command {
             Command::Start { .. } => self.start(&command).await,
@@ -66,6 +72,7 @@ impl Actor for ProcessActor {
 }
 
 impl ProcessActor {
+    /// Takes a new process if the last one was killed.
     async fn start(&self, command: &Command) -> Result<Outcome, String> {
         let mut hired = self.hired.write().await;
         hired.serving = true;
@@ -82,6 +89,7 @@ impl ProcessActor {
         Ok(outcome)
     }
 
+    /// Kills the process and starts its replacement in advance.
     async fn kill(&self) {
         let mut hired = self.hired.write().await;
         if let Some(process) = hired.process.take() {
@@ -100,6 +108,7 @@ impl ProcessActor {
 }
 
 impl Drop for ProcessActor {
+    /// Kills the process unless it is idle and serves nothing.
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
         let Some(process) = hired.process.take() else { return };

@@ -24,11 +24,13 @@ use crate::{Budget, Stage};
 #[derive(Debug)]
 pub(crate) struct RustActors;
 
+/// One server or sender. It keeps its bus over all lives of its server.
 #[derive(Debug)]
 struct RustActor {
     bus: Bus,
     log: Log,
     budget: Budget,
+    /// The running server, if this actor is one.
     server: Mutex<Option<RpcServer>>,
 }
 
@@ -66,6 +68,8 @@ impl Actor for RustActor {
 }
 
 impl RustActor {
+    /// # Errors
+    /// The server could not subscribe within [`Budget::arrive`].
     async fn start(&self, place: usize, server: &Server) -> Result<Outcome> {
         let mut target = Target::topic(&server.topic).server(&server.name);
         target.exchange.clone_from(&server.exchange);
@@ -81,6 +85,7 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
+    /// Stops the server, with `within` until its methods are aborted. Succeeds if there is none.
     async fn stop(&self, within: Duration) -> Result<Outcome> {
         if let Some(server) = self.server.lock().await.take() {
             server.wait(Deadline::after(within)).await?;
@@ -88,6 +93,8 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
+    /// # Errors
+    /// The error of the call or cast.
     async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
         let mut target = Target::topic(&request.topic);
         target.exchange.clone_from(&request.exchange);
@@ -106,12 +113,14 @@ impl RustActor {
     }
 }
 
+/// The arguments of every method.
 #[derive(Debug, Serialize, Deserialize)]
 struct Arguments {
     number: usize,
     nap_ms: u64,
 }
 
+/// The answer of every method: it identifies the execution.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     server: usize,
@@ -134,6 +143,7 @@ impl Exception for Refusal {
 }
 
 impl Place {
+    /// Records the begin of an execution.
     fn run(&self, method: Method, context: &Context, number: usize) -> Answer {
         let redelivered = context.request().is_some_and(|request| request.redelivered);
         let run = Run { server: self.server, number, method: method.name().to_owned(), redelivered };
@@ -141,6 +151,7 @@ impl Place {
         Answer { server: self.server, number }
     }
 
+    /// Records the end of an execution, before its answer is sent.
     fn finish(&self, answer: Answer) -> Answer {
         self.log.note(Event::Finished { server: answer.server, number: answer.number });
         answer
@@ -151,6 +162,7 @@ impl Place {
         Ok(self.finish(answer))
     }
 
+    /// Sleeps between begin and end; a drop in between leaves the execution unfinished.
     async fn slow(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
         let answer = self.run(Method::Slow, &context, args.number);
         sleep(Duration::from_millis(args.nap_ms)).await;
@@ -163,6 +175,7 @@ impl Place {
     }
 }
 
+/// The methods of one interface. [`Method::Missing`] is not among them.
 fn endpoint(server: usize, interface: &Interface, log: &Log) -> Endpoint<Place> {
     let endpoint = Endpoint::new(Place { server, log: log.clone() }).version(&interface.version);
     let endpoint = match &interface.namespace {
@@ -175,6 +188,7 @@ fn endpoint(server: usize, interface: &Interface, log: &Log) -> Endpoint<Place> 
         .method(Method::Fail.name(), Place::fail)
 }
 
+/// The outcome of a failed command. Unexpected errors become [`Outcome::Broken`] with their text.
 fn outcome_of(error: &Error) -> Outcome {
     match (error.kind(), error.remote()) {
         (ErrorKind::Remote, Some(remote)) => {

@@ -12,6 +12,7 @@ use crate::programs::rpc::timeline::{Sent, Timeline};
 /// The failure class of a call that its server dropped before running it.
 const NOT_RUN: &str = "RequestNotRun";
 
+/// Checks the outcome of every request that has ended.
 pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         let Some(outcome) = sent.outcome else { continue };
@@ -49,6 +50,7 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     }
 }
 
+/// Checks that an answer belongs to its call, and that a call that must be answered is.
 fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     let ran_at = |server: usize| {
@@ -106,6 +108,7 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
     }
 }
 
+/// Checks the duration of a call.
 fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
     // The machine may be busy with other tests: allow `arrive` in addition.

@@ -6,6 +6,7 @@ use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::Timeline;
 
+/// Checks starts, stops and cuts, and that no method starts after the end of its server.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for (rule, life, outcome) in lives

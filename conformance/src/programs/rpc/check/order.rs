@@ -8,6 +8,7 @@ use crate::programs::rpc::request::{Kind, Request};
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
+/// Checks every pair of requests of one sender and address, and every redelivered flag.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for later in &timeline.sent {
         for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
@@ -20,6 +21,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
+/// `earlier` ended before `later` began, so a server that runs both must start it first.
 fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violations: &mut Vec<Violation>) {
     // Servers that start requests in any order give no evidence.
     let in_order = |server: usize| !divergence::STARTS_IN_ANY_ORDER.holds_for(&timeline.servers[server]);
@@ -33,6 +35,7 @@ fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violation
     }
 }
 
+/// A message is redelivered only after a reader of its queue stopped, or after a cut.
 fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number).filter(|ran| ran.run.redelivered) {
         let stopped = |server: usize| timeline.lives[server].iter().any(|life| life.stopping < ran.at);

@@ -7,6 +7,7 @@ use crate::programs::rpc::request::Kind;
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
+/// Skipped if the program did not reach its end. The upper bound holds only without kills and cuts.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     let Some(dropped) = timeline.dropped else { return };
     let least = timeline.sent.iter().filter(|sent| was_dropped(timeline, sent)).count() as u64;
