@@ -16,6 +16,8 @@ use crate::state::inspect::{BindingState, ExchangeState, Leftovers, QueueState, 
 use crate::transport::FakeTransport;
 
 /// The named brokers that still have a handle, transport or listener.
+///
+/// Weak, so that a broker ends with its last user and a later test starts with an empty one.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// An in-memory broker. A clone is another handle to the same broker; two calls of [`new`](Self::new) share nothing.
@@ -40,6 +42,14 @@ impl FakeBroker {
 
     /// The broker that this process shares under `name`; `fake://name` refers to the same one. Creates it with the default
     /// limits if no handle, transport or listener of that name is left.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::named("orders");
+    /// let transport = FakeBroker::named("orders").transport(); // a connection to the same broker
+    /// # drop((broker, transport));
+    /// ```
     #[must_use]
     pub fn named(name: &str) -> Self {
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,18 +63,24 @@ impl FakeBroker {
     }
 
     /// Opens a connection. Each transport is one connection, as in RabbitMQ.
+    ///
+    /// The transport is `Ready` at once, or `Blocked` while an alarm is raised. Dropping it closes it.
     #[must_use]
     pub fn transport(&self) -> FakeTransport {
         FakeTransport::open(Arc::clone(&self.0))
     }
 
     /// Injects faults into this broker: by rule, by seed or at once.
+    ///
+    /// The returned handle is a clone: faults stay in effect after it is dropped.
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults::new(Arc::clone(&self.0))
     }
 
     /// The queues that exist now, sorted by name. Drops the expired messages at their heads first.
+    ///
+    /// `ready` counts messages without a consumer, `unsettled` delivered ones; a message is never in both.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueState> {
         self.0.with(BrokerState::queue_states)
@@ -89,6 +105,8 @@ impl FakeBroker {
     }
 
     /// Counts since the broker was created.
+    ///
+    /// Counters only grow. A test compares two snapshots.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.with(|state| state.counters)
@@ -96,6 +114,8 @@ impl FakeBroker {
 
     /// Messages, consumers and private queues that still exist. Empty shared queues without a consumer do not count: they
     /// are durable.
+    ///
+    /// Includes private queues of dropped listeners until they expire, and messages that a fault still delays.
     #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         self.0.with(BrokerState::leftovers)
@@ -105,6 +125,14 @@ impl FakeBroker {
     ///
     /// # Panics
     /// If it is not; the message is a table of the leftovers.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::new();
+    /// // The program under test runs, and closes its servers, clients and buses.
+    /// broker.assert_idle();
+    /// ```
     #[track_caller]
     pub fn assert_idle(&self) {
         let leftovers = self.leftovers();
@@ -115,6 +143,8 @@ impl FakeBroker {
     ///
     /// # Errors
     /// `Topology` if it exists with another kind.
+    ///
+    /// Declaring an existing exchange of the same kind has no effect.
     pub fn declare_exchange(&self, exchange: &Exchange) -> Result<()> {
         self.0.with(|state| state.declare_exchange(exchange, "declare exchange"))
     }
@@ -124,6 +154,15 @@ impl FakeBroker {
     ///
     /// # Errors
     /// `Topology` if a queue of that name exists.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::new();
+    /// broker.declare_exclusive_queue("orders")?;
+    /// assert!(broker.declare_exclusive_queue("orders").is_err());
+    /// # Ok::<(), oslo_messaging::Error>(())
+    /// ```
     pub fn declare_exclusive_queue(&self, name: &str) -> Result<()> {
         self.0.with(|state| {
             if state.queue_ids.contains_key(name) {
@@ -136,6 +175,9 @@ impl FakeBroker {
     }
 
     /// Sets the delivery limit of every shared queue, as an operator's policy does. Failures counted so far are kept.
+    ///
+    /// `None` removes the limit; messages then keep their counts, without effect. Queues of dead letters and private
+    /// queues are covered as [`DeliveryLimit`] says.
     pub fn limit_deliveries(&self, limit: Option<DeliveryLimit>) {
         self.0.with(|state| state.config.delivery_limit = limit);
     }
@@ -153,6 +195,7 @@ impl FakeBroker {
 }
 
 impl Default for FakeBroker {
+    /// The same as [`new`](Self::new): an empty broker of its own.
     fn default() -> Self {
         Self::new()
     }

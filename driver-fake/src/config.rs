@@ -5,6 +5,18 @@ use std::time::Duration;
 use crate::delivery_limit::DeliveryLimit;
 
 /// The limits of a [`FakeBroker`](crate::FakeBroker). The defaults are those of RabbitMQ 4 and of the AMQP driver.
+///
+/// Pass it to [`FakeBroker::with_config`](crate::FakeBroker::with_config); it cannot be changed later, except for the
+/// delivery limit ([`FakeBroker::limit_deliveries`](crate::FakeBroker::limit_deliveries)).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use oslo_messaging_fake::{FakeBroker, FakeConfig};
+///
+/// let config = FakeConfig::default().with_max_message_size(1024).with_queue_expiry(Duration::from_secs(60));
+/// let broker = FakeBroker::with_config(config);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FakeConfig {
@@ -32,6 +44,8 @@ impl FakeConfig {
     }
 
     /// Sets [`queue_expiry`](Self::queue_expiry).
+    ///
+    /// Counted from the last consumer, or from the last declaration without one.
     #[must_use]
     pub fn with_queue_expiry(mut self, expiry: Duration) -> Self {
         self.queue_expiry = expiry;
@@ -39,6 +53,8 @@ impl FakeConfig {
     }
 
     /// Sets [`delivery_limit`](Self::delivery_limit).
+    ///
+    /// Shared queues then behave as quorum queues; without it as classic ones.
     #[must_use]
     pub fn with_delivery_limit(mut self, limit: DeliveryLimit) -> Self {
         self.delivery_limit = Some(limit);

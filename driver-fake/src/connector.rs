@@ -14,6 +14,7 @@ use crate::broker::FakeBroker;
 /// takes no options.
 #[derive(Debug, Clone, Default)]
 pub struct FakeConnector {
+    /// The broker for every URL; `None` finds one by the name in the URL.
     broker: Option<FakeBroker>,
 }
 
@@ -32,6 +33,10 @@ impl Connector for FakeConnector {
         &["fake"]
     }
 
+    /// Connects at once, without waiting for an alarm to end.
+    ///
+    /// # Errors
+    /// `Timeout` if the deadline has passed; `Config` if the URL has an option and names the broker.
     async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
         const OPERATION: &str = "connect";
         if deadline.has_passed() {
@@ -48,6 +53,8 @@ impl Connector for FakeConnector {
 }
 
 /// The name of the shared broker for `url`: the first host, and the virtual host if there is one.
+///
+/// Ports, users and further hosts do not matter.
 fn name_of(url: &TransportUrl) -> String {
     let host = url.hosts().first().and_then(|host| host.hostname.as_deref()).unwrap_or_default();
     match url.virtual_host() {

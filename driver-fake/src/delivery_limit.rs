@@ -10,6 +10,14 @@ const DEAD_LETTERS: &str = ".dead";
 /// A queue counts the failed deliveries of each message and reports the count with a redelivered one
 /// ([`Message::delivery_count`](oslo_messaging::Message::delivery_count)). A message whose count exceeds the limit is
 /// dropped, which [`Counters::over_limit`](crate::Counters::over_limit) counts. Private queues have no limit.
+///
+/// ```
+/// use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker, FakeConfig};
+///
+/// // Quorum queues of RabbitMQ 4.3, which drop a message when its fourth consumer is lost.
+/// let limit = DeliveryLimit::new(3).with_counted(CountedReturns::Failed);
+/// let broker = FakeBroker::with_config(FakeConfig::default().with_delivery_limit(limit));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryLimit {

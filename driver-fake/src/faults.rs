@@ -13,6 +13,27 @@ use crate::transport::FakeTransport;
 /// A transport that is cut stays dead unless it was only [interrupted](Faults::interrupt): publishes and polls fail with
 /// `Disconnected`, its health is `Lost`, and its unsettled messages are back in their queues, marked as redelivered. Open a
 /// new transport instead. Queues, exchanges and messages survive every fault but [`Fault::Drop`], as durable ones do.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use oslo_messaging::{Address, Deadline, ErrorKind, Message, PublishOptions, Transport};
+/// use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let broker = FakeBroker::new();
+/// broker.faults().add(FaultRule::new(Fault::Nack).after(1));
+///
+/// let transport = broker.transport();
+/// let to = Address::Queue { name: "orders".into() };
+/// let options = PublishOptions::by(Deadline::after(Duration::from_secs(5)));
+/// transport.publish(&to, Message::new("first"), &options).await.expect("the rule lets one publish pass");
+/// let error = transport.publish(&to, Message::new("second"), &options).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Refused);
+/// assert_eq!(broker.faults().met(), 1);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Faults(Arc<Shared>);
 

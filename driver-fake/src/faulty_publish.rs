@@ -73,6 +73,13 @@ impl FakeTransport {
     }
 
     /// Waits until a delayed message has arrived, the publisher's deadline has passed or its connection has ended.
+    ///
+    /// # Errors
+    /// The result of routing the message; `Timeout` or the end of the connection with `executed: Maybe`, because the
+    /// message may still arrive.
+    ///
+    /// # Cancellation
+    /// The message arrives all the same.
     async fn await_arrival(
         &self,
         mut arrived: oneshot::Receiver<Result<()>>,

@@ -15,6 +15,7 @@ use crate::state::mailbox::Mailbox;
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) message: Arc<Message>,
+    /// Whether the message was delivered before.
     pub(crate) redelivered: bool,
 }
 
@@ -28,33 +29,44 @@ impl IncomingMessage for Settled {
         self.redelivered
     }
 
+    /// Succeeds: the poll has acknowledged the message.
     async fn acknowledge(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 
+    /// Succeeds without effect: an acknowledged message cannot return to its queue.
     async fn requeue(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 
+    /// Succeeds without effect.
     async fn reject(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 }
 
 /// A message that its receiver settles. The broker keeps it until then. Dropping it requeues it.
+///
+/// Settling takes effect in the broker at once; nothing is sent later.
 #[derive(Debug)]
 pub(crate) struct Unsettled {
     pub(crate) broker: Arc<Shared>,
+    /// Says whether the channel has ended.
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) channel: Id,
+    /// Identifies the delivery in its channel.
     pub(crate) tag: Id,
     pub(crate) message: Arc<Message>,
+    /// Whether the message was delivered before.
     pub(crate) redelivered: bool,
     /// `None` until it is settled.
     pub(crate) settlement: Option<Settlement>,
 }
 
 impl Unsettled {
+    /// # Errors
+    /// `Closed` after the listener was closed; `Disconnected` after its connection was lost or interrupted. The message
+    /// is back in its queue then.
     fn settle(&mut self, settlement: Settlement, operation: &'static str) -> Result<()> {
         self.settlement = Some(settlement);
         self.broker.with(|state| {
@@ -95,6 +107,7 @@ impl IncomingMessage for Unsettled {
 }
 
 impl Drop for Unsettled {
+    /// Requeues an unsettled message. A receiver that panics or is cancelled so loses nothing.
     fn drop(&mut self) {
         if self.settlement.is_none() {
             // Fails if the channel has ended: the broker requeued the message then.

@@ -5,7 +5,16 @@
 //! delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never succeeds where RabbitMQ
 //! fails.
 //!
+//! # What differs from RabbitMQ
+//! Everything is durable: a restart of the broker loses no queue and no message, unless [`Fault::Drop`] says so. There are no
+//! users and no permissions beyond the reserved names `amq.*`. A transport that was cut does not reconnect by itself, except
+//! after [`Faults::interrupt`].
+//!
+//! # Time
 //! It does not poll, spawn tasks or read any clock but tokio's, so a test under `start_paused` controls time.
+//! Expiry and delayed messages take effect when the broker is next used after they are due.
+//!
+//! # Faults
 //! [`FakeBroker::faults`] injects faults: lost, delayed, duplicated and reordered messages, cut connections, alarms.
 //!
 //! ```

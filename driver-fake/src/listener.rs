@@ -21,12 +21,17 @@ use crate::state::mailbox::Mailbox;
 #[derive(Debug)]
 pub(crate) struct FakeListener {
     pub(crate) broker: Arc<Shared>,
+    /// The broker's side of this listener.
     pub(crate) channel: Id,
+    /// Shared with the channel, so that the listener learns its end without the lock.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Where peers reach this listener; of an inbox, its private queue.
     pub(crate) address: Address,
 }
 
 /// What the buffer of the channel offers to a poll.
+///
+/// Decided under the lock of the broker.
 enum Buffer {
     Messages(Vec<Box<dyn IncomingMessage>>),
     /// No message yet; a delayed one is due at that time.
@@ -36,6 +41,11 @@ enum Buffer {
 }
 
 impl FakeListener {
+    /// Takes up to `max` messages, if there are any, under one lock: a message is either in the buffer or returned by a
+    /// poll.
+    ///
+    /// # Errors
+    /// `Closed` or `Disconnected`, if the channel has ended.
     fn check_buffer(&self, max: usize) -> Result<Buffer> {
         self.broker.with(|state| {
             if let Some(end) = self.mailbox.end.get() {
@@ -62,6 +72,7 @@ impl FakeListener {
         }
     }
 
+    /// Moves one message from the buffer to the receiver, who must settle it.
     fn hold(&self, channel: &mut Channel) -> Box<dyn IncomingMessage> {
         let delivery = channel.buffer.pop_front().expect("the buffer has that many");
         let message = Arc::clone(&delivery.entry.message);
@@ -108,6 +119,10 @@ impl Listener for FakeListener {
         &self.address
     }
 
+    /// Returns as many buffered messages as there are, at most `max`. Waits only if there is none.
+    ///
+    /// # Cancellation
+    /// Safe: messages are taken in the last step, which does not wait.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         // A busy listener yields to other tasks. It does so before it removes messages, so that a cancelled poll loses none.
         coop::consume_budget().await;
@@ -125,11 +140,17 @@ impl Listener for FakeListener {
         }
     }
 
+    /// Takes effect at once, also if it fails with `Timeout` because the deadline has passed. Polls then drain the
+    /// buffer.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.broker.with(|state| state.cancel(self.channel));
         self.result_of("stop", deadline)
     }
 
+    /// Deletes private queues and requeues unsettled messages, also if it returns an error.
+    ///
+    /// # Errors
+    /// `Disconnected` if the connection was lost before; `Timeout` if the deadline has passed.
     async fn close(self: Box<Self>, deadline: Deadline) -> Result<()> {
         let result = self.result_of("close", deadline);
         self.broker.with(|state| state.close_channel(self.channel));
@@ -138,6 +159,7 @@ impl Listener for FakeListener {
 }
 
 impl Drop for FakeListener {
+    /// Ends the channel as a crash would: unsettled messages are requeued, private queues stay until they expire.
     fn drop(&mut self) {
         self.broker.with(|state| state.end_channel(self.channel, &EndReason::Closed));
     }

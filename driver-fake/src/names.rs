@@ -3,8 +3,12 @@
 use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, QueuePlan, Result};
 
 /// The longest AMQP short string, in bytes: every name and routing key is one.
+///
+/// AMQP 0-9-1, section 4.2.5.3: the length is one octet.
 const SHORT_STRING: usize = 255;
 /// The prefix of the names that the broker reserves for itself.
+///
+/// RabbitMQ answers 403, which drivers report as `Denied`.
 const RESERVED: &str = "amq.";
 
 /// Checks the names of one queue of a subscription.

@@ -31,6 +31,8 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     check_headers(message, OPERATION)
 }
 
+/// # Errors
+/// `TooLarge` for a header name over 255 bytes, or for headers that do not fit into one frame.
 fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
     let mut bytes = message.id.len();
     for (name, value) in &message.headers {

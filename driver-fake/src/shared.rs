@@ -9,6 +9,7 @@ use crate::state::BrokerState;
 
 /// One broker. It lives as long as any handle, transport, listener or unsettled message refers to it.
 pub(crate) struct Shared {
+    /// Held for one operation at a time, never across an await point.
     state: Mutex<BrokerState>,
     /// Outside of the lock, because every publish reads it.
     pub(crate) max_message_size: usize,

@@ -24,14 +24,20 @@ use crate::state::id::Id;
 ///
 /// Dropping it closes it and ends its listeners: their unsettled messages are requeued, and their private queues start to
 /// expire.
+///
+/// Publishes, subscriptions and settlements take effect at once, under the lock of the broker; only an alarm or a fault
+/// makes a publish wait.
 #[derive(Debug)]
 pub struct FakeTransport {
     pub(crate) broker: Arc<Shared>,
+    /// The broker's side of this transport.
     pub(crate) connection: Id,
+    /// Receives `Blocked`, `Lost` and `Closed` from the broker.
     pub(crate) health: watch::Receiver<Health>,
 }
 
 impl FakeTransport {
+    /// Registers a new connection with the broker.
     pub(crate) fn open(broker: Arc<Shared>) -> Self {
         let (connection, health) = broker.with(BrokerState::connect);
         Self { broker, connection, health }
@@ -59,6 +65,8 @@ impl FakeTransport {
     }
 
     /// Takes and publishes the message unless an alarm is raised; returns whether it did.
+    ///
+    /// Checks and publishes under one lock, so that no alarm can be raised in between.
     fn try_publish(
         &self,
         state: &mut BrokerState,
@@ -84,6 +92,7 @@ impl FakeTransport {
         })
     }
 
+    /// The error of a publish that an alarm held up until its deadline: transient, with the reason of the alarm.
     fn blocked(&self, operation: &'static str) -> Error {
         let error = Error::new(ErrorKind::Blocked, operation).transient();
         match &self.health.borrow().state {
@@ -95,6 +104,7 @@ impl FakeTransport {
 
 #[async_trait]
 impl Transport for FakeTransport {
+    /// Everything that RabbitMQ supports.
     fn capabilities(&self) -> Capabilities {
         [
             Capability::ServerAddress,
@@ -116,6 +126,15 @@ impl Transport for FakeTransport {
         self.health.clone()
     }
 
+    /// The message is in its queues when this returns.
+    ///
+    /// # Errors
+    /// `Timeout` if the deadline has passed before; `TooLarge`, `Denied` or `Topology` as RabbitMQ refuses;
+    /// `Undeliverable` for a mandatory message without a queue; `Blocked` at the deadline during an alarm; `Closed` or
+    /// `Disconnected`.
+    ///
+    /// # Cancellation
+    /// A cancelled publish that waits for an alarm is not sent. One that a fault delays arrives.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         // A publisher in a loop yields to other tasks: nothing else here waits.
         coop::consume_budget().await;
@@ -140,6 +159,11 @@ impl Transport for FakeTransport {
         Ok(())
     }
 
+    /// Declares and consumes under one lock: the queues exist and are bound when this returns.
+    ///
+    /// # Errors
+    /// `Timeout` if the deadline has passed; `TooLarge`, `Denied` or `Topology` for its names and queues; `Closed` or
+    /// `Disconnected`. A queue that was declared before the error stays.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         const OPERATION: &str = "subscribe";
         if deadline.has_passed() {
@@ -162,6 +186,10 @@ impl Transport for FakeTransport {
         Ok(Box::new(FakeListener { broker: Arc::clone(&self.broker), channel, mailbox, address }))
     }
 
+    /// Counts ready messages and consumers of the queue of `address`; `None` if it does not exist. Does not declare it.
+    ///
+    /// # Errors
+    /// `Unsupported` for a fanout, which has no queue of its own; `Timeout`, `Closed` or `Disconnected`.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         if deadline.has_passed() {
@@ -179,6 +207,8 @@ impl Transport for FakeTransport {
         })
     }
 
+    /// Ends every listener of the transport, whose polls then fail with `Closed`. Takes effect also if it returns
+    /// `Timeout`. Closing twice succeeds.
     async fn close(&self, deadline: Deadline) -> Result<()> {
         self.broker.with(|state| state.disconnect(self.connection, &EndReason::Closed));
         if deadline.has_passed() { Err(Error::timeout("close")) } else { Ok(()) }
@@ -186,6 +216,7 @@ impl Transport for FakeTransport {
 }
 
 impl Drop for FakeTransport {
+    /// Closes the connection, which the broker then forgets. Watchers of the health keep the last state.
     fn drop(&mut self) {
         self.broker.with(|state| {
             state.disconnect(self.connection, &EndReason::Closed);

@@ -1,4 +1,4 @@
-//! Who receives what is sent to an address.
+//! Which listeners receive a message to an address.
 
 use oslo_messaging::{Address, Source, Subscription};
 
@@ -68,7 +68,7 @@ async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     let mut there = stage.read(&transport, Subscription::new(stage.server("f", "u", "s"))).await?;
     stage.publish(&transport, &stage.topic("e", "t"), ["here"]).await?;
     stage.publish(&transport, &stage.topic("f", "u"), ["there"]).await?;
-    // The exchange decides with the topic: nobody listens to these two.
+    // Both the exchange and the topic must match, so these two messages have no listener.
     stage.publish(&transport, &stage.topic("f", "t"), ["nowhere"]).await?;
     stage.publish(&transport, &stage.topic("e", "u"), ["nowhere"]).await?;
     assert_eq!(here.texts(1).await?, ["here"]);

@@ -1,4 +1,4 @@
-//! What holds when connections are lost, publishers are stopped and the bus starts again.
+//! Behaviour when connections are cut, publishers are blocked and the bus restarts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use oslo_messaging::{
 };
 use serde_json::json;
 
-use super::notify::{ear, listener, notifier, tell};
+use super::notify::{listener, notifier, recording, send_events};
 use super::rpc::Group;
 use crate::cases::cases;
 use crate::reading::text;
@@ -45,7 +45,7 @@ cases! { disturb;
     calls_are_answered_again_after_a_restart [] disturbs Restart;
 }
 
-/// Long enough to see that a publish waits, and short beside what a bus takes to come back.
+/// Long enough to see that a publish waits, and shorter than the restart of a bus.
 const SHORT: Duration = Duration::from_secs(1);
 
 async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
@@ -65,11 +65,11 @@ async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
 async fn what_was_in_hand_comes_back_marked(stage: &Stage) -> Outcome {
     let (_, mut reading) = full(stage, ["x"]).await?;
     let held = reading.next().await?;
-    assert!(!held.redelivered(), "nobody has had it");
+    assert!(!held.redelivered(), "it was not delivered before");
     stage.disturb(Disturbance::Cut).await?;
     let again = reading.next().await?;
     assert!(again.redelivered() && text(again.as_ref()) == "x", "{again:?}");
-    let error = held.acknowledge().await.expect_err("the broker gave it to somebody else");
+    let error = held.acknowledge().await.expect_err("the broker has requeued it");
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     again.acknowledge().await?;
     reading.quiet().await
@@ -123,13 +123,14 @@ async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
 }
 
 async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
+    /// Enough that the cut falls between some of them.
     const CASTS: usize = 40;
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
     let group = Group::with(stage, target, &["s"], RpcServerBuilder::refuse_redelivered).await?;
     let cast = async |number: usize| {
         group.client.cast(&Context::new(), "append", &json!({ "text": format!("({number})") })).await
     };
-    let (told, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
+    let (results, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
     cut?;
     // Whatever became of those, what comes after is as ever.
     let last = CASTS + 1;
@@ -139,22 +140,22 @@ async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
         group.recorder.wait(ran().await.len() + 1).await?;
     }
     let ran = group.recorder.quiet().await?;
-    for (number, told) in told.into_iter().enumerate() {
+    for (number, result) in results.into_iter().enumerate() {
         let runs = ran.iter().filter(|event| event.what == format!("({number})")).count();
-        let most = usize::from(!matches!(&told, Err(error) if error.executed() == Executed::No));
-        assert!(runs <= most, "cast {number} ran {runs} times, and its sender was told {told:?}");
+        let most = usize::from(!matches!(&result, Err(error) if error.executed() == Executed::No));
+        assert!(runs <= most, "cast {number} ran {runs} times, and its sender got {result:?}");
     }
     group.stop().await
 }
 
 async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("l", &recorder)).start(stage.soon()).await?;
+    let listener = listener(stage, &["t"]).await?.endpoint(recording("l", &recorder)).start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
-    tell(&notifier, 0..10).await?;
-    let (told, cut) = tokio::join!(tell(&notifier, 10..30), stage.disturb(Disturbance::Cut));
+    send_events(&notifier, 0..10).await?;
+    let (sent, cut) = tokio::join!(send_events(&notifier, 10..30), stage.disturb(Disturbance::Cut));
     cut?;
-    told?;
+    sent?;
     let heard = || recorder.at("l").into_iter().collect::<BTreeSet<_>>();
     while heard().len() < 30 {
         recorder.wait(recorder.at("l").len() + 1).await?;
@@ -200,9 +201,9 @@ async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome
         stage.soon().run("become ready", ready).await??;
         Ok::<_, Failed>(())
     };
-    let (told, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
+    let (sent, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
     calmed?;
-    told?;
+    sent?;
     assert_eq!(reading.texts(1).await?, ["x"]);
     Ok(())
 }
@@ -241,7 +242,7 @@ async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
-/// A durable queue in which `texts` are, and who reads it.
+/// A durable queue with `texts`, and its reader.
 async fn full<T: AsRef<str>>(stage: &Stage, texts: impl IntoIterator<Item = T>) -> Result<(Address, Reading), Failed> {
     let (transport, name) = (stage.connect().await?, stage.name("q"));
     let reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;

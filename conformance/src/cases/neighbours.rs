@@ -1,4 +1,4 @@
-//! What shares a transport and must not feel it.
+//! Listeners of one transport do not affect each other.
 
 use std::num::NonZeroU16;
 
@@ -49,7 +49,7 @@ async fn a_listener_settles_its_own_messages(stage: &Stage) -> Outcome {
     stage.publish(&transport, &stage.topic("e", "t"), ["t1", "t2", "t3"]).await?;
     stage.publish(&transport, &stage.topic("e", "u"), ["u1", "u2", "u3"]).await?;
     let (held, mut others) = (one.take(3).await?, two.take(3).await?);
-    // The last one first: what one listener settles is none of what another one holds, nor what came before it.
+    // In reverse order: settling one message must not settle those of another listener, nor earlier ones.
     others.remove(2).acknowledge().await?;
     others.remove(0).reject().await?;
     two.close().await?;

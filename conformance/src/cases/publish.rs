@@ -17,7 +17,7 @@ cases! { publish;
     mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned [Mandatory];
     /// PublishOptions::by: A publish that may go nowhere.
     to_nobody_succeeds_without_mandatory [];
-    /// Message::id: so that a return is told to the publisher it concerns.
+    /// Message::id: so that a return reaches the publisher it concerns.
     a_return_is_told_to_its_own_publisher [Mandatory];
     /// Transport::publish: From one caller to one address, order holds.
     order_holds_from_one_publisher_to_one_address [];
@@ -32,7 +32,7 @@ async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
     let inbox = Address::Direct { queue: stage.name("reply") };
     for to in [stage.topic("e", "t"), inbox] {
         let options = PublishOptions::by(stage.soon()).mandatory();
-        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("nobody is bound");
+        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("no queue is bound");
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{to}: {error}");
     }
     Ok(())
@@ -67,15 +67,15 @@ async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
 async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
-    let (somebody, nobody) = (stage.topic("e", "t"), stage.topic("e", "nobody"));
+    let (served, unserved) = (stage.topic("e", "t"), stage.topic("e", "unserved"));
     let options = PublishOptions::by(stage.soon()).mandatory();
     let publishes = (0..60).map(|n| {
-        let to = if n % 3 == 0 { &nobody } else { &somebody };
+        let to = if n % 3 == 0 { &unserved } else { &served };
         transport.publish(to, Message::new(format!("{n}")), &options)
     });
     for (n, outcome) in join_all(publishes).await.into_iter().enumerate() {
         match outcome {
-            Ok(()) => assert_ne!(n % 3, 0, "{n} went to nobody"),
+            Ok(()) => assert_ne!(n % 3, 0, "{n} has no queue"),
             Err(error) => assert_eq!((n % 3, error.kind()), (0, ErrorKind::Undeliverable), "{n}: {error}"),
         }
     }

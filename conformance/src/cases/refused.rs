@@ -25,14 +25,16 @@ cases! { refused;
     pools [] lacks Pools;
 }
 
+/// Expects `Unsupported`; any other result is a silent success or a wrong kind.
 fn unsupported<T>(outcome: Result<T>) -> Outcome {
     match outcome {
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(error) => Err(Failed::from(format!("refused with another kind: {error}"))),
-        Ok(_) => Err(Failed::from("the driver does not declare it and does it all the same")),
+        Ok(_) => Err(Failed::from("the driver does it without declaring it")),
     }
 }
 
+/// Publishes on a new connection, and expects the refusal.
 async fn publish(stage: &Stage, to: Address, message: Message, options: PublishOptions) -> Outcome {
     unsupported(stage.connect().await?.publish(&to, message, &options).await)
 }

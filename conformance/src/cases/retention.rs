@@ -1,4 +1,4 @@
-//! How long a queue keeps a message.
+//! Retention: how long a queue keeps a message.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::cases::cases;
 use crate::{Outcome, Stage};
 
 cases! { retention;
-    /// Capability::Retention: Shared queues keep what is published while nobody reads.
+    /// Capability::Retention: Shared queues keep what is published while they have no reader.
     a_shared_queue_keeps_what_nobody_reads [Retention];
     /// Listener::close: deletes private queues.
     a_private_queue_goes_with_its_listener [Mandatory];
@@ -47,7 +47,7 @@ async fn an_expired_message_is_dropped(stage: &Stage) -> Outcome {
     let short = Message::new("short").with_expiration(stage.budget().quiet / 10);
     transport.publish(&to, short, &PublishOptions::by(stage.soon())).await?;
     stage.publish(&transport, &to, ["for ever"]).await?;
-    // Nothing tells that a message expired: ten times its life is what there is to wait for.
+    // The expiry of a message cannot be observed, so wait for ten times its time to live.
     tokio::time::sleep(stage.budget().quiet).await;
     let mut server = stage.read(&transport, subscription).await?;
     assert_eq!(server.texts(1).await?, ["for ever"]);

@@ -28,6 +28,7 @@ cases! { settle;
     what_comes_back_says_how_often_it_failed [Retention, Requeue] disturbs Limit;
 }
 
+/// The server that the cases of this file settle for.
 fn subscription(stage: &Stage) -> Subscription {
     Subscription::new(stage.server("e", "t", "s"))
 }
@@ -80,7 +81,7 @@ async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
     let first = one.next().await?;
-    assert!(!first.redelivered(), "nobody had it before");
+    assert!(!first.redelivered(), "it was not delivered before");
     first.requeue().await?;
     let second = one.next().await?;
     assert!(second.redelivered(), "it was requeued");

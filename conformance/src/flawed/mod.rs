@@ -1,4 +1,4 @@
-//! Drivers with one defect each: every one must be caught, so that the suite itself is under test.
+//! Drivers with one defect each. The suite must catch every one, which puts the suite itself under test.
 
 mod listener;
 mod losses;
@@ -52,132 +52,133 @@ macro_rules! flaws {
 }
 
 flaws! {
-    /// A publish is done twice.
+    /// A publish is sent twice.
     PublishedTwice => "address::a_topic_reaches_one_of_its_servers", "rpc::nothing_runs_twice";
-    /// Every fifth publish is confirmed and thrown away.
+    /// Every fifth publish is confirmed and discarded.
     LostInSilence => "publish::order_holds_from_one_publisher_to_one_address", "rpc::cast_runs_exactly_once";
-    /// Two neighbouring publishes change places.
+    /// Two consecutive publishes are swapped.
     OutOfOrder => "publish::order_holds_from_one_publisher_to_one_address", "rpc::order_holds_from_one_sender";
-    /// A message to one server goes to any server of its topic.
+    /// A message to one server is routed to any server of its topic.
     ServerIgnored => "address::a_server_is_reached_alone", "rpc::a_request_runs_at_an_entitled_server";
-    /// Every exchange is the same one.
+    /// All exchanges are one exchange.
     ExchangeIgnored => "address::exchanges_keep_topics_apart", "rpc::a_request_runs_at_an_entitled_server";
-    /// A listener hears every priority.
+    /// A listener receives every priority.
     PriorityIgnored => "notification::a_listener_hears_its_topics_and_priorities_alone", "notify::a_handler_has_what_it_wants";
-    /// A fanout stays within the exchange it was not given: it goes nowhere.
+    /// A fanout reaches no server.
     FanoutLost => "address::a_fanout_reaches_every_server_of_every_exchange", "rpc::fanout_reaches_every_subscribed_server";
-    /// A fanout reaches one server, the last that was started.
+    /// A fanout reaches only the server that was started last.
     FanoutReachesOne => "address::a_fanout_reaches_every_server_of_every_exchange", "delivery::a_message_comes_from_a_queue_it_was_sent_to";
-    /// A message that no queue is bound for is thrown away, mandatory or not.
+    /// A mandatory message without a bound queue is discarded and confirmed.
     MandatoryIgnored => "publish::mandatory_to_nobody_is_undeliverable", "rpc::an_undeliverable_call_says_so";
-    /// Every message needs a queue that is bound, mandatory or not.
+    /// A message without a bound queue fails also if it is not mandatory.
     MandatoryAlways => "publish::to_nobody_succeeds_without_mandatory", "rpc::a_cast_is_sent";
-    /// A return is told to whoever publishes next.
+    /// The next publish fails in place of the returned one.
     ReturnCrossed => "publish::a_return_is_told_to_its_own_publisher", "rpc::only_what_has_no_queue_is_undeliverable";
-    /// A reply goes to whoever was answered before.
+    /// A reply goes to the caller of the previous reply.
     ReplyCrossed => "rpc_reply::they_reach_their_own_callers", "rpc::a_call_in_time_is_answered";
-    /// What is sent to a queue by name is thrown away unless it is an inbox.
+    /// A message to a queue by name is discarded, unless the queue is an inbox.
     DirectReachesInboxesAlone => "neighbours::a_queue_is_reached_past_its_exchange", "delivery::a_return_is_told";
-    /// Headers stay behind.
+    /// Headers are not sent.
     HeadersLost => "publish::what_is_sent_arrives_unchanged", "delivery::a_message_arrives_unchanged";
-    /// The value of a header ends after 255 bytes.
+    /// Header values are truncated to 255 bytes.
     LongHeaderCut => "limits::headers_of_every_length_arrive", "delivery::a_message_arrives_unchanged";
-    /// A body loses the bytes that are not text.
+    /// A body loses the bytes that are not UTF-8.
     BodyMangled => "publish::what_is_sent_arrives_unchanged", "delivery::a_message_arrives_unchanged";
-    /// A body ends after half a megabyte.
+    /// Bodies are truncated to half a megabyte.
     LongBodyCut => "limits::a_megabyte_arrives_whole", "delivery::a_message_arrives_unchanged";
-    /// A name ends after 255 bytes.
+    /// Names are truncated to 255 bytes.
     LongNameCut => "limits::a_longer_name_is_too_large_and_never_cut", "delivery::a_long_name_is_refused_or_another_one";
-    /// Messages live for ever.
+    /// Messages never expire.
     ExpirationIgnored => "retention::an_expired_message_is_dropped", "delivery::what_expired_is_dropped";
-    /// A time to live is taken for seconds, though it is in milliseconds.
+    /// A time to live in milliseconds is sent as seconds.
     ExpirationInSeconds => "retention::an_expired_message_is_dropped", "delivery::what_expired_is_dropped";
-    /// Requests live for ever, whatever else expires.
+    /// Requests never expire; other messages do.
     RequestsNeverExpire => "rpc_time::a_call_that_expired_in_its_queue_never_runs", "delivery::what_expired_is_dropped";
-    /// Messages that have a life lose it at once.
+    /// Messages with a time to live expire at once.
     ExpiresAtOnce => "retention::a_message_is_not_dropped_before_it_expires", "delivery::nothing_is_lost";
-    /// The queue of a notification is not made before somebody listens.
+    /// Publishing a notification does not declare its queue.
     QueueNotEnsured => "notification::it_is_kept_before_anyone_listens", "notify::an_event_is_told";
-    /// Members of a pool read the shared queue instead.
+    /// Members of a pool read the shared queue instead of the pool's.
     PoolIgnored => "notification::every_pool_gets_a_copy_that_its_members_share", "notify::every_copy_is_handled_or_given_up";
-    /// Each member of a pool has a copy of its own.
+    /// Each member of a pool has a queue of its own.
     PoolNotShared => "notification::every_pool_gets_a_copy_that_its_members_share", "notify::one_reader_has_it_at_a_time";
-    /// A deadline that passed is not looked at.
+    /// An operation with a passed deadline is executed.
     DeadlineIgnored => "publish::a_deadline_that_passed_is_a_timeout", "delivery::a_publish_ends_as_it_must";
-    /// A subscription returns before its queues exist.
+    /// A subscribe returns before its queues exist.
     SubscribesLate => "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned", "delivery::a_return_is_told";
-    /// A poll gives more than it was asked for.
+    /// A poll returns more messages than its maximum.
     PollOverflows => "listen::a_poll_takes_no_more_than_its_maximum", "delivery::a_poll_takes_no_more_than_its_maximum";
-    /// What a poll took is lost if it is cancelled.
+    /// A cancelled poll loses messages.
     CancelledPollLoses => "listen::a_cancelled_poll_loses_nothing", "delivery::nothing_is_lost";
-    /// The window is a hundred times as wide.
+    /// The window is a hundred times too large.
     WindowIgnored => "listen::the_window_bounds_what_is_unsettled", "delivery::the_window_bounds_what_is_unsettled";
-    /// A stopped listener never ends.
+    /// A stopped listener never returns its end.
     StopNeverEnds => "listen::a_stopped_listener_is_drained_and_ends", "lifecycle::a_server_ends_when_it_is_stopped";
-    /// A stopped listener goes on acknowledging what it was handed over before.
+    /// A stopped listener acknowledges messages that it received before.
     StopTakesTheRest => "listen::a_stopped_listener_acknowledges_nothing_more", "delivery::nothing_is_lost";
-    /// A dropped listener goes on consuming.
+    /// A dropped listener keeps consuming.
     DroppedGoesOn => "listen::a_dropped_listener_stops_consuming", "delivery::nothing_is_lost";
-    /// Closing a listener leaves its private queue behind.
+    /// Closing a listener does not delete its private queue.
     CloseLeavesQueue => "retention::a_private_queue_goes_with_its_listener", "delivery::a_return_is_told";
     /// Closing one listener ends every listener of its transport.
     CloseEndsNeighbours => "neighbours::a_listener_ends_without_the_other", "delivery::nothing_is_lost";
-    /// Whoever waits for a message is not told that the transport was closed.
+    /// A waiting poll does not end when its transport is closed.
     ClosedPollHangs => "close::an_open_listener_ends_with_its_transport", "lifecycle::a_poll_ends_with_its_transport";
-    /// What was acknowledged comes back.
+    /// An acknowledged message is redelivered.
     AcknowledgedComesBack => "settle::an_acknowledged_message_is_gone", "delivery::what_is_settled_is_gone";
-    /// What was rejected comes back.
+    /// A rejected message is redelivered.
     RejectedComesBack => "settle::a_rejected_message_is_gone", "delivery::what_is_settled_is_gone";
-    /// What was requeued is dropped.
+    /// A requeued message is discarded.
     RequeueDrops => "settle::a_requeued_message_comes_back", "delivery::nothing_is_lost";
-    /// What was dropped unsettled stays out.
+    /// A message that is dropped unsettled is not requeued.
     DroppedStaysOut => "settle::a_message_dropped_unsettled_comes_back", "delivery::nothing_is_lost";
-    /// A message that comes back looks new.
+    /// A redelivered message is not marked.
     RedeliveredFlagLost => "settle::what_comes_back_says_so", "delivery::what_comes_back_says_so";
-    /// Every message looks as if it came back.
+    /// Every message is marked as redelivered.
     RedeliveredAlways => "publish::what_is_sent_arrives_unchanged", "rpc::nothing_is_redelivered_without_a_loss";
-    /// What is to be settled before handover is left to its receiver.
+    /// `Settle::BeforeHandover` is treated as `ByReceiver`.
     HandedOverUnsettled => "settle::what_was_settled_before_handover_never_comes_back", "delivery::what_is_settled_is_gone";
-    /// What is left to its receiver is settled before handover.
+    /// `Settle::ByReceiver` is treated as `BeforeHandover`.
     SettledTooEarly => "settle::a_message_dropped_unsettled_comes_back", "delivery::nothing_is_lost";
-    /// Settling after the end succeeds.
+    /// Settling after the listener was closed succeeds.
     SettlesAfterClose => "settle::settling_after_close_is_closed", "delivery::settling_succeeds_until_the_end";
-    /// A closed transport goes on working.
+    /// A closed transport keeps working.
     CloseIsNothing => "close::later_operations_are_closed", "lifecycle::a_closed_transport_does_nothing";
-    /// The state is never told.
+    /// The health never changes.
     HealthStuck => "close::a_connected_transport_becomes_ready", "lifecycle::health_follows_the_transport";
-    /// A connection that is lost is made again, and its listeners are not.
+    /// A lost connection is restored without its listeners.
     ListenerLostByCut => "disturb::a_listener_misses_nothing_over_a_cut", "rpc::a_call_in_time_is_answered";
-    /// What is sent to every server goes nowhere once the connection was lost.
+    /// After a cut, a fanout reaches no server.
     FanoutLostByCut => "disturb::a_fanout_reaches_every_server_after_a_cut", "rpc::fanout_reaches_every_subscribed_server";
-    /// Once connections were lost, nothing that comes again says so.
+    /// After a cut, redelivered messages are not marked.
     MarkLostByCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::what_comes_back_says_so";
-    /// What was in hand when connections were lost is settled as if they were there.
+    /// After a cut, settling an old message succeeds.
     SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::settling_succeeds_until_the_end";
-    /// A connection that is lost is made again, and its state goes on saying that it is not.
+    /// A lost connection is restored and its health stays `Lost`.
     NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself", "lifecycle::every_bus_is_back_after_a_cut";
-    /// A listener that is stopped acknowledges what waits, and loses it.
+    /// Stopping a listener acknowledges the waiting messages and loses them.
     StopLosesAcknowledged => "listen::a_stopped_listener_acknowledges_nothing_more", "rpc::what_is_dropped_is_counted";
-    /// A message that comes back does not say how often its delivery failed.
+    /// A redelivered message has no delivery count.
     DeliveryCountLost => "settle::what_comes_back_says_how_often_it_failed", "notify::the_sums_agree";
     undeclared [ServerAddress, Fanout, Mandatory, Expiration, Requeue, EnsureQueue, Pools]
 }
 
+/// The case that expects the refusal of `capability`.
 fn refusing(capability: Capability) -> &'static str {
     crate::cases().find(|case| case.lacks == Some(capability)).map_or("", |case| case.id)
 }
 
-/// A harness whose driver has one flaw.
+/// A harness whose driver has one flaw. It forwards everything to the inner harness and wraps its transports.
 #[derive(Debug)]
 pub struct Flawed<H> {
     inner: H,
     flaw: Flaw,
-    /// How often connections were lost.
+    /// How often the harness has cut the connections.
     losses: watch::Sender<u64>,
 }
 
 impl<H: Harness> Flawed<H> {
-    /// Gives the driver of `inner` one flaw.
+    /// Puts `flaw` into the driver of `inner`.
     #[must_use]
     pub fn new(inner: H, flaw: Flaw) -> Self {
         Self { inner, flaw, losses: watch::Sender::new(0) }
@@ -203,6 +204,7 @@ impl<H: Harness> Harness for Flawed<H> {
         self.inner.disturbances()
     }
 
+    /// Counts cuts and restarts before they happen, so that no delivery after them is missed.
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         match what {
             Disturbance::Cut | Disturbance::Restart => self.losses.send_modify(|losses| *losses += 1),

@@ -1,8 +1,8 @@
-//! What the suite did, kept for programs and shown to people.
+//! Reports: the results of the suite as records, and pages made of them.
 //!
 //! [`main`](crate::main), [`programs::main`](crate::programs::main) and [`prove`](crate::programs::prove) write a
-//! [`Record`] each into the directory that [`REPORT`] names, as JSON, and nothing if it names none. A driver of one's
-//! own needs no more than that for a page of its own:
+//! [`Record`] each, as JSON, into the directory that the variable [`REPORT`] names, if it is set. The author of a driver needs
+//! this to render a page:
 //!
 //! ```no_run
 //! use oslo_messaging_conformance::report::Records;

@@ -18,8 +18,8 @@ an error it was not asked for is answered `{"broken": {"error": ..}}`. Ends at t
 A server acknowledges before it handles, whatever `at_least_once` of its description says: the reference knows nothing
 else. A cast cannot be given up, and a call is given up by its timeout. To kill the server, kill the process.
 
-A listener says each call of its endpoint, `{"heard": {id, events: [..]}}`, and waits for what the endpoint is to make of
-it: `{"answer": {"id": id, "answer": "handled"}}`, or "requeued", or "failed".
+A listener reports each call of its endpoint, `{"heard": {id, events: [..]}}`, and waits for its result:
+`{"answer": {"id": id, "answer": "handled"}}`, or "requeued", or "failed".
 """
 
 import functools
@@ -97,7 +97,7 @@ class Place:
 
 
 class Asking:
-    """Says the calls of an endpoint, and hands the answers to the threads that wait for them."""
+    """Reports the calls of an endpoint, and hands each answer to the thread that waits for it."""
 
     def __init__(self, output):
         self._output = output
@@ -118,11 +118,11 @@ class Asking:
 
 
 class Raised(Exception):
-    """What an endpoint raises that is to fail."""
+    """The failure of an endpoint."""
 
 
-class Ear:
-    """An endpoint of a listener, which does with each call what it is told."""
+class Endpoint:
+    """The endpoint of a listener. It reports each call and returns what the answer says."""
 
     def __init__(self, asking, listen):
         self._asking = asking
@@ -140,7 +140,7 @@ class Ear:
 
     def _hear(self, priority, messages):
         for message in messages:
-            # The listener adds what it reads of the deadline of a request, which an event has none of.
+            # The listener adds the timeout of requests, which events do not have.
             if message['ctxt'].get('client_timeout', False) is None:
                 del message['ctxt']['client_timeout']
         answer = self._asking.ask([{
@@ -156,7 +156,7 @@ class Ear:
 
 
 class Marked:
-    """A dispatcher that tells the endpoint whether the event was handed over before."""
+    """A dispatcher that adds to the metadata whether the event was redelivered."""
 
     def _extract_user_message(self, incoming):
         priority, raw, message = super()._extract_user_message(incoming)
@@ -173,7 +173,7 @@ class BatchDispatcher(Marked, notify_dispatcher.BatchNotificationDispatcher):
 
 
 class Exchange(msg_transport.NotificationTransport):
-    """Publishes to one exchange, and keeps what goes wrong: a notifier only logs it."""
+    """Publishes to one exchange and keeps the error, which a notifier only logs."""
 
     def __init__(self, transport, exchange):
         super().__init__(transport._driver)
@@ -238,9 +238,9 @@ class Actor:
 
     def _listen(self, **listen):
         targets = [oslo_messaging.Target(exchange=listen['exchange'], topic=topic) for topic in listen['topics']]
-        endpoints = [Ear(self._asking, listen)]
+        endpoints = [Endpoint(self._asking, listen)]
         options = {'executor': 'threading', 'allow_requeue': listen['allow_requeue'], 'pool': listen['pool']}
-        # As `get_notification_listener` and `get_batch_notification_listener` make them, but for the dispatcher.
+        # What `get_notification_listener` and `get_batch_notification_listener` return, with another dispatcher.
         if listen['batch'] is None:
             self._server = notify_listener.NotificationServer(
                 self._notifications, targets, Dispatcher(endpoints, None), **options)
@@ -253,7 +253,7 @@ class Actor:
 
     def _notify(self, exchange, topic, priority, publisher_id, event_type, payload, context, allowed, driver):
         transport = Exchange(self._notifications, exchange)
-        # The reference publishes with confirms. It tries once, so that what goes wrong is seen.
+        # The reference publishes with confirms. Without retries, an error is visible.
         notifier = oslo_messaging.Notifier(
             transport, publisher_id=publisher_id, driver=driver, topics=[topic], retry=0)
         getattr(notifier, priority)(Context(context, allowed), event_type, payload)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use oslo_messaging::{Address, Message};
 
 /// When the publisher's connection is cut, relative to its message.
+///
+/// In both cases the transport stays dead, and its unsettled messages are requeued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cut {
     /// Before the message is sent: the publish fails with `executed: No`.
@@ -18,6 +20,9 @@ pub enum Cut {
 }
 
 /// What happens to one publish. Each fault is something that RabbitMQ or the network can do.
+///
+/// Add one with [`Faults::add`](crate::Faults::add), or several at random with
+/// [`Faults::at_random`](crate::Faults::at_random).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -41,13 +46,18 @@ pub enum Fault {
     Kill,
 }
 
+/// Which publishes a rule matches.
 type Predicate = dyn Fn(&Address, &Message) -> bool + Send + Sync;
 
 /// Which publishes meet a [`Fault`]. Default: the next one.
+///
+/// Rules count publishes of every transport of the broker, in the order in which they begin.
 #[derive(Clone)]
 pub struct FaultRule {
     fault: Fault,
+    /// How many matching publishes to let pass.
     skip: u64,
+    /// How many publishes it still applies to.
     left: u64,
     matches: Arc<Predicate>,
 }
@@ -61,6 +71,8 @@ impl FaultRule {
 
     /// Counts only publishes for which `matches` returns `true`. The predicate must not use the broker, whose publish waits
     /// for it.
+    ///
+    /// The predicate sees the address and the message as the publisher passed them. Calling this again replaces it.
     #[must_use]
     pub fn when(mut self, matches: impl Fn(&Address, &Message) -> bool + Send + Sync + 'static) -> Self {
         self.matches = Arc::new(matches);
@@ -68,6 +80,8 @@ impl FaultRule {
     }
 
     /// Lets the first `publishes` matching ones pass. Default: 0.
+    ///
+    /// Only publishes that match count.
     #[must_use]
     pub fn after(mut self, publishes: u64) -> Self {
         self.skip = publishes;
@@ -75,6 +89,8 @@ impl FaultRule {
     }
 
     /// Applies to this many publishes. Default: 1.
+    ///
+    /// After that the rule has no effect.
     #[must_use]
     pub fn times(mut self, publishes: u64) -> Self {
         self.left = publishes;

@@ -8,14 +8,18 @@ use oslo_messaging::{Address, Message};
 use super::{Fault, FaultRule};
 
 /// The rules and the seed of one broker.
+///
+/// Shared by every transport of the broker.
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     /// Whether there are any. Publishes of a broker without faults skip the lock.
     armed: AtomicBool,
+    /// For [`Faults::met`](crate::Faults::met).
     met: AtomicU64,
     rules: Mutex<Rules>,
 }
 
+/// Rules in the order in which they were added, and the faults at random.
 #[derive(Debug, Default)]
 struct Rules {
     list: Vec<FaultRule>,
@@ -25,6 +29,7 @@ struct Rules {
 /// Faults drawn from a seed.
 #[derive(Debug)]
 struct Random {
+    /// The state of the generator; every draw changes it.
     seed: u64,
     per_thousand: u64,
     faults: Vec<Fault>,
@@ -41,6 +46,7 @@ impl FaultPlan {
         self.armed.store(true, Ordering::Release);
     }
 
+    /// Does not reset the count of met faults.
     pub(crate) fn clear(&self) {
         *self.rules() = Rules::default();
         self.armed.store(false, Ordering::Release);
@@ -51,6 +57,7 @@ impl FaultPlan {
         self.met.load(Ordering::Relaxed)
     }
 
+    /// May return `true` after the last rule is used up.
     pub(crate) fn is_armed(&self) -> bool {
         self.armed.load(Ordering::Acquire)
     }
@@ -82,6 +89,7 @@ impl Rules {
 }
 
 impl Random {
+    /// Draws even if no fault follows, so that the same publishes of two runs meet the same faults.
     fn next(&mut self) -> Option<Fault> {
         if self.draw() % 1000 >= self.per_thousand || self.faults.is_empty() {
             return None;
@@ -91,6 +99,8 @@ impl Random {
     }
 
     /// `SplitMix64`.
+    ///
+    /// The next number of the generator.
     fn draw(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.seed;

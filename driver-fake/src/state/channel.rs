@@ -13,6 +13,7 @@ use crate::state::id::{ConsumerId, Id, IdMap};
 use crate::state::mailbox::Mailbox;
 use crate::state::queue::Entry;
 
+/// One consumer of a channel. A subscription has one for each of its queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
     pub(crate) queue: Id,
@@ -27,10 +28,13 @@ pub(crate) struct Consumer {
 pub(crate) struct Delivery {
     /// Index of the consumer in its channel.
     pub(crate) consumer: usize,
+    /// The message, with its position in the queue.
     pub(crate) entry: Entry,
 }
 
 /// How a receiver settles a message.
+///
+/// All three end the delivery; they differ in what happens to the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
     Acknowledge,
@@ -42,8 +46,10 @@ pub(crate) enum Settlement {
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) connection: Id,
+    /// Whether polls acknowledge messages before they return them.
     pub(crate) settle: Settle,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Whether its consumers are cancelled. It can still be drained and settled.
     pub(crate) stopped: bool,
     pub(crate) consumers: Vec<Consumer>,
     /// Delivered and not polled yet, oldest first.
@@ -52,6 +58,7 @@ pub(crate) struct Channel {
     unsettled: IdMap<Delivery>,
     /// How many unsettled messages each consumer may have: RabbitMQ counts `basic.qos` with `global=false` per consumer.
     window: usize,
+    /// Tags count up, as delivery tags of AMQP do.
     next_tag: Id,
 }
 
@@ -70,6 +77,7 @@ impl Channel {
         }
     }
 
+    /// Adds a consumer and returns its index.
     pub(crate) fn add_consumer(&mut self, queue: Id, owns_queue: bool) -> usize {
         self.consumers.push(Consumer { queue, owns_queue, unsettled: 0 });
         self.consumers.len() - 1
@@ -113,6 +121,9 @@ impl BrokerState {
 
     /// Settles the message under `tag` of `channel`. Returns `false` if there is none: an interruption took it back, or the
     /// channel ended.
+    ///
+    /// A requeued message returns to its queue marked as redelivered; acknowledged and rejected ones are gone. The
+    /// freed place in the window is filled at once.
     pub(crate) fn settle(&mut self, channel: Id, tag: Id, settlement: Settlement) -> bool {
         let held = self.channels.get_mut(&channel).and_then(|channel| channel.unsettled.remove(&tag));
         let Some(delivery) = held else { return false };
@@ -134,6 +145,8 @@ impl BrokerState {
 
     /// Counts one message of `consumer` as settled, which may make the consumer available to its queue again. Returns the
     /// queue.
+    ///
+    /// Called once for each settled delivery.
     pub(crate) fn release(&mut self, channel: Id, consumer: usize) -> Id {
         let holder = self.channels.get_mut(&channel).expect("a channel outlives its unsettled messages");
         let queue_id = holder.consumers[consumer].queue;
@@ -148,6 +161,8 @@ impl BrokerState {
     }
 
     /// Stops the consumers of a channel, as `basic.cancel` does. Their unsettled messages can still be settled.
+    ///
+    /// A second call has no effect. Private queues start to expire.
     pub(crate) fn cancel(&mut self, id: Id) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         if std::mem::replace(&mut channel.stopped, true) {
@@ -162,6 +177,8 @@ impl BrokerState {
 
     /// Ends a channel: its consumers stop, and its unsettled messages return to their queues, marked as redelivered. Private
     /// queues start to expire.
+    ///
+    /// Waiting polls and later settlements fail with the error of `end`. A second call has no effect.
     pub(crate) fn end_channel(&mut self, id: Id, end: &EndReason) {
         self.cancel(id);
         let Some(channel) = self.channels.remove(&id) else { return };
@@ -179,6 +196,8 @@ impl BrokerState {
     }
 
     /// The queues that the channel consumes.
+    ///
+    /// Empty if the channel has ended.
     pub(crate) fn queues_of(&self, id: Id) -> Vec<Id> {
         let consumers = self.channels.get(&id).map(|channel| channel.consumers.as_slice()).unwrap_or_default();
         consumers.iter().map(|consumer| consumer.queue).collect()
@@ -186,6 +205,9 @@ impl BrokerState {
 
     /// Requeues the unsettled messages of a channel, marked as redelivered, as if its connection was lost and restored: the
     /// consumers continue, and the polled messages cannot be settled any more.
+    ///
+    /// Does not deliver: the caller first interrupts every channel, so that no message returns to a channel that is
+    /// about to be interrupted.
     pub(crate) fn interrupt_channel(&mut self, id: Id) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let (window, stopped) = (channel.window, channel.stopped);
@@ -204,6 +226,8 @@ impl BrokerState {
     }
 
     /// Requeues the unsettled messages of lost `consumers`.
+    ///
+    /// `consumers` are passed separately, because the channel may be removed already.
     fn requeue_all(&mut self, mut held: Vec<Delivery>, consumers: &[Consumer]) {
         // Youngest first: each one then goes to the front of its queue without a search.
         held.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.entry.position));
@@ -217,6 +241,8 @@ impl BrokerState {
     }
 
     /// Ends a channel and deletes its private queues.
+    ///
+    /// The order matters: a deleted queue takes its unsettled messages with it, so they are not requeued.
     pub(crate) fn close_channel(&mut self, id: Id) {
         self.cancel(id);
         let Some(channel) = self.channels.get(&id) else { return };
@@ -228,6 +254,8 @@ impl BrokerState {
     }
 
     /// Returns `entry` to its position, marked as redelivered, or drops it if that exceeds the delivery limit of its queue.
+    ///
+    /// Counts the failed delivery first, if `reason` counts under the limit.
     fn requeue(&mut self, queue: Id, mut entry: Entry, reason: ReturnReason) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
         entry.redelivered = true;

@@ -7,6 +7,8 @@ use crate::state::BrokerState;
 use crate::state::id::Id;
 
 /// Why a connection or a channel ended.
+///
+/// Decides the error kind of later operations and the final health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EndReason {
     /// Its owner closed or dropped it.
@@ -33,6 +35,7 @@ impl EndReason {
         }
     }
 
+    /// The health of a connection that ended for this reason.
     fn state(&self) -> State {
         match self {
             Self::Closed => State::Closed,
@@ -52,15 +55,20 @@ pub(crate) fn killed() -> EndReason {
 }
 
 /// One transport, as the broker sees it.
+///
+/// Kept until the transport is dropped, so that later operations get the reason of its end.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// `None` while the connection works.
     pub(crate) end: Option<EndReason>,
+    /// Its open channels, oldest first.
     pub(crate) channels: Vec<Id>,
+    /// Dropped with the connection; receivers keep the last value.
     health: watch::Sender<Health>,
 }
 
 impl Connection {
+    /// Notifies every watcher of the health, also if the state is the same.
     fn publish_state(&self, state: State) {
         self.health.send_modify(|health| health.state = state);
     }
@@ -79,6 +87,8 @@ impl Connection {
 }
 
 /// Whether the broker accepts publishes now.
+///
+/// Subscriptions and settlements are not affected by an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Open,
@@ -87,6 +97,8 @@ pub(crate) enum Admission {
 
 impl BrokerState {
     /// Opens a connection; the receiver reports its health.
+    ///
+    /// The first state is `Ready`, or `Blocked` during an alarm.
     pub(crate) fn connect(&mut self) -> (Id, watch::Receiver<Health>) {
         let (health, watched) = watch::channel(Health::new(self.ready_state()));
         let id = self.next_id();
@@ -131,6 +143,8 @@ impl BrokerState {
     }
 
     /// Ends every working connection, in the order in which they were opened.
+    ///
+    /// A fixed order makes the positions of requeued messages, and so every test, reproducible.
     pub(crate) fn disconnect_all(&mut self, end: &EndReason) {
         let mut working: Vec<Id> = self.connections.keys().copied().collect();
         working.sort_unstable();
@@ -140,6 +154,8 @@ impl BrokerState {
     }
 
     /// Cuts and restores every working connection: channels and consumers continue, without unsettled messages.
+    ///
+    /// Watchers of the health may see `Lost` or only the final `Ready`: a watch channel keeps the last value.
     pub(crate) fn interrupt_all(&mut self) {
         let mut working: Vec<Id> = self.connections.keys().copied().collect();
         working.sort_unstable();
@@ -162,6 +178,8 @@ impl BrokerState {
     }
 
     /// Raises an alarm, or ends it with `None`; the health of every working connection reports it.
+    ///
+    /// Connections that open later see it too.
     pub(crate) fn set_blocked(&mut self, reason: Option<String>) {
         self.blocked = reason;
         let state = self.ready_state();
@@ -170,6 +188,7 @@ impl BrokerState {
         }
     }
 
+    /// `Blocked` while an alarm is raised, else `Ready`.
     fn ready_state(&self) -> State {
         match &self.blocked {
             Some(reason) => State::Blocked { reason: reason.clone() },

@@ -22,9 +22,11 @@ pub(crate) enum Until {
 /// One publish whose message has not arrived yet.
 #[derive(Debug)]
 struct DelayedPublish {
+    /// The publisher's connection, for the health that a declaration may change.
     connection: Id,
     to: Destination,
     message: Message,
+    /// Whether an arrival without a queue is an error.
     mandatory: bool,
     until: Until,
     result: oneshot::Sender<Result<()>>,
@@ -33,6 +35,7 @@ struct DelayedPublish {
 /// The delayed messages, by the time they arrive; those of one time in the order of their publishes.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
+    /// By due time, then by id.
     publishes: BTreeMap<(Instant, Id), DelayedPublish>,
 }
 
@@ -53,6 +56,8 @@ impl Delayed {
 
 impl BrokerState {
     /// Delays a message until `due`. The receiver gets the result of routing it then.
+    ///
+    /// The message arrives also if the receiver is dropped or the connection ends.
     pub(crate) fn delay(
         &mut self,
         connection: Id,
@@ -72,6 +77,8 @@ impl BrokerState {
     }
 
     /// Delivers the delayed message that is due first.
+    ///
+    /// The result reaches the publisher if it still waits.
     pub(crate) fn deliver_next_delayed(&mut self) {
         if let Some((_, publish)) = self.delayed.publishes.pop_first() {
             self.finish(publish);
@@ -79,6 +86,8 @@ impl BrokerState {
     }
 
     /// Delivers the messages that waited for another publish.
+    ///
+    /// In the order of their publishes.
     pub(crate) fn release_overtaken(&mut self) {
         if self.delayed.is_empty() {
             return;
@@ -92,6 +101,7 @@ impl BrokerState {
         }
     }
 
+    /// Routes the message now, and completes the publish.
     fn finish(&mut self, publish: DelayedPublish) {
         let DelayedPublish { connection, to, message, mandatory, result, .. } = publish;
         let routed = self.declare_destination(connection, &to).and_then(|()| self.route(&to, message, mandatory));

@@ -3,6 +3,8 @@
 use oslo_messaging::{Address, Exchange, PublishOptions};
 
 /// The queue that a publish declares first.
+///
+/// RabbitMQ drops a message to a queue that does not exist, so publishers of some addresses declare it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueDeclaration {
     None,
@@ -22,6 +24,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
+    /// Only notifications with `ensure_queue` and durable queues by name declare a queue.
     pub(crate) fn new(to: &Address, options: &PublishOptions) -> Self {
         let queue = match to {
             Address::Queue { .. } => QueueDeclaration::Plain,

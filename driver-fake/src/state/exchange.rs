@@ -45,11 +45,14 @@ impl Exchange {
         self.patterns.retain(|(_, id)| *id != queue);
     }
 
+    /// Whether no queue is bound to it.
     pub(crate) fn is_unbound(&self) -> bool {
         self.exact.is_empty() && self.patterns.is_empty()
     }
 
     /// Adds to `found` each queue that receives a message with `key`, once for however many matching bindings.
+    ///
+    /// A fanout exchange ignores the key.
     pub(crate) fn route(&self, key: &str, found: &mut Vec<Id>) {
         match self.kind {
             ExchangeKind::Fanout => self.exact.values().flatten().for_each(|queue| add(found, *queue)),
@@ -68,17 +71,21 @@ impl Exchange {
     }
 }
 
+/// Keeps each queue once: RabbitMQ delivers one copy, however many bindings match.
 fn add(found: &mut Vec<Id>, queue: Id) {
     if !found.contains(&queue) {
         found.push(queue);
     }
 }
 
+/// A wildcard is a whole word, so `a*` has none.
 fn has_wildcard(key: &str) -> bool {
     key.split('.').any(|word| word == "*" || word == "#")
 }
 
 /// Whether `key` matches `pattern` word by word: `*` is one word, `#` zero or more words.
+///
+/// RabbitMQ matches in the same way: `a.#` matches `a`.
 fn matches(pattern: &str, key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = words(key);
@@ -100,6 +107,8 @@ fn matches(pattern: &str, key: &str) -> bool {
 }
 
 /// The words of a routing key; an empty key has none.
+///
+/// `split` alone would give an empty key one empty word.
 fn words(key: &str) -> Vec<&str> {
     if key.is_empty() { Vec::new() } else { key.split('.').collect() }
 }

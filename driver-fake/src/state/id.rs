@@ -9,12 +9,15 @@ pub(crate) type Id = u64;
 /// One consumer of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConsumerId {
+    /// The channel of the consumer.
     pub(crate) channel: Id,
     /// Its index among the consumers of the channel.
     pub(crate) index: usize,
 }
 
 /// A map keyed by [`Id`]. Ids count up and no peer chooses them, so they need no keyed hash.
+///
+/// The order of iteration is arbitrary: operations for which it matters sort the ids first.
 pub(crate) type IdMap<T> = HashMap<Id, T, BuildHasherDefault<IdHasher>>;
 
 /// Spreads consecutive numbers over the whole word (Fibonacci hashing).

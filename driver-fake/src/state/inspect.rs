@@ -10,6 +10,8 @@ use crate::state::BrokerState;
 use crate::state::exchange::Exchange;
 
 /// A queue at the time of the call.
+///
+/// A snapshot: it does not change with the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueState {
@@ -43,6 +45,8 @@ pub struct ExchangeState {
 }
 
 /// A binding of a queue to an exchange.
+///
+/// Ordered by exchange, then key, then queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct BindingState {
@@ -55,6 +59,8 @@ pub struct BindingState {
 }
 
 /// What still exists in a broker: messages, consumers and private queues.
+///
+/// `Display` prints the queues as a table, and the number of delayed messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leftovers {
@@ -83,6 +89,8 @@ impl fmt::Display for Leftovers {
 }
 
 /// Writes `queues` as a table with a line each.
+///
+/// Columns are aligned to the longest queue name.
 pub(crate) fn write_table(f: &mut fmt::Formatter<'_>, queues: &[QueueState]) -> fmt::Result {
     let width = queues.iter().map(|queue| queue.name.chars().count()).max().unwrap_or(0).max("queue".len());
     writeln!(f, "{:<width$}  {:>8}  {:>9}  {:>9}  lifetime", "queue", "ready", "unsettled", "consumers")?;
@@ -124,6 +132,8 @@ impl BrokerState {
     }
 
     /// The declared bindings by exchange, key and queue.
+    ///
+    /// Exchanges without a binding do not appear.
     pub(crate) fn binding_states(&self) -> Vec<BindingState> {
         let mut states = Vec::new();
         for (exchange, bindings) in &self.exchanges {
@@ -140,6 +150,7 @@ impl BrokerState {
         states
     }
 
+    /// For [`FakeBroker::leftovers`](crate::FakeBroker::leftovers).
     pub(crate) fn leftovers(&mut self) -> Leftovers {
         let mut queues = self.queue_states();
         queues.retain(|queue| !queue.is_idle());

@@ -18,11 +18,13 @@ pub(crate) struct Mailbox {
 /// The listeners to wake after an operation. Most operations wake at most one, which costs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct WakeUps {
+    /// The common case, without a heap allocation.
     first: Option<Arc<Mailbox>>,
     rest: Vec<Arc<Mailbox>>,
 }
 
 impl WakeUps {
+    /// Adding a mailbox twice wakes its listener once: `Notify` stores at most one permit.
     pub(crate) fn add(&mut self, mailbox: &Arc<Mailbox>) {
         match self.first {
             None => self.first = Some(Arc::clone(mailbox)),

@@ -1,4 +1,10 @@
 //! Everything a broker knows, behind one lock. Each operation is a method, in the file of what it is about; none waits.
+//!
+//! - A publish: [`destination`] says what to declare, `topology` declares, `exchange` and `routing` find the queues, `queue`
+//!   keeps the message, and `routing` delivers it to a consumer.
+//! - A subscription: `topology` declares and consumes, [`channel`] keeps the consumers and their unsettled messages.
+//! - An end: [`connection`] ends its channels, `channel` requeues, `topology` lets private queues expire.
+//! - A delay: [`delayed`] keeps the message until an operation finds that it is due.
 
 pub(crate) mod channel;
 pub(crate) mod connection;
@@ -30,20 +36,26 @@ use crate::state::queue::Queue;
 /// The state of a broker.
 ///
 /// Invariant between operations: no queue has both a ready message that has not expired and a consumer with room.
+///
+/// Ids, not references, connect its parts, so that any part can be removed: a stale id finds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerState {
     pub(crate) config: FakeConfig,
+    /// Declared exchanges by name.
     pub(crate) exchanges: HashMap<Arc<str>, Exchange>,
+    /// Queues by name. Deleting a queue frees its name; its id is not reused.
     pub(crate) queue_ids: HashMap<Arc<str>, Id>,
     pub(crate) queues: IdMap<Queue>,
     pub(crate) channels: IdMap<Channel>,
     pub(crate) connections: IdMap<Connection>,
     /// The private queues without a consumer, by the time they are deleted.
     pub(crate) expiring: BTreeSet<(Instant, Id)>,
+    /// Messages that a fault delays.
     pub(crate) delayed: Delayed,
     /// The reason of the alarm, while one is raised.
     pub(crate) blocked: Option<String>,
     pub(crate) counters: Counters,
+    /// Collected during an operation; the caller of the operation notifies them without the lock.
     pub(crate) wake_ups: WakeUps,
     /// Scratch list of the queues of one message; kept for its capacity.
     pub(crate) routed: Vec<Id>,
@@ -55,6 +67,7 @@ impl BrokerState {
         Self { config, ..Self::default() }
     }
 
+    /// One sequence for queues, channels, connections and delayed messages, so ids also order them in time.
     pub(crate) fn next_id(&mut self) -> Id {
         self.last_id += 1;
         self.last_id

@@ -14,10 +14,13 @@ use crate::state::id::{ConsumerId, Id};
 pub(crate) struct Entry {
     /// Its position in the queue, assigned on arrival and kept: a requeued message returns there.
     pub(crate) position: u64,
+    /// Shared with the receiver, so that redelivery copies no body.
     pub(crate) message: Arc<Message>,
+    /// Whether it was returned to the queue before.
     pub(crate) redelivered: bool,
     /// How many of its deliveries failed. Counted only in a queue with a delivery limit.
     pub(crate) failed: u64,
+    /// The end of its time to live. Applies only while the message is ready.
     pub(crate) expires: Option<Instant>,
 }
 
@@ -28,6 +31,8 @@ impl Entry {
 }
 
 /// A queue. Its unsettled messages are in the channels of its consumers.
+///
+/// Invariant: `ready` is sorted by position, and `available` has only consumers with room.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: Id,
@@ -45,6 +50,7 @@ pub(crate) struct Queue {
     pub(crate) bound_to: Vec<Arc<str>>,
     /// Ordered by position.
     ready: VecDeque<Entry>,
+    /// The position of the next new message.
     next_position: u64,
     /// The consumers with room in their windows, in the order of the round.
     available: VecDeque<ConsumerId>,
@@ -81,6 +87,8 @@ impl Queue {
     }
 
     /// Inserts `entry` at its position: the end for a new message, mostly the front for a requeued one.
+    ///
+    /// Constant time for new messages; a binary search for requeued ones.
     pub(crate) fn put(&mut self, entry: Entry) {
         let at = match self.ready.back() {
             Some(last) if last.position > entry.position => {
@@ -111,6 +119,7 @@ impl Queue {
         dropped
     }
 
+    /// How many messages wait for a consumer, expired ones included.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
@@ -121,6 +130,8 @@ impl Queue {
 
     /// Removes the next consumer from the round. The caller adds it again with [`add_available`](Self::add_available) if it
     /// has room left.
+    ///
+    /// `None` if no consumer has room.
     pub(crate) fn next_available(&mut self) -> Option<ConsumerId> {
         self.available.pop_front()
     }

@@ -15,6 +15,8 @@ impl BrokerState {
     ///
     /// # Errors
     /// `Topology` if a declaration conflicts; `Undeliverable` if `mandatory` and no queue is bound.
+    ///
+    /// Messages that wait to be overtaken arrive after this one.
     pub(crate) fn publish(
         &mut self,
         connection: Id,
@@ -64,6 +66,7 @@ impl BrokerState {
         Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing_key", &to.key)
     }
 
+    /// The default exchange routes to the queue that has the key as its name.
     fn find_queues(&self, to: &Destination, found: &mut Vec<Id>) {
         match to.exchange.kind {
             ExchangeKind::Default => found.extend(self.queue_ids.get(to.key.as_str())),
@@ -75,6 +78,7 @@ impl BrokerState {
         }
     }
 
+    /// Delivers the message at once if a consumer has room and no other message waits; else appends it.
     fn arrive(&mut self, id: Id, message: Message) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         self.counters.expired += queue.drop_expired(Instant::now);
@@ -90,6 +94,8 @@ impl BrokerState {
     }
 
     /// Delivers ready messages of a queue, in turn, to its consumers with room.
+    ///
+    /// Called whenever a message or room in a window appears, which keeps the invariant of [`BrokerState`].
     pub(crate) fn deliver_ready(&mut self, id: Id) {
         while let Some(queue) = self.queues.get_mut(&id) {
             self.counters.expired += queue.drop_expired(Instant::now);
@@ -102,6 +108,7 @@ impl BrokerState {
         }
     }
 
+    /// Sets the time of receipt and the delivery count of the message, and wakes the listener of an empty buffer.
     fn deliver(&mut self, queue: Id, consumer: ConsumerId, mut entry: Entry) {
         self.counters.delivered += 1;
         let queue = self.queues.get_mut(&queue).expect("the message came from it");

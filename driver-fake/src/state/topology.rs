@@ -105,6 +105,7 @@ impl BrokerState {
         Ok(id)
     }
 
+    /// A private queue starts to expire at once, since it has no consumer yet.
     pub(crate) fn create_queue(&mut self, name: &str, lifetime: Lifetime) -> Id {
         let id = self.next_id();
         let name: Arc<str> = name.into();
@@ -114,6 +115,7 @@ impl BrokerState {
         id
     }
 
+    /// Binds a queue to an exchange and remembers that for the deletion of the queue.
     fn bind(&mut self, queue: Id, exchange: &str, key: &str) {
         let Some((name, _)) = self.exchanges.get_key_value(exchange) else { return };
         let name = Arc::clone(name);
@@ -126,7 +128,7 @@ impl BrokerState {
         }
     }
 
-    /// Adds a consumer of the queue to `channel`, which delivers what is ready. A private queue stops to expire.
+    /// Adds a consumer of the queue to `channel`, which delivers what is ready. A private queue no longer expires.
     pub(crate) fn consume(&mut self, queue_id: Id, channel: Id, owns_queue: bool) {
         let consumer = self.channels.get_mut(&channel).expect("it was just opened").add_consumer(queue_id, owns_queue);
         let queue = self.queues.get_mut(&queue_id).expect("it was just declared");
@@ -150,6 +152,8 @@ impl BrokerState {
 
     /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last binding, as the reference
     /// declares it auto-delete.
+    ///
+    /// Consumers of the queue stay in their channels and receive nothing more.
     pub(crate) fn delete_queue(&mut self, id: Id) {
         let Some(queue) = self.queues.remove(&id) else { return };
         self.queue_ids.remove(&queue.name);

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and what its victims see.
+//! Injected faults, and what publishers and listeners see of them.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn a_delayed_publish_ends_when_its_message_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_already_gets_a_delayed_message_whose_publisher_gave_up() {
+async fn a_waiting_poll_gets_a_delayed_message_whose_publisher_gave_up() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -104,7 +104,7 @@ async fn a_refused_message_is_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_is_told_to_who_asked_for_it() {
+async fn a_return_reaches_only_a_mandatory_publisher() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let _listener = listen(&transport, &queue("q")).await;
@@ -150,7 +150,7 @@ async fn consuming_goes_on_during_an_alarm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_transport_fails_everything_at_once_and_gives_back_what_it_held() {
+async fn a_cut_transport_fails_at_once_and_requeues_its_messages() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -174,7 +174,7 @@ async fn a_cut_transport_fails_everything_at_once_and_gives_back_what_it_held() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_ends_what_waits() {
+async fn a_cut_ends_waiting_operations() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -188,7 +188,7 @@ async fn a_cut_ends_what_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_tells_whether_the_message_may_have_arrived() {
+async fn a_cut_reports_whether_the_message_may_have_arrived() {
     let broker = FakeBroker::new();
     for (cut, executed, ready) in
         [(Cut::BeforeSend, Executed::No, None), (Cut::BeforeConfirm, Executed::Maybe, Some(1))]
@@ -202,7 +202,7 @@ async fn a_cut_tells_whether_the_message_may_have_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_broker_cuts_everybody_and_keeps_its_queues() {
+async fn a_killed_broker_cuts_every_transport_and_keeps_its_queues() {
     let broker = FakeBroker::new();
     let (one, two) = (broker.transport(), broker.transport());
     let mut replies = listen(&two, &inbox()).await;
@@ -221,7 +221,7 @@ async fn a_killed_broker_cuts_everybody_and_keeps_its_queues() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_transport_goes_on_and_what_it_held_comes_again() {
+async fn an_interrupted_transport_continues_and_its_messages_are_redelivered() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &narrow(queue("q"), 2)).await;

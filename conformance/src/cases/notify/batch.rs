@@ -8,7 +8,9 @@ use oslo_messaging::{Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Ear, Sick, batch_ear, impatient, listener, many, notifier, numbers, queue, tell};
+use super::{
+    HandlerFailed, Recording, impatient, listener, many, notifier, numbers, queue, recording_batches, send_events,
+};
 use crate::cases::cases;
 use crate::{Outcome, Recorder, Stage};
 
@@ -27,13 +29,14 @@ cases! { notify_batch;
 }
 
 async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage) -> Outcome {
-    tell(&notifier(stage, &["t"]).await?, 0..205).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..205).await?;
     let recorder = stage.recorder();
-    let builder = listener(stage, &["t"]).await?.endpoint(batch_ear("ear", &recorder)).batch(many(100), WINDOW);
+    let builder =
+        listener(stage, &["t"]).await?.endpoint(recording_batches("recording", &recorder)).batch(many(100), WINDOW);
     let listener = builder.start(stage.soon()).await?;
     recorder.wait(3).await?;
     recorder.quiet().await?;
-    let batches = recorder.at("ear");
+    let batches = recorder.at("recording");
     assert_eq!(batches.iter().map(|batch| batch.split(' ').count()).collect::<Vec<_>>(), [100, 100, 5]);
     assert_eq!(batches.join(" "), (0..205).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
     Ok(listener.wait(stage.soon()).await?)
@@ -41,34 +44,35 @@ async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage
 
 async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let builder = listener(stage, &["t"]).await?.endpoint(batch_ear("ear", &recorder)).batch(many(100), WINDOW);
+    let builder =
+        listener(stage, &["t"]).await?.endpoint(recording_batches("recording", &recorder)).batch(many(100), WINDOW);
     let listener = builder.start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
     // Silence before the first event is no part of its wait.
     recorder.quiet().await?;
     let begun = Instant::now();
-    tell(&notifier, [1, 2]).await?;
+    send_events(&notifier, [1, 2]).await?;
     recorder.wait(1).await?;
     let waited = begun.elapsed();
-    assert_eq!(recorder.at("ear"), ["1 2"]);
+    assert_eq!(recorder.at("recording"), ["1 2"]);
     assert!(waited >= WINDOW && waited < WINDOW * 4, "{waited:?}");
     Ok(listener.wait(stage.soon()).await?)
 }
 
 async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let ear = Ear { name: "ear", recorder: recorder.clone() };
-    let failing = async |ear: Arc<Ear>, events: Vec<Event<Value>>| {
-        ear.recorder.record(ear.name, numbers(&events));
-        if events[0].payload["n"] == 3 { Err(Sick) } else { Ok(()) }
+    let recording = Recording { name: "recording", recorder: recorder.clone() };
+    let failing = async |recording: Arc<Recording>, events: Vec<Event<Value>>| {
+        recording.recorder.record(recording.name, numbers(&events));
+        if events[0].payload["n"] == 3 { Err(HandlerFailed) } else { Ok(()) }
     };
-    let endpoint = NotificationEndpoint::new(ear).on_batch(Priority::Info, "*", failing);
-    tell(&notifier(stage, &["t"]).await?, 0..9).await?;
+    let endpoint = NotificationEndpoint::new(recording).on_batch(Priority::Info, "*", failing);
+    send_events(&notifier(stage, &["t"]).await?, 0..9).await?;
     let builder = listener(stage, &["t"]).await?.endpoint(endpoint).batch(many(3), WINDOW).on_failure(impatient(2));
     let listener = builder.start(stage.soon()).await?;
     recorder.wait(4).await?;
     recorder.quiet().await?;
-    let mut batches = recorder.at("ear");
+    let mut batches = recorder.at("recording");
     batches.sort();
     assert_eq!(batches, ["0 1 2", "3 4 5", "3 4 5", "6 7 8"]);
     listener.wait(stage.soon()).await?;
@@ -85,11 +89,11 @@ async fn priorities_come_apart(stage: &Stage) -> Outcome {
         let context = oslo_messaging::Context::new();
         notifier.notify(priority, &context, "order.created", &serde_json::json!({ "n": n })).await?;
     }
-    let endpoint = batch_ear("info", &recorder).on_batch(
+    let endpoint = recording_batches("info", &recorder).on_batch(
         Priority::Error,
         "*",
-        async |ear: Arc<Ear>, events: Vec<Event<Value>>| {
-            ear.recorder.record("error", numbers(&events));
+        async |recording: Arc<Recording>, events: Vec<Event<Value>>| {
+            recording.recorder.record("error", numbers(&events));
             Ok::<_, Infallible>(())
         },
     );

@@ -11,7 +11,7 @@ use oslo_messaging::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{ear, listener, notifier, tell};
+use super::{listener, notifier, recording, send_events};
 use crate::cases::cases;
 use crate::{Outcome, Recorder, Stage};
 
@@ -47,7 +47,7 @@ fn held(name: &'static str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Notif
 async fn holding(stage: &Stage, recorder: &Recorder, gate: &Arc<Semaphore>) -> Result<NotificationListener, Failed> {
     let builder = listener(stage, &["t"]).await?.endpoint(held("first", recorder, gate));
     let first = builder.start(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, [1]).await?;
+    send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(1).await?;
     Ok(first)
 }
@@ -67,7 +67,7 @@ async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &S
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
     let first = holding(stage, &recorder, &gate).await?;
     first.stop(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, [2]).await?;
+    send_events(&notifier(stage, &["t"]).await?, [2]).await?;
     assert_eq!(recorder.quiet().await?.len(), 1, "it takes no more");
     gate.add_permits(2);
     first.wait(stage.soon()).await?;
@@ -95,11 +95,11 @@ async fn a_dropped_listener_gives_back_what_it_held(stage: &Stage) -> Outcome {
 
 async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let builder = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder));
+    let builder = listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder));
     let notifier = notifier(stage, &["t"]).await?;
     for n in 1..=3 {
-        // Told while nobody listens.
-        tell(&notifier, [n]).await?;
+        // Sent while no listener is up.
+        send_events(&notifier, [n]).await?;
         let listener = builder.clone().start(stage.soon()).await?;
         recorder.wait(usize::try_from(n)?).await?;
         let (one, two) = tokio::join!(listener.stop(stage.soon()), listener.stop(stage.soon()));
@@ -107,13 +107,14 @@ async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
         stage.soon().run("end", listener.ended()).await??;
         listener.wait(stage.soon()).await?;
     }
-    assert_eq!(recorder.at("ear"), ["1", "2", "3"]);
+    assert_eq!(recorder.at("recording"), ["1", "2", "3"]);
     Ok(())
 }
 
 async fn a_copy_is_settled_too(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
     let to = Address::Notification { exchange: stage.name("e"), topic: stage.name("t"), priority: "info".to_owned() };
     for (n, unique_id) in [(1, "same"), (1, "same"), (1, "same"), (2, "other")] {
         let mut event = Notification::new(Payload::from(json!({ "n": n })));
@@ -123,7 +124,7 @@ async fn a_copy_is_settled_too(stage: &Stage) -> Outcome {
     }
     recorder.wait(2).await?;
     listener.wait(stage.soon()).await?;
-    assert_eq!(recorder.at("ear"), ["1", "2"]);
+    assert_eq!(recorder.at("recording"), ["1", "2"]);
     let source = Source::Notifications { addresses: vec![to], pool: None };
     stage.read(&transport, Subscription::new(source)).await?.quiet().await
 }

@@ -1,4 +1,4 @@
-//! Notifications: who hears what.
+//! Notifications: which listener gets which event.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use oslo_messaging::wire::{Compression, Format};
 use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
 use serde_json::{Value, json};
 
-use super::{Ear, ear, listener, notifier, sink, sorted, tell};
+use super::{Recording, listener, notifier, recording, send_events, sink, sorted};
 use crate::cases::cases;
 use crate::{Outcome, Recorder, Stage};
 
@@ -32,25 +32,30 @@ cases! { notify;
     a_filter_keeps_events_from_its_endpoint_alone [];
     /// oslo.messaging FAQ: the publisher declares the queue, so that nothing is lost before a consumer exists.
     what_is_told_before_anybody_listens_is_kept [EnsureQueue, Retention];
-    /// MessagingSink::without_queue: the queue is not declared; an event that nobody listens for goes nowhere.
+    /// MessagingSink::without_queue: the queue is not declared; without a listener an event is lost.
     without_a_queue_nothing_is_kept [];
     /// NotificationEndpoint::on: first polled in the order in which events arrived.
     order_holds_from_one_publisher [];
 }
 
 /// Keeps everything there is to know of an event.
-fn attentive(recorder: &Recorder) -> NotificationEndpoint<Ear> {
-    let ear = Ear { name: "ear", recorder: recorder.clone() };
-    NotificationEndpoint::new(ear).on(Priority::Warn, "order.*", async |ear: Arc<Ear>, event: Event<Value>| {
-        let user = event.context.get::<String>("user");
-        let ids = (event.message_id.len(), event.timestamp.len());
-        let Event { publisher_id, event_type, priority, payload, redelivered, attempt, .. } = event;
-        let heard = json!([publisher_id, event_type, priority.as_str(), payload, user, ids, redelivered, attempt]);
-        ear.recorder.record(ear.name, heard);
-        Ok::<_, Infallible>(())
-    })
+fn attentive(recorder: &Recorder) -> NotificationEndpoint<Recording> {
+    let recording = Recording { name: "recording", recorder: recorder.clone() };
+    NotificationEndpoint::new(recording).on(
+        Priority::Warn,
+        "order.*",
+        async |recording: Arc<Recording>, event: Event<Value>| {
+            let user = event.context.get::<String>("user");
+            let ids = (event.message_id.len(), event.timestamp.len());
+            let Event { publisher_id, event_type, priority, payload, redelivered, attempt, .. } = event;
+            let heard = json!([publisher_id, event_type, priority.as_str(), payload, user, ids, redelivered, attempt]);
+            recording.recorder.record(recording.name, heard);
+            Ok::<_, Infallible>(())
+        },
+    )
 }
 
+/// Sends an event and checks every part of it at a listener.
 async fn parts_arrive(stage: &Stage, notifier: Notifier) -> Outcome {
     let recorder = stage.recorder();
     let listener = listener(stage, &["t"]).await?.endpoint(attentive(&recorder)).start(stage.soon()).await?;
@@ -80,23 +85,24 @@ async fn a_compressed_event_arrives_as_it_was(stage: &Stage) -> Outcome {
 
 async fn every_priority_is_heard(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
     for (n, priority) in Priority::ALL.into_iter().enumerate() {
         notifier.notify(priority, &Context::new(), "order.created", &json!({ "n": n })).await?;
     }
     recorder.wait(7).await?;
     recorder.quiet().await?;
-    assert_eq!(sorted(recorder.at("ear"))?, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(sorted(recorder.at("recording"))?, [0, 1, 2, 3, 4, 5, 6]);
     Ok(listener.wait(stage.soon()).await?)
 }
 
 async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let both = listener(stage, &["t", "u"]).await?.endpoint(ear("both", &recorder)).start(stage.soon()).await?;
-    let other = listener(stage, &["v"]).await?.endpoint(ear("other", &recorder)).start(stage.soon()).await?;
+    let both = listener(stage, &["t", "u"]).await?.endpoint(recording("both", &recorder)).start(stage.soon()).await?;
+    let other = listener(stage, &["v"]).await?.endpoint(recording("other", &recorder)).start(stage.soon()).await?;
     for (topic, n) in [("t", 1), ("u", 2), ("v", 3)] {
-        tell(&notifier(stage, &[topic]).await?, [n]).await?;
+        send_events(&notifier(stage, &[topic]).await?, [n]).await?;
     }
     recorder.wait(3).await?;
     recorder.quiet().await?;
@@ -107,19 +113,20 @@ async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
 
 async fn an_event_on_two_topics_is_heard_on_each(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t", "u"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
-    tell(&notifier(stage, &["t", "u"]).await?, [1]).await?;
+    let listener =
+        listener(stage, &["t", "u"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
+    send_events(&notifier(stage, &["t", "u"]).await?, [1]).await?;
     recorder.wait(2).await?;
     recorder.quiet().await?;
-    assert_eq!(recorder.at("ear"), ["1", "1"]);
+    assert_eq!(recorder.at("recording"), ["1", "1"]);
     Ok(listener.wait(stage.soon()).await?)
 }
 
 async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let first = listener(stage, &["t"]).await?.endpoint(ear("first", &recorder)).start(stage.soon()).await?;
-    let second = listener(stage, &["t"]).await?.endpoint(ear("second", &recorder)).start(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, 0..20).await?;
+    let first = listener(stage, &["t"]).await?.endpoint(recording("first", &recorder)).start(stage.soon()).await?;
+    let second = listener(stage, &["t"]).await?.endpoint(recording("second", &recorder)).start(stage.soon()).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..20).await?;
     recorder.wait(20).await?;
     recorder.quiet().await?;
     let shares = [sorted(recorder.at("first"))?, sorted(recorder.at("second"))?];
@@ -133,9 +140,10 @@ async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
 
 async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let builder = listener(stage, &["t"]).await?.endpoint(ear("first", &recorder)).endpoint(ear("second", &recorder));
+    let builder =
+        listener(stage, &["t"]).await?.endpoint(recording("first", &recorder)).endpoint(recording("second", &recorder));
     let listener = builder.start(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, [1]).await?;
+    send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(2).await?;
     let heard: Vec<_> = recorder.quiet().await?.into_iter().map(|event| event.place).collect();
     assert_eq!(heard, ["first", "second"]);
@@ -145,12 +153,12 @@ async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
 async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let filter = NotificationFilter::new().publisher_id("conformance")?.event_type(r"order\.created$")?;
-    let builder = listener(stage, &["t"]).await?.endpoint(ear("picky", &recorder).filter(filter));
-    let listener = builder.endpoint(ear("all", &recorder)).start(stage.soon()).await?;
+    let builder = listener(stage, &["t"]).await?.endpoint(recording("picky", &recorder).filter(filter));
+    let listener = builder.endpoint(recording("all", &recorder)).start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
     notifier.info(&Context::new(), "order.created.late", &json!({ "n": 1 })).await?;
     notifier.prepare().publisher_id("other").info(&Context::new(), "order.created", &json!({ "n": 2 })).await?;
-    tell(&notifier, [3]).await?;
+    send_events(&notifier, [3]).await?;
     recorder.wait(4).await?;
     recorder.quiet().await?;
     assert_eq!((recorder.at("picky"), sorted(recorder.at("all"))?), (vec!["3".to_owned()], vec![1, 2, 3]));
@@ -158,31 +166,34 @@ async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome
 }
 
 async fn what_is_told_before_anybody_listens_is_kept(stage: &Stage) -> Outcome {
-    tell(&notifier(stage, &["t"]).await?, 0..10).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..10).await?;
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
     recorder.wait(10).await?;
-    assert_eq!(recorder.at("ear"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(recorder.at("recording"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
     Ok(listener.wait(stage.soon()).await?)
 }
 
 async fn without_a_queue_nothing_is_kept(stage: &Stage) -> Outcome {
     let notifier = Notifier::over("conformance.host-1", sink(stage, &["t"]).await?.without_queue());
-    tell(&notifier, [1]).await?;
+    send_events(&notifier, [1]).await?;
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
-    tell(&notifier, [2]).await?;
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
+    send_events(&notifier, [2]).await?;
     recorder.wait(1).await?;
     recorder.quiet().await?;
-    assert_eq!(recorder.at("ear"), ["2"]);
+    assert_eq!(recorder.at("recording"), ["2"]);
     Ok(listener.wait(stage.soon()).await?)
 }
 
 async fn order_holds_from_one_publisher(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("ear", &recorder)).start(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, 0..200).await?;
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..200).await?;
     recorder.wait(200).await?;
-    assert_eq!(recorder.at("ear"), (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(recorder.at("recording"), (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
     Ok(listener.wait(stage.soon()).await?)
 }

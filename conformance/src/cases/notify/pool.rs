@@ -2,7 +2,7 @@
 
 use oslo_messaging::NotificationListener;
 
-use super::{ear, listener, notifier, sorted, tell};
+use super::{listener, notifier, recording, send_events, sorted};
 use crate::cases::cases;
 use crate::{Outcome, Recorder, Stage};
 
@@ -23,7 +23,7 @@ async fn member(
     pool: Option<&str>,
     recorder: &Recorder,
 ) -> oslo_messaging::Result<NotificationListener> {
-    let builder = listener(stage, &["t"]).await?.endpoint(ear(name, recorder));
+    let builder = listener(stage, &["t"]).await?.endpoint(recording(name, recorder));
     match pool {
         Some(pool) => builder.pool(stage.name(pool)).start(stage.soon()).await,
         None => builder.start(stage.soon()).await,
@@ -36,7 +36,7 @@ async fn every_pool_has_every_event(stage: &Stage) -> Outcome {
     for (name, pool) in [("none", None), ("a", Some("a")), ("b", Some("b"))] {
         members.push(member(stage, name, pool, &recorder).await?);
     }
-    tell(&notifier(stage, &["t"]).await?, 0..20).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..20).await?;
     recorder.wait(60).await?;
     recorder.quiet().await?;
     for name in ["none", "a", "b"] {
@@ -54,12 +54,12 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     let staying = member(stage, "staying", Some("a"), &recorder).await?;
     let leaving = member(stage, "leaving", Some("a"), &recorder).await?;
     let notifier = notifier(stage, &["t"]).await?;
-    tell(&notifier, 0..50).await?;
+    send_events(&notifier, 0..50).await?;
     recorder.wait(50).await?;
     leaving.wait(stage.soon()).await?;
-    tell(&notifier, 50..60).await?;
+    send_events(&notifier, 50..60).await?;
     let back = member(stage, "leaving", Some("a"), &recorder).await?;
-    tell(&notifier, 60..100).await?;
+    send_events(&notifier, 60..100).await?;
     recorder.wait(100).await?;
     let heard = recorder.quiet().await?;
     assert_eq!(sorted(heard.into_iter().map(|event| event.what))?, (0..100).collect::<Vec<_>>());
@@ -77,7 +77,7 @@ async fn a_pool_keeps_its_copy_while_nobody_reads_it(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = member(stage, "none", None, &others).await?;
     member(stage, "first", Some("a"), &recorder).await?.wait(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?, 0..10).await?;
+    send_events(&notifier(stage, &["t"]).await?, 0..10).await?;
     let later = member(stage, "later", Some("a"), &recorder).await?;
     recorder.wait(10).await?;
     assert_eq!(recorder.at("later"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -89,12 +89,12 @@ async fn a_pool_keeps_its_copy_while_nobody_reads_it(stage: &Stage) -> Outcome {
 async fn a_tap_takes_nothing_from_anybody(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let reader = member(stage, "reader", None, &recorder).await?;
-    let tap = listener(stage, &["t"]).await?.endpoint(ear("tap", &recorder)).tap().start(stage.soon()).await?;
+    let tap = listener(stage, &["t"]).await?.endpoint(recording("tap", &recorder)).tap().start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
-    tell(&notifier, 0..5).await?;
+    send_events(&notifier, 0..5).await?;
     recorder.wait(10).await?;
     tap.wait(stage.soon()).await?;
-    tell(&notifier, 5..10).await?;
+    send_events(&notifier, 5..10).await?;
     recorder.wait(15).await?;
     recorder.quiet().await?;
     let all = |count: u32| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();

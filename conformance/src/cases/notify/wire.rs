@@ -11,7 +11,7 @@ use oslo_messaging::{
 };
 use serde_json::{Value, json};
 
-use super::{ear, listener, notifier, sink, tell};
+use super::{listener, notifier, recording, send_events, sink};
 use crate::cases::cases;
 use crate::cases::peer::envelope;
 use crate::{Outcome, Stage};
@@ -23,7 +23,7 @@ cases! { notify_wire;
     what_only_python_writes_is_read [];
     /// oslo.messaging TestSerializer.test_serializer: context and payload are serialised; a listener deserialises them.
     payload_and_context_pass_the_serializers [];
-    /// oslo.messaging TestNotifyListener.test_two_exchanges: what is told in another exchange is not heard.
+    /// oslo.messaging TestNotifyListener.test_two_exchanges: an event in another exchange is not received.
     exchanges_keep_topics_apart [];
     /// NotificationListenerBuilder::pool: Its queue is called as it is, whatever the topics are.
     one_pool_name_is_one_queue_whatever_the_topics [Pools];
@@ -75,7 +75,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let seen = recorder.clone();
     let endpoint = NotificationEndpoint::new(()).on(Priority::Info, "*", move |_, event: Event<Payload>| {
-        seen.record("ear", event.payload.as_str().replace(", ", ","));
+        seen.record("recording", event.payload.as_str().replace(", ", ","));
         async { Ok::<_, Infallible>(()) }
     });
     let listener = listener(stage, &["t"]).await?.endpoint(endpoint).start(stage.soon()).await?;
@@ -85,7 +85,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
         transport.publish(&info(stage, "t"), Message::new(body), &PublishOptions::by(stage.soon())).await?;
     }
     recorder.wait(2).await?;
-    assert_eq!(recorder.at("ear"), ["[null,null,123456789012345678901234567890,1e400,\"a\u{fffd}b\"]"; 2]);
+    assert_eq!(recorder.at("recording"), ["[null,null,123456789012345678901234567890,1e400,\"a\u{fffd}b\"]"; 2]);
     Ok(listener.wait(stage.soon()).await?)
 }
 
@@ -116,7 +116,7 @@ async fn payload_and_context_pass_the_serializers(stage: &Stage) -> Outcome {
     let seen = recorder.clone();
     let endpoint = NotificationEndpoint::new(()).on(Priority::Info, "*", move |_, event: Event<Value>| {
         let names: Vec<_> = event.context.values().map(|(name, _)| name).collect();
-        seen.record("ear", json!([event.payload, names]));
+        seen.record("recording", json!([event.payload, names]));
         async { Ok::<_, Infallible>(()) }
     });
     let builder = listener(stage, &["t"]).await?.endpoint(endpoint).serializer(Wraps);
@@ -130,10 +130,10 @@ async fn payload_and_context_pass_the_serializers(stage: &Stage) -> Outcome {
         },
     );
     let looking = listener(stage, &["t"]).await?.endpoint(endpoint).tap().start(stage.soon()).await?;
-    tell(&notifier(stage, &["t"]).await?.serializer(Wraps), [1]).await?;
+    send_events(&notifier(stage, &["t"]).await?.serializer(Wraps), [1]).await?;
     recorder.wait(1).await?;
     plain.wait(1).await?;
-    assert_eq!(recorder.at("ear"), [r#"[{"n":1},["marked","read"]]"#]);
+    assert_eq!(recorder.at("recording"), [r#"[{"n":1},["marked","read"]]"#]);
     assert_eq!(plain.at("plain"), [r#"[{"n":1}]"#], "so it travelled");
     listening.wait(stage.soon()).await?;
     Ok(looking.wait(stage.soon()).await?)
@@ -146,11 +146,11 @@ async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
         // The topics differ too: on RabbitMQ two exchanges that feed one queue would feed both listeners.
         let target = Target::topic(stage.name(name)).exchange(stage.name(exchange));
         let builder = NotificationListener::builder(&stage.bus().await?).target(target);
-        listeners.push(builder.endpoint(ear(name, &recorder)).start(stage.soon()).await?);
+        listeners.push(builder.endpoint(recording(name, &recorder)).start(stage.soon()).await?);
     }
     for (topic, exchange, n) in [("one", "e1", 1), ("two", "e2", 2), ("one", "e2", 3), ("two", "e", 4)] {
         let sink = sink(stage, &[topic]).await?.exchange(stage.name(exchange)).without_queue();
-        tell(&Notifier::over("conformance.host-1", sink), [n]).await?;
+        send_events(&Notifier::over("conformance.host-1", sink), [n]).await?;
     }
     recorder.wait(2).await?;
     recorder.quiet().await?;
@@ -165,11 +165,11 @@ async fn one_pool_name_is_one_queue_whatever_the_topics(stage: &Stage) -> Outcom
     let (recorder, pool) = (stage.recorder(), stage.name("pool"));
     let mut members = Vec::new();
     for topic in ["t", "u"] {
-        let builder = listener(stage, &[topic]).await?.endpoint(ear(topic, &recorder)).pool(&pool);
+        let builder = listener(stage, &[topic]).await?.endpoint(recording(topic, &recorder)).pool(&pool);
         members.push(builder.start(stage.soon()).await?);
     }
     let sink = sink(stage, &["t"]).await?.without_queue();
-    tell(&Notifier::over("conformance.host-1", sink), 0..20).await?;
+    send_events(&Notifier::over("conformance.host-1", sink), 0..20).await?;
     recorder.wait(20).await?;
     recorder.quiet().await?;
     let shares = [recorder.at("t"), recorder.at("u")];

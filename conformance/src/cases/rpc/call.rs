@@ -1,4 +1,4 @@
-//! Calls: who runs them, and what the caller gets.
+//! Calls: which server runs them, and what the caller gets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,12 +20,12 @@ cases! { rpc_call;
     /// oslo.messaging CallTestCase.test_different_exchanges: a call reaches the group of its own exchange and topic
     /// alone.
     groups_in_other_exchanges_hear_nothing [ServerAddress];
-    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, even with a
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue fails at once, even with a
     /// timeout of 60 s.
     nobody_listening_is_undeliverable [Mandatory];
-    /// oslo.messaging CallTestCase.test_timeout: a call to a topic nobody listens to is a timeout.
+    /// oslo.messaging CallTestCase.test_timeout: a call to a topic without a server is a timeout.
     nobody_listening_times_out_without_mandatory [];
-    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue is told at once, even with a
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue fails at once, even with a
     /// timeout of 60 s.
     a_missing_server_is_undeliverable [Mandatory, ServerAddress];
     /// oslo.messaging CallTestCase.test_mandatory_call: without at_least_once a missing queue is a timeout.
@@ -92,6 +92,7 @@ async fn groups_in_other_exchanges_hear_nothing(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Calls `append` for each text, one after the other.
 async fn append_each<T: AsRef<str>>(client: &RpcClient, texts: &[T]) -> Result<(), Error> {
     for text in texts {
         client.call::<String>(&Context::new(), "append", &json!({"text": text.as_ref()})).await?;
@@ -100,14 +101,14 @@ async fn append_each<T: AsRef<str>>(client: &RpcClient, texts: &[T]) -> Result<(
 }
 
 async fn nobody_listening_is_undeliverable(stage: &Stage) -> Outcome {
-    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("nobody")).exchange(stage.name("e")));
+    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.timeout(Duration::from_secs(60))).await;
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{error}");
     Ok(())
 }
 
 async fn nobody_listening_times_out_without_mandatory(stage: &Stage) -> Outcome {
-    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("nobody")).exchange(stage.name("e")));
+    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.mandatory(false).timeout(stage.budget().quiet * 10)).await;
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
     Ok(())
@@ -129,9 +130,10 @@ async fn a_missing_server_times_out_without_mandatory(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
+/// The error of a call that must fail.
 async fn fail(client: &RpcClient) -> Error {
     let outcome = client.call::<i64>(&Context::new(), "add", &json!({"increment": 1})).await;
-    outcome.expect_err("there is nobody to answer")
+    outcome.expect_err("no server can answer")
 }
 
 async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome {
@@ -152,7 +154,7 @@ async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome 
 async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let quiet = stage.budget().quiet;
-    // The first call of a bus opens its inbox, which is no part of what is timed here.
+    // The first call of a bus opens its inbox, which must not be timed here.
     group.client.call::<i64>(&Context::new(), "add", &json!({"increment": 0})).await?;
     let long = async {
         let ms = u64::try_from(quiet.as_millis() * 10).expect("a budget is no age of the world");

@@ -1,4 +1,4 @@
-//! Casts: who runs them, and how often.
+//! Casts: which server runs them, and how often.
 
 use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::json;
@@ -15,10 +15,11 @@ cases! { rpc_cast;
     twenty_run_once_each_and_everywhere [];
     /// oslo.messaging CastTestCase.test_fanout: every server runs every message.
     a_fanout_runs_on_every_server [Fanout];
-    /// RpcClient::cast: a cast that reaches nobody fails only with mandatory.
+    /// RpcClient::cast: a cast without a server fails only with mandatory.
     nobody_listening_is_an_error_only_if_mandatory [Mandatory];
 }
 
+/// Casts `append` for each text, one after the other.
 async fn cast_each(client: &RpcClient, texts: &[&str]) -> Result<(), Error> {
     for text in texts {
         client.cast(&Context::new(), "append", &json!({"text": text})).await?;
@@ -66,9 +67,9 @@ async fn a_fanout_runs_on_every_server(stage: &Stage) -> Outcome {
 }
 
 async fn nobody_listening_is_an_error_only_if_mandatory(stage: &Stage) -> Outcome {
-    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("nobody")).exchange(stage.name("e")));
+    let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     cast_each(&client, &["x", "y"]).await?;
-    let error = cast_each(&client.prepare().mandatory(true), &["x"]).await.expect_err("nobody is bound");
+    let error = cast_each(&client.prepare().mandatory(true), &["x"]).await.expect_err("no queue is bound");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{error}");
     if stage.connect().await?.capabilities().has(Capability::Fanout) {
         cast_each(&client.prepare().fanout().mandatory(true), &["x"]).await?;

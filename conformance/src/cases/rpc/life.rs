@@ -20,7 +20,7 @@ cases! { rpc_life;
     what_runs_past_the_deadline_is_aborted [];
     /// RpcServer::stop: Timeout if deadline passes first; the server goes on stopping.
     a_stop_past_its_deadline_goes_on [];
-    /// oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once each, whoever and
+    /// oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once each, by whichever thread and
     /// however often they are called.
     all_who_stop_it_share_one_outcome [];
     /// RpcServerBuilder: Clone it to start the same server again.
@@ -39,7 +39,7 @@ cases! { rpc_life;
     what_came_before_is_refused_if_it_is_to_be [Requeue, Retention, RedeliveredFlag];
 }
 
-/// Servers whose settings `change` makes.
+/// Servers with the settings of `change`.
 async fn one<'a>(
     stage: &'a Stage,
     name: &str,
@@ -165,7 +165,7 @@ async fn a_request_ends_with_the_server_that_runs_it(stage: &Stage) -> Outcome {
     assert_eq!(first.recorder.at("a"), ["began", "aborted"]);
     let second = Group::start(stage, &["b"]).await?;
     second.client.call::<i64>(&context, "add", &json!({ "increment": 1 })).await?;
-    assert_eq!(second.recorder.quiet().await?.len(), 1, "nobody runs it again");
+    assert_eq!(second.recorder.quiet().await?.len(), 1, "it does not run again");
     second.stop().await
 }
 

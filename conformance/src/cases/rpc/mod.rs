@@ -1,4 +1,4 @@
-//! Servers whose every effect is recorded, for the cases of RPC.
+//! Helpers for the cases of RPC: servers that record every call.
 
 pub(super) mod call;
 pub(super) mod cast;
@@ -22,15 +22,15 @@ use tokio::sync::Semaphore;
 
 use crate::{Outcome, Recorder, Stage};
 
-/// Servers of one topic, each on a connection of its own, and a client on another.
+/// Servers of one topic and a client, each on its own connection.
 pub(super) struct Group<'a> {
     stage: &'a Stage,
     pub(super) servers: Vec<RpcServer>,
-    /// What ran, at which server.
+    /// The calls, by server.
     pub(super) recorder: Recorder,
     /// A client of the topic.
     pub(super) client: RpcClient,
-    /// What `hold` waits for: one permit lets one call of it go on.
+    /// Gates the method `hold`: one permit releases one call.
     pub(super) gate: Arc<Semaphore>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Group<'a> {
         Self::with(stage, target, names, |server| server).await
     }
 
-    /// As [`on`](Self::on), with what `change` adds to each server.
+    /// [`on`](Self::on), with each builder changed by `change`.
     pub(super) async fn with(
         stage: &'a Stage,
         target: Target,
@@ -63,7 +63,7 @@ impl<'a> Group<'a> {
         Ok(Self { stage, servers, recorder, client, gate })
     }
 
-    /// Stops every server, waits for its methods and ends.
+    /// Stops every server and waits for its methods.
     pub(super) async fn stop(self) -> Outcome {
         for server in self.servers {
             server.wait(self.stage.soon()).await?;
@@ -86,7 +86,7 @@ pub(super) struct Counter {
     state: Mutex<(i64, String)>,
 }
 
-/// Says that a method was aborted, unless it is told that it ended.
+/// Records that a method was aborted, unless the method marks it as ended.
 struct Abort<'a> {
     counter: &'a Counter,
     ended: bool,
@@ -100,7 +100,7 @@ impl Drop for Abort<'_> {
     }
 }
 
-/// What the reference's endpoint raises in its place.
+/// The failure that the reference's endpoint raises.
 struct Negative;
 
 impl Exception for Negative {
@@ -130,6 +130,7 @@ struct Echo {
 }
 
 impl Counter {
+    /// The endpoint of the server `name`.
     pub(super) fn endpoint(name: &str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Endpoint<Self> {
         let state =
             Self { name: name.to_owned(), recorder: recorder.clone(), gate: Arc::clone(gate), state: Mutex::default() };
@@ -156,6 +157,7 @@ impl Counter {
             })
     }
 
+    /// Adds to the number; records the increment.
     fn add(&self, By { increment }: &By) -> i64 {
         self.recorder.record(&self.name, increment);
         let mut state = self.state();
@@ -163,6 +165,7 @@ impl Counter {
         state.0
     }
 
+    /// Fails with `ValueError` if the result would be negative.
     fn subtract(&self, By { increment }: &By) -> Result<i64, Negative> {
         let mut state = self.state();
         if state.0 < *increment {
@@ -180,13 +183,14 @@ impl Counter {
         state.1.clone()
     }
 
+    /// Returns after `ms` milliseconds and records that.
     async fn wait(self: Arc<Self>, _: Context, Wait { ms }: Wait) -> Result<u64, Infallible> {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         self.recorder.record(&self.name, "waited");
         Ok(ms)
     }
 
-    /// Says that it began, waits for the gate, says that it ended and returns where it ran.
+    /// Records its begin, waits for the gate, records its end and returns the name of its server.
     async fn hold(self: Arc<Self>, _: Context, (): ()) -> Result<String, Infallible> {
         self.recorder.record(&self.name, "began");
         let mut abort = Abort { counter: &self, ended: false };

@@ -1,4 +1,4 @@
-//! Replies: whose they are, in which forms they come, and what becomes of one that nobody waits for.
+//! Replies: which call they answer, their forms, and what happens to a reply without a waiting caller.
 
 use futures_util::future::{join_all, try_join_all};
 use oslo_messaging::wire::{CallFields, Request};
@@ -20,7 +20,7 @@ cases! { rpc_reply;
     /// wire::Reply: A call may be answered in two messages: the result with ending false, then a null result with
     /// ending true.
     a_reply_in_two_messages_is_one [];
-    /// oslo.messaging ReplyWaiters.put: a reply to an unknown _msg_id is told in the log and dropped.
+    /// oslo.messaging ReplyWaiters.put: a reply to an unknown _msg_id is logged and dropped.
     one_that_comes_late_disturbs_nobody [];
     /// wire::Reply::decode: Decode if it is no reply; RpcClient::call waits for its own.
     what_is_none_disturbs_nobody [];
@@ -37,6 +37,7 @@ cases! { rpc_reply;
     a_failure_that_nobody_declared_is_told_with_its_class [];
 }
 
+/// Calls `ask` with `number`; the hand-written server answers.
 async fn ask(client: &RpcClient, number: usize) -> Result<Value, Error> {
     client.call(&Context::new(), "ask", &json!({ "number": number })).await
 }
@@ -101,7 +102,7 @@ async fn answer_next(peer: &mut Peer<'_>) -> Outcome {
 
 async fn one_that_comes_late_disturbs_nobody(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
-    let error = ask(&client.prepare().timeout(stage.budget().quiet), 1).await.expect_err("nobody answers");
+    let error = ask(&client.prepare().timeout(stage.budget().quiet), 1).await.expect_err("no server answers");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
     assert_eq!(bus.calls_in_flight(), 0);
     answer_next(&mut peer).await?;
@@ -150,11 +151,11 @@ async fn a_call_takes_one_reply(stage: &Stage) -> Outcome {
 async fn a_dropped_call_is_forgotten(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let request = tokio::select! {
-        answer = ask(&client, 1) => return Err(format!("nobody answered, but {answer:?} came").into()),
+        answer = ask(&client, 1) => return Err(format!("no server answered, but {answer:?} came").into()),
         request = peer.request() => request?,
     };
     assert_eq!(bus.calls_in_flight(), 0, "the call was dropped");
-    peer.answer(&request, json!("nobody waits"), true).await?;
+    peer.answer(&request, json!("no caller waits"), true).await?;
     let (answer, answered) = tokio::join!(ask(&client, 2), answer_next(&mut peer));
     answered?;
     assert_eq!(answer?, 2);
@@ -171,7 +172,7 @@ async fn one_to_a_vanished_caller_blocks_no_other(stage: &Stage) -> Outcome {
     }
     let sum: i64 = group.client.call(&Context::new(), "add", &json!({"increment": 0})).await?;
     assert_eq!(sum, 45, "the server ran them all and then answered");
-    // It is dropped and not stopped: its answers to nobody are tried for a minute.
+    // Dropped instead of stopped: a stop would wait a minute for its replies, which no caller takes.
     drop(group);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Requests as bytes: what is written, and what a server makes of what others write.
+//! Requests as bytes: what clients write, and how a server handles what other peers write.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -51,7 +51,7 @@ async fn content(peer: &mut Peer<'_>) -> Result<Value, Failed> {
     Ok(serde_json::from_str(text)?)
 }
 
-/// Takes what is different in each message out of `content`, after a look at it.
+/// Checks and removes the fields of `content` that differ in each message.
 fn take_id(content: &mut Value, name: &str) {
     let id = content.as_object_mut().and_then(|content| content.remove(name)).unwrap_or_default();
     let id = id.as_str().unwrap_or_default();

@@ -54,10 +54,12 @@ async fn it_survives_a_caller_that_gave_up(stage: &Stage) -> Outcome {
 struct Marks;
 
 impl Marks {
+    /// Puts `mark` before the text of a payload.
     fn mark(mark: &str, value: &Payload) -> Result<Payload> {
         Payload::encode(&format!("{mark}{}", value.decode::<String>()?))
     }
 
+    /// Puts `mark` before the user of a context.
     fn mark_user(mark: &str, context: &Context) -> Context {
         context.with("user", format!("{mark}{}", context.get::<String>("user").unwrap_or_default()))
     }

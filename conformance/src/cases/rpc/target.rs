@@ -6,53 +6,24 @@ use oslo_messaging::{Context, Error, ErrorKind, Executed, NotificationListener, 
 use serde_json::{Value, json};
 
 use super::Group;
-use crate::cases::notify::ear;
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::cases::notify::recording;
+use crate::{Outcome, Stage};
 
-pub(in crate::cases) const CASES: &[Case] = &[
-    Case {
-        id: "rpc_target::what_cannot_be_reached_is_refused",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a \
-                server at its start.",
-        run: |stage| Box::pin(what_cannot_be_reached_is_refused(stage)),
-    },
-    Case {
-        id: "rpc_target::a_version_over_the_cap_is_not_sent",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestVersionCap: the same major and no higher minor than the cap; no version fails under a \
-                cap; a lifted cap lets everything pass.",
-        run: |stage| Box::pin(a_version_over_the_cap_is_not_sent(stage)),
-    },
-    Case {
-        id: "rpc_target::a_version_that_is_none_is_refused",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "oslo.messaging TestCanSendVersion.test_invalid_version_type: '5', '5.a' and '5.5.a' are no versions.",
-        run: |stage| Box::pin(a_version_that_is_none_is_refused(stage)),
-    },
-    Case {
-        id: "rpc_target::a_prepared_client_is_a_copy",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::prepare: A copy to change for one message; this client stays as it is.",
-        run: |stage| Box::pin(a_prepared_client_is_a_copy(stage)),
-    },
-    Case {
-        id: "rpc_target::arguments_are_an_object",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "RpcClient::call: Encode if args do not serialise to an object.",
-        run: |stage| Box::pin(arguments_are_an_object(stage)),
-    },
-];
+cases! { rpc_target;
+    /// oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a
+    /// server at its start.
+    what_cannot_be_reached_is_refused [];
+    /// oslo.messaging TestVersionCap: the same major and no higher minor than the cap; no version fails under a cap; a
+    /// lifted cap lets everything pass.
+    a_version_over_the_cap_is_not_sent [];
+    /// oslo.messaging TestCanSendVersion.test_invalid_version_type: '5', '5.a' and '5.5.a' are no versions.
+    a_version_that_is_none_is_refused [];
+    /// RpcClient::prepare: A copy to change for one message; this client stays as it is.
+    a_prepared_client_is_a_copy [];
+    /// RpcClient::call: Encode if args do not serialise to an object.
+    arguments_are_an_object [];
+}
 
 /// The kind of the error of a call and of a cast of `add`, each of which must fail without being sent.
 async fn refused(client: &RpcClient, args: &Value) -> Result<[ErrorKind; 2], Error> {
@@ -76,7 +47,8 @@ async fn what_cannot_be_reached_is_refused(stage: &Stage) -> Outcome {
         let outcome = RpcServer::builder(&bus, target).start(stage.soon()).await;
         assert_eq!(outcome.expect_err("a server needs a topic and a name").kind(), ErrorKind::InvalidTarget);
     }
-    let listener = NotificationListener::builder(&bus).endpoint(ear("ear", &group.recorder)).target(Target::default());
+    let listener =
+        NotificationListener::builder(&bus).endpoint(recording("recording", &group.recorder)).target(Target::default());
     let error = listener.start(stage.soon()).await.expect_err("a listener's target needs a topic");
     assert_eq!(error.kind(), ErrorKind::InvalidTarget);
     assert_eq!(group.recorder.quiet().await?, []);
@@ -114,7 +86,7 @@ async fn a_version_that_is_none_is_refused(stage: &Stage) -> Outcome {
 
 async fn a_prepared_client_is_a_copy(stage: &Stage) -> Outcome {
     let (group, context) = (Group::start(stage, &["a"]).await?, Context::new());
-    let other = group.client.prepare().topic(stage.name("nobody")).exchange(stage.name("f")).version("9.9");
+    let other = group.client.prepare().topic(stage.name("unserved")).exchange(stage.name("f")).version("9.9");
     let other = other.namespace("ns").server("b").timeout(Duration::ZERO).version_cap("1.0").mandatory(false);
     assert_eq!(refused(&other, &json!({})).await?, [ErrorKind::VersionCap; 2]);
     assert_eq!(group.client.call::<i64>(&context, "add", &json!({ "increment": 1 })).await?, 1);

@@ -38,6 +38,7 @@ cases! { rpc_time;
     heartbeats_do_not_extend_the_timeout [];
 }
 
+/// Calls `add` at a server of the group.
 async fn add(client: &RpcClient, increment: i64) -> Result<i64, Error> {
     client.call(&Context::new(), "add", &json!({ "increment": increment })).await
 }
@@ -61,7 +62,7 @@ async fn a_call_that_expired_in_its_queue_never_runs(stage: &Stage) -> Outcome {
     add(&first.client, 1).await?;
     let hurried = first.client.prepare().timeout(stage.budget().quiet * 2);
     first.stop().await?;
-    let error = add(&hurried, 100).await.expect_err("nobody is there");
+    let error = add(&hurried, 100).await.expect_err("no server is up");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
     let next = Group::start(stage, &["a"]).await?;
     assert_eq!(add(&next.client, 10).await?, 10, "the call of before did not run");
@@ -74,20 +75,20 @@ async fn a_call_carries_its_timeout_and_a_cast_none(stage: &Stage) -> Outcome {
     let (context, client) = (Context::new(), client.timeout(Duration::from_secs(77)));
     client.cast(&context, "add", &()).await?;
     let cast = peer.reading.next().await?;
-    assert_eq!(cast.message().expiration, None, "a cast outlives the patience of whoever sent it");
+    assert_eq!(cast.message().expiration, None, "a cast does not expire with its sender's timeout");
     cast.acknowledge().await?;
     let called = tokio::select! {
-        answer = client.call::<Value>(&context, "add", &()) => return Err(format!("nobody answers, but {answer:?}").into()),
+        answer = client.call::<Value>(&context, "add", &()) => return Err(format!("no server answers, but {answer:?}").into()),
         called = peer.reading.next() => called?,
     };
     assert_eq!(called.message().expiration, Some(Duration::from_secs(77)));
     Ok(called.acknowledge().await?)
 }
 
-/// Calls somebody else with the context that it was given, and keeps how that failed.
+/// Makes a nested call with the context of its request, and records the kind of its error.
 async fn pass_on(state: Arc<(RpcClient, Recorder)>, context: Context, (): ()) -> Result<(), Infallible> {
     let outcome = state.0.call::<Value>(&context, "ask", &()).await;
-    state.1.record("inner", outcome.expect_err("nobody answers").kind());
+    state.1.record("inner", outcome.expect_err("no server answers").kind());
     Ok(())
 }
 
@@ -107,7 +108,7 @@ async fn a_call_from_a_method_ends_by_its_callers_deadline(stage: &Stage) -> Out
     Ok(server.wait(stage.soon()).await?)
 }
 
-/// A request for `method` whose caller wants to hear of it every second.
+/// A request for `method` whose caller expects a heartbeat every second.
 fn monitored(method: &str, inbox: &str) -> Request {
     let mut request = Request::new(method, Payload::from(json!({})));
     request.call = Some(CallFields { monitor: Some(1.0), ..CallFields::new("1", inbox) });
@@ -171,7 +172,7 @@ async fn a_monitored_call_gives_up_on_a_silent_server(stage: &Stage) -> Outcome 
     let (mut silent, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let patient = client.timeout(Duration::from_secs(3600)).monitor(stage.budget().quiet);
     let (answer, request) = tokio::join!(timeout(stage.budget().arrive, add(&patient, 1)), silent.request());
-    let error = answer?.expect_err("nobody answers");
+    let error = answer?.expect_err("no server answers");
     assert_eq!(request?.call.and_then(|call| call.monitor), Some(stage.budget().quiet.as_secs_f64()));
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
     assert_eq!(bus.calls_in_flight(), 0);
@@ -191,7 +192,7 @@ async fn heartbeats_do_not_extend_the_timeout(stage: &Stage) -> Outcome {
     };
     tokio::select! {
         answer = add(&client, 1) => {
-            let error = answer.expect_err("nobody answers");
+            let error = answer.expect_err("no server answers");
             assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
             Ok(())
         }

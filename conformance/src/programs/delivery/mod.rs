@@ -1,7 +1,6 @@
-//! Programs of delivery: bytes to every kind of address, read by readers that settle, give back, stop, close and vanish, and
-//! that lose their connections.
+//! Programs of delivery: bytes to every kind of address, and readers that settle, requeue, stop, close, are dropped and lose
+//! their connections.
 
-mod code;
 mod determined;
 mod event;
 mod ledger;
@@ -16,23 +15,14 @@ mod whole;
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use super::explore::hold;
 use super::{Generated, Perils, Rule, Violation};
+use crate::Stage;
 use crate::case::BoxFuture;
-use crate::{Harness, Stage};
 
-pub use program::{Program, Reader, Verdict};
-pub use publish::Publish;
-
-impl Program {
-    /// Runs this program: what a test does with one that was pasted.
-    ///
-    /// # Errors
-    /// It broke a rule; the message says which, and how.
-    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
-        hold(self, harness)
-    }
-}
+#[cfg(test)]
+pub(crate) use program::Settlement;
+pub(crate) use program::{Program, Reader};
+pub(crate) use publish::Publish;
 
 impl Generated for Program {
     const NAME: &'static str = "delivery";

@@ -14,7 +14,7 @@ rules! {
     OPENED = "delivery::a_listener_opens" [];
     /// A reader is handed only messages that were routed to a queue of its own.
     ADDRESSED = "delivery::a_message_comes_from_a_queue_it_was_sent_to" [];
-    /// A name of more than 255 bytes is refused as too large, or means a queue that is nobody else's; a shorter one is
+    /// A name of more than 255 bytes is refused as too large, or means a queue that no other name refers to; a shorter one is
     /// taken.
     LONG_NAMES = "delivery::a_long_name_is_refused_or_another_one" [];
     /// Identity, body and headers arrive as they were sent.
@@ -22,7 +22,7 @@ rules! {
     /// What was acknowledged, rejected, or settled before handover is not handed over again, unless connections were
     /// lost just then: no bus says that it has heard of it.
     GONE = "delivery::what_is_settled_is_gone" [];
-    /// What somebody holds is not handed to anybody else, until the connection is lost.
+    /// An unsettled message is not delivered to another reader, until its connection is lost.
     ONE_HAND = "delivery::a_copy_is_in_one_hand" [];
     /// What was handed over before says so when it comes again, also over a loss of connections.
     MARKED = "delivery::what_comes_back_says_so" [RedeliveredFlag];
@@ -39,17 +39,17 @@ rules! {
     AT_MOST = "delivery::a_poll_takes_no_more_than_its_maximum" [];
     /// A reader that settles itself holds at most its window for each of its queues.
     WINDOW = "delivery::the_window_bounds_what_is_unsettled" [];
-    /// A message in hand can be settled until its listener is closed, and not after: that is told as closed, or as
+    /// A message in hand can be settled until its listener is closed, and not after: that fails as closed, or as
     /// disconnected where the transport was closed under the listener; and as disconnected once its connection was
     /// lost.
     SETTLED = "delivery::settling_succeeds_until_the_end" [];
     /// A stopped listener gives what it was handed, and then its end.
     ENDED = "lifecycle::a_stopped_listener_is_drained_and_ends" [];
-    /// Whoever polls when the transport is closed is told that it is closed.
+    /// A poll during which the transport is closed fails as closed.
     ENDED_WITH = "lifecycle::a_poll_ends_with_its_transport" [];
     /// Every connection that is lost is made again by itself.
     BACK = "lifecycle::every_transport_is_back_after_a_cut" [];
-    /// Stopping and closing a listener succeeds; closing one that lost its connection after it was stopped may be told
+    /// Stopping and closing a listener succeeds; closing one that lost its connection after it was stopped may fail
     /// as disconnected.
     CLOSED = "lifecycle::a_listener_closes" [];
     /// A transport that works says that it is ready, and one that was closed says that.

@@ -16,7 +16,7 @@ use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::case::BoxFuture;
 use crate::{Clock, Disturbance, Harness, Stage, runner};
 
-/// What holds of programs of every kind.
+/// The rule of every kind of program.
 static ENDS: Rule = Rule {
     id: "lifecycle::a_program_ends",
     requires: &[],
@@ -25,49 +25,52 @@ static ENDS: Rule = Rule {
 
 /// A kind of program.
 pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
-    /// What the kind is called.
+    /// The name of the kind.
     const NAME: &'static str;
 
-    /// What must hold of every program.
+    /// The rules of the kind.
     fn rules() -> &'static [&'static Rule];
 
-    /// What foreign actors are excused from. Default: nothing.
+    /// The divergences of foreign actors. Default: none.
     fn divergences() -> Vec<Divergence> {
         Vec::new()
     }
 
-    /// The rule that what is left on the bus breaks.
+    /// The rule that leftovers on the bus break.
     fn leftover() -> &'static Rule;
 
-    /// Generates programs in which those of `perils` happen that the kind has.
+    /// Generates programs with those of `perils` that the kind has.
     fn strategy(perils: Perils) -> BoxedStrategy<Self>;
 
-    /// The program played by `actors`, as `seed` says who plays what. Default: it has no actors.
+    /// Assigns the parts of the program to `actors`, as `seed` determines. Default: it has no actors.
     #[must_use]
     fn cast(self, _actors: Actors, _seed: u64) -> Self {
         self
     }
 
-    /// How many steps the program has.
+    /// The number of its steps, for the report.
     fn size(&self) -> usize;
 
-    /// Programs with a part less, the larger parts first: what shrinking by proptest cannot take out.
+    /// Programs with one part less, larger parts first. Proptest cannot shrink what is filtered after generation.
     fn smaller(&self) -> Vec<Self>;
 
-    /// Runs the program and says which rules it broke.
+    /// Runs the program and returns the violations.
+    ///
+    /// # Errors
+    /// The program could not be played.
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
 }
 
-/// What a run of programs of one kind found.
+/// The result of a run of programs of one kind.
 #[derive(Debug)]
 pub(crate) struct Explored {
-    /// How many programs ran, the one that failed included and its shrunk forms not.
+    /// How many programs ran, including the failed one, without its shrunk forms.
     pub(crate) programs: u64,
     /// How many steps they had.
     pub(crate) steps: usize,
-    /// How often which rule was broken by foreign actors that are excused.
+    /// How often foreign actors broke each rule and were excused.
     pub(crate) excused: BTreeMap<&'static str, u64>,
-    /// What they took on the machine's clock.
+    /// The duration on the machine's clock.
     pub(crate) took: Duration,
     pub(crate) found: Option<Found>,
 }
@@ -77,33 +80,33 @@ pub(crate) struct Explored {
 pub(crate) struct Found {
     pub(crate) seed: u64,
     pub(crate) violations: Vec<Violation>,
-    /// The code that makes the program.
-    pub(crate) code: String,
+    /// The program as JSON, which [`replay`](super::replay) takes.
+    pub(crate) json: String,
 }
 
-/// What is looked for among programs.
-pub(crate) struct Quest<'a, P: Generated> {
-    /// Where programs come from.
+/// How programs are generated and checked.
+pub(crate) struct Search<'a, P: Generated> {
+    /// Generates the programs.
     pub(crate) programs: BoxedStrategy<P>,
-    /// Says what a program breaks.
+    /// Runs a program and returns its violations.
     pub(crate) check: &'a dyn Fn(&P) -> Performed,
-    /// How many runs the smallest program that breaks something is worth.
+    /// How many runs to spend on shrinking.
     pub(crate) shrinking: u32,
-    /// What it is called where its progress is told; not told if `None`.
+    /// The name in progress lines; `None` shows no progress.
     pub(crate) name: Option<String>,
 }
 
-/// Runs programs until one breaks something.
-pub(crate) fn explore<P: Generated>(quest: &Quest<'_, P>, options: Options) -> Explored {
+/// Runs programs until one breaks a rule.
+pub(crate) fn explore<P: Generated>(search: &Search<'_, P>, options: Options) -> Explored {
     let begun = Instant::now();
     let mut explored = Explored { programs: 0, steps: 0, took: Duration::ZERO, excused: BTreeMap::new(), found: None };
-    let progress = quest.name.as_ref().map(|name| Progress::new(name, options.programs));
+    let progress = search.name.as_ref().map(|name| Progress::new(name, options.programs));
     for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
         if let Some(progress) = &progress {
             progress.next(explored.programs, explored.steps, seed);
         }
         explored.programs += 1;
-        quest.one(seed, options.actors, &mut explored);
+        search.one(seed, options.actors, &mut explored);
         if explored.found.is_some() {
             break;
         }
@@ -112,18 +115,18 @@ pub(crate) fn explore<P: Generated>(quest: &Quest<'_, P>, options: Options) -> E
     explored
 }
 
-/// What may happen in programs, beside what everybody in them does by and by.
+/// What may happen in programs in addition to the steps of their actors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Perils {
     /// Connections are lost.
     pub(crate) cuts: bool,
     /// Queues have delivery limits.
     pub(crate) limits: bool,
-    /// Servers are stopped in a hurry: what they have to say then must be said in a moment, by a clock that waits for it.
+    /// Servers are stopped in a hurry. They must report dropped requests within moments, which only a paused clock ensures.
     pub(crate) hurry: bool,
 }
 
-/// What may happen in programs on this harness. The connections of foreign actors are none of the harness.
+/// The perils that this harness supports. It cannot cut the connections of foreign actors.
 pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
     if actors.are_foreign() {
         return Perils::default();
@@ -133,7 +136,7 @@ pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
     Perils { cuts: can(Disturbance::Cut), limits, hurry: harness.clock() == Clock::Paused }
 }
 
-/// How many runs a smaller program is worth on a driver with this clock.
+/// How many runs to spend on shrinking with this clock.
 pub(crate) fn shrinking(clock: Clock) -> u32 {
     match clock {
         Clock::Paused => 4_000,
@@ -141,16 +144,7 @@ pub(crate) fn shrinking(clock: Clock) -> u32 {
     }
 }
 
-/// Runs one program.
-///
-/// # Errors
-/// It broke a rule; the message says which, and how.
-pub(crate) fn hold<P: Generated>(program: &P, harness: impl Harness) -> Result<(), Failed> {
-    let broken: Vec<String> = perform(program, harness).violations.iter().map(ToString::to_string).collect();
-    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
-}
-
-impl<P: Generated> Quest<'_, P> {
+impl<P: Generated> Search<'_, P> {
     fn one(&self, seed: u64, actors: Actors, explored: &mut Explored) {
         let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
         let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
@@ -177,13 +171,14 @@ impl<P: Generated> Quest<'_, P> {
             Ok(()) => None,
             Err(TestError::Fail(_, program)) => {
                 let (program, violations) = self.smallest(program, broken.into_inner());
-                Some(Found { seed, violations, code: program.to_string() })
+                let json = format!("{{\"{}\":{program}}}", P::NAME);
+                Some(Found { seed, violations, json })
             }
             Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
         };
     }
 
-    /// Takes parts out of `program` for as long as what is left breaks something, and it is worth another run.
+    /// Removes parts of `program` while the rest still breaks a rule and runs are left.
     fn smallest(&self, mut program: P, mut violations: Vec<Violation>) -> (P, Vec<Violation>) {
         let mut runs = self.shrinking;
         'again: loop {
@@ -203,10 +198,10 @@ impl<P: Generated> Quest<'_, P> {
     }
 }
 
-/// What one program broke.
+/// The result of one program.
 pub(crate) struct Performed {
     pub(crate) violations: Vec<Violation>,
-    /// The rules that foreign actors broke and are excused from.
+    /// The rules that foreign actors broke and were excused from.
     pub(crate) excused: Vec<&'static Rule>,
 }
 
@@ -216,7 +211,7 @@ impl From<Vec<Violation>> for Performed {
     }
 }
 
-/// Runs one program on a fresh runtime and closes what it opened. What cannot even be played is a violation too.
+/// Runs one program on a new runtime and closes what it opened. A program that cannot be played is a violation too.
 pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     let stage = Stage::new(harness);
@@ -225,7 +220,7 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Perfo
         let capabilities = capabilities(&stage).await;
         let mut violations = match timeout(limit, program.play(&stage)).await {
             Ok(Ok(violations)) => violations,
-            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a word"))],
+            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a message"))],
             Err(_) => vec![Violation::new(&ENDS, format_args!("it did not end within {limit:?}"))],
         };
         if let Err(failed) = stage.close().await {
@@ -242,12 +237,12 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Perfo
 async fn capabilities(stage: &Stage) -> Capabilities {
     match stage.connect().await {
         Ok(transport) => transport.capabilities(),
-        // Without a connection there is nothing that could be excused.
+        // Without a connection no rule is excused.
         Err(_) => Capabilities::default(),
     }
 }
 
-/// A runner whose one program depends on `seed` alone.
+/// A proptest runner whose single program depends on `seed` alone.
 fn runner_of(seed: u64, shrinking: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

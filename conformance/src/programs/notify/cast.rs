@@ -1,17 +1,17 @@
-//! Which listener and which notifier of a program is played by whom.
+//! Casting: which implementation plays each listener and each notifier.
 
 use super::program::{Listener, Program, Reads, Step};
 use crate::programs::Actors;
 
-/// Where the notifiers begin in what a seed chooses, so that a listener more changes no notifier.
+/// The first bit for notifiers, so that one more listener does not change them.
 const NOTIFIERS: u32 = 32;
 
-/// The tries of a listener that nothing else was said of.
+/// The default tries of a listener.
 const USUAL_TRIES: u32 = 5;
 
 impl Program {
-    /// The program, each listener and each notifier of which is played by whom `actors` and `seed` say. What a foreign
-    /// actor cannot do is taken out of what it is to do.
+    /// The program with its listeners and notifiers assigned to implementations, as `actors` and `seed` determine. It asks
+    /// foreign actors for nothing that they cannot do.
     pub(crate) fn cast_by(mut self, actors: Actors, seed: u64) -> Self {
         let (listeners, notifiers) = (self.listeners.len(), self.notifiers());
         let mut foreign = actors.choose(seed, 0, listeners);
@@ -30,9 +30,9 @@ impl Program {
         self.listeners.iter_mut().filter(|listener| listener.foreign).for_each(as_foreign);
         for step in self.acts.iter_mut().flat_map(|act| &mut act.steps) {
             match step {
-                // The reference makes the queue whenever it publishes an event.
-                Step::Tell { notifier, tell } if self.foreign_notifiers.contains(notifier) => {
-                    tell.without_queue = false
+                // The reference declares the queue of every event that it publishes.
+                Step::Send { sender: notifier, message: event } if self.foreign_notifiers.contains(notifier) => {
+                    event.without_queue = false
                 }
                 _ => {}
             }
@@ -40,7 +40,7 @@ impl Program {
         self
     }
 
-    /// The program with actors of ours alone, which do the same.
+    /// The program without foreign actors, otherwise unchanged.
     pub(crate) fn ours(&self) -> Self {
         let mut ours = self.clone();
         ours.listeners.iter_mut().for_each(|listener| listener.foreign = false);
@@ -48,7 +48,7 @@ impl Program {
         ours
     }
 
-    /// The program with one foreign actor less: which of them it takes to fail says most.
+    /// The programs with one foreign actor less. Shrinking with them shows which actors a failure needs.
     pub(crate) fn less_foreign(&self) -> Vec<Self> {
         let foreign = (0..self.listeners.len()).filter(|listener| self.listeners[*listener].foreign);
         let listeners = foreign.map(|listener| {
@@ -65,13 +65,13 @@ impl Program {
     }
 }
 
-/// The reference knows no taps, and does not watch delivery limits.
+/// The reference has no taps and does not read delivery counts.
 fn can_be_foreign(listener: &Listener, limited: bool) -> bool {
-    listener.reads != Reads::Own && !limited
+    listener.reads != Reads::Private && !limited
 }
 
-/// A listener of the reference tries an event once. Where handlers may not give events back, it drops what they raise; those
-/// with fewer tries than usual are such listeners.
+/// A listener of the reference tries an event once and drops it, or requeues it for ever. Fewer tries than by default make it
+/// one that drops.
 fn as_foreign(listener: &mut Listener) {
     if listener.drops || listener.tries < USUAL_TRIES {
         (listener.drops, listener.tries) = (true, 1);
@@ -84,11 +84,11 @@ mod tests {
 
     use super::*;
     use crate::Disturbance;
-    use crate::programs::notify::{Act, Tell};
+    use crate::programs::notify::{Act, Event};
 
     fn program() -> Program {
         let act =
-            Act::new().start(0).tell(0, Tell::new("x", "t", Info)).tell(1, Tell::new("x", "t", Info).without_queue());
+            Act::new().start(0).send(0, Event::new("x", "t", Info)).send(1, Event::new("x", "t", Info).without_queue());
         let listener = |topic| Listener::new("x", topic, Info);
         Program::new().listener(listener("t")).listener(listener("u").tap()).listener(listener("t").tries(2)).act(act)
     }

@@ -1,17 +1,17 @@
-//! Where the reference breaks a rule of notifications, or cannot do what a rule is about: as data, so that nothing is
-//! excused in silence.
+//! Where the reference implementation breaks a rule of notifications: as data, so that reports list every excuse.
 //!
-//! A divergence excuses foreign listeners alone, and of those only the ones that it names. Found by these programs, and
-//! read in oslo.messaging 18.3.1.
+//! A divergence excuses only the foreign listeners that it names. Each was seen on a broker; the source is oslo.messaging
+//! 18.3.1.
 
 use super::history::Answer;
 use super::{Listener, rules};
 use crate::programs::{Divergence, Rule};
 
-/// What some foreign listeners are excused from.
+/// A divergence, and the listeners that it concerns.
 #[derive(Debug)]
 pub(crate) struct Excuse {
     divergence: Divergence,
+    /// Which listeners it excuses, if they are foreign.
     concerns: fn(&Listener) -> bool,
 }
 
@@ -22,32 +22,31 @@ impl Excuse {
     }
 }
 
-/// What a handler raises sends its event back to the queue, where the listener may give back at all.
+/// A listener of the reference requeues an event whose handler raises, if it requeues at all.
 pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
     divergence: Divergence {
         id: "reference::what_a_handler_raises_is_given_back",
         rules: &[&rules::TRIES],
-        says: "A listener that allows handlers to give events back does so too with what they raise, as often as they raise, and \
-               counts no tries (`notify/dispatcher.py`, `NotificationDispatcher._exec_callback`; `notify/listener.py`, \
-               `NotificationServer._process_incoming`). One that does not allow it acknowledges what they raise: it has one try, \
-               and drops.",
+        says: "A listener that allows requeues also requeues an event whose handler raises, whenever it raises, and counts no \
+               tries (`notify/dispatcher.py`, `NotificationDispatcher._exec_callback`; `notify/listener.py`, \
+               `NotificationServer._process_incoming`). Any other acknowledges the event: it has one try, and drops.",
     },
     concerns: |listener| !listener.drops,
 };
 
-/// A batch that is given back takes events with it that no handler has had.
+/// A listener of the reference requeues events with a batch that no handler has had.
 pub(crate) static TAKES_OTHERS_ALONG: Excuse = Excuse {
     divergence: Divergence {
         id: "reference::a_batch_gives_back_what_its_filter_left_out",
         rules: &[&rules::MARK],
-        says: "A listener of batches gives back every event of the batch that has the priority of those its handler gave back, \
-               also those that the filter of the endpoint kept from it (`notify/dispatcher.py`, \
+        says: "If the handler of one priority requeues, a listener of batches requeues every event of that priority in the \
+               batch, also those that the filter kept from the handler (`notify/dispatcher.py`, \
                `BatchNotificationDispatcher.dispatch`).",
     },
     concerns: |listener| listener.batch.is_some() && !listener.drops,
 };
 
-/// A listener with several threads starts handlers in any order.
+/// A listener of the reference with several threads starts handlers in any order.
 pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
     divergence: Divergence {
         id: "reference::threads_start_handlers_in_any_order",
@@ -58,7 +57,7 @@ pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
     concerns: |listener| listener.concurrency > 1,
 };
 
-/// A listener counts no events.
+/// A listener of the reference counts no events.
 pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
     divergence: Divergence {
         id: "reference::a_listener_counts_no_events",
@@ -69,7 +68,7 @@ pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
     concerns: |_| true,
 };
 
-/// All of them.
+/// Every divergence.
 pub(crate) static ALL: &[&Divergence] = &[
     &RAISED_COMES_BACK.divergence,
     &TAKES_OTHERS_ALONG.divergence,
@@ -77,12 +76,12 @@ pub(crate) static ALL: &[&Divergence] = &[
     &COUNTS_NOTHING.divergence,
 ];
 
-/// Whether a divergence is known that breaks `rule`.
+/// Whether a divergence names `rule`.
 pub(crate) fn excuses(rule: &Rule) -> bool {
     ALL.iter().any(|divergence| divergence.rules.contains(&rule))
 }
 
-/// What the answer of a handler means at `listener`.
+/// The effect of a handler's result at `listener`.
 pub(crate) fn effect(listener: &Listener, answer: Answer) -> Answer {
     if answer == Answer::Failed && RAISED_COMES_BACK.holds_for(listener) { Answer::Requeued } else { answer }
 }

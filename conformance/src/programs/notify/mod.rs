@@ -1,44 +1,33 @@
-//! Programs of notifications: listeners, pools of them and taps start and stop while events are told, handled one by one or
-//! in batches, given back, tried again and given up, while connections are lost, and where queues limit deliveries.
+//! Programs of notifications: listeners, pools and taps start and stop while events are sent and handled, one by one or in
+//! batches, requeued, retried and given up, while connections are lost, and where queues limit deliveries.
 
 mod actor;
 mod cast;
 mod check;
-mod code;
 mod determined;
 mod divergence;
-mod ear;
+mod event;
+mod handler;
 mod history;
 mod model;
 mod play;
+mod priority;
 mod program;
 mod rules;
 mod strategy;
-mod tell;
 mod timeline;
-mod whole;
 
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use super::explore::hold;
-use super::{Actors, Divergence, Generated, Perils, Rule, Violation};
+use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
 use crate::case::BoxFuture;
-use crate::{Clock, Harness, Stage};
+use crate::{Clock, Stage};
 
-use program::Step;
-pub use program::{Act, Listener, Program};
-pub use tell::Tell;
-
-impl Program {
-    /// Runs this program: what a test does with one that was pasted.
-    ///
-    /// # Errors
-    /// It broke a rule; the message says which, and how.
-    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
-        hold(self, harness)
-    }
-}
+pub(crate) use event::Event;
+#[cfg(test)]
+pub(crate) use program::Act;
+pub(crate) use program::{Listener, Program};
 
 impl Generated for Program {
     const NAME: &'static str = "notify";
@@ -60,11 +49,11 @@ impl Generated for Program {
     }
 
     fn size(&self) -> usize {
-        self.acts.iter().flat_map(|act| &act.steps).map(Step::times).sum()
+        acts::size(&self.acts, |event| event.times)
     }
 
     fn smaller(&self) -> Vec<Self> {
-        self.with_less().into_iter().chain(self.less_foreign()).collect()
+        Self::smaller(self).into_iter().chain(self.less_foreign()).collect()
     }
 
     fn cast(self, actors: Actors, seed: u64) -> Self {

@@ -3,7 +3,6 @@
 mod actor;
 mod cast;
 mod check;
-mod code;
 mod determined;
 mod divergence;
 mod history;
@@ -14,31 +13,22 @@ mod request;
 mod rules;
 mod strategy;
 mod timeline;
-mod whole;
 
+use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use super::explore::hold;
-use super::{Actors, Divergence, Generated, Perils, Rule, Violation};
+use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
+use crate::Stage;
 use crate::case::BoxFuture;
-use crate::{Harness, Stage};
 
-pub(crate) use actor::process::{Hear, Process, Speaker};
+pub(crate) use actor::process::{Answers, Process, Reports};
 pub(crate) use history::Outcome;
-use libtest_mimic::Failed;
-pub(crate) use program::Step;
-pub use program::{Act, Program, Server};
-pub use request::{Method, Request};
-
-impl Program {
-    /// Runs this program: what a test does with one that was pasted.
-    ///
-    /// # Errors
-    /// It broke a rule; the message says which, and how.
-    pub fn hold(&self, harness: impl Harness) -> Result<(), Failed> {
-        hold(self, harness)
-    }
-}
+#[cfg(test)]
+pub(crate) use program::Act;
+pub(crate) use program::{Program, Server};
+#[cfg(test)]
+pub(crate) use request::Method;
+pub(crate) use request::Request;
 
 impl Generated for Program {
     const NAME: &'static str = "rpc";
@@ -60,24 +50,13 @@ impl Generated for Program {
     }
 
     fn size(&self) -> usize {
-        self.acts.iter().flat_map(|act| &act.steps).map(Step::times).sum()
+        acts::size(&self.acts, |request| request.times)
     }
 
     fn smaller(&self) -> Vec<Self> {
-        let acts = (0..self.acts.len()).map(|act| {
-            let mut program = self.clone();
-            program.acts.remove(act);
-            program
-        });
-        let steps = self.acts.iter().enumerate().flat_map(|(act, steps)| {
-            (0..steps.steps.len()).map(move |step| {
-                let mut program = self.clone();
-                program.acts[act].steps.remove(step);
-                program
-            })
-        });
-        let servers = (0..self.servers.len()).filter_map(|server| self.without_server(server));
-        servers.chain(acts).chain(steps).filter(Self::is_whole).chain(self.less_foreign()).collect()
+        let servers = (0..self.servers.len()).map(|server| self.without_server(server)).filter(Self::is_whole);
+        let acts = acts::smaller(&self.acts).into_iter().map(|acts| Self { acts, ..self.clone() });
+        servers.chain(acts).chain(self.less_foreign()).collect()
     }
 
     fn cast(self, actors: Actors, seed: u64) -> Self {

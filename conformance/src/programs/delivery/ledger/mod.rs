@@ -1,4 +1,4 @@
-//! The reference model of queues: told what was done and what came of it, it says which rules that breaks. Pure.
+//! The reference model of queues: from each operation and its result it derives which rules are broken. Pure.
 
 mod cut;
 mod hand;
@@ -11,39 +11,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use oslo_messaging::{Capabilities, Capability};
 
 use super::event::{Event, Outcome};
-use super::program::{Program, Reader, Reads, Shared};
+use super::program::{NotificationQueue, Program, Reader, Reads};
 use super::routing::{Plan, QueueName, Routing, plans};
 use super::rules;
 use crate::programs::{Rule, Violation};
 use hand::Held;
 use item::{Fate, Item, Queue, State};
 
-/// Every queue, what lies in it and who holds what.
+/// Every queue, its messages, and the unsettled messages of every reader.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    /// By index. The end of a program appends readers for unread queues.
     pub(crate) readers: Vec<Reading>,
     capabilities: Capabilities,
     routing: Routing,
     queues: BTreeMap<QueueName, Queue>,
+    /// By token.
     held: BTreeMap<usize, Held>,
+    /// In the order in which they were found.
     violations: Vec<Violation>,
 }
 
-/// A reader and the queues it has while it is open.
+/// A reader, and the queues that it has while it is open.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) reader: Reader,
-    /// How often it was opened.
+    /// How often it was opened; names its private queues.
     lives: usize,
     pub(crate) phase: Phase,
-    /// Whether its connection was lost after it was stopped, so that nobody deletes its private queues.
+    /// Whether its connection was lost after it was stopped. Closing it then cannot delete its private queues.
     orphans: bool,
+    /// The queues of its current life.
     plans: Vec<Plan>,
-    /// The last new message of each queue and publisher.
+    /// The last message from each queue and publisher that was not redelivered.
     last: BTreeMap<(QueueName, usize), usize>,
 }
 
-/// How far a reader has come.
+/// The state of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Shut,
@@ -52,19 +56,20 @@ pub(crate) enum Phase {
 }
 
 impl Ledger {
+    /// `capabilities` decide which operations must be refused.
     pub(crate) fn new(program: &Program, capabilities: Capabilities) -> Self {
         let readers = program.readers.iter().cloned().map(Reading::new).collect();
         let (routing, queues, held) = (Routing::default(), BTreeMap::new(), BTreeMap::new());
         Self { readers, capabilities, routing, queues, held, violations: Vec::new() }
     }
 
-    /// Takes in what happened.
+    /// Applies an event.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Opened { reader, outcome } => self.opened(*reader, outcome),
             Event::Published { number, publish, outcome } => self.published(*number, publish, outcome),
             Event::Polled { reader, max, polled } => self.polled(*reader, *max, polled),
-            Event::Settled { token, verdict, outcome } => self.settled(*token, *verdict, outcome),
+            Event::Settled { token, settlement, outcome } => self.settled(*token, *settlement, outcome),
             Event::Stopped { reader, outcome } => self.stopped(*reader, outcome),
             Event::Closed { reader, outcome } => self.closed(*reader, outcome),
             Event::Forgotten { reader } => self.forgotten(*reader),
@@ -79,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// What was broken, the copies that are lost included. Nothing can be noted any more.
+    /// The violations, including every copy that was never delivered.
     pub(crate) fn close(mut self) -> Vec<Violation> {
         for (number, queue) in self.outstanding() {
             self.broken(&rules::LOST, format!("message {number} in queue '{queue}' was not handed over"));
@@ -87,7 +92,7 @@ impl Ledger {
         self.violations
     }
 
-    /// What must still be handed over to readers that are open.
+    /// The copies that must still be delivered.
     pub(crate) fn outstanding(&self) -> Vec<(usize, QueueName)> {
         let mut outstanding = Vec::new();
         for (name, queue) in &self.queues {
@@ -97,7 +102,7 @@ impl Ledger {
         outstanding
     }
 
-    /// Whether something must still be handed over that somebody can be handed now.
+    /// Whether a copy must still be delivered and its queue has an open reader.
     pub(crate) fn is_due(&self) -> bool {
         let read = |queue: &QueueName| {
             let mut open = self.readers.iter().filter(|reading| reading.phase == Phase::Open);
@@ -106,18 +111,18 @@ impl Ledger {
         self.outstanding().iter().any(|(_, queue)| read(queue))
     }
 
-    /// The queue from which a message in hand came.
+    /// The queue of an unsettled message.
     pub(crate) fn queue_in_hand(&self, token: usize) -> Option<QueueName> {
         self.held.get(&token)?.place.as_ref().map(|(queue, _)| queue.clone())
     }
 
-    /// The queue that the inbox of `reader` has or had last.
+    /// The current or last queue of the inbox `reader`.
     pub(crate) fn inbox_of(&self, reader: usize) -> Option<QueueName> {
         let reading = self.readers.get(reader)?;
         (reading.lives > 0 && reading.reader.reads == Reads::Inbox).then(|| reading.plans[0].queue.clone())
     }
 
-    /// Shared queues that nobody has a reader for, with the reader that each needs.
+    /// A reader for each shared queue that publishers declared and no reader of the program reads.
     pub(crate) fn unread(&self) -> Vec<Reader> {
         let read: BTreeSet<_> =
             self.readers.iter().flat_map(|reading| plans(&reading.reader.reads, "")).map(|plan| plan.queue).collect();
@@ -125,9 +130,10 @@ impl Ledger {
         ensured.filter_map(|(_, queue)| queue.ensured_for.clone()).collect()
     }
 
+    /// Declares the queues of the reader if the subscription succeeded.
     fn opened(&mut self, reader: usize, outcome: &Outcome) {
         let reading = &mut self.readers[reader];
-        let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: Shared::Pool(_), .. });
+        let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: NotificationQueue::Pool(_), .. });
         if pool && !self.capabilities.has(Capability::Pools) {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, || {
                 format!("opening the pooled reader {reader}")
@@ -158,6 +164,7 @@ impl Ledger {
         }
     }
 
+    /// The broker delivers no more; buffered messages can still be polled.
     fn stopped(&mut self, reader: usize, outcome: &Outcome) {
         self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("stopping reader {reader}"));
         self.readers[reader].phase = Phase::Stopped;
@@ -165,12 +172,13 @@ impl Ledger {
             let queue = self.queues.get_mut(&plan.queue).expect("an open reader has its queues");
             queue.has_lost_a_reader = true;
             if plan.private {
-                // What the broker had not handed over goes with the queue.
+                // Messages that the broker had not delivered may be deleted with the queue.
                 queue.copies.values_mut().for_each(Item::doubt);
             }
         }
     }
 
+    /// Deletes private queues, unless their connection was lost after the stop.
     fn closed(&mut self, reader: usize, outcome: &Outcome) {
         let orphans = self.readers[reader].orphans;
         if !(orphans && *outcome == Outcome::Disconnected) {
@@ -182,6 +190,7 @@ impl Ledger {
         }
     }
 
+    /// Private queues may exist until they expire.
     fn forgotten(&mut self, reader: usize) {
         self.leave(reader);
         for plan in self.readers[reader].plans.clone().iter().filter(|plan| plan.private) {
@@ -189,7 +198,7 @@ impl Ledger {
         }
     }
 
-    /// The reader is gone: what it held goes back, and private queues are nobody's.
+    /// Ends a reader: its unsettled messages return to their queues, and its private queues are removed.
     fn leave(&mut self, reader: usize) {
         self.gave(reader);
         self.readers[reader].phase = Phase::Shut;
@@ -210,6 +219,7 @@ impl Ledger {
         }
     }
 
+    /// Short-lived copies in queues without readers have expired now.
     fn waited(&mut self) {
         for queue in self.queues.values_mut() {
             for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
@@ -219,6 +229,7 @@ impl Ledger {
         }
     }
 
+    /// Breaks `rule` unless the outcome is the expected one.
     fn expect(&mut self, rule: &'static Rule, expected: &Outcome, is: &Outcome, what: impl Fn() -> String) {
         if expected != is {
             self.broken(rule, format!("{} ended {is:?}, not {expected:?}", what()));

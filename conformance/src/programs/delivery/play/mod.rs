@@ -1,4 +1,4 @@
-//! Plays a program: does its steps, sees to it that everything can end, and keeps the ledger.
+//! Plays a program step by step, records each result in the ledger, and ends it.
 
 mod bus;
 mod end;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::event::{Event, Got, Outcome, Polled};
 use super::ledger::{Ledger, Phase};
-use super::program::{Program, Reader, Reads, Shared, Step, Verdict};
+use super::program::{NotificationQueue, Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish};
 use super::routing::QueueName;
 use crate::Stage;
@@ -37,33 +37,35 @@ struct Play<'a> {
     listeners: Vec<Option<Box<dyn Listener>>>,
     /// The address of the last inbox of each reader that had one.
     inboxes: BTreeMap<usize, Address>,
-    /// What is in hand, the oldest first.
+    /// The unsettled messages, oldest first.
     hand: Vec<InHand>,
+    /// The next token.
     tokens: usize,
-    /// What was published, by its number.
+    /// The published messages, by number.
     published: Vec<Message>,
-    /// What happened.
-    told: Vec<Told>,
+    /// The events so far.
+    observed: Vec<Observed>,
 }
 
-/// Something that happened.
+/// One event.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Observed {
     pub(super) event: Event,
-    /// The queue of each message that came, if it should have come at all.
+    /// The queue of each received message; `None` for one that the reader should not have received.
     pub(super) queues: Vec<Option<QueueName>>,
 }
 
+/// An unsettled message and its reader.
 struct InHand {
     token: usize,
     reader: usize,
     message: Box<dyn IncomingMessage>,
 }
 
-/// Plays `program` and then reads what is left, closes everything, and says which rules were broken.
+/// Plays `program`, then reads every queue, closes everything, and returns the violations.
 ///
 /// # Errors
-/// A transport could not be had.
+/// A transport could not be opened.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -73,21 +75,22 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
     Ok(play.ledger.close())
 }
 
-/// Plays `program` as [`play`] does, but has everything handed over and settled after each step, so that nothing depends
-/// on how fast it comes. Gives what happened.
+/// Plays `program` as [`play`] does, but polls and settles everything after each step, so that no result depends on timing.
+/// Returns the events.
 ///
 /// # Errors
-/// A transport could not be had.
-pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Told>, Failed> {
+/// A transport could not be opened.
+pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Observed>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
         play.step(step).await?;
         play.gather().await;
     }
     play.end().await;
-    Ok(play.told)
+    Ok(play.observed)
 }
 
+/// Opens one transport for each index, and waits until all are ready.
 async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Failed> {
     let mut transports = Vec::new();
     for _ in 0..=program.transports() {
@@ -97,7 +100,8 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
     let listeners = program.readers.iter().map(|_| None).collect();
     let (hand, published) = (Vec::new(), Vec::new());
     let inboxes = BTreeMap::new();
-    let mut play = Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, told: Vec::new() };
+    let mut play =
+        Play { stage, ledger, transports, listeners, inboxes, hand, tokens: 0, published, observed: Vec::new() };
     for transport in play.transports.clone() {
         play.ready(&*transport).await;
     }
@@ -105,6 +109,8 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 }
 
 impl Play<'_> {
+    /// # Errors
+    /// A replacement of a closed transport could not be opened.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {
@@ -116,7 +122,7 @@ impl Play<'_> {
             }
             Step::Poll { reader, max } => drop(self.poll(*reader, *max, look).await),
             Step::Glance { reader, max } => drop(self.poll(*reader, *max, Duration::from_millis(1)).await),
-            Step::Settle { reader, which, verdict } => self.settle_one(*reader, *which, *verdict).await,
+            Step::Settle { reader, which, settlement } => self.settle_one(*reader, *which, *settlement).await,
             Step::Stop { reader } => self.stop(*reader).await,
             Step::Close { reader } => self.close(*reader).await,
             Step::Forget { reader } => self.forget(*reader),
@@ -133,6 +139,7 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Applies the event to the ledger and keeps it for the comparison.
     fn note(&mut self, event: Event) {
         self.ledger.note(&event);
         let queues = match &event {
@@ -141,9 +148,10 @@ impl Play<'_> {
             }
             _ => Vec::new(),
         };
-        self.told.push(Told { event, queues });
+        self.observed.push(Observed { event, queues });
     }
 
+    /// Keeps the listener only if the ledger agrees that it is open: a driver may wrongly succeed.
     async fn open(&mut self, reader: usize) {
         let spec = self.ledger.readers[reader].reader.clone();
         let subscription = self.subscription(&spec);
@@ -157,6 +165,7 @@ impl Play<'_> {
         }
     }
 
+    /// Publishes one message with the next number, and records the result.
     async fn publish(&mut self, publish: &Publish) {
         let number = self.published.len();
         let mut message = bus::message(number, publish);
@@ -177,7 +186,7 @@ impl Play<'_> {
         self.note(Event::Published { number, publish: publish.clone(), outcome });
     }
 
-    /// Polls once; how many messages came, or `None` if no more will.
+    /// Polls once. Returns how many messages came, or `None` if the listener has ended.
     async fn poll(&mut self, reader: usize, max: usize, patience: Duration) -> Option<usize> {
         let listener = self.listeners[reader].as_mut()?;
         let most = NonZeroUsize::new(max).unwrap_or(NonZeroUsize::MIN);
@@ -185,6 +194,7 @@ impl Play<'_> {
         self.polled(reader, most.get(), polled)
     }
 
+    /// Records the result of a poll. Returns as [`poll`](Self::poll).
     fn polled(&mut self, reader: usize, max: usize, polled: Result<PollResult, Elapsed>) -> Option<usize> {
         let polled = self.given(reader, polled);
         let came = match &polled {
@@ -196,7 +206,7 @@ impl Play<'_> {
         came
     }
 
-    /// What a poll gave, with its messages taken in hand.
+    /// The result of a poll. Its messages are unsettled from now on.
     fn given(&mut self, reader: usize, polled: Result<PollResult, Elapsed>) -> Polled {
         match polled {
             Err(_) => Polled::Nothing,
@@ -208,6 +218,7 @@ impl Play<'_> {
         }
     }
 
+    /// Compares a message with the published one and keeps it until it is settled.
     fn take(&mut self, reader: usize, message: Box<dyn IncomingMessage>) -> Got {
         let token = self.tokens;
         self.tokens += 1;
@@ -219,27 +230,30 @@ impl Play<'_> {
         Got { number, redelivered, intact, token }
     }
 
-    async fn settle_one(&mut self, reader: usize, which: usize, verdict: Verdict) {
+    /// Has no effect if the reader has no unsettled message.
+    async fn settle_one(&mut self, reader: usize, which: usize, settlement: Settlement) {
         let of_reader: Vec<usize> = (0..self.hand.len()).filter(|at| self.hand[*at].reader == reader).collect();
         let Some(which) = which.checked_rem(of_reader.len()) else { return };
         let held = self.hand.remove(of_reader[which]);
-        self.settle(held, verdict).await;
+        self.settle(held, settlement).await;
     }
 
-    async fn settle(&mut self, held: InHand, verdict: Verdict) {
+    /// Settles a message and records the result.
+    async fn settle(&mut self, held: InHand, settlement: Settlement) {
         let InHand { token, message, .. } = held;
-        let settled = match verdict {
-            Verdict::Acknowledge => message.acknowledge().await,
-            Verdict::Requeue => message.requeue().await,
-            Verdict::Reject => message.reject().await,
-            Verdict::Drop => {
+        let settled = match settlement {
+            Settlement::Acknowledge => message.acknowledge().await,
+            Settlement::Requeue => message.requeue().await,
+            Settlement::Reject => message.reject().await,
+            Settlement::Drop => {
                 drop(message);
                 Ok(())
             }
         };
-        self.note(Event::Settled { token, verdict, outcome: outcome_of(settled.as_ref().err()) });
+        self.note(Event::Settled { token, settlement, outcome: outcome_of(settled.as_ref().err()) });
     }
 
+    /// Has no effect on a closed reader.
     async fn stop(&mut self, reader: usize) {
         let deadline = self.stage.soon();
         let Some(listener) = self.listeners[reader].as_mut() else { return };
@@ -247,13 +261,14 @@ impl Play<'_> {
         self.note(Event::Stopped { reader, outcome: outcome_of(stopped.as_ref().err()) });
     }
 
+    /// Messages of the reader stay unsettled; later steps try to settle them.
     async fn close(&mut self, reader: usize) {
         let Some(listener) = self.listeners[reader].take() else { return };
         let closed = listener.close(self.stage.soon()).await;
         self.note(Event::Closed { reader, outcome: outcome_of(closed.as_ref().err()) });
     }
 
-    /// Drops a listener, and before it what came from it: what a message in hand can still do then is not promised.
+    /// Drops a listener, and its unsettled messages first: the contract does not say what those can do after that.
     fn forget(&mut self, reader: usize) {
         let Some(listener) = self.listeners[reader].take() else { return };
         let (gone, kept) = std::mem::take(&mut self.hand).into_iter().partition(|held| held.reader == reader);
@@ -261,22 +276,24 @@ impl Play<'_> {
         let gone: Vec<InHand> = gone;
         for InHand { token, message, .. } in gone {
             drop(message);
-            self.note(Event::Settled { token, verdict: Verdict::Drop, outcome: Outcome::Done });
+            self.note(Event::Settled { token, settlement: Settlement::Drop, outcome: Outcome::Done });
         }
         drop(listener);
         self.note(Event::Forgotten { reader });
     }
 
+    /// The subscription of a reader; taps of notifications have a private queue.
     fn subscription(&self, reader: &Reader) -> Subscription {
         let settle = if reader.before_handover { Settle::BeforeHandover } else { Settle::ByReceiver };
         let window = NonZeroU16::new(reader.window).unwrap_or(NonZeroU16::MIN);
-        let private = matches!(&reader.reads, Reads::Notifications { queue: Shared::Own, .. });
+        let private = matches!(&reader.reads, Reads::Notifications { queue: NotificationQueue::Private, .. });
         let lifetime = if private { Lifetime::Private } else { Lifetime::Shared };
         let source = bus::source(self.stage, &reader.reads);
         Subscription::new(source).with_settle(settle).with_window(window).with_lifetime(lifetime)
     }
 }
 
+/// The kind of the error; unexpected kinds keep their text for the report.
 fn outcome_of(error: Option<&Error>) -> Outcome {
     let Some(error) = error else { return Outcome::Done };
     match error.kind() {

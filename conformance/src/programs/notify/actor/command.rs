@@ -1,13 +1,13 @@
-//! What a process is asked to do in a program of notifications. As JSON each is one line.
+//! The commands that a process takes in a program of notifications. Each is one line of JSON.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Stage;
-use crate::programs::notify::ear::{ALLOWED, payload};
+use crate::programs::notify::handler::{ALLOWED, payload};
 use crate::programs::notify::play::window;
 use crate::programs::notify::program::{Listener, Reads};
-use crate::programs::notify::{Tell, ear};
+use crate::programs::notify::{Event, handler};
 
 /// One command.
 #[derive(Debug, Serialize)]
@@ -18,24 +18,25 @@ pub(super) enum Command {
     Notify(Notify),
 }
 
-/// Listen for events, and report each call of a handler.
+/// Starts a listener that reports each call of a handler. Names are those of the bus.
 #[derive(Debug, Serialize)]
 pub(in crate::programs::notify) struct Listen {
     exchange: String,
     topics: Vec<String>,
     priorities: Vec<&'static str>,
     pool: Option<String>,
-    /// Regular expressions that match from the beginning.
+    /// A regular expression that matches from the beginning; `None` for every type.
     event_type: Option<String>,
+    /// A regular expression that matches from the beginning; `None` for every publisher.
     publisher_id: Option<String>,
     batch: Option<usize>,
     batch_timeout_ms: u64,
     concurrency: usize,
-    /// Whether handlers may give events back.
+    /// Whether the listener requeues what its handlers requeue, and what they fail on. Otherwise it acknowledges both.
     allow_requeue: bool,
 }
 
-/// Publish an event, and answer when it is confirmed.
+/// Publishes an event. It ends when the event is confirmed.
 #[derive(Debug, Serialize)]
 pub(in crate::programs::notify) struct Notify {
     exchange: String,
@@ -45,13 +46,13 @@ pub(in crate::programs::notify) struct Notify {
     event_type: String,
     payload: Value,
     context: Map<String, Value>,
-    /// The names in the context whose values may leave.
+    /// The names of the context values that may be sent.
     allowed: Vec<&'static str>,
     driver: &'static str,
 }
 
 impl Listen {
-    /// What `listener` listens for, by its names on the bus.
+    /// The command that starts `listener`.
     pub(in crate::programs::notify) fn new(stage: &Stage, listener: &Listener) -> Self {
         Self {
             exchange: stage.name(&listener.exchange),
@@ -59,7 +60,7 @@ impl Listen {
             priorities: listener.priorities.iter().map(|priority| priority.as_str()).collect(),
             pool: match &listener.reads {
                 Reads::Pool(pool) => Some(stage.name(pool)),
-                Reads::Everybodys | Reads::Own => None,
+                Reads::Shared | Reads::Private => None,
             },
             event_type: event_type(&listener.types),
             publisher_id: listener.publisher.as_deref().map(escaped),
@@ -72,26 +73,26 @@ impl Listen {
 }
 
 impl Notify {
-    /// The event with `number`, by its names on the bus.
-    pub(in crate::programs::notify) fn new(stage: &Stage, tell: &Tell, number: usize) -> Self {
-        let context = ear::context(number);
+    /// The command that publishes the event with `number`.
+    pub(in crate::programs::notify) fn new(stage: &Stage, event: &Event, number: usize) -> Self {
+        let context = handler::context(number);
         let value = |text: &str| serde_json::from_str(text).expect("a context holds JSON");
         let context = context.values().map(|(name, text)| (name.to_owned(), value(text.as_str())));
         Self {
-            exchange: stage.name(&tell.exchange),
-            topic: stage.name(&tell.topic),
-            priority: tell.priority.as_str(),
-            publisher_id: tell.publisher.clone(),
-            event_type: tell.event_type.clone(),
+            exchange: stage.name(&event.exchange),
+            topic: stage.name(&event.topic),
+            priority: event.priority.as_str(),
+            publisher_id: event.publisher.clone(),
+            event_type: event.event_type.clone(),
             payload: payload(number),
             context: context.collect(),
             allowed: vec![ALLOWED],
-            driver: if tell.bare { "messaging" } else { "messagingv2" },
+            driver: if event.bare { "messaging" } else { "messagingv2" },
         }
     }
 }
 
-/// The regular expression of a pattern: a name, or what comes before a `*`.
+/// The regular expression of a pattern, which is a name, or a prefix before `*`.
 fn event_type(pattern: &str) -> Option<String> {
     match pattern.strip_suffix('*') {
         Some("") => None,

@@ -1,8 +1,8 @@
-//! The foreign actors of a program: a process for each listener and each notifier that is none of ours.
+//! The foreign actors of a program: one process for each of its foreign listeners and notifiers.
 
 mod command;
 mod process_actor;
-mod process_ear;
+mod process_handlers;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::Stage;
 pub(super) use command::{Listen, Notify};
 pub(super) use process_actor::ProcessActor;
 
-/// Every foreign actor of one program, by its place in it.
+/// The foreign actors of one program, by the index of their listener or notifier.
 #[derive(Debug, Default)]
 pub(super) struct ForeignActors {
     listeners: BTreeMap<usize, ProcessActor>,
@@ -22,10 +22,10 @@ pub(super) struct ForeignActors {
 }
 
 impl ForeignActors {
-    /// Hires a process for each of them.
+    /// Hires one process for each foreign listener and notifier.
     ///
     /// # Errors
-    /// The harness has none, or one does not start.
+    /// The harness has no processes, or one does not start.
     pub(super) async fn hire(stage: &Stage, program: &Program) -> Result<Self, Failed> {
         let mut actors = Self::default();
         for place in (0..program.listeners.len()).filter(|place| program.listeners[*place].foreign) {
@@ -37,13 +37,13 @@ impl ForeignActors {
         Ok(actors)
     }
 
-    /// The foreign actor that does `step`.
+    /// The foreign actor of `step`, if it has one.
     pub(super) fn of(&self, step: &Step) -> Option<&ProcessActor> {
         match step {
-            Step::Start { listener } | Step::Stop { listener } | Step::Kill { listener } => {
-                self.listeners.get(listener)
+            Step::Start { actor } | Step::Stop { actor } | Step::Hurry { actor } | Step::Kill { actor } => {
+                self.listeners.get(actor)
             }
-            Step::Tell { notifier, .. } => self.notifiers.get(notifier),
+            Step::Send { sender: notifier, .. } => self.notifiers.get(notifier),
             Step::Cut { .. } => None,
         }
     }

@@ -7,72 +7,84 @@ use serde::Serialize;
 use tokio::sync::RwLock;
 
 use super::command::{Command, Listen, Notify};
-use super::process_ear::ProcessEar;
+use super::process_handlers::ProcessHandlers;
 use crate::Stage;
 use crate::programs::Foreign;
-use crate::programs::notify::ear::Ear;
+use crate::programs::notify::handler::Handler;
 use crate::programs::rpc::{Outcome, Process};
 
-/// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
+/// Hired for one program. When it is dropped, an idle process returns to the pool; any other is killed.
 #[derive(Debug)]
 pub(in crate::programs::notify) struct ProcessActor {
     foreign: Foreign,
-    /// How long the end of a command may be awaited: longer than any rule allows, so that the rule fails and not the wait.
+    /// The timeout of a command: longer than any rule allows, so that the rule fails and not the wait.
     patience: Duration,
     hired: RwLock<Hired>,
 }
 
 #[derive(Debug)]
 struct Hired {
+    /// `None` once it is killed, until the listener is started again.
     process: Option<Process>,
-    ear: Option<Arc<ProcessEar>>,
+    /// `None` unless the process listens.
+    handlers: Option<Arc<ProcessHandlers>>,
 }
 
 impl ProcessActor {
-    /// An actor with a process that is ready.
+    /// An actor with a process that takes commands.
     ///
     /// # Errors
-    /// The harness has none, or it does not start.
+    /// The harness has no processes, or this one does not start.
     pub(super) async fn hire(stage: &Stage) -> Result<Self, String> {
         let foreign = stage.foreign()?;
-        let hired = RwLock::new(Hired { process: Some(foreign.take().await?), ear: None });
+        let hired = RwLock::new(Hired { process: Some(foreign.take().await?), handlers: None });
         Ok(Self { foreign, patience: stage.budget().arrive * 3, hired })
     }
 
-    /// Listens, and has `ear` handle the events.
-    pub(in crate::programs::notify) async fn listen(&self, listen: Listen, ear: Ear) -> Result<(), String> {
+    /// Starts to listen; `handler` decides what becomes of the events.
+    ///
+    /// # Errors
+    /// The process does not start, or the listener does not.
+    pub(in crate::programs::notify) async fn listen(&self, listen: Listen, handler: Handler) -> Result<(), String> {
         let mut hired = self.hired.write().await;
         let process = match hired.process.take() {
             Some(process) => process,
             None => self.foreign.take().await?,
         };
-        let ear = Arc::new(ProcessEar::new(ear, process.speaker()));
-        process.hear_with(Some(Arc::clone(&ear) as _));
-        *hired = Hired { process: Some(process), ear: Some(ear) };
+        let handlers = Arc::new(ProcessHandlers::new(handler, process.answers()));
+        process.report_to(Some(Arc::clone(&handlers) as _));
+        *hired = Hired { process: Some(process), handlers: Some(handlers) };
         drop(hired);
         self.ask(&Command::Listen(listen)).await
     }
 
-    /// Stops listening, and waits until its handlers have ended.
+    /// Stops the listener and waits until its handlers have ended.
+    ///
+    /// # Errors
+    /// It does not end in time, or the process has ended.
     pub(in crate::programs::notify) async fn stop(&self) -> Result<(), String> {
         self.ask(&Command::Stop).await?;
-        self.hired.write().await.ear = None;
+        self.hired.write().await.handlers = None;
         Ok(())
     }
 
-    /// Vanishes as a process that has crashed.
+    /// Kills the process and starts another one in the background.
     pub(in crate::programs::notify) async fn kill(&self) {
         let mut hired = self.hired.write().await;
         if let Some(process) = hired.process.take() {
-            // What it has reported and nobody has read yet, it has not begun: it does nothing before it is answered.
-            process.hear_with(None);
-            hired.ear.take().inspect(|ear| ear.kill());
+            // A report that was not read has no effect, because its handler waits for the answer. So it is dropped: after the
+            // kill it would come too late in the history.
+            process.report_to(None);
+            hired.handlers.take().inspect(|handlers| handlers.kill());
             process.kill();
             self.foreign.replace();
         }
     }
 
-    /// Publishes an event, and waits until it is confirmed.
+    /// Publishes an event and waits for its confirm.
+    ///
+    /// # Errors
+    /// It was not published, or the process has ended.
     pub(in crate::programs::notify) async fn notify(&self, notify: Notify) -> Result<(), String> {
         self.ask(&Command::Notify(notify)).await
     }
@@ -90,11 +102,12 @@ impl ProcessActor {
 }
 
 impl Drop for ProcessActor {
+    /// Returns an idle process to the pool.
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
         let Some(process) = hired.process.take() else { return };
-        process.hear_with(None);
-        if process.is_idle() && hired.ear.is_none() {
+        process.report_to(None);
+        if process.is_idle() && hired.handlers.is_none() {
             self.foreign.give_back(process);
         }
     }

@@ -7,14 +7,14 @@ use super::*;
 use crate::programs::Rule;
 use crate::programs::notify::history::{Answer, Counted, Happened, Heard};
 use crate::programs::notify::program::Step;
-use crate::programs::notify::{Listener, Tell, rules};
+use crate::programs::notify::{Event, Listener, rules};
 
 /// A history, written by hand.
-struct Told {
+struct Script {
     history: History,
 }
 
-impl Told {
+impl Script {
     fn push(&mut self, happened: Happened) -> usize {
         self.history.events.push((Instant::now(), happened));
         self.history.events.len() - 1
@@ -37,8 +37,8 @@ impl Told {
         number
     }
 
-    fn tell(&mut self) -> usize {
-        self.done(Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) })
+    fn sent(&mut self) -> usize {
+        self.done(Step::Send { sender: 0, message: Event::new("x", "t", Priority::Info) })
     }
 
     fn ran_at(&mut self, listener: usize, number: usize, redelivered: bool) -> usize {
@@ -58,7 +58,7 @@ impl Told {
 
     /// The listener is stopped, and `during` happens before it has ended.
     fn stop(&mut self, during: impl FnOnce(&mut Self)) {
-        let stop = self.begin(Step::Stop { listener: 0 });
+        let stop = self.begin(Step::Stop { actor: 0 });
         during(self);
         self.end(stop);
     }
@@ -68,21 +68,21 @@ type Rules = Vec<&'static Rule>;
 
 /// The rules that are broken by a history of `listeners`, of which the first is up: those that count, and those that are
 /// excused.
-fn judged_of(listeners: Vec<Listener>, tell: impl Fn(&mut Told)) -> (Rules, Rules) {
-    let mut told = Told { history: History::default() };
+fn judged_of(listeners: Vec<Listener>, write: impl Fn(&mut Script)) -> (Rules, Rules) {
+    let mut script = Script { history: History::default() };
     let program = Program { listeners, ..Program::new() };
     for listener in 0..program.listeners.len() {
-        told.done(Step::Start { listener });
+        script.done(Step::Start { actor: listener });
     }
-    tell(&mut told);
+    write(&mut script);
     let (excused, counted): (Vec<_>, Vec<_>) =
-        judge(&program, &told.history, None).into_iter().partition(|violation| violation.excused);
+        judge(&program, &script.history, None).into_iter().partition(|violation| violation.excused);
     let rules = |violations: Vec<Violation>| violations.into_iter().map(|violation| violation.rule).collect();
     (rules(counted), rules(excused))
 }
 
-fn judged(listener: Listener, tell: impl Fn(&mut Told)) -> (Rules, Rules) {
-    judged_of(vec![listener], tell)
+fn judged(listener: Listener, write: impl Fn(&mut Script)) -> (Rules, Rules) {
+    judged_of(vec![listener], write)
 }
 
 fn ours() -> Listener {
@@ -95,27 +95,27 @@ fn foreign() -> Listener {
 
 #[test]
 fn what_a_handler_raises_may_come_back_to_a_foreign_listener_alone() {
-    let again = |told: &mut Told| {
-        let number = told.tell();
-        told.had(number, false, Answer::Failed);
-        told.handled(number, true);
+    let again = |script: &mut Script| {
+        let number = script.sent();
+        script.had(number, false, Answer::Failed);
+        script.handled(number, true);
     };
     assert_eq!(judged(ours(), again), (vec![&rules::TRIES], vec![]));
     assert_eq!(judged(foreign(), again), (vec![], vec![&rules::TRIES]));
     assert_eq!(judged(foreign().drops().tries(1), again), (vec![&rules::TRIES], vec![]));
-    let unmarked = |told: &mut Told| {
-        let number = told.tell();
-        told.had(number, false, Answer::Failed);
-        told.handled(number, false);
+    let unmarked = |script: &mut Script| {
+        let number = script.sent();
+        script.had(number, false, Answer::Failed);
+        script.handled(number, false);
     };
     assert!(judged(foreign(), unmarked).0.contains(&&rules::MARK));
 }
 
 #[test]
 fn what_a_handler_raises_must_come_back_where_a_foreign_listener_gives_back() {
-    let gone = |told: &mut Told| {
-        let number = told.tell();
-        told.had(number, false, Answer::Failed);
+    let gone = |script: &mut Script| {
+        let number = script.sent();
+        script.had(number, false, Answer::Failed);
     };
     assert_eq!(judged(foreign(), gone), (vec![&rules::NOT_LOST], vec![]));
     assert_eq!(judged(foreign().drops().tries(1), gone), (vec![], vec![]));
@@ -123,27 +123,27 @@ fn what_a_handler_raises_must_come_back_where_a_foreign_listener_gives_back() {
 
 #[test]
 fn what_a_foreign_listener_handled_does_not_come_again() {
-    let at_stop = |told: &mut Told| {
-        let number = told.tell();
-        told.stop(|told| told.handled(number, false));
-        told.done(Step::Start { listener: 0 });
-        told.handled(number, true);
+    let at_stop = |script: &mut Script| {
+        let number = script.sent();
+        script.stop(|script| script.handled(number, false));
+        script.done(Step::Start { actor: 0 });
+        script.handled(number, true);
     };
     assert_eq!(judged(foreign(), at_stop), (vec![&rules::ONCE], vec![]));
-    let while_it_runs = |told: &mut Told| {
-        let number = told.tell();
-        told.handled(number, false);
-        told.handled(number, true);
+    let while_it_runs = |script: &mut Script| {
+        let number = script.sent();
+        script.handled(number, false);
+        script.handled(number, true);
     };
     assert_eq!(judged(foreign(), while_it_runs), (vec![&rules::ONCE], vec![]));
 }
 
 #[test]
 fn a_foreign_listener_of_batches_may_give_back_what_its_filter_left_out() {
-    let taken_along = |told: &mut Told| {
-        let number = told.tell();
-        let run = told.ran_at(1, number, true);
-        told.push(Happened::Answered { run, answer: Answer::Handled });
+    let taken_along = |script: &mut Script| {
+        let number = script.sent();
+        let run = script.ran_at(1, number, true);
+        script.push(Happened::Answered { run, answer: Answer::Handled });
     };
     let filtered = || ours().types("orders").batch(2);
     assert_eq!(judged_of(vec![filtered(), ours()], taken_along), (vec![&rules::MARK], vec![]));
@@ -156,10 +156,10 @@ fn a_foreign_listener_of_batches_may_give_back_what_its_filter_left_out() {
 
 #[test]
 fn a_foreign_listener_with_one_thread_keeps_the_order() {
-    let swapped = |told: &mut Told| {
-        let (first, second) = (told.tell(), told.tell());
-        told.handled(second, false);
-        told.handled(first, false);
+    let swapped = |script: &mut Script| {
+        let (first, second) = (script.sent(), script.sent());
+        script.handled(second, false);
+        script.handled(first, false);
     };
     assert_eq!(judged(ours(), swapped), (vec![&rules::ORDER], vec![]));
     assert_eq!(judged(foreign(), swapped), (vec![], vec![&rules::ORDER]));
@@ -169,11 +169,11 @@ fn a_foreign_listener_with_one_thread_keeps_the_order() {
 #[test]
 fn a_foreign_listener_need_not_count_but_what_is_counted_must_be_there() {
     let counted = |counted: Counted| {
-        move |told: &mut Told| {
-            let number = told.tell();
-            told.handled(number, false);
-            told.stop(|_| {});
-            told.push(Happened::Counted(counted));
+        move |script: &mut Script| {
+            let number = script.sent();
+            script.handled(number, false);
+            script.stop(|_| {});
+            script.push(Happened::Counted(counted));
         }
     };
     let nothing = counted(Counted::default());
@@ -187,45 +187,45 @@ fn a_foreign_listener_need_not_count_but_what_is_counted_must_be_there() {
 
 #[test]
 fn a_foreign_listener_is_excused_from_nothing_else() {
-    let broken = |tell: &dyn Fn(&mut Told)| judged(foreign(), tell).0;
+    let broken = |write: &dyn Fn(&mut Script)| judged(foreign(), write).0;
     assert_eq!(
-        broken(&|told| {
-            told.tell();
+        broken(&|script| {
+            script.sent();
         }),
         [&rules::NOT_LOST]
     );
     assert_eq!(
-        broken(&|told| {
-            let number = told.tell();
-            let (first, second) = (told.ran_at(0, number, false), told.ran_at(0, number, true));
-            told.push(Happened::Answered { run: second, answer: Answer::Handled });
-            told.push(Happened::Answered { run: first, answer: Answer::Handled });
+        broken(&|script| {
+            let number = script.sent();
+            let (first, second) = (script.ran_at(0, number, false), script.ran_at(0, number, true));
+            script.push(Happened::Answered { run: second, answer: Answer::Handled });
+            script.push(Happened::Answered { run: first, answer: Answer::Handled });
         }),
         [&rules::ONE_HAS_IT]
     );
     assert_eq!(
-        broken(&|told| {
-            let number = told.tell();
+        broken(&|script| {
+            let number = script.sent();
             let wrong = Some("another priority".to_owned());
             let heard =
                 Heard { number: Some(number), attempt: 1, redelivered: false, message_id: String::new(), wrong };
-            let run = told.push(Happened::Ran { listener: 0, heard: vec![heard] });
-            told.push(Happened::Answered { run, answer: Answer::Handled });
+            let run = script.push(Happened::Ran { listener: 0, heard: vec![heard] });
+            script.push(Happened::Answered { run, answer: Answer::Handled });
         }),
         [&rules::UNCHANGED]
     );
     assert_eq!(
-        broken(&|told| {
-            let number = told.tell();
-            told.had(number, false, Answer::Requeued);
+        broken(&|script| {
+            let number = script.sent();
+            script.had(number, false, Answer::Requeued);
         }),
         [&rules::NOT_LOST]
     );
     assert_eq!(
-        broken(&|told| {
-            let number = told.tell();
-            told.stop(|_| {});
-            told.handled(number, false);
+        broken(&|script| {
+            let number = script.sent();
+            script.stop(|_| {});
+            script.handled(number, false);
         }),
         [&rules::NOTHING_LATER]
     );

@@ -1,4 +1,4 @@
-//! Holds a history against the rules.
+//! Checks a history of notifications against the rules.
 
 mod chains;
 mod dead;
@@ -15,19 +15,19 @@ use super::program::Program;
 use super::timeline::Timeline;
 use crate::programs::Violation;
 
-/// Every rule that `history` breaks, what is excused with the rest and marked. Pure.
+/// The rules that `history` breaks, the excused ones marked and at the end. Pure.
 pub(crate) fn judge(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
     let mut violations = check(program, history, window);
     let strictly = check(&program.ours(), history, window);
     let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
-    // What no divergence names is not excused, whatever was left out of the check.
+    // A rule that no divergence names is not excused, even if the check left it out.
     let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
     violations.extend(excused.into_iter().map(mark));
     violations
 }
 
-/// Every rule that `history` breaks, the gravest first. `window` is how long an event may wait for others, on a clock by
-/// which that can be told. Pure.
+/// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on a real
+/// clock, by which that cannot be measured. Pure.
 pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();

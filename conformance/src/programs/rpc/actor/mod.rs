@@ -1,4 +1,4 @@
-//! Who plays a program: one actor for each server and each sender, ours or a foreign process.
+//! Actors: each server and each sender of a program is one, in this process or a foreign one.
 
 pub(crate) mod process;
 pub(super) mod process_actor;
@@ -15,36 +15,36 @@ use super::history::{Log, Outcome};
 use super::{Request, Server};
 use crate::Stage;
 
-/// What an actor is asked to do. As JSON it is one line, so that an actor may be a process.
+/// A command to an actor. As JSON it is one line, which a foreign process reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Command {
-    /// Serve, and note each execution as one of the server at `place`.
+    /// Start the server; record each execution with `place` as its index.
     Start { place: usize, server: Server },
-    /// Stop serving; answer when everything has ended.
+    /// Stop the server; answer when it has ended.
     Stop,
-    /// Stop serving within that time, and answer then, whatever has ended.
+    /// Stop the server within that time and answer then, even if methods still run.
     Hurry { within_ms: u64 },
-    /// Vanish as a server that has crashed.
+    /// Drop the server as if it had crashed.
     Kill,
-    /// Answer when everything is noted that happened at you before.
+    /// Answer when every execution so far is recorded.
     Tell,
-    /// Send, with `number` and `nap_ms` as arguments, and wait for what the kind of the request waits for, or give it up
-    /// after `give_up_ms`.
+    /// Send the request with `number` and `nap_ms` as arguments. Answer when the cast is confirmed or the call answered, or
+    /// drop it after `give_up_ms`.
     Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64, give_up_ms: Option<u64> },
 }
 
-/// Somebody who does what a program says. It may be asked several things at once.
+/// One actor. Commands may run concurrently.
 #[async_trait]
 pub(crate) trait Actor: fmt::Debug + Send + Sync {
-    /// Does it and says how it ended. The names in `command` are those of the bus.
+    /// Runs a command and returns its outcome. The names in `command` are those on the bus.
     async fn perform(&self, command: Command) -> Outcome;
 }
 
-/// Where actors come from.
+/// Creates actors of one implementation.
 #[async_trait]
-pub(crate) trait Troupe: fmt::Debug + Send + Sync {
-    /// A new actor, which notes in `log` what runs at it.
+pub(crate) trait ActorSource: fmt::Debug + Send + Sync {
+    /// A new actor, which records executions in `log`.
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed>;
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use crate::programs::rpc::history::Run;
 
     #[test]
-    fn what_an_actor_is_asked_and_says_is_a_line_of_json() {
+    fn commands_and_outcomes_are_lines_of_json() {
         let start = Command::Start { place: 1, server: Server::new("t", "a").exchange("x").interface_in("n", "1.0") };
         let send =
             Command::Send { number: 7, request: Request::call("t"), nap_ms: 100, timeout_ms: 300, give_up_ms: None };

@@ -1,4 +1,4 @@
-//! A child process that speaks JSON, an object a line.
+//! A child process that exchanges lines of JSON.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,43 +16,45 @@ use tokio::time::timeout;
 
 use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 
-/// One process. Dropping it kills it, and with that ends what it was asked.
+/// One process. Dropping it kills it; commands in progress then fail.
 ///
-/// Threads read and write, not tasks: it outlives the runtime of each program that it plays in.
+/// Threads read and write its pipes, because a process outlives the runtime of each program that it plays in.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    /// The id of the next command.
     next: AtomicU64,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the listener of a process reports its events to.
-pub(crate) trait Hear: fmt::Debug + Send + Sync {
-    /// Takes one report. It is called by the thread that reads, before anything that the process wrote later is read.
-    fn hear(&self, heard: Value);
+/// Takes what the listener of a process reports.
+pub(crate) trait Reports: fmt::Debug + Send + Sync {
+    /// Takes one report. The reading thread calls it before it reads the next line.
+    fn report(&self, report: Value);
 }
 
-/// Writes to a process beside what it is asked. Clones write to the same one.
+/// Writes lines to a process that answer its reports. Clones write to the same process.
 #[derive(Debug, Clone)]
-pub(crate) struct Speaker(Arc<Shared>);
+pub(crate) struct Answers(Arc<Shared>);
 
-impl Speaker {
-    /// Writes one line. A process that has ended reads it no more.
-    pub(crate) fn say(&self, line: &impl Serialize) {
+impl Answers {
+    /// Writes one line. It is lost if the process has ended.
+    pub(crate) fn write(&self, line: &impl Serialize) {
         self.0.write(line);
     }
 }
 
-/// What the reading thread shares with those who ask.
+/// What the reading thread shares with the callers of [`Process::ask`].
 #[derive(Debug)]
 struct Shared {
     stage: watch::Sender<Life>,
-    asked: Mutex<Asked>,
-    /// The lines to write; `None` once the process ends.
+    pending: Mutex<Pending>,
+    /// The lines to write. `None` once the process is dropped, which ends the writing thread.
     lines: Mutex<Option<mpsc::Sender<String>>>,
 }
 
+/// The state of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Starting,
@@ -60,25 +62,28 @@ enum Life {
     Ended,
 }
 
+/// The commands without an answer, and where to record executions.
 #[derive(Debug, Default)]
-struct Asked {
+struct Pending {
+    /// By id.
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     log: Option<Log>,
-    ear: Option<Arc<dyn Hear>>,
+    reports: Option<Arc<dyn Reports>>,
+    /// Whether the process has ended. Later commands fail at once.
     ended: bool,
 }
 
-/// What the process reads.
+/// One line to the process.
 #[derive(Serialize)]
-struct Line<'a, C> {
+struct Input<'a, C> {
     id: u64,
     command: &'a C,
 }
 
-/// What the process writes.
+/// One line from the process.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Said {
+enum Output {
     Ready,
     Outcome { id: u64, outcome: Outcome },
     Ran(Run),
@@ -87,21 +92,21 @@ enum Said {
 }
 
 impl Process {
-    /// Starts it; it may take a while until it is ready.
+    /// Starts the process; [`ready`](Self::ready) waits until it takes commands.
     pub(crate) fn start(command: &mut CommandLine) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("whoever starts it pipes both")
+            unreachable!("the caller pipes both streams")
         };
         let (sender, lines) = mpsc::channel();
-        let (stage, asked) = (watch::Sender::new(Life::Starting), Mutex::default());
-        let shared = Arc::new(Shared { stage, asked, lines: Mutex::new(Some(sender)) });
+        let (stage, pending) = (watch::Sender::new(Life::Starting), Mutex::default());
+        let shared = Arc::new(Shared { stage, pending, lines: Mutex::new(Some(sender)) });
         let reader = Arc::clone(&shared);
         let threads = vec![thread::spawn(move || write(stdin, &lines)), thread::spawn(move || reader.read(stdout))];
         Ok(Self { child, next: AtomicU64::new(1), shared, threads })
     }
 
-    /// Waits until it can be asked.
+    /// Waits until the process takes commands.
     pub(crate) async fn ready(&self, at_most: Duration) -> Result<(), String> {
         let mut stage = self.shared.stage.subscribe();
         match timeout(at_most, stage.wait_for(|stage| *stage != Life::Starting)).await {
@@ -111,14 +116,14 @@ impl Process {
         }
     }
 
-    /// Asks it to do `command`, and waits for `at_most` that.
+    /// Sends `command` and waits for its outcome, for at most `at_most`.
     ///
     /// # Cancellation
-    /// It is done all the same, and nobody is told how it ended.
+    /// The process still runs the command; its outcome is dropped.
     pub(crate) async fn ask(&self, command: &impl Serialize, at_most: Duration) -> Result<Outcome, String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let answer = self.shared.answer_to(id);
-        self.shared.write(&Line { id, command });
+        self.shared.write(&Input { id, command });
         match timeout(at_most, answer).await {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(_)) => Err("the process ended".to_owned()),
@@ -126,49 +131,50 @@ impl Process {
         }
     }
 
-    /// Has it note what runs in `log`, or nowhere.
+    /// Records what runs in `log`; `None` stops recording.
     pub(crate) fn note_in(&self, log: Option<Log>) {
-        self.shared.asked().log = log;
+        self.shared.pending().log = log;
     }
 
-    /// Has it report the events of its listener to `ear`, or to none. When this returns, the ear before takes nothing more.
-    pub(crate) fn hear_with(&self, ear: Option<Arc<dyn Hear>>) {
-        self.shared.asked().ear = ear;
+    /// Hands the reports of its listener to `reports`; `None` drops them. When this returns, the receiver before gets none.
+    pub(crate) fn report_to(&self, reports: Option<Arc<dyn Reports>>) {
+        self.shared.pending().reports = reports;
     }
 
-    /// How its ear answers.
-    pub(crate) fn speaker(&self) -> Speaker {
-        Speaker(Arc::clone(&self.shared))
+    /// How its reports are answered.
+    pub(crate) fn answers(&self) -> Answers {
+        Answers(Arc::clone(&self.shared))
     }
 
-    /// Whether it lives and has answered everything.
+    /// Whether the process is alive and has answered every command.
     pub(crate) fn is_idle(&self) -> bool {
-        let asked = self.shared.asked();
-        asked.waiting.is_empty() && !asked.ended
+        let pending = self.shared.pending();
+        pending.waiting.is_empty() && !pending.ended
     }
 
-    /// Kills it. What it said before is noted when this returns.
+    /// Kills the process. When this returns, everything that it wrote is recorded.
     pub(crate) fn kill(self) {
         drop(self);
     }
 }
 
 impl Drop for Process {
+    /// Kills the process and joins its threads, so that everything it wrote is recorded.
     fn drop(&mut self) {
         self.shared.lines().take();
-        // What cannot be killed or waited for is gone.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has told so.
+            // A panic of the thread was printed when it happened.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lines(&self) -> MutexGuard<'_, Option<mpsc::Sender<String>>> {
@@ -176,52 +182,55 @@ impl Shared {
     }
 
     fn write(&self, line: &impl Serialize) {
-        let line = serde_json::to_string(line).expect("what is written has no keys but text");
-        // Where nobody reads any more, the answer never comes, and that is told.
+        let line = serde_json::to_string(line).expect("a line has no keys but text");
+        // If the writing thread has ended, so has the process, which fails the commands that wait for it.
         let _ = self.lines().as_ref().map(|lines| lines.send(line));
     }
 
-    /// The answer to come, which is none if the process has ended.
+    /// Registers a command. The receiver fails if the process has ended or ends.
     fn answer_to(&self, id: u64) -> oneshot::Receiver<Outcome> {
         let (sender, answer) = oneshot::channel();
-        let mut asked = self.asked();
-        if !asked.ended {
-            asked.waiting.insert(id, sender);
+        let mut pending = self.pending();
+        if !pending.ended {
+            pending.waiting.insert(id, sender);
         }
         answer
     }
 
-    /// Reads until the process closes its output.
+    /// Reads until the process closes its output or writes an invalid line.
     fn read(&self, output: impl Read) {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
-                Ok(said) => self.hear(said),
-                // Its answers could not be trusted: whoever waits is told that it has ended.
+                Ok(output) => self.handle(output),
+                // After an invalid line no answer can be trusted, so waiting commands fail as if the process had ended.
                 Err(_) => break,
             }
         }
-        *self.asked() = Asked { ended: true, ..Asked::default() };
+        *self.pending() = Pending { ended: true, ..Pending::default() };
         self.stage.send_replace(Life::Ended);
     }
 
-    fn hear(&self, said: Said) {
-        let mut asked = self.asked();
-        let note = |event| asked.log.iter().for_each(|log| log.note(Event::clone(&event)));
-        match said {
-            Said::Ready => drop(self.stage.send_replace(Life::Ready)),
-            Said::Ran(run) => note(Event::Ran(run)),
-            Said::Finished { server, number } => note(Event::Finished { server, number }),
-            Said::Heard(heard) => asked.ear.iter().for_each(|ear| ear.hear(heard.clone())),
-            Said::Outcome { id, outcome } => {
-                // Whoever gave up waiting has no use for it.
-                let _ = asked.waiting.remove(&id).map(|waiting| waiting.send(outcome));
+    /// Records executions before it completes a command, in the order of the lines.
+    fn handle(&self, output: Output) {
+        let mut pending = self.pending();
+        let note = |event: Event| {
+            pending.log.as_ref().map(|log| log.note(event));
+        };
+        match output {
+            Output::Ready => drop(self.stage.send_replace(Life::Ready)),
+            Output::Ran(run) => note(Event::Ran(run)),
+            Output::Finished { server, number } => note(Event::Finished { server, number }),
+            Output::Heard(report) => pending.reports.iter().for_each(|reports| reports.report(report.clone())),
+            Output::Outcome { id, outcome } => {
+                // The caller may have timed out.
+                let _ = pending.waiting.remove(&id).map(|waiting| waiting.send(outcome));
             }
         }
     }
 }
 
-/// Writes until nobody has anything to say, or nobody reads.
+/// Writes each line until the sender is dropped or the process closes its input.
 fn write(mut input: impl Write, lines: &mpsc::Receiver<String>) {
     for line in lines {
         if input.write_all(format!("{line}\n").as_bytes()).and_then(|()| input.flush()).is_err() {
@@ -247,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_runs_is_noted_before_the_answer_comes() {
+    async fn executions_are_recorded_before_the_answer_arrives() {
         let process = shell(
             r#"echo '{"finished": {"server": 2, "number": 7}}'; echo '{"outcome": {"id": 1, "outcome": "done"}}'"#,
         );
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_ends_is_told_to_whoever_waits() {
+    async fn commands_fail_when_the_process_ends() {
         let process = shell("exit 1");
         process.ready(LONG).await.unwrap();
         assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
@@ -269,13 +278,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_speaks_something_else_is_not_believed() {
+    async fn an_invalid_line_ends_the_conversation() {
         let process = shell("echo done");
         assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
     }
 
     #[tokio::test]
-    async fn a_process_that_is_silent_is_busy_and_can_be_killed() {
+    async fn a_silent_process_is_busy_and_can_be_killed() {
         let process = shell("true");
         process.ready(LONG).await.unwrap();
         let at_most = Duration::from_millis(50);

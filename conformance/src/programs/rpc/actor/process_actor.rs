@@ -8,32 +8,37 @@ use libtest_mimic::Failed;
 use tokio::sync::RwLock;
 
 use super::process::Process;
-use super::{Actor, Command, Troupe};
+use super::{Actor, ActorSource, Command};
 use crate::Stage;
 use crate::programs::Foreign;
 use crate::programs::rpc::history::{Log, Outcome};
 
-/// Hired for one program; its process goes back when it is dropped, if nothing is left for it to do.
+/// An actor for one program. Dropping it returns its process to the pool, if the process is idle.
 #[derive(Debug)]
 struct ProcessActor {
     foreign: Foreign,
     log: Log,
-    /// How long the end of a command may be awaited, beyond the time that the command itself names.
+    /// How long to wait for the outcome of a command, in addition to the time that the command itself takes.
     patience: Duration,
     hired: RwLock<Hired>,
 }
 
+/// The process of an actor and its state.
 #[derive(Debug)]
 struct Hired {
+    /// `None` after a kill, until the next start.
     process: Option<Process>,
+    /// Whether a server may run in it. Such a process is not reused.
     serving: bool,
 }
 
 #[async_trait]
-impl Troupe for Foreign {
+impl ActorSource for Foreign {
+    /// # Errors
+    /// No process could be started.
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let hired = Hired { process: Some(hire(self, log).await?), serving: false };
-        // Longer than any rule allows, so that the rule fails and not the wait.
+        // Longer than any rule allows, so that a late answer breaks the rule and not this wait.
         let patience = stage.budget().arrive * 3;
         Ok(Arc::new(ProcessActor { foreign: self.clone(), log: log.clone(), patience, hired: RwLock::new(hired) }))
     }
@@ -47,11 +52,12 @@ async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
 
 #[async_trait]
 impl Actor for ProcessActor {
+    /// An error of the process becomes [`Outcome::Broken`], which breaks a rule.
     async fn perform(&self, command: Command) -> Outcome {
         let outcome = match &command {
             Command::Start { .. } => self.start(&command).await,
             Command::Stop => self.stop(&command).await,
-            Command::Hurry { .. } => Err("no foreign server is stopped in a hurry".to_owned()),
+            Command::Hurry { .. } => Err("a foreign server cannot be stopped in a hurry".to_owned()),
             Command::Kill => {
                 self.kill().await;
                 Ok(Outcome::Done)
@@ -66,6 +72,7 @@ impl Actor for ProcessActor {
 }
 
 impl ProcessActor {
+    /// Takes a new process if the last one was killed.
     async fn start(&self, command: &Command) -> Result<Outcome, String> {
         let mut hired = self.hired.write().await;
         hired.serving = true;
@@ -82,6 +89,7 @@ impl ProcessActor {
         Ok(outcome)
     }
 
+    /// Kills the process and starts its replacement in advance.
     async fn kill(&self) {
         let mut hired = self.hired.write().await;
         if let Some(process) = hired.process.take() {
@@ -100,6 +108,7 @@ impl ProcessActor {
 }
 
 impl Drop for ProcessActor {
+    /// Kills the process unless it is idle and serves nothing.
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
         let Some(process) = hired.process.take() else { return };

@@ -1,4 +1,4 @@
-//! An actor that speaks through this library.
+//! Actors that use this library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,29 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{Actor, Command, Troupe};
+use super::{Actor, ActorSource, Command};
 use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 use crate::programs::rpc::program::Interface;
 use crate::programs::rpc::request::{Kind, Method, Request};
 use crate::programs::rpc::{Server, program};
 use crate::{Budget, Stage};
 
-/// Actors in this process, each with a bus of its own.
+/// Creates actors in this process, each with its own bus.
 #[derive(Debug)]
-pub(crate) struct RustTroupe;
+pub(crate) struct RustActors;
 
+/// One server or sender. It keeps its bus over all lives of its server.
 #[derive(Debug)]
 struct RustActor {
     bus: Bus,
     log: Log,
     budget: Budget,
+    /// The running server, if this actor is one.
     server: Mutex<Option<RpcServer>>,
 }
 
 #[async_trait]
-impl Troupe for RustTroupe {
+impl ActorSource for RustActors {
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let (bus, budget) = (stage.bus().await?, stage.budget());
         Ok(Arc::new(RustActor { bus, log: log.clone(), budget, server: Mutex::new(None) }))
@@ -51,7 +53,7 @@ impl Actor for RustActor {
                 drop(self.server.lock().await.take());
                 Ok(Outcome::Done)
             }
-            // It notes what happens while it happens.
+            // Executions are recorded synchronously.
             Command::Tell => Ok(Outcome::Done),
             Command::Send { number, request, nap_ms, timeout_ms, give_up_ms } => {
                 let sending = self.send(Arguments { number, nap_ms }, &request, Duration::from_millis(timeout_ms));
@@ -66,6 +68,8 @@ impl Actor for RustActor {
 }
 
 impl RustActor {
+    /// # Errors
+    /// The server could not subscribe within [`Budget::arrive`].
     async fn start(&self, place: usize, server: &Server) -> Result<Outcome> {
         let mut target = Target::topic(&server.topic).server(&server.name);
         target.exchange.clone_from(&server.exchange);
@@ -81,6 +85,7 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
+    /// Stops the server, with `within` until its methods are aborted. Succeeds if there is none.
     async fn stop(&self, within: Duration) -> Result<Outcome> {
         if let Some(server) = self.server.lock().await.take() {
             server.wait(Deadline::after(within)).await?;
@@ -88,6 +93,8 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
+    /// # Errors
+    /// The error of the call or cast.
     async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
         let mut target = Target::topic(&request.topic);
         target.exchange.clone_from(&request.exchange);
@@ -106,25 +113,27 @@ impl RustActor {
     }
 }
 
+/// The arguments of every method.
 #[derive(Debug, Serialize, Deserialize)]
 struct Arguments {
     number: usize,
     nap_ms: u64,
 }
 
+/// The answer of every method: it identifies the execution.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     server: usize,
     number: usize,
 }
 
-/// The state of every method: where it runs, and where that is noted.
+/// The state of every method: the index of its server, and the history.
 struct Place {
     server: usize,
     log: Log,
 }
 
-/// What a method fails with; its text is the number of the message.
+/// The failure of a method; its text is the number of the request.
 struct Refusal(usize);
 
 impl Exception for Refusal {
@@ -134,6 +143,7 @@ impl Exception for Refusal {
 }
 
 impl Place {
+    /// Records the begin of an execution.
     fn run(&self, method: Method, context: &Context, number: usize) -> Answer {
         let redelivered = context.request().is_some_and(|request| request.redelivered);
         let run = Run { server: self.server, number, method: method.name().to_owned(), redelivered };
@@ -141,6 +151,7 @@ impl Place {
         Answer { server: self.server, number }
     }
 
+    /// Records the end of an execution, before its answer is sent.
     fn finish(&self, answer: Answer) -> Answer {
         self.log.note(Event::Finished { server: answer.server, number: answer.number });
         answer
@@ -151,6 +162,7 @@ impl Place {
         Ok(self.finish(answer))
     }
 
+    /// Sleeps between begin and end; a drop in between leaves the execution unfinished.
     async fn slow(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
         let answer = self.run(Method::Slow, &context, args.number);
         sleep(Duration::from_millis(args.nap_ms)).await;
@@ -163,6 +175,7 @@ impl Place {
     }
 }
 
+/// The methods of one interface. [`Method::Missing`] is not among them.
 fn endpoint(server: usize, interface: &Interface, log: &Log) -> Endpoint<Place> {
     let endpoint = Endpoint::new(Place { server, log: log.clone() }).version(&interface.version);
     let endpoint = match &interface.namespace {
@@ -175,6 +188,7 @@ fn endpoint(server: usize, interface: &Interface, log: &Log) -> Endpoint<Place> 
         .method(Method::Fail.name(), Place::fail)
 }
 
+/// The outcome of a failed command. Unexpected errors become [`Outcome::Broken`] with their text.
 fn outcome_of(error: &Error) -> Outcome {
     match (error.kind(), error.remote()) {
         (ErrorKind::Remote, Some(remote)) => {

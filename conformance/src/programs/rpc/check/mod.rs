@@ -1,4 +1,4 @@
-//! Holds a history against the rules.
+//! Checks a history of RPC against the rules.
 
 mod calls;
 mod casts;
@@ -13,18 +13,18 @@ use super::timeline::Timeline;
 use crate::Budget;
 use crate::programs::Violation;
 
-/// Every rule that `history` breaks, what is excused with the rest and marked. Pure.
+/// The rules that `history` breaks. Violations that a divergence of foreign actors excuses are marked. Pure.
 pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
     let mut violations = check(program, history, budget);
     let strictly = check(&program.ours(), history, budget);
     let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
-    // What no divergence names is not excused, whatever was left out of the check.
+    // The lenient check skips a rule also where no divergence names it; that is not an excuse.
     let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
     violations.extend(excused.into_iter().map(mark));
     violations
 }
 
-/// Every rule that `history` breaks, the gravest first. Pure.
+/// The rules that `history` breaks, the gravest first. Pure.
 pub(crate) fn check(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();

@@ -10,10 +10,10 @@ use crate::programs::rpc::program::{FAILURE, Server, Step};
 use crate::programs::rpc::request::{Method, Request};
 use crate::programs::rpc::rules;
 
-/// A history that is told by hand: servers 0 and 1 share a topic, server 2 has another one and a namespace.
-struct Told(History);
+/// Writes a history by hand. Servers 0 and 1 share a topic; server 2 has another topic and a namespace.
+struct Script(History);
 
-impl Told {
+impl Script {
     fn program() -> Program {
         Program::new()
             .server(Server::new("t", "a").interface("1.0"))
@@ -38,7 +38,7 @@ impl Told {
     }
 
     fn send(&mut self, request: Request) -> usize {
-        self.begin(Step::Send { sender: 0, request })
+        self.begin(Step::Send { sender: 0, message: request })
     }
 
     fn ran(&mut self, server: usize, number: usize) {
@@ -46,7 +46,7 @@ impl Told {
     }
 
     fn ran_as(&mut self, server: usize, number: usize, redelivered: bool) {
-        let Step::Send { request, .. } = &self.0.steps[number] else { panic!("only messages run") };
+        let Step::Send { message: request, .. } = &self.0.steps[number] else { panic!("only messages run") };
         let method = request.method.name().to_owned();
         self.0.events.push(Event::Ran(Run { server, number, method, redelivered }));
     }
@@ -72,167 +72,169 @@ fn raised(class: &str, message: usize) -> Outcome {
     Outcome::Raised { class: class.to_owned(), message: message.to_string() }
 }
 
-/// What is broken by a history in which every server is up while `tell` tells.
-fn broken(tell: impl Fn(&mut Told)) -> Vec<&'static Rule> {
-    let mut told = Told(History::default());
-    (0..3).for_each(|server| told.done(Step::Start { server }));
-    tell(&mut told);
-    told.0.events.push(Event::Settled);
-    (0..3).for_each(|server| told.done(Step::Stop { server }));
-    check(&Told::program(), &told.0, Budget::default()).into_iter().map(|violation| violation.rule).collect()
+/// The rules that a history breaks in which every server is up while `write` adds events.
+fn broken(write: impl Fn(&mut Script)) -> Vec<&'static Rule> {
+    let mut script = Script(History::default());
+    (0..3).for_each(|server| script.done(Step::Start { actor: server }));
+    write(&mut script);
+    script.0.events.push(Event::Settled);
+    (0..3).for_each(|server| script.done(Step::Stop { actor: server }));
+    check(&Script::program(), &script.0, Budget::default()).into_iter().map(|violation| violation.rule).collect()
 }
 
 #[test]
-fn a_history_in_which_everything_runs_where_it_must_breaks_nothing() {
-    let rules = broken(|told| {
-        told.call(Request::call("t"), 1, returned(1));
-        told.call(Request::call("t").server("a").method(Method::Fail), 0, |number| raised(FAILURE, number));
-        let refused = told.send(Request::call("u").version("2.0"));
-        told.end(refused, raised("UnsupportedVersion", 0));
-        let missing = told.send(Request::call("t").method(Method::Missing));
-        told.end(missing, raised("NoSuchMethod", 0));
-        let nobody = told.send(Request::call("v"));
-        told.end(nobody, Outcome::Undeliverable);
-        let first = told.cast(Request::cast("t"));
-        let second = told.cast(Request::cast("t"));
+fn a_history_without_faults_breaks_no_rule() {
+    let rules = broken(|script| {
+        script.call(Request::call("t"), 1, returned(1));
+        script.call(Request::call("t").server("a").method(Method::Fail), 0, |number| raised(FAILURE, number));
+        let refused = script.send(Request::call("u").version("2.0"));
+        script.end(refused, raised("UnsupportedVersion", 0));
+        let missing = script.send(Request::call("t").method(Method::Missing));
+        script.end(missing, raised("NoSuchMethod", 0));
+        let unbound = script.send(Request::call("v"));
+        script.end(unbound, Outcome::Undeliverable);
+        let first = script.cast(Request::cast("t"));
+        let second = script.cast(Request::cast("t"));
         // Two servers may overtake each other.
-        told.ran(1, second);
-        told.ran(0, first);
-        let fanout = told.cast(Request::fanout("t"));
-        told.ran(0, fanout);
-        told.ran(1, fanout);
-        told.cast(Request::cast("v"));
+        script.ran(1, second);
+        script.ran(0, first);
+        let fanout = script.cast(Request::fanout("t"));
+        script.ran(0, fanout);
+        script.ran(1, fanout);
+        script.cast(Request::cast("v"));
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
 #[test]
-fn every_rule_of_routing_is_broken_by_a_history_that_breaks_it() {
-    let broken = |rule: &'static Rule, tell: fn(&mut Told)| assert!(broken(tell).contains(&rule), "{}", rule.id);
-    broken(&rules::CAST_RUNS, |told| {
-        told.cast(Request::cast("t"));
+fn every_rule_of_routing_can_be_broken() {
+    let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
+    broken(&rules::CAST_RUNS, |script| {
+        script.cast(Request::cast("t"));
     });
-    broken(&rules::RUNS_ONCE, |told| {
-        let cast = told.cast(Request::cast("t"));
-        told.ran(0, cast);
-        told.ran(1, cast);
+    broken(&rules::RUNS_ONCE, |script| {
+        let cast = script.cast(Request::cast("t"));
+        script.ran(0, cast);
+        script.ran(1, cast);
     });
-    broken(&rules::RUNS_ONCE, |told| {
-        let fanout = told.cast(Request::fanout("u").namespace("n").version("2.0"));
-        told.ran(2, fanout);
-        told.ran(2, fanout);
+    broken(&rules::RUNS_ONCE, |script| {
+        let fanout = script.cast(Request::fanout("u").namespace("n").version("2.0"));
+        script.ran(2, fanout);
+        script.ran(2, fanout);
     });
-    broken(&rules::RUNS_AGAIN, |told| {
-        let cast = told.cast(Request::cast("u").namespace("n").version("2.0"));
-        told.ran(2, cast);
-        told.done(Step::Kill { server: 2 });
-        told.done(Step::Start { server: 2 });
+    broken(&rules::RUNS_AGAIN, |script| {
+        let cast = script.cast(Request::cast("u").namespace("n").version("2.0"));
+        script.ran(2, cast);
+        script.done(Step::Kill { actor: 2 });
+        script.done(Step::Start { actor: 2 });
     });
-    broken(&rules::ENTITLED, |told| {
-        let cast = told.cast(Request::cast("t").server("a"));
-        told.ran(1, cast);
+    broken(&rules::ENTITLED, |script| {
+        let cast = script.cast(Request::cast("t").server("a"));
+        script.ran(1, cast);
     });
-    broken(&rules::DISPATCHED, |told| {
-        let cast = told.cast(Request::cast("u").namespace("n").version("2.1"));
-        told.ran(2, cast);
+    broken(&rules::DISPATCHED, |script| {
+        let cast = script.cast(Request::cast("u").namespace("n").version("2.1"));
+        script.ran(2, cast);
     });
-    broken(&rules::DISPATCHED, |told| {
-        let call = told.send(Request::call("t"));
-        told.end(call, raised("UnsupportedVersion", 0));
+    broken(&rules::DISPATCHED, |script| {
+        let call = script.send(Request::call("t"));
+        script.end(call, raised("UnsupportedVersion", 0));
     });
-    broken(&rules::FANOUT_REACHES, |told| {
-        let fanout = told.cast(Request::fanout("t"));
-        told.ran(0, fanout);
+    broken(&rules::FANOUT_REACHES, |script| {
+        let fanout = script.cast(Request::fanout("t"));
+        script.ran(0, fanout);
     });
-    broken(&rules::FANOUT_STAYS, |told| {
-        told.done(Step::Stop { server: 1 });
-        let fanout = told.cast(Request::fanout("t"));
-        told.ran(0, fanout);
-        told.done(Step::Start { server: 1 });
-        told.ran(1, fanout);
-    });
-}
-
-#[test]
-fn every_rule_of_answers_is_broken_by_a_history_that_breaks_it() {
-    let broken = |rule: &'static Rule, tell: fn(&mut Told)| assert!(broken(tell).contains(&rule), "{}", rule.id);
-    broken(&rules::OWN_REPLY, |told| told.call(Request::call("t"), 0, |_| Outcome::Returned { server: 0, number: 0 }));
-    broken(&rules::OWN_REPLY, |told| told.call(Request::call("t"), 0, returned(1)));
-    broken(&rules::OWN_REPLY, |told| {
-        told.call(Request::call("t").method(Method::Fail), 0, |number| raised(FAILURE, number + 1));
-    });
-    broken(&rules::ANSWERED, |told| told.call(Request::call("t"), 0, |_| Outcome::TimedOut));
-    broken(&rules::IN_TIME, |told| {
-        let step = told.send(Request::call("t").impatient());
-        told.0.events.push(Event::Ended { step, outcome: Outcome::TimedOut, took: Duration::from_secs(60) });
-    });
-    broken(&rules::SAYS_UNDELIVERABLE, |told| {
-        let call = told.send(Request::call("v"));
-        told.end(call, Outcome::TimedOut);
-    });
-    broken(&rules::ONLY_UNDELIVERABLE, |told| {
-        let call = told.send(Request::call("t"));
-        told.end(call, Outcome::Undeliverable);
-    });
-    broken(&rules::NEVER_RUNS, |told| told.call(Request::call("t"), 0, |_| Outcome::Undeliverable));
-    broken(&rules::SUCCEEDS, |told| {
-        let cast = told.send(Request::cast("v"));
-        told.end(cast, Outcome::Undeliverable);
+    broken(&rules::FANOUT_STAYS, |script| {
+        script.done(Step::Stop { actor: 1 });
+        let fanout = script.cast(Request::fanout("t"));
+        script.ran(0, fanout);
+        script.done(Step::Start { actor: 1 });
+        script.ran(1, fanout);
     });
 }
 
 #[test]
-fn every_rule_of_order_and_of_lifecycle_is_broken_by_a_history_that_breaks_it() {
-    let broken = |rule: &'static Rule, tell: fn(&mut Told)| assert!(broken(tell).contains(&rule), "{}", rule.id);
-    broken(&rules::ORDER, |told| {
-        let (first, second) = (told.cast(Request::cast("t")), told.cast(Request::cast("t")));
-        told.ran(0, second);
-        told.ran(0, first);
+fn every_rule_of_answers_can_be_broken() {
+    let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
+    broken(&rules::OWN_REPLY, |script| {
+        script.call(Request::call("t"), 0, |_| Outcome::Returned { server: 0, number: 0 })
     });
-    broken(&rules::MARK, |told| {
-        let cast = told.cast(Request::cast("t"));
-        told.ran_as(0, cast, true);
+    broken(&rules::OWN_REPLY, |script| script.call(Request::call("t"), 0, returned(1)));
+    broken(&rules::OWN_REPLY, |script| {
+        script.call(Request::call("t").method(Method::Fail), 0, |number| raised(FAILURE, number + 1));
     });
-    broken(&rules::STARTS, |told| {
-        told.done(Step::Stop { server: 0 });
-        let start = told.begin(Step::Start { server: 0 });
-        told.end(start, Outcome::TimedOut);
+    broken(&rules::ANSWERED, |script| script.call(Request::call("t"), 0, |_| Outcome::TimedOut));
+    broken(&rules::IN_TIME, |script| {
+        let step = script.send(Request::call("t").impatient());
+        script.0.events.push(Event::Ended { step, outcome: Outcome::TimedOut, took: Duration::from_secs(60) });
     });
-    broken(&rules::STOPS, |told| {
-        let stop = told.begin(Step::Stop { server: 0 });
-        told.end(stop, Outcome::TimedOut);
-        told.done(Step::Start { server: 0 });
+    broken(&rules::SAYS_UNDELIVERABLE, |script| {
+        let call = script.send(Request::call("v"));
+        script.end(call, Outcome::TimedOut);
     });
-    broken(&rules::NOTHING_LATER, |told| {
-        let cast = told.cast(Request::cast("t"));
-        told.done(Step::Stop { server: 0 });
-        told.ran(0, cast);
-        told.done(Step::Start { server: 0 });
+    broken(&rules::ONLY_UNDELIVERABLE, |script| {
+        let call = script.send(Request::call("t"));
+        script.end(call, Outcome::Undeliverable);
+    });
+    broken(&rules::NEVER_RUNS, |script| script.call(Request::call("t"), 0, |_| Outcome::Undeliverable));
+    broken(&rules::SUCCEEDS, |script| {
+        let cast = script.send(Request::cast("v"));
+        script.end(cast, Outcome::Undeliverable);
     });
 }
 
 #[test]
-fn what_a_server_was_handed_before_another_stopped_may_come_late_and_marked() {
-    let rules = broken(|told| {
-        let (first, second) = (told.cast(Request::cast("t")), told.cast(Request::cast("t")));
-        told.ran(1, second);
-        told.done(Step::Stop { server: 0 });
-        told.ran_as(1, first, true);
-        told.done(Step::Start { server: 0 });
+fn every_rule_of_order_and_lifecycle_can_be_broken() {
+    let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
+    broken(&rules::ORDER, |script| {
+        let (first, second) = (script.cast(Request::cast("t")), script.cast(Request::cast("t")));
+        script.ran(0, second);
+        script.ran(0, first);
+    });
+    broken(&rules::MARK, |script| {
+        let cast = script.cast(Request::cast("t"));
+        script.ran_as(0, cast, true);
+    });
+    broken(&rules::STARTS, |script| {
+        script.done(Step::Stop { actor: 0 });
+        let start = script.begin(Step::Start { actor: 0 });
+        script.end(start, Outcome::TimedOut);
+    });
+    broken(&rules::STOPS, |script| {
+        let stop = script.begin(Step::Stop { actor: 0 });
+        script.end(stop, Outcome::TimedOut);
+        script.done(Step::Start { actor: 0 });
+    });
+    broken(&rules::NOTHING_LATER, |script| {
+        let cast = script.cast(Request::cast("t"));
+        script.done(Step::Stop { actor: 0 });
+        script.ran(0, cast);
+        script.done(Step::Start { actor: 0 });
+    });
+}
+
+#[test]
+fn a_message_that_a_stopped_server_had_may_come_late_and_marked() {
+    let rules = broken(|script| {
+        let (first, second) = (script.cast(Request::cast("t")), script.cast(Request::cast("t")));
+        script.ran(1, second);
+        script.done(Step::Stop { actor: 0 });
+        script.ran_as(1, first, true);
+        script.done(Step::Start { actor: 0 });
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
 #[test]
-fn what_a_stop_in_a_hurry_drops_is_counted_and_answered() {
+fn requests_dropped_by_a_hurried_stop_are_counted_and_answered() {
     let hurried = |dropped: u64, outcome: Outcome| {
-        broken(|told| {
-            told.cast(Request::cast("t"));
-            let call = told.send(Request::call("t"));
-            told.done(Step::Hurry { server: 0 });
-            told.end(call, outcome.clone());
-            told.done(Step::Start { server: 0 });
-            told.0.events.push(Event::Dropped(dropped));
+        broken(|script| {
+            script.cast(Request::cast("t"));
+            let call = script.send(Request::call("t"));
+            script.done(Step::Hurry { actor: 0 });
+            script.end(call, outcome.clone());
+            script.done(Step::Start { actor: 0 });
+            script.0.events.push(Event::Dropped(dropped));
         })
     };
     let not_run = || Outcome::Raised { class: "RequestNotRun".to_owned(), message: String::new() };
