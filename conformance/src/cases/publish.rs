@@ -67,10 +67,10 @@ async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
 async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
-    let (served, unserved) = (stage.topic("e", "t"), stage.topic("e", "unserved"));
+    let (reached, unbound) = (stage.topic("e", "t"), stage.topic("e", "unserved"));
     let options = PublishOptions::by(stage.soon()).mandatory();
     let publishes = (0..60).map(|n| {
-        let to = if n % 3 == 0 { &unserved } else { &served };
+        let to = if n % 3 == 0 { &unbound } else { &reached };
         transport.publish(to, Message::new(format!("{n}")), &options)
     });
     for (n, outcome) in join_all(publishes).await.into_iter().enumerate() {

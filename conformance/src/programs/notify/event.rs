@@ -8,6 +8,7 @@ use crate::programs::acts::setters;
 
 /// An event of a program. Each notifier sends its events in order, each when the one before is confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the wire calls the field event_type")]
 #[expect(clippy::struct_excessive_bools, reason = "each turns on one thing that may go with any other")]
 pub(crate) struct Event {
     pub(crate) exchange: String,

@@ -4,6 +4,7 @@ use oslo_messaging::Priority;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serializer};
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) fn serialize<S: Serializer>(priority: &Priority, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(priority.as_str())
 }

@@ -157,7 +157,7 @@ fn every_rule_of_routing_can_be_broken() {
 fn every_rule_of_answers_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
     broken(&rules::OWN_REPLY, |script| {
-        script.call(Request::call("t"), 0, |_| Outcome::Returned { server: 0, number: 0 })
+        script.call(Request::call("t"), 0, |_| Outcome::Returned { server: 0, number: 0 });
     });
     broken(&rules::OWN_REPLY, |script| script.call(Request::call("t"), 0, returned(1)));
     broken(&rules::OWN_REPLY, |script| {
