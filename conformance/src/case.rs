@@ -1,4 +1,4 @@
-//! A case is data.
+//! A case: one sentence of the contract as data, with the function that checks it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,37 +8,37 @@ use oslo_messaging::{Capabilities, Capability};
 
 use crate::{Disturbance, Stage};
 
-/// How a case ended. An assertion that does not hold may also panic.
+/// The result of a case. A failed assertion may also panic.
 pub(crate) type Outcome = Result<(), Failed>;
 
-/// What the body of a case returns.
+/// What the function of a case returns.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One sentence of the contract, and the program that checks it.
+/// One sentence of the contract, and the function that checks it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// `area::sentence`. It never changes, since the pinned lists name it.
+    /// `area::sentence`. It never changes, because the pinned lists refer to it.
     pub id: &'static str,
-    /// What the driver must declare for the case to apply.
+    /// The capabilities that a driver must declare for the case to run.
     pub requires: &'static [Capability],
-    /// What the driver must not declare: the case checks that it is refused.
+    /// The capability that the driver must not declare: the case checks that the driver refuses it.
     pub lacks: Option<Capability>,
-    /// What the case does to the bus.
+    /// The disturbance that the case causes. It runs only where the harness supports it.
     pub disturbs: Option<Disturbance>,
-    /// The sentence that is checked and where it stands.
+    /// The source of the requirement and its sentence, as `source: sentence`.
     pub cites: &'static str,
-    /// The program.
+    /// Runs the case on its stage.
     pub(crate) run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>,
 }
 
 impl Case {
-    /// Whether the case says anything of a driver that declares `capabilities`. Only a refusal of what is declared
-    /// says nothing.
+    /// Whether the case is meaningful for a driver that declares `capabilities`. A case that expects a refusal is not if the
+    /// driver declares the capability.
     pub(crate) fn applies(&self, capabilities: &Capabilities) -> bool {
         self.lacks.is_none_or(|capability| !capabilities.has(capability))
     }
 
-    /// Why a driver that declares `capabilities` need not pass the case on a bus to which `possible` can be done, if so.
+    /// Why the case does not run: the driver lacks a required capability, or the harness a disturbance. `None` if it runs.
     pub(crate) fn excused(&self, capabilities: &Capabilities, possible: &[Disturbance]) -> Option<String> {
         if let Some(missing) = self.requires.iter().find(|capability| !capabilities.has(**capability)) {
             return Some(format!("the driver lacks {missing:?}"));
@@ -48,7 +48,7 @@ impl Case {
     }
 }
 
-/// Every case, in the order in which they are listed.
+/// Every case, in the order of the report.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     crate::cases::ALL.iter().copied().flatten()
 }
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_has_an_id_of_its_own_and_cites_its_source() {
+    fn every_case_has_a_unique_id_and_cites_its_source() {
         let mut ids = BTreeSet::new();
         for case in cases() {
-            assert!(ids.insert(case.id), "{} is there twice", case.id);
+            assert!(ids.insert(case.id), "{} is listed twice", case.id);
             assert!(case.id.split_once("::").is_some(), "{}", case.id);
             assert!(case.cites.contains(": "), "{} cites no source", case.id);
         }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_is_excused_by_what_it_lacks() {
+    fn a_driver_is_excused_by_the_capability_it_lacks() {
         let (fanout, requeue) = (Capabilities::from_iter([Capability::Fanout]), Capabilities::default());
         let case = case(&[Capability::Fanout], None);
         assert_eq!(case.excused(&fanout, &[]), None);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_harness_is_excused_from_what_it_cannot_do_to_its_bus() {
+    fn a_harness_is_excused_from_disturbances_it_lacks() {
         let case = Case { disturbs: Some(Disturbance::Restart), ..case(&[], None) };
         let none = Capabilities::default();
         assert_eq!(case.excused(&none, &[Disturbance::Cut]).unwrap(), "the harness cannot restart its bus");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_applies_only_to_a_driver_that_lacks_the_behaviour() {
+    fn a_refusal_applies_only_to_a_driver_that_lacks_the_capability() {
         let case = case(&[], Some(Capability::Fanout));
         assert!(case.applies(&Capabilities::default()));
         assert!(!case.applies(&Capabilities::from_iter([Capability::Fanout])));

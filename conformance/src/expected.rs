@@ -1,8 +1,8 @@
-//! The pinned list of what runs, so that no case stops running in silence.
+//! The pinned list of the cases that run, so that no case stops running unnoticed.
 
 use std::collections::BTreeSet;
 
-/// What becomes of a case, as one line of the list.
+/// The line of a case in the list; `excuse` is why it does not run.
 pub(crate) fn line(id: &str, excuse: Option<&str>) -> String {
     match excuse {
         None => id.to_owned(),
@@ -10,7 +10,7 @@ pub(crate) fn line(id: &str, excuse: Option<&str>) -> String {
     }
 }
 
-/// How what runs differs from the pinned list: `+` for what the pinned list misses, `-` for what does not run.
+/// The differences to the pinned list: `+` for lines that it misses, `-` for lines that no longer apply.
 pub(crate) fn drift(pinned: &str, ran: &BTreeSet<String>) -> Vec<String> {
     let pinned: BTreeSet<String> =
         pinned.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_stopped_running_and_one_that_is_new_are_both_told() {
+    fn stopped_and_new_cases_are_both_reported() {
         let now = ran(&["new::case", &line("old::case", Some("the driver lacks Fanout"))]);
         let drift = drift("old::case", &now);
         assert_eq!(drift, ["+ new::case", "+ old::case # not run: the driver lacks Fanout", "- old::case"]);

@@ -1,4 +1,4 @@
-//! What the author of a driver writes.
+//! [`Harness`]: what the author of a driver implements.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,92 +6,91 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oslo_messaging::{Result, Transport};
+use serde::{Deserialize, Serialize};
 
 use crate::programs::Foreign;
 use crate::report::driver_of_this_test;
 
-/// How the suite reaches one driver. A fresh one is made for each case.
+/// Connects the suite to one driver. The suite creates a new harness for each case.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
-    /// Opens a new connection. All connections of one harness are to the same bus; harnesses may share a bus, as every
-    /// case uses names of its own.
+    /// Opens a new connection. All connections of one harness are to the same bus. Harnesses may share a bus, because every
+    /// case uses unique names.
     ///
     /// # Errors
-    /// Whatever the driver says; it fails the case.
+    /// The driver's error; it fails the case.
     async fn transport(&self) -> Result<Arc<dyn Transport>>;
 
     /// How long to wait on this bus.
     fn budget(&self) -> Budget;
 
-    /// The clock the cases run by. Default: the real one.
+    /// The clock that the cases run by. Default: [`Clock::Real`].
     fn clock(&self) -> Clock {
         Clock::Real
     }
 
     /// Actors of another implementation on the same bus, for generated programs; or why there are none. They are asked
-    /// only by programs that are told to have them, and need [`Clock::Real`]. Default: there are none.
+    /// only for programs with foreign actors, and need [`Clock::Real`]. Default: there are none.
     ///
     /// # Errors
-    /// The reason, which is shown where such programs are left out.
+    /// The reason; programs with foreign actors are skipped with it.
     fn foreign(&self) -> std::result::Result<Foreign, String> {
         Err("this harness has no foreign actors".to_owned())
     }
 
-    /// What can be done to this bus. Cases that need more are ignored, and the reason says so. Default: nothing.
+    /// The disturbances that this harness can cause. Cases that need others are ignored with that reason. Default: none.
     fn disturbances(&self) -> &'static [Disturbance] {
         &[]
     }
 
-    /// Does to the bus one of its [`disturbances`](Self::disturbances); returns when it is done.
+    /// Causes one of its [`disturbances`](Self::disturbances); returns when it is in effect.
     ///
     /// # Errors
-    /// It cannot be done, which fails the case.
+    /// The reason of a failure; it fails the case.
     async fn disturb(&self, what: Disturbance) -> std::result::Result<(), String> {
         Err(format!("this harness cannot {what}"))
     }
 
-    /// Ends what lasts, and does nothing where nothing does. Every case ends with it.
+    /// Ends lasting disturbances. The suite calls it at the end of every case. Default: nothing.
     ///
     /// # Errors
-    /// It cannot be ended, which fails the case.
+    /// The reason of a failure; it fails the case.
     async fn calm(&self) -> std::result::Result<(), String> {
         Ok(())
     }
 
-    /// What a report calls the driver. Default: the package whose test it is.
+    /// The name of the driver in reports. Default: the package of the test.
     fn driver(&self) -> String {
         driver_of_this_test()
     }
 
-    /// What the bus still holds after a case closed everything, one line each; any line fails the case. Default: none,
-    /// for a bus that cannot tell.
+    /// What the bus still holds after a case has closed everything, one item in a line. Any item fails the case. Default: none,
+    /// for a bus that cannot be inspected.
     async fn leftovers(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// What can happen to a bus under those who use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What can happen to a bus while it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Disturbance {
-    /// Every connection of the harness is lost; the bus is there all the while.
+    /// Every connection of the harness is cut; the bus keeps running.
     Cut,
-    /// The bus takes nothing from publishers, until it is [calm](Harness::calm).
+    /// The bus accepts no publishes until [`Harness::calm`].
     Block,
-    /// The bus ends and starts again. What it promised to keep is there; every connection is lost. What it did not promise
-    /// to keep (the queues and messages of a broker that are not durable) may be gone, so no case asks for that. On a bus
-    /// that keeps everything, as one that lives in the process does, it is no more than a [`Cut`](Self::Cut).
+    /// The bus restarts: every connection is lost, and what is durable survives. Other queues and messages may be lost, so no
+    /// case relies on them. For a bus that keeps everything, such as an in-memory one, it is the same as [`Cut`](Self::Cut).
     Restart,
-    /// Each queue that readers share drops a message when more than [`DELIVERY_LIMIT`] deliveries of it have failed, until the
-    /// bus is [calm](Harness::calm). Each message that comes back has failed, and says how often. Queues of dead letters
-    /// have no limit.
+    /// Until [`Harness::calm`], each shared queue drops a message after more than [`DELIVERY_LIMIT`] failed deliveries. Every
+    /// returned message counts as failed and carries the count. Dead-letter queues have no limit.
     Limit,
-    /// As [`Limit`](Self::Limit), but only what its reader left behind when it was lost has failed, and not what a reader
-    /// gave back.
+    /// As [`Limit`](Self::Limit), but only messages left by a lost reader count as failed; requeued ones do not.
     LimitFailures,
 }
 
-/// How many failed deliveries of a message a queue allows where deliveries are limited.
+/// How many failed deliveries a queue allows each message under [`Disturbance::Limit`].
 pub const DELIVERY_LIMIT: u64 = 3;
 
 impl fmt::Display for Disturbance {
@@ -109,9 +108,9 @@ impl fmt::Display for Disturbance {
 /// The two directions of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// For what must arrive. The wait ends when it does, so this can be generous. Default: 10 s.
+    /// How long to wait for what must arrive. The wait ends when it arrives, so this can be generous. Default: 10 s.
     pub arrive: Duration,
-    /// For silence that must hold. This always costs its whole length, so it is short. Default: 300 ms.
+    /// How long nothing may arrive. This wait always takes its whole length, so it is short. Default: 300 ms.
     pub quiet: Duration,
 }
 
@@ -121,11 +120,11 @@ impl Default for Budget {
     }
 }
 
-/// Which clock a case runs by.
+/// The clock that a case runs by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// The machine's. For a bus outside of the process.
+    /// The machine's clock, for a bus outside of the process.
     Real,
-    /// Tokio's, paused: it jumps to the next timer when every task waits. For a bus that lives in the process.
+    /// Tokio's paused clock, which jumps to the next timer when every task waits. For a bus in the process.
     Paused,
 }

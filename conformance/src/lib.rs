@@ -1,7 +1,7 @@
 //! The conformance suite that every oslo-messaging driver runs.
 //!
-//! It names no driver and knows nothing but `oslo-messaging`. The author of a driver writes one [`Harness`] and a test
-//! without libtest's own harness:
+//! It depends on `oslo-messaging` alone and on no driver. The author of a driver implements [`Harness`] and writes a test with
+//! `harness = false`:
 //!
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
@@ -30,13 +30,13 @@
 //! }
 //! ```
 //!
-//! Each [`Case`] is one trial of its own and cites the sentence of the contract that it checks. One that needs what
-//! the driver does not declare is ignored with that reason; in its place one runs that expects a refusal. What ran is compared with the pinned list, so that no
-//! case stops running in silence. Cases that cut connections, block publishers, limit deliveries or restart the bus run where the harness can do
-//! that ([`Harness::disturbances`]).
+//! Each [`Case`] is a trial and cites the sentence of the contract that it checks. A case that requires a capability which the
+//! driver does not declare is ignored with that reason; another case then expects that the driver refuses the behaviour. The
+//! planned cases are compared with the pinned list, so that no case stops running unnoticed. Cases that cut connections, block
+//! publishers, limit deliveries or restart the bus run where the harness supports it ([`Harness::disturbances`]).
 //!
-//! Beside the cases, which are examples, stand [`programs`]: generated ones, whose histories must satisfy rules. What
-//! ran, and how it ended, becomes a page for people: see [`report`].
+//! Cases are examples. [`programs`] are generated, and their histories must satisfy rules. [`report`] turns the results into a
+//! page. [`Flaw`] lists defects that the suite must catch, which [`programs::prove`] checks.
 
 mod case;
 mod cases;
@@ -54,7 +54,7 @@ mod tally;
 pub use async_trait::async_trait;
 pub use libtest_mimic::{Arguments, Failed};
 
-pub(crate) use case::{BoxFuture, Outcome};
+pub(crate) use case::Outcome;
 pub(crate) use reading::Reading;
 pub(crate) use recorder::Recorder;
 pub(crate) use stage::Stage;

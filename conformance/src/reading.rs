@@ -1,4 +1,4 @@
-//! A listener with the budgets of a case.
+//! [`Reading`]: a listener that is polled within the budgets of a case.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Budget, Recorder};
 
-/// A listener, read within the budgets of a case. Dropping it drops the listener.
+/// A listener, polled within the budgets of a case. Dropping it drops the listener.
 #[derive(Debug)]
 pub(crate) struct Reading {
     listener: Box<dyn Listener>,
@@ -21,7 +21,7 @@ impl Reading {
         Self { listener, budget }
     }
 
-    /// Where the listener can be reached.
+    /// The address of the listener.
     #[must_use]
     pub(crate) fn address(&self) -> Address {
         self.listener.address().clone()
@@ -32,10 +32,10 @@ impl Reading {
         self.listener.as_mut()
     }
 
-    /// Waits for `count` messages and takes no more than those.
+    /// Waits for exactly `count` messages. The caller settles them.
     ///
     /// # Errors
-    /// They did not come within [`Budget::arrive`], or the listener failed or ended.
+    /// They did not arrive within [`Budget::arrive`], or the listener failed or ended.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
         let deadline = Deadline::after(self.budget.arrive);
         let mut taken = Vec::new();
@@ -60,7 +60,7 @@ impl Reading {
         Ok(self.take(1).await?.pop().expect("as many were taken as were asked for"))
     }
 
-    /// Waits for `count` messages, acknowledges each as it comes and gives their texts.
+    /// Waits for `count` messages, acknowledges each one when it arrives, and returns their bodies as text.
     ///
     /// # Errors
     /// As [`take`](Self::take), or an acknowledgement failed.
@@ -80,7 +80,7 @@ impl Reading {
         Ok(read)
     }
 
-    /// Waits for [`Budget::quiet`] in which nothing may arrive.
+    /// Waits for [`Budget::quiet`] and checks that nothing arrives.
     ///
     /// # Errors
     /// Something arrived, or the listener failed or ended.
@@ -93,7 +93,7 @@ impl Reading {
         }
     }
 
-    /// Acknowledges whatever comes and records its text at `place`, until the handle is dropped.
+    /// Acknowledges every message and records its text at `place`, until the handle is dropped.
     pub(crate) fn record(mut self, recorder: &Recorder, place: &str) -> AbortOnDropHandle<DriverResult<()>> {
         let (recorder, place) = (recorder.clone(), place.to_owned());
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -102,7 +102,7 @@ impl Reading {
                     recorder.record(&place, text(message.as_ref()));
                     message.acknowledge().await?;
                 }
-                // A driver within the process that gives everything back at once must not keep the case from seeing it.
+                // An in-process driver that redelivers at once must not starve the case that watches the recorder.
                 tokio::task::yield_now().await;
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! What ran where, in a form that can be awaited.
+//! [`Recorder`]: a list of events that a case can await.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,24 +9,25 @@ use tokio::time::timeout;
 
 use crate::Budget;
 
-/// Something that happened at a place.
+/// One recorded event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Event {
-    /// Where: a server, a listener.
+    /// The name of the server or listener.
     pub(crate) place: String,
-    /// What: the text of a message, a call with its argument.
+    /// The text of a message, or a call with its argument.
     pub(crate) what: String,
 }
 
-/// A list of [`Event`]s that everybody may append to and that a case awaits. Clones share the list.
+/// A list of [`Event`]s that servers and listeners append to and a case awaits. Clones share the list.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
+    /// A watch channel, so that waits see every change.
     events: Arc<watch::Sender<Vec<Event>>>,
     budget: Budget,
 }
 
 impl Recorder {
-    /// An empty list, awaited within `budget`.
+    /// A new, empty list; its waits use `budget`.
     #[must_use]
     pub(crate) fn new(budget: Budget) -> Self {
         Self { events: Arc::new(watch::Sender::new(Vec::new())), budget }
@@ -38,25 +39,25 @@ impl Recorder {
         self.events.send_modify(|events| events.push(event));
     }
 
-    /// What was recorded so far, in that order.
+    /// The events so far, in order.
     #[must_use]
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events.borrow().clone()
     }
 
-    /// What was recorded at `place` so far, in that order.
+    /// The events at `place` so far, in order.
     #[must_use]
     pub(crate) fn at(&self, place: &str) -> Vec<String> {
         self.events().into_iter().filter(|event| event.place == place).map(|event| event.what).collect()
     }
 
-    /// Waits until `count` events are there and gives them all, which may be more.
+    /// Waits until there are at least `count` events and returns all of them.
     ///
     /// # Errors
-    /// They did not come within [`Budget::arrive`]; the message lists what did.
+    /// They did not arrive within [`Budget::arrive`]; the message lists those that did.
     ///
     /// # Cancellation
-    /// Safe: it only looks.
+    /// Safe: it only reads.
     pub(crate) async fn wait(&self, count: usize) -> Result<Vec<Event>, Failed> {
         let mut events = self.events.subscribe();
         if let Ok(arrived) = timeout(self.budget.arrive, events.wait_for(|events| events.len() >= count)).await {
@@ -66,13 +67,13 @@ impl Recorder {
         Err(format!("{count} events were to come within {arrive:?}, but {} came: {came:?}", came.len()).into())
     }
 
-    /// Waits for [`Budget::quiet`] and gives everything, if nothing was recorded meanwhile.
+    /// Waits for [`Budget::quiet`], checks that nothing is recorded meanwhile, and returns all events.
     ///
     /// # Errors
-    /// Something was recorded; the message says what.
+    /// Something was recorded; the message lists it.
     ///
     /// # Cancellation
-    /// Safe: it only looks.
+    /// Safe: it only reads.
     pub(crate) async fn quiet(&self) -> Result<Vec<Event>, Failed> {
         let before = self.events();
         let mut events = self.events.subscribe();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_recorded_before_is_not_waited_for() {
+    async fn earlier_events_end_a_wait_at_once() {
         let (recorder, begin) = (Recorder::new(BUDGET), Instant::now());
         recorder.record("a", 1);
         recorder.wait(1).await.unwrap();
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_event_that_does_not_come_is_an_error_that_lists_what_came() {
+    async fn a_missing_event_is_an_error_that_lists_the_others() {
         let recorder = Recorder::new(BUDGET);
         recorder.record("here", "this");
         let text = message(recorder.wait(2).await);

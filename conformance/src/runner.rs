@@ -1,4 +1,4 @@
-//! One trial for each case, each in a runtime of its own, and the comparison with the pinned list.
+//! Runs the cases: a trial for each, on its own runtime, and the comparison with the pinned list.
 
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
@@ -15,43 +15,42 @@ use tokio::time::timeout;
 use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
 
-/// How many cases run at once on a bus outside of the process, unless the command line says otherwise: most of the time each
-/// waits for it, or for silence.
+/// How many cases run concurrently by default on a bus outside of the process: each mostly waits.
 const AT_ONCE: usize = 6;
 
-/// The trial that compares the pinned list with what would run. It needs no bus, so it says the same whatever else runs.
+/// The trial that compares the pinned list with the planned cases. It does not depend on which trials run.
 const PINNED: &str = "pinned::list";
 
-/// How a run of the suite ended.
+/// The result of a run of the suite.
 #[derive(Debug)]
 #[must_use = "it says whether the driver conforms"]
 pub struct Report {
-    /// The trials.
+    /// The results of the trials.
     pub conclusion: Conclusion,
-    /// The name that `--exact` asked for and no trial has: nothing ran, and that is not success.
+    /// The name that `--exact` asked for, if no trial has it. Nothing ran, which is not a success.
     pub unknown: Option<String>,
 }
 
 impl Report {
-    /// Whether no trial failed, and one that was asked for by its name is there; if not, that is told on standard error.
+    /// Whether no trial failed and the requested trial exists. Prints a missing trial to standard error.
     #[must_use]
     pub fn conforms(&self) -> bool {
         if let Some(unknown) = &self.unknown {
-            tell(&format!("nothing ran: this driver has no trial '{unknown}'"));
+            print_error(&format!("nothing ran: this driver has no trial '{unknown}'"));
         }
         self.unknown.is_none() && !self.conclusion.has_failed()
     }
 }
 
-/// The `main` of a driver's conformance test: runs what the command line asks for, also as `cargo nextest` does, which asks
-/// for one trial at a time. `make` makes a harness for each case; `pinned` lists the cases that run on this driver, one line
-/// each.
+/// The `main` of a driver's conformance test: runs the trials that the command line asks for. `cargo nextest`, which runs one
+/// trial for each process, works too. `make` creates a harness for each case; `pinned` lists the cases that run on this driver,
+/// one in a line.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &str) -> ExitCode {
     match run(make, pinned, &Arguments::from_args()) {
         Ok(report) if report.conforms() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            tell(&format!("the harness cannot connect: {error}"));
+            print_error(&format!("the harness cannot connect: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -69,32 +68,32 @@ pub fn ignore_all(reason: &str) -> ExitCode {
     ignored(&arguments, ids, reason)
 }
 
-/// Ignores a trial for each of `ids`, which is a failure where nothing may be skipped.
+/// Ignores a trial for each of `ids`; fails where the environment forbids to skip.
 pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> ExitCode {
     let required = [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")];
     let strict = required.into_iter().find(|(variable, value)| std::env::var(variable).is_ok_and(|is| is == *value));
     let trial = |id: String| {
         let reason = reason.to_owned();
-        // Where it is to fail, whoever lists must see something to run.
-        let flagged = strict.is_none() && tells_by_flag(arguments);
+        // Where a skip is a failure, nextest must see a trial to run in the list.
+        let flagged = strict.is_none() && marks_ignored(arguments);
         Trial::ignorable_test(id, move || Ok(Completion::ignored_with(reason))).with_ignored_flag(flagged)
     };
     let conclusion = libtest_mimic::run(arguments, ids.into_iter().map(trial).collect());
     if let Some((variable, value)) = strict.filter(|_| !arguments.list) {
-        tell(&format!("nothing may be skipped where {variable} is {value}, but {reason}"));
+        print_error(&format!("nothing may be skipped where {variable} is {value}, but {reason}"));
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
 
-/// Whether what is ignored is to be marked so beforehand: nextest believes the list, and passes what ends without a failure.
-/// A run marks nothing, since a mark cannot tell why.
-fn tells_by_flag(arguments: &Arguments) -> bool {
+/// Whether to mark ignored trials in advance. Nextest reads the marks from the list. A run uses no marks, because a marked
+/// trial cannot report its reason.
+fn marks_ignored(arguments: &Arguments) -> bool {
     arguments.list || arguments.ignored
 }
 
-/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says; beside
-/// them a trial compares the pinned list with what would run. Under the machine's clock six run at once, unless `arguments`
+/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says. One
+/// more trial compares the pinned list with the planned cases. Under the machine's clock six run at once, unless `arguments`
 /// say otherwise.
 ///
 /// # Errors
@@ -121,7 +120,7 @@ pub fn run<H: Harness>(
     let runs = Arc::new(Mutex::new(Vec::new()));
     let trial = |(case, excuse): (&'static Case, Option<String>)| {
         let (make, runs) = (Arc::clone(&make), Arc::clone(&runs));
-        let flagged = excuse.is_some() && tells_by_flag(arguments);
+        let flagged = excuse.is_some() && marks_ignored(arguments);
         let trial = Trial::ignorable_test(case.id, move || {
             let begun = Instant::now();
             let outcome = match excuse {
@@ -149,8 +148,8 @@ pub fn run<H: Harness>(
     Ok(Report { conclusion, unknown })
 }
 
-/// The cases that say something of a driver that declares `capabilities`, each with why it does not run, if so. Where
-/// nobody knows what is declared, it is every case.
+/// The cases that apply to a driver that declares `capabilities`, each with the reason why it does not run, if any. Without a
+/// connection the capabilities are unknown, and every case is listed.
 fn planned(
     capabilities: Option<&Capabilities>,
     possible: &'static [Disturbance],
@@ -167,15 +166,15 @@ fn unknown(arguments: &Arguments, trials: &[Trial]) -> Option<String> {
     trials.iter().all(|trial| trial.name() != asked).then(|| asked.clone())
 }
 
-/// That what would run is what is pinned.
+/// Fails if the planned cases differ from the pinned list.
 fn unchanged(drift: &[String]) -> Result<(), Failed> {
     if drift.is_empty() {
         return Ok(());
     }
-    Err(format!("what runs is not what is pinned; the pinned list should change by\n{}", drift.join("\n")).into())
+    Err(format!("the planned cases differ from the pinned list, which should change by\n{}", drift.join("\n")).into())
 }
 
-/// Runs one case on a fresh runtime, whatever its driver declares, and closes what it opened.
+/// Runs one case on a new runtime and closes what it opened. Ignores what the driver declares.
 ///
 /// # Errors
 /// The case failed, or what it opened could not be closed.
@@ -191,22 +190,27 @@ pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
         };
         let closed = stage.close().await;
         outcome.and(closed).map_err(|failed| {
-            let text = failed.message().unwrap_or("it failed without a word");
+            let text = failed.message().unwrap_or("it failed without a message");
             format!("{text}\n  the contract: {}", case.cites).into()
         })
     })
 }
 
+/// The capabilities of the driver, from a connection that is closed again.
+///
+/// # Errors
+/// The harness cannot connect.
 fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     runtime(harness.clock()).block_on(async {
         let stage = Stage::new(harness);
         let capabilities = stage.connect().await?.capabilities();
-        // What it leaves behind is told by the cases, whose failures have a name.
+        // The cases report a failure to close, with their names.
         let _ = stage.close().await;
         Ok(capabilities)
     })
 }
 
+/// A runtime with one thread, which a paused clock requires.
 pub(crate) fn runtime(clock: Clock) -> Runtime {
     Builder::new_current_thread()
         .enable_all()
@@ -215,7 +219,7 @@ pub(crate) fn runtime(clock: Clock) -> Runtime {
         .expect("the machine has the few descriptors that a runtime needs")
 }
 
-/// Far over what any case needs, so that a driver that hangs fails its case and not the whole suite.
+/// The timeout of a case, far above what any case needs: a hanging driver fails its case instead of the whole suite.
 pub(crate) fn limit(clock: Clock) -> Duration {
     match clock {
         Clock::Real => Duration::from_secs(120),
@@ -223,13 +227,14 @@ pub(crate) fn limit(clock: Clock) -> Duration {
     }
 }
 
+/// The message of a panic, which is a `String` or a `&str`.
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked without a word").to_owned()
+    text.unwrap_or("it panicked without a message").to_owned()
 }
 
-pub(crate) fn tell(text: &str) {
-    // Nothing is left to be done if even standard error is closed.
+pub(crate) fn print_error(text: &str) {
+    // There is no other place to report that standard error is closed.
     let _ = writeln!(io::stderr(), "\n{text}");
 }
 
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_trial_has_is_told() {
+    fn an_unknown_trial_name_is_reported() {
         let unknown = |text| unknown(&arguments(text), &[Trial::test("a::b", || Ok(()))]);
         assert_eq!(unknown("run --exact a::c").unwrap(), "a::c");
         assert_eq!(unknown("run --exact a::b"), None);
@@ -253,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_what_runs_and_without_a_bus_it_is_everything() {
+    fn the_list_is_what_runs_and_without_a_bus_every_case() {
         let fanout = Capabilities::from_iter([Capability::Fanout]);
         let is_planned = |capabilities: Option<&Capabilities>, id: &str| {
             planned(capabilities, &[]).find(|(case, _)| case.id == id).map(|(_, excuse)| excuse.is_none())
@@ -265,8 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn only_who_lists_or_asks_for_what_is_ignored_needs_a_mark() {
-        let marked = |text| tells_by_flag(&arguments(text));
+    fn only_lists_and_runs_of_ignored_trials_use_marks() {
+        let marked = |text| marks_ignored(&arguments(text));
         assert!(marked("run --list --format terse") && marked("run --exact a::b --ignored"));
         assert!(!marked("run --exact a::b"));
     }

@@ -1,4 +1,4 @@
-//! Everything one case may use.
+//! [`Stage`]: what a case or a program uses: connections, names and budgets.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,16 @@ use crate::programs::Foreign;
 use crate::tally::Tally;
 use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 
-/// The stage of one case: connections to one bus, names nobody else uses, and budgets.
+/// The environment of one case or program: connections to one bus, unique names, and budgets.
 ///
-/// Whatever is opened here is closed when the case has ended, however it ended.
+/// [`close`](Self::close) closes every connection that was opened here; the runner calls it however the case ended.
 pub(crate) struct Stage {
     harness: Box<dyn Harness>,
+    /// The suffix of its names.
     unique: String,
+    /// Closed before the connections.
     buses: Mutex<Vec<Bus>>,
+    /// Every open connection, also those of buses.
     opened: Mutex<Vec<Arc<dyn Transport>>>,
     tally: Tally,
 }
@@ -34,19 +37,19 @@ impl Stage {
         }
     }
 
-    /// How long to wait here.
+    /// How long to wait on this bus.
     #[must_use]
     pub(crate) fn budget(&self) -> Budget {
         self.harness.budget()
     }
 
-    /// What the library counts here, if this is its recorder.
+    /// The counters of the library, while [`Tally`] is the recorder of `metrics`.
     #[must_use]
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Which clock this runs by.
+    /// The clock of the harness.
     #[must_use]
     pub(crate) fn clock(&self) -> Clock {
         self.harness.clock()
@@ -58,13 +61,13 @@ impl Stage {
         Deadline::after(self.budget().arrive)
     }
 
-    /// `what`, made a name that no other case and no other run uses.
+    /// `what` with a suffix that no other case and no other run uses.
     #[must_use]
     pub(crate) fn name(&self, what: &str) -> String {
         format!("{what}-{}", self.unique)
     }
 
-    /// An empty recorder with the budgets of this stage.
+    /// A new recorder with the budgets of this stage.
     #[must_use]
     pub(crate) fn recorder(&self) -> Recorder {
         Recorder::new(self.budget())
@@ -73,11 +76,11 @@ impl Stage {
     /// The foreign actors.
     ///
     /// # Errors
-    /// There are none.
+    /// The harness has none, or its clock is paused.
     pub(crate) fn foreign(&self) -> std::result::Result<Foreign, String> {
         match self.harness.clock() {
             Clock::Real => self.harness.foreign(),
-            Clock::Paused => Err("foreign processes know nothing of a paused clock".to_owned()),
+            Clock::Paused => Err("foreign processes do not follow a paused clock".to_owned()),
         }
     }
 
@@ -91,7 +94,7 @@ impl Stage {
         Ok(transport)
     }
 
-    /// Opens a new connection and makes a bus of it.
+    /// Opens a new connection, as a bus.
     ///
     /// # Errors
     /// The driver's.
@@ -101,18 +104,18 @@ impl Stage {
         Ok(bus)
     }
 
-    /// Does something to the bus.
+    /// Causes a disturbance.
     ///
     /// # Errors
-    /// It cannot be done.
+    /// The harness failed to.
     pub(crate) async fn disturb(&self, what: Disturbance) -> Result<(), Failed> {
         Ok(self.harness.disturb(what).await?)
     }
 
-    /// Loses every connection, and waits until each that was not closed is ready again.
+    /// Cuts every connection, and waits until each one that is not closed is ready again.
     ///
     /// # Errors
-    /// They cannot be lost, or one is not back in time.
+    /// The harness failed to, or a connection is not ready within [`Budget::arrive`].
     pub(crate) async fn cut(&self) -> std::result::Result<(), String> {
         self.harness.disturb(Disturbance::Cut).await?;
         let opened = self.opened.lock().expect("no panic while it is held").clone();
@@ -126,16 +129,16 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets go of a connection that was closed.
+    /// Forgets a connection that the caller has closed.
     pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
         let mut opened = self.opened.lock().expect("no panic while it is held");
         opened.retain(|transport| !Arc::ptr_eq(transport, closed));
     }
 
-    /// Ends what lasts.
+    /// Ends lasting disturbances.
     ///
     /// # Errors
-    /// It cannot be ended.
+    /// The harness failed to.
     pub(crate) async fn calm(&self) -> Result<(), Failed> {
         Ok(self.harness.calm().await?)
     }
@@ -178,7 +181,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Closes every connection and asks what the bus still holds.
+    /// Closes every connection and checks that the bus holds nothing more.
+    ///
+    /// # Errors
+    /// Closing failed, or the harness reports leftovers.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));

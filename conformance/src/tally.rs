@@ -1,16 +1,16 @@
-//! What the library counts while a program is played.
+//! [`Tally`]: reads the counters of the library while a program is played.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-/// The counters of the `metrics` crate, by name and label values. Clones share them.
+/// A `metrics` recorder that keeps counters by name and label values. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Tally {
-    /// How often the counter `name` counted; of one with labels, `name` ends with their values, each after a space.
+    /// The value of a counter. For a counter with labels, `name` ends with their values, each after a space.
     pub(crate) fn of(&self, name: &str) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
@@ -28,7 +28,7 @@ impl CounterFn for Counted {
         *counts.entry(self.name.clone()).or_default() += value;
     }
 
-    /// Nothing here counts so.
+    /// The library has no absolute counters.
     fn absolute(&self, _: u64) {}
 }
 
@@ -39,6 +39,7 @@ impl Recorder for Tally {
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
+    /// The name of a counter in the tally is its name and its label values, joined by spaces.
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let words: Vec<&str> = std::iter::once(key.name()).chain(key.labels().map(metrics::Label::value)).collect();
         Counter::from_arc(Arc::new(Counted { tally: self.clone(), name: words.join(" ") }))
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_told_by_name_and_label() {
+    fn counters_are_read_by_name_and_label() {
         let tally = Tally::default();
         metrics::with_local_recorder(&tally, || {
             metrics::counter!("plain").increment(2);

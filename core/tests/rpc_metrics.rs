@@ -13,7 +13,7 @@ use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use oslo_messaging::{Bus, Context, RpcClient, Target};
-use oslo_messaging_fake::{FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 use serde_json::{Value, json};
 
 fn client(bus: &Bus) -> RpcClient {
@@ -113,7 +113,7 @@ async fn every_call_and_cast_is_counted_once_by_its_outcome() {
     assert_eq!(casts(), once("ok"));
     client(&bus).fanout().version("x").cast(&context, "note", &arg).await.unwrap_err();
     assert_eq!(casts(), once("invalid_target"));
-    broker.faults().add(Rule::new(Fault::Return));
+    broker.faults().add(FaultRule::new(Fault::Return));
     client(&bus).mandatory(true).cast(&context, "note", &arg).await.unwrap_err();
     assert_eq!(casts(), once("undeliverable"));
     drop(server);

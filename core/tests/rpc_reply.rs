@@ -15,7 +15,7 @@ use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscript
 use oslo_messaging::{
     Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Payload, RpcClient, Target, wire,
 };
-use oslo_messaging_fake::{FakeBroker, FakeConfig, Fault, Rule};
+use oslo_messaging_fake::{FakeBroker, FakeConfig, Fault, FaultRule};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -174,7 +174,7 @@ async fn a_reply_queue_that_refuses_everything_is_given_up_after_a_minute_whatev
     let broker = FakeBroker::new();
     let (bus, server, _) = bus_server_and_shop(&broker).await;
     let full = |to: &Address, _: &Message| *to == Address::Direct { queue: "reply_full".into() };
-    broker.faults().add(Rule::new(Fault::Nack).when(full).times(u64::MAX));
+    broker.faults().add(FaultRule::new(Fault::Nack).when(full).times(u64::MAX));
     let started = Instant::now();
     for number in 0..400 {
         call_from(&broker, "reply_full", number, Some(secs(23 * 3_600))).await;

@@ -1,4 +1,4 @@
-//! The broker as its user holds it.
+//! [`FakeBroker`]: the handle that tests hold.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,28 +7,25 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use oslo_messaging::{Error, ErrorKind, Exchange, Executed, Lifetime, Result};
 
 use crate::config::FakeConfig;
+use crate::counters::Counters;
 use crate::delivery_limit::DeliveryLimit;
-use crate::fault::Faults;
-use crate::inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState, write_table};
-use crate::script::Script;
+use crate::faults::Faults;
+use crate::shared::Shared;
 use crate::state::BrokerState;
+use crate::state::inspect::{BindingState, ExchangeState, Leftovers, QueueState, write_table};
 use crate::transport::FakeTransport;
 
-/// The brokers with a name that somebody still holds.
+/// The named brokers that still have a handle, transport or listener.
+///
+/// Weak, so that a broker ends with its last user and a later test starts with an empty one.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// An in-memory broker. Cloning it gives another handle to the same one; two that are made apart share nothing.
+/// An in-memory broker. A clone is another handle to the same broker; two calls of [`new`](Self::new) share nothing.
 ///
-/// It keeps what it was told while any handle, transport or listener is left. `Display` prints a table of its queues.
+/// Queues, exchanges and messages exist until the last handle, transport and listener is dropped. `Display` prints a
+/// table of the queues.
 #[derive(Clone)]
 pub struct FakeBroker(Arc<Shared>);
-
-/// What every handle, transport, listener and message in hand holds.
-pub(crate) struct Shared {
-    state: Mutex<BrokerState>,
-    pub(crate) max_message_size: usize,
-    pub(crate) script: Script,
-}
 
 impl FakeBroker {
     /// An empty broker with the default limits.
@@ -40,15 +37,19 @@ impl FakeBroker {
     /// An empty broker with the limits of `config`.
     #[must_use]
     pub fn with_config(config: FakeConfig) -> Self {
-        Self(Arc::new(Shared {
-            max_message_size: config.max_message_size,
-            state: Mutex::new(BrokerState::new(config)),
-            script: Script::default(),
-        }))
+        Self(Arc::new(Shared::new(config)))
     }
 
-    /// The broker that everybody in this process shares under `name`, as `fake://name` means it; a new one, with the
-    /// default limits, if nobody holds it any more.
+    /// The broker that this process shares under `name`; `fake://name` refers to the same one. Creates it with the default
+    /// limits if no handle, transport or listener of that name is left.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::named("orders");
+    /// let transport = FakeBroker::named("orders").transport(); // a connection to the same broker
+    /// # drop((broker, transport));
+    /// ```
     #[must_use]
     pub fn named(name: &str) -> Self {
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,76 +62,107 @@ impl FakeBroker {
         broker
     }
 
-    /// A new connection to this broker.
+    /// Opens a connection. Each transport is one connection, as in RabbitMQ.
+    ///
+    /// The transport is `Ready` at once, or `Blocked` while an alarm is raised. Dropping it closes it.
     #[must_use]
     pub fn transport(&self) -> FakeTransport {
         FakeTransport::open(Arc::clone(&self.0))
     }
 
-    /// What goes wrong here, by script, by seed or at once.
+    /// Injects faults into this broker: by rule, by seed or at once.
+    ///
+    /// The returned handle is a clone: faults stay in effect after it is dropped.
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults::new(Arc::clone(&self.0))
     }
 
-    /// The queues, by name.
+    /// The queues that exist now, sorted by name. Drops the expired messages at their heads first.
+    ///
+    /// `ready` counts messages without a consumer, `unsettled` delivered ones; a message is never in both.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueState> {
         self.0.with(BrokerState::queue_states)
     }
 
-    /// The queue of that name, if it exists.
+    /// The queue `name`, or `None` if it does not exist.
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<QueueState> {
         self.queues().into_iter().find(|queue| queue.name == name)
     }
 
-    /// The exchanges that were declared, by name.
+    /// The declared exchanges, sorted by name; the default exchange is not among them.
     #[must_use]
     pub fn exchanges(&self) -> Vec<ExchangeState> {
         self.0.with(|state| state.exchange_states())
     }
 
-    /// The bindings that were declared, by exchange, key and queue.
+    /// The declared bindings, sorted by exchange, routing key and queue.
     #[must_use]
     pub fn bindings(&self) -> Vec<BindingState> {
         self.0.with(|state| state.binding_states())
     }
 
-    /// What this broker has done so far.
+    /// Counts since the broker was created.
+    ///
+    /// Counters only grow. A test compares two snapshots.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.with(|state| state.counters)
     }
 
-    /// What is left: messages, consumers, private queues. Shared queues that are empty and unread stay by nature.
+    /// Messages, consumers and private queues that still exist. Empty shared queues without a consumer do not count: they
+    /// are durable.
+    ///
+    /// Includes private queues of dropped listeners until they expire, and messages that a fault still delays.
     #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         self.0.with(BrokerState::leftovers)
     }
 
-    /// Asserts that nothing is left over; for the end of a test.
+    /// Asserts that [`leftovers`](Self::leftovers) is empty; for the end of a test.
     ///
     /// # Panics
-    /// If something is, with a table of it.
+    /// If it is not; the message is a table of the leftovers.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::new();
+    /// // The program under test runs, and closes its servers, clients and buses.
+    /// broker.assert_idle();
+    /// ```
     #[track_caller]
     pub fn assert_idle(&self) {
         let leftovers = self.leftovers();
         assert!(leftovers.is_empty(), "the broker is not idle:\n{leftovers}");
     }
 
-    /// Declares an exchange as another program would, such as one of another kind than ours.
+    /// Declares an exchange as another program would, for example with a kind that this library does not expect.
     ///
     /// # Errors
     /// `Topology` if it exists with another kind.
+    ///
+    /// Declaring an existing exchange of the same kind has no effect.
     pub fn declare_exchange(&self, exchange: &Exchange) -> Result<()> {
         self.0.with(|state| state.declare_exchange(exchange, "declare exchange"))
     }
 
-    /// Declares a queue that another program has for itself: it takes messages, and our declarations fail with `Topology`.
+    /// Declares a queue exclusive to another program: it receives messages, and every later declaration of it fails with
+    /// `Topology`.
     ///
     /// # Errors
     /// `Topology` if a queue of that name exists.
+    ///
+    /// ```
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// let broker = FakeBroker::new();
+    /// broker.declare_exclusive_queue("orders")?;
+    /// assert!(broker.declare_exclusive_queue("orders").is_err());
+    /// # Ok::<(), oslo_messaging::Error>(())
+    /// ```
     pub fn declare_exclusive_queue(&self, name: &str) -> Result<()> {
         self.0.with(|state| {
             if state.queue_ids.contains_key(name) {
@@ -144,12 +176,16 @@ impl FakeBroker {
         })
     }
 
-    /// Sets the delivery limit of every shared queue, as an operator's policy does; what the queues counted so far stands.
+    /// Sets the delivery limit of every shared queue, as an operator's policy does. Failures counted so far are kept.
+    ///
+    /// `None` removes the limit; messages then keep their counts, without effect. Queues of dead letters and private
+    /// queues are covered as [`DeliveryLimit`] says.
     pub fn limit_deliveries(&self, limit: Option<DeliveryLimit>) {
         self.0.with(|state| state.config.delivery_limit = limit);
     }
 
-    /// Deletes a queue that nobody reads, with what is in it, as an operator would; whether there was one.
+    /// Deletes a queue without consumers and the messages in it, as an operator would. Returns `false` if there is no such
+    /// queue, or it has a consumer.
     #[must_use]
     pub fn delete_queue(&self, name: &str) -> bool {
         self.0.with(|state| {
@@ -161,6 +197,7 @@ impl FakeBroker {
 }
 
 impl Default for FakeBroker {
+    /// The same as [`new`](Self::new): an empty broker of its own.
     fn default() -> Self {
         Self::new()
     }
@@ -175,25 +212,5 @@ impl fmt::Debug for FakeBroker {
 impl fmt::Display for FakeBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_table(f, &self.queues())
-    }
-}
-
-impl Shared {
-    /// Runs one operation on the state, after all that has become due, and then wakes whom it concerns.
-    pub(crate) fn with<R>(&self, operation: impl FnOnce(&mut BrokerState) -> R) -> R {
-        // Drops come here too, possibly while a panic unwinds: a second one would abort the process.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.catch_up();
-        let result = operation(&mut state);
-        let wakes = std::mem::take(&mut state.wakes);
-        drop(state);
-        wakes.ring();
-        result
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }

@@ -1,19 +1,31 @@
-//! What can be set about a broker.
+//! The configuration of a broker.
 
 use std::time::Duration;
 
 use crate::delivery_limit::DeliveryLimit;
 
 /// The limits of a [`FakeBroker`](crate::FakeBroker). The defaults are those of RabbitMQ 4 and of the AMQP driver.
+///
+/// Pass it to [`FakeBroker::with_config`](crate::FakeBroker::with_config); it cannot be changed later, except for the
+/// delivery limit ([`FakeBroker::limit_deliveries`](crate::FakeBroker::limit_deliveries)).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use oslo_messaging_fake::{FakeBroker, FakeConfig};
+///
+/// let config = FakeConfig::default().with_max_message_size(1024).with_queue_expiry(Duration::from_secs(60));
+/// let broker = FakeBroker::with_config(config);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FakeConfig {
-    /// The largest body taken, in bytes. Default: 16 MiB, as RabbitMQ 4 has it.
+    /// The largest accepted body, in bytes; a larger one fails with `TooLarge`. Default: 16 MiB, as in RabbitMQ 4.
     pub max_message_size: usize,
-    /// How long a private queue is kept after its last consumer has gone. Default: 1800 s, as
-    /// `rabbit_transient_queues_ttl` of the reference.
+    /// How long a private queue exists after its last consumer is gone. Default: 1800 s, as the reference's
+    /// `rabbit_transient_queues_ttl`.
     pub queue_expiry: Duration,
-    /// How many failed deliveries a shared queue allows each message. Default: none are counted, as in a classic queue.
+    /// How many failed deliveries a shared queue allows each message. Default: `None`, as in a classic queue.
     pub delivery_limit: Option<DeliveryLimit>,
 }
 
@@ -24,21 +36,25 @@ impl Default for FakeConfig {
 }
 
 impl FakeConfig {
-    /// Sets the largest body taken, in bytes.
+    /// Sets [`max_message_size`](Self::max_message_size), in bytes.
     #[must_use]
     pub fn with_max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Sets how long a private queue is kept after its last consumer has gone.
+    /// Sets [`queue_expiry`](Self::queue_expiry).
+    ///
+    /// Counted from the last consumer, or from the last declaration without one.
     #[must_use]
     pub fn with_queue_expiry(mut self, expiry: Duration) -> Self {
         self.queue_expiry = expiry;
         self
     }
 
-    /// Sets how many failed deliveries a shared queue allows each message.
+    /// Sets [`delivery_limit`](Self::delivery_limit).
+    ///
+    /// Shared queues then behave as quorum queues; without it as classic ones.
     #[must_use]
     pub fn with_delivery_limit(mut self, limit: DeliveryLimit) -> Self {
         self.delivery_limit = Some(limit);

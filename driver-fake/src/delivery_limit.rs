@@ -1,15 +1,23 @@
-//! The delivery limit of quorum queues: which returned messages count, and when one is dropped.
+//! The delivery limit of quorum queues: which returned messages count as failed, and when a message is dropped.
 
 use oslo_messaging::DeliveryCount;
 
-/// Where the dead letters of a queue lie: their queues are declared without a limit.
+/// How the names of dead-letter queues end. The AMQP driver declares them without a limit.
 const DEAD_LETTERS: &str = ".dead";
 
-/// The delivery limit of the shared queues of a broker, which then behave as quorum queues do.
+/// The delivery limit of a broker's shared queues, which then behave as quorum queues.
 ///
-/// A queue counts the failed deliveries of each message and tells the receiver of a redelivered one
+/// A queue counts the failed deliveries of each message and reports the count with a redelivered one
 /// ([`Message::delivery_count`](oslo_messaging::Message::delivery_count)). A message whose count exceeds the limit is
 /// dropped, which [`Counters::over_limit`](crate::Counters::over_limit) counts. Private queues have no limit.
+///
+/// ```
+/// use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker, FakeConfig};
+///
+/// // Quorum queues of RabbitMQ 4.3, which drop a message when its fourth consumer is lost.
+/// let limit = DeliveryLimit::new(3).with_counted(CountedReturns::Failed);
+/// let broker = FakeBroker::with_config(FakeConfig::default().with_delivery_limit(limit));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryLimit {
@@ -17,8 +25,8 @@ pub struct DeliveryLimit {
     pub failures: u64,
     /// Which returned messages count as failed. Default: [`CountedReturns::All`].
     pub counted: CountedReturns,
-    /// Whether queues of dead letters (`*.dead`) have the limit too, as those have that another program declared. The
-    /// AMQP driver declares its own without a limit. Default: `false`.
+    /// Whether dead-letter queues (`*.dead`) have the limit too, as if another program had declared them. The AMQP driver
+    /// declares its own without a limit. Default: `false`.
     pub dead_letters: bool,
 }
 
@@ -26,30 +34,30 @@ pub struct DeliveryLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CountedReturns {
-    /// Each message that comes back: requeued, or left by a consumer that ended. RabbitMQ up to 4.2.
+    /// Every returned message: requeued, or left unsettled by a consumer that ended. RabbitMQ up to 4.2.
     #[default]
     All,
-    /// Only messages that a consumer left unsettled when its channel or connection ended; a requeued one does not count.
+    /// Only messages that a consumer left unsettled when its channel or connection ended; a requeued message does not count.
     /// RabbitMQ from 4.3, where `basic.nack` is a return without failure. (`basic.reject` with `requeue`, which counts
     /// there, is not used by the AMQP driver.)
     Failed,
 }
 
 impl DeliveryLimit {
-    /// A limit of `failures` for each queue but those of dead letters, which counts as RabbitMQ up to 4.2 does.
+    /// A limit of `failures` for every shared queue but dead-letter queues, which counts as RabbitMQ up to 4.2 does.
     #[must_use]
     pub fn new(failures: u64) -> Self {
         Self { failures, counted: CountedReturns::default(), dead_letters: false }
     }
 
-    /// Sets which returned messages count.
+    /// Sets [`counted`](Self::counted).
     #[must_use]
     pub fn with_counted(mut self, counted: CountedReturns) -> Self {
         self.counted = counted;
         self
     }
 
-    /// Limits queues of dead letters too.
+    /// Limits dead-letter queues too.
     #[must_use]
     pub fn with_dead_letters(mut self) -> Self {
         self.dead_letters = true;
@@ -61,25 +69,25 @@ impl DeliveryLimit {
         self.dead_letters || !name.ends_with(DEAD_LETTERS)
     }
 
-    /// Whether a message that comes back for this reason counts as a failed delivery.
-    pub(crate) fn counts(&self, returned: Returned) -> bool {
+    /// Whether a message that returns for this reason counts as a failed delivery.
+    pub(crate) fn counts(&self, reason: ReturnReason) -> bool {
         match self.counted {
             CountedReturns::All => true,
-            CountedReturns::Failed => returned == Returned::Left,
+            CountedReturns::Failed => reason == ReturnReason::ConsumerLost,
         }
     }
 
-    /// What the receiver learns of a message with so many failed deliveries: nothing of one without any.
+    /// The delivery count to report with a message; `None` if no delivery failed.
     pub(crate) fn shown(&self, failed: u64) -> Option<DeliveryCount> {
         (failed > 0).then_some(DeliveryCount::new(failed, Some(self.failures)))
     }
 }
 
-/// Why a message comes back to its queue.
+/// Why a message returns to its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Returned {
-    /// Its receiver gave it back.
+pub(crate) enum ReturnReason {
+    /// Its receiver requeued it.
     Requeued,
     /// Its channel or connection ended.
-    Left,
+    ConsumerLost,
 }

@@ -1,20 +1,21 @@
-//! A message in hand.
+//! Messages as a poll returns them.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use oslo_messaging::{IncomingMessage, Message, Result};
 
-use crate::broker::Shared;
-use crate::channel::Verdict;
-use crate::connection::cut;
-use crate::id::Id;
-use crate::wakes::Mailbox;
+use crate::shared::Shared;
+use crate::state::channel::Settlement;
+use crate::state::connection::cut;
+use crate::state::id::Id;
+use crate::state::mailbox::Mailbox;
 
-/// A message that was acknowledged before it was handed over.
+/// A message that was acknowledged before the poll returned it. Settling it again has no effect.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) message: Arc<Message>,
+    /// Whether the message was delivered before.
     pub(crate) redelivered: bool,
 }
 
@@ -28,40 +29,56 @@ impl IncomingMessage for Settled {
         self.redelivered
     }
 
+    /// Succeeds: the poll has acknowledged the message.
     async fn acknowledge(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 
+    /// Succeeds without effect: an acknowledged message cannot return to its queue.
     async fn requeue(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 
+    /// Succeeds without effect.
     async fn reject(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 }
 
-/// A message that its receiver settles. The broker has it too, in case this connection is lost.
+/// A message that its receiver settles. The broker keeps it until then. Dropping it requeues it.
+///
+/// Settling takes effect in the broker at once; nothing is sent later.
 #[derive(Debug)]
 pub(crate) struct Unsettled {
     pub(crate) broker: Arc<Shared>,
+    /// Says whether the channel has ended.
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) channel: Id,
+    /// Identifies the delivery in its channel.
     pub(crate) tag: Id,
     pub(crate) message: Arc<Message>,
+    /// Whether the message was delivered before.
     pub(crate) redelivered: bool,
-    pub(crate) verdict: Option<Verdict>,
+    /// `None` until it is settled.
+    pub(crate) settlement: Option<Settlement>,
 }
 
 impl Unsettled {
-    fn settle(&mut self, verdict: Verdict, operation: &'static str) -> Result<()> {
-        self.verdict = Some(verdict);
+    /// # Errors
+    /// `Closed` after the listener was closed; `Disconnected` after its connection was lost or interrupted. The message
+    /// is back in its queue then.
+    fn settle(&mut self, settlement: Settlement, operation: &'static str) -> Result<()> {
+        self.settlement = Some(settlement);
         self.broker.with(|state| {
-            // Looked at under the lock: whoever ends the channel sets this there, and requeues the message.
+            // Checked under the lock: the end of the channel is set under it too, and has requeued the message.
             if let Some(end) = self.mailbox.end.get() {
-                return Err(end.error_under_way(operation));
+                return Err(end.error_in_flight(operation));
             }
-            if state.settle(self.channel, self.tag, verdict) { Ok(()) } else { Err(cut().error_under_way(operation)) }
+            if state.settle(self.channel, self.tag, settlement) {
+                Ok(())
+            } else {
+                Err(cut().error_in_flight(operation))
+            }
         })
     }
 }
@@ -77,23 +94,24 @@ impl IncomingMessage for Unsettled {
     }
 
     async fn acknowledge(mut self: Box<Self>) -> Result<()> {
-        self.settle(Verdict::Acknowledge, "acknowledge")
+        self.settle(Settlement::Acknowledge, "acknowledge")
     }
 
     async fn requeue(mut self: Box<Self>) -> Result<()> {
-        self.settle(Verdict::Requeue, "requeue")
+        self.settle(Settlement::Requeue, "requeue")
     }
 
     async fn reject(mut self: Box<Self>) -> Result<()> {
-        self.settle(Verdict::Reject, "reject")
+        self.settle(Settlement::Reject, "reject")
     }
 }
 
 impl Drop for Unsettled {
+    /// Requeues an unsettled message. A receiver that panics or is cancelled so loses nothing.
     fn drop(&mut self) {
-        if self.verdict.is_none() {
-            // Of a channel that has ended, the broker took it back already.
-            let _ = self.settle(Verdict::Requeue, "requeue");
+        if self.settlement.is_none() {
+            // Fails if the channel has ended: the broker requeued the message then.
+            let _ = self.settle(Settlement::Requeue, "requeue");
         }
     }
 }

@@ -1,11 +1,21 @@
-//! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of one.
+//! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of RabbitMQ.
 //!
-//! [`FakeBroker`] is a small real broker, not a mock. It has what RabbitMQ has where a program can see it: topic,
-//! fanout and default exchanges, bindings, competing consumers in round robin, a prefetch window per consumer,
-//! settlement, the redelivered flag, delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never
-//! succeeds where RabbitMQ fails.
+//! [`FakeBroker`] is a small broker, not a mock. It implements what a program can see of RabbitMQ: topic, fanout and default
+//! exchanges, bindings, competing consumers in round robin, a prefetch window per consumer, settlement, the redelivered flag,
+//! delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never succeeds where RabbitMQ
+//! fails.
 //!
-//! Nothing in it polls, spawns or reads another clock than tokio's, so a test under `start_paused` governs time.
+//! # What differs from RabbitMQ
+//! Everything is durable: a restart of the broker loses no queue and no message, unless [`Fault::Drop`] says so. There are no
+//! users and no permissions beyond the reserved names `amq.*`. A transport that was cut does not reconnect by itself, except
+//! after [`Faults::interrupt`].
+//!
+//! # Time
+//! It does not poll, spawn tasks or read any clock but tokio's, so a test under `start_paused` controls time.
+//! Expiry and delayed messages take effect when the broker is next used after they are due.
+//!
+//! # Faults
+//! [`FakeBroker::faults`] injects faults: lost, delayed, duplicated and reordered messages, cut connections, alarms.
 //!
 //! ```
 //! use std::{num::NonZeroUsize, time::Duration};
@@ -21,40 +31,34 @@
 //!
 //! let sender = broker.transport();
 //! sender.publish(inbox.address(), Message::new("hello"), &PublishOptions::by(deadline).mandatory()).await?;
-//! let messages = inbox.poll(NonZeroUsize::MIN).await?.expect("nobody stopped it");
+//! let messages = inbox.poll(NonZeroUsize::MIN).await?.expect("the listener is not stopped");
 //! assert_eq!(messages[0].message().body, "hello");
 //! # Ok(())
 //! # }
 //! ```
 
 mod broker;
-mod channel;
 mod config;
-mod connection;
 mod connector;
-mod delayed;
+mod counters;
 mod delivery_limit;
-mod destination;
-mod exchange;
 mod fault;
-mod id;
+mod faults;
+mod faulty_publish;
 mod incoming;
-mod inspect;
-mod limits;
 mod listener;
-mod mishap;
-mod queue;
-mod routing;
-mod script;
+mod names;
+mod properties;
+mod shared;
 mod state;
-mod topology;
 mod transport;
-mod wakes;
 
 pub use broker::FakeBroker;
 pub use config::FakeConfig;
 pub use connector::FakeConnector;
+pub use counters::Counters;
 pub use delivery_limit::{CountedReturns, DeliveryLimit};
-pub use fault::{Cut, Fault, Faults, Rule};
-pub use inspect::{BindingState, Counters, ExchangeState, Leftovers, QueueState};
+pub use fault::{Cut, Fault, FaultRule};
+pub use faults::Faults;
+pub use state::inspect::{BindingState, ExchangeState, Leftovers, QueueState};
 pub use transport::FakeTransport;

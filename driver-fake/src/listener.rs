@@ -1,4 +1,4 @@
-//! A reader of one subscription.
+//! A listener: it polls the messages of one subscription.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,61 +8,73 @@ use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result
 use tokio::task::coop;
 use tokio::time::{Instant, sleep_until};
 
-use crate::broker::Shared;
-use crate::channel::{Channel, Delivery};
-use crate::connection::End;
-use crate::id::Id;
 use crate::incoming::{Settled, Unsettled};
+use crate::shared::Shared;
 use crate::state::BrokerState;
-use crate::wakes::Mailbox;
+use crate::state::channel::{Channel, Delivery};
+use crate::state::connection::EndReason;
+use crate::state::id::Id;
+use crate::state::mailbox::Mailbox;
 
-/// A listener, and with it the channel its messages come through. Dropping it ends the channel; its private queues then
-/// wait to expire, since a program that dies cannot delete them either.
+/// A listener and its channel. Dropping it ends the channel; its private queues then wait to expire, because a program that
+/// crashes cannot delete them either.
 #[derive(Debug)]
 pub(crate) struct FakeListener {
     pub(crate) broker: Arc<Shared>,
+    /// The broker's side of this listener.
     pub(crate) channel: Id,
+    /// Shared with the channel, so that the listener learns its end without the lock.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Where peers reach this listener; of an inbox, its private queue.
     pub(crate) address: Address,
 }
 
-/// What a look into the buffer brought.
-enum Look {
+/// What the buffer of the channel offers to a poll.
+///
+/// Decided under the lock of the broker.
+enum Buffer {
     Messages(Vec<Box<dyn IncomingMessage>>),
-    /// Nothing yet; a message on the way is due then.
-    Nothing(Option<Instant>),
+    /// No message yet; a delayed one is due at that time.
+    Empty(Option<Instant>),
+    /// The listener is stopped and has returned everything.
     Drained,
 }
 
 impl FakeListener {
-    fn look(&self, max: usize) -> Result<Look> {
+    /// Takes up to `max` messages, if there are any, under one lock: a message is either in the buffer or returned by a
+    /// poll.
+    ///
+    /// # Errors
+    /// `Closed` or `Disconnected`, if the channel has ended.
+    fn check_buffer(&self, max: usize) -> Result<Buffer> {
         self.broker.with(|state| {
             if let Some(end) = self.mailbox.end.get() {
-                return Err(end.error_under_way("poll"));
+                return Err(end.error_in_flight("poll"));
             }
             let due = state.delayed.next_due();
             let channel = state.channels.get(&self.channel).expect("a channel without an end exists");
             match (channel.buffer.len(), channel.stopped) {
-                // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
-                (_, true) if channel.settle == Settle::BeforeHandover => Ok(Look::Drained),
-                (0, true) => Ok(Look::Drained),
-                (0, false) => Ok(Look::Nothing(due)),
-                (ready, _) => Ok(Look::Messages(self.take(state, ready.min(max)))),
+                // Messages that were not acknowledged before the stop return to their queue when the channel ends.
+                (_, true) if channel.settle == Settle::BeforeHandover => Ok(Buffer::Drained),
+                (0, true) => Ok(Buffer::Drained),
+                (0, false) => Ok(Buffer::Empty(due)),
+                (ready, _) => Ok(Buffer::Messages(self.take(state, ready.min(max)))),
             }
         })
     }
 
-    /// Takes the first `count` messages out of the buffer, which holds that many.
+    /// Removes the first `count` messages from the buffer, which has that many.
     fn take(&self, state: &mut BrokerState, count: usize) -> Vec<Box<dyn IncomingMessage>> {
-        let channel = state.channels.get_mut(&self.channel).expect("it was just looked at");
+        let channel = state.channels.get_mut(&self.channel).expect("the buffer was just checked");
         match channel.settle {
             Settle::ByReceiver => (0..count).map(|_| self.hold(channel)).collect(),
             Settle::BeforeHandover => self.acknowledge(state, count),
         }
     }
 
+    /// Moves one message from the buffer to the receiver, who must settle it.
     fn hold(&self, channel: &mut Channel) -> Box<dyn IncomingMessage> {
-        let delivery = channel.buffer.pop_front().expect("it holds that many");
+        let delivery = channel.buffer.pop_front().expect("the buffer has that many");
         let message = Arc::clone(&delivery.entry.message);
         let redelivered = delivery.entry.redelivered;
         Box::new(Unsettled {
@@ -72,29 +84,29 @@ impl FakeListener {
             tag: channel.hold(delivery),
             message,
             redelivered,
-            verdict: None,
+            settlement: None,
         })
     }
 
-    /// Acknowledges the first `count` messages with one write, and then takes them.
+    /// Acknowledges the first `count` messages with one write, then removes them from the buffer.
     fn acknowledge(&self, state: &mut BrokerState, count: usize) -> Vec<Box<dyn IncomingMessage>> {
         state.counters.acknowledgement_writes += 1;
         state.counters.acknowledged += count as u64;
         let mut messages: Vec<Box<dyn IncomingMessage>> = Vec::with_capacity(count);
         for _ in 0..count {
-            let channel = state.channels.get_mut(&self.channel).expect("it was just looked at");
-            let Delivery { consumer, entry } = channel.buffer.pop_front().expect("it holds that many");
+            let channel = state.channels.get_mut(&self.channel).expect("the buffer was just checked");
+            let Delivery { consumer, entry } = channel.buffer.pop_front().expect("the buffer has that many");
             let queue = state.release(self.channel, consumer);
-            state.pump(queue);
+            state.deliver_ready(queue);
             messages.push(Box::new(Settled { message: entry.message, redelivered: entry.redelivered }));
         }
         messages
     }
 
-    /// How a `stop` or a `close` that has had its effect went.
-    fn outcome(&self, operation: &'static str, deadline: Deadline) -> Result<()> {
+    /// The result of a `stop` or a `close`, which had its effect whatever this returns.
+    fn result_of(&self, operation: &'static str, deadline: Deadline) -> Result<()> {
         match self.mailbox.end.get() {
-            Some(end @ End::Lost(_)) => Err(end.error(operation)),
+            Some(end @ EndReason::Lost(_)) => Err(end.error(operation)),
             _ if deadline.has_passed() => Err(Error::timeout(operation)),
             _ => Ok(()),
         }
@@ -107,37 +119,48 @@ impl Listener for FakeListener {
         &self.address
     }
 
+    /// Returns as many buffered messages as there are, at most `max`. Waits only if there is none.
+    ///
+    /// # Cancellation
+    /// Safe: messages are taken in the last step, which does not wait.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
-        // A busy listener lets its neighbours run. Before the look: nothing that was taken waits for anything.
+        // A busy listener yields to other tasks. It does so before it removes messages, so that a cancelled poll loses none.
         coop::consume_budget().await;
         loop {
-            let rung = self.mailbox.bell.notified();
-            match self.look(max.get())? {
-                Look::Messages(messages) => return Ok(Some(messages)),
-                Look::Drained => return Ok(None),
-                Look::Nothing(None) => rung.await,
-                Look::Nothing(Some(due)) => tokio::select! {
-                    () = rung => {}
+            let woken = self.mailbox.wake_up.notified();
+            match self.check_buffer(max.get())? {
+                Buffer::Messages(messages) => return Ok(Some(messages)),
+                Buffer::Drained => return Ok(None),
+                Buffer::Empty(None) => woken.await,
+                Buffer::Empty(Some(due)) => tokio::select! {
+                    () = woken => {}
                     () = sleep_until(due) => {}
                 },
             }
         }
     }
 
+    /// Takes effect at once, also if it fails with `Timeout` because the deadline has passed. Polls then drain the
+    /// buffer.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.broker.with(|state| state.cancel(self.channel));
-        self.outcome("stop", deadline)
+        self.result_of("stop", deadline)
     }
 
+    /// Deletes private queues and requeues unsettled messages, also if it returns an error.
+    ///
+    /// # Errors
+    /// `Disconnected` if the connection was lost before; `Timeout` if the deadline has passed.
     async fn close(self: Box<Self>, deadline: Deadline) -> Result<()> {
-        let outcome = self.outcome("close", deadline);
+        let result = self.result_of("close", deadline);
         self.broker.with(|state| state.close_channel(self.channel));
-        outcome
+        result
     }
 }
 
 impl Drop for FakeListener {
+    /// Ends the channel as a crash would: unsettled messages are requeued, private queues stay until they expire.
     fn drop(&mut self) {
-        self.broker.with(|state| state.end_channel(self.channel, &End::Closed));
+        self.broker.with(|state| state.end_channel(self.channel, &EndReason::Closed));
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to a [`FakeBroker`](crate::FakeBroker).
+//! [`FakeTransport`]: a connection to the broker.
 
 use std::sync::Arc;
 
@@ -11,26 +11,33 @@ use tokio::sync::watch;
 use tokio::task::coop;
 use uuid::Uuid;
 
-use crate::broker::Shared;
-use crate::connection::{Admission, End};
-use crate::destination::Destination;
-use crate::id::Id;
-use crate::limits;
 use crate::listener::FakeListener;
+use crate::names;
+use crate::properties;
+use crate::shared::Shared;
 use crate::state::BrokerState;
+use crate::state::connection::{Admission, EndReason};
+use crate::state::destination::Destination;
+use crate::state::id::Id;
 
 /// A connection to a [`FakeBroker`](crate::FakeBroker), made by [`FakeBroker::transport`](crate::FakeBroker::transport).
 ///
-/// Dropping it closes it, and with it the listeners it made: what these hold is requeued, and their private queues
-/// begin to expire.
+/// Dropping it closes it and ends its listeners: their unsettled messages are requeued, and their private queues start to
+/// expire.
+///
+/// Publishes, subscriptions and settlements take effect at once, under the lock of the broker; only an alarm or a fault
+/// makes a publish wait.
 #[derive(Debug)]
 pub struct FakeTransport {
     pub(crate) broker: Arc<Shared>,
+    /// The broker's side of this transport.
     pub(crate) connection: Id,
+    /// Receives `Blocked`, `Lost` and `Closed` from the broker.
     pub(crate) health: watch::Receiver<Health>,
 }
 
 impl FakeTransport {
+    /// Registers a new connection with the broker.
     pub(crate) fn open(broker: Arc<Shared>) -> Self {
         let (connection, health) = broker.with(BrokerState::connect);
         Self { broker, connection, health }
@@ -40,8 +47,11 @@ impl FakeTransport {
         self.connection
     }
 
-    /// Waits until the broker takes publishes.
-    pub(crate) async fn admission(&self, deadline: Deadline) -> Result<()> {
+    /// Waits until no alarm is raised.
+    ///
+    /// # Errors
+    /// `Blocked` at the deadline; `Closed` or `Disconnected` if the connection has ended.
+    async fn wait_for_admission(&self, deadline: Deadline) -> Result<()> {
         const OPERATION: &str = "publish";
         let mut health = self.health.clone();
         while self.broker.with(|state| state.admit(self.connection, OPERATION))? == Admission::Blocked {
@@ -54,7 +64,9 @@ impl FakeTransport {
         Ok(())
     }
 
-    /// Publishes the message unless an alarm is raised; says whether it did.
+    /// Takes and publishes the message unless an alarm is raised; returns whether it did.
+    ///
+    /// Checks and publishes under one lock, so that no alarm can be raised in between.
     fn try_publish(
         &self,
         state: &mut BrokerState,
@@ -65,13 +77,14 @@ impl FakeTransport {
         match state.admit(self.connection, "publish")? {
             Admission::Blocked => Ok(false),
             Admission::Open => {
-                let message = message.take().expect("who publishes it does not try again");
+                let message = message.take().expect("a published message is not published again");
                 state.publish(self.connection, to, message, mandatory).map(|()| true)
             }
         }
     }
 
-    /// Declares what a publish to `to` would, and sends nothing. Like a subscription it is not held up by an alarm.
+    /// Declares what a publish to `to` would, and sends nothing. An alarm does not hold it up, as it does not a
+    /// subscription.
     fn declare(&self, to: &Destination) -> Result<()> {
         self.broker.with(|state| {
             state.admit(self.connection, "declare")?;
@@ -79,6 +92,7 @@ impl FakeTransport {
         })
     }
 
+    /// The error of a publish that an alarm held up until its deadline: transient, with the reason of the alarm.
     fn blocked(&self, operation: &'static str) -> Error {
         let error = Error::new(ErrorKind::Blocked, operation).with_executed(Executed::No).transient();
         match &self.health.borrow().state {
@@ -90,6 +104,7 @@ impl FakeTransport {
 
 #[async_trait]
 impl Transport for FakeTransport {
+    /// Everything that RabbitMQ supports.
     fn capabilities(&self) -> Capabilities {
         [
             Capability::ServerAddress,
@@ -111,30 +126,44 @@ impl Transport for FakeTransport {
         self.health.clone()
     }
 
+    /// The message is in its queues when this returns.
+    ///
+    /// # Errors
+    /// `Timeout` if the deadline has passed before; `TooLarge`, `Denied` or `Topology` as RabbitMQ refuses;
+    /// `Undeliverable` for a mandatory message without a queue; `Blocked` at the deadline during an alarm; `Closed` or
+    /// `Disconnected`.
+    ///
+    /// # Cancellation
+    /// A cancelled publish that waits for an alarm is not sent. One that a fault delays arrives.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        // A busy publisher lets its neighbours run.
+        // A publisher in a loop yields to other tasks: nothing else here waits.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
             return Err(Error::timeout("publish").with_executed(Executed::No).with_context("to", to));
         }
         let destination = Destination::new(to, options);
-        limits::check_publish(&destination, &message, self.broker.max_message_size)?;
+        properties::check_publish(&destination, &message, self.broker.max_message_size)?;
         if options.declare_only {
             return self.declare(&destination);
         }
-        if self.broker.script.is_armed() {
-            self.admission(options.deadline).await?;
-            if let Some(fault) = self.broker.script.next(to, &message) {
-                return self.publish_under(fault, destination, message, options).await;
+        if self.broker.faults.is_armed() {
+            self.wait_for_admission(options.deadline).await?;
+            if let Some(fault) = self.broker.faults.next(to, &message) {
+                return self.publish_with_fault(fault, destination, message, options).await;
             }
         }
         let mut message = Some(message);
         while !self.broker.with(|state| self.try_publish(state, &destination, &mut message, options.mandatory))? {
-            self.admission(options.deadline).await?;
+            self.wait_for_admission(options.deadline).await?;
         }
         Ok(())
     }
 
+    /// Declares and consumes under one lock: the queues exist and are bound when this returns.
+    ///
+    /// # Errors
+    /// `Timeout` if the deadline has passed; `TooLarge`, `Denied` or `Topology` for its names and queues; `Closed` or
+    /// `Disconnected`. A queue that was declared before the error stays.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         const OPERATION: &str = "subscribe";
         if deadline.has_passed() {
@@ -142,7 +171,7 @@ impl Transport for FakeTransport {
         }
         let unique = Uuid::new_v4().simple().to_string();
         let plans = subscription.queues(&unique);
-        plans.iter().try_for_each(limits::check_plan)?;
+        plans.iter().try_for_each(names::check_plan)?;
         let (channel, mailbox) = self.broker.with(|state| {
             state.check_connection(self.connection, OPERATION)?;
             let queues: Vec<Id> =
@@ -157,6 +186,10 @@ impl Transport for FakeTransport {
         Ok(Box::new(FakeListener { broker: Arc::clone(&self.broker), channel, mailbox, address }))
     }
 
+    /// Counts ready messages and consumers of the queue of `address`; `None` if it does not exist. Does not declare it.
+    ///
+    /// # Errors
+    /// `Unsupported` for a fanout, which has no queue of its own; `Timeout`, `Closed` or `Disconnected`.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         if deadline.has_passed() {
@@ -174,16 +207,19 @@ impl Transport for FakeTransport {
         })
     }
 
+    /// Ends every listener of the transport, whose polls then fail with `Closed`. Takes effect also if it returns
+    /// `Timeout`. Closing twice succeeds.
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        self.broker.with(|state| state.disconnect(self.connection, &End::Closed));
+        self.broker.with(|state| state.disconnect(self.connection, &EndReason::Closed));
         if deadline.has_passed() { Err(Error::timeout("close")) } else { Ok(()) }
     }
 }
 
 impl Drop for FakeTransport {
+    /// Closes the connection, which the broker then forgets. Watchers of the health keep the last state.
     fn drop(&mut self) {
         self.broker.with(|state| {
-            state.disconnect(self.connection, &End::Closed);
+            state.disconnect(self.connection, &EndReason::Closed);
             state.connections.remove(&self.connection);
         });
     }

@@ -54,6 +54,8 @@ fn a_difference_is_told_with_both_sides_and_the_smallest_program() {
         text.contains("message 0 in queue 'n.info': 'handed over as new' on oslo-messaging-fake, 'nothing' on"),
         "{text}"
     );
-    let smallest = "Program::new()\n    .publish(1, Publish::notification(\"x\", \"n\", \"info\").by(1).mandatory().ensure_queue())";
-    assert!(text.ends_with(smallest), "{text}");
+    let to = r#"{"notification":{"exchange":"x","priority":"info","topic":"n"}}"#;
+    let publish = format!(r#"{{"ensure_queue":true,"life":"endless","mandatory":true,"to":{to},"transport":1}}"#);
+    let smallest = format!(r#"{{"delivery":{{"steps":[{{"publish":{{"count":1,"publish":{publish}}}}}]}}}}"#);
+    assert!(text.ends_with(&smallest), "{text}");
 }

@@ -1,5 +1,7 @@
 //! `cargo xtask conformance`: more generated programs than the tests run, by whom one likes.
 
+use std::path::{self, PathBuf};
+
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use xtask::broker::{Node, REQUIRE_LIVE};
@@ -20,6 +22,9 @@ pub(crate) struct Programs {
     /// The seed of the first program; without it, one that nobody chose.
     #[arg(long)]
     seed: Option<u64>,
+    /// A file with one program as JSON, as a report prints it: that one alone is played.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "seed", "actors"])]
+    replay: Option<PathBuf>,
     /// What they run on: a node of this run's own, or the in-memory broker, which only this library can reach.
     #[arg(long, value_enum, default_value_t = Driver::Amqp)]
     driver: Driver,
@@ -81,6 +86,12 @@ impl Programs {
             (Driver::Amqp, _) => "oslo-messaging-amqp",
         };
         let mut arguments = words(&["-p", package, "--test", "programs", "--"]);
+        if let Some(file) = &self.replay {
+            // The test runs in the folder of its package.
+            let file = path::absolute(file)?;
+            arguments.extend(words(&["--replay", &file.display().to_string()]));
+            return Ok(arguments);
+        }
         arguments.extend(words(&["--programs", &self.count.to_string()]));
         if let Some(actors) = self.actors.and_then(|actors| actors.to_possible_value()) {
             arguments.extend(words(&["--actors", actors.get_name()]));
@@ -101,7 +112,7 @@ mod tests {
     use super::*;
 
     fn programs(driver: Driver, actors: Option<Actors>) -> Programs {
-        Programs { count: 7, actors, seed: Some(3), driver }
+        Programs { count: 7, actors, seed: Some(3), replay: None, driver }
     }
 
     #[test]
@@ -110,6 +121,13 @@ mod tests {
         assert_eq!(arguments, "-p oslo-messaging-amqp --test programs -- --programs 7 --actors mixed --seed 3");
         let arguments = programs(Driver::Fake, None).arguments().unwrap().join(" ");
         assert_eq!(arguments, "-p oslo-messaging-fake --test programs -- --programs 7 --seed 3");
+    }
+
+    #[test]
+    fn a_program_in_a_file_is_replayed_alone() {
+        let replay = Some(PathBuf::from("/tmp/program.json"));
+        let arguments = Programs { replay, ..programs(Driver::Fake, None) }.arguments().unwrap().join(" ");
+        assert_eq!(arguments, "-p oslo-messaging-fake --test programs -- --replay /tmp/program.json");
     }
 
     #[test]

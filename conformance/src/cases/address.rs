@@ -1,59 +1,24 @@
-//! Who receives what is sent to an address.
+//! Which listeners receive a message to an address.
 
-use oslo_messaging::{Address, Capability, Source, Subscription};
+use oslo_messaging::{Address, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "address::a_topic_reaches_one_of_its_servers",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Topic: One of the servers that share a topic.",
-        run: |stage| Box::pin(a_topic_reaches_one_of_its_servers(stage)),
-    },
-    Case {
-        id: "address::a_server_is_reached_alone",
-        requires: &[Capability::ServerAddress],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Server: One server by its name.",
-        run: |stage| Box::pin(a_server_is_reached_alone(stage)),
-    },
-    Case {
-        id: "address::a_fanout_reaches_every_server_of_every_exchange",
-        requires: &[Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Fanout: Every server of a topic in this virtual host, whatever its exchange.",
-        run: |stage| Box::pin(a_fanout_reaches_every_server_of_every_exchange(stage)),
-    },
-    Case {
-        id: "address::exchanges_keep_topics_apart",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Topic: exchange, the topic exchange; topic, the topic.",
-        run: |stage| Box::pin(exchanges_keep_topics_apart(stage)),
-    },
-    Case {
-        id: "address::an_inbox_is_reached_by_its_address",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::address: Where this listener can be reached; of an inbox, the name that travels in _reply_q.",
-        run: |stage| Box::pin(an_inbox_is_reached_by_its_address(stage)),
-    },
-    Case {
-        id: "address::a_queue_is_reached_by_its_name",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Queue: A durable queue of ours, such as a dead-letter queue.",
-        run: |stage| Box::pin(a_queue_is_reached_by_its_name(stage)),
-    },
-];
+cases! { address;
+    /// Address::Topic: One of the servers that share a topic.
+    a_topic_reaches_one_of_its_servers [];
+    /// Address::Server: One server by its name.
+    a_server_is_reached_alone [ServerAddress];
+    /// Address::Fanout: Every server of a topic in this virtual host, whatever its exchange.
+    a_fanout_reaches_every_server_of_every_exchange [Fanout];
+    /// Address::Topic: exchange, the topic exchange; topic, the topic.
+    exchanges_keep_topics_apart [];
+    /// Listener::address: Where this listener can be reached; of an inbox, the name that travels in _reply_q.
+    an_inbox_is_reached_by_its_address [];
+    /// Address::Queue: A durable queue of ours, such as a dead-letter queue.
+    a_queue_is_reached_by_its_name [];
+}
 
 async fn a_topic_reaches_one_of_its_servers(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
@@ -103,7 +68,7 @@ async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     let mut there = stage.read(&transport, Subscription::new(stage.server("f", "u", "s"))).await?;
     stage.publish(&transport, &stage.topic("e", "t"), ["here"]).await?;
     stage.publish(&transport, &stage.topic("f", "u"), ["there"]).await?;
-    // The exchange decides with the topic: nobody listens to these two.
+    // Both the exchange and the topic must match, so these two messages have no listener.
     stage.publish(&transport, &stage.topic("f", "t"), ["nowhere"]).await?;
     stage.publish(&transport, &stage.topic("e", "u"), ["nowhere"]).await?;
     assert_eq!(here.texts(1).await?, ["here"]);

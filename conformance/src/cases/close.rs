@@ -4,51 +4,22 @@ use std::num::NonZeroUsize;
 
 use oslo_messaging::{ErrorKind, Message, PublishOptions, Source, State, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "close::a_connected_transport_becomes_ready",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::health: The state, and every later change of it.",
-        run: |stage| Box::pin(a_connected_transport_becomes_ready(stage)),
-    },
-    Case {
-        id: "close::later_operations_are_closed",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::close: Idempotent; later operations fail with Closed.",
-        run: |stage| Box::pin(later_operations_are_closed(stage)),
-    },
-    Case {
-        id: "close::one_transport_does_not_close_another",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::close: Closes every connection (of this transport).",
-        run: |stage| Box::pin(one_transport_does_not_close_another(stage)),
-    },
-    Case {
-        id: "close::an_open_listener_ends_with_its_transport",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::close: Closes every connection; later operations fail with Closed. Listener::poll: Only a loss \
-                that cannot be repaired. It is final.",
-        run: |stage| Box::pin(an_open_listener_ends_with_its_transport(stage)),
-    },
-    Case {
-        id: "close::all_who_close_it_succeed",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::close: Idempotent.",
-        run: |stage| Box::pin(all_who_close_it_succeed(stage)),
-    },
-];
+cases! { close;
+    /// Transport::health: The state, and every later change of it.
+    a_connected_transport_becomes_ready [];
+    /// Transport::close: Idempotent; later operations fail with Closed.
+    later_operations_are_closed [];
+    /// Transport::close: Closes every connection (of this transport).
+    one_transport_does_not_close_another [];
+    /// Transport::close: Closes every connection; later operations fail with Closed. Listener::poll: Only a loss that
+    /// cannot be repaired. It is final.
+    an_open_listener_ends_with_its_transport [];
+    /// Transport::close: Idempotent.
+    all_who_close_it_succeed [];
+}
 
 async fn a_connected_transport_becomes_ready(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
@@ -95,7 +66,7 @@ async fn an_open_listener_ends_with_its_transport(stage: &Stage) -> Outcome {
 
 async fn all_who_close_it_succeed(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
-    stage.publish(&transport, &stage.topic("e", "t"), ["to nobody"]).await?;
+    stage.publish(&transport, &stage.topic("e", "t"), ["unread"]).await?;
     let close = || transport.close(stage.soon());
     let (one, two, three) = tokio::join!(close(), close(), close());
     Ok(one.and(two).and(three)?)

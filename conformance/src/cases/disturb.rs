@@ -1,4 +1,4 @@
-//! What holds when connections are lost, publishers are stopped and the bus starts again.
+//! Behaviour when connections are cut, publishers are blocked and the bus restarts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,117 +6,46 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use libtest_mimic::Failed;
 use oslo_messaging::{
-    Address, Capability, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source,
-    State, Subscription, Target,
+    Address, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source, State,
+    Subscription, Target,
 };
 use serde_json::json;
 
-use super::notify::{ear, listener, notifier, tell};
+use super::notify::{listener, notifier, recording, send_events};
 use super::rpc::Group;
+use crate::cases::cases;
 use crate::reading::text;
-use crate::{Case, Disturbance, Outcome, Reading, Stage};
+use crate::{Disturbance, Outcome, Reading, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "disturb::a_transport_is_ready_again_by_itself",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Transport::publish: The driver waits for a connection until the deadline.",
-        run: |stage| Box::pin(a_transport_is_ready_again_by_itself(stage)),
-    },
-    Case {
-        id: "disturb::what_was_in_hand_comes_back_marked",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Settle::ByReceiver: what it never settles comes back. IncomingMessage::redelivered: handed over before.",
-        run: |stage| Box::pin(what_was_in_hand_comes_back_marked(stage)),
-    },
-    Case {
-        id: "disturb::a_listener_misses_nothing_over_a_cut",
-        requires: &[Capability::Retention, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Listener::poll: (fails) only (with) a loss that cannot be repaired.",
-        run: |stage| Box::pin(a_listener_misses_nothing_over_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::a_call_in_flight_is_answered_over_a_cut",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of \
-                either side).",
-        run: |stage| Box::pin(a_call_in_flight_is_answered_over_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::a_fanout_reaches_every_server_after_a_cut",
-        requires: &[Capability::Fanout],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "Capability::Fanout: A message reaches every server of a topic.",
-        run: |stage| Box::pin(a_fanout_reaches_every_server_after_a_cut(stage)),
-    },
-    Case {
-        id: "disturb::casts_around_a_cut_run_at_most_once",
-        requires: &[Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "RpcServerBuilder::refuse_redelivered: a request runs at most once, also if its connection is lost.",
-        run: |stage| Box::pin(casts_around_a_cut_run_at_most_once(stage)),
-    },
-    Case {
-        id: "disturb::events_around_a_cut_are_all_handled",
-        requires: &[Capability::Retention, Capability::EnsureQueue, Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Cut),
-        cites: "NotificationListener: a notification is handled at least once, or is a dead letter.",
-        run: |stage| Box::pin(events_around_a_cut_are_all_handled(stage)),
-    },
-    Case {
-        id: "disturb::a_blocked_publish_waits_until_its_deadline_and_did_not_happen",
-        requires: &[Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "Transport::publish: The driver waits for an alarm to end until the deadline; Blocked.",
-        run: |stage| Box::pin(a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage)),
-    },
-    Case {
-        id: "disturb::a_blocked_publish_goes_on_when_the_block_ends",
-        requires: &[Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "Transport::publish: The driver waits for an alarm to end. State::Blocked.",
-        run: |stage| Box::pin(a_blocked_publish_goes_on_when_the_block_ends(stage)),
-    },
-    Case {
-        id: "disturb::messages_are_read_and_settled_during_a_block",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: Some(Disturbance::Block),
-        cites: "State::Blocked: the broker takes no publishes; consuming goes on.",
-        run: |stage| Box::pin(messages_are_read_and_settled_during_a_block(stage)),
-    },
-    Case {
-        id: "disturb::what_was_confirmed_outlives_a_restart",
-        requires: &[Capability::Retention, Capability::Confirms],
-        lacks: None,
-        disturbs: Some(Disturbance::Restart),
-        cites: "Address::Queue: A durable queue of ours. Transport::publish: returns when the bus owns it.",
-        run: |stage| Box::pin(what_was_confirmed_outlives_a_restart(stage)),
-    },
-    Case {
-        id: "disturb::calls_are_answered_again_after_a_restart",
-        requires: &[],
-        lacks: None,
-        disturbs: Some(Disturbance::Restart),
-        cites: "Transport: a lost connection is made again, and its listeners are put back.",
-        run: |stage| Box::pin(calls_are_answered_again_after_a_restart(stage)),
-    },
-];
+cases! { disturb;
+    /// Transport::publish: The driver waits for a connection until the deadline.
+    a_transport_is_ready_again_by_itself [] disturbs Cut;
+    /// Settle::ByReceiver: what it never settles comes back. IncomingMessage::redelivered: handed over before.
+    what_was_in_hand_comes_back_marked [Retention, RedeliveredFlag] disturbs Cut;
+    /// Listener::poll: (fails) only (with) a loss that cannot be repaired.
+    a_listener_misses_nothing_over_a_cut [Retention, RedeliveredFlag] disturbs Cut;
+    /// RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of either
+    /// side).
+    a_call_in_flight_is_answered_over_a_cut [] disturbs Cut;
+    /// Capability::Fanout: A message reaches every server of a topic.
+    a_fanout_reaches_every_server_after_a_cut [Fanout] disturbs Cut;
+    /// RpcServerBuilder::refuse_redelivered: a request runs at most once, also if its connection is lost.
+    casts_around_a_cut_run_at_most_once [RedeliveredFlag] disturbs Cut;
+    /// NotificationListener: a notification is handled at least once, or is a dead letter.
+    events_around_a_cut_are_all_handled [Retention, EnsureQueue, Confirms] disturbs Cut;
+    /// Transport::publish: The driver waits for an alarm to end until the deadline; Blocked.
+    a_blocked_publish_waits_until_its_deadline_and_did_not_happen [Confirms] disturbs Block;
+    /// Transport::publish: The driver waits for an alarm to end. State::Blocked.
+    a_blocked_publish_goes_on_when_the_block_ends [Confirms] disturbs Block;
+    /// State::Blocked: the broker takes no publishes; consuming goes on.
+    messages_are_read_and_settled_during_a_block [Retention] disturbs Block;
+    /// Address::Queue: A durable queue of ours. Transport::publish: returns when the bus owns it.
+    what_was_confirmed_outlives_a_restart [Retention, Confirms] disturbs Restart;
+    /// Transport: a lost connection is made again, and its listeners are put back.
+    calls_are_answered_again_after_a_restart [] disturbs Restart;
+}
 
-/// Long enough to see that a publish waits, and short beside what a bus takes to come back.
+/// Long enough to see that a publish waits, and shorter than the restart of a bus.
 const SHORT: Duration = Duration::from_secs(1);
 
 async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
@@ -136,11 +65,11 @@ async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
 async fn what_was_in_hand_comes_back_marked(stage: &Stage) -> Outcome {
     let (_, mut reading) = full(stage, ["x"]).await?;
     let held = reading.next().await?;
-    assert!(!held.redelivered(), "nobody has had it");
+    assert!(!held.redelivered(), "it was not delivered before");
     stage.disturb(Disturbance::Cut).await?;
     let again = reading.next().await?;
     assert!(again.redelivered() && text(again.as_ref()) == "x", "{again:?}");
-    let error = held.acknowledge().await.expect_err("the broker gave it to somebody else");
+    let error = held.acknowledge().await.expect_err("the broker has requeued it");
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     again.acknowledge().await?;
     reading.quiet().await
@@ -194,13 +123,14 @@ async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
 }
 
 async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
+    /// Enough that the cut falls between some of them.
     const CASTS: usize = 40;
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
     let group = Group::with(stage, target, &["s"], RpcServerBuilder::refuse_redelivered).await?;
     let cast = async |number: usize| {
         group.client.cast(&Context::new(), "append", &json!({ "text": format!("({number})") })).await
     };
-    let (told, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
+    let (results, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
     cut?;
     // Whatever became of those, what comes after is as ever.
     let last = CASTS + 1;
@@ -210,22 +140,22 @@ async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
         group.recorder.wait(ran().await.len() + 1).await?;
     }
     let ran = group.recorder.quiet().await?;
-    for (number, told) in told.into_iter().enumerate() {
+    for (number, result) in results.into_iter().enumerate() {
         let runs = ran.iter().filter(|event| event.what == format!("({number})")).count();
-        let most = usize::from(!matches!(&told, Err(error) if error.executed() == Executed::No));
-        assert!(runs <= most, "cast {number} ran {runs} times, and its sender was told {told:?}");
+        let most = usize::from(!matches!(&result, Err(error) if error.executed() == Executed::No));
+        assert!(runs <= most, "cast {number} ran {runs} times, and its sender got {result:?}");
     }
     group.stop().await
 }
 
 async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
-    let listener = listener(stage, &["t"]).await?.endpoint(ear("l", &recorder)).start(stage.soon()).await?;
+    let listener = listener(stage, &["t"]).await?.endpoint(recording("l", &recorder)).start(stage.soon()).await?;
     let notifier = notifier(stage, &["t"]).await?;
-    tell(&notifier, 0..10).await?;
-    let (told, cut) = tokio::join!(tell(&notifier, 10..30), stage.disturb(Disturbance::Cut));
+    send_events(&notifier, 0..10).await?;
+    let (sent, cut) = tokio::join!(send_events(&notifier, 10..30), stage.disturb(Disturbance::Cut));
     cut?;
-    told?;
+    sent?;
     let heard = || recorder.at("l").into_iter().collect::<BTreeSet<_>>();
     while heard().len() < 30 {
         recorder.wait(recorder.at("l").len() + 1).await?;
@@ -271,9 +201,9 @@ async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome
         stage.soon().run("become ready", ready).await??;
         Ok::<_, Failed>(())
     };
-    let (told, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
+    let (sent, calmed) = tokio::join!(stage.publish(&publisher, &to, ["x"]), calming);
     calmed?;
-    told?;
+    sent?;
     assert_eq!(reading.texts(1).await?, ["x"]);
     Ok(())
 }
@@ -312,7 +242,7 @@ async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
-/// A durable queue in which `texts` are, and who reads it.
+/// A durable queue with `texts`, and its reader.
 async fn full<T: AsRef<str>>(stage: &Stage, texts: impl IntoIterator<Item = T>) -> Result<(Address, Reading), Failed> {
     let (transport, name) = (stage.connect().await?, stage.name("q"));
     let reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;

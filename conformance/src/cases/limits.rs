@@ -2,45 +2,22 @@
 
 use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
 /// The longest name that AMQP 0-9-1 has, in bytes, and with it the longest that peers may use.
 const LONGEST_NAME: usize = 255;
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "limits::a_name_of_255_bytes_works",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "AMQP 0-9-1, short string: 255 bytes; the names of peers may be as long as that.",
-        run: |stage| Box::pin(a_name_of_255_bytes_works(stage)),
-    },
-    Case {
-        id: "limits::a_longer_name_is_too_large_and_never_cut",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::subscribe: TooLarge for a name over the broker's limit.",
-        run: |stage| Box::pin(a_longer_name_is_too_large_and_never_cut(stage)),
-    },
-    Case {
-        id: "limits::a_megabyte_arrives_whole",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Message::body: The body. ErrorKind::TooLarge: over a limit of the broker, and never cut.",
-        run: |stage| Box::pin(a_megabyte_arrives_whole(stage)),
-    },
-    Case {
-        id: "limits::headers_of_every_length_arrive",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Headers: Headers whose values are text.",
-        run: |stage| Box::pin(headers_of_every_length_arrive(stage)),
-    },
-];
+cases! { limits;
+    /// AMQP 0-9-1, short string: 255 bytes; the names of peers may be as long as that.
+    a_name_of_255_bytes_works [];
+    /// Transport::subscribe: TooLarge for a name over the broker's limit.
+    a_longer_name_is_too_large_and_never_cut [];
+    /// Message::body: The body. ErrorKind::TooLarge: over a limit of the broker, and never cut.
+    a_megabyte_arrives_whole [];
+    /// Headers: Headers whose values are text.
+    headers_of_every_length_arrive [];
+}
 
 /// A name of this case that is `bytes` long.
 fn long(stage: &Stage, what: &str, bytes: usize) -> String {

@@ -6,69 +6,28 @@ use std::time::Duration;
 use oslo_messaging::{Settle, Subscription};
 use tokio::time::timeout;
 
+use crate::cases::cases;
 use crate::reading::text;
-use crate::{Case, Outcome, Stage};
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "listen::a_poll_takes_no_more_than_its_maximum",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::poll: Waits for one message, then takes what else is ready, max in all.",
-        run: |stage| Box::pin(a_poll_takes_no_more_than_its_maximum(stage)),
-    },
-    Case {
-        id: "listen::a_cancelled_poll_loses_nothing",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::poll: Safe: what a dropped call took or acknowledged comes from the next one.",
-        run: |stage| Box::pin(a_cancelled_poll_loses_nothing(stage)),
-    },
-    Case {
-        id: "listen::the_window_bounds_what_is_unsettled",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
-        run: |stage| Box::pin(the_window_bounds_what_is_unsettled(stage)),
-    },
-    Case {
-        id: "listen::one_slow_message_pins_nobody",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
-        run: |stage| Box::pin(one_slow_message_pins_nobody(stage)),
-    },
-    Case {
-        id: "listen::a_stopped_listener_is_drained_and_ends",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::stop: under Settle::ByReceiver what the broker already handed over still comes out of poll. None: \
-                stopped and drained.",
-        run: |stage| Box::pin(a_stopped_listener_is_drained_and_ends(stage)),
-    },
-    Case {
-        id: "listen::a_stopped_listener_acknowledges_nothing_more",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::stop: under Settle::BeforeHandover only what was acknowledged already still comes; the rest is the \
-                broker's again once the listener is closed or dropped.",
-        run: |stage| Box::pin(a_stopped_listener_acknowledges_nothing_more(stage)),
-    },
-    Case {
-        id: "listen::a_dropped_listener_stops_consuming",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener: A reader of one subscription. Dropping it stops consuming.",
-        run: |stage| Box::pin(a_dropped_listener_stops_consuming(stage)),
-    },
-];
+cases! { listen;
+    /// Listener::poll: Waits for one message, then takes what else is ready, max in all.
+    a_poll_takes_no_more_than_its_maximum [];
+    /// Listener::poll: Safe: what a dropped call took or acknowledged comes from the next one.
+    a_cancelled_poll_loses_nothing [];
+    /// Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).
+    the_window_bounds_what_is_unsettled [];
+    /// Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).
+    one_slow_message_pins_nobody [];
+    /// Listener::stop: under Settle::ByReceiver what the broker already handed over still comes out of poll. None:
+    /// stopped and drained.
+    a_stopped_listener_is_drained_and_ends [];
+    /// Listener::stop: under Settle::BeforeHandover only what was acknowledged already still comes; the rest is the
+    /// broker's again once the listener is closed or dropped.
+    a_stopped_listener_acknowledges_nothing_more [];
+    /// Listener: A reader of one subscription. Dropping it stops consuming.
+    a_dropped_listener_stops_consuming [];
+}
 
 async fn a_poll_takes_no_more_than_its_maximum(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;

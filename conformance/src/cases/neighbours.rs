@@ -1,62 +1,27 @@
-//! What shares a transport and must not feel it.
+//! Listeners of one transport do not affect each other.
 
 use std::num::NonZeroU16;
 
 use futures_util::future::try_join_all;
-use oslo_messaging::{Address, Capability, Source, Subscription};
+use oslo_messaging::{Address, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "neighbours::a_listener_ends_without_the_other",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener: A reader of one subscription; Listener::close: Stops, ..., of that subscription alone.",
-        run: |stage| Box::pin(a_listener_ends_without_the_other(stage)),
-    },
-    Case {
-        id: "neighbours::a_listener_settles_its_own_messages",
-        requires: &[Capability::Requeue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage: Settling consumes it; dropping it unsettled requeues it.",
-        run: |stage| Box::pin(a_listener_settles_its_own_messages(stage)),
-    },
-    Case {
-        id: "neighbours::a_window_is_of_one_listener",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).",
-        run: |stage| Box::pin(a_window_is_of_one_listener(stage)),
-    },
-    Case {
-        id: "neighbours::each_address_keeps_its_order",
-        requires: &[Capability::ServerAddress, Capability::Fanout],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(each_address_keeps_its_order(stage)),
-    },
-    Case {
-        id: "neighbours::each_of_many_publishers_keeps_its_order",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(each_of_many_publishers_keeps_its_order(stage)),
-    },
-    Case {
-        id: "neighbours::a_queue_is_reached_past_its_exchange",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Address::Direct: A queue by its name. Subscription::queues: the names of a server's queues.",
-        run: |stage| Box::pin(a_queue_is_reached_past_its_exchange(stage)),
-    },
-];
+cases! { neighbours;
+    /// Listener: A reader of one subscription; Listener::close: Stops, ..., of that subscription alone.
+    a_listener_ends_without_the_other [];
+    /// IncomingMessage: Settling consumes it; dropping it unsettled requeues it.
+    a_listener_settles_its_own_messages [Requeue, Retention];
+    /// Subscription::window: How many unsettled messages the broker may hand over at once (prefetch).
+    a_window_is_of_one_listener [];
+    /// Transport::publish: From one caller to one address, order holds.
+    each_address_keeps_its_order [ServerAddress, Fanout];
+    /// Transport::publish: From one caller to one address, order holds.
+    each_of_many_publishers_keeps_its_order [];
+    /// Address::Direct: A queue by its name. Subscription::queues: the names of a server's queues.
+    a_queue_is_reached_past_its_exchange [];
+}
 
 async fn a_listener_ends_without_the_other(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
@@ -84,7 +49,7 @@ async fn a_listener_settles_its_own_messages(stage: &Stage) -> Outcome {
     stage.publish(&transport, &stage.topic("e", "t"), ["t1", "t2", "t3"]).await?;
     stage.publish(&transport, &stage.topic("e", "u"), ["u1", "u2", "u3"]).await?;
     let (held, mut others) = (one.take(3).await?, two.take(3).await?);
-    // The last one first: what one listener settles is none of what another one holds, nor what came before it.
+    // In reverse order: settling one message must not settle those of another listener, nor earlier ones.
     others.remove(2).acknowledge().await?;
     others.remove(0).reject().await?;
     two.close().await?;

@@ -1,48 +1,27 @@
 //! Notifications, as far as a driver sees them.
 
-use oslo_messaging::{Address, Capability, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::{Address, Message, PublishOptions, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "notification::a_listener_hears_its_topics_and_priorities_alone",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Source::Notifications: each topic and priority, on the shared queues.",
-        run: |stage| Box::pin(a_listener_hears_its_topics_and_priorities_alone(stage)),
-    },
-    Case {
-        id: "notification::listeners_of_one_queue_share_it",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Source::Notifications: each topic and priority, on the shared queues.",
-        run: |stage| Box::pin(listeners_of_one_queue_share_it(stage)),
-    },
-    Case {
-        id: "notification::it_is_kept_before_anyone_listens",
-        requires: &[Capability::EnsureQueue, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::ensure_queue: so that it is kept before anyone listens.",
-        run: |stage| Box::pin(it_is_kept_before_anyone_listens(stage)),
-    },
-    Case {
-        id: "notification::every_pool_gets_a_copy_that_its_members_share",
-        requires: &[Capability::Pools],
-        lacks: None,
-        disturbs: None,
-        cites: "Capability::Pools: Several readers of one named pool share its copy of the notifications.",
-        run: |stage| Box::pin(every_pool_gets_a_copy_that_its_members_share(stage)),
-    },
-];
+cases! { notification;
+    /// Source::Notifications: each topic and priority, on the shared queues.
+    a_listener_hears_its_topics_and_priorities_alone [];
+    /// Source::Notifications: each topic and priority, on the shared queues.
+    listeners_of_one_queue_share_it [];
+    /// PublishOptions::ensure_queue: so that it is kept before anyone listens.
+    it_is_kept_before_anyone_listens [EnsureQueue, Retention];
+    /// Capability::Pools: Several readers of one named pool share its copy of the notifications.
+    every_pool_gets_a_copy_that_its_members_share [Pools];
+}
 
+/// The address of events, with unique names.
 fn address(stage: &Stage, topic: &str, priority: &str) -> Address {
     Address::Notification { exchange: stage.name("e"), topic: stage.name(topic), priority: priority.to_owned() }
 }
 
+/// A subscription to `addresses`, in `pool` if there is one.
 fn listening(addresses: Vec<Address>, pool: Option<String>) -> Subscription {
     Subscription::new(Source::Notifications { addresses, pool })
 }

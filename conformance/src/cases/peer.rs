@@ -1,4 +1,4 @@
-//! The other side of RPC, written by hand: what a peer of another make sends, keeps back, or sends twice.
+//! A hand-written peer for RPC: it sends what another implementation may send, withhold or send twice.
 
 use std::sync::Arc;
 
@@ -11,24 +11,25 @@ use serde_json::{Value, json};
 
 use crate::{Reading, Stage};
 
-/// The server that a hand-made one pretends to be.
+/// The server name of the hand-written server.
 pub(super) const SERVER: &str = "peer";
 
-/// A connection that reads and writes the wire by hand. It sends by `&mut` since no listener can be shared.
+/// A connection that reads and writes the wire format by hand. Its methods take `&mut self` because a listener is not `Sync`.
 pub(super) struct Peer<'a> {
     stage: &'a Stage,
     transport: Arc<dyn Transport>,
+    /// What arrives at this peer.
     pub(super) reading: Reading,
 }
 
 impl<'a> Peer<'a> {
-    /// A server of the topic of [`target`] that answers nothing by itself.
+    /// A server of the topic of [`target`] that does not answer by itself.
     pub(super) async fn server(stage: &'a Stage) -> Result<Self> {
         let source = Source::Server { exchange: stage.name("e"), topic: stage.name("t"), server: SERVER.to_owned() };
         Self::reading(stage, source).await
     }
 
-    /// A caller with an inbox of its own.
+    /// A caller with an inbox.
     pub(super) async fn caller(stage: &'a Stage) -> Result<Self> {
         Self::reading(stage, Source::Inbox).await
     }
@@ -53,7 +54,7 @@ impl<'a> Peer<'a> {
         self.transport.publish(&to, Message::new(body.into()), &options).await
     }
 
-    /// Waits for the next request, settles it and gives it.
+    /// Waits for the next request, acknowledges it and returns it.
     pub(super) async fn request(&mut self) -> Result<Request, Failed> {
         let message = self.reading.next().await?;
         let request = Request::decode(message.message())?;
@@ -61,7 +62,7 @@ impl<'a> Peer<'a> {
         Ok(request)
     }
 
-    /// Waits for the next reply, settles it and gives it.
+    /// Waits for the next reply, acknowledges it and returns it.
     pub(super) async fn reply(&mut self) -> Result<Reply, Failed> {
         let message = self.reading.next().await?;
         let reply = Reply::decode(message.message())?;
@@ -69,14 +70,14 @@ impl<'a> Peer<'a> {
         Ok(reply)
     }
 
-    /// Sends `body` to whoever made `request`.
+    /// Sends `body` to the caller of `request`.
     pub(super) async fn answer_raw(&mut self, request: &Request, body: impl Into<Vec<u8>>) -> Result<(), Failed> {
-        let call = request.call.as_ref().ok_or("nobody waits for an answer")?;
+        let call = request.call.as_ref().ok_or("the request is no call")?;
         let (to, options) = (Address::Direct { queue: call.reply_q.clone() }, PublishOptions::by(self.stage.soon()));
         Ok(self.transport.publish(&to, Message::new(body.into()), &options).await?)
     }
 
-    /// Sends `result` to whoever made `request`, as one that others may follow or as the last one.
+    /// Sends `result` to the caller of `request`; `last` marks the final reply.
     pub(super) async fn answer(&mut self, request: &Request, result: Value, ending: bool) -> Result<(), Failed> {
         self.answer_raw(request, reply(request, result, ending)?.encode()).await
     }
@@ -84,12 +85,12 @@ impl<'a> Peer<'a> {
 
 /// The answer `result` to `request`.
 pub(super) fn reply(request: &Request, result: Value, ending: bool) -> Result<Reply, Failed> {
-    let call = request.call.as_ref().ok_or("nobody waits for an answer")?;
+    let call = request.call.as_ref().ok_or("the request is no call")?;
     let reply = Reply::result(&call.msg_id, uuid::Uuid::new_v4().simple().to_string(), Payload::from(result));
     Ok(reply.with_ending(ending))
 }
 
-/// The target whose topic a hand-made server serves.
+/// The target of the hand-written server.
 pub(super) fn target(stage: &Stage) -> Target {
     Target::topic(stage.name("t")).exchange(stage.name("e"))
 }
@@ -101,7 +102,7 @@ pub(super) async fn client(stage: &Stage) -> Result<(Bus, RpcClient)> {
     Ok((bus, client))
 }
 
-/// `content` in an envelope as the reference writes it, though it need not be JSON.
+/// `content` in the envelope of the reference. It need not be valid JSON.
 pub(super) fn envelope(content: &str) -> String {
     json!({ "oslo.version": "2.0", "oslo.message": content }).to_string()
 }

@@ -7,73 +7,32 @@ use oslo_messaging::{
     Address, Capability, Deadline, ErrorKind, Executed, Message, PublishOptions, Source, Subscription,
 };
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "publish::mandatory_to_nobody_is_undeliverable",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::mandatory: Fail with Undeliverable if no queue is bound.",
-        run: |stage| Box::pin(mandatory_to_nobody_is_undeliverable(stage)),
-    },
-    Case {
-        id: "publish::mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::subscribe: returns once every queue exists and is bound.",
-        run: |stage| Box::pin(mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage)),
-    },
-    Case {
-        id: "publish::to_nobody_succeeds_without_mandatory",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::by: A publish that may go nowhere.",
-        run: |stage| Box::pin(to_nobody_succeeds_without_mandatory(stage)),
-    },
-    Case {
-        id: "publish::a_return_is_told_to_its_own_publisher",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "Message::id: so that a return is told to the publisher it concerns.",
-        run: |stage| Box::pin(a_return_is_told_to_its_own_publisher(stage)),
-    },
-    Case {
-        id: "publish::order_holds_from_one_publisher_to_one_address",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Transport::publish: From one caller to one address, order holds.",
-        run: |stage| Box::pin(order_holds_from_one_publisher_to_one_address(stage)),
-    },
-    Case {
-        id: "publish::what_is_sent_arrives_unchanged",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Message: A message as a driver carries it: id, body, headers, queue.",
-        run: |stage| Box::pin(what_is_sent_arrives_unchanged(stage)),
-    },
-    Case {
-        id: "publish::a_deadline_that_passed_is_a_timeout",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "PublishOptions::deadline: When the publish must have ended.",
-        run: |stage| Box::pin(a_deadline_that_passed_is_a_timeout(stage)),
-    },
-];
+cases! { publish;
+    /// PublishOptions::mandatory: Fail with Undeliverable if no queue is bound.
+    mandatory_to_nobody_is_undeliverable [Mandatory];
+    /// Transport::subscribe: returns once every queue exists and is bound.
+    mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned [Mandatory];
+    /// PublishOptions::by: A publish that may go nowhere.
+    to_nobody_succeeds_without_mandatory [];
+    /// Message::id: so that a return reaches the publisher it concerns.
+    a_return_is_told_to_its_own_publisher [Mandatory];
+    /// Transport::publish: From one caller to one address, order holds.
+    order_holds_from_one_publisher_to_one_address [];
+    /// Message: A message as a driver carries it: id, body, headers, queue.
+    what_is_sent_arrives_unchanged [];
+    /// PublishOptions::deadline: When the publish must have ended.
+    a_deadline_that_passed_is_a_timeout [];
+}
 
 async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let inbox = Address::Direct { queue: stage.name("reply") };
     for to in [stage.topic("e", "t"), inbox] {
         let options = PublishOptions::by(stage.soon()).mandatory();
-        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("nobody is bound");
+        let error = transport.publish(&to, Message::new("x"), &options).await.expect_err("no queue is bound");
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No), "{to}: {error}");
     }
     Ok(())
@@ -108,15 +67,15 @@ async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
 async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
-    let (somebody, nobody) = (stage.topic("e", "t"), stage.topic("e", "nobody"));
+    let (reached, unbound) = (stage.topic("e", "t"), stage.topic("e", "unserved"));
     let options = PublishOptions::by(stage.soon()).mandatory();
     let publishes = (0..60).map(|n| {
-        let to = if n % 3 == 0 { &nobody } else { &somebody };
+        let to = if n % 3 == 0 { &unbound } else { &reached };
         transport.publish(to, Message::new(format!("{n}")), &options)
     });
     for (n, outcome) in join_all(publishes).await.into_iter().enumerate() {
         match outcome {
-            Ok(()) => assert_ne!(n % 3, 0, "{n} went to nobody"),
+            Ok(()) => assert_ne!(n % 3, 0, "{n} has no queue"),
             Err(error) => assert_eq!((n % 3, error.kind()), (0, ErrorKind::Undeliverable), "{n}: {error}"),
         }
     }

@@ -1,35 +1,40 @@
-//! What is not declared is refused, so that a declaration cannot fall behind what the driver does.
+//! A driver refuses the behaviours that it does not declare, so that its declaration cannot fall behind its code.
 
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Address, Capability, ErrorKind, Message, PublishOptions, Result, Source, Subscription};
+use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Result, Source, Subscription};
 
-use crate::{BoxFuture, Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    refused("refused::server_address", Capability::ServerAddress, |stage| Box::pin(server_address(stage))),
-    refused("refused::fanout", Capability::Fanout, |stage| Box::pin(fanout(stage))),
-    refused("refused::mandatory", Capability::Mandatory, |stage| Box::pin(mandatory(stage))),
-    refused("refused::expiration", Capability::Expiration, |stage| Box::pin(expiration(stage))),
-    refused("refused::requeue", Capability::Requeue, |stage| Box::pin(requeue(stage))),
-    refused("refused::ensure_queue", Capability::EnsureQueue, |stage| Box::pin(ensure_queue(stage))),
-    refused("refused::pools", Capability::Pools, |stage| Box::pin(pools(stage))),
-];
-
-const fn refused(id: &'static str, lacks: Capability, run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>) -> Case {
-    let cites = "Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.";
-    Case { id, requires: &[], lacks: Some(lacks), disturbs: None, cites, run }
+cases! { refused;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    server_address [] lacks ServerAddress;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    fanout [] lacks Fanout;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    mandatory [] lacks Mandatory;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    expiration [] lacks Expiration;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    requeue [] lacks Requeue;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    ensure_queue [] lacks EnsureQueue;
+    /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.
+    pools [] lacks Pools;
 }
 
+/// Expects `Unsupported`; any other result is a silent success or a wrong kind.
 fn unsupported<T>(outcome: Result<T>) -> Outcome {
     match outcome {
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(error) => Err(Failed::from(format!("refused with another kind: {error}"))),
-        Ok(_) => Err(Failed::from("the driver does not declare it and does it all the same")),
+        Ok(_) => Err(Failed::from("the driver does it without declaring it")),
     }
 }
 
+/// Publishes on a new connection, and expects the refusal.
 async fn publish(stage: &Stage, to: Address, message: Message, options: PublishOptions) -> Outcome {
     unsupported(stage.connect().await?.publish(&to, message, &options).await)
 }

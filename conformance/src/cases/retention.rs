@@ -1,45 +1,22 @@
-//! How long a queue keeps a message.
+//! Retention: how long a queue keeps a message.
 
 use std::time::Duration;
 
-use oslo_messaging::{Capability, ErrorKind, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::{ErrorKind, Message, PublishOptions, Source, Subscription};
 
-use crate::{Case, Outcome, Stage};
+use crate::cases::cases;
+use crate::{Outcome, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "retention::a_shared_queue_keeps_what_nobody_reads",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "Capability::Retention: Shared queues keep what is published while nobody reads.",
-        run: |stage| Box::pin(a_shared_queue_keeps_what_nobody_reads(stage)),
-    },
-    Case {
-        id: "retention::a_private_queue_goes_with_its_listener",
-        requires: &[Capability::Mandatory],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::close: deletes private queues.",
-        run: |stage| Box::pin(a_private_queue_goes_with_its_listener(stage)),
-    },
-    Case {
-        id: "retention::an_expired_message_is_dropped",
-        requires: &[Capability::Expiration, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "Message::expiration: After how long in a queue the broker may drop it.",
-        run: |stage| Box::pin(an_expired_message_is_dropped(stage)),
-    },
-    Case {
-        id: "retention::a_message_is_not_dropped_before_it_expires",
-        requires: &[Capability::Expiration, Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "Message::expiration: After how long in a queue the broker may drop it.",
-        run: |stage| Box::pin(a_message_is_not_dropped_before_it_expires(stage)),
-    },
-];
+cases! { retention;
+    /// Capability::Retention: Shared queues keep what is published while they have no reader.
+    a_shared_queue_keeps_what_nobody_reads [Retention];
+    /// Listener::close: deletes private queues.
+    a_private_queue_goes_with_its_listener [Mandatory];
+    /// Message::expiration: After how long in a queue the broker may drop it.
+    an_expired_message_is_dropped [Expiration, Retention];
+    /// Message::expiration: After how long in a queue the broker may drop it.
+    a_message_is_not_dropped_before_it_expires [Expiration, Retention];
+}
 
 async fn a_shared_queue_keeps_what_nobody_reads(stage: &Stage) -> Outcome {
     let (first, second) = (stage.connect().await?, stage.connect().await?);
@@ -70,7 +47,7 @@ async fn an_expired_message_is_dropped(stage: &Stage) -> Outcome {
     let short = Message::new("short").with_expiration(stage.budget().quiet / 10);
     transport.publish(&to, short, &PublishOptions::by(stage.soon())).await?;
     stage.publish(&transport, &to, ["for ever"]).await?;
-    // Nothing tells that a message expired: ten times its life is what there is to wait for.
+    // The expiry of a message cannot be observed, so wait for ten times its time to live.
     tokio::time::sleep(stage.budget().quiet).await;
     let mut server = stage.read(&transport, subscription).await?;
     assert_eq!(server.texts(1).await?, ["for ever"]);

@@ -1,92 +1,34 @@
 //! What becomes of a message in hand.
 
-use oslo_messaging::{Address, Capability, DeliveryCount, ErrorKind, Settle, Source, Subscription, Transport};
+use oslo_messaging::{Address, DeliveryCount, ErrorKind, Settle, Source, Subscription, Transport};
 
-use crate::{Case, DELIVERY_LIMIT, Disturbance, Outcome, Reading, Stage};
+use crate::cases::cases;
+use crate::{DELIVERY_LIMIT, Disturbance, Outcome, Reading, Stage};
 
-pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "settle::an_acknowledged_message_is_gone",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage::acknowledge: Says that it is done with.",
-        run: |stage| Box::pin(an_acknowledged_message_is_gone(stage)),
-    },
-    Case {
-        id: "settle::a_rejected_message_is_gone",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage::reject: Drops it, or does what an operator's policy says.",
-        run: |stage| Box::pin(a_rejected_message_is_gone(stage)),
-    },
-    Case {
-        id: "settle::a_requeued_message_comes_back",
-        requires: &[Capability::Requeue],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage::requeue: Gives it back for another try, marked as redelivered.",
-        run: |stage| Box::pin(a_requeued_message_comes_back(stage)),
-    },
-    Case {
-        id: "settle::a_message_dropped_unsettled_comes_back",
-        requires: &[Capability::Requeue],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage: dropping it unsettled requeues it.",
-        run: |stage| Box::pin(a_message_dropped_unsettled_comes_back(stage)),
-    },
-    Case {
-        id: "settle::what_comes_back_says_so",
-        requires: &[Capability::Requeue, Capability::RedeliveredFlag],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage::redelivered: Whether the broker handed it over before.",
-        run: |stage| Box::pin(what_comes_back_says_so(stage)),
-    },
-    Case {
-        id: "settle::closing_requeues_what_is_unsettled",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "Listener::close: requeues what is unsettled.",
-        run: |stage| Box::pin(closing_requeues_what_is_unsettled(stage)),
-    },
-    Case {
-        id: "settle::a_dead_reader_gives_back_what_it_held",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "Settle::ByReceiver: what it never settles comes back.",
-        run: |stage| Box::pin(a_dead_reader_gives_back_what_it_held(stage)),
-    },
-    Case {
-        id: "settle::what_was_settled_before_handover_never_comes_back",
-        requires: &[],
-        lacks: None,
-        disturbs: None,
-        cites: "Settle::BeforeHandover: What it hands over is never seen again, save after a lost link.",
-        run: |stage| Box::pin(what_was_settled_before_handover_never_comes_back(stage)),
-    },
-    Case {
-        id: "settle::settling_after_close_is_closed",
-        requires: &[Capability::Retention],
-        lacks: None,
-        disturbs: None,
-        cites: "IncomingMessage: Settling after the listener was closed is Closed.",
-        run: |stage| Box::pin(settling_after_close_is_closed(stage)),
-    },
-    Case {
-        id: "settle::what_comes_back_says_how_often_it_failed",
-        requires: &[Capability::Retention, Capability::Requeue],
-        lacks: None,
-        disturbs: Some(Disturbance::Limit),
-        cites: "Message::delivery_count: How often its queue counted a failed delivery of it.",
-        run: |stage| Box::pin(what_comes_back_says_how_often_it_failed(stage)),
-    },
-];
+cases! { settle;
+    /// IncomingMessage::acknowledge: Says that it is done with.
+    an_acknowledged_message_is_gone [];
+    /// IncomingMessage::reject: Drops it, or does what an operator's policy says.
+    a_rejected_message_is_gone [];
+    /// IncomingMessage::requeue: Gives it back for another try, marked as redelivered.
+    a_requeued_message_comes_back [Requeue];
+    /// IncomingMessage: dropping it unsettled requeues it.
+    a_message_dropped_unsettled_comes_back [Requeue];
+    /// IncomingMessage::redelivered: Whether the broker handed it over before.
+    what_comes_back_says_so [Requeue, RedeliveredFlag];
+    /// Listener::close: requeues what is unsettled.
+    closing_requeues_what_is_unsettled [Retention];
+    /// Settle::ByReceiver: what it never settles comes back.
+    a_dead_reader_gives_back_what_it_held [Retention];
+    /// Settle::BeforeHandover: What it hands over is never seen again, save after a lost link.
+    what_was_settled_before_handover_never_comes_back [];
+    /// IncomingMessage: Settling after the listener was closed is Closed.
+    settling_after_close_is_closed [Retention];
+    /// Message::delivery_count: How often its queue counted a failed delivery of it.
+    what_comes_back_says_how_often_it_failed [Retention, Requeue] disturbs Limit;
+}
 
+/// The server that the cases of this file settle for.
 fn subscription(stage: &Stage) -> Subscription {
     Subscription::new(stage.server("e", "t", "s"))
 }
@@ -139,7 +81,7 @@ async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
     let first = one.next().await?;
-    assert!(!first.redelivered(), "nobody had it before");
+    assert!(!first.redelivered(), "it was not delivered before");
     first.requeue().await?;
     let second = one.next().await?;
     assert!(second.redelivered(), "it was requeued");

@@ -1,4 +1,4 @@
-//! The flaws of a listener and of the messages it hands over.
+//! The flaws of listeners and of their messages.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -15,21 +15,22 @@ use tokio::time::{sleep, timeout};
 use super::Flaw;
 use super::losses::Losses;
 
-/// How long a message that was handed over may take to be polled.
+/// How long a delivered message may take to be polled.
 const AT_HAND: Duration = Duration::from_millis(100);
 
+/// A listener with one flaw.
 #[derive(Debug)]
 pub(super) struct FlawedListener {
     /// `None` once it is closed.
     inner: Option<Box<dyn Listener>>,
-    /// What is still to be subscribed to.
+    /// The subscription that is not made yet, of [`Flaw::SubscribesLate`].
     late: Option<(Arc<dyn Transport>, Subscription)>,
-    /// Set once a listener of the same transport was closed.
+    /// Set when a listener of the same transport is closed.
     closed: Arc<AtomicBool>,
     address: Address,
     flaw: Flaw,
     losses: Losses,
-    /// What a stop took and a poll has not given yet.
+    /// Messages that the stop took and polls return.
     taken: Vec<Box<dyn IncomingMessage>>,
 }
 
@@ -46,6 +47,8 @@ impl FlawedListener {
         Self { address, inner: None, late, closed: Arc::default(), flaw, losses, taken: Vec::new() }
     }
 
+    /// # Errors
+    /// The error of the late subscription.
     async fn open(&mut self) -> Result<()> {
         if let Some((transport, subscription)) = self.late.take() {
             self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);
@@ -64,6 +67,7 @@ impl Listener for FlawedListener {
         &self.address
     }
 
+    /// Flaws that withhold something wait forever, as a defective driver would.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         let flaw = self.flaw;
         self.open().await?;
@@ -92,7 +96,7 @@ impl Listener for FlawedListener {
             return Ok(None);
         };
         if flaw == Flaw::CancelledPollLoses {
-            // What was taken is held across a wait, and dropped with it.
+            // The messages are held across an await point and dropped with the cancelled poll.
             sleep(Duration::from_millis(5)).await;
         }
         let cut = self.losses.any();
@@ -140,14 +144,15 @@ fn without_count(message: &Message) -> Message {
     message
 }
 
+/// A message with one flaw.
 #[derive(Debug)]
 struct FlawedMessage {
     /// `None` once it is settled.
     inner: Option<Box<dyn IncomingMessage>>,
-    /// What it says it is, if that is not what it is.
+    /// The falsified message, if there is one.
     spoiled: Option<Message>,
     flaw: Flaw,
-    /// Whether connections were lost before it came.
+    /// Whether connections were cut before it was delivered.
     cut: bool,
 }
 
@@ -160,6 +165,7 @@ impl FlawedMessage {
         self.inner.take().expect("only settling, which consumes the message, takes it out")
     }
 
+    /// Turns the errors that the flaw hides into successes.
     fn settled(&self, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error) if self.flaw == Flaw::SettlesAfterClose && error.kind() == ErrorKind::Closed => Ok(()),
@@ -184,6 +190,7 @@ impl IncomingMessage for FlawedMessage {
         }
     }
 
+    /// Settles in the wrong way if the flaw says so.
     async fn acknowledge(mut self: Box<Self>) -> Result<()> {
         let inner = self.take();
         let outcome = match self.flaw {

@@ -1,31 +1,33 @@
-//! The losses of connections since something was made.
+//! The cuts since an object was created.
 
 use tokio::sync::watch;
 
+/// Counts cuts from the time of its creation.
 #[derive(Debug)]
 pub(super) struct Losses {
     count: watch::Receiver<u64>,
+    /// The count at the time of creation.
     before: u64,
 }
 
 impl Losses {
-    /// Those that `count` counts from now on.
+    /// The cuts that `count` counts from now on.
     pub(super) fn of(count: watch::Receiver<u64>) -> Self {
         let before = *count.borrow();
         Self { count, before }
     }
 
-    /// The same, but only from now on.
+    /// A new counter that starts now.
     pub(super) fn since_now(&self) -> Self {
         Self::of(self.count.clone())
     }
 
-    /// Whether there was one.
+    /// Whether there was a cut.
     pub(super) fn any(&self) -> bool {
         *self.count.borrow() > self.before
     }
 
-    /// Waits until there is one; false if there will be none.
+    /// Waits for the first cut; `false` if the harness ends without one.
     pub(super) fn first(&self) -> impl Future<Output = bool> + use<> {
         let (mut count, before) = (self.count.clone(), self.before);
         async move { count.wait_for(|count| *count > before).await.is_ok() }

@@ -1,4 +1,4 @@
-//! The flaws of a transport.
+//! The flaws of transports.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -16,22 +16,26 @@ use super::Flaw;
 use super::listener::FlawedListener;
 use super::losses::Losses;
 
-/// Where everything goes if exchanges are ignored. Topics have names of their own, so cases still do not meet.
+/// The one exchange of [`Flaw::ExchangeIgnored`]. Cases still do not meet, because their topics are unique.
 const EVERY_EXCHANGE: &str = "every-exchange";
 
+/// A transport with one flaw. What the flaw does not concern is forwarded.
 #[derive(Debug)]
 pub(super) struct FlawedTransport {
     inner: Arc<dyn Transport>,
     flaw: Flaw,
+    /// How many publishes it has seen.
     published: AtomicU64,
+    /// Whether the last publish was returned, for [`Flaw::ReturnCrossed`].
     returned: AtomicBool,
-    /// The last server that was started, and the last queue that was written to by name.
+    /// The last server that was started, and the last queue that was addressed by name.
     last_server: Mutex<Option<Source>>,
     last_queue: Mutex<Option<String>>,
-    /// Set once a listener was closed.
+    /// Set when a listener is closed.
     closed: Arc<AtomicBool>,
-    /// The publish that waits to change places with the next one.
+    /// The publish that is swapped with the next one.
     held: Mutex<Option<(Address, Message)>>,
+    /// The falsified health.
     health: watch::Sender<Health>,
     losses: Losses,
 }
@@ -53,7 +57,7 @@ impl FlawedTransport {
         }
     }
 
-    /// What becomes of the address, the message and the options before they reach the driver.
+    /// Falsifies the address, the message and the options before the driver gets them.
     fn spoil(&self, to: &Address, message: &mut Message, options: &mut PublishOptions) -> Address {
         match self.flaw {
             Flaw::MandatoryIgnored => options.mandatory = false,
@@ -88,7 +92,7 @@ impl FlawedTransport {
         }
     }
 
-    /// Where a message goes if that depends on what happened before. `None`: nowhere.
+    /// The address of flaws that depend on earlier operations; `None` discards the message.
     async fn diverted(&self, to: Address) -> Option<Address> {
         match (self.flaw, to) {
             (Flaw::ReplyCrossed, Address::Direct { queue }) => {
@@ -105,6 +109,7 @@ impl FlawedTransport {
         }
     }
 
+    /// Holds the first of two publishes until the second one is sent.
     async fn swapped(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let mut held = self.held.lock().await;
         match held.take() {
@@ -117,7 +122,7 @@ impl FlawedTransport {
         Ok(())
     }
 
-    /// Tells the return of one publish to the next one.
+    /// Returns the result of one publish from the next one.
     fn crossed(&self, outcome: Result<()>) -> Result<()> {
         let undeliverable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Undeliverable);
         if self.returned.swap(undeliverable, Ordering::SeqCst) {
@@ -202,11 +207,12 @@ impl Transport for FlawedTransport {
     }
 }
 
+/// A deadline that never passes, for [`Flaw::DeadlineIgnored`].
 fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
 }
 
-/// What is left of a text in a field of 255 bytes.
+/// The first 255 bytes of a text.
 fn cut(text: &mut String) {
     let end = (0..=255.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or(0));
@@ -218,6 +224,7 @@ fn shortened(text: &str) -> String {
     text
 }
 
+/// Adds the address of every priority, for [`Flaw::PriorityIgnored`].
 fn every_priority(addresses: &mut Vec<Address>) {
     let named = std::mem::take(addresses);
     for address in named {

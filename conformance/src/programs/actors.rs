@@ -1,24 +1,24 @@
-//! Who plays a program: this library, the reference implementation in Python, or both.
+//! Which implementation plays a program: this library, the reference in Python, or both.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// By whom the servers and the senders of a program are played.
+/// Which implementation plays the servers and the senders of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Actors {
-    /// All by this library.
+    /// This library.
     #[default]
     Rust,
-    /// All by the reference implementation.
+    /// The reference implementation.
     Python,
-    /// Each by one or the other, as the program's seed says; both are there if there are two.
+    /// Either, as the program's seed determines for each actor; both, if there are at least two actors.
     Mixed,
 }
 
 impl Actors {
     pub(crate) const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Mixed];
 
-    /// The word for it on the command line.
+    /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -27,7 +27,7 @@ impl Actors {
         }
     }
 
-    /// Whether they take foreign processes.
+    /// Whether foreign processes are needed.
     #[must_use]
     pub fn are_foreign(self) -> bool {
         self != Self::Rust

@@ -8,26 +8,26 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use proptest::strategy::Strategy;
 use tokio::time::timeout;
 
-use super::explore::{Perils, Quest, explore, shrinking};
+use super::explore::{Perils, Search, explore, shrinking};
 use super::{Generated, Options, Report, Rule, Violation, delivery, notify, rpc};
 use crate::case::BoxFuture;
 use crate::report::write;
-use crate::runner::{ignored, tell};
+use crate::runner::{ignored, print_error};
 use crate::{Harness, Stage, runner};
 
-/// What holds of two drivers.
+/// The rule of the comparison.
 static SAME: Rule = Rule {
     id: "differential::what_a_program_determines_is_the_same",
     requires: &[],
     says: "A program gives the same on both drivers, as far as it determines what it gives.",
 };
 
-/// What a program gave: what was observed, and how it was.
+/// What a program gave: each observation and its result.
 pub(crate) type Outcomes = BTreeMap<String, String>;
 
 /// A kind of program that can be made to determine its outcome.
 pub(crate) trait Determined: Generated {
-    /// The program without what two buses may resolve differently. Doing it again changes nothing.
+    /// Removes what two buses may resolve differently. Idempotent.
     #[must_use]
     fn determined(self) -> Self;
 
@@ -38,7 +38,7 @@ pub(crate) trait Determined: Generated {
 /// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there. The report has
 /// the smallest program that differs.
 ///
-/// Programs are made to determine what they give: no server is killed and no listener dropped, nobody gives up and
+/// Programs are made to determine what they give: no server is killed, no listener dropped, no request given up and
 /// nothing expires; servers and listeners start and stop while nothing is under way, and every act, or every step of a program of
 /// delivery, ends when all that must run or arrive has.
 ///
@@ -48,7 +48,7 @@ pub(crate) trait Determined: Generated {
 /// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
 ///   queue; of a fanout, at which servers it ran;
 /// - of an event, whether it was sent; for each queue, what its readers made of it in each try, as new or again, and
-///   whether it lies there at the end or became a dead letter, after how many tries;
+///   whether it is there at the end or became a dead letter, after how many tries;
 /// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over, how
 ///   often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped unsettled
 ///   once;
@@ -85,7 +85,7 @@ pub fn main<A: Harness, B: Harness>(
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -109,12 +109,13 @@ pub fn ignore_all(reason: &str) -> ExitCode {
             ignored(&Arguments::from_iter(rest), ids, reason)
         }
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
+/// The trial of one kind of program.
 fn trial<P, M, O, A, B>((make, other): &(Arc<M>, Arc<O>), options: Options) -> Trial
 where
     P: Determined,
@@ -127,7 +128,7 @@ where
     Trial::test(id::<P>(), move || {
         let report = kind::<P, A, B>(&*make, &*other, &options);
         write(&report.record(make().driver()));
-        report.told()
+        report.print()
     })
 }
 
@@ -135,6 +136,7 @@ fn id<P: Generated>() -> String {
     format!("differential::{}", P::NAME)
 }
 
+/// Explores programs of one kind until one differs.
 fn kind<P: Determined, A: Harness, B: Harness>(
     make: &dyn Fn() -> A,
     other: &dyn Fn() -> B,
@@ -142,43 +144,44 @@ fn kind<P: Determined, A: Harness, B: Harness>(
 ) -> Report {
     let (name, other_name) = (make().driver(), other().driver());
     let check = |program: &P| {
-        // What was shrunk may have to be mended again.
+        // A shrunk program may no longer be determined.
         let program = program.clone().determined();
         let (here, there) = (outcomes(&program, make()), outcomes(&program, other()));
         differences([&name, &other_name], [&here, &there]).into()
     };
-    // Each run is two, and waits where the rules need not.
+    // A run plays the program twice, and waits where the rules need not.
     let shrinking = shrinking(make().clock()).min(shrinking(other().clock())).min(300);
     let programs = P::strategy(Perils::default()).prop_map(P::determined).boxed();
-    let quest = Quest { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
-    Report::compared::<P>(&other_name, *options, explore(&quest, *options))
+    let search = Search { programs, check: &check, shrinking, name: Some(format!("{} on both", P::NAME)) };
+    Report::compared::<P>(&other_name, *options, explore(&search, *options))
 }
 
-/// What a program gives on a driver, on a runtime and a stage of its own.
+/// Runs a program on a driver, on its own runtime and stage.
 fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
         let stage = Stage::new(harness);
         let mut outcomes = match timeout(limit, program.outcomes(&stage)).await {
             Ok(Ok(outcomes)) => outcomes,
-            Ok(Err(failed)) => told("the program", failed.message().unwrap_or("failed without a word")),
-            Err(_) => told("the program", &format!("did not end within {limit:?}")),
+            Ok(Err(failed)) => observed("the program", failed.message().unwrap_or("failed without a message")),
+            Err(_) => observed("the program", &format!("did not end within {limit:?}")),
         };
         if let Err(failed) = stage.close().await {
-            outcomes.extend(told("what was opened", failed.message().unwrap_or("could not be closed")));
+            outcomes.extend(observed("what was opened", failed.message().unwrap_or("could not be closed")));
         }
         outcomes
     })
 }
 
-fn told(what: &str, how: &str) -> Outcomes {
+fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }
 
+/// One violation for each observation that differs, or that only one driver has.
 fn differences(drivers: [&str; 2], outcomes: [&Outcomes; 2]) -> Vec<Violation> {
     let all: BTreeSet<&String> = outcomes.iter().flat_map(|outcomes| outcomes.keys()).collect();
-    let told = |what: &String| outcomes.map(|outcomes| outcomes.get(what).map_or("nothing", String::as_str));
-    let differing = all.into_iter().map(|what| (what, told(what))).filter(|(_, [here, there])| here != there);
+    let results = |what: &String| outcomes.map(|outcomes| outcomes.get(what).map_or("nothing", String::as_str));
+    let differing = all.into_iter().map(|what| (what, results(what))).filter(|(_, [here, there])| here != there);
     let violation = |(what, [here, there]): (&String, [&str; 2])| {
         Violation::new(&SAME, format_args!("{what}: '{here}' on {}, '{there}' on {}", drivers[0], drivers[1]))
     };
@@ -190,9 +193,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_one_driver_gave_is_a_difference_too() {
-        let both = told("a", "done");
-        let mut here = told("b", "done");
+    fn an_observation_of_one_driver_is_a_difference_too() {
+        let both = observed("a", "done");
+        let mut here = observed("b", "done");
         here.extend(both.clone());
         assert_eq!(differences(["x", "y"], [&both, &both]), []);
         let differences = differences(["x", "y"], [&here, &both]);

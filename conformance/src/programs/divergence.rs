@@ -1,18 +1,18 @@
-//! What another implementation is excused from.
+//! Divergences: rules that another implementation is excused from.
 
 use std::fmt;
 
 use super::Rule;
 
-/// A difference of the reference implementation from our rules that no program is failed for.
+/// A known difference of the reference implementation from the rules. It fails no program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Divergence {
     /// `reference::sentence`.
     pub id: &'static str,
-    /// The rules that would be broken.
+    /// The rules that it breaks.
     pub rules: &'static [&'static Rule],
-    /// What it does instead, why, and where that is to be read.
+    /// What the reference does instead, why, and the source.
     pub says: &'static str,
 }
 

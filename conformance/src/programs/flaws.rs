@@ -1,4 +1,4 @@
-//! The rules under test: which of them must catch which flaw of a driver.
+//! The suite under test: the case and the rule that must catch each flaw.
 
 use std::panic;
 use std::process::ExitCode;
@@ -6,80 +6,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use super::explore::{Quest, explore, perform as play, perils};
+use super::explore::{Search, explore, perform as play, perils};
 use super::{Generated, Options, delivery, notify, rpc};
 use crate::report::{FlawRun, Part, Record, write};
-use crate::runner::{perform, tell};
+use crate::runner::{perform, print_error};
 use crate::{Case, Flaw, Flawed, Harness, cases};
 
-/// The rule that must catch `flaw` in a run of programs; others may too.
+/// The id of the rule that must catch `flaw` in a run of programs; other rules may catch it too.
 #[must_use]
 pub fn caught_by(flaw: Flaw) -> &'static str {
-    match flaw {
-        Flaw::PublishedTwice => "rpc::nothing_runs_twice",
-        Flaw::LostInSilence => "rpc::cast_runs_exactly_once",
-        Flaw::OutOfOrder => "rpc::order_holds_from_one_sender",
-        Flaw::ServerIgnored | Flaw::ExchangeIgnored => "rpc::a_request_runs_at_an_entitled_server",
-        Flaw::PriorityIgnored => "notify::a_handler_has_what_it_wants",
-        Flaw::QueueNotEnsured => "notify::an_event_is_told",
-        Flaw::PoolIgnored => "notify::every_copy_is_handled_or_given_up",
-        Flaw::PoolNotShared => "notify::one_reader_has_it_at_a_time",
-        Flaw::FanoutReachesOne => "delivery::a_message_comes_from_a_queue_it_was_sent_to",
-        Flaw::ReplyCrossed | Flaw::ListenerLostByCut => "rpc::a_call_in_time_is_answered",
-        Flaw::FanoutLost | Flaw::FanoutLostByCut => "rpc::fanout_reaches_every_subscribed_server",
-        Flaw::MandatoryIgnored => "rpc::an_undeliverable_call_says_so",
-        Flaw::MandatoryAlways => "rpc::a_cast_is_sent",
-        Flaw::ReturnCrossed => "rpc::only_what_has_no_queue_is_undeliverable",
-        Flaw::HeadersLost | Flaw::BodyMangled | Flaw::LongHeaderCut | Flaw::LongBodyCut => {
-            "delivery::a_message_arrives_unchanged"
-        }
-        Flaw::LongNameCut => "delivery::a_long_name_is_refused_or_another_one",
-        Flaw::ExpirationIgnored | Flaw::ExpirationInSeconds | Flaw::RequestsNeverExpire => {
-            "delivery::what_expired_is_dropped"
-        }
-        Flaw::CloseEndsNeighbours
-        | Flaw::SettledTooEarly
-        | Flaw::ExpiresAtOnce
-        | Flaw::CancelledPollLoses
-        | Flaw::DroppedGoesOn
-        | Flaw::StopTakesTheRest
-        | Flaw::RequeueDrops
-        | Flaw::DroppedStaysOut => "delivery::nothing_is_lost",
-        Flaw::DeadlineIgnored => "delivery::a_publish_ends_as_it_must",
-        Flaw::PollOverflows => "delivery::a_poll_takes_no_more_than_its_maximum",
-        Flaw::WindowIgnored => "delivery::the_window_bounds_what_is_unsettled",
-        Flaw::StopNeverEnds => "lifecycle::a_server_ends_when_it_is_stopped",
-        Flaw::CloseLeavesQueue | Flaw::SubscribesLate | Flaw::DirectReachesInboxesAlone => "delivery::a_return_is_told",
-        Flaw::AcknowledgedComesBack | Flaw::RejectedComesBack | Flaw::HandedOverUnsettled => {
-            "delivery::what_is_settled_is_gone"
-        }
-        Flaw::RedeliveredFlagLost | Flaw::MarkLostByCut => "delivery::what_comes_back_says_so",
-        Flaw::RedeliveredAlways => "rpc::nothing_is_redelivered_without_a_loss",
-        Flaw::SettlesAfterClose | Flaw::SettledAfterCut => "delivery::settling_succeeds_until_the_end",
-        Flaw::CloseIsNothing => "lifecycle::a_closed_transport_does_nothing",
-        Flaw::ClosedPollHangs => "lifecycle::a_poll_ends_with_its_transport",
-        Flaw::HealthStuck => "lifecycle::health_follows_the_transport",
-        Flaw::NeverReadyAgain => "lifecycle::every_bus_is_back_after_a_cut",
-        Flaw::StopLosesAcknowledged => "rpc::what_is_dropped_is_counted",
-        Flaw::DeliveryCountLost => "notify::the_sums_agree",
-        Flaw::Undeclared(_) => "delivery::what_is_not_declared_is_refused",
-    }
+    flaw.breaks()
 }
 
-/// The `main` of a driver's test of the suite: one trial for each flaw that is put into the driver, which fails unless
-/// the case that must catch it does so, and the rule that must does within `programs` programs of a kind; ignored where
-/// the harness cannot do to its bus what brings the flaw out. What caught each is written where
-/// [`REPORT`](crate::report::REPORT) says.
+/// The `main` of a test of the suite itself: a trial for each flaw, which puts the flaw into the driver. A trial fails unless
+/// the flaw's case fails and its rule is broken within `programs` programs of a kind. It is ignored if the harness lacks the
+/// disturbance that the case needs. The results are written to the directory that [`REPORT`](crate::report::REPORT) names.
 pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             return ExitCode::FAILURE;
         }
     };
     let (arguments, driver) = (Arguments::from_iter(rest), make().driver());
-    // Every case is to fail here: what it says when it does interests nobody.
+    // Every case must fail here, so the messages of their panics are noise.
     panic::set_hook(Box::new(|_| ()));
     let (make, runs) = (Arc::new(make), Arc::new(Mutex::new(Vec::new())));
     let trial = |(place, flaw): (usize, &Flaw)| {
@@ -104,7 +55,7 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
     conclusion.exit_code()
 }
 
-/// Looks for `flaw` with its case and its rule.
+/// Runs the case and the programs that must catch `flaw`.
 fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> FlawRun {
     let case = case_of(flaw);
     FlawRun {
@@ -121,6 +72,8 @@ fn case_of(flaw: Flaw) -> &'static Case {
     cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
 
+/// # Errors
+/// The case passed, or no program broke the rule.
 fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     if !run.case_caught {
         return Err(format!("the case {} passes", run.case).into());
@@ -131,8 +84,8 @@ fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     }
 }
 
-/// Runs programs on a driver with `flaw` until the rule that must catch it does; how many it took, or `None` if all of
-/// them did not.
+/// Runs programs on a driver with `flaw` until the rule that must catch it is broken. Returns how many programs ran, or `None`
+/// if none broke it.
 pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
     let flawed = || Flawed::new(make(), flaw);
     let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);
@@ -140,6 +93,7 @@ pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> 
     found.or_else(|| hunt_kind::<delivery::Program, _>(&flawed, flaw, *options))
 }
 
+/// `None` also if the rule of `flaw` is not one of this kind.
 fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: Options) -> Option<u64> {
     let rule = P::rules().iter().find(|rule| rule.id == caught_by(flaw))?;
     let check = |program: &P| {
@@ -148,7 +102,7 @@ fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options
         performed
     };
     let programs = P::strategy(perils(&make(), options.actors));
-    let explored = explore(&Quest { programs, check: &check, shrinking: 0, name: None }, options);
+    let explored = explore(&Search { programs, check: &check, shrinking: 0, name: None }, options);
     explored.found.map(|_| explored.programs)
 }
 
@@ -159,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_has_an_id_of_its_own_and_every_flaw_names_one() {
+    fn every_rule_has_a_unique_id_and_every_flaw_names_one() {
         let mut ids = BTreeSet::new();
         for rule in rpc::Program::rules().iter().chain(delivery::Program::rules()).chain(notify::Program::rules()) {
-            assert!(ids.insert(rule.id), "{} is there twice", rule.id);
+            assert!(ids.insert(rule.id), "{} is listed twice", rule.id);
             assert!(rule.id.contains("::") && rule.says.ends_with('.'), "{}", rule.id);
         }
         for flaw in Flaw::ALL {

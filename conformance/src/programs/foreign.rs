@@ -1,4 +1,4 @@
-//! Actors that are processes of another implementation, such as the reference in Python.
+//! Foreign actors: processes of another implementation, such as the reference in Python.
 
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -7,39 +7,49 @@ use std::time::Duration;
 
 use super::rpc::Process;
 
-/// How long a process may take until it can be asked: seconds, or as long as the machine is busy.
+/// How long a process may take to start. Seconds, or longer on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
-/// Processes that play servers and senders beside, or in place of, this library. Clones share them.
+/// Processes of another implementation that play servers and senders, listeners and notifiers. Clones share them.
 ///
-/// Each is started by one command line, is connected to the bus of the harness that offers it, and speaks JSON, an
-/// object a line. It says `"ready"` on its standard output when it can be asked. It reads from its standard input
-/// what it is to do, `{"id": 1, "command": {"start": {"place": 0, "server": {..}}}}`, several things at once; answers
-/// each with `{"outcome": {"id": 1, "outcome": "done"}}`; and says what happens at its server before it goes on:
+/// A process is connected to the bus of its harness and exchanges lines of JSON. It writes `"ready"` to standard output when it
+/// takes commands. It reads commands from standard input, which may run concurrently:
+/// `{"id": 1, "command": {"start": {"place": 0, "server": {..}}}}`. It answers each with
+/// `{"outcome": {"id": 1, "outcome": "done"}}`. It reports an execution before the method continues, and its end:
 /// `{"ran": {"server": 0, "number": 7, "method": "answer", "redelivered": false}}` and
-/// `{"finished": {"server": 0, "number": 7}}`. It ends at the end of its input. To be killed as a server means to be
-/// killed as a process.
+/// `{"finished": {"server": 0, "number": 7}}`. It exits at the end of its input. A server is killed by killing its process.
 ///
-/// Starting one takes seconds, so those that are idle when a program has ended play in the next; all end when the last
-/// clone is dropped.
+/// In programs of notifications it takes `{"listen": {"exchange", "topics", "priorities", "pool", "event_type",
+/// "publisher_id", "batch", "batch_timeout_ms", "concurrency", "allow_requeue"}}`, whose type and publisher are regular
+/// expressions that match from the beginning; `"stop"`; and `{"notify": {"exchange", "topic", "priority", "publisher_id",
+/// "event_type", "payload", "context", "allowed", "driver"}}`, which ends when the event is confirmed. `driver` is `messaging`
+/// or `messagingv2`. Only the context values that `allowed` names may be sent. A listener reports each call of a handler:
+/// `{"heard": {"id": 3, "events": [{"publisher_id", "event_type", "priority", "payload", "context", "message_id",
+/// "redelivered"}]}}`. The handler then waits for `{"answer": {"id": 3, "answer": "handled"}}`, or `"requeued"`, or `"failed"`.
+/// A listener that does not `allow_requeue` acknowledges events whose handler failed; any other requeues them.
+///
+/// Starting a process takes seconds, so idle ones are reused by the next program. All of them end when the last clone is
+/// dropped.
 #[derive(Clone)]
 pub struct Foreign {
     pool: Arc<Pool>,
 }
 
+/// The idle processes, and how to start more.
 struct Pool {
     make: Box<dyn Fn() -> Command + Send + Sync>,
+    /// The last one is used next.
     idle: Mutex<Vec<Process>>,
 }
 
 impl Foreign {
-    /// Actors that `make` gives the command line of; standard input and output are theirs to be spoken through.
+    /// Starts processes with the command line of `make`, whose standard input and output it replaces by pipes.
     #[must_use]
     pub fn new(make: impl Fn() -> Command + Send + Sync + 'static) -> Self {
         Self { pool: Arc::new(Pool { make: Box::new(make), idle: Mutex::default() }) }
     }
 
-    /// A process that is ready: one that is idle, or a new one.
+    /// A process that is ready: an idle one, or a new one.
     pub(crate) async fn take(&self) -> Result<Process, String> {
         let idle = self.pool.idle().pop();
         let process = idle.map_or_else(|| self.start(), Ok)?;
@@ -47,26 +57,28 @@ impl Foreign {
         Ok(process)
     }
 
-    /// Sees that a process can be started, so that a program need not find out.
+    /// Checks that a process can be started, before any program needs one.
     pub(crate) async fn rehearse(&self) -> Result<(), String> {
         self.give_back(self.take().await?);
         Ok(())
     }
 
-    /// Takes back a process that has nothing to do.
+    /// Returns an idle process to the pool.
     pub(crate) fn give_back(&self, process: Process) {
-        // Last in, first out: those that are asked most are surely ready.
+        // Last in, first out: the most recently used process is ready.
         self.pool.idle().push(process);
     }
 
-    /// Starts a process that is soon needed.
+    /// Starts a process in advance, in place of a killed one.
     pub(crate) fn replace(&self) {
-        // Whoever needs it is told what is wrong.
+        // A failure is reported when a process is needed.
         if let Ok(process) = self.start() {
             self.pool.idle().insert(0, process);
         }
     }
 
+    /// # Errors
+    /// The command could not be started.
     fn start(&self) -> Result<Process, String> {
         let mut command = (self.pool.make)();
         let started = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));

@@ -4,21 +4,25 @@ use std::sync::Arc;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use super::options::Wishes;
+use super::options::Overrides;
 use super::{Actors, Generated, Options, delivery, notify, rpc, run_kind};
 use crate::report::{Part, ProgramRun, Record, driver_of_this_test, write};
 use crate::runner;
 use crate::{Clock, Harness};
 
-/// How many programs a driver's test runs unless it is told otherwise, by whom they are played. A number is that of the
-/// programs of each kind that this library plays alone.
+/// How many programs a driver's test runs by default, with which actors. A `u64` converts to a plan of that many programs of
+/// each kind, played by this library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     programs: Vec<(Actors, u64)>,
     one_at_a_time: bool,
 }
 
-/// One trial to be: its kind and its actors.
+/// How many programs of notifications foreign actors play for every five of RPC: a listener in Python takes up to a second to
+/// stop.
+const NOTIFY_IN_FIVE: u64 = 3;
+
+/// One planned trial.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     kind: Kind,
@@ -39,7 +43,7 @@ impl From<u64> for Plan {
 }
 
 impl Plan {
-    /// Runs so many programs of RPC played by `actors` too, in a trial of their own.
+    /// Adds a trial of `programs` programs of RPC played by `actors`, and one of three fifths as many of notifications.
     #[must_use]
     pub fn and(mut self, programs: u64, actors: Actors) -> Self {
         self.programs.retain(|(planned, _)| *planned != actors);
@@ -47,51 +51,58 @@ impl Plan {
         self
     }
 
-    /// Runs no two trials of this process at a time, since what one does to the bus disturbs the others.
+    /// Runs the trials of this process one after the other, because they disturb a shared bus.
     #[must_use]
     pub fn one_at_a_time(mut self) -> Self {
         self.one_at_a_time = true;
         self
     }
 
-    /// How many trials may run at a time, if that is not left to the machine.
+    /// The number of concurrent trials; `None` for the default of the machine.
     pub(super) fn threads(&self) -> Option<usize> {
         self.one_at_a_time.then_some(1)
     }
 
-    /// What the trials are called.
-    pub(super) fn ids(&self, wishes: &Wishes) -> Vec<String> {
-        self.entries(wishes).iter().map(Entry::id).collect()
+    /// The names of the trials.
+    pub(super) fn ids(&self, overrides: &Overrides) -> Vec<String> {
+        self.entries(overrides).iter().map(Entry::id).collect()
     }
 
-    /// Keeps for the report that none of it ran.
-    pub(super) fn left_out(&self, wishes: &Wishes, reason: &str) {
-        for entry in self.entries(wishes) {
+    /// Writes for the report that no trial ran.
+    pub(super) fn left_out(&self, overrides: &Overrides, reason: &str) {
+        for entry in self.entries(overrides) {
             entry.left_out(reason);
         }
     }
 
     pub(super) fn trials<H: Harness>(
         &self,
-        wishes: &Wishes,
+        overrides: &Overrides,
         make: &Arc<impl Fn() -> H + Send + Sync + 'static>,
     ) -> Vec<Trial> {
-        self.entries(wishes).into_iter().map(|entry| entry.trial(make)).collect()
+        self.entries(overrides).into_iter().map(|entry| entry.trial(make)).collect()
     }
 
-    /// The trials that are wished for: those of some actors, planned or not, or all that are planned.
-    fn entries(&self, wishes: &Wishes) -> Vec<Entry> {
+    /// The trials to run: those of the requested actors, planned or not, or all planned ones.
+    fn entries(&self, overrides: &Overrides) -> Vec<Entry> {
         let planned =
             |actors: Actors| self.programs.iter().find(|(planned, _)| *planned == actors).map(|(_, count)| *count);
-        let chosen = match wishes.actors {
+        let chosen = match overrides.actors {
             Some(actors) => vec![(actors, planned(actors).unwrap_or(1))],
             None => self.programs.clone(),
         };
         let entries = chosen.into_iter().flat_map(|(actors, programs)| {
-            // The others have no parts that are played.
-            let kinds: &[Kind] =
-                if actors.are_foreign() { &[Kind::Rpc] } else { &[Kind::Rpc, Kind::Notify, Kind::Delivery] };
-            kinds.iter().map(move |kind| Entry { kind: *kind, options: wishes.options(actors, programs) })
+            // Programs of delivery have no actors.
+            let kinds: &[Kind] = if actors.are_foreign() {
+                &[Kind::Rpc, Kind::Notify]
+            } else {
+                &[Kind::Rpc, Kind::Notify, Kind::Delivery]
+            };
+            kinds.iter().map(move |kind| {
+                let fewer = actors.are_foreign() && *kind == Kind::Notify;
+                let programs = if fewer { (programs * NOTIFY_IN_FIVE / 5).max(1) } else { programs };
+                Entry { kind: *kind, options: overrides.options(actors, programs) }
+            })
         });
         entries.collect()
     }
@@ -139,12 +150,12 @@ impl Entry {
                 Kind::Notify => run_kind::<notify::Program, H>(&*make, &self.options),
                 Kind::Delivery => run_kind::<delivery::Program, H>(&*make, &self.options),
             };
-            report.told().map(|()| Completion::Completed)
+            report.print().map(|()| Completion::Completed)
         })
     }
 }
 
-/// A trial that cannot run: ignored for all to see, or failed where nothing may be skipped.
+/// The result of a trial that cannot run: ignored, or failed where the environment forbids to skip.
 fn left_out(reason: String) -> Result<Completion, Failed> {
     for (variable, value) in [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")] {
         if std::env::var(variable).is_ok_and(|is| is == value) {
@@ -164,18 +175,28 @@ mod tests {
 
     #[test]
     fn every_kind_of_actors_has_a_trial_of_its_own() {
-        let all =
-            ["programs::rpc", "programs::notify", "programs::delivery", "programs::rpc_mixed", "programs::rpc_python"];
-        assert_eq!(planned().ids(&Wishes::default()), all);
-        let programs: Vec<u64> = planned().entries(&Wishes::default()).iter().map(|e| e.options.programs).collect();
-        assert_eq!(programs, [40, 40, 40, 25, 10]);
+        let all = [
+            "programs::rpc",
+            "programs::notify",
+            "programs::delivery",
+            "programs::rpc_mixed",
+            "programs::notify_mixed",
+            "programs::rpc_python",
+            "programs::notify_python",
+        ];
+        assert_eq!(planned().ids(&Overrides::default()), all);
+        let programs: Vec<u64> = planned().entries(&Overrides::default()).iter().map(|e| e.options.programs).collect();
+        assert_eq!(programs, [40, 40, 40, 25, 15, 10, 6]);
     }
 
     #[test]
-    fn actors_that_are_wished_for_play_alone() {
-        let wishes = |actors| Wishes { actors: Some(actors), ..Wishes::default() };
-        assert_eq!(planned().ids(&wishes(Actors::Mixed)), ["programs::rpc_mixed"]);
-        assert_eq!(planned().ids(&wishes(Actors::Rust)), ["programs::rpc", "programs::notify", "programs::delivery"]);
-        assert_eq!(Plan::from(40).ids(&wishes(Actors::Python)), ["programs::rpc_python"]);
+    fn actors_that_are_asked_for_play_alone() {
+        let overrides = |actors| Overrides { actors: Some(actors), ..Overrides::default() };
+        assert_eq!(planned().ids(&overrides(Actors::Mixed)), ["programs::rpc_mixed", "programs::notify_mixed"]);
+        assert_eq!(
+            planned().ids(&overrides(Actors::Rust)),
+            ["programs::rpc", "programs::notify", "programs::delivery"]
+        );
+        assert_eq!(Plan::from(40).ids(&overrides(Actors::Python)), ["programs::rpc_python", "programs::notify_python"]);
     }
 }

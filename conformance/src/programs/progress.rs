@@ -1,4 +1,4 @@
-//! How far a run of programs has come: a bar on a terminal, a line now and then elsewhere.
+//! The progress of a run of programs: a bar on a terminal, a line now and then elsewhere.
 
 use std::cell::Cell;
 use std::io::{IsTerminal as _, stderr};
@@ -7,41 +7,43 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::runner::tell;
+use crate::runner::print_error;
 
-/// How long there is no word where there is no terminal.
+/// The time between two lines, without a terminal.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The bars of every run of this process: trials run beside each other.
+/// The bars of every run of this process: trials run concurrently.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Tells how far a run has come. When it is dropped its bar goes.
+/// Shows the progress of a run. Dropping it removes its bar.
 #[derive(Debug)]
 pub(super) struct Progress {
     name: String,
     programs: u64,
+    /// `None` without a terminal.
     bar: Option<ProgressBar>,
-    told: Cell<Instant>,
+    /// When the last line was printed.
+    printed: Cell<Instant>,
 }
 
 impl Progress {
     pub(super) fn new(name: &str, programs: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:>10} {bar:30} {pos}/{len} programs, {msg}")
-                .expect("the template is a right one");
+                .expect("the template is valid");
             BARS.add(ProgressBar::new(programs).with_style(style).with_prefix(name.to_owned()))
         });
-        Self { name: name.to_owned(), programs, bar, told: Cell::new(Instant::now()) }
+        Self { name: name.to_owned(), programs, bar, printed: Cell::new(Instant::now()) }
     }
 
-    /// Tells that the program of `seed` is next, after so many programs and their steps.
+    /// Shows that the program of `seed` is next, after `done` programs with `steps` steps.
     pub(super) fn next(&self, done: u64, steps: usize, seed: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             bar.set_message(format!("{steps} steps, seed {seed}"));
-        } else if self.told.get().elapsed() >= SILENCE {
-            self.told.set(Instant::now());
-            tell(&line(&self.name, done, self.programs, steps, seed));
+        } else if self.printed.get().elapsed() >= SILENCE {
+            self.printed.set(Instant::now());
+            print_error(&line(&self.name, done, self.programs, steps, seed));
         }
     }
 }
@@ -55,6 +57,7 @@ impl Drop for Progress {
     }
 }
 
+/// The line that is printed without a terminal.
 fn line(name: &str, done: u64, programs: u64, steps: usize, seed: u64) -> String {
     format!("{name}: {done} of {programs} programs, {steps} steps, at seed {seed}")
 }

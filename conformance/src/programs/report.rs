@@ -1,4 +1,4 @@
-//! What a run of programs found, for people.
+//! The report of a run of programs.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use libtest_mimic::Failed;
 use super::explore::Explored;
 use super::{Divergence, Generated, Options};
 use crate::report::{Ended, Excused, Part, ProgramRun, Record};
-use crate::runner::tell;
+use crate::runner::print_error;
 
-/// How a run of programs of one kind ended.
+/// The result of a run of programs of one kind.
 #[derive(Debug)]
 #[must_use = "it says whether every rule held"]
 pub struct Report {
     name: &'static str,
-    /// What every program was held against, in two words.
+    /// What held for every program, for the report.
     held: String,
     rules: usize,
     actors: String,
@@ -24,7 +24,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of programs that were held against the rules.
+    /// The report of programs that were checked against the rules.
     pub(crate) fn rules<P: Generated>(options: Options, explored: Explored) -> Self {
         let rules = P::rules().len();
         let (held, actors) = (format!("{rules} rules held"), options.actors.to_string());
@@ -32,23 +32,26 @@ impl Report {
         Self { name: P::NAME, held, actors, rules, options, divergences, explored }
     }
 
-    /// A report of programs that ran on the driver called `other` too.
+    /// The report of programs that were compared with the driver `other`.
     pub(crate) fn compared<P: Generated>(other: &str, options: Options, explored: Explored) -> Self {
         let held = format!("each gave the same on {other}");
         let (actors, divergences) = (format!("as on {other}"), Vec::new());
         Self { name: P::NAME, held, actors, rules: 1, options, divergences, explored }
     }
 
-    /// Tells it: a trial that failed says so itself.
-    pub(crate) fn told(&self) -> Result<(), Failed> {
+    /// Prints a success to standard error.
+    ///
+    /// # Errors
+    /// A rule was broken: the report, which the trial prints.
+    pub(crate) fn print(&self) -> Result<(), Failed> {
         if self.held() {
-            tell(&self.to_string());
+            print_error(&self.to_string());
             return Ok(());
         }
         Err(Failed::from(self.to_string()))
     }
 
-    /// What is kept of it.
+    /// The record that is written for the report page.
     pub(crate) fn record(&self, driver: String) -> Record {
         let ended = if self.held() { Ended::Passed } else { Ended::Failed(self.to_string()) };
         let Explored { programs, steps, took, .. } = &self.explored;
@@ -73,7 +76,7 @@ impl Report {
 }
 
 impl Report {
-    /// Which rules foreign actors broke, how often, and what excuses them.
+    /// The rules that foreign actors broke, how often, and the divergences that excuse them.
     fn excused(&self) -> impl Iterator<Item = Excused> {
         self.explored.excused.iter().map(|(rule, times)| {
             let naming = self.divergences.iter().filter(|other| other.rules.iter().any(|named| named.id == *rule));
@@ -82,7 +85,7 @@ impl Report {
         })
     }
 
-    /// What foreign actors may do instead of keeping a rule, and how often they did.
+    /// Writes the divergences of foreign actors, and how often each rule was excused.
     fn write_excused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for divergence in &self.divergences {
             write!(f, "\n  but for {}", divergence.id)?;
@@ -110,7 +113,11 @@ impl fmt::Display for Report {
         for violation in &found.violations {
             writeln!(f, "  {violation}")?;
         }
-        writeln!(f, "run it again with --programs 1 --seed {}{again}; the smallest program that fails:", found.seed)?;
-        write!(f, "{}", found.code)
+        writeln!(
+            f,
+            "run it again with --programs 1 --seed {}{again}, or with --replay FILE the smallest program that fails:",
+            found.seed
+        )?;
+        write!(f, "{}", found.json)
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold of every program, as data.
+//! Rules: what must hold for every program, as data.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use oslo_messaging::{Capabilities, Capability};
 /// One sentence that the history of every program must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// `area::sentence`. It never changes, since flaws and divergences name it.
+    /// `area::sentence`. It never changes, because flaws and divergences refer to it.
     pub id: &'static str,
-    /// What a driver must declare for the rule to bind it.
+    /// The capabilities that a driver must declare for the rule to bind it.
     pub requires: &'static [Capability],
-    /// The sentence.
+    /// The sentence, for reports.
     pub says: &'static str,
 }
 
@@ -20,9 +20,9 @@ pub struct Rule {
 pub struct Violation {
     /// The rule.
     pub rule: &'static Rule,
-    /// Whether that is a divergence of the reference, which fails no program.
+    /// Whether a divergence of the reference excuses it. An excused violation fails no program.
     pub excused: bool,
-    /// By which message or which server, and how.
+    /// Which message or actor broke the rule, and how.
     pub how: String,
 }
 
@@ -50,13 +50,17 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Lists the rules of one kind of program: each as a static, and all of them as `ALL`.
+/// Defines the rules of one kind of program: each as a static, and all of them, in the order of the report, as `ALL`. The
+/// doc comment of a row is the sentence of the rule; the brackets hold the capabilities without which it does not bind.
 macro_rules! rules {
-    ($($name:ident = $id:literal, [$($requires:ident),*], $says:literal;)*) => {
+    ($($(#[doc = $says:literal])+ $name:ident = $id:literal [$($requires:ident),*];)*) => {
         $(
-            #[doc = $says]
-            pub(crate) static $name: $crate::programs::Rule =
-                $crate::programs::Rule { id: $id, requires: &[$($requires),*], says: $says };
+            $(#[doc = $says])+
+            pub(crate) static $name: $crate::programs::Rule = $crate::programs::Rule {
+                id: $id,
+                requires: &[$(oslo_messaging::Capability::$requires),*],
+                says: concat!($($says),+).trim_ascii_start(),
+            };
         )*
         /// Every rule.
         pub(crate) static ALL: &[&$crate::programs::Rule] = &[$(&$name),*];

@@ -1,4 +1,4 @@
-//! Records in a directory, a file each.
+//! The directory of records, one file for each.
 
 use std::env;
 use std::fs;
@@ -6,20 +6,20 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::{Part, Record, Records};
-use crate::runner::tell;
+use crate::runner::print_error;
 
-/// Names the directory into which records are written.
+/// The environment variable that names the directory for records. Without it nothing is written.
 pub const REPORT: &str = "OSLO_TEST_REPORT";
 
-/// Writes a record where the environment says; what cannot be written is told and fails nothing.
+/// Writes a record into the directory that [`REPORT`] names, if it names one. A failure is printed and fails no test.
 pub(crate) fn write(record: &Record) {
     let Some(directory) = env::var_os(REPORT) else { return };
     if let Err(error) = write_to(directory.as_ref(), record) {
-        tell(&format!("no record could be written into {}: {error}", directory.display()));
+        print_error(&format!("no record could be written into {}: {error}", directory.display()));
     }
 }
 
-/// The driver that this process tests, if no harness can be asked: the package whose test it is.
+/// The default name of the driver: the package whose test this process is.
 pub(crate) fn driver_of_this_test() -> String {
     env::var("CARGO_PKG_NAME").unwrap_or_else(|_| {
         let program = env::current_exe().ok();
@@ -28,7 +28,7 @@ pub(crate) fn driver_of_this_test() -> String {
     })
 }
 
-/// Writes a record as the file that it alone has.
+/// Writes a record to the file of its driver and part; a later run replaces it.
 pub(super) fn write_to(directory: &Path, record: &Record) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let part = match &record.part {
@@ -43,10 +43,10 @@ pub(super) fn write_to(directory: &Path, record: &Record) -> io::Result<()> {
 }
 
 impl Records {
-    /// Reads every record of a directory; without the directory there are none.
+    /// Reads every record of a directory. A missing directory has no records.
     ///
     /// # Errors
-    /// A file cannot be read, or is no record.
+    /// A file cannot be read, or is not a record.
     pub fn read(directory: &Path) -> io::Result<Self> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -56,8 +56,8 @@ impl Records {
         paths.sort();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         let read = |path: &Path| {
-            let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            serde_json::from_slice(&fs::read(path).map_err(told)?).map_err(|error| told(error.into()))
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            serde_json::from_slice(&fs::read(path).map_err(named)?).map_err(|error| named(error.into()))
         };
         paths.iter().map(|path| read(path)).collect()
     }

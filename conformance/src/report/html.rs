@@ -1,4 +1,4 @@
-//! The page: one file that needs no other.
+//! The page: one HTML file without external resources.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -6,14 +6,15 @@ use super::table::Counts;
 use super::{Ended, Excused, FlawRun, ProgramRun, Records};
 use crate::cases;
 
+/// Inlined, because the page must not need other files.
 const STYLE: &str = include_str!("style.css");
 
 impl Records {
-    /// A page with everything that was run: summary, cases, programs, flaws. `note` says which run it was.
+    /// Renders a page with summary, failures, programs, cases and flaws. `note` describes the run.
     #[must_use]
     pub fn html(&self, note: &str) -> String {
         let mut page = String::new();
-        self.write_page(&mut page, note).expect("a text takes whatever is written");
+        self.write_page(&mut page, note).expect("writing to a string does not fail");
         page
     }
 
@@ -33,6 +34,7 @@ impl Records {
         page.write_str("</body>\n</html>\n")
     }
 
+    /// A card for each driver, with its numbers by result.
     fn write_cards(&self, page: &mut String) -> fmt::Result {
         page.write_str("<div class=\"cards\">\n")?;
         for driver in self.drivers() {
@@ -58,7 +60,7 @@ impl Records {
         page.write_str("</div>\n")
     }
 
-    /// What failed, in its own words: nobody should have to look for it.
+    /// Writes the messages of all failures at the top of the page.
     fn write_failures(&self, page: &mut String) -> fmt::Result {
         let mut failures = Vec::new();
         for driver in self.drivers() {
@@ -107,6 +109,7 @@ impl Records {
         close(page)
     }
 
+    /// A row for each case and a column for each driver; the title of a cell is the reason of its result.
     fn write_cases(&self, page: &mut String) -> fmt::Result {
         let drivers = self.drivers();
         let names: Vec<&str> = [""].into_iter().chain(drivers.iter().copied()).collect();
@@ -134,6 +137,7 @@ impl Records {
         page.write_str("</table></div>\n")
     }
 
+    /// A table for each driver with flaws.
     fn write_flaws(&self, page: &mut String) -> fmt::Result {
         for driver in self.drivers() {
             if self.flaws_of(driver).next().is_none() {
@@ -166,6 +170,7 @@ fn close(page: &mut String) -> fmt::Result {
     page.write_str("</tbody></table></div>\n")
 }
 
+/// A row for one run of programs.
 fn write_program(page: &mut String, driver: &str, run: &ProgramRun) -> fmt::Result {
     write!(page, "<tr><td>{}</td><td>{}</td><td>{}</td>", Text(driver), Text(&run.kind), Text(&run.actors))?;
     write!(page, "<td>{}</td><td>{}</td><td>{}</td><td>{}</td>", run.programs, run.steps, run.rules, run.seed)?;
@@ -192,9 +197,9 @@ fn write_cell(page: &mut String, ended: &Ended, seconds: f64) -> fmt::Result {
 }
 
 fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
-    let verdict = |caught: bool| if caught { "passed" } else { "failed" };
+    let class_of = |caught: bool| if caught { "passed" } else { "failed" };
     write!(page, "<tr><td>{}</td>", Text(&run.flaw))?;
-    write!(page, "<td class=\"{}\"><code>{}</code></td>", verdict(run.case_caught), Text(&run.case))?;
+    write!(page, "<td class=\"{}\"><code>{}</code></td>", class_of(run.case_caught), Text(&run.case))?;
     let rule = Text(&run.rule);
     match run.programs {
         Some(programs) => {
@@ -204,6 +209,7 @@ fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
     }
 }
 
+/// The CSS class of a result.
 fn class(ended: &Ended) -> &'static str {
     match ended {
         Ended::Passed => "passed",
@@ -227,7 +233,7 @@ fn why(ended: &Ended) -> &str {
     }
 }
 
-/// Text that means nothing to a browser.
+/// Text, escaped for HTML.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {

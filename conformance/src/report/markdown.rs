@@ -1,15 +1,15 @@
-//! The summary as a table in Markdown. It has neither seeds nor seconds, so that the same tests give the same text.
+//! The summary as a Markdown table, without seeds and durations, so that the same tests give the same text.
 
 use std::collections::BTreeSet;
 
 use super::table::Counts;
 use super::{Ended, ProgramRun, Records};
 
-/// What stands where a driver has nothing.
+/// The cell of a driver without results.
 const NOTHING: &str = "–";
 
 impl Records {
-    /// A table of groups of cases, kinds of programs and flaws, with a column for each driver.
+    /// Renders a table of case groups, kinds of programs and flaws, with a column for each driver.
     #[must_use]
     pub fn markdown(&self) -> String {
         let drivers = self.drivers();
@@ -58,17 +58,19 @@ fn rule(columns: usize) -> String {
     format!("|---|{}\n", "---|".repeat(columns))
 }
 
+/// Failures first, since they matter most; zero counts are left out.
 fn counted(counts: Counts) -> String {
     let parts = [(counts.failed, " FAILED"), (counts.passed, ""), (counts.ignored, " not run")];
-    let told: Vec<String> =
+    let parts: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count}{what}")).collect();
-    if told.is_empty() { NOTHING.to_owned() } else { told.join(", ") }
+    if parts.is_empty() { NOTHING.to_owned() } else { parts.join(", ") }
 }
 
 fn bold(text: String) -> String {
     if text == NOTHING { text } else { format!("**{text}**") }
 }
 
+/// The number of programs, which is fixed by the test, not by time.
 fn played(run: &ProgramRun) -> String {
     match run.ended {
         Ended::Passed => run.programs.to_string(),
@@ -81,10 +83,11 @@ fn share(some: usize, all: usize) -> String {
     if all == 0 { NOTHING.to_owned() } else { format!("{some} of {all}") }
 }
 
-/// Puts `table` into `text`, between the two lines that mark its place. `None` if they are not there, once each and in
-/// this order.
+/// Replaces the text between the marks `<!-- conformance -->` and `<!-- /conformance -->` by `table`. Returns `None` unless each
+/// mark occurs once, in this order.
 #[must_use]
 pub fn embed(text: &str, table: &str) -> Option<String> {
+    /// HTML comments, which Markdown does not show.
     const MARKS: [&str; 2] = ["<!-- conformance -->\n", "<!-- /conformance -->\n"];
     let places: BTreeSet<usize> = MARKS.iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at).collect();
     let [begin, end] = MARKS.map(|mark| text.find(mark));

@@ -1,81 +1,81 @@
-//! What is kept of a run.
+//! Records: the results of tests, as JSON.
 
 use libtest_mimic::{Completion, Failed};
 use serde::{Deserialize, Serialize};
 
 use crate::programs::Options;
 
-/// What one test of one driver did.
+/// The results of one test of one driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
-    /// What the harness calls its driver.
+    /// The name of the driver: [`Harness::driver`](crate::Harness::driver).
     pub driver: String,
-    /// What was tested.
+    /// The results.
     #[serde(flatten)]
     pub part: Part,
 }
 
-/// What a test of a driver does.
+/// The results of one kind of test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Part {
-    /// It runs the cases.
+    /// The cases.
     Cases(Vec<CaseRun>),
-    /// It runs generated programs of one kind.
+    /// Generated programs of one kind.
     Programs(ProgramRun),
-    /// It puts flaws into the driver.
+    /// Flaws that were put into the driver.
     Flaws(Vec<FlawRun>),
 }
 
-/// How one case ended.
+/// The result of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseRun {
     /// The id of the case.
     pub case: String,
-    /// How it ended.
+    /// The result.
     #[serde(flatten)]
     pub ended: Ended,
-    /// What it took on the machine's clock.
+    /// The duration on the machine's clock.
     pub seconds: f64,
 }
 
-/// How something ended.
+/// The result of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ended", content = "why", rename_all = "snake_case")]
 pub enum Ended {
-    /// As it should.
+    /// It passed.
     Passed,
-    /// Otherwise: what was said.
+    /// It failed with this message.
     Failed(String),
-    /// It was not begun: why.
+    /// It did not run, for this reason.
     Ignored(String),
 }
 
-/// What a run of programs of one kind did.
+/// The result of a run of programs of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProgramRun {
     /// The kind of program.
     pub kind: String,
-    /// Who played them.
+    /// The actors.
     pub actors: String,
     /// The seed of the first program.
     pub seed: u64,
     /// How many programs ran.
     pub programs: u64,
-    /// How many steps they had.
+    /// How many steps the programs had.
     pub steps: usize,
-    /// How many rules each was held against.
+    /// How many rules each program was checked against.
     pub rules: usize,
-    /// What they took on the machine's clock.
+    /// The duration on the machine's clock.
     pub seconds: f64,
-    /// Which rules were broken by foreign actors alone that are excused from them.
+    /// The rules that only excused foreign actors broke.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excused: Vec<Excused>,
-    /// Whether every rule held. What failed has the rule, the smallest program and its seed.
+    /// Whether every rule held. The message of a failure has the rule, the smallest program and its seed.
     #[serde(flatten)]
     pub ended: Ended,
 }
@@ -86,13 +86,13 @@ pub struct ProgramRun {
 pub struct Excused {
     /// The rule.
     pub rule: String,
-    /// The divergences of the reference that name the rule; one of them it was.
+    /// The divergences of the reference that name the rule; any of them may be the cause.
     pub by: Vec<String>,
     /// How often it was broken.
     pub times: u64,
 }
 
-/// What caught one flaw that was put into the driver.
+/// Whether the suite caught one flaw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FlawRun {
@@ -100,11 +100,11 @@ pub struct FlawRun {
     pub flaw: String,
     /// The case that must catch it.
     pub case: String,
-    /// Whether it did.
+    /// Whether the case failed.
     pub case_caught: bool,
     /// The rule of the programs that must catch it.
     pub rule: String,
-    /// How many programs it took until that rule did. `None` if none did.
+    /// How many programs ran until the rule was broken; `None` if it never was.
     pub programs: Option<u64>,
 }
 
@@ -125,7 +125,7 @@ impl CaseRun {
 }
 
 impl ProgramRun {
-    /// A run of programs that nobody played.
+    /// The record of a run that was skipped.
     pub(crate) fn ignored(kind: &str, options: &Options, reason: &str) -> Self {
         let (kind, actors, ended) = (kind.to_owned(), options.actors.to_string(), Ended::Ignored(reason.to_owned()));
         let (seed, excused) = (options.seed, Vec::new());
@@ -134,18 +134,18 @@ impl ProgramRun {
 }
 
 impl Ended {
-    /// How a trial ended.
+    /// The result of a finished trial.
     pub(crate) fn of(outcome: &Result<Completion, Failed>) -> Self {
         match outcome {
             Ok(Completion::Completed) => Self::Passed,
             Ok(Completion::Ignored { reason }) => Self::Ignored(reason.clone().unwrap_or_default()),
-            Err(failed) => Self::Failed(failed.message().unwrap_or("it failed without a word").to_owned()),
+            Err(failed) => Self::Failed(failed.message().unwrap_or("it failed without a message").to_owned()),
         }
     }
 }
 
 impl FlawRun {
-    /// Whether what must catch the flaw did.
+    /// Whether both the case and the rule caught the flaw.
     #[must_use]
     pub fn caught(&self) -> bool {
         self.case_caught && self.programs.is_some()

@@ -1,11 +1,11 @@
-//! Records, seen from where a page needs them.
+//! Views of the records, for pages and tables.
 
 use std::collections::BTreeSet;
 
 use super::{CaseRun, Ended, FlawRun, Part, ProgramRun, Records};
 use crate::cases;
 
-/// How many cases ended how.
+/// Cases by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: usize,
@@ -28,8 +28,7 @@ impl Counts {
 }
 
 impl Records {
-    /// Everything that makes this a run that proves less than a whole one: what failed, and what was not caught, one line
-    /// each.
+    /// Failures, skipped runs and flaws that were not caught, one in a line. Empty for a run that proves everything.
     #[must_use]
     pub fn objections(&self) -> Vec<String> {
         let mut objections = Vec::new();
@@ -53,7 +52,7 @@ impl Records {
         objections
     }
 
-    /// The drivers, by name.
+    /// The names of the drivers, sorted.
     pub(super) fn drivers(&self) -> Vec<&str> {
         let drivers: BTreeSet<&str> = self.0.iter().map(|record| record.driver.as_str()).collect();
         drivers.into_iter().collect()
@@ -85,7 +84,7 @@ impl Records {
         runs.flatten()
     }
 
-    /// What was run, as groups of ids in the order of the suite; cases that the suite does not know come last.
+    /// The ids of the cases by group, in the order of the suite; unknown cases come last.
     pub(super) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let all = self.drivers();
         let ran: BTreeSet<&str> =
@@ -103,7 +102,7 @@ impl Records {
         groups
     }
 
-    /// Who played programs of which kind, over all drivers.
+    /// The kinds of programs with their actors, of all drivers.
     pub(super) fn kinds(&self) -> Vec<(&str, &str)> {
         let mut kinds: Vec<(&str, &str)> = Vec::new();
         for run in self.0.iter().filter_map(|record| match &record.part {
@@ -118,6 +117,7 @@ impl Records {
         kinds
     }
 
+    /// All records of a driver; several tests of one driver write records of their own.
     fn parts_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a Part> {
         self.0.iter().filter(move |record| record.driver == driver).map(|record| &record.part)
     }

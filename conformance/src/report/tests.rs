@@ -92,9 +92,9 @@ fn the_page_says_what_the_reference_was_excused_from() {
     let by = vec!["reference::a".to_owned(), "reference::b".to_owned()];
     run.excused.push(Excused { rule: "rpc::order".to_owned(), by, times: 3 });
     let page = Records::from_iter([Record::new("rabbit", part)]).html("");
-    let told =
+    let excuse =
         "<td>3 times from <code>rpc::order</code> by <code>reference::a</code> or <code>reference::b</code></td>";
-    assert!(page.contains(told), "{page}");
+    assert!(page.contains(excuse), "{page}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use oslo_messaging::driver::Origin;
 use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationListenerBuilder};
 use oslo_messaging::{ErrorKind, Event, NotificationEndpoint, Priority};
-use oslo_messaging_fake::{Fault, Rule};
+use oslo_messaging_fake::{Fault, FaultRule};
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon, twice};
 
@@ -125,7 +125,7 @@ async fn a_letter_that_could_not_be_replayed_comes_again() {
     let world = World::new();
     give_up(&world, Some("audit"), 7).await;
     let mut dead = DeadLetters::open(&world.bus, "audit", soon()).await.unwrap();
-    world.broker.faults().add(Rule::new(Fault::Return));
+    world.broker.faults().add(FaultRule::new(Fault::Return));
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap_err().kind(), ErrorKind::Undeliverable);
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);
     dead.close(soon()).await.unwrap();

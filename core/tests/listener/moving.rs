@@ -8,7 +8,7 @@ use std::time::Duration;
 use oslo_messaging::driver::{Address, Message};
 use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::{Bus, NotificationListener, Priority, Target};
-use oslo_messaging_fake::{Fault, Rule};
+use oslo_messaging_fake::{Fault, FaultRule};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -221,7 +221,7 @@ async fn an_event_that_is_moved_the_second_time_is_handled_once() {
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
     let listener = listener(&world.bus).endpoint(endpoint).start(soon()).await.unwrap();
     let moved = |to: &Address, _: &Message| matches!(to, Address::Queue { .. });
-    world.broker.faults().add(Rule::new(Fault::Return).when(moved));
+    world.broker.faults().add(FaultRule::new(Fault::Return).when(moved));
     let events: Vec<_> = (0..3).collect();
     for n in &events {
         world.publish(Priority::Info, *n).await;

@@ -9,7 +9,7 @@ use oslo_messaging::driver::{Source, Subscription, Transport};
 use oslo_messaging::notify::{MessagingSink, OutboxConfig, Queued, RecordingSink};
 use oslo_messaging::wire::Notification;
 use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, ErrorKind, Notifier, Priority};
-use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 use tokio::time::Instant;
 
 use crate::spy::{Spy, bus};
@@ -70,7 +70,7 @@ async fn events_are_first_tried_in_order_whatever_a_topic_answers() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
     // Ten that take long: those behind them are not held up, and do not pass in front of each other.
-    let slow = Rule::new(Fault::Delay(Duration::from_secs(1))).after(5).times(10);
+    let slow = FaultRule::new(Fault::Delay(Duration::from_secs(1))).after(5).times(10);
     broker.faults().add(slow);
     let sink = MessagingSink::new(&bus).topics(["one", "two", "three"]);
     let notifier = Notifier::from_sink("p", sink).background(OutboxConfig::default());
@@ -105,7 +105,7 @@ async fn events_lie_in_their_queues_in_the_order_they_were_told() {
 async fn events_outlive_a_lost_connection() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
-    broker.faults().add(Rule::new(Fault::Disconnect(Cut::BeforeSend)).after(10));
+    broker.faults().add(FaultRule::new(Fault::Disconnect(Cut::BeforeSend)).after(10));
     let notifier = Notifier::new(&bus, "p").background(OutboxConfig::default());
     send(&notifier, 0..200);
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -136,7 +136,7 @@ async fn flush_waits_for_what_was_queued_before_and_not_for_what_comes_after() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
     let notifier = Notifier::new(&bus, "p").background(OutboxConfig::default());
-    broker.faults().add(Rule::new(Fault::Delay(Duration::from_secs(2))).times(5));
+    broker.faults().add(FaultRule::new(Fault::Delay(Duration::from_secs(2))).times(5));
     send(&notifier, 0..5);
     let begin = Instant::now();
     let later = async {

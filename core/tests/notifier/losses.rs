@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oslo_messaging::notify::{NotificationSink, OutboxConfig, OutgoingEvent, Queued, RecordingSink, WhenFull};
 use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, Notifier, Result, Retry};
-use oslo_messaging_fake::{FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 
 use crate::spy::bus;
 
@@ -108,8 +108,8 @@ async fn what_is_too_old_is_given_up_and_what_is_not_arrives() {
 async fn what_will_never_arrive_counts_as_failed() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
-    broker.faults().add(Rule::new(Fault::Return));
-    broker.faults().add(Rule::new(Fault::Nack).times(3));
+    broker.faults().add(FaultRule::new(Fault::Return));
+    broker.faults().add(FaultRule::new(Fault::Nack).times(3));
     let notifier = Notifier::new(&bus, "p").retry(Retry::times(2)).background(OutboxConfig::default());
     dropped(&notifier, 0..1);
     assert_eq!(notifier.flush(soon()).await, 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oslo_messaging::notify::MessagingSink;
 use oslo_messaging::wire::{Compression, Format};
 use oslo_messaging::{Bus, Context, ErrorKind, Executed, Notifier, Priority};
-use oslo_messaging_fake::{FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 use serde_json::{Value, json};
 
 use crate::spy::{Publish, bus, shape};
@@ -144,7 +144,7 @@ async fn a_payload_is_anything_that_has_a_json_form() {
 #[tokio::test]
 async fn an_event_that_no_queue_is_bound_for_is_told_to_its_publisher() {
     let broker = FakeBroker::new();
-    broker.faults().add(Rule::new(Fault::Return));
+    broker.faults().add(FaultRule::new(Fault::Return));
     let notifier = Notifier::new(&Bus::new(broker.transport()), "p");
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oslo_messaging::driver::{Address, Message};
 use oslo_messaging::notify::{MessagingSink, NoopSink, RecordingSink};
 use oslo_messaging::{Context, ErrorKind, Executed, Notifier, Retry};
-use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 use tokio::time::Instant;
 
 use crate::spy::{Publish, bus};
@@ -18,7 +18,7 @@ fn bodies(published: &[Publish]) -> Vec<String> {
 async fn an_event_that_may_have_arrived_is_sent_again_with_the_same_ids() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
-    broker.faults().add(Rule::new(Fault::Disconnect(Cut::BeforeConfirm)));
+    broker.faults().add(FaultRule::new(Fault::Disconnect(Cut::BeforeConfirm)));
     let notifier = Notifier::new(&bus, "p");
     let context = Context::new();
     let (sent, ()) = tokio::join!(notifier.info(&context, "e", &1), async {
@@ -39,7 +39,7 @@ async fn an_event_that_may_have_arrived_is_sent_again_with_the_same_ids() {
 async fn an_event_that_is_given_up_says_whether_any_try_may_have_arrived() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
-    broker.faults().add(Rule::new(Fault::Disconnect(Cut::BeforeConfirm)));
+    broker.faults().add(FaultRule::new(Fault::Disconnect(Cut::BeforeConfirm)));
     let notifier = Notifier::new(&bus, "p").retry(Retry::times(2));
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe));
@@ -60,7 +60,7 @@ async fn n_retries_are_n_plus_one_tries() {
         (Retry::until_deadline(), 5, true),
     ] {
         let broker = FakeBroker::new();
-        broker.faults().add(Rule::new(Fault::Nack).times(refusals));
+        broker.faults().add(FaultRule::new(Fault::Nack).times(refusals));
         let (bus, _) = bus(&broker);
         let sent = Notifier::new(&bus, "p").prepare().retry(retry).info(&Context::new(), "e", &1).await;
         assert_eq!(sent.is_ok(), arrives, "{retry:?} after {refusals}");
@@ -71,7 +71,7 @@ async fn n_retries_are_n_plus_one_tries() {
 async fn a_topic_in_trouble_does_not_keep_an_event_from_another() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
-    broker.faults().add(Rule::new(Fault::Nack).when(|to, _| to.routing_key().starts_with("sick.")).always());
+    broker.faults().add(FaultRule::new(Fault::Nack).when(|to, _| to.routing_key().starts_with("sick.")).always());
     let notifier = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["sick", "well"])).retry(Retry::never());
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert!(error.to_string().contains("topic: sick"), "{error}");
@@ -95,7 +95,7 @@ async fn an_event_that_missed_one_place_and_reached_another_may_have_arrived() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
     let missed = |to: &Address, _: &Message| matches!(to, Address::Notification { topic, .. } if topic == "missed");
-    broker.faults().add(Rule::new(Fault::Return).when(missed).always());
+    broker.faults().add(FaultRule::new(Fault::Return).when(missed).always());
     let only = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["missed"]));
     let topics = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["missed", "reached"]));
     let sinks = only.clone().with_sink(RecordingSink::new());

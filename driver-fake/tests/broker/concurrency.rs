@@ -1,4 +1,4 @@
-//! Many publishers and readers at once, on several threads.
+//! Many publishers and readers on several threads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::support::*;
 const PUBLISHERS: usize = 4;
 const EACH: usize = 500;
 
-/// Reads until it is stopped from outside; gives every seventh message back once.
+/// Reads until `left` is closed; requeues every seventh message once.
 async fn read(mut listener: Box<dyn Listener>, settle: Settle, left: Arc<tokio::sync::Semaphore>) -> Vec<String> {
     let mut received = Vec::new();
     loop {
@@ -35,7 +35,7 @@ async fn read(mut listener: Box<dyn Listener>, settle: Settle, left: Arc<tokio::
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_message_reaches_one_reader_and_nobody_sleeps_through() {
+async fn every_message_reaches_one_reader_and_no_wake_up_is_lost() {
     let broker = FakeBroker::new();
     let transport = Arc::new(broker.transport());
     let done = Arc::new(tokio::sync::Semaphore::new(0));

@@ -1,4 +1,4 @@
-//! The delivery limit of quorum queues: what counts, what receivers learn of it, and when a message goes.
+//! The delivery limit of quorum queues: what counts, what receivers see, and when a message is dropped.
 
 use crate::support::*;
 use oslo_messaging::{DeliveryCount, IncomingMessage, Listener};
@@ -16,7 +16,7 @@ fn counted(message: &dyn IncomingMessage) -> Option<(u64, bool)> {
     message.message().delivery_count.map(|count: DeliveryCount| (count.failed, count.is_last()))
 }
 
-/// Takes the next message, says what its receiver learns of its failures, and requeues it.
+/// Requeues the next message; returns its delivery count and redelivered flag.
 async fn return_one(listener: &mut Box<dyn Listener>) -> Option<(u64, bool)> {
     let message = receive(listener).await;
     let count = counted(&*message);

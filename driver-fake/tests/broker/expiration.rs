@@ -1,4 +1,4 @@
-//! Messages that live for a while.
+//! Messages with a time to live.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn a_message_to_live_for_nothing_needs_a_consumer_with_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_consumer_holds_does_not_expire_until_it_comes_back() {
+async fn an_unsettled_message_does_not_expire_until_it_is_requeued() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;

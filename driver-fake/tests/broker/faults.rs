@@ -1,10 +1,10 @@
-//! What goes wrong on purpose, and what its victims see.
+//! Injected faults, and what publishers and listeners see of them.
 
 use std::time::Duration;
 
 use crate::support::*;
 use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, PublishOptions, State, Transport};
-use oslo_messaging_fake::{Cut, FakeBroker, Fault, Rule};
+use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 
 /// A delay that no deadline of these tests reaches by itself.
 const LATE: Duration = Duration::from_secs(30);
@@ -13,7 +13,7 @@ const LATE: Duration = Duration::from_secs(30);
 async fn a_dropped_message_is_confirmed_and_lost() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
-    broker.faults().add(Rule::new(Fault::Drop));
+    broker.faults().add(FaultRule::new(Fault::Drop));
     send(&transport, &durable("q"), "lost").await;
     send(&transport, &durable("q"), "kept").await;
     assert_eq!(broker.queue("q").unwrap().ready, 1);
@@ -25,7 +25,7 @@ async fn a_delayed_message_arrives_after_its_publisher_gave_up() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
-    broker.faults().add(Rule::new(Fault::Delay(LATE)));
+    broker.faults().add(FaultRule::new(Fault::Delay(LATE)));
     let error = fail(&transport, &durable("q"), &plain()).await;
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe));
     assert_eq!(broker.leftovers().delayed, 1);
@@ -38,7 +38,7 @@ async fn a_delayed_message_arrives_after_its_publisher_gave_up() {
 async fn a_delayed_publish_ends_when_its_message_arrives() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
-    broker.faults().add(Rule::new(Fault::Delay(LATE)));
+    broker.faults().add(FaultRule::new(Fault::Delay(LATE)));
     let started = tokio::time::Instant::now();
     let options = PublishOptions::by(Deadline::after(LATE * 2));
     transport.publish(&durable("q"), Message::new("x"), &options).await.unwrap();
@@ -47,11 +47,11 @@ async fn a_delayed_publish_ends_when_its_message_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_already_gets_a_delayed_message_whose_publisher_gave_up() {
+async fn a_waiting_poll_gets_a_delayed_message_whose_publisher_gave_up() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
-    broker.faults().add(Rule::new(Fault::Delay(LATE)));
+    broker.faults().add(FaultRule::new(Fault::Delay(LATE)));
     let started = tokio::time::Instant::now();
     let (to, options) = (durable("q"), plain());
     let waiting = Deadline::after(LATE * 2);
@@ -66,7 +66,7 @@ async fn a_duplicated_message_arrives_twice_without_a_mark() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
-    broker.faults().add(Rule::new(Fault::Duplicate));
+    broker.faults().add(FaultRule::new(Fault::Duplicate));
     send(&transport, &durable("q"), "x").await;
     let messages = some(&mut listener, 9).await;
     assert_eq!(bodies(&messages), ["x", "x"]);
@@ -79,13 +79,13 @@ async fn a_reordered_message_comes_after_the_next_one_or_after_its_time() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
-    broker.faults().add(Rule::new(Fault::Reorder(LATE)).when(|to, _| *to == durable("q")).times(1));
+    broker.faults().add(FaultRule::new(Fault::Reorder(LATE)).when(|to, _| *to == durable("q")).times(1));
     for text in ["a", "b"] {
         send(&transport, &durable("q"), text).await;
     }
     assert_eq!(bodies(&some(&mut listener, 9).await), ["b", "a"]);
 
-    broker.faults().add(Rule::new(Fault::Reorder(LATE)));
+    broker.faults().add(FaultRule::new(Fault::Reorder(LATE)));
     let mut fresh = listen(&transport, &inbox()).await;
     let to = fresh.address().clone();
     send(&transport, &to, "alone").await;
@@ -97,18 +97,18 @@ async fn a_reordered_message_comes_after_the_next_one_or_after_its_time() {
 async fn a_refused_message_is_nowhere() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
-    broker.faults().add(Rule::new(Fault::Nack));
+    broker.faults().add(FaultRule::new(Fault::Nack));
     let error = fail(&transport, &durable("q"), &plain()).await;
     assert_eq!((error.kind(), error.executed(), error.is_transient()), (ErrorKind::Refused, Executed::No, true));
     assert!(broker.queues().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_return_is_told_to_who_asked_for_it() {
+async fn a_return_reaches_only_a_mandatory_publisher() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let _listener = listen(&transport, &queue("q")).await;
-    broker.faults().add(Rule::new(Fault::Return).times(2));
+    broker.faults().add(FaultRule::new(Fault::Return).times(2));
     let to = Address::Direct { queue: "q".into() };
     assert_eq!(fail(&transport, &to, &mandatory()).await.kind(), ErrorKind::Undeliverable);
     send(&transport, &to, "vanishes").await;
@@ -150,7 +150,7 @@ async fn consuming_goes_on_during_an_alarm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_transport_fails_everything_at_once_and_gives_back_what_it_held() {
+async fn a_cut_transport_fails_at_once_and_requeues_its_messages() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -174,7 +174,7 @@ async fn a_cut_transport_fails_everything_at_once_and_gives_back_what_it_held() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_ends_what_waits() {
+async fn a_cut_ends_waiting_operations() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -188,13 +188,13 @@ async fn a_cut_ends_what_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_tells_whether_the_message_may_have_arrived() {
+async fn a_cut_reports_whether_the_message_may_have_arrived() {
     let broker = FakeBroker::new();
     for (cut, executed, ready) in
         [(Cut::BeforeSend, Executed::No, None), (Cut::BeforeConfirm, Executed::Maybe, Some(1))]
     {
         let transport = broker.transport();
-        broker.faults().add(Rule::new(Fault::Disconnect(cut)));
+        broker.faults().add(FaultRule::new(Fault::Disconnect(cut)));
         let error = fail(&transport, &durable("q"), &plain()).await;
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, executed));
         assert_eq!(broker.queue("q").map(|queue| queue.ready), ready);
@@ -202,13 +202,13 @@ async fn a_cut_tells_whether_the_message_may_have_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_broker_cuts_everybody_and_keeps_its_queues() {
+async fn a_killed_broker_cuts_every_transport_and_keeps_its_queues() {
     let broker = FakeBroker::new();
     let (one, two) = (broker.transport(), broker.transport());
     let mut replies = listen(&two, &inbox()).await;
     let to = replies.address().clone();
     send(&one, &durable("q"), "kept").await;
-    broker.faults().add(Rule::new(Fault::Kill));
+    broker.faults().add(FaultRule::new(Fault::Kill));
     let error = fail(&one, &durable("q"), &plain()).await;
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe));
     assert_eq!(poll(&mut replies, 1).await.unwrap_err().kind(), ErrorKind::Disconnected);
@@ -221,7 +221,7 @@ async fn a_killed_broker_cuts_everybody_and_keeps_its_queues() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_transport_goes_on_and_what_it_held_comes_again() {
+async fn an_interrupted_transport_continues_and_its_messages_are_redelivered() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &narrow(queue("q"), 2)).await;

@@ -1,4 +1,4 @@
-//! What a test sees of the broker, and does to it.
+//! What a test reads from the broker, and does to it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_broker_that_still_holds_something_is_not_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_deletes_a_queue_that_nobody_reads() {
+async fn an_operator_deletes_a_queue_without_consumers() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     assert!(!broker.delete_queue("q"), "there is none");
@@ -39,7 +39,7 @@ async fn an_operator_deletes_a_queue_that_nobody_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_receivers_do_is_counted() {
+async fn settlements_are_counted() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -103,7 +103,7 @@ async fn a_cut_ends_every_listener_that_is_left_on_the_transport() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_settles_has_one_turn_in_the_round_all_the_same() {
+async fn a_consumer_that_settles_has_one_turn_in_the_round() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut one = listen(&transport, &narrow(queue("q"), 4)).await;

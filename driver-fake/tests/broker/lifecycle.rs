@@ -1,4 +1,4 @@
-//! How listeners and transports wait, stop, close and die.
+//! Listeners and transports: waiting, stopping, closing and dropping.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn a_dropped_poll_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_ends_consuming_and_poll_drains_what_was_handed_over() {
+async fn stop_ends_consuming_and_poll_drains_the_buffer() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &narrow(queue("q"), 2)).await;
@@ -78,7 +78,7 @@ async fn a_listener_that_settles_before_handover_acknowledges_nothing_after_its_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_listener_requeues_also_what_was_never_polled() {
+async fn a_dropped_listener_requeues_also_messages_never_polled() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &queue("q")).await;
@@ -148,7 +148,7 @@ async fn a_closed_transport_refuses_everything_and_ends_its_listeners() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_transport_gives_back_what_its_listeners_hold() {
+async fn a_dropped_transport_requeues_the_messages_of_its_listeners() {
     let broker = FakeBroker::new();
     let dying = broker.transport();
     let mut listener = listen(&dying, &queue("q")).await;
@@ -178,7 +178,7 @@ async fn an_operation_past_its_deadline_times_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_over_is_named() {
+async fn leftovers_are_named() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let listener = listen(&transport, &inbox()).await;

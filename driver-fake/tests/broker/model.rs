@@ -1,5 +1,5 @@
-//! Random programs against a trivial model: nothing is lost, nothing comes twice without a mark, and one consumer sees
-//! a queue in order.
+//! Random programs against a simple model: no message is lost or delivered twice without a mark, and one consumer sees a queue
+//! in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;

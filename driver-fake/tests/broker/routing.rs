@@ -1,4 +1,4 @@
-//! Where messages go, and who is told if they go nowhere.
+//! Routing, and the errors of messages without a queue.
 
 use crate::support::*;
 use oslo_messaging::{
@@ -47,7 +47,7 @@ async fn a_fanout_reaches_every_server_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fanout_to_nobody_succeeds() {
+async fn a_fanout_without_servers_succeeds() {
     let broker = FakeBroker::new();
     send(&broker.transport(), &fanout(), "x").await;
     assert!(broker.leftovers().is_empty());
@@ -67,7 +67,7 @@ async fn a_fanout_exchange_goes_with_its_last_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mandatory_message_to_nobody_comes_back_with_its_address() {
+async fn a_mandatory_message_without_a_queue_is_returned_with_its_address() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let direct = Address::Direct { queue: "reply_gone".into() };
@@ -75,7 +75,7 @@ async fn a_mandatory_message_to_nobody_comes_back_with_its_address() {
         let error = fail(&transport, &to, &mandatory()).await;
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Undeliverable, Executed::No));
         let facts: Vec<_> = error.context().map(|(key, value)| (key, value.to_owned())).collect();
-        assert_eq!(facts, [("exchange", to.exchange().name), ("routing key", to.routing_key())]);
+        assert_eq!(facts, [("exchange", to.exchange().name), ("routing_key", to.routing_key())]);
     }
     assert_eq!(broker.counters().returned, 4);
 }
@@ -175,7 +175,7 @@ async fn an_exchange_of_another_kind_is_a_topology_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebodys_exclusive_queue_can_be_sent_to_but_not_declared() {
+async fn an_exclusive_queue_accepts_messages_but_no_declaration() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     broker.declare_exclusive_queue("theirs").unwrap();
@@ -187,7 +187,7 @@ async fn somebodys_exclusive_queue_can_be_sent_to_but_not_declared() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_differs_is_adopted_and_told_in_health() {
+async fn a_different_queue_is_adopted_and_reported_in_health() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let replies = listen(&transport, &inbox()).await;
@@ -200,7 +200,7 @@ async fn a_queue_that_differs_is_adopted_and_told_in_health() {
 }
 
 #[tokio::test]
-async fn a_named_broker_is_shared_while_somebody_holds_it() {
+async fn a_named_broker_is_shared_while_a_handle_exists() {
     let one = FakeBroker::named("a_named_broker_is_shared");
     send(&one.transport(), &durable("q"), "x").await;
     assert_eq!(FakeBroker::named("a_named_broker_is_shared").queues().len(), 1);

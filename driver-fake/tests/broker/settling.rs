@@ -1,4 +1,4 @@
-//! What becomes of a message in hand, and of its window.
+//! Settlement of messages, and the window of their consumers.
 
 use crate::support::*;
 use oslo_messaging::{ErrorKind, Executed};
@@ -75,7 +75,7 @@ async fn a_message_dropped_unsettled_is_requeued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_requeued_returns_to_its_place() {
+async fn a_requeued_message_returns_to_its_position() {
     let broker = FakeBroker::new();
     let transport = broker.transport();
     let mut listener = listen(&transport, &narrow(queue("q"), 2)).await;

@@ -1,4 +1,4 @@
-//! What a program determines on every bus: which publishes succeed, and which queues hand over which message how often.
+//! What a program determines on every bus: which publishes succeed, and how often each queue delivers each message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 
 use super::event::{Event, Outcome, Polled};
 use super::ledger::Phase;
-use super::play::{Told, play_step_by_step};
+use super::play::{Observed, play_step_by_step};
 use super::program::{Program, Step};
 use super::publish::Life;
 use super::routing::{QueueName, plans};
@@ -15,8 +15,8 @@ use crate::case::BoxFuture;
 use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
-    /// Without polls, settling and waiting, since everything is handed over and settled after each step; readers are
-    /// closed, not dropped, and before a transport is; nothing expires, and no connection is lost.
+    /// Removes polls, settling and waits, because everything is delivered and settled after each step. Readers are closed
+    /// instead of dropped, and before their transport. Nothing expires, and no connection is lost.
     fn determined(mut self) -> Self {
         self.steps = self.closing_first();
         self.steps.retain(|step| {
@@ -38,7 +38,7 @@ impl Determined for Program {
 }
 
 impl Program {
-    /// The steps, with every open reader of a transport closed in place of the transport.
+    /// The steps, in which closing a transport is replaced by closing its open readers.
     fn closing_first(&self) -> Vec<Step> {
         let (mut phases, mut steps) = (vec![Phase::Shut; self.readers.len()], Vec::new());
         for step in &self.steps {
@@ -55,7 +55,8 @@ impl Program {
     }
 }
 
-fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
+/// One entry for each operation and each message, named by number and time.
+fn outcomes(program: &Program, observed: &[Observed]) -> Outcomes {
     let (mixed, mut outcomes) = (mixed(program), Outcomes::new());
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     let mut note = |what: String, how: &str| {
@@ -64,7 +65,7 @@ fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
         outcomes.insert(format!("{what}, time {time}"), how.to_owned());
     };
     let mut handed: BTreeMap<String, String> = BTreeMap::new();
-    for Told { event, queues } in told {
+    for Observed { event, queues } in observed {
         match event {
             Event::Opened { reader, outcome } => note(format!("opening reader {reader}"), kind(outcome)),
             Event::Stopped { reader, outcome } => note(format!("stopping reader {reader}"), kind(outcome)),
@@ -105,8 +106,8 @@ fn outcomes(program: &Program, told: &[Told]) -> Outcomes {
     outcomes
 }
 
-/// The queues that have readers of both kinds, those that settle and those that need not: whose turn it is decides
-/// whether a message comes back.
+/// The queues with both kinds of readers, those that settle messages and those that need not. Which one gets a message decides
+/// whether it comes back.
 fn mixed(program: &Program) -> BTreeSet<QueueName> {
     let mut kinds: BTreeMap<QueueName, BTreeSet<bool>> = BTreeMap::new();
     for reader in &program.readers {
@@ -117,6 +118,7 @@ fn mixed(program: &Program) -> BTreeSet<QueueName> {
     kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(queue, _)| queue).collect()
 }
 
+/// The outcome for the comparison, without the words of an error.
 fn kind(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",

@@ -1,9 +1,9 @@
-//! What was done and what came of it, in terms that need no bus.
+//! The events of a program of delivery: operations and their results, without the bus.
 
-use super::program::Verdict;
+use super::program::Settlement;
 use super::publish::Publish;
 
-/// How something ended.
+/// The result of an operation: success, or the kind of the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -16,30 +16,31 @@ pub(crate) enum Outcome {
     Other(String),
 }
 
-/// A message as it was handed over.
+/// A message as a poll returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Got {
-    /// Which message it is, if that can be told.
+    /// Its number, if its body begins with a known one.
     pub(crate) number: Option<usize>,
+    /// Whether it was marked as delivered before.
     pub(crate) redelivered: bool,
-    /// Whether all of it is as it was sent.
+    /// Whether id, headers and body are as they were sent.
     pub(crate) intact: bool,
-    /// What it is called while it is in hand.
+    /// Identifies it until it is settled.
     pub(crate) token: usize,
 }
 
-/// What a poll gave.
+/// The result of a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Polled {
     Messages(Vec<Got>),
-    /// Nothing, until it was given up.
+    /// It was cancelled without messages.
     Nothing,
     /// The listener was stopped and is drained.
     End,
     Failed(Outcome),
 }
 
-/// What happened.
+/// One operation and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Opened {
@@ -58,7 +59,7 @@ pub(crate) enum Event {
     },
     Settled {
         token: usize,
-        verdict: Verdict,
+        settlement: Settlement,
         outcome: Outcome,
     },
     Stopped {
@@ -72,12 +73,12 @@ pub(crate) enum Event {
     Forgotten {
         reader: usize,
     },
-    /// The transport of the reader was closed, and this is the last that a poll gave.
+    /// The transport of the reader was closed during a poll with this result.
     HungUp {
         reader: usize,
         polled: Polled,
     },
-    /// Every connection was lost and is back, or there is an error.
+    /// Every connection was cut. The outcome is whether all of them were restored.
     Cut {
         outcome: Result<(), String>,
     },

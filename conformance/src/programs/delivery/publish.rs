@@ -1,23 +1,33 @@
-//! What is published, and how.
+//! A publish: where it goes, and with which options.
 
 use serde::{Deserialize, Serialize};
 
-/// One message: where it goes and what is asked for it.
+use crate::programs::acts::setters;
+use crate::programs::json::display_as_json;
+
+/// One message: its address, options and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publish {
+pub(crate) struct Publish {
+    /// The index of the transport.
     pub(crate) transport: usize,
     pub(crate) to: To,
+    /// Whether it fails without a bound queue.
+    #[serde(default)]
     pub(crate) mandatory: bool,
+    /// Whether it declares the queue of its notification.
+    #[serde(default)]
     pub(crate) ensure_queue: bool,
     pub(crate) life: Life,
+    /// Whether its deadline has passed before it begins.
+    #[serde(default)]
     pub(crate) too_late: bool,
-    /// How many bytes the value of one header has, if it is a long one.
+    /// The size of the value of a long header, in bytes.
     pub(crate) header: Option<usize>,
-    /// How many bytes the body has, if it is a long one.
+    /// The size of a long body, in bytes.
     pub(crate) body: Option<usize>,
 }
 
-/// Where a message goes.
+/// The address of a message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
@@ -33,7 +43,7 @@ pub(crate) enum To {
     Fanout {
         topic: String,
     },
-    /// The inbox of a reader, by its place; nowhere if it was never open.
+    /// The inbox of a reader, by its index; no queue if the reader was never open.
     Inbox {
         reader: usize,
     },
@@ -44,12 +54,12 @@ pub(crate) enum To {
     },
     Queue {
         name: String,
-        /// How long the name is, if it is made longer.
+        /// The length in bytes to which the name is padded.
         bytes: Option<usize>,
     },
 }
 
-/// How long a message may lie in a queue.
+/// The time to live of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {
@@ -60,7 +70,10 @@ pub(crate) enum Life {
     Short,
 }
 
+display_as_json!(Publish);
+
 impl Publish {
+    /// A publish on transport 0, without options.
     pub(crate) fn to(to: To) -> Self {
         Self {
             transport: 0,
@@ -74,105 +87,62 @@ impl Publish {
         }
     }
 
-    /// To one of the servers of a topic.
-    #[must_use]
-    pub fn topic(exchange: &str, topic: &str) -> Self {
-        Self::to(To::Topic { exchange: exchange.to_owned(), topic: topic.to_owned() })
-    }
-
-    /// To one server.
-    #[must_use]
-    pub fn server(exchange: &str, topic: &str, name: &str) -> Self {
-        Self::to(To::Server { exchange: exchange.to_owned(), topic: topic.to_owned(), name: name.to_owned() })
-    }
-
-    /// To every server of a topic.
-    #[must_use]
-    pub fn fanout(topic: &str) -> Self {
-        Self::to(To::Fanout { topic: topic.to_owned() })
-    }
-
-    /// To the inbox that a reader has or had last.
-    #[must_use]
-    pub fn inbox(reader: usize) -> Self {
+    /// A publish to the inbox that a reader has, or had last.
+    pub(crate) fn inbox(reader: usize) -> Self {
         Self::to(To::Inbox { reader })
     }
 
-    /// To those who listen to a topic and priority.
-    #[must_use]
-    pub fn notification(exchange: &str, topic: &str, priority: &str) -> Self {
-        let (exchange, topic, priority) = (exchange.to_owned(), topic.to_owned(), priority.to_owned());
-        Self::to(To::Notification { exchange, topic, priority })
-    }
-
-    /// To a queue of ours.
-    #[must_use]
-    pub fn queue(name: &str) -> Self {
-        Self::to(To::Queue { name: name.to_owned(), bytes: None })
-    }
-
-    /// Makes the name of the queue so many bytes long.
-    #[must_use]
-    pub fn long_name(mut self, length: usize) -> Self {
-        if let To::Queue { bytes, .. } = &mut self.to {
-            *bytes = Some(length);
-        }
-        self
-    }
-
-    /// Uses another transport than the first.
-    #[must_use]
-    pub fn by(mut self, transport: usize) -> Self {
-        self.transport = transport;
-        self
-    }
-
     /// Fails if no queue is bound.
-    #[must_use]
-    pub fn mandatory(mut self) -> Self {
+    pub(crate) fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self
     }
 
-    /// Makes the queue of the notification first.
-    #[must_use]
-    pub fn ensure_queue(mut self) -> Self {
-        self.ensure_queue = true;
-        self
-    }
-
-    /// Expires, but not within the program.
-    #[must_use]
-    pub fn long_lived(mut self) -> Self {
-        self.life = Life::Long;
-        self
-    }
-
-    /// Expires within a wait.
-    #[must_use]
-    pub fn short_lived(mut self) -> Self {
-        self.life = Life::Short;
-        self
-    }
-
     /// Is published with a deadline that has passed.
-    #[must_use]
-    pub fn too_late(mut self) -> Self {
+    pub(crate) fn too_late(mut self) -> Self {
         self.too_late = true;
         self
     }
+}
 
-    /// Has a header whose value is so many bytes long.
-    #[must_use]
-    pub fn header_of(mut self, bytes: usize) -> Self {
-        self.header = Some(bytes);
-        self
+setters!(Publish {
+    by(transport: usize) => transport = transport;
+    ensure_queue() => ensure_queue = true;
+    long_lived() => life = Life::Long;
+    short_lived() => life = Life::Short;
+    header_of(bytes: usize) => header = Some(bytes);
+    body_of(bytes: usize) => body = Some(bytes);
+});
+
+/// Builders, with which tests write programs: one for each address.
+#[cfg(test)]
+impl Publish {
+    pub(crate) fn topic(exchange: &str, topic: &str) -> Self {
+        Self::to(To::Topic { exchange: exchange.to_owned(), topic: topic.to_owned() })
     }
 
-    /// Has a body of so many bytes.
-    #[must_use]
-    pub fn body_of(mut self, bytes: usize) -> Self {
-        self.body = Some(bytes);
+    pub(crate) fn server(exchange: &str, topic: &str, name: &str) -> Self {
+        Self::to(To::Server { exchange: exchange.to_owned(), topic: topic.to_owned(), name: name.to_owned() })
+    }
+
+    pub(crate) fn fanout(topic: &str) -> Self {
+        Self::to(To::Fanout { topic: topic.to_owned() })
+    }
+
+    pub(crate) fn notification(exchange: &str, topic: &str, priority: &str) -> Self {
+        let (exchange, topic, priority) = (exchange.to_owned(), topic.to_owned(), priority.to_owned());
+        Self::to(To::Notification { exchange, topic, priority })
+    }
+
+    pub(crate) fn queue(name: &str) -> Self {
+        Self::to(To::Queue { name: name.to_owned(), bytes: None })
+    }
+
+    /// Pads the name of the queue to `length` bytes.
+    pub(crate) fn long_name(mut self, length: usize) -> Self {
+        if let To::Queue { bytes, .. } = &mut self.to {
+            *bytes = Some(length);
+        }
         self
     }
 }

@@ -1,22 +1,22 @@
-//! Which queue a message goes to: the names and bindings of the reference, without a bus.
+//! The reference model of routing: the names and bindings of queues, without a bus.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::program::{Reads, Shared};
+use super::program::{NotificationQueue, Reads};
 use super::publish::To;
 
 /// A queue by a name that no other queue of the program has.
 pub(crate) type QueueName = String;
 
-/// The queues that exist and what is bound to them. A shared queue stays; a private one goes with its reader.
+/// The queues and their bindings. A shared queue stays; a private one is deleted with its reader.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Routing {
     bindings: BTreeMap<Key, BTreeSet<QueueName>>,
-    /// Queues whose reader was dropped: they wait to expire, and may or may not be there.
+    /// Queues whose reader was dropped: they wait to expire, and may or may not exist.
     doubtful: BTreeSet<QueueName>,
 }
 
-/// Where a publisher sends to.
+/// What a publish is routed by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Topic(String, String),
@@ -28,11 +28,13 @@ enum Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) queue: QueueName,
+    /// Whether it is deleted with its reader.
     pub(crate) private: bool,
+    /// What it is bound by, in addition to its name.
     keys: Vec<Key>,
 }
 
-/// The queues that `reads` has; `unique` makes the names of private ones.
+/// The queues of `reads`; `unique` names the private ones.
 pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
     let key = |exchange: &str, key: &str| Key::Topic(exchange.to_owned(), key.to_owned());
     match reads {
@@ -50,9 +52,9 @@ pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
             let names: Vec<String> = events.iter().map(|(topic, priority)| format!("{topic}.{priority}")).collect();
             let keys = names.iter().map(|name| key(exchange, name)).collect();
             match queue {
-                Shared::Everybodys => names.iter().map(|name| shared(name, vec![key(exchange, name)])).collect(),
-                Shared::Pool(pool) => vec![shared(pool, keys)],
-                Shared::Own => vec![private(format!("tap {unique}"), keys)],
+                NotificationQueue::Shared => names.iter().map(|name| shared(name, vec![key(exchange, name)])).collect(),
+                NotificationQueue::Pool(pool) => vec![shared(pool, keys)],
+                NotificationQueue::Private => vec![private(format!("tap {unique}"), keys)],
             }
         }
     }
@@ -63,7 +65,7 @@ pub(crate) fn inbox(unique: &str) -> QueueName {
     format!("inbox {unique}")
 }
 
-/// The name of a queue of ours.
+/// The name of a durable queue.
 fn queue(name: &str, bytes: Option<usize>) -> QueueName {
     bytes.map_or_else(|| name.to_owned(), |bytes| format!("{name} of {bytes} bytes"))
 }
@@ -91,13 +93,13 @@ impl Routing {
         }
     }
 
-    /// From now on nobody knows whether `queue` is there.
+    /// From now on `queue` may or may not exist.
     pub(crate) fn doubt(&mut self, queue: &QueueName) {
         self.doubtful.insert(queue.clone());
     }
 
-    /// The queues that get a message to `to`, and whether others may get it that nobody reads. `inbox` is the one
-    /// that the reader of [`To::Inbox`] has or had last.
+    /// The queues that receive a message to `to`, and whether queues may receive it that may not exist. `inbox` is the current
+    /// or last queue of the reader of [`To::Inbox`].
     pub(crate) fn route(&self, to: &To, inbox: Option<&QueueName>) -> (Vec<QueueName>, bool) {
         let key = match to {
             To::Topic { exchange, topic } => Key::Topic(exchange.clone(), topic.clone()),

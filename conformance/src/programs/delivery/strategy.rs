@@ -1,26 +1,28 @@
-//! Generates programs of delivery. What is generated is mended, so that every step of a program means something and a
-//! program that shrinks stays one.
+//! Generates programs of delivery. Steps that are not possible are removed, so that every program, also a shrunk one, can be
+//! played.
 
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 use super::ledger::Phase;
-use super::program::{Program, Reader, Reads, Step, Verdict};
+use super::program::{Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish, To};
 
+/// Few names of each kind, so that readers and publishes often meet.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
 const NAMES: [&str; 2] = ["a", "b"];
 const EVENTS: [&str; 2] = ["n", "o"];
 const PRIORITIES: [&str; 2] = ["info", "error"];
+/// Names of durable queues, like those of dead letters.
 const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
 const POOLS: [&str; 2] = ["p", "s"];
-/// How long the name of a queue is made: as long as may be, and longer. All begin alike.
+/// The lengths of padded queue names, in bytes: the longest allowed, and longer ones with the same beginning.
 const LENGTHS: [usize; 3] = [255, 256, 300];
-/// A value that is longer than a short string, and one that is longer than that of any other peer.
+/// Header values in bytes: longer than a short string, and longer than any other header of the tests.
 const HEADERS: [usize; 2] = [256, 5_000];
-/// A body of more than half a megabyte, which takes several frames.
+/// A body in bytes that takes several AMQP frames.
 const BODY: usize = 600_000;
 
 /// Programs of at most five readers and some thirty steps, in which connections are lost if there are `cuts`.
@@ -30,14 +32,16 @@ pub(crate) fn programs(cuts: bool) -> impl Strategy<Value = Program> {
         let step = step(readers.iter().map(|(reader, _)| reader.clone()).collect());
         let steps =
             vec(if cuts { prop_oneof![40 => step, 1 => Just(Step::Cut)].boxed() } else { step.boxed() }, 1..=30);
-        (Just(readers), steps).prop_map(|(readers, steps)| mended(readers, steps))
+        (Just(readers), steps).prop_map(|(readers, steps)| playable(readers, steps))
     })
 }
 
+/// Any of `names`, with the same probability.
 fn one_of(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (0..names.len()).prop_map(|name| names[name].to_owned())
 }
 
+/// A reader of any source, on one of two transports.
 fn reader() -> impl Strategy<Value = Reader> {
     let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES));
     let events = vec((0..EVENTS.len(), 0..PRIORITIES.len()), 1..=2);
@@ -68,18 +72,19 @@ fn reader() -> impl Strategy<Value = Reader> {
     })
 }
 
+/// A step of any kind, possible or not.
 fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
     let at = 0..readers.len();
-    let verdict = prop_oneof![
-        4 => Just(Verdict::Acknowledge), 3 => Just(Verdict::Requeue), 1 => Just(Verdict::Reject), 2 => Just(Verdict::Drop)
+    let settlement = prop_oneof![
+        4 => Just(Settlement::Acknowledge), 3 => Just(Settlement::Requeue), 1 => Just(Settlement::Reject), 2 => Just(Settlement::Drop)
     ];
     let count = prop_oneof![2 => Just(1_usize), 1 => 2..7_usize];
     prop_oneof![
         8 => (count, publish(readers)).prop_map(|(count, publish)| Step::Publish { count, publish }),
         6 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Poll { reader, max }),
         2 => (at.clone(), 1..6_usize).prop_map(|(reader, max)| Step::Glance { reader, max }),
-        6 => (at.clone(), 0..4_usize, verdict)
-            .prop_map(|(reader, which, verdict)| Step::Settle { reader, which, verdict }),
+        6 => (at.clone(), 0..4_usize, settlement)
+            .prop_map(|(reader, which, settlement)| Step::Settle { reader, which, settlement }),
         2 => at.clone().prop_map(|reader| Step::Open { reader }),
         1 => at.clone().prop_map(|reader| Step::Stop { reader }),
         1 => at.clone().prop_map(|reader| Step::Close { reader }),
@@ -89,7 +94,7 @@ fn step(readers: Vec<Reader>) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Publishes that mostly mean one of `readers`.
+/// Publishes that mostly reach one of `readers`.
 fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
     let life = prop_oneof![6 => Just(Life::Endless), 1 => Just(Life::Long), 1 => Just(Life::Short)];
     let manner = (0..2_usize, prop::bool::weighted(0.3), prop::bool::weighted(0.3), life, prop::bool::weighted(0.03));
@@ -108,7 +113,7 @@ fn publish(readers: Vec<Reader>) -> impl Strategy<Value = Publish> {
     )
 }
 
-/// An address at which `reads` is reached.
+/// An address that reaches `reads`.
 fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
     match reads {
         Reads::Server { exchange, topic, name } => match index.index(5) {
@@ -117,7 +122,7 @@ fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
             _ => To::Topic { exchange: exchange.clone(), topic: topic.clone() },
         },
         Reads::Inbox => To::Inbox { reader },
-        // To the queue itself, or to one whose name begins like its own.
+        // The queue itself, or one with the same beginning of its name.
         Reads::Queue { name, bytes } => {
             To::Queue { name: name.clone(), bytes: bytes.map(|_| LENGTHS[index.index(LENGTHS.len())]) }
         }
@@ -128,7 +133,7 @@ fn aimed(reader: usize, reads: &Reads, index: prop::sample::Index) -> To {
     }
 }
 
-/// An address that perhaps nobody reads.
+/// An address that may have no reader.
 fn to() -> impl Strategy<Value = To> {
     let topic = (one_of(&EXCHANGES), one_of(&TOPICS)).prop_map(|(exchange, topic)| To::Topic { exchange, topic });
     let server = (one_of(&EXCHANGES), one_of(&TOPICS), one_of(&NAMES)).prop_map(|(exchange, topic, name)| To::Server {
@@ -142,8 +147,8 @@ fn to() -> impl Strategy<Value = To> {
     prop_oneof![topic, server, notification, fanout, one_of(&QUEUES).prop_map(|name| To::Queue { name, bytes: None })]
 }
 
-/// The program of these parts: nobody polls, stops or closes what is not open, or opens what is.
-fn mended(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
+/// Builds a program in which only open readers are polled, stopped and closed, and only closed ones opened.
+fn playable(readers: Vec<(Reader, bool)>, steps: Vec<Step>) -> Program {
     let mut phases: Vec<Phase> =
         readers.iter().map(|(_, first)| if *first { Phase::Open } else { Phase::Shut }).collect();
     let mut program = Program { readers: readers.into_iter().map(|(reader, _)| reader).collect(), steps: Vec::new() };

@@ -1,11 +1,11 @@
-//! Which programs mean something, and what can be taken out of one.
+//! Which programs can be played, and how they shrink.
 
 use super::ledger::Phase;
 use super::program::{Program, Reader, Step};
 use super::publish::To;
 
 impl Step {
-    /// Whether the step means something in the `phases` of these readers, which become those after it.
+    /// Whether the step is possible in the `phases` of the readers. Updates them if so.
     pub(crate) fn may(&self, readers: &[Reader], phases: &mut [Phase]) -> bool {
         if let Self::HangUp { transport } = self {
             let of_it = phases.iter_mut().zip(readers).filter(|(_, reader)| reader.transport == *transport);
@@ -19,7 +19,7 @@ impl Step {
         may
     }
 
-    /// The reader of the step, in which phases it may be, and in which it is afterwards.
+    /// The reader of the step, the phases it may be in, and its phase afterwards.
     fn of_reader(&self) -> Option<(usize, &'static [Phase], Option<Phase>)> {
         match self {
             Self::Open { reader } => Some((*reader, &[Phase::Shut], Some(Phase::Open))),
@@ -36,13 +36,13 @@ impl Step {
 }
 
 impl Program {
-    /// Whether nobody polls, stops or closes what is not open, or opens what is.
+    /// Whether only open readers are polled, stopped and closed, and only closed ones opened.
     pub(crate) fn is_whole(&self) -> bool {
         let mut phases = vec![Phase::Shut; self.readers.len()];
         self.steps.iter().all(|step| step.may(&self.readers, &mut phases))
     }
 
-    /// The program without a reader that none of its steps means.
+    /// The program without a reader; `None` if a step refers to it.
     pub(crate) fn without_reader(&self, gone: usize) -> Option<Self> {
         let mut program = self.clone();
         program.readers.remove(gone);

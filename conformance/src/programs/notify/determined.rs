@@ -1,4 +1,4 @@
-//! What a program determines on every bus: what each reader of a queue makes of each event, and what lies in queues.
+//! What a program determines on every bus: the deliveries of each event and what remains in the queues.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ impl Determined for Program {
         let mut acts = Vec::new();
         for act in self.acts {
             let steps = act.steps.into_iter().filter(|step| !matches!(step, Step::Cut { .. }));
-            let (tells, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Tell { .. }));
+            let (events, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Send { .. }));
             let moves = moves.into_iter().map(stopped).collect();
-            // Events of one act are sent side by side. Whether one finds a queue that it does not declare must not depend on
-            // which of them is first.
-            let (bare, declaring): (Vec<_>, Vec<_>) = tells.into_iter().partition(finds_its_queue);
+            // Events of one act are sent concurrently. Whether an event finds a queue that it does not declare must not depend on
+            // their order.
+            let (bare, declaring): (Vec<_>, Vec<_>) = events.into_iter().partition(finds_its_queue);
             acts.extend([moves, declaring, bare].map(|steps| Act { steps, settle: true }));
         }
         acts.retain(|act| !act.steps.is_empty());
@@ -39,20 +39,22 @@ impl Determined for Program {
 }
 
 fn finds_its_queue(step: &Step) -> bool {
-    matches!(step, Step::Tell { tell, .. } if tell.without_queue)
+    matches!(step, Step::Send { message: event, .. } if event.without_queue)
 }
 
+/// A kill may interrupt handlers, a stop does not.
 fn stopped(step: Step) -> Step {
-    if let Step::Kill { listener } = step { Step::Stop { listener } } else { step }
+    if let Step::Kill { actor } = step { Step::Stop { actor } } else { step }
 }
 
+/// One entry for each event, each delivery chain, each queue and each life, named without step numbers.
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
     let mut copies = timeline.copies();
-    copies.insert(Copy::Shared(Reads::Everybodys));
+    copies.insert(Copy::Shared(Reads::Shared));
     for sent in &timeline.sent {
-        // Numbers are given in the order of begin, which is the same only within those of one notifier.
+        // Step numbers depend on the schedule; the order of one notifier does not.
         let nth = sent_before.entry(sent.notifier).or_insert(0);
         *nth += 1;
         let name = format!("event {nth} of notifier {}", sent.notifier);
@@ -77,31 +79,32 @@ fn outcomes(program: &Program, history: &History) -> Outcomes {
     outcomes
 }
 
-/// Whether it matters which reader of the copy has the event, since they want others, or give up at others.
+/// Whether the result depends on which reader takes the event, because their filters, tries or policies differ.
 fn is_free(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
-    let does = |listener: &Listener| (wants(listener, sent.tell), listener.tries, listener.drops);
-    let readers = timeline.readers(copy, sent.tell);
+    let does = |listener: &Listener| (wants(listener, sent.event), listener.tries, listener.drops);
+    let readers = timeline.readers(copy, sent.event);
     let mut all = readers.iter().map(|reader| does(&timeline.program.listeners[*reader]));
     let first = all.next();
     all.any(|other| Some(other) != first)
 }
 
+/// A try with its redelivered flag and its result.
 fn ran(ran: &Ran<'_>) -> String {
     let again = if ran.heard.redelivered { " again" } else { "" };
     let changed = if ran.heard.wrong.is_some() { " changed" } else { "" };
     let answer = match ran.answer {
         None => "cut short",
         Some((_, Answer::Handled)) => "handled",
-        Some((_, Answer::Requeued)) => "given back",
+        Some((_, Answer::Requeued)) => "requeued",
         Some((_, Answer::Failed)) => "failed",
     };
     format!("try {}{again}{changed} {answer}", ran.heard.attempt)
 }
 
-/// What lies in the queue of the copy at the end, as a dead letter or not.
+/// What is in the queue of the copy at the end, as a dead letter or not.
 fn lies(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> Option<String> {
     let Copy::Shared(reads) = copy else { return None };
-    let queue = queue(reads, sent.tell)?;
+    let queue = queue(reads, sent.event)?;
     let letters =
         timeline.letters.iter().filter(|letter| letter.queue == queue && letter.heard.number == Some(sent.number));
     let text = |dead: &Option<Dead>| match dead {

@@ -1,270 +1,170 @@
-//! A program of notifications: listeners, and acts of steps that run at the same time.
+//! A program of notifications: listeners, and acts that are played one after the other.
+
+use std::collections::BTreeSet;
 
 use oslo_messaging::Priority;
+use serde::{Deserialize, Serialize};
 
-use super::Tell;
+use super::{Event, priority};
 use crate::Disturbance;
+use crate::programs::acts::{self, setters};
+use crate::programs::json::display_as_json;
 
-/// Listeners, and acts that are played one after the other. Make one with the methods, or print one to get them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Program {
+/// Listeners, and acts that are played one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Program {
+    #[serde(default)]
     pub(crate) listeners: Vec<Listener>,
+    #[serde(default)]
     pub(crate) acts: Vec<Act>,
+    /// [`Disturbance::Limit`], [`Disturbance::LimitFailures`], or no delivery limit.
     pub(crate) limit: Option<Disturbance>,
+    /// The notifiers that processes of another implementation play.
+    #[serde(default)]
+    pub(crate) foreign_notifiers: BTreeSet<usize>,
 }
 
-/// A listener that a program can start, by its place in the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
+/// A listener that a program can start. Steps name it by its index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Listener {
+    /// The exchange of all its topics.
     pub(crate) exchange: String,
+    /// At least one.
     pub(crate) topics: Vec<String>,
+    /// At least one.
+    #[serde(with = "priority::list")]
     pub(crate) priorities: Vec<Priority>,
     pub(crate) reads: Reads,
+    /// The event types that its handler takes: one name, or a prefix before `*`.
     pub(crate) types: String,
+    /// The prefix of the publishers whose events its handler takes.
     pub(crate) publisher: Option<String>,
+    /// The largest batch; `None` if events are handled one by one. A batch waits a third of
+    /// [`Budget::quiet`](crate::Budget::quiet).
     pub(crate) batch: Option<usize>,
+    /// How many handlers run at once.
     pub(crate) concurrency: usize,
+    /// How often its failure policy tries an event.
     pub(crate) tries: u32,
+    /// Whether it drops an event that it gives up, instead of making a dead letter of it.
+    #[serde(default)]
     pub(crate) drops: bool,
+    /// Whether a process of another implementation plays it.
+    #[serde(default)]
+    pub(crate) foreign: bool,
 }
 
-/// Whose copy of the events is read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// From which queue a listener reads its copy of the events.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Reads {
-    Everybodys,
+    /// The queue `topic.priority`, which all listeners without a pool share.
+    Shared,
+    /// The queue of a pool, which its members share.
     Pool(String),
-    Own,
+    /// A queue of its own, deleted with it: a tap.
+    Private,
 }
 
-/// Steps that run at the same time. Those of one notifier go out in their order, each when the one before it is
-/// confirmed. The act ends when every step has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Act {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) settle: bool,
-}
+/// The steps of one act.
+pub(crate) type Act = acts::Act<Event>;
 
-/// One thing that is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    Start {
-        listener: usize,
-    },
-    Stop {
-        listener: usize,
-    },
-    Kill {
-        listener: usize,
-    },
-    Tell {
-        notifier: usize,
-        tell: Tell,
-    },
-    /// Every connection is lost, once so many things have happened since the act began or nothing does any more.
-    Cut {
-        after: usize,
-    },
-}
+/// One step.
+pub(crate) type Step = acts::Step<Event>;
 
-impl Step {
-    /// How often it is done.
-    pub(crate) fn times(&self) -> usize {
-        match self {
-            Self::Tell { tell, .. } => tell.times,
-            Self::Start { .. } | Self::Stop { .. } | Self::Kill { .. } | Self::Cut { .. } => 1,
-        }
-    }
-
-    /// The listener that it is done to.
-    pub(crate) fn listener(&self) -> Option<usize> {
-        match self {
-            Self::Start { listener } | Self::Stop { listener } | Self::Kill { listener } => Some(*listener),
-            Self::Tell { .. } | Self::Cut { .. } => None,
-        }
-    }
-}
+display_as_json!(Program);
 
 impl Program {
-    /// A program without listeners and acts.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a listener.
-    #[must_use]
-    pub fn listener(mut self, listener: Listener) -> Self {
-        self.listeners.push(listener);
-        self
-    }
-
-    /// Adds an act.
-    #[must_use]
-    pub fn act(mut self, act: Act) -> Self {
-        self.acts.push(act);
-        self
-    }
-
-    /// Limits the deliveries of its queues. Needs a harness that can do that: [`Disturbance::Limit`] or
-    /// [`Disturbance::LimitFailures`].
-    #[must_use]
-    pub fn limited_by(mut self, limit: Disturbance) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
     /// How many notifiers there are.
     pub(crate) fn notifiers(&self) -> usize {
-        let notifier = |step: &Step| match step {
-            Step::Tell { notifier, .. } => notifier + 1,
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => 0,
-        };
-        self.acts.iter().flat_map(|act| &act.steps).map(notifier).max().unwrap_or(0)
+        acts::senders(&self.acts)
+    }
+
+    /// Programs with one listener, act or step less; the larger parts first.
+    pub(crate) fn smaller(&self) -> Vec<Self> {
+        let without_listener = (0..self.listeners.len()).map(|gone| {
+            let mut program = Self { acts: acts::without_actor(&self.acts, gone), ..self.clone() };
+            program.listeners.remove(gone);
+            program
+        });
+        let smaller = acts::smaller(&self.acts).into_iter().map(|acts| Self { acts, ..self.clone() });
+        without_listener.filter(|program| acts::are_whole(&program.acts)).chain(smaller).collect()
     }
 }
 
 impl Listener {
-    /// A listener to the events of `priority` on `topic` of `exchange`, in the copy that all share who have no pool.
-    #[must_use]
-    pub fn new(exchange: &str, topic: &str, priority: Priority) -> Self {
+    /// A listener of one topic and priority, without a pool: 50 handlers, 5 tries, dead letters.
+    pub(crate) fn new(exchange: &str, topic: &str, priority: Priority) -> Self {
         Self {
             exchange: exchange.to_owned(),
             topics: vec![topic.to_owned()],
             priorities: vec![priority],
-            reads: Reads::Everybodys,
+            reads: Reads::Shared,
             types: "*".to_owned(),
             publisher: None,
             batch: None,
             concurrency: 50,
             tries: 5,
             drops: false,
+            foreign: false,
         }
     }
 
-    /// Listens to `topic` as well.
-    #[must_use]
-    pub fn topic(mut self, topic: &str) -> Self {
-        self.topics.push(topic.to_owned());
-        self
-    }
-
-    /// Listens to `priority` as well.
-    #[must_use]
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priorities.push(priority);
-        self
-    }
-
-    /// Is a member of the pool called `name`.
-    #[must_use]
-    pub fn pool(mut self, name: &str) -> Self {
-        self.reads = Reads::Pool(name.to_owned());
-        self
-    }
-
-    /// Has a copy of its own, which goes with it.
-    #[must_use]
-    pub fn tap(mut self) -> Self {
-        self.reads = Reads::Own;
-        self
-    }
-
-    /// Handles only types of events like `pattern`: one name, or what comes before a `*`.
-    #[must_use]
-    pub fn types(mut self, pattern: &str) -> Self {
-        pattern.clone_into(&mut self.types);
-        self
-    }
-
-    /// Handles only events of publishers whose name begins so.
-    #[must_use]
-    pub fn publisher(mut self, name: &str) -> Self {
-        self.publisher = Some(name.to_owned());
-        self
-    }
-
-    /// Handles so many events at once, or those that came within a third of the budget of silence.
-    #[must_use]
-    pub fn batch(mut self, size: usize) -> Self {
-        self.batch = Some(size);
-        self
-    }
-
-    /// Runs so many handlers at once. Default: 50.
-    #[must_use]
-    pub fn concurrency(mut self, handlers: usize) -> Self {
-        self.concurrency = handlers;
-        self
-    }
-
-    /// Tries an event so often. Default: 5.
-    #[must_use]
-    pub fn tries(mut self, tries: u32) -> Self {
-        self.tries = tries;
-        self
-    }
-
-    /// Drops what it gives up, and makes no dead letter of it.
-    #[must_use]
-    pub fn drops(mut self) -> Self {
-        self.drops = true;
-        self
-    }
-
-    /// Whether no event can overtake one of its own priority. It can if batches are worked on at once: in one of them it
-    /// may wait for the handler of another priority.
+    /// Whether handlers start in the order of the events of one priority. They do not if batches run concurrently: an event
+    /// may wait in its batch for the handler of another priority.
     pub(crate) fn starts_in_turn(&self) -> bool {
         self.batch.is_none() || self.concurrency == 1 || self.priorities.len() == 1
     }
 }
 
-impl Act {
-    /// An act without steps.
-    #[must_use]
-    pub fn new() -> Self {
+setters!(Listener {
+    pool(name: &str) => reads = Reads::Pool(name.to_owned());
+    tap() => reads = Reads::Private;
+    types(pattern: &str) => types = pattern.to_owned();
+    publisher(name: &str) => publisher = Some(name.to_owned());
+    batch(size: usize) => batch = Some(size);
+    concurrency(handlers: usize) => concurrency = handlers;
+    tries(tries: u32) => tries = tries;
+    drops() => drops = true;
+    foreign() => foreign = true;
+});
+
+/// Builders, with which tests write programs.
+#[cfg(test)]
+impl Listener {
+    pub(crate) fn topic(mut self, topic: &str) -> Self {
+        self.topics.push(topic.to_owned());
+        self
+    }
+
+    pub(crate) fn priority(mut self, priority: Priority) -> Self {
+        self.priorities.push(priority);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Program {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Starts a listener.
-    #[must_use]
-    pub fn start(mut self, listener: usize) -> Self {
-        self.steps.push(Step::Start { listener });
+    pub(crate) fn listener(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
         self
     }
 
-    /// Stops a listener and waits until it has ended.
-    #[must_use]
-    pub fn stop(mut self, listener: usize) -> Self {
-        self.steps.push(Step::Stop { listener });
+    pub(crate) fn act(mut self, act: Act) -> Self {
+        self.acts.push(act);
         self
     }
 
-    /// Drops a listener in the middle of what it does.
-    #[must_use]
-    pub fn kill(mut self, listener: usize) -> Self {
-        self.steps.push(Step::Kill { listener });
+    pub(crate) fn foreign_notifier(mut self, notifier: usize) -> Self {
+        self.foreign_notifiers.insert(notifier);
         self
     }
 
-    /// Has a notifier tell an event.
-    #[must_use]
-    pub fn tell(mut self, notifier: usize, tell: Tell) -> Self {
-        self.steps.push(Step::Tell { notifier, tell });
-        self
-    }
-
-    /// Loses every connection in the middle of the act, after so many events of its history; each is made again. Needs a
-    /// harness that can [cut](crate::Disturbance::Cut).
-    #[must_use]
-    pub fn cut(mut self, after: usize) -> Self {
-        self.steps.push(Step::Cut { after });
-        self
-    }
-
-    /// Waits, when every step has ended, until everything is handled or given up that can be.
-    #[must_use]
-    pub fn settle(mut self) -> Self {
-        self.settle = true;
-        self
+    pub(crate) fn limited_by(self, limit: Disturbance) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 }

@@ -1,7 +1,5 @@
-//! Generates programs of notifications. What is generated is mended, so that every part of a program means something
-//! and a program that shrinks stays one.
-
-use std::collections::BTreeSet;
+//! Generates programs of notifications. Steps that are not possible are removed, so that every program, also a shrunk one, can
+//! be played.
 
 use oslo_messaging::Priority;
 use proptest::collection::vec;
@@ -9,11 +7,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
-use super::Tell;
+use super::Event;
 use super::program::{Act, Listener, Program, Reads, Step};
 use crate::Disturbance;
 use crate::programs::Perils;
+use crate::programs::acts::{self, Turns};
 
+/// Few names of each kind, so that listeners and events often meet.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 2] = ["t", "u"];
 const POOLS: [&str; 2] = ["p", "q"];
@@ -26,13 +26,14 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let listeners = vec((listener(), prop::bool::weighted(0.7)), 1..=4);
     (listeners, limit(perils.limits)).prop_flat_map(move |(listeners, limit)| {
         let step = step(listeners.iter().map(|(listener, _)| listener.clone()).collect(), limit.is_some());
-        let steps = vec(if perils.cuts { prop_oneof![12 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=5);
+        let steps =
+            vec(if perils.cuts { prop_oneof![12 => step, 1 => acts::cut()].boxed() } else { step.boxed() }, 1..=5);
         let acts = vec((steps, any::<bool>()), 1..=3);
-        (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..mended(listeners, acts) })
+        (Just(listeners), acts).prop_map(move |(listeners, acts)| Program { limit, ..playable(listeners, acts) })
     })
 }
 
-/// Mostly none.
+/// Mostly no limit.
 fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     let limits = u32::from(possible);
     prop_oneof![
@@ -42,22 +43,25 @@ fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     ]
 }
 
+/// Mostly the first exchange, so that most events reach a listener.
 fn exchange() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => Just(EXCHANGES[0]), 1 => Just(EXCHANGES[1])]
 }
 
-/// A few of all, so that listeners often have one in common.
+/// Few priorities, so that listeners often share one.
 fn priorities() -> impl Strategy<Value = Vec<Priority>> {
     let few = subsequence(vec![Priority::Info, Priority::Error], 1..=2);
     prop_oneof![5 => few, 1 => subsequence(Priority::ALL.to_vec(), 1..=7)]
 }
 
+/// A listener with at least one topic and priority. Most are in a pool or share the default queue; one in nine is a
+/// tap.
 fn listener() -> impl Strategy<Value = Listener> {
     let from = (exchange(), subsequence(TOPICS.to_vec(), 1..=2), priorities());
     let reads = prop_oneof![
-        4 => Just(Reads::Everybodys),
+        4 => Just(Reads::Shared),
         4 => (0..POOLS.len()).prop_map(|pool| Reads::Pool(POOLS[pool].to_owned())),
-        1 => Just(Reads::Own),
+        1 => Just(Reads::Private),
     ];
     let wants = (option::weighted(0.2, 0..PATTERNS.len()), option::weighted(0.15, 0..PUBLISHERS.len()));
     let concurrency = prop_oneof![3 => Just(50_usize), 1 => Just(1), 1 => Just(2)];
@@ -82,24 +86,20 @@ fn listener() -> impl Strategy<Value = Listener> {
     )
 }
 
+/// Mostly events; starts, stops and kills of any listener, possible or not.
 fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> {
     let count = listeners.len();
     prop_oneof![
-        12 => (0..3_usize, tell(listeners, limited)).prop_map(|(notifier, tell)| Step::Tell { notifier, tell }),
-        2 => (0..count).prop_map(|listener| Step::Start { listener }),
-        2 => (0..count).prop_map(|listener| Step::Stop { listener }),
-        1 => (0..count).prop_map(|listener| Step::Kill { listener }),
+        12 => (0..3_usize, event(listeners, limited)).prop_map(|(notifier, event)| Step::Send { sender: notifier, message: event }),
+        2 => (0..count).prop_map(|listener| Step::Start { actor: listener }),
+        2 => (0..count).prop_map(|listener| Step::Stop { actor: listener }),
+        1 => (0..count).prop_map(|listener| Step::Kill { actor: listener }),
     ]
 }
 
-/// A loss of every connection, early or late in its act.
-fn cut() -> impl Strategy<Value = Step> {
-    prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
-}
-
-/// Events that mostly mean one of `listeners`, with one thing or another that is not as it is there. Where queues are
-/// `limited`, some go beyond what is allowed.
-fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> {
+/// Events that mostly match one of `listeners`, some with one attribute changed. Where deliveries are `limited`, some are
+/// requeued beyond the limit.
+fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
     let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));
     let what = (prop_oneof![4 => Just(0_usize), 1 => 1..TYPES.len()], prop::bool::weighted(0.2));
@@ -122,31 +122,26 @@ fn tell(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Tell> 
                 odd.1.map_or(listener.priorities[priority.index(listener.priorities.len())], |odd| Priority::ALL[odd]);
             let event_type = TYPES[what.0].to_owned();
             let publisher = PUBLISHERS[usize::from(what.1)].to_owned();
-            // On a real clock these take their time, one after the other.
+            // Slow and repeated handlers take real time, one after the other.
             let times = if slow || requeued + failing > 0 { times.min(4) } else { times };
-            let tell = Tell::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
-            Tell { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..tell }
+            let event = Event::new(exchange, &listener.topics[topic.index(listener.topics.len())], priority);
+            Event { event_type, publisher, bare, without_queue, requeued, failing, slow, times, at_once, ..event }
         },
     )
 }
 
-/// The program of these parts: listeners start and stop in turn, once in an act.
-fn mended(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+/// Builds a program in which listeners start and end in turn, at most once in an act.
+fn playable(listeners: Vec<(Listener, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (listeners, first): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
-    let mut up: BTreeSet<usize> = (0..listeners.len()).filter(|listener| first[*listener]).collect();
-    let opening = up.iter().fold(Act::new(), |act, listener| act.start(*listener));
-    let mut program = Program { listeners, ..Program::new() };
-    if !opening.steps.is_empty() {
-        program.acts.push(opening);
+    let mut turns = Turns::new((0..listeners.len()).filter(|listener| first[*listener]).collect());
+    let opening: Vec<Step> = turns.up.iter().map(|listener| Step::Start { actor: *listener }).collect();
+    let mut program = Program { listeners, ..Program::default() };
+    if !opening.is_empty() {
+        program.acts.push(Act { steps: opening, settle: false });
     }
     for (steps, settle) in acts {
-        let mut touched = BTreeSet::new();
-        let turn = |step: &Step| match step {
-            Step::Start { listener } => touched.insert(*listener) && up.insert(*listener),
-            Step::Stop { listener } | Step::Kill { listener } => touched.insert(*listener) && up.remove(listener),
-            Step::Tell { .. } | Step::Cut { .. } => true,
-        };
-        program.acts.push(Act { steps: steps.into_iter().filter(turn).collect(), settle });
+        turns.next_act();
+        program.acts.push(Act { steps: steps.into_iter().filter(|step| turns.take(step)).collect(), settle });
     }
     program
 }

@@ -1,13 +1,13 @@
-//! Which server and which sender of a program is played by whom.
+//! Casting: which implementation plays each server and each sender.
 
 use super::Program;
 use crate::programs::Actors;
 
-/// Where the senders begin in what a seed chooses, so that a server more changes no sender.
+/// The first bit for senders, so that one more server does not change them.
 const SENDERS: u32 = 32;
 
 impl Program {
-    /// The program, each server and each sender of which is played by whom `actors` and `seed` say.
+    /// The program with its servers and senders assigned to implementations, as `actors` and `seed` determine.
     pub(crate) fn cast_by(mut self, actors: Actors, seed: u64) -> Self {
         let (servers, senders) = (self.servers.len(), self.senders());
         let mut foreign = actors.choose(seed, 0, servers);
@@ -22,12 +22,12 @@ impl Program {
         self
     }
 
-    /// The program with actors of ours alone.
+    /// The program without foreign actors.
     pub(crate) fn ours(&self) -> Self {
         self.clone().cast_by(Actors::Rust, 0)
     }
 
-    /// The program with one foreign actor less: which of them it takes to fail says most.
+    /// The programs with one foreign actor less. Shrinking with them shows which actors a failure needs.
     pub(crate) fn less_foreign(&self) -> Vec<Self> {
         let servers = (0..self.servers.len()).filter(|server| self.servers[*server].foreign).map(|server| {
             let mut program = self.clone();

@@ -15,8 +15,8 @@ use crate::case::BoxFuture;
 use crate::programs::differential::{Determined, Outcomes};
 
 impl Determined for Program {
-    /// Servers start and stop in acts of their own; every act settles; nobody is killed, cut or gives up, and a call is
-    /// impatient exactly if nobody can answer it.
+    /// Servers start and stop in acts of their own, and every act settles. No server is killed, no connection is cut and no
+    /// sender gives up. A call is impatient exactly if no server can answer it.
     fn determined(self) -> Self {
         let mut program = Self { acts: Vec::new(), servers: self.servers, foreign_senders: self.foreign_senders };
         let (mut up, mut ever) = (BTreeSet::new(), BTreeSet::new());
@@ -28,10 +28,12 @@ impl Determined for Program {
                 .partition(|step| matches!(step, Step::Send { .. }));
             let moves: Vec<Step> = moves.into_iter().map(stopped).collect();
             for step in &moves {
-                match step {
-                    Step::Start { server } => drop((up.insert(*server), ever.insert(*server))),
-                    Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => drop(up.remove(server)),
-                    Step::Send { .. } | Step::Cut { .. } => {}
+                let Some(server) = step.actor() else { continue };
+                if matches!(step, Step::Start { .. }) {
+                    up.insert(server);
+                    ever.insert(server);
+                } else {
+                    up.remove(&server);
                 }
             }
             let reached = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
@@ -48,27 +50,30 @@ impl Determined for Program {
     }
 }
 
+/// A hurried stop or a kill may lose requests, a stop does not.
 fn stopped(step: Step) -> Step {
     match step {
-        Step::Hurry { server } | Step::Kill { server } => Step::Stop { server },
+        Step::Hurry { actor: server } | Step::Kill { actor: server } => Step::Stop { actor: server },
         step => step,
     }
 }
 
+/// No request is given up. A call that must time out is impatient, so that it does not cost a whole budget.
 fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Request) -> bool) -> Step {
-    let Step::Send { sender, mut request } = step else { return step };
+    let Step::Send { sender, message: mut request } = step else { return step };
     let (reached, read) = (reached(&request), read(&request));
     let returned = request.mandatory && !reached;
     request.given_up = false;
     request.impatient = request.kind == Kind::Call && !returned && !(reached && read);
-    Step::Send { sender, request }
+    Step::Send { sender, message: request }
 }
 
+/// One entry for each request, each execution and each life, named without step numbers.
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
     for sent in &timeline.sent {
-        // Numbers are given in the order of begin, which is the same only within these.
+        // Step numbers depend on the schedule; the order of one sender's casts, and of its calls, does not.
         let call = sent.request.kind == Kind::Call;
         let nth = sent_before.entry((sent.sender, call)).or_insert(0);
         *nth += 1;
@@ -94,7 +99,7 @@ fn outcomes(program: &Program, history: &History) -> Outcomes {
     outcomes
 }
 
-/// How a request ended, unless that depends on which server took it.
+/// How a request ended; `None` if that depends on which server took it.
 fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     if sent.request.kind == Kind::Call && dispatched(timeline, sent, up_then(timeline, sent)).len() > 1 {
         return None;
@@ -118,17 +123,17 @@ fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Where a request ran, unless that depends on which server took it: which of the servers that read a queue takes a
-/// message is the bus's to choose, but a fanout runs at each.
+/// Where a request ran; `None` if that depends on which server took it. The bus chooses among the servers of one queue, but a
+/// fanout runs at each.
 fn ran(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     let takers: Vec<usize> = match sent.request.kind {
         Kind::Call => up_then(timeline, sent).collect(),
-        // It may wait until others are there.
+        // A cast may wait for a server that starts later.
         Kind::Cast => timeline.readers(sent.request).collect(),
         Kind::Fanout => Vec::new(),
     };
     let free = dispatched(timeline, sent, takers.into_iter()).len() > 1;
-    // Who takes a call that timed out, or whether it expires before, is a matter of moments.
+    // Whether a call that timed out runs, or expires first, depends on timing.
     if free || sent.outcome == Some(&Outcome::TimedOut) {
         return None;
     }
@@ -153,7 +158,7 @@ fn up_then<'a>(timeline: &'a Timeline<'_>, sent: &'a Sent<'_>) -> impl Iterator<
     timeline.readers(sent.request).filter(|server| timeline.surely_up(*server, sent.begun, sent.ended))
 }
 
-/// What `servers` do with a request, each answer once.
+/// The distinct ways in which `servers` dispatch a request.
 fn dispatched(timeline: &Timeline<'_>, sent: &Sent<'_>, servers: impl Iterator<Item = usize>) -> Vec<Dispatch> {
     let mut all = Vec::new();
     for dispatch in servers.map(|server| timeline.dispatch(server, sent.request)) {

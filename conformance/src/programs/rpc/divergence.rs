@@ -1,16 +1,17 @@
-//! Where the reference breaks a rule, or cannot do what a rule is about: as data, so that nothing is excused in silence.
+//! Where the reference implementation breaks a rule: as data, so that reports list every excuse.
 //!
-//! A divergence excuses foreign actors alone, and of those only the ones that it names. Found by these programs, and
-//! read in oslo.messaging 18.3.1.
+//! A divergence excuses only the foreign actors that it names. These programs found each one; the source is oslo.messaging
+//! 18.3.1.
 
 use super::request::Kind;
 use super::{Request, Server, rules};
 use crate::programs::{Divergence, Rule};
 
-/// What some foreign servers, or the senders of some requests, are excused from.
+/// A divergence, and the servers or requests that it concerns.
 #[derive(Debug)]
 pub(crate) struct Excuse<T: 'static> {
     divergence: Divergence,
+    /// Which servers or requests it excuses, if they are foreign.
     concerns: fn(&T) -> bool,
 }
 
@@ -22,13 +23,13 @@ impl Excuse<Server> {
 }
 
 impl Excuse<Request> {
-    /// Whether a sender is excused that sent `request`.
+    /// Whether the sender of `request` is excused.
     pub(crate) fn holds_for(&self, foreign: bool, request: &Request) -> bool {
         foreign && (self.concerns)(request)
     }
 }
 
-/// Nothing that a server of the reference was doing comes back when it is killed.
+/// A killed server of the reference has acknowledged its requests, so they do not come back.
 pub(crate) static ACKNOWLEDGES_FIRST: Excuse<Server> = Excuse {
     divergence: Divergence {
         id: "reference::requests_are_acknowledged_on_arrival",
@@ -39,14 +40,14 @@ pub(crate) static ACKNOWLEDGES_FIRST: Excuse<Server> = Excuse {
     concerns: |server| server.at_least_once,
 };
 
-/// What reaches a server of the reference while it stops may be gone.
+/// A request that reaches a server of the reference while it stops may be lost.
 pub(crate) static LOSES_AT_STOP: Excuse<Server> = Excuse {
     divergence: Divergence {
         id: "reference::a_server_loses_what_arrives_while_it_stops",
         rules: &[&rules::CAST_RUNS, &rules::ANSWERED],
         says: "Between `stop()` and the end of `wait()` a server goes on consuming. `Connection.close` deletes its fanout \
          queue, and while it waits for the answer it hands every request that has arrived to the listener, which \
-         acknowledges it and keeps it in a list that nobody reads any more (`_drivers/impl_rabbit.py`, \
+         acknowledges it and keeps it in a list that is never read again (`_drivers/impl_rabbit.py`, \
          `Connection.close`; `_drivers/amqpdriver.py`, `AMQPListener.cleanup`).",
     },
     concerns: |_| true,
@@ -74,20 +75,20 @@ pub(crate) static STARTS_IN_ANY_ORDER: Excuse<Server> = Excuse {
     concerns: |server| server.concurrency > 1,
 };
 
-/// A sender of the reference fails once when the exchange of a fanout has gone.
+/// A sender of the reference fails once after the exchange of a fanout was deleted.
 pub(crate) static FANOUT_FAILS: Excuse<Request> = Excuse {
     divergence: Divergence {
         id: "reference::a_fanout_fails_when_its_exchange_has_gone",
         rules: &[&rules::SUCCEEDS],
         says: "The exchange of a fanout goes with the last queue bound to it. A connection declares it once, keeps that in \
                mind, and fails with `MessageDeliveryFailure` (404) when it publishes to what has gone; so does one \
-               between whose declaration and publication it goes. The next attempt declares it anew \
+               between whose declaration and publication it goes. The next attempt declares it again \
                (`_drivers/impl_rabbit.py`, `Connection._publish`, `_declared_exchanges`).",
     },
     concerns: |request| request.kind == Kind::Fanout,
 };
 
-/// All of them.
+/// Every divergence, in the order of the report.
 pub(crate) static ALL: &[&Divergence] = &[
     &ACKNOWLEDGES_FIRST.divergence,
     &LOSES_AT_STOP.divergence,
@@ -96,7 +97,7 @@ pub(crate) static ALL: &[&Divergence] = &[
     &FANOUT_FAILS.divergence,
 ];
 
-/// Whether a divergence is known that breaks `rule`.
+/// Whether any divergence excuses from `rule`.
 pub(crate) fn excuses(rule: &Rule) -> bool {
     ALL.iter().any(|divergence| divergence.rules.contains(&rule))
 }

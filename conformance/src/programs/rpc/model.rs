@@ -1,20 +1,20 @@
-//! Who is meant: the rules of the reference for exchanges, topics, servers, namespaces and versions, without a clock
-//! and without a bus.
+//! The reference model: exchanges, topics, servers, namespaces and versions decide which server runs a request. No clock, no
+//! bus.
 //!
 //! A queue has the name of its topic, or of its topic and server, and no exchange in it (oslo.messaging
 //! `AMQPDriverBase.listen`). So servers of one topic in two exchanges read one queue, and a message through either
-//! exchange reaches either server, once somebody has bound the queue to that exchange.
+//! exchange reaches either server, once the queue is bound to that exchange.
 
 use super::program::{Interface, Server};
 use super::request::{Kind, Method, Request};
 
-/// What a server does with a request that it takes.
+/// What a server does with a request that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dispatch {
     Runs,
-    /// An interface fits, but has no such method.
+    /// An interface matches, but has no such method.
     NoSuchMethod,
-    /// No interface fits; a namespace that nobody has is told as a version that nobody has.
+    /// No interface matches. An unknown namespace is reported as an unknown version.
     UnsupportedVersion,
 }
 

@@ -1,4 +1,4 @@
-//! Plays a program: hires the actors, runs the acts, sees to it that everything can end, and gives the history.
+//! Plays a program: creates its actors, runs its acts, lets everything end, and returns the history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use futures_util::future::{BoxFuture, join_all};
 use libtest_mimic::Failed;
 use tokio::time::Instant;
 
-use super::actor::{Actor, Command, Troupe};
+use super::actor::rust_actor::RustActors;
+use super::actor::{Actor, ActorSource, Command};
 use super::history::{Event, History, Log, Outcome};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
-use super::rust_actor::RustTroupe;
 use super::timeline::Timeline;
 use crate::Stage;
 
@@ -22,15 +22,16 @@ struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     log: Log,
+    /// By index of the server.
     servers: Vec<Arc<dyn Actor>>,
+    /// By index of the sender.
     senders: Vec<Arc<dyn Actor>>,
 }
 
-/// Plays `program`, each part by an actor of the troupe that it names. After its last act every server is started once more, so that whatever
-/// waits in a queue runs, and stopped when everything has run.
+/// Plays `program`. After its last act it starts every server once more, so that waiting requests run, and stops all of them.
 ///
 /// # Errors
-/// An actor could not be hired.
+/// An actor could not be created.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let log = Log::default();
     let (mut servers, mut senders) = (Vec::new(), Vec::new());
@@ -48,33 +49,36 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
+/// # Errors
+/// A connection could not be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
-    if foreign { stage.foreign()?.hire(stage, log).await } else { RustTroupe.hire(stage, log).await }
+    if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }
 
 impl Play<'_> {
+    /// Runs the steps of an act concurrently, those of one sender in order, and waits for all of them.
     async fn act(&self, act: &Act) {
         let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
         let mut lines: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
         for step in &act.steps {
             match step {
-                Step::Send { sender, request } => lines.entry(*sender).or_default().push(request),
+                Step::Send { sender, message: request } => lines.entry(*sender).or_default().push(request),
                 Step::Cut { after } => parts.push(Box::pin(self.cut(*after))),
                 Step::Start { .. } | Step::Stop { .. } | Step::Hurry { .. } | Step::Kill { .. } => {
                     parts.push(Box::pin(self.perform(step.clone())));
                 }
             }
         }
-        parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.say(sender, requests)) as _));
+        parts.extend(lines.into_iter().map(|(sender, requests)| Box::pin(self.send_all(sender, requests)) as _));
         join_all(parts).await;
         if act.settle {
             self.settle().await;
         }
     }
 
-    /// Sends what one sender has to say in an act: casts one after the other, calls beside them.
-    async fn say(&self, sender: usize, requests: Vec<&Request>) {
-        let step = |request: &Request| Step::Send { sender, request: request.clone().times(1) };
+    /// Sends the requests of one sender in an act: casts one after the other, calls concurrently.
+    async fn send_all(&self, sender: usize, requests: Vec<&Request>) {
+        let step = |request: &Request| Step::Send { sender, message: request.clone().times(1) };
         let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
         let (calls, casts): (Vec<_>, Vec<_>) = each.partition(|request| request.kind == Kind::Call);
         let casting = async {
@@ -86,7 +90,7 @@ impl Play<'_> {
         futures_util::join!(casting, calling);
     }
 
-    /// Loses every connection when so much more has happened, or nothing happens any more.
+    /// Cuts every connection after `after` more events of the history, or when no more come.
     async fn cut(&self, after: usize) {
         let number = self.log.begin(&Step::Cut { after });
         let enough = self.log.history().events.len() + after;
@@ -95,78 +99,83 @@ impl Play<'_> {
         let begun = Instant::now();
         let cut = self.stage.cut().await;
         let outcome = cut.map_or_else(|error| Outcome::Broken { error }, |()| Outcome::Done);
-        self.log.end(number, outcome, begun.elapsed());
+        self.log.note(Event::Ended { step: number, outcome, took: begun.elapsed() });
     }
 
+    /// Records the begin of a step, has its actor perform it, and records the outcome.
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let (actor, command) = match &step {
-            Step::Start { server } => {
+            Step::Start { actor: server } => {
                 let named = named_server(self.stage, &self.program.servers[*server]);
                 (&self.servers[*server], Command::Start { place: *server, server: named })
             }
-            Step::Stop { server } => (&self.servers[*server], Command::Stop),
-            // Shorter than a slow method, and than several one after the other.
-            Step::Hurry { server } => {
+            Step::Stop { actor: server } => (&self.servers[*server], Command::Stop),
+            // Shorter than one slow method.
+            Step::Hurry { actor: server } => {
                 (&self.servers[*server], Command::Hurry { within_ms: millis(self.stage.budget().quiet / 6) })
             }
-            Step::Kill { server } => (&self.servers[*server], Command::Kill),
-            Step::Send { sender, request } => {
+            Step::Kill { actor: server } => (&self.servers[*server], Command::Kill),
+            Step::Send { sender, message: request } => {
                 let nap_ms = millis(self.stage.budget().quiet / 3);
                 let timeout_ms = millis(patience(self.stage, request));
                 let give_up_ms = request.given_up.then_some(nap_ms / 4);
                 let request = named_request(self.stage, request);
                 (&self.senders[*sender], Command::Send { number, request, nap_ms, timeout_ms, give_up_ms })
             }
-            Step::Cut { .. } => unreachable!("no actor cuts"),
+            Step::Cut { .. } => unreachable!("cuts concern every connection"),
         };
         let begun = Instant::now();
         let outcome = actor.perform(command).await;
         let took = begun.elapsed();
         if matches!(outcome, Outcome::Returned { .. } | Outcome::Raised { .. }) {
-            self.hear().await;
+            self.sync().await;
         }
-        self.log.end(number, outcome, took);
+        self.log.note(Event::Ended { step: number, outcome, took });
     }
 
-    /// Waits until what ran at foreign servers is noted: an answer may overtake on its way what its server says.
-    async fn hear(&self) {
+    /// Waits until executions at foreign servers are recorded: an answer may arrive before the line of its server.
+    async fn sync(&self) {
         let foreign = self.servers.iter().zip(&self.program.servers).filter(|(_, server)| server.foreign);
         join_all(foreign.map(|(actor, _)| actor.perform(Command::Tell))).await;
     }
 
+    /// Waits until no request is due, or nothing has happened for [`Budget::arrive`](crate::Budget::arrive).
     async fn settle(&self) {
         let due = |history: &History| Timeline::new(self.program, history).due().is_empty();
         self.log.settled(self.stage.budget().arrive, due).await;
         self.log.note(Event::Settled);
     }
 
+    /// Starts the servers that are down, waits until nothing is due and nothing more happens, and stops all servers.
     async fn end(&self) {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.servers.len();
         let missing = all.clone().filter(|server| !running.contains(server));
-        join_all(missing.map(|server| self.perform(Step::Start { server }))).await;
+        join_all(missing.map(|server| self.perform(Step::Start { actor: server }))).await;
         self.settle().await;
         self.log.quiet(self.stage.budget().quiet).await;
-        join_all(all.map(|server| self.perform(Step::Stop { server }))).await;
+        join_all(all.map(|server| self.perform(Step::Stop { actor: server }))).await;
         self.log.note(Event::Dropped(self.stage.tally().of("oslo_messaging_requests_dropped_total")));
     }
 }
 
-/// How long a request may take.
+/// The timeout of a request.
 pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
     if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).expect("a budget is no age of the world")
+    u64::try_from(duration.as_millis()).expect("a budget fits into 64 bits of milliseconds")
 }
 
+/// The server with its unique names on the bus. The server name stays: it is scoped by the topic.
 fn named_server(stage: &Stage, server: &Server) -> Server {
     let exchange = server.exchange.as_deref().map(|exchange| stage.name(exchange));
     Server { exchange, topic: stage.name(&server.topic), ..server.clone() }
 }
 
+/// The request with its unique names on the bus.
 fn named_request(stage: &Stage, request: &Request) -> Request {
     let exchange = request.exchange.as_deref().map(|exchange| stage.name(exchange));
     Request { exchange, topic: stage.name(&request.topic), ..request.clone() }

@@ -1,20 +1,35 @@
-//! What a sender asks for.
+//! A request: where it goes, and which method it runs there.
 
 use serde::{Deserialize, Serialize};
 
-/// One message of a program: who is meant, and what is to run there.
+use crate::programs::acts::setters;
+use crate::programs::json::display_as_json;
+
+/// One message of a program. A cast goes out when the cast before it is confirmed, a call without waiting for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     pub(crate) kind: Kind,
+    /// `None` for the default exchange.
     pub(crate) exchange: Option<String>,
     pub(crate) topic: String,
+    /// `None` for any server of the topic.
     pub(crate) server: Option<String>,
+    /// `None` for interfaces without a namespace.
     pub(crate) namespace: Option<String>,
+    /// `None` asks for version 1.0, as in the reference.
     pub(crate) version: Option<String>,
+    /// The method that it runs.
     pub(crate) method: Method,
+    /// Whether it fails with `Undeliverable` if no queue is bound.
+    #[serde(default)]
     pub(crate) mandatory: bool,
+    /// Whether its caller waits only for [`Budget::quiet`](crate::Budget::quiet), not for `arrive`.
+    #[serde(default)]
     pub(crate) impatient: bool,
+    /// Whether its sender drops it while it is in flight.
+    #[serde(default)]
     pub(crate) given_up: bool,
+    /// How often it is sent.
     pub(crate) times: usize,
 }
 
@@ -27,19 +42,21 @@ pub(crate) enum Kind {
     Fanout,
 }
 
-/// What is to run.
+/// The method that a request runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
+pub(crate) enum Method {
     /// Answers at once.
     Answer,
-    /// Answers after a while, so that others overtake it.
+    /// Answers after a third of [`Budget::quiet`](crate::Budget::quiet), so that other requests overtake it.
     Slow,
     /// Fails with an expected failure.
     Fail,
-    /// Is listed by no server.
+    /// No server has it.
     Missing,
 }
+
+display_as_json!(Request);
 
 impl Method {
     /// The name on the wire.
@@ -54,15 +71,13 @@ impl Method {
 }
 
 impl Request {
-    /// A call of `answer` on `topic` of the default exchange, undeliverable if nobody is bound.
-    #[must_use]
-    pub fn call(topic: &str) -> Self {
+    /// A mandatory call of `answer` on `topic` of the default exchange.
+    pub(crate) fn call(topic: &str) -> Self {
         Self { kind: Kind::Call, mandatory: true, ..Self::cast(topic) }
     }
 
     /// A cast of `answer` to `topic` of the default exchange.
-    #[must_use]
-    pub fn cast(topic: &str) -> Self {
+    pub(crate) fn cast(topic: &str) -> Self {
         Self {
             kind: Kind::Cast,
             exchange: None,
@@ -79,71 +94,31 @@ impl Request {
     }
 
     /// A cast of `answer` to every server of `topic`.
-    #[must_use]
-    pub fn fanout(topic: &str) -> Self {
+    pub(crate) fn fanout(topic: &str) -> Self {
         Self { kind: Kind::Fanout, ..Self::cast(topic) }
     }
 
-    /// Sends through `exchange`.
-    #[must_use]
-    pub fn exchange(mut self, exchange: &str) -> Self {
-        self.exchange = Some(exchange.to_owned());
-        self
-    }
-
-    /// Sends to one server.
-    #[must_use]
-    pub fn server(mut self, server: &str) -> Self {
-        self.server = Some(server.to_owned());
-        self
-    }
-
-    /// Means a method in `namespace`.
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
-        self
-    }
-
-    /// Asks for `version` of the interface.
-    #[must_use]
-    pub fn version(mut self, version: &str) -> Self {
-        self.version = Some(version.to_owned());
-        self
-    }
-
-    /// Runs another method than `answer`.
-    #[must_use]
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    /// Turns the default of calls and casts round: a call may go nowhere, a cast may not.
-    #[must_use]
-    pub fn other_way_round(mut self) -> Self {
-        self.mandatory = !self.mandatory;
-        self
-    }
-
-    /// Waits for a moment only.
-    #[must_use]
-    pub fn impatient(mut self) -> Self {
-        self.impatient = true;
-        self
-    }
-
-    /// Is given up in the middle: its sender drops it.
-    #[must_use]
-    pub fn given_up(mut self) -> Self {
-        self.given_up = true;
-        self
-    }
-
-    /// Is sent so many times, each with a number of its own.
-    #[must_use]
-    pub fn times(mut self, times: usize) -> Self {
+    /// Sends it that many times, each time as a message with its own number.
+    pub(crate) fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
+    }
+}
+
+setters!(Request {
+    exchange(exchange: &str) => exchange = Some(exchange.to_owned());
+    server(server: &str) => server = Some(server.to_owned());
+    namespace(namespace: &str) => namespace = Some(namespace.to_owned());
+    version(version: &str) => version = Some(version.to_owned());
+    method(method: Method) => method = method;
+    impatient() => impatient = true;
+    given_up() => given_up = true;
+});
+
+#[cfg(test)]
+impl Request {
+    /// Inverts the default of its kind: a call need not be deliverable, a cast must be.
+    pub(crate) fn other_way_round(self) -> Self {
+        Self { mandatory: !self.mandatory, ..self }
     }
 }

@@ -1,64 +1,64 @@
 //! The rules of RPC.
 
-use oslo_messaging::Capability::{Fanout, Mandatory, RedeliveredFlag, Retention};
-
 use crate::programs::rule::rules;
 
 rules! {
-    CAST_RUNS = "rpc::cast_runs_exactly_once", [Retention],
-        "A cast to a queue that was bound runs once, if every server that reads the queue has the method, and none that \
-         settles beforehand was killed or stopped in a hurry; whatever connections are lost.";
-    RUNS_ONCE = "rpc::nothing_runs_twice", [],
-        "A call or a cast runs at most once in all, and a fanout at most once at each server, whoever is killed; only what \
-         a killed server had that settles afterwards, or what was sent before a connection was lost, may run again, and \
-         says so.";
-    ONCE_IN_A_LIFE = "rpc::nothing_runs_twice_at_a_server", [],
-        "A server runs a request at most once while it is up, however often the bus hands it over.";
-    SUMS = "rpc::what_is_dropped_is_counted", [Retention],
-        "Of a server that settles beforehand, a stop that leaves too little time counts what it drops: no less than the casts \
-         that never ran though they were owed, and no more than what did not run, unless a connection is lost or a server killed.";
-    RUNS_AGAIN = "rpc::what_was_cut_short_runs_again", [Retention],
-        "A cast whose method was cut short, since its server was killed that settles afterwards, runs again.";
-    ENTITLED = "rpc::a_request_runs_at_an_entitled_server", [],
-        "A request runs only at a server that reads the queue of its topic or name, was up after the request was sent, \
-         and not before the queue was bound to its exchange.";
-    DISPATCHED = "rpc::version_and_namespace_route", [],
-        "A request runs at, and is refused by, exactly the servers whose namespace and version say so.";
-    FANOUT_REACHES = "rpc::fanout_reaches_every_subscribed_server", [Fanout],
-        "A fanout runs at every server of its topic, whatever its exchange, that was up before it was sent and until \
-         it had run.";
-    FANOUT_STAYS = "rpc::fanout_reaches_nobody_else", [Fanout],
-        "A fanout does not run at a server that was started after it was sent, or had ended before.";
-    OWN_REPLY = "rpc::a_reply_answers_its_own_call", [],
-        "What a call returns, or fails with, is what its own request gave, at a server where it ran before.";
-    ANSWERED = "rpc::a_call_in_time_is_answered", [],
-        "A patient call is answered if a server that may take it is up all the while, unless a connection is lost while the \
-         request is on its way, or it ran at a server that was stopped in a hurry; what ran is answered all the same. What \
-         another server dropped when it was stopped is answered too: it did not run.";
-    IN_TIME = "rpc::a_call_ends_by_its_deadline", [],
-        "A call ends by its deadline, give or take what the machine needs.";
-    SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so", [Mandatory],
-        "A mandatory request where no queue is bound is undeliverable, unless its sender gave up before, or a connection was \
-         lost while the request or its return was on its way.";
-    ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable", [],
-        "A request is undeliverable only if it is mandatory and may have met no queue.";
-    NEVER_RUNS = "rpc::what_is_undeliverable_never_runs", [],
-        "A request that its sender was told is undeliverable, or was not sent, does not run.";
-    SUCCEEDS = "rpc::a_cast_is_sent", [],
-        "A cast or a fanout succeeds, whether or not somebody listens, unless it is mandatory or a connection is lost under \
-         it.";
-    ORDER = "rpc::order_holds_from_one_sender", [],
-        "Of two requests of one sender to one address, the second sent when the first had ended, a server that runs \
-         both starts the first one first, unless it was handed over before.";
-    MARK = "rpc::nothing_is_redelivered_without_a_loss", [RedeliveredFlag],
-        "A request says that it was handed over before only if a server that reads its queue has stopped since, or a \
-         connection was lost.";
-    STARTS = "lifecycle::a_server_starts", [], "A server starts.";
-    STOPS = "lifecycle::a_server_ends_when_it_is_stopped", [],
-        "A server that is stopped ends when its methods have.";
-    BACK = "lifecycle::every_bus_is_back_after_a_cut", [],
-        "Every connection that is lost is made again by itself.";
-    NOTHING_LATER = "lifecycle::nothing_runs_after_the_end", [], "Nothing runs at a server that has ended.";
-    NOTHING_LEFT = "lifecycle::nothing_is_left", [],
-        "When every server has run what waited for it and has ended, the bus holds nothing.";
+    /// A cast to a bound queue runs once, whatever connections are lost, if every server that reads the queue has the
+    /// method and none that acknowledges before it runs was killed or stopped in a hurry.
+    CAST_RUNS = "rpc::cast_runs_exactly_once" [Retention];
+    /// A call or a cast runs at most once in all, a fanout at most once at each server. Only a request that a killed
+    /// server with late acknowledgement had, or that was sent before a cut, may run again, and is then marked as
+    /// redelivered.
+    RUNS_ONCE = "rpc::nothing_runs_twice" [];
+    /// A server runs a request at most once while it is up, however often the bus delivers it.
+    ONCE_IN_A_LIFE = "rpc::nothing_runs_twice_at_a_server" [];
+    /// A server that acknowledges before it runs counts the requests that a hurried stop drops: at least the owed
+    /// casts that never ran, and at most the requests that did not run, unless a connection is lost or a server is
+    /// killed.
+    SUMS = "rpc::what_is_dropped_is_counted" [Retention];
+    /// A cast that a kill interrupts at a server with late acknowledgement runs again.
+    RUNS_AGAIN = "rpc::what_was_cut_short_runs_again" [Retention];
+    /// A request runs only at a server that reads the queue of its topic or name, that was up after the request was
+    /// sent, and only after the queue was bound to its exchange.
+    ENTITLED = "rpc::a_request_runs_at_an_entitled_server" [];
+    /// A request runs at, or is refused by, a server exactly as the namespaces and versions of the server say.
+    DISPATCHED = "rpc::version_and_namespace_route" [];
+    /// A fanout runs at every server of its topic, whatever its exchange, that was up from before the send until it
+    /// had run.
+    FANOUT_REACHES = "rpc::fanout_reaches_every_subscribed_server" [Fanout];
+    /// A fanout does not run at a server that started after the send or had ended before it.
+    FANOUT_STAYS = "rpc::fanout_reaches_nobody_else" [Fanout];
+    /// A call returns, or fails with, the result of its own request, from a server where the request ran before.
+    OWN_REPLY = "rpc::a_reply_answers_its_own_call" [];
+    /// A patient call is answered if a server that may take it is up throughout, unless a connection is lost while
+    /// the request is in flight, or the request was interrupted at a server that was stopped in a hurry. A request
+    /// that ran is answered in any case; one that a stopped server dropped is answered as not run.
+    ANSWERED = "rpc::a_call_in_time_is_answered" [];
+    /// A call ends by its deadline, with an allowance for a busy machine.
+    IN_TIME = "rpc::a_call_ends_by_its_deadline" [];
+    /// A mandatory request without a bound queue is undeliverable, unless its sender gave up before, or a connection
+    /// was lost while the request or its return was in flight.
+    SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so" [Mandatory];
+    /// A request is undeliverable only if it is mandatory and no queue may have been bound.
+    ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable" [];
+    /// A request whose send failed as undeliverable, or before it was sent, does not run.
+    NEVER_RUNS = "rpc::what_is_undeliverable_never_runs" [];
+    /// A cast or a fanout succeeds, with or without a server, unless it is mandatory or its connection is lost.
+    SUCCEEDS = "rpc::a_cast_is_sent" [];
+    /// Of two requests of one sender to one address, the second sent after the first had ended, a server that runs
+    /// both starts the first one first, unless it was redelivered.
+    ORDER = "rpc::order_holds_from_one_sender" [];
+    /// A request is marked as redelivered only if a server that reads its queue has stopped, or a connection was
+    /// lost, since it was sent.
+    MARK = "rpc::nothing_is_redelivered_without_a_loss" [RedeliveredFlag];
+    /// A server starts.
+    STARTS = "lifecycle::a_server_starts" [];
+    /// A stopped server ends when its methods have ended.
+    STOPS = "lifecycle::a_server_ends_when_it_is_stopped" [];
+    /// Every lost connection is restored without further action.
+    BACK = "lifecycle::every_bus_is_back_after_a_cut" [];
+    /// No method starts at a server that has ended.
+    NOTHING_LATER = "lifecycle::nothing_runs_after_the_end" [];
+    /// When every server has run its waiting requests and has ended, the bus holds nothing.
+    NOTHING_LEFT = "lifecycle::nothing_is_left" [];
 }

@@ -1,7 +1,4 @@
-//! Generates programs of RPC. What is generated is mended, so that every part of a program means something and a
-//! program that shrinks stays one.
-
-use std::collections::BTreeSet;
+//! Generates programs of RPC. Steps that are not possible are removed, so that every program, also a shrunk one, can be played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -11,11 +8,14 @@ use super::model::{binds, reads};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Method, Request};
 use crate::programs::Perils;
+use crate::programs::acts::{self, Turns};
 
+/// Few names of each kind, so that servers share queues and requests reach them.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["m", "n"];
+/// Two minors of one major and another major, so that requests are both compatible and not.
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
 
 /// Programs of at most four servers and six acts, in which those of `perils` happen.
@@ -23,19 +23,21 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let servers = vec((server(), prop::bool::weighted(0.75)), 1..=4);
     servers.prop_flat_map(move |servers| {
         let step = step(servers.iter().map(|(server, _)| server.clone()).collect(), perils.hurry);
-        let steps = vec(if perils.cuts { prop_oneof![24 => step, 1 => cut()].boxed() } else { step.boxed() }, 1..=7);
+        let steps =
+            vec(if perils.cuts { prop_oneof![24 => step, 1 => acts::cut()].boxed() } else { step.boxed() }, 1..=7);
         let acts = vec((steps, any::<bool>()), 1..=5);
-        (Just(servers), acts).prop_map(|(servers, acts)| mended(servers, acts))
+        (Just(servers), acts).prop_map(|(servers, acts)| playable(servers, acts))
     })
 }
 
+/// A server with one or two interfaces; one in five acknowledges afterwards.
 fn server() -> impl Strategy<Value = Server> {
     let place = (option::weighted(0.6, 0..EXCHANGES.len()), 0..TOPICS.len(), 0..NAMES.len());
     let interface = (option::weighted(0.4, 0..NAMESPACES.len()), 0..VERSIONS.len());
     let manner = (prop_oneof![3 => Just(64_usize), 1 => Just(1), 1 => Just(2)], prop::bool::weighted(0.2));
     (place, vec(interface, 1..=2), manner).prop_map(
         |((exchange, topic, name), interfaces, (methods, at_least_once))| {
-            let mut server = Server::new(TOPICS[topic], NAMES[name]).concurrency(methods);
+            let mut server = Server { concurrency: methods, ..Server::new(TOPICS[topic], NAMES[name]) };
             server.exchange = exchange.map(|exchange| EXCHANGES[exchange].to_owned());
             server.at_least_once = at_least_once;
             interfaces.into_iter().fold(server, |server, (namespace, version)| match namespace {
@@ -46,25 +48,21 @@ fn server() -> impl Strategy<Value = Server> {
     )
 }
 
+/// Mostly requests; starts, stops and kills of any server, possible or not.
 fn step(servers: Vec<Server>, hurry: bool) -> impl Strategy<Value = Step> {
     let count = servers.len();
     let times = prop_oneof![8 => Just(1_usize), 1 => 2..12_usize];
     prop_oneof![
         16 => (0..3_usize, request(servers), times)
-            .prop_map(|(sender, request, times)| Step::Send { sender, request: request.times(times) }),
-        2 => (0..count).prop_map(|server| Step::Start { server }),
-        2 => (0..count).prop_map(|server| Step::Stop { server }),
-        2 * u32::from(hurry) => (0..count).prop_map(|server| Step::Hurry { server }),
-        1 => (0..count).prop_map(|server| Step::Kill { server }),
+            .prop_map(|(sender, request, times)| Step::Send { sender, message: request.times(times) }),
+        2 => (0..count).prop_map(|server| Step::Start { actor: server }),
+        2 => (0..count).prop_map(|server| Step::Stop { actor: server }),
+        2 * u32::from(hurry) => (0..count).prop_map(|server| Step::Hurry { actor: server }),
+        1 => (0..count).prop_map(|server| Step::Kill { actor: server }),
     ]
 }
 
-/// A loss of every connection, early or late in its act.
-fn cut() -> impl Strategy<Value = Step> {
-    prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
-}
-
-/// Requests that mostly mean one of `servers`, with one thing or another that is not as it is there.
+/// Requests that mostly match one of `servers`, some with one attribute changed.
 fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     let kind = prop_oneof![4 => Just(Kind::Call), 4 => Just(Kind::Cast), 2 => Just(Kind::Fanout)];
     let method = prop_oneof![
@@ -115,45 +113,35 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     )
 }
 
-/// The program of these parts: servers start and stop in turn, once in an act, and calls that nobody may answer do
-/// not cost a whole budget.
-fn mended(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
+/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server answers is
+/// impatient, so that it does not cost a whole budget.
+fn playable(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
-    let mut up: BTreeSet<usize> = (0..servers.len()).filter(|server| first[*server]).collect();
-    let opening = up.iter().fold(Act::new(), |act, server| act.start(*server));
-    let mut program = Program { servers, ..Program::new() };
-    let mut ever = up.clone();
-    if !opening.steps.is_empty() {
-        program.acts.push(opening);
+    let mut turns = Turns::new((0..servers.len()).filter(|server| first[*server]).collect());
+    let opening: Vec<Step> = turns.up.iter().map(|server| Step::Start { actor: *server }).collect();
+    let mut program = Program { servers, ..Program::default() };
+    let mut ever = turns.up.clone();
+    if !opening.is_empty() {
+        program.acts.push(Act { steps: opening, settle: false });
     }
     for (steps, settle) in acts {
-        let mut touched = BTreeSet::new();
-        let (before, mut act) = (up.clone(), Act { steps: Vec::new(), settle });
-        for step in steps {
-            let kept = match &step {
-                Step::Start { server } => touched.insert(*server) && up.insert(*server),
-                Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
-                    touched.insert(*server) && up.remove(server)
-                }
-                Step::Send { .. } | Step::Cut { .. } => true,
-            };
-            if kept {
-                act.steps.push(step);
-            }
-        }
-        let lasting: Vec<&Server> = before.intersection(&up).map(|server| &program.servers[*server]).collect();
-        ever.extend(&up);
+        let before = turns.up.clone();
+        turns.next_act();
+        let steps = steps.into_iter().filter(|step| turns.take(step)).collect();
+        let (mut act, up) = (Act { steps, settle }, &turns.up);
+        let lasting: Vec<&Server> = before.intersection(up).map(|server| &program.servers[*server]).collect();
+        ever.extend(up);
         let bound = |request: &Request| ever.iter().any(|server| binds(&program.servers[*server], request));
         let killed: Vec<&Server> = act
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::Hurry { server } | Step::Kill { server } => Some(&program.servers[*server]),
+                Step::Hurry { actor: server } | Step::Kill { actor: server } => Some(&program.servers[*server]),
                 _ => None,
             })
             .collect();
         for step in &mut act.steps {
-            if let Step::Send { request, .. } = step {
+            if let Step::Send { message: request, .. } = step {
                 let returned = request.mandatory && !bound(request);
                 let taken = killed.iter().any(|server| reads(server, request));
                 let answered = !taken && lasting.iter().any(|server| binds(server, request));

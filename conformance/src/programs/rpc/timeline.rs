@@ -1,4 +1,4 @@
-//! A history read back: who was up when, what was sent when, what ran where.
+//! A history in terms of the model: which server was up when, what was sent when, and what ran where.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,63 +8,78 @@ use super::model::{Dispatch, dispatch, reads};
 use super::program::{Program, Step};
 use super::request::{Kind, Request};
 use super::{Server, divergence};
-use crate::programs::cuts::Cuts;
+use crate::programs::acts::cuts::Cuts;
 
-/// A position in the history that was not reached.
+/// The position of what did not happen: after every event.
 pub(crate) const NEVER: usize = usize::MAX;
 
-/// A history in terms of servers and messages. All positions are those of its events.
+/// A history in terms of servers and messages. Times are positions in its list of events.
 #[derive(Debug)]
 pub(crate) struct Timeline<'a> {
     pub(crate) servers: &'a [Server],
+    /// The senders that divergences may excuse.
     foreign_senders: &'a BTreeSet<usize>,
-    /// The times a server was up, by its place.
+    /// The lives of each server, by its index.
     pub(crate) lives: Vec<Vec<Life<'a>>>,
+    /// In the order in which the sends began.
     pub(crate) sent: Vec<Sent<'a>>,
+    /// In the order in which the methods started.
     pub(crate) runs: Vec<Ran<'a>>,
-    /// Which method ended: its position, its server, its message.
+    /// Each end of a method: its position, server and message.
     pub(crate) finished: Vec<(usize, usize, usize)>,
+    /// The positions at which nothing was due.
     pub(crate) settled: Vec<usize>,
     pub(crate) cuts: Cuts,
-    /// How many requests servers say that they dropped.
+    /// The counter of dropped requests, once every server has ended.
     pub(crate) dropped: Option<u64>,
 }
 
 /// One time that a server was up: surely from `started` to `stopping`, perhaps from `starting` to `stopped`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life<'a> {
+    /// The position at which its start began. It may take requests from here on.
     pub(crate) starting: usize,
+    /// The position at which its start succeeded. It surely takes requests from here on.
     pub(crate) started: usize,
+    /// The position at which its stop or kill began.
     pub(crate) stopping: usize,
+    /// The position at which it had ended.
     pub(crate) stopped: usize,
-    /// Whether it was dropped, not stopped.
+    /// Whether it was dropped instead of stopped.
     pub(crate) killed: bool,
     /// Whether it was stopped with too little time.
     pub(crate) hurried: bool,
-    /// How the start and the stop ended, where they did.
+    /// The outcomes of its start and of its stop.
     pub(crate) outcomes: [Option<&'a Outcome>; 2],
 }
 
 /// A message that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent<'a> {
+    /// The number of its step.
     pub(crate) number: usize,
     pub(crate) sender: usize,
     pub(crate) request: &'a Request,
+    /// The position at which the send began.
     pub(crate) begun: usize,
+    /// The position at which the send ended, or [`NEVER`].
     pub(crate) ended: usize,
+    /// `None` while the send is in progress.
     pub(crate) outcome: Option<&'a Outcome>,
+    /// How long the send took, by the clock of the harness.
     pub(crate) took: Duration,
 }
 
 /// An execution and its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ran<'a> {
+    /// The position at which the method started.
     pub(crate) at: usize,
     pub(crate) run: &'a Run,
 }
 
 impl<'a> Timeline<'a> {
+    /// Reads the history once. Pure.
     pub(crate) fn new(program: &'a Program, history: &'a History) -> Self {
         let mut timeline = Self {
             servers: &program.servers,
@@ -93,9 +108,10 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
+    /// Opens a life or a send at the begin of its step.
     fn begin(&mut self, at: usize, number: usize, step: &'a Step) {
         match step {
-            Step::Start { server } => self.lives[*server].push(Life {
+            Step::Start { actor: server } => self.lives[*server].push(Life {
                 starting: at,
                 started: NEVER,
                 stopping: NEVER,
@@ -104,14 +120,14 @@ impl<'a> Timeline<'a> {
                 hurried: false,
                 outcomes: [None; 2],
             }),
-            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+            Step::Stop { actor: server } | Step::Hurry { actor: server } | Step::Kill { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.killed = matches!(step, Step::Kill { .. });
                     life.hurried = matches!(step, Step::Hurry { .. });
                     life.stopping = at;
                 }
             }
-            Step::Send { sender, request } => self.sent.push(Sent {
+            Step::Send { sender, message: request } => self.sent.push(Sent {
                 number,
                 sender: *sender,
                 request,
@@ -120,20 +136,21 @@ impl<'a> Timeline<'a> {
                 outcome: None,
                 took: Duration::ZERO,
             }),
-            // It is told when it happens.
+            // `Event::Cutting` records when the connections are cut, which is later.
             Step::Cut { .. } => {}
         }
     }
 
+    /// Completes the life, send or cut of a step.
     fn end(&mut self, at: usize, number: usize, step: &Step, outcome: &'a Outcome, took: Duration) {
         match step {
-            Step::Start { server } => {
+            Step::Start { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.started = if *outcome == Outcome::Done { at } else { NEVER };
                     life.outcomes[0] = Some(outcome);
                 }
             }
-            Step::Stop { server } | Step::Hurry { server } | Step::Kill { server } => {
+            Step::Stop { actor: server } | Step::Hurry { actor: server } | Step::Kill { actor: server } => {
                 if let Some(life) = self.lives[*server].last_mut() {
                     life.stopped = at;
                     life.outcomes[1] = Some(outcome);
@@ -167,12 +184,12 @@ impl<'a> Timeline<'a> {
         self.lives[server].iter().any(|life| life.starting < to && from < life.stopped)
     }
 
-    /// Whether a queue was surely bound where `sent` went before it was sent: queues stay when their readers go.
+    /// Whether a queue was surely bound at the address of `sent` before it was sent. Queues stay when their readers end.
     pub(crate) fn surely_bound(&self, sent: &Sent<'_>) -> bool {
         self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.started < sent.begun))
     }
 
-    /// Whether a queue may have been bound there before the send had ended.
+    /// Whether a queue may have been bound at its address before the send had ended.
     pub(crate) fn perhaps_bound(&self, sent: &Sent<'_>) -> bool {
         self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.starting < sent.ended))
     }
@@ -182,11 +199,12 @@ impl<'a> Timeline<'a> {
         (0..self.servers.len()).filter(|server| reads(&self.servers[*server], request))
     }
 
-    /// Whether every server that could take `request` would run it.
+    /// Whether every server that may receive `request` would run it.
     pub(crate) fn all_run(&self, request: &Request) -> bool {
         self.readers(request).all(|server| self.dispatch(server, request) == Dispatch::Runs)
     }
 
+    /// What the model says that `server` does with the request.
     pub(crate) fn dispatch(&self, server: usize, request: &Request) -> Dispatch {
         dispatch(&self.servers[server], request)
     }
@@ -196,12 +214,12 @@ impl<'a> Timeline<'a> {
         self.runs.iter().filter(move |ran| ran.run.number == number)
     }
 
-    /// Whether a reader of the queue of `sent` was killed or stopped in a hurry after it was sent, and may have taken it along.
+    /// Whether a reader of its queue was killed or stopped in a hurry after `sent`, and may have lost it.
     pub(crate) fn perhaps_lost(&self, sent: &Sent<'_>) -> bool {
         self.perhaps_lost_in_silence(sent) || self.perhaps_hurried(sent)
     }
 
-    /// The same, where nothing says so, as after a kill.
+    /// The same for losses that no counter and no answer reports, as after a kill.
     pub(crate) fn perhaps_lost_in_silence(&self, sent: &Sent<'_>) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
@@ -210,14 +228,13 @@ impl<'a> Timeline<'a> {
         self.readers(sent.request).any(|server| killed(server) || self.perhaps_lost_at_stop(server, sent))
     }
 
-    /// Whether a reader that settles beforehand was stopped in a hurry, and may have had `sent`.
+    /// Whether a reader that acknowledges before it runs was stopped in a hurry, and may have had `sent`.
     pub(crate) fn perhaps_hurried(&self, sent: &Sent<'_>) -> bool {
         let mut readers = self.readers(sent.request).filter(|server| !self.settles_afterwards(*server));
         readers.any(|server| self.lives[server].iter().any(|life| life.hurried && sent.begun < life.stopped))
     }
 
-    /// Whether `server` is one that loses what it has when it stops, and may have had `sent`: nothing is left for it to
-    /// lose if everything had run before it was stopped.
+    /// Whether `server` loses requests when it stops, and may have had `sent`. It cannot if everything had run before the stop.
     fn perhaps_lost_at_stop(&self, server: usize, sent: &Sent<'_>) -> bool {
         let had = |life: &Life<'_>| {
             let waited_for = if sent.request.kind == Kind::Call { sent.ended } else { NEVER };
@@ -228,8 +245,8 @@ impl<'a> Timeline<'a> {
         divergence::LOSES_AT_STOP.holds_for(&self.servers[server]) && self.lives[server].iter().any(had)
     }
 
-    /// Whether `sent` met an exchange that had gone, at a sender that does not mend that: it may have gone if nobody held
-    /// it all the while.
+    /// Whether `sent` failed because its exchange was deleted, at a sender that is excused from that. The exchange may be
+    /// deleted if no server was bound to it throughout.
     pub(crate) fn met_no_exchange(&self, sent: &Sent<'_>) -> bool {
         let gone =
             matches!(sent.outcome, Some(Outcome::Broken { error }) if error.contains("(404) NOT_FOUND - no exchange"));
@@ -238,7 +255,7 @@ impl<'a> Timeline<'a> {
         gone && divergence::FANOUT_FAILS.holds_for(foreign, sent.request) && !held()
     }
 
-    /// Whether what `server` was doing when it was killed must run again.
+    /// Whether a request that a kill of `server` interrupts must run again.
     fn settles_afterwards(&self, server: usize) -> bool {
         let server = &self.servers[server];
         server.at_least_once && !divergence::ACKNOWLEDGES_FIRST.holds_for(server)
@@ -249,21 +266,19 @@ impl<'a> Timeline<'a> {
         self.cuts.between(from, to)
     }
 
-    /// Whether the connection was lost under `sent`, which says so.
+    /// Whether `sent` failed because its connection was lost.
     pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
         matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
     }
 
-    /// Whether the request of a call may have gone with a connection that was lost under it, so that its caller waited in
-    /// vain.
-    pub(crate) fn gone_with_its_connection(&self, sent: &Sent<'_>) -> bool {
+    /// Whether a call timed out because its request may have been lost with a connection.
+    pub(crate) fn lost_with_its_connection(&self, sent: &Sent<'_>) -> bool {
         let waited = sent.request.kind == Kind::Call && sent.outcome == Some(&Outcome::TimedOut);
         let in_vain = waited && self.runs_of(sent.number).next().is_none();
         in_vain && self.cut_between(sent.begun, sent.ended)
     }
 
-    /// Whether a reader that settles when it has answered was killed between `from` and `to`: what it was doing comes
-    /// again.
+    /// Whether a reader that acknowledges after its answer was killed between `from` and `to`: its requests are redelivered.
     pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
@@ -273,11 +288,11 @@ impl<'a> Timeline<'a> {
         self.readers(request).any(killed)
     }
 
-    /// Whether the last execution of a cast was cut short by a kill, at a server that settles afterwards.
+    /// Whether a kill interrupted the last execution of a cast, at a server that acknowledges afterwards.
     pub(crate) fn cut_short(&self, sent: &Sent<'_>) -> bool {
         let Some(last) = self.runs_of(sent.number).last() else { return false };
         let server = last.run.server;
-        // A copy that came again after a cut is done with if another one was.
+        // After a cut the request may be delivered twice; the end of either delivery counts.
         let copied = self.cut_between(sent.begun, last.at);
         let ended = |finished: &(usize, usize, usize)| {
             finished.2 == sent.number && (copied || (finished.0 > last.at && finished.1 == server))
@@ -287,8 +302,7 @@ impl<'a> Timeline<'a> {
         killed && self.settles_afterwards(server) && !self.finished.iter().any(ended)
     }
 
-    /// What was sent and must run without anything else being done, and has not: each message, and where if that is
-    /// known.
+    /// The messages that must still run without any further step; of a fanout, with the server.
     pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
         let mut due = Vec::new();
         let sent = self.sent.iter().filter(|sent| sent.outcome == Some(&Outcome::Done));
@@ -313,20 +327,21 @@ impl<'a> Timeline<'a> {
         due
     }
 
+    /// The servers that bind the queue of the request to its exchange.
     fn binders<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
         (0..self.servers.len()).filter(|server| super::model::binds(&self.servers[*server], request))
     }
 }
 
 impl Life<'_> {
-    /// Whether what ran then may not have ended.
+    /// Whether methods may have been interrupted at its end.
     fn may_cut_short(&self) -> bool {
         self.killed || self.hurried
     }
 }
 
 impl Sent<'_> {
-    /// The message as violations name it.
+    /// How violations name the message.
     pub(crate) fn name(&self) -> String {
         format!("message {} of sender {}, {},", self.number, self.sender, self.request)
     }

@@ -1,11 +1,11 @@
-//! What a loss of every connection does.
+//! The effect of cutting every connection.
 
 use super::item::{Item, State};
 use super::{Ledger, Phase};
 use crate::programs::delivery::rules;
 
 impl Ledger {
-    /// What was in hand is the bus's again, and so may be what was settled so lately that the bus has not heard of it.
+    /// Unsettled messages return to their queues; so may messages whose settlement had not reached the bus.
     pub(super) fn cut(&mut self, outcome: &Result<(), String>) {
         if let Err(error) = outcome {
             self.broken(&rules::BACK, error.clone());

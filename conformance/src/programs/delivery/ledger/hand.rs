@@ -1,23 +1,23 @@
-//! Messages in hand.
+//! Unsettled messages.
 
 use oslo_messaging::Capability;
 
 use super::item::{Item, State};
 use super::{Ledger, Phase};
 use crate::programs::delivery::event::Outcome;
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
-/// A message in hand.
+/// An unsettled message of a reader.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) reader: usize,
-    /// The queue and the number, if it should have come at all.
+    /// Its queue and number; `None` if the reader should not have received it.
     pub(super) place: Option<(QueueName, usize)>,
-    /// Whether the listener it came from is gone.
+    /// Whether its listener was closed or dropped.
     pub(super) over: bool,
-    /// Whether its connection is gone: lost, or closed with its transport.
+    /// Whether its connection was lost, or closed with its transport.
     pub(super) lost: bool,
 }
 
@@ -28,19 +28,20 @@ impl Held {
 }
 
 impl Ledger {
-    pub(super) fn settled(&mut self, token: usize, verdict: Verdict, outcome: &Outcome) {
+    /// Checks the result of a settlement. It must succeed while the listener and the connection live, and fail after.
+    pub(super) fn settled(&mut self, token: usize, settlement: Settlement, outcome: &Outcome) {
         let Some(held) = self.held.remove(&token) else { return };
         let reader = held.reader;
-        let what = || format!("to {verdict:?} message {:?} of reader {reader}", held.place);
+        let what = || format!("to {settlement:?} message {:?} of reader {reader}", held.place);
         let before_handover = self.readers[reader].reader.before_handover;
-        if verdict == Verdict::Drop {
+        if settlement == Settlement::Drop {
             if !before_handover && !held.over && !held.lost {
                 self.give_back(&held, token);
             }
             return;
         }
         if before_handover {
-            // It was settled before, so this does nothing, wherever its listener is.
+            // The driver settled it before handover, so this has no effect.
             if !held.over {
                 self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
             }
@@ -54,22 +55,23 @@ impl Ledger {
             self.expect(&rules::SETTLED, &end, outcome, what);
             return;
         }
-        if verdict == Verdict::Requeue && !self.capabilities.has(Capability::Requeue) {
+        if settlement == Settlement::Requeue && !self.capabilities.has(Capability::Requeue) {
             self.expect(&rules::REFUSED, &Outcome::Unsupported, outcome, what);
             self.change(&held, token, Item::doubt);
             return;
         }
         self.expect(&rules::SETTLED, &Outcome::Done, outcome, what);
-        match verdict {
-            Verdict::Acknowledge | Verdict::Reject => self.change(&held, token, Item::settle),
-            Verdict::Requeue | Verdict::Drop => self.give_back(&held, token),
+        match settlement {
+            Settlement::Acknowledge | Settlement::Reject => self.change(&held, token, Item::settle),
+            Settlement::Requeue | Settlement::Drop => self.give_back(&held, token),
         }
     }
 
+    /// Changes the copy of a held message, if the reader still has it.
     fn change(&mut self, held: &Held, token: usize, change: impl FnOnce(&mut Item)) {
         let Some((queue, number)) = &held.place else { return };
         let copy = self.queues.get_mut(queue).and_then(|queue| queue.copies.get_mut(number));
-        // A copy that somebody else has meanwhile is not this one's to change.
+        // Another reader may have the copy by now.
         if let Some(copy) = copy.filter(|copy| matches!(copy.state, State::Held(_, by) if by == token)) {
             change(copy);
         }
@@ -77,7 +79,7 @@ impl Ledger {
 
     fn give_back(&mut self, held: &Held, token: usize) {
         self.change(held, token, Item::give_back);
-        // To the private queue of a reader that has stopped, or on a driver that cannot, it is given back for good.
+        // A requeue is final into the private queue of a stopped reader, and on a driver without requeue.
         let Some((name, number)) = &held.place else { return };
         let reading = &self.readers[held.reader];
         let private = reading.plans.iter().any(|plan| plan.private && plan.queue == *name);

@@ -1,4 +1,4 @@
-//! A copy of a message in a queue.
+//! The copies of messages in queues.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,9 @@ pub(super) struct Queue {
     pub(super) copies: BTreeMap<usize, Item>,
     /// How many readers it has.
     pub(super) readers: usize,
-    /// Whether one of its readers has stopped, closed, been dropped or lost its connection, so that what it was handed came
-    /// back.
+    /// Whether any reader of it has stopped, closed, been dropped or lost its connection, so that messages came back.
     pub(super) has_lost_a_reader: bool,
-    /// Whoever reads it, if a publisher made it.
+    /// The reader that its messages need, if a publisher declared the queue.
     pub(super) ensured_for: Option<Reader>,
 }
 
@@ -22,26 +21,27 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) state: State,
+    /// The transport that published it. Order holds for each publisher.
     pub(super) publisher: usize,
-    /// Whether somebody was handed it before.
+    /// Whether it was delivered before.
     pub(super) seen: bool,
-    /// Whether nobody read the queue since it was published.
+    /// Whether the queue had no reader since it was published.
     pub(super) unread: bool,
     pub(super) fate: Fate,
-    /// Whose poll was given up while it waited, and may have begun to settle it.
+    /// The reader whose cancelled poll may have begun to settle it.
     pub(super) settling_at: Option<usize>,
-    /// Whether a listener may have it in memory, settled, while the bus hands it over once more.
+    /// Whether a listener may have buffered it as settled while the bus delivers it again.
     pub(super) doubled: bool,
 }
 
-/// Whether a copy that waits must come.
+/// Whether a waiting copy must be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It must.
+    /// It must be.
     Comes,
-    /// It may expire within the program, or have done so.
+    /// It may have expired.
     MayExpire,
-    /// It surely has expired, and must not come.
+    /// It has expired and must not be delivered.
     Expired,
     /// It may be gone for another reason.
     MayBeGone,
@@ -51,9 +51,9 @@ pub(super) enum Fate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Waiting,
-    /// In the hand of a reader, under a token.
+    /// Unsettled at a reader, under a token.
     Held(usize, usize),
-    /// Settled, so shortly ago that the bus may not have heard of it.
+    /// Settled so recently that the settlement may not have reached the bus.
     Settled,
     Gone,
 }
@@ -63,26 +63,29 @@ impl Item {
         Self { state: State::Waiting, publisher, seen: false, unread, fate, settling_at: None, doubled: false }
     }
 
-    /// Whether it must still be handed over.
+    /// Whether it must still be delivered.
     pub(super) fn is_due(&self) -> bool {
         self.state == State::Waiting && self.fate == Fate::Comes
     }
 
+    /// It must not be delivered again, unless the next cut comes before the settlement arrives.
     pub(super) fn settle(&mut self) {
         self.state = State::Settled;
     }
 
-    /// Time has passed.
+    /// Time has passed: a settlement has reached the bus.
     pub(super) fn wait(&mut self) {
         if self.state == State::Settled {
             self.state = State::Gone;
         }
     }
 
+    /// It must be delivered again.
     pub(super) fn give_back(&mut self) {
         self.state = State::Waiting;
     }
 
+    /// It need not be delivered any more.
     pub(super) fn doubt(&mut self) {
         self.fate = Fate::MayBeGone;
     }

@@ -1,4 +1,4 @@
-//! What becomes of a publish.
+//! The effect of a publish.
 
 use oslo_messaging::Capability;
 
@@ -9,10 +9,11 @@ use crate::programs::delivery::publish::{Life, Publish, To};
 use crate::programs::delivery::routing::plans;
 use crate::programs::delivery::{Reader, rules};
 
-/// The longest name that every driver takes, in bytes: the longest of AMQP 0-9-1.
+/// The longest name that every driver must accept, in bytes: an AMQP 0-9-1 short string.
 const LONGEST_NAME: usize = 255;
 
 impl Ledger {
+    /// Checks the result of a publish, and adds a copy to each queue that receives it.
     pub(super) fn published(&mut self, number: usize, publish: &Publish, outcome: &Outcome) {
         let what = || format!("message {number}, {publish},");
         if publish.too_late {
@@ -55,7 +56,7 @@ impl Ledger {
         }
     }
 
-    /// Whether something was refused for its name of so many bytes, as it may.
+    /// Whether an operation failed because of its name of `bytes`. Only a name that is too long may fail.
     pub(super) fn refused(&mut self, bytes: Option<usize>, outcome: &Outcome, what: impl Fn() -> String) -> bool {
         let Some(bytes) = bytes else { return false };
         let too_long = bytes > LONGEST_NAME;
@@ -65,6 +66,7 @@ impl Ledger {
         *outcome != Outcome::Done
     }
 
+    /// Whether the publish needs a capability that the driver does not declare.
     fn unsupported(&self, publish: &Publish) -> bool {
         let needed = [
             (matches!(publish.to, To::Server { .. }), Capability::ServerAddress),
@@ -76,7 +78,7 @@ impl Ledger {
         needed.iter().any(|(needs, capability)| *needs && !self.capabilities.has(*capability))
     }
 
-    /// A publisher makes a queue of ours always, and that of a notification if it is asked to.
+    /// Declares the queue that a publish declares: a durable queue always, that of a notification on request.
     fn ensure(&mut self, publish: &Publish) {
         let reader = match &publish.to {
             To::Queue { name, bytes } => {

@@ -1,4 +1,4 @@
-//! What a poll may give.
+//! The effect of a poll: which messages it may return.
 
 use super::hand::Held;
 use super::item::{Fate, Item, State};
@@ -9,6 +9,7 @@ use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
 impl Ledger {
+    /// Checks the number of messages, each message and the window.
     pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
         match polled {
             Polled::Nothing => self.gave_up(reader),
@@ -30,7 +31,7 @@ impl Ledger {
         }
     }
 
-    /// A poll was given up: it may have begun to settle what it would have given.
+    /// A poll was cancelled. It may have begun to settle the messages that it would have returned.
     fn gave_up(&mut self, reader: usize) {
         if self.readers[reader].reader.before_handover {
             let waiting = self.copies_of(reader).filter(|copy| copy.state == State::Waiting);
@@ -38,19 +39,20 @@ impl Ledger {
         }
     }
 
-    /// Whatever a poll that was given up had settled has been given by now, or is gone.
+    /// Messages that a cancelled poll settled have been returned by now, or are lost.
     pub(super) fn gave(&mut self, reader: usize) {
         let settling = self.copies_of(reader).filter(|copy| copy.settling_at == Some(reader));
         settling.for_each(|copy| copy.settling_at = None);
     }
 
+    /// The copies in every queue of the reader.
     fn copies_of(&mut self, reader: usize) -> impl Iterator<Item = &mut Item> {
         let plans = &self.readers[reader].plans;
         let its = self.queues.iter_mut().filter(|(name, _)| plans.iter().any(|plan| plan.queue == **name));
         its.flat_map(|(_, queue)| queue.copies.values_mut())
     }
 
-    /// What the last poll gave when the transport was closed.
+    /// The result of the poll during which the transport was closed.
     pub(super) fn hung_up(&mut self, reader: usize, polled: &Polled) {
         let drained = *polled == Polled::End && self.readers[reader].phase == Phase::Stopped;
         if *polled != Polled::Failed(Outcome::Closed) && !drained {
@@ -59,6 +61,7 @@ impl Ledger {
         }
     }
 
+    /// Checks one message and moves its copy to the reader.
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
             self.held.insert(got.token, Held::by(reader, None));
@@ -84,7 +87,7 @@ impl Ledger {
         }
     }
 
-    /// The queue of `reader` that has a copy of the message.
+    /// The queue of `reader` with a copy of the message.
     fn queue_of(&self, reader: usize, number: usize) -> Option<QueueName> {
         let plans = self.readers[reader].plans.iter();
         let mut names = plans.map(|plan| &plan.queue);
@@ -92,6 +95,7 @@ impl Ledger {
         names.find(has).cloned()
     }
 
+    /// Checks the state of the copy and the redelivered flag.
     fn marks(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         let queue = self.queues.get_mut(name).expect("the queue was found");
         let copy = queue.copies.get_mut(&number).expect("the copy was found");
@@ -106,7 +110,7 @@ impl Ledger {
             broken.push(&rules::MARKED);
         }
         if copy.doubled && broken.iter().any(|rule| **rule != rules::EXPIRED) {
-            // That was the other one.
+            // This was the second delivery of a doubled copy.
             broken.retain(|rule| **rule == rules::EXPIRED);
             copy.doubled = false;
         }
@@ -118,6 +122,7 @@ impl Ledger {
         }
     }
 
+    /// Redelivered messages may come in any order.
     fn order(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         if redelivered {
             return;
@@ -130,6 +135,7 @@ impl Ledger {
         }
     }
 
+    /// The window counts for each queue of the reader.
     fn window(&mut self, reader: usize) {
         let reading = &self.readers[reader];
         if reading.reader.before_handover {

@@ -1,10 +1,10 @@
 use super::*;
 use crate::programs::delivery::Publish;
 use crate::programs::delivery::event::{Got, Polled};
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 
-/// A ledger that is told by hand of a driver that can do everything, and which messages are in hand.
-struct Told {
+/// Writes events of a driver with every capability into a ledger, and counts messages and tokens.
+struct Script {
     ledger: Ledger,
     published: usize,
     tokens: usize,
@@ -20,9 +20,9 @@ const ALL: [Capability; 7] = [
     Capability::Pools,
 ];
 
-impl Told {
+impl Script {
     /// Reader 0 reads a queue, reader 1 an inbox, reader 2 a server that is settled before handover, reader 3 the queue
-    /// of the first with a window of 1, reader 4 one whose name is longer than may be; all but these two are open.
+    /// of the first with a window of 1, reader 4 a queue whose name is too long; the first three are open.
     fn new(capabilities: &[Capability]) -> Self {
         let program = Program::new()
             .reader(Reader::queue("q"))
@@ -31,9 +31,9 @@ impl Told {
             .reader(Reader::queue("q").window(1))
             .reader(Reader::queue("q").long_name(300));
         let ledger = Ledger::new(&program, capabilities.iter().copied().collect());
-        let mut told = Self { ledger, published: 0, tokens: 0 };
-        (0..3).for_each(|reader| told.open(reader));
-        told
+        let mut script = Self { ledger, published: 0, tokens: 0 };
+        (0..3).for_each(|reader| script.open(reader));
+        script
     }
 
     fn open(&mut self, reader: usize) {
@@ -59,8 +59,8 @@ impl Told {
         token
     }
 
-    fn settle(&mut self, token: usize, verdict: Verdict, outcome: Outcome) {
-        self.ledger.note(&Event::Settled { token, verdict, outcome });
+    fn settle(&mut self, token: usize, settlement: Settlement, outcome: Outcome) {
+        self.ledger.note(&Event::Settled { token, settlement, outcome });
     }
 
     fn cut(&mut self) {
@@ -72,286 +72,287 @@ impl Told {
     }
 }
 
-fn broken_by(capabilities: &[Capability], tell: impl Fn(&mut Told)) -> Vec<&'static Rule> {
-    let mut told = Told::new(capabilities);
-    tell(&mut told);
-    told.ledger.close().into_iter().map(|violation| violation.rule).collect()
+fn broken_by(capabilities: &[Capability], write: impl Fn(&mut Script)) -> Vec<&'static Rule> {
+    let mut script = Script::new(capabilities);
+    write(&mut script);
+    script.ledger.close().into_iter().map(|violation| violation.rule).collect()
 }
 
-fn broken(rule: &'static Rule, tell: fn(&mut Told)) {
-    assert_eq!(broken_by(&ALL, tell), [rule], "{}", rule.id);
+fn broken(rule: &'static Rule, write: fn(&mut Script)) {
+    assert_eq!(broken_by(&ALL, write), [rule], "{}", rule.id);
 }
 
 #[test]
-fn what_is_settled_given_back_and_read_in_order_breaks_nothing() {
-    let rules = broken_by(&ALL, |told| {
-        let (first, second) = (told.enqueue(), told.enqueue());
-        let held = told.got(0, first, false);
-        told.settle(held, Verdict::Requeue, Outcome::Done);
-        let held = told.got(0, first, true);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
-        let held = told.got(0, second, false);
-        told.close(0);
-        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
-        told.open(3);
-        let held = told.got(3, second, true);
-        told.settle(held, Verdict::Reject, Outcome::Done);
-        let fanout = told.publish(Publish::fanout("t"), Outcome::Done);
-        told.got(2, fanout, false);
-        told.publish(Publish::topic("y", "t").mandatory(), Outcome::Undeliverable);
-        told.close(1);
-        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+fn settling_requeueing_and_reading_in_order_breaks_nothing() {
+    let rules = broken_by(&ALL, |script| {
+        let (first, second) = (script.enqueue(), script.enqueue());
+        let held = script.got(0, first, false);
+        script.settle(held, Settlement::Requeue, Outcome::Done);
+        let held = script.got(0, first, true);
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
+        let held = script.got(0, second, false);
+        script.close(0);
+        script.settle(held, Settlement::Acknowledge, Outcome::Closed);
+        script.open(3);
+        let held = script.got(3, second, true);
+        script.settle(held, Settlement::Reject, Outcome::Done);
+        let fanout = script.publish(Publish::fanout("t"), Outcome::Done);
+        script.got(2, fanout, false);
+        script.publish(Publish::topic("y", "t").mandatory(), Outcome::Undeliverable);
+        script.close(1);
+        script.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
 #[test]
-fn every_rule_of_publishing_is_broken_by_what_breaks_it() {
-    broken(&rules::PUBLISHED, |told| {
-        told.publish(Publish::queue("q").too_late(), Outcome::Undeliverable);
+fn every_rule_of_publishing_can_be_broken() {
+    broken(&rules::PUBLISHED, |script| {
+        script.publish(Publish::queue("q").too_late(), Outcome::Undeliverable);
     });
-    broken(&rules::PUBLISHED, |told| {
-        told.publish(Publish::topic("x", "v"), Outcome::TimedOut);
+    broken(&rules::PUBLISHED, |script| {
+        script.publish(Publish::topic("x", "v"), Outcome::TimedOut);
     });
-    broken(&rules::RETURNED, |told| {
-        told.publish(Publish::topic("x", "v").mandatory(), Outcome::Done);
+    broken(&rules::RETURNED, |script| {
+        script.publish(Publish::topic("x", "v").mandatory(), Outcome::Done);
     });
-    broken(&rules::RETURNED, |told| {
-        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+    broken(&rules::RETURNED, |script| {
+        script.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
     });
-    broken(&rules::OPENED, |told| {
-        told.ledger.note(&Event::Opened { reader: 3, outcome: Outcome::Other("why".to_owned()) });
+    broken(&rules::OPENED, |script| {
+        script.ledger.note(&Event::Opened { reader: 3, outcome: Outcome::Other("why".to_owned()) });
     });
-    let rules = broken_by(&[], |told| {
-        told.publish(Publish::fanout("t"), Outcome::Done);
+    let rules = broken_by(&[], |script| {
+        script.publish(Publish::fanout("t"), Outcome::Done);
     });
     assert_eq!(rules, [&rules::REFUSED]);
 }
 
 #[test]
-fn every_rule_of_reading_is_broken_by_what_breaks_it() {
-    broken(&rules::ADDRESSED, |told| {
-        let number = told.publish(Publish::topic("x", "v"), Outcome::Done);
-        told.got(0, number, false);
+fn every_rule_of_reading_can_be_broken() {
+    broken(&rules::ADDRESSED, |script| {
+        let number = script.publish(Publish::topic("x", "v"), Outcome::Done);
+        script.got(0, number, false);
     });
-    broken(&rules::UNCHANGED, |told| {
-        let got = Got { number: Some(told.enqueue()), redelivered: false, intact: false, token: 0 };
-        told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(vec![got]) });
+    broken(&rules::UNCHANGED, |script| {
+        let got = Got { number: Some(script.enqueue()), redelivered: false, intact: false, token: 0 };
+        script.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(vec![got]) });
     });
-    broken(&rules::FRESH, |told| {
-        let number = told.enqueue();
-        told.got(0, number, true);
+    broken(&rules::FRESH, |script| {
+        let number = script.enqueue();
+        script.got(0, number, true);
     });
-    broken(&rules::LOST, |told| {
-        told.enqueue();
+    broken(&rules::LOST, |script| {
+        script.enqueue();
     });
-    broken(&rules::ORDER, |told| {
-        let (first, second) = (told.enqueue(), told.enqueue());
-        told.got(0, second, false);
-        told.got(0, first, false);
+    broken(&rules::ORDER, |script| {
+        let (first, second) = (script.enqueue(), script.enqueue());
+        script.got(0, second, false);
+        script.got(0, first, false);
     });
-    broken(&rules::AT_MOST, |told| {
-        told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(Vec::new()) });
+    broken(&rules::AT_MOST, |script| {
+        script.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::Messages(Vec::new()) });
     });
-    broken(&rules::WINDOW, |told| {
-        told.open(3);
-        let (first, second) = (told.enqueue(), told.enqueue());
-        told.got(3, first, false);
-        told.got(3, second, false);
+    broken(&rules::WINDOW, |script| {
+        script.open(3);
+        let (first, second) = (script.enqueue(), script.enqueue());
+        script.got(3, first, false);
+        script.got(3, second, false);
     });
-    broken(&rules::ENDED, |told| told.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::End }));
-    broken(&rules::ENDED_WITH, |told| {
-        told.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Nothing });
+    broken(&rules::ENDED, |script| script.ledger.note(&Event::Polled { reader: 0, max: 1, polled: Polled::End }));
+    broken(&rules::ENDED_WITH, |script| {
+        script.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Nothing });
     });
-    broken(&rules::EXPIRED, |told| {
-        told.close(0);
-        let number = told.publish(Publish::queue("q").short_lived(), Outcome::Done);
-        told.ledger.note(&Event::Waited);
-        told.open(0);
-        told.got(0, number, false);
+    broken(&rules::EXPIRED, |script| {
+        script.close(0);
+        let number = script.publish(Publish::queue("q").short_lived(), Outcome::Done);
+        script.ledger.note(&Event::Waited);
+        script.open(0);
+        script.got(0, number, false);
     });
 }
 
 #[test]
-fn a_long_name_is_refused_or_that_of_another_queue() {
-    let too_large = |told: &mut Told, length| told.publish(Publish::queue("q").long_name(length), Outcome::TooLarge);
-    let refused = broken_by(&ALL, |told| {
-        too_large(told, 256);
-        told.ledger.note(&Event::Opened { reader: 4, outcome: Outcome::TooLarge });
+fn a_long_name_is_refused_or_names_another_queue() {
+    let too_large =
+        |script: &mut Script, length| script.publish(Publish::queue("q").long_name(length), Outcome::TooLarge);
+    let refused = broken_by(&ALL, |script| {
+        too_large(script, 256);
+        script.ledger.note(&Event::Opened { reader: 4, outcome: Outcome::TooLarge });
     });
     assert_eq!(refused, [] as [&Rule; 0]);
-    let taken = broken_by(&ALL, |told| {
-        let number = told.publish(Publish::queue("q").long_name(300), Outcome::Done);
-        told.open(4);
-        told.got(4, number, false);
+    let taken = broken_by(&ALL, |script| {
+        let number = script.publish(Publish::queue("q").long_name(300), Outcome::Done);
+        script.open(4);
+        script.got(4, number, false);
     });
     assert_eq!(taken, [] as [&Rule; 0]);
-    broken(&rules::LONG_NAMES, |told| {
-        told.publish(Publish::queue("q").long_name(255), Outcome::TooLarge);
+    broken(&rules::LONG_NAMES, |script| {
+        script.publish(Publish::queue("q").long_name(255), Outcome::TooLarge);
     });
-    broken(&rules::LONG_NAMES, |told| {
-        told.publish(Publish::queue("q").long_name(300), Outcome::TimedOut);
+    broken(&rules::LONG_NAMES, |script| {
+        script.publish(Publish::queue("q").long_name(300), Outcome::TimedOut);
     });
-    let cut = broken_by(&ALL, |told| {
-        let number = told.publish(Publish::queue("q").long_name(256), Outcome::Done);
-        told.open(4);
-        told.got(4, number, false);
+    let cut = broken_by(&ALL, |script| {
+        let number = script.publish(Publish::queue("q").long_name(256), Outcome::Done);
+        script.open(4);
+        script.got(4, number, false);
     });
     assert_eq!(cut, [&rules::LONG_NAMES, &rules::LOST]);
 }
 
 #[test]
-fn what_a_reader_held_when_its_transport_was_closed_comes_again_and_cannot_be_settled() {
-    let hang_up = |told: &mut Told| {
-        told.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Failed(Outcome::Closed) });
-        told.open(3);
+fn messages_of_a_closed_transport_are_redelivered_and_cannot_be_settled() {
+    let hang_up = |script: &mut Script| {
+        script.ledger.note(&Event::HungUp { reader: 0, polled: Polled::Failed(Outcome::Closed) });
+        script.open(3);
     };
-    let rules = broken_by(&ALL, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        hang_up(told);
-        told.settle(held, Verdict::Acknowledge, Outcome::Disconnected);
-        let held = told.got(3, number, true);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
+    let rules = broken_by(&ALL, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        hang_up(script);
+        script.settle(held, Settlement::Acknowledge, Outcome::Disconnected);
+        let held = script.got(3, number, true);
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
     });
     assert_eq!(rules, [] as [&Rule; 0]);
-    let rules = broken_by(&ALL, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        hang_up(told);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
-        told.got(3, number, false);
+    let rules = broken_by(&ALL, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        hang_up(script);
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
+        script.got(3, number, false);
     });
     assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
 }
 
 #[test]
-fn a_cut_gives_back_what_was_in_hand_and_perhaps_what_was_settled_lately() {
-    let rules = broken_by(&ALL, |told| {
-        let [lately, held] = [told.enqueue(), told.enqueue()];
-        let settled = told.got(0, lately, false);
-        told.settle(settled, Verdict::Acknowledge, Outcome::Done);
-        let in_hand = told.got(0, held, false);
-        told.cut();
-        told.settle(in_hand, Verdict::Acknowledge, Outcome::Disconnected);
+fn a_cut_requeues_unsettled_messages_and_perhaps_recently_settled_ones() {
+    let rules = broken_by(&ALL, |script| {
+        let [lately, held] = [script.enqueue(), script.enqueue()];
+        let settled = script.got(0, lately, false);
+        script.settle(settled, Settlement::Acknowledge, Outcome::Done);
+        let in_hand = script.got(0, held, false);
+        script.cut();
+        script.settle(in_hand, Settlement::Acknowledge, Outcome::Disconnected);
         for number in [held, lately] {
-            let again = told.got(0, number, true);
-            told.settle(again, Verdict::Acknowledge, Outcome::Done);
+            let again = script.got(0, number, true);
+            script.settle(again, Settlement::Acknowledge, Outcome::Done);
         }
     });
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
 #[test]
-fn every_rule_of_a_cut_is_broken_by_what_breaks_it() {
-    broken(&rules::BACK, |told| told.ledger.note(&Event::Cut { outcome: Err("it is lost".to_owned()) }));
-    broken(&rules::LOST, |told| {
-        let number = told.enqueue();
-        told.got(0, number, false);
-        told.cut();
+fn every_rule_of_a_cut_can_be_broken() {
+    broken(&rules::BACK, |script| script.ledger.note(&Event::Cut { outcome: Err("it is lost".to_owned()) }));
+    broken(&rules::LOST, |script| {
+        let number = script.enqueue();
+        script.got(0, number, false);
+        script.cut();
     });
-    broken(&rules::MARKED, |told| {
-        let number = told.enqueue();
-        told.got(0, number, false);
-        told.cut();
-        told.got(0, number, false);
+    broken(&rules::MARKED, |script| {
+        let number = script.enqueue();
+        script.got(0, number, false);
+        script.cut();
+        script.got(0, number, false);
     });
-    broken(&rules::SETTLED, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        told.cut();
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
-        told.got(0, number, true);
+    broken(&rules::SETTLED, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        script.cut();
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
+        script.got(0, number, true);
     });
-    broken(&rules::GONE, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
-        told.ledger.note(&Event::Waited);
-        told.cut();
-        told.got(0, number, true);
+    broken(&rules::GONE, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
+        script.ledger.note(&Event::Waited);
+        script.cut();
+        script.got(0, number, true);
     });
 }
 
 #[test]
-fn only_who_was_stopped_before_a_cut_is_closed_without_a_connection() {
-    let closed = |told: &mut Told| told.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
-    let stop = |told: &mut Told| told.ledger.note(&Event::Stopped { reader: 1, outcome: Outcome::Done });
-    let rules = broken_by(&ALL, |told| {
-        stop(told);
-        told.cut();
-        closed(told);
+fn only_a_listener_stopped_before_a_cut_closes_without_a_connection() {
+    let closed = |script: &mut Script| script.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
+    let stop = |script: &mut Script| script.ledger.note(&Event::Stopped { reader: 1, outcome: Outcome::Done });
+    let rules = broken_by(&ALL, |script| {
+        stop(script);
+        script.cut();
+        closed(script);
         // The queue is there, or it is not.
-        told.publish(Publish::inbox(1).mandatory(), Outcome::Done);
-        told.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
+        script.publish(Publish::inbox(1).mandatory(), Outcome::Done);
+        script.publish(Publish::inbox(1).mandatory(), Outcome::Undeliverable);
     });
     assert_eq!(rules, [] as [&Rule; 0]);
-    broken(&rules::CLOSED, |told| {
-        told.cut();
-        told.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
+    broken(&rules::CLOSED, |script| {
+        script.cut();
+        script.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
     });
 }
 
 #[test]
-fn only_a_poll_that_was_given_up_may_have_settled_what_a_cut_brings_back() {
-    let twice = |told: &mut Told, given_up: bool| {
-        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
+fn only_a_cancelled_poll_may_have_settled_what_a_cut_redelivers() {
+    let twice = |script: &mut Script, given_up: bool| {
+        let number = script.publish(Publish::topic("x", "t"), Outcome::Done);
         if given_up {
-            told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+            script.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
         }
-        told.cut();
-        told.got(2, number, false);
-        told.got(2, number, true);
+        script.cut();
+        script.got(2, number, false);
+        script.got(2, number, true);
     };
-    assert_eq!(broken_by(&ALL, |told| twice(told, true)), [] as [&Rule; 0]);
-    assert_eq!(broken_by(&ALL, |told| twice(told, false)), [&rules::GONE]);
-    broken(&rules::GONE, |told| {
-        // Nobody can have settled what was not there yet.
-        told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
-        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
-        told.cut();
-        told.got(2, number, false);
-        told.got(2, number, true);
+    assert_eq!(broken_by(&ALL, |script| twice(script, true)), [] as [&Rule; 0]);
+    assert_eq!(broken_by(&ALL, |script| twice(script, false)), [&rules::GONE]);
+    broken(&rules::GONE, |script| {
+        // The poll was cancelled before the message arrived, so it cannot have settled it.
+        script.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+        let number = script.publish(Publish::topic("x", "t"), Outcome::Done);
+        script.cut();
+        script.got(2, number, false);
+        script.got(2, number, true);
     });
-    broken(&rules::GONE, |told| {
-        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
-        told.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
-        told.cut();
-        told.got(2, number, false);
-        told.got(2, number, true);
-        told.got(2, number, true);
+    broken(&rules::GONE, |script| {
+        let number = script.publish(Publish::topic("x", "t"), Outcome::Done);
+        script.ledger.note(&Event::Polled { reader: 2, max: 1, polled: Polled::Nothing });
+        script.cut();
+        script.got(2, number, false);
+        script.got(2, number, true);
+        script.got(2, number, true);
     });
 }
 
 #[test]
-fn every_rule_of_settling_is_broken_by_what_breaks_it() {
-    broken(&rules::GONE, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Done);
-        told.got(0, number, true);
+fn every_rule_of_settling_can_be_broken() {
+    broken(&rules::GONE, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        script.settle(held, Settlement::Acknowledge, Outcome::Done);
+        script.got(0, number, true);
     });
-    broken(&rules::GONE, |told| {
-        let number = told.publish(Publish::topic("x", "t"), Outcome::Done);
-        told.got(2, number, false);
-        told.got(2, number, true);
+    broken(&rules::GONE, |script| {
+        let number = script.publish(Publish::topic("x", "t"), Outcome::Done);
+        script.got(2, number, false);
+        script.got(2, number, true);
     });
-    broken(&rules::ONE_HAND, |told| {
-        told.open(3);
-        let number = told.enqueue();
-        told.got(0, number, false);
-        told.got(3, number, true);
+    broken(&rules::ONE_HAND, |script| {
+        script.open(3);
+        let number = script.enqueue();
+        script.got(0, number, false);
+        script.got(3, number, true);
     });
-    broken(&rules::MARKED, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        told.settle(held, Verdict::Drop, Outcome::Done);
-        told.got(0, number, false);
+    broken(&rules::MARKED, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        script.settle(held, Settlement::Drop, Outcome::Done);
+        script.got(0, number, false);
     });
-    broken(&rules::SETTLED, |told| {
-        let number = told.enqueue();
-        let held = told.got(0, number, false);
-        told.settle(held, Verdict::Acknowledge, Outcome::Closed);
+    broken(&rules::SETTLED, |script| {
+        let number = script.enqueue();
+        let held = script.got(0, number, false);
+        script.settle(held, Settlement::Acknowledge, Outcome::Closed);
     });
-    broken(&rules::CLOSED, |told| told.ledger.note(&Event::Closed { reader: 0, outcome: Outcome::TimedOut }));
+    broken(&rules::CLOSED, |script| script.ledger.note(&Event::Closed { reader: 0, outcome: Outcome::TimedOut }));
 }

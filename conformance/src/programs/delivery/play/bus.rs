@@ -1,16 +1,16 @@
-//! The names and messages of a program on the bus.
+//! The messages, names and addresses of a program on the bus.
 
 use oslo_messaging::{Address, Message, Source};
 
 use super::Play;
 use crate::Stage;
-use crate::programs::delivery::program::{Reads, Shared};
+use crate::programs::delivery::program::{NotificationQueue, Reads};
 use crate::programs::delivery::publish::{Publish, To};
 
-/// What a message has behind its number: bytes that are no text.
+/// What follows the number in a body: bytes that are not UTF-8.
 const BINARY: &[u8] = &[b'|', 0, 0xff, 0xfe, 0xc3, 0x28, b'\n'];
 
-/// The message with `number`: the number is its body's start, and a header.
+/// The message with `number`, which its body begins with and a header holds.
 pub(super) fn message(number: usize, publish: &Publish) -> Message {
     let mut body: Vec<u8> = number.to_string().into_bytes().into_iter().chain(BINARY.iter().copied()).collect();
     body.resize(publish.body.unwrap_or_default().max(body.len()), b'.');
@@ -21,18 +21,18 @@ pub(super) fn message(number: usize, publish: &Publish) -> Message {
     }
 }
 
-/// Which message it is.
+/// The number of a message.
 pub(super) fn number_of(message: &Message) -> Option<usize> {
     let digits: String = message.body.iter().map(|byte| char::from(*byte)).take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
-/// Whether what came is what was sent.
+/// Whether a received message equals the sent one.
 pub(super) fn same(came: &Message, sent: &Message) -> bool {
     came.body == sent.body && came.headers == sent.headers && came.id == sent.id
 }
 
-/// What a reader reads, by its names on the bus.
+/// The source of a reader, with the names on the bus.
 pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
     match reads {
         Reads::Server { exchange, topic, name } => {
@@ -43,14 +43,15 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
         Reads::Notifications { exchange, events, queue } => {
             let address = |(topic, priority): &(String, String)| notification(stage, exchange, topic, priority);
             let pool = match queue {
-                Shared::Pool(pool) => Some(stage.name(pool)),
-                Shared::Everybodys | Shared::Own => None,
+                NotificationQueue::Pool(pool) => Some(stage.name(pool)),
+                NotificationQueue::Shared | NotificationQueue::Private => None,
             };
             Source::Notifications { addresses: events.iter().map(address).collect(), pool }
         }
     }
 }
 
+/// The name of a durable queue, padded with `-` to `bytes`.
 fn queue(stage: &Stage, name: &str, bytes: Option<usize>) -> String {
     format!("{:-<bytes$}", stage.name(name), bytes = bytes.unwrap_or_default())
 }
@@ -60,7 +61,7 @@ fn notification(stage: &Stage, exchange: &str, topic: &str, priority: &str) -> A
 }
 
 impl Play<'_> {
-    /// Where a message goes, by its names on the bus.
+    /// The address of a publish, with the names on the bus.
     pub(super) fn address(&self, to: &To) -> Address {
         let name = |name: &String| self.stage.name(name);
         match to {

@@ -1,4 +1,4 @@
-//! How a program begins and ends, whatever it did: with transports that work, and with nothing left.
+//! The begin and the end of every program: working transports first, empty queues last.
 
 use std::num::NonZeroUsize;
 
@@ -9,15 +9,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Play, outcome_of};
 use crate::programs::delivery::event::Outcome;
 use crate::programs::delivery::ledger::{Phase, Reading};
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::publish::{Publish, To};
 use crate::programs::delivery::rules;
 
-/// How many messages one poll of the end takes.
+/// The maximum of a poll at the end.
 const MANY: usize = 50;
 
 impl Play<'_> {
-    /// Waits until a transport says that it is ready.
+    /// Waits until a transport reports that it is ready.
     pub(super) async fn ready(&mut self, transport: &dyn Transport) {
         let mut health = transport.health();
         let ready = health.wait_for(|health| health.state == State::Ready);
@@ -27,9 +27,9 @@ impl Play<'_> {
         }
     }
 
-    /// Settles what is in hand, lets those who stopped end, reads every queue to its end, and closes everything.
+    /// Settles every message, drains stopped listeners, reads every queue to its end, and closes everything.
     pub(super) async fn end(&mut self) {
-        self.let_go(Verdict::Acknowledge).await;
+        self.let_go(Settlement::Acknowledge).await;
         for reader in 0..self.listeners.len() {
             if self.ledger.readers[reader].phase == Phase::Stopped {
                 self.drain(reader).await;
@@ -52,7 +52,7 @@ impl Play<'_> {
         self.close_transports().await;
     }
 
-    /// Publishes to every inbox that was closed: nobody may be there.
+    /// Publishes to every closed inbox; its queue must be deleted.
     async fn call_after_inboxes(&mut self) {
         let readers: Vec<usize> = self.inboxes.keys().copied().collect();
         for reader in readers {
@@ -62,44 +62,45 @@ impl Play<'_> {
         }
     }
 
-    async fn let_go(&mut self, verdict: Verdict) {
+    /// Settles every unsettled message.
+    async fn let_go(&mut self, settlement: Settlement) {
         for held in std::mem::take(&mut self.hand) {
-            self.settle(held, verdict).await;
+            self.settle(held, settlement).await;
         }
     }
 
-    /// Reads a listener that has stopped to its end, and closes it.
+    /// Drains a stopped listener and closes it.
     async fn drain(&mut self, reader: usize) {
         while let Some(came) = self.poll(reader, MANY, self.stage.budget().arrive).await {
             if came == 0 {
                 self.ledger.broken(&rules::ENDED, format!("reader {reader} was stopped and does not end"));
                 break;
             }
-            self.let_go(Verdict::Acknowledge).await;
+            self.let_go(Settlement::Acknowledge).await;
         }
         self.close(reader).await;
     }
 
-    /// Reads until nothing is outstanding, or what is does not come, or all have ended, which they should not have.
+    /// Polls until nothing is outstanding, or `Budget::arrive` has passed.
     async fn read_all(&mut self) {
         let (begun, budget) = (Instant::now(), self.stage.budget());
-        // What comes again without end, in no time on a clock that is paused, is told by the rules soon enough.
+        // On a paused clock endless redelivery takes no time. By this many rounds a rule is broken.
         let mut rounds = 0;
         while !self.ledger.outstanding().is_empty() && begun.elapsed() < budget.arrive && rounds < 1_000 {
             let mut came = 0;
             for reader in 0..self.listeners.len() {
                 came += self.poll(reader, MANY, budget.quiet / 10).await.unwrap_or(0);
-                self.let_go(Verdict::Acknowledge).await;
+                self.let_go(Settlement::Acknowledge).await;
             }
             rounds += came.min(1);
             if came == 0 {
-                // Listeners that have ended give nothing at once, and a clock that is paused would stand still.
+                // Polls of ended listeners return at once; without a sleep a paused clock would not advance.
                 sleep(budget.quiet / 10).await;
             }
         }
     }
 
-    /// Reads on until nothing comes for a while; what never falls silent is left to the rules.
+    /// Polls until nothing comes for `Budget::quiet`, at most 20 times.
     async fn silence(&mut self) {
         for _ in 0..20 {
             if !self.listen().await {
@@ -108,7 +109,7 @@ impl Play<'_> {
         }
     }
 
-    /// Listens everywhere at once; whether something came.
+    /// Polls all listeners concurrently; returns whether any message came.
     async fn listen(&mut self) -> bool {
         let quiet = self.stage.budget().quiet;
         let polls = self.listeners.iter_mut().enumerate().filter_map(|(reader, listener)| {
@@ -119,10 +120,11 @@ impl Play<'_> {
         for (reader, polled) in join_all(polls).await {
             came += self.polled(reader, 1, polled).unwrap_or(0);
         }
-        self.let_go(Verdict::Acknowledge).await;
+        self.let_go(Settlement::Acknowledge).await;
         came > 0
     }
 
+    /// Closes every transport and checks that it stays closed.
     async fn close_transports(&mut self) {
         for transport in std::mem::take(&mut self.transports) {
             let closed = transport.close(self.stage.soon()).await;
@@ -130,7 +132,7 @@ impl Play<'_> {
         }
     }
 
-    /// Looks at a transport whose closing ended like that.
+    /// Checks a closed transport: result, later publishes and health.
     pub(super) async fn over(&mut self, transport: &dyn Transport, closed: Result<()>) {
         let to = self.address(&To::Queue { name: "late".to_owned(), bytes: None });
         let late = transport.publish(&to, Message::new("late"), &PublishOptions::by(self.stage.soon())).await;

@@ -1,4 +1,4 @@
-//! Has everything handed over that is due, and settles it in a way that depends on the message alone.
+//! Polls everything that is due, and settles each message as its number says.
 
 use std::num::NonZeroUsize;
 
@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Play, bus};
 use crate::programs::delivery::event::{Event, Got, Polled};
 use crate::programs::delivery::ledger::Phase;
-use crate::programs::delivery::program::Verdict;
+use crate::programs::delivery::program::Settlement;
 
-/// How many messages one poll takes.
+/// The maximum of one poll.
 const MANY: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
 
 impl Play<'_> {
-    /// Polls everywhere and settles what comes, until nothing is due or what is does not come.
+    /// Polls and settles until nothing is due, or `Budget::arrive` has passed.
     pub(super) async fn gather(&mut self) {
         let (begun, budget) = (Instant::now(), self.stage.budget());
-        // A bus that hands over without end is left to the comparison after a while.
+        // Endless redelivery ends here; the comparison reports it.
         let mut rounds = 0;
         while self.ledger.is_due() && begun.elapsed() < budget.arrive && rounds < 100 {
             let readings = &self.ledger.readers;
@@ -33,25 +33,26 @@ impl Play<'_> {
             }
             rounds += came.min(1);
             if came == 0 {
-                // Listeners that have ended give nothing at once, and a clock that is paused would stand still.
+                // Polls of ended listeners return at once; without a sleep a paused clock would not advance.
                 sleep(budget.quiet / 10).await;
             }
             self.settle_by_number().await;
         }
     }
 
+    /// The same messages are settled in the same way on both drivers.
     async fn settle_by_number(&mut self) {
         for held in std::mem::take(&mut self.hand) {
             let came_before = self.came_before(held.token);
-            let verdict = bus::number_of(held.message.message()).map(|number| verdict(number, came_before));
-            self.settle(held, verdict.unwrap_or(Verdict::Acknowledge)).await;
+            let settlement = bus::number_of(held.message.message()).map(|number| settlement(number, came_before));
+            self.settle(held, settlement.unwrap_or(Settlement::Acknowledge)).await;
         }
     }
 
-    /// Whether what is in hand under `token` came before from its queue.
+    /// Whether the message under `token` was delivered before from its queue.
     fn came_before(&self, token: usize) -> bool {
-        let came = self.told.iter().flat_map(|told| match &told.event {
-            Event::Polled { polled: Polled::Messages(messages), .. } => messages.iter().zip(&told.queues).collect(),
+        let came = self.observed.iter().flat_map(|observed| match &observed.event {
+            Event::Polled { polled: Polled::Messages(messages), .. } => messages.iter().zip(&observed.queues).collect(),
             _ => Vec::new(),
         });
         let came: Vec<(&Got, _)> = came.collect();
@@ -60,13 +61,13 @@ impl Play<'_> {
     }
 }
 
-/// What becomes of a message: each fate has its share of the numbers, and whatever came back is done with.
-fn verdict(number: usize, came_before: bool) -> Verdict {
+/// How to settle a message: a quarter of the numbers each way, and a redelivered one is acknowledged.
+fn settlement(number: usize, came_before: bool) -> Settlement {
     match number % 4 {
-        _ if came_before => Verdict::Acknowledge,
-        1 => Verdict::Requeue,
-        2 => Verdict::Reject,
-        3 => Verdict::Drop,
-        _ => Verdict::Acknowledge,
+        _ if came_before => Settlement::Acknowledge,
+        1 => Settlement::Requeue,
+        2 => Settlement::Reject,
+        3 => Settlement::Drop,
+        _ => Settlement::Acknowledge,
     }
 }

@@ -12,10 +12,10 @@ use super::{Play, PollResult};
 use crate::programs::delivery::event::Event;
 
 impl Play<'_> {
-    /// Closes a transport while every reader of it polls, and makes another in its place.
+    /// Closes a transport while its readers poll, and opens another in its place.
     ///
     /// # Errors
-    /// The other one could not be had.
+    /// The other one could not be opened.
     pub(super) async fn hang_up(&mut self, at: usize) -> Result<(), Failed> {
         let (stage, transport) = (self.stage, Arc::clone(&self.transports[at]));
         let arrive = stage.budget().arrive;
@@ -38,7 +38,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Takes in what the poll gave that was under way, and polls again if that was a message which was there before.
+    /// Records the result of the interrupted poll. If it returned a message that had arrived before, polls again.
     async fn hung_up(&mut self, reader: usize, mut polled: Result<PollResult, Elapsed>) {
         let Some(mut listener) = self.listeners[reader].take() else { return };
         if matches!(polled, Ok(Ok(Some(_)))) {

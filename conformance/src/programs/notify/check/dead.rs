@@ -1,4 +1,4 @@
-//! What lies in the queues at the end.
+//! What is in the queues at the end.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use crate::programs::notify::program::Reads;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, NEVER, Sent, Timeline};
 
+/// Checks the dead letters and their texts, then the other messages in queues.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     dead(timeline, violations);
     for letter in &timeline.letters {
@@ -21,7 +22,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     lying(timeline, violations);
 }
 
-/// Each last try that failed makes one dead letter, and nothing else does.
+/// Each failed last try makes one dead letter, and nothing else does.
 fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut letters: BTreeMap<(&str, Option<usize>), Vec<&Letter>> = BTreeMap::new();
     let of_failures = |letter: &&&Letter| letter.dead.as_ref().is_some_and(|dead| !dead.at_limit);
@@ -31,18 +32,18 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let mut ends: BTreeMap<(String, Option<usize>), (Vec<u32>, usize)> = BTreeMap::new();
     for ran in timeline.runs.iter().filter(|ran| timeline.is_final(ran) && !timeline.listener(ran).drops) {
         let Some(sent) = timeline.sent(ran.heard.number) else { continue };
-        let Some(queue) = queue(&timeline.listener(ran).reads, sent.tell) else { continue };
+        let Some(queue) = queue(&timeline.listener(ran).reads, sent.event) else { continue };
         let (tries, sure) = ends.entry((queue, ran.heard.number)).or_default();
         tries.push(timeline.listener(ran).tries);
         *sure += usize::from(timeline.life(ran).is_some_and(|life| !life.killed));
     }
     for ((queue, number), (tries, sure)) in &ends {
         let there = letters.remove(&(queue.as_str(), *number)).unwrap_or_default();
-        // What was not confirmed to whoever wrote it is written again.
+        // A listener publishes a dead letter again if its confirm was lost.
         let lost = timeline.sent(*number).is_some_and(|sent| timeline.lost_since(sent, NEVER));
         if there.len() < *sure || (there.len() > tries.len() && !lost) {
             let how = format_args!(
-                "{number:?} in {queue} failed in {} last tries and lies there {} times",
+                "{number:?} in {queue} failed in {} last tries and has {} dead letters",
                 tries.len(),
                 there.len()
             );
@@ -61,25 +62,25 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// What somebody reads is empty, unless another reader of the queue would not have handled it, and what nobody reads has
-/// what came.
+/// A queue with readers is empty, unless one of them takes an event without handling it; a queue without readers has what
+/// arrived.
 fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
-    let everybodys = Copy::Shared(Reads::Everybodys);
-    let nobodys = |sent: &&Sent<'_>| timeline.readers(&everybodys, sent.tell).is_empty();
+    let shared_queue = Copy::Shared(Reads::Shared);
+    let unread = |sent: &&Sent<'_>| timeline.readers(&shared_queue, sent.event).is_empty();
     let mut kept: Vec<(String, usize)> = Vec::new();
-    for sent in timeline.sent.iter().filter(nobodys) {
-        let Some(queue) = queue(&Reads::Everybodys, sent.tell) else { continue };
+    for sent in timeline.sent.iter().filter(unread) {
+        let Some(queue) = queue(&Reads::Shared, sent.event) else { continue };
         let lies = |letter: &&&Letter| {
             letter.dead.is_none() && letter.heard.number == Some(sent.number) && letter.queue == queue
         };
         let times = timeline.letters.iter().filter(lies).count();
-        let told = sent.outcome.is_some_and(Result::is_ok);
+        let confirmed = sent.outcome.is_some_and(Result::is_ok);
         let twice = times > 1 && !timeline.lost_since(sent, sent.ended);
-        if twice || (times == 0 && told && timeline.surely_bound(&everybodys, sent)) {
-            let how = format_args!("{} lies {times} times in {queue}", sent.name());
+        if twice || (times == 0 && confirmed && timeline.surely_bound(&shared_queue, sent)) {
+            let how = format_args!("{} is {times} times in {queue}", sent.name());
             violations.push(Violation::new(&rules::KEPT, how));
         }
-        if timeline.perhaps_bound(&everybodys, sent) {
+        if timeline.perhaps_bound(&shared_queue, sent) {
             kept.push((queue, sent.number));
         }
     }
@@ -87,15 +88,15 @@ fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
         let of = |(queue, number): &(String, usize)| *queue == letter.queue && Some(*number) == letter.heard.number;
         let disputed = timeline.sent(letter.heard.number).is_some_and(|sent| disputed(timeline, &letter.queue, sent));
         if !disputed && !kept.iter().any(of) {
-            let how = format_args!("{:?} lies in {}", letter.heard.number, letter.queue);
+            let how = format_args!("{:?} is left in {}", letter.heard.number, letter.queue);
             violations.push(Violation::new(&rules::NOTHING_LEFT, how));
         }
     }
 }
 
-/// Whether a reader of the queue takes the event and does nothing with it, so that nobody waits for it.
+/// Whether a reader of the queue takes the event without handling it, so that it may end there.
 fn disputed(timeline: &Timeline<'_>, name: &str, sent: &Sent<'_>) -> bool {
-    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.tell);
+    let reads = |listener: &Listener| reads(listener, &listener.reads, sent.event);
     let mut readers = timeline.program.listeners.iter().filter(|listener| reads(listener));
-    readers.any(|listener| queue(&listener.reads, sent.tell).as_deref() == Some(name) && !wants(listener, sent.tell))
+    readers.any(|listener| queue(&listener.reads, sent.event).as_deref() == Some(name) && !wants(listener, sent.event))
 }

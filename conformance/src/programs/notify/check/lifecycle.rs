@@ -1,9 +1,10 @@
-//! Listeners that start, stop and end, and notifiers that are heard.
+//! Listeners start, stop and end; notifiers send.
 
 use crate::programs::Violation;
 use crate::programs::notify::rules;
 use crate::programs::notify::timeline::Timeline;
 
+/// Checks starts, stops, cuts and sends, and that no handler runs after the end of its listener.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     for (listener, lives) in timeline.lives.iter().enumerate() {
         for (rule, error) in lives.iter().flat_map(|life| [&rules::STARTS, &rules::STOPS].into_iter().zip(&life.errors))
@@ -13,7 +14,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
             }
         }
     }
-    violations.extend(timeline.cuts.unmended().map(|how| Violation::new(&rules::BACK, how)));
+    violations.extend(timeline.cuts.unrestored().map(|how| Violation::new(&rules::BACK, how)));
     for sent in &timeline.sent {
         if let Some(Err(error)) = sent.outcome {
             violations.push(Violation::new(&rules::SENT, format_args!("{}: {error}", sent.name())));

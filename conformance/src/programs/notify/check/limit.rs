@@ -1,4 +1,4 @@
-//! What becomes of events whose queues limit deliveries.
+//! Events whose queues limit deliveries.
 
 use crate::programs::Violation;
 use crate::programs::notify::history::{Answer, Dead};
@@ -7,6 +7,7 @@ use crate::programs::notify::rules;
 use crate::programs::notify::timeline::{Copy, NEVER, Ran, Sent, Timeline};
 use crate::{DELIVERY_LIMIT, Disturbance};
 
+/// Checks how often a limited queue delivers an event, and its dead letters at the limit.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         for copy in timeline.shared() {
@@ -34,23 +35,23 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether the end of this copy may be that it reached its limit: it is a dead letter for that, it was dropped by a listener
-/// that drops what it gives up, or by the queue, under a reader that was lost.
+/// Whether this copy may have ended at its delivery limit: as a dead letter, dropped by a listener without dead letters, or
+/// dropped by the queue because a reader was lost.
 pub(super) fn ended(timeline: &Timeline<'_>, copy: &Copy, number: usize) -> bool {
     let Some(sent) = timeline.sent(Some(number)).filter(|_| matches!(copy, Copy::Shared(_))) else { return false };
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let dropped = readers.iter().any(|reader| timeline.program.listeners[*reader].drops)
         && returns(timeline, copy, sent) >= DELIVERY_LIMIT;
     !letters(timeline, copy, sent).is_empty() || dropped || dropped_by_queue(timeline, copy, sent)
 }
 
-/// Whether the queue may have dropped this copy by its policy: a reader was lost that had it for the last time.
+/// Whether the queue itself may have dropped this copy: a reader was lost during its last delivery.
 pub(super) fn dropped_by_queue(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> bool {
     let lost = killed(timeline, copy, sent) + timeline.cuts.since(sent.begun);
     lost > 0 && returns(timeline, copy, sent) > DELIVERY_LIMIT
 }
 
-/// How many deliveries of this copy may have failed at most.
+/// The most deliveries of this copy that may have failed.
 fn returns(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> u64 {
     let requeued = |ran: &&Ran<'_>| ran.answer.is_some_and(|(_, answer)| answer == Answer::Requeued);
     let given_back = match timeline.program.limit {
@@ -58,23 +59,23 @@ fn returns(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> u64 {
         Some(_) => 0,
         None => return 0,
     };
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let lives = readers.iter().flat_map(|reader| &timeline.lives[*reader]);
     let ended = lives.filter(|life| life.stopping != NEVER && sent.begun < life.ended).count();
     (given_back + ended + timeline.cuts.since(sent.begun)) as u64
 }
 
-/// How many readers of this copy were killed that may have had it.
+/// How many readers were killed that may have had this copy.
 fn killed(timeline: &Timeline<'_>, copy: &Copy, sent: &Sent<'_>) -> usize {
-    let readers = timeline.readers(copy, sent.tell);
+    let readers = timeline.readers(copy, sent.event);
     let lives = readers.iter().flat_map(|reader| &timeline.lives[*reader]);
     lives.filter(|life| life.killed && sent.begun < life.ended).count()
 }
 
-/// The dead letters of this copy that say that it reached its limit.
+/// The dead letters of this copy whose reason is the delivery limit.
 fn letters<'a>(timeline: &Timeline<'a>, copy: &Copy, sent: &Sent<'_>) -> Vec<&'a Dead> {
     let Copy::Shared(reads) = copy else { return Vec::new() };
-    let queue = queue(reads, sent.tell);
+    let queue = queue(reads, sent.event);
     let of = timeline
         .letters
         .iter()

@@ -9,7 +9,7 @@ use crate::programs::Rule;
 use crate::programs::notify::history::{Answer, Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::program::Step;
 use crate::programs::notify::rules;
-use crate::programs::notify::{Listener, Tell};
+use crate::programs::notify::{Event, Listener};
 
 /// The place in the history of the first run, and the number of the one event.
 const FIRST: usize = 4;
@@ -50,8 +50,8 @@ fn broken(then: Vec<Happened>) -> Vec<&'static str> {
 /// The same with a limit of deliveries.
 fn broken_with(limit: Option<Disturbance>, then: Vec<Happened>) -> Vec<&'static str> {
     let program = Program { limit, ..Program::new().listener(Listener::new("x", "t", Priority::Info).tries(2)) };
-    let tell = Step::Tell { notifier: 0, tell: Tell::new("x", "t", Priority::Info) };
-    let steps = vec![Step::Start { listener: 0 }, tell, Step::Stop { listener: 0 }, Step::Cut { after: 0 }];
+    let event = Step::Send { sender: 0, message: Event::new("x", "t", Priority::Info) };
+    let steps = vec![Step::Start { actor: 0 }, event, Step::Stop { actor: 0 }, Step::Cut { after: 0 }];
     let done = |step| [Happened::Begun(step), Happened::Ended { step, outcome: Ok(()) }];
     let (now, happened) = (Instant::now(), done(0).into_iter().chain(done(1)).chain(then).chain(done(2)));
     let history = History { steps, events: happened.map(|happened| (now, happened)).collect() };
@@ -77,7 +77,7 @@ fn ids(rules: &[&Rule]) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_event_that_is_handled_given_back_or_given_up_keeps_the_rules() {
+fn an_event_that_is_handled_requeued_or_given_up_keeps_the_rules() {
     use Answer::{Failed, Handled, Requeued};
     assert_eq!(broken(vec![ran(1, false), answered(0, Handled)]), [""; 0]);
     let given_back = vec![ran(1, false), answered(0, Requeued), ran(1, true), answered(2, Handled)];
@@ -87,7 +87,7 @@ fn an_event_that_is_handled_given_back_or_given_up_keeps_the_rules() {
 }
 
 #[test]
-fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
+fn a_wrong_end_of_an_event_breaks_its_rule() {
     use Answer::{Failed, Handled, Requeued};
     let failed = |more: Vec<Happened>| {
         let tries = [ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed)];
@@ -114,7 +114,7 @@ fn what_becomes_of_an_event_breaks_the_rule_that_is_about_it() {
 }
 
 #[test]
-fn what_connections_are_lost_under_may_come_again_and_is_handled_all_the_same() {
+fn an_event_may_come_again_over_a_cut_and_must_still_be_handled() {
     use Answer::{Failed, Handled};
     let handled = [ran(1, true), answered(0, Handled)];
     assert_eq!(broken_over_a_cut(&[], &handled), [""; 0]);
@@ -132,7 +132,7 @@ fn what_connections_are_lost_under_may_come_again_and_is_handled_all_the_same() 
 }
 
 #[test]
-fn a_cut_excuses_nothing_that_was_told_after_it_and_must_end() {
+fn a_cut_must_end_and_excuses_no_later_event() {
     let cut = |outcome| vec![Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome }];
     let lost = cut(Err("it is lost".to_owned())).into_iter().chain([ran(1, false), answered(3, Answer::Handled)]);
     assert_eq!(broken(lost.collect()), ids(&[&rules::BACK]));
@@ -141,7 +141,7 @@ fn a_cut_excuses_nothing_that_was_told_after_it_and_must_end() {
 }
 
 #[test]
-fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
+fn a_wrong_delivery_to_a_handler_breaks_its_rule() {
     use Answer::Handled;
     let wrong = Heard { wrong: Some("less".to_owned()), ..heard(1, false) };
     let unknown = Heard { number: None, message_id: "another".to_owned(), ..heard(1, false) };
@@ -153,7 +153,7 @@ fn what_a_handler_is_given_breaks_the_rule_that_is_about_it() {
 }
 
 #[test]
-fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited() {
+fn an_endlessly_requeued_event_is_a_dead_letter_where_deliveries_are_limited() {
     use Answer::{Handled, Requeued};
     let limited = |then| broken_with(Some(Disturbance::Limit), then);
     let returned = |times: usize, more: Vec<Happened>| {
@@ -166,7 +166,7 @@ fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited(
     assert_eq!(limited(returned(3, vec![counted(0, 0, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(4, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
-    // What did not come back so often is at no limit, and there is none without one.
+    // An event that was not requeued that often is not at its limit, and without a limit none is.
     assert_eq!(limited(returned(1, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0), at_limit(2)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(broken(returned(3, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
@@ -176,7 +176,7 @@ fn what_is_given_back_without_end_is_a_dead_letter_where_deliveries_are_limited(
 }
 
 #[test]
-fn what_is_counted_is_what_was_told() {
+fn the_counters_agree_with_the_events_sent() {
     let handled = |counts| broken(vec![ran(1, false), answered(0, Answer::Handled), counts]);
     assert_eq!(handled(counted(1, 0, 0)), [""; 0]);
     for counts in [counted(0, 0, 0), counted(2, 0, 0), counted(1, 0, 1), counted(0, 1, 0)] {

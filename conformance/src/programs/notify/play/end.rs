@@ -1,4 +1,4 @@
-//! How a program ends, whatever it did: with all that can be handled, and with a look into every queue.
+//! The end of a program: every listener runs once more, then every queue is read.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,40 +11,41 @@ use oslo_messaging::{Address, DeadLetters, DeadReason, Source, Subscription, Tra
 use tokio::time::timeout;
 
 use super::Play;
-use crate::programs::notify::ear::{detail, heard, unheard};
+use crate::programs::acts;
+use crate::programs::notify::handler::{detail, heard, unheard};
 use crate::programs::notify::history::{Counted, Dead, Happened, Heard, Letter};
 use crate::programs::notify::model::queue;
 use crate::programs::notify::program::{Reads, Step};
 use crate::programs::notify::timeline::Timeline;
-use crate::programs::notify::{Listener, Tell};
+use crate::programs::notify::{Event, Listener};
 
-/// How long a listener keeps an event at most before it gives it back, as its handler asked.
+/// The longest that a listener keeps an event before it requeues it.
 const LONGEST_RETURN: Duration = Duration::from_secs(5);
 
-/// Why an event is a dead letter that reached the delivery limit of its queue.
+/// The reason of a dead letter that reached the delivery limit of its queue.
 const AT_LIMIT: &str = "delivery_limit";
 
-/// Queues by their names in the program, each with what to read to see what lies in it.
-type Queues = BTreeMap<String, (Reads, Vec<Tell>)>;
+/// Queues by their names in the program, each with the subscription that reads it.
+type Queues = BTreeMap<String, (Reads, Vec<Event>)>;
 
 impl Play<'_> {
-    /// Starts who is not there, waits for what can be handled, stops everybody, and looks into the queues.
+    /// Starts the listeners that are down, waits for what can be handled, stops all of them, and reads the queues.
     pub(super) async fn end(&self) -> Result<(), Failed> {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.listeners.len();
         let missing = all.clone().filter(|listener| !running.contains(listener));
-        futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { listener }))).await;
+        futures_util::future::join_all(missing.map(|listener| self.perform(Step::Start { actor: listener }))).await;
         self.settle().await;
         self.fall_silent().await;
-        futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { listener }))).await;
+        futures_util::future::join_all(all.map(|listener| self.perform(Step::Stop { actor: listener }))).await;
         self.log.note(Happened::Counted(self.counted()));
-        // Who only looks may look often.
+        // Ends the delivery limits, so that reading a queue does not exceed them.
         self.stage.calm().await?;
         let transport = self.stage.connect().await?;
         let (queues, read) = (self.queues(), self.read());
         let lying = try_join_all(queues.iter().map(|(name, read)| self.look(&*transport, name, read)));
         let bus = self.stage.bus().await?;
-        let dead = try_join_all(read.iter().map(|name| self.exhume(&bus, name)));
+        let dead = try_join_all(read.iter().map(|name| self.dead_letters(&bus, name)));
         let (lying, dead) = futures_util::try_join!(lying, dead)?;
         for letter in lying.into_iter().chain(dead).flatten() {
             self.log.note(Happened::Found(letter));
@@ -52,7 +53,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Waits until nothing happens any more, also to second copies, for which nothing is [due](Timeline::due).
+    /// Waits until nothing more happens, also to second copies, which are never [due](Timeline::due).
     async fn fall_silent(&self) {
         let quiet = self.stage.budget().quiet;
         self.log.quiet(quiet).await;
@@ -61,52 +62,50 @@ impl Play<'_> {
         }
     }
 
+    /// The counters of all listeners of this process. Every program has its own recorder.
     fn counted(&self) -> Counted {
         let ended = |outcome| self.stage.tally().of(&format!("oslo_messaging_notifications_total {outcome}"));
         Counted { handled: ended("handled"), dead: ended("dead_letter"), dropped: ended("dropped") }
     }
 
-    /// Every queue that stays, and may be there.
+    /// The queues that may exist at the end, without private ones.
     fn queues(&self) -> Queues {
-        let told = self.program.acts.iter().flat_map(|act| &act.steps).filter_map(|step| match step {
-            Step::Tell { tell, .. } => Some((Reads::Everybodys, tell.clone())),
-            Step::Start { .. } | Step::Stop { .. } | Step::Kill { .. } | Step::Cut { .. } => None,
-        });
+        let sent = acts::messages(&self.program.acts).map(|(_, event)| (Reads::Shared, event.clone()));
         let listened = self.program.listeners.iter().flat_map(fed);
         let mut queues = Queues::new();
-        for (reads, tell) in told.chain(listened) {
-            if let Some(name) = queue(&reads, &tell) {
-                queues.entry(name).or_insert_with(|| (reads, Vec::new())).1.push(tell);
+        for (reads, event) in sent.chain(listened) {
+            if let Some(name) = queue(&reads, &event) {
+                queues.entry(name).or_insert_with(|| (reads, Vec::new())).1.push(event);
             }
         }
         queues
     }
 
-    /// Every queue that stays and has a reader.
+    /// The names of the shared queues that have a reader.
     fn read(&self) -> Vec<String> {
-        let read = self.program.listeners.iter().flat_map(fed).filter_map(|(reads, tell)| queue(&reads, &tell));
+        let read = self.program.listeners.iter().flat_map(fed).filter_map(|(reads, event)| queue(&reads, &event));
         let mut read: Vec<String> = read.collect();
         read.sort_unstable();
         read.dedup();
         read
     }
 
-    /// Takes what lies in a queue.
+    /// Reads a queue to its end.
     async fn look(
         &self,
         transport: &dyn Transport,
         name: &str,
-        (reads, fed): &(Reads, Vec<Tell>),
+        (reads, fed): &(Reads, Vec<Event>),
     ) -> Result<Vec<Letter>, Failed> {
         let pool = matches!(reads, Reads::Pool(_)).then(|| self.stage.name(name));
-        let mut addresses: Vec<Address> = fed.iter().map(|tell| self.address(tell)).collect();
-        // Those without a pool have one queue for each address.
+        let mut addresses: Vec<Address> = fed.iter().map(|event| self.address(event)).collect();
+        // Without a pool, each address is a queue of its own.
         addresses.truncate(if pool.is_some() { addresses.len() } else { 1 });
         let subscription = Subscription::new(Source::Notifications { addresses, pool });
         let mut listener = transport.subscribe(&subscription, self.stage.soon()).await?;
         let mut letters = Vec::new();
         while let Ok(polled) = timeout(self.stage.budget().quiet, listener.poll(NonZeroUsize::MIN)).await {
-            for message in polled?.ok_or("a queue that is looked into ended")? {
+            for message in polled?.ok_or("the listener of a queue ended")? {
                 let heard = match Notification::decode(message.message()) {
                     Ok(notification) => unheard(&self.log, &notification),
                     Err(error) => no_notification(&error.to_string()),
@@ -119,8 +118,8 @@ impl Play<'_> {
         Ok(letters)
     }
 
-    /// Takes the dead letters of a queue.
-    async fn exhume(&self, bus: &oslo_messaging::Bus, name: &str) -> Result<Vec<Letter>, Failed> {
+    /// Reads the dead letters of a queue.
+    async fn dead_letters(&self, bus: &oslo_messaging::Bus, name: &str) -> Result<Vec<Letter>, Failed> {
         let whole = self.whole(name);
         let mut dead = DeadLetters::open(bus, &whole, self.stage.soon()).await?;
         let mut letters = Vec::new();
@@ -142,12 +141,12 @@ impl Play<'_> {
         Ok(letters)
     }
 
-    fn address(&self, tell: &Tell) -> Address {
-        let (exchange, topic) = (self.stage.name(&tell.exchange), self.stage.name(&tell.topic));
-        Address::Notification { exchange, topic, priority: tell.priority.as_str().to_owned() }
+    fn address(&self, event: &Event) -> Address {
+        let (exchange, topic) = (self.stage.name(&event.exchange), self.stage.name(&event.topic));
+        Address::Notification { exchange, topic, priority: event.priority.as_str().to_owned() }
     }
 
-    /// The name of a queue on the bus.
+    /// The name on the bus of a queue of the program.
     fn whole(&self, name: &str) -> String {
         match name.split_once('.') {
             Some((topic, priority)) => format!("{}.{priority}", self.stage.name(topic)),
@@ -156,12 +155,13 @@ impl Play<'_> {
     }
 }
 
-/// Events like those that a listener listens to, one for each address, and whose copy of them it reads.
-fn fed(listener: &Listener) -> Vec<(Reads, Tell)> {
-    let of = |topic| listener.priorities.iter().map(move |priority| Tell::new(&listener.exchange, topic, *priority));
-    listener.topics.iter().flat_map(|topic| of(topic)).map(|tell| (listener.reads.clone(), tell)).collect()
+/// One event for each address that a listener listens to, with the copy that it reads.
+fn fed(listener: &Listener) -> Vec<(Reads, Event)> {
+    let of = |topic| listener.priorities.iter().map(move |priority| Event::new(&listener.exchange, topic, *priority));
+    listener.topics.iter().flat_map(|topic| of(topic)).map(|event| (listener.reads.clone(), event)).collect()
 }
 
+/// A message that could not be decoded breaks the rule that events arrive unchanged.
 fn no_notification(error: &str) -> Heard {
     Heard {
         number: None,

@@ -1,4 +1,4 @@
-//! What senders are told.
+//! The outcomes that senders get.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -9,9 +9,10 @@ use crate::programs::rpc::request::{Kind, Method};
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
-/// The class of the answer to a call that its server dropped before it ran.
+/// The failure class of a call that its server dropped before running it.
 const NOT_RUN: &str = "RequestNotRun";
 
+/// Checks the outcome of every request that has ended.
 pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         let Some(outcome) = sent.outcome else { continue };
@@ -23,13 +24,13 @@ pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Ve
     }
 }
 
-/// What is undeliverable, and what is not.
+/// Checks `Undeliverable` and the failures of casts.
 fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
     let mandatory = sent.request.mandatory && sent.request.kind != Kind::Fanout;
     let undeliverable = *outcome == Outcome::Undeliverable;
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
-    // Who waits for a moment only may have given up before the bus said anything.
-    let lost = timeline.lost_its_connection(sent) || timeline.gone_with_its_connection(sent);
+    // An impatient or abandoned request may end before the bus returns it.
+    let lost = timeline.lost_its_connection(sent) || timeline.lost_with_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
     if mandatory && !undeliverable && !gave_up && !lost && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
@@ -49,6 +50,7 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     }
 }
 
+/// Checks that an answer belongs to its call, and that a call that must be answered is.
 fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     let ran_at = |server: usize| {
@@ -86,17 +88,17 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
         }
         Outcome::TimedOut => {
             let up = |server: usize| timeline.surely_up(server, sent.begun, sent.ended);
-            // What was dropped before it ran is answered.
+            // A request dropped before it ran is answered; one that was interrupted is not.
             let cut_short = timeline.perhaps_hurried(sent) && timeline.runs_of(sent.number).next().is_some();
             let bound = timeline.surely_bound(sent) && !timeline.perhaps_lost_in_silence(sent) && !cut_short;
-            // Who runs it again answers again, but perhaps too late.
+            // A request that runs again is answered again, but perhaps too late.
             let bound = bound && !timeline.perhaps_again(sent.request, sent.begun, sent.ended);
-            let bound = bound && !timeline.gone_with_its_connection(sent);
+            let bound = bound && !timeline.lost_with_its_connection(sent);
             if bound && !sent.request.impatient && timeline.readers(sent.request).any(up) {
                 broken(&rules::ANSWERED);
             }
         }
-        // What may be undeliverable is told above.
+        // Checked by `delivery`.
         Outcome::Undeliverable => {}
         Outcome::GivenUp if sent.request.given_up => {}
         Outcome::Disconnected { .. } if timeline.lost_its_connection(sent) => {}
@@ -106,9 +108,10 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
     }
 }
 
+/// Checks the duration of a call.
 fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
-    // As much again: the machine may be busy with others.
+    // The machine may be busy with other tests: allow `arrive` in addition.
     if sent.took > patience + budget.arrive {
         let how = format_args!("{} took {:?} of {patience:?}", sent.name(), sent.took);
         violations.push(Violation::new(&rules::IN_TIME, how));

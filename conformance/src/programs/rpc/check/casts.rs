@@ -8,6 +8,7 @@ use crate::programs::rpc::request::Kind;
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{NEVER, Ran, Sent, Timeline};
 
+/// Checks the executions of every request.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         at_most_once(timeline, sent, violations);
@@ -21,6 +22,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
+/// A confirmed cast to a bound queue runs, unless a server may have lost it.
 fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let kept = sent.outcome == Some(&Outcome::Done) && timeline.surely_bound(sent);
     let kept = kept && !timeline.perhaps_lost(sent);
@@ -33,6 +35,7 @@ fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation
     }
 }
 
+/// A fanout runs exactly at the servers that were up; those that started or stopped meanwhile may run it.
 fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let settled = timeline.settled.iter().copied().find(|at| *at > sent.ended).unwrap_or(NEVER);
     for server in timeline.readers(sent.request) {
@@ -50,6 +53,7 @@ fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violati
     }
 }
 
+/// Executions that a redelivery explains do not count.
 fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let again = |ran: &&Ran<'_>| {
         let perhaps = timeline.perhaps_again(sent.request, sent.begun, ran.at);
@@ -70,7 +74,7 @@ fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<V
     }
 }
 
-/// Whatever comes again, a server knows what it has run.
+/// A server runs a request once, however often it is delivered.
 fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for life in lives {
@@ -84,6 +88,7 @@ fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec
     }
 }
 
+/// Checks the server and the method of each execution.
 fn entitled(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number) {
         let server = ran.run.server;

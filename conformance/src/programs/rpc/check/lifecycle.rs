@@ -1,4 +1,4 @@
-//! Servers that start, stop and end.
+//! Servers start, stop and end.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -6,13 +6,14 @@ use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::Timeline;
 
+/// Checks starts, stops and cuts, and that no method starts after the end of its server.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for (rule, life, outcome) in lives
             .iter()
             .flat_map(|life| [(&rules::STARTS, life, life.outcomes[0]), (&rules::STOPS, life, life.outcomes[1])])
         {
-            // A stop in a hurry does not wait for the end.
+            // A hurried stop may time out.
             let in_time =
                 |outcome: &Outcome| *outcome == Outcome::Done || (life.hurried && *outcome == Outcome::TimedOut);
             if let Some(outcome) = outcome.filter(|outcome| !in_time(outcome)) {
@@ -20,7 +21,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
             }
         }
     }
-    violations.extend(timeline.cuts.unmended().map(|how| Violation::new(&rules::BACK, how)));
+    violations.extend(timeline.cuts.unrestored().map(|how| Violation::new(&rules::BACK, how)));
     for ran in &timeline.runs {
         let server = ran.run.server;
         if !timeline.perhaps_up(server, ran.at, ran.at) {

@@ -1,4 +1,4 @@
-//! In which order requests run, and whether they say that they were handed over before.
+//! The order of requests, and their redelivered flags.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -8,6 +8,7 @@ use crate::programs::rpc::request::{Kind, Request};
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
+/// Checks every pair of requests of one sender and address, and every redelivered flag.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for later in &timeline.sent {
         for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
@@ -20,8 +21,9 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
+/// `earlier` ended before `later` began, so a server that runs both must start it first.
 fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violations: &mut Vec<Violation>) {
-    // Which of the two came first cannot be said where they start in any order.
+    // Servers that start requests in any order give no evidence.
     let in_order = |server: usize| !divergence::STARTS_IN_ANY_ORDER.holds_for(&timeline.servers[server]);
     for first in timeline.runs_of(earlier.number).filter(|ran| !ran.run.redelivered && in_order(ran.run.server)) {
         let mut after = timeline.runs_of(later.number).filter(|ran| ran.run.server == first.run.server);
@@ -33,6 +35,7 @@ fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violation
     }
 }
 
+/// A message is redelivered only after a reader of its queue stopped, or after a cut.
 fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number).filter(|ran| ran.run.redelivered) {
         let stopped = |server: usize| timeline.lives[server].iter().any(|life| life.stopping < ran.at);
@@ -43,7 +46,7 @@ fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violatio
     }
 }
 
-/// What makes two requests go the same way.
+/// The address of a request. Order holds only between requests of one address.
 fn address(request: &Request) -> (bool, Option<&str>, &str, Option<&str>) {
     if request.kind == Kind::Fanout {
         return (true, None, &request.topic, None);

@@ -1,13 +1,13 @@
-//! Whether servers counted what they dropped.
+//! The counter of dropped requests agrees with the requests that did not run.
 
 use crate::Budget;
 use crate::programs::Violation;
-use crate::programs::rpc::divergence;
 use crate::programs::rpc::history::Outcome;
 use crate::programs::rpc::request::Kind;
-use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
+use crate::programs::rpc::{divergence, rules};
 
+/// Skipped if the program did not reach its end. The upper bound holds only without kills and cuts.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     let Some(dropped) = timeline.dropped else { return };
     let least = timeline.sent.iter().filter(|sent| was_dropped(timeline, sent)).count() as u64;
@@ -20,20 +20,19 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
-/// Whether a stop of ours in a hurry is all that can have kept a cast from running. A server of the reference counts no
-/// losses.
+/// Whether only a hurried stop can have kept a cast from running. The reference does not count what it loses, so servers of
+/// its own are excluded.
 fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
-    let counts_nothing = |server: usize| divergence::COUNTS_NOTHING.holds_for(&timeline.servers[server]);
     sent.request.kind == Kind::Cast
         && sent.outcome == Some(&Outcome::Done)
         && timeline.surely_bound(sent)
         && timeline.all_run(sent.request)
-        && !timeline.readers(sent.request).any(|server| counts_nothing(server))
+        && !timeline.readers(sent.request).any(|server| divergence::COUNTS_NOTHING.holds_for(&timeline.servers[server]))
         && timeline.runs_of(sent.number).next().is_none()
         && !timeline.perhaps_lost_in_silence(sent)
 }
 
-/// At how many servers a request may have been dropped.
+/// The most servers that may have dropped the request.
 fn perhaps_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> usize {
     let ran = |server: usize| timeline.runs_of(sent.number).any(|ran| ran.run.server == server);
     let readers = timeline.readers(sent.request).filter(|server| !ran(*server)).count();

@@ -1,25 +1,25 @@
 use super::*;
 
-/// What is broken by a history in which a connection is lost between what `before` and `after` tell.
-fn broken_over_a_cut<T>(before: impl Fn(&mut Told) -> T, after: impl Fn(&mut Told, T)) -> Vec<&'static Rule> {
-    broken(|told| {
-        let begun = before(told);
-        let cut = told.begin(Step::Cut { after: 0 });
-        told.0.events.push(Event::Cutting(cut));
-        told.end(cut, Outcome::Done);
-        after(told, begun);
+/// What is broken by a history in which a connection is lost between what `before` and `after` write.
+fn broken_over_a_cut<T>(before: impl Fn(&mut Script) -> T, after: impl Fn(&mut Script, T)) -> Vec<&'static Rule> {
+    broken(|script| {
+        let begun = before(script);
+        let cut = script.begin(Step::Cut { after: 0 });
+        script.0.events.push(Event::Cutting(cut));
+        script.end(cut, Outcome::Done);
+        after(script, begun);
     })
 }
 
 #[test]
 fn what_was_sent_before_a_cut_may_come_again_marked_at_another_server() {
     let rules = broken_over_a_cut(
-        |told| {
-            let cast = told.cast(Request::cast("t"));
-            told.ran(0, cast);
+        |script| {
+            let cast = script.cast(Request::cast("t"));
+            script.ran(0, cast);
             cast
         },
-        |told, cast| told.ran_as(1, cast, true),
+        |script, cast| script.ran_as(1, cast, true),
     );
     assert_eq!(rules, [] as [&Rule; 0]);
 }
@@ -27,12 +27,12 @@ fn what_was_sent_before_a_cut_may_come_again_marked_at_another_server() {
 #[test]
 fn what_comes_again_after_a_cut_must_say_so() {
     let rules = broken_over_a_cut(
-        |told| {
-            let cast = told.cast(Request::cast("t"));
-            told.ran(0, cast);
+        |script| {
+            let cast = script.cast(Request::cast("t"));
+            script.ran(0, cast);
             cast
         },
-        |told, cast| told.ran(1, cast),
+        |script, cast| script.ran(1, cast),
     );
     assert_eq!(rules, [&rules::RUNS_ONCE]);
 }
@@ -40,19 +40,19 @@ fn what_comes_again_after_a_cut_must_say_so() {
 #[test]
 fn a_server_runs_nothing_twice_whatever_comes_again() {
     let rules = broken_over_a_cut(
-        |told| {
-            let cast = told.cast(Request::cast("t"));
-            told.ran(0, cast);
+        |script| {
+            let cast = script.cast(Request::cast("t"));
+            script.ran(0, cast);
             cast
         },
-        |told, cast| told.ran_as(0, cast, true),
+        |script, cast| script.ran_as(0, cast, true),
     );
     assert_eq!(rules, [&rules::ONCE_IN_A_LIFE]);
 }
 
 #[test]
 fn a_cast_that_was_confirmed_runs_over_a_cut() {
-    let rules = broken_over_a_cut(|told| told.cast(Request::cast("t")), |_, _| {});
+    let rules = broken_over_a_cut(|script| script.cast(Request::cast("t")), |_, _| {});
     assert_eq!(rules, [&rules::CAST_RUNS]);
 }
 
@@ -60,18 +60,18 @@ fn a_cast_that_was_confirmed_runs_over_a_cut() {
 fn a_cut_excuses_nothing_that_came_after_it() {
     let again = broken_over_a_cut(
         |_| (),
-        |told, ()| {
-            let cast = told.cast(Request::cast("t"));
-            told.ran(0, cast);
-            told.ran_as(1, cast, true);
+        |script, ()| {
+            let cast = script.cast(Request::cast("t"));
+            script.ran(0, cast);
+            script.ran_as(1, cast, true);
         },
     );
     assert_eq!(again, [&rules::RUNS_ONCE, &rules::MARK]);
     let lost = broken_over_a_cut(
         |_| (),
-        |told, ()| {
-            let cast = told.send(Request::cast("t"));
-            told.end(cast, Outcome::Disconnected { perhaps_sent: true });
+        |script, ()| {
+            let cast = script.send(Request::cast("t"));
+            script.end(cast, Outcome::Disconnected { perhaps_sent: true });
         },
     );
     assert_eq!(lost, [&rules::SUCCEEDS]);
@@ -81,10 +81,10 @@ fn a_cut_excuses_nothing_that_came_after_it() {
 fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
     let ended = |perhaps_sent: bool| {
         broken_over_a_cut(
-            |told| told.send(Request::call("t")),
-            move |told, call| {
-                told.ran(0, call);
-                told.end(call, Outcome::Disconnected { perhaps_sent });
+            |script| script.send(Request::call("t")),
+            move |script, call| {
+                script.ran(0, call);
+                script.end(call, Outcome::Disconnected { perhaps_sent });
             },
         )
     };
@@ -96,12 +96,12 @@ fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
 fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
     let timed_out = |runs: bool| {
         broken_over_a_cut(
-            |told| told.send(Request::call("t")),
-            move |told, call| {
+            |script| script.send(Request::call("t")),
+            move |script, call| {
                 if runs {
-                    told.ran(0, call);
+                    script.ran(0, call);
                 }
-                told.end(call, Outcome::TimedOut);
+                script.end(call, Outcome::TimedOut);
             },
         )
     };
@@ -110,11 +110,11 @@ fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
 }
 
 #[test]
-fn a_connection_that_stays_lost_is_told() {
-    let rules = broken(|told| {
-        let cut = told.begin(Step::Cut { after: 0 });
-        told.0.events.push(Event::Cutting(cut));
-        told.end(cut, Outcome::Broken { error: "it is lost".to_owned() });
+fn a_connection_that_stays_lost_is_a_violation() {
+    let rules = broken(|script| {
+        let cut = script.begin(Step::Cut { after: 0 });
+        script.0.events.push(Event::Cutting(cut));
+        script.end(cut, Outcome::Broken { error: "it is lost".to_owned() });
     });
     assert_eq!(rules, [&rules::BACK]);
 }

@@ -3,13 +3,13 @@
 use super::*;
 
 /// The rules that are broken by a history of one server: those that count, and those that are excused.
-fn judged(server: Server, tell: impl Fn(&mut Told)) -> (Vec<&'static Rule>, Vec<&'static Rule>) {
-    let mut told = Told(History::default());
-    told.done(Step::Start { server: 0 });
-    tell(&mut told);
+fn judged(server: Server, write: impl Fn(&mut Script)) -> (Vec<&'static Rule>, Vec<&'static Rule>) {
+    let mut script = Script(History::default());
+    script.done(Step::Start { actor: 0 });
+    write(&mut script);
     let program = Program::new().server(server);
     let (excused, counted): (Vec<_>, Vec<_>) =
-        judge(&program, &told.0, Budget::default()).into_iter().partition(|violation| violation.excused);
+        judge(&program, &script.0, Budget::default()).into_iter().partition(|violation| violation.excused);
     let rules = |violations: Vec<Violation>| violations.into_iter().map(|violation| violation.rule).collect();
     (rules(counted), rules(excused))
 }
@@ -20,10 +20,10 @@ fn server() -> Server {
 
 #[test]
 fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
-    let at_stop = |told: &mut Told| {
-        let stop = told.begin(Step::Stop { server: 0 });
-        told.cast(Request::cast("t"));
-        told.end(stop, Outcome::Done);
+    let at_stop = |script: &mut Script| {
+        let stop = script.begin(Step::Stop { actor: 0 });
+        script.cast(Request::cast("t"));
+        script.end(stop, Outcome::Done);
     };
     assert_eq!(judged(server(), at_stop), (vec![&rules::CAST_RUNS], vec![]));
     assert_eq!(judged(server().foreign(), at_stop), (vec![], vec![&rules::CAST_RUNS]));
@@ -31,11 +31,11 @@ fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
 
 #[test]
 fn a_foreign_server_need_not_count_what_it_loses() {
-    let uncounted = |told: &mut Told| {
-        let stop = told.begin(Step::Hurry { server: 0 });
-        told.cast(Request::cast("t"));
-        told.end(stop, Outcome::Done);
-        told.0.events.push(Event::Dropped(0));
+    let uncounted = |script: &mut Script| {
+        let stop = script.begin(Step::Hurry { actor: 0 });
+        script.cast(Request::cast("t"));
+        script.end(stop, Outcome::Done);
+        script.0.events.push(Event::Dropped(0));
     };
     assert!(judged(server(), uncounted).0.contains(&&rules::SUMS));
     let (counted, excused) = judged(server().foreign(), uncounted);
@@ -44,39 +44,39 @@ fn a_foreign_server_need_not_count_what_it_loses() {
 
 #[test]
 fn what_a_foreign_server_had_time_to_run_must_have_run() {
-    let long_before = |told: &mut Told| {
-        told.cast(Request::cast("t"));
-        told.0.events.push(Event::Settled);
-        told.done(Step::Stop { server: 0 });
+    let long_before = |script: &mut Script| {
+        script.cast(Request::cast("t"));
+        script.0.events.push(Event::Settled);
+        script.done(Step::Stop { actor: 0 });
     };
     assert_eq!(judged(server().foreign(), long_before), (vec![&rules::CAST_RUNS], vec![]));
-    let after = |told: &mut Told| {
-        told.done(Step::Stop { server: 0 });
-        told.cast(Request::cast("t"));
-        told.done(Step::Start { server: 0 });
-        told.0.events.push(Event::Settled);
+    let after = |script: &mut Script| {
+        script.done(Step::Stop { actor: 0 });
+        script.cast(Request::cast("t"));
+        script.done(Step::Start { actor: 0 });
+        script.0.events.push(Event::Settled);
     };
     assert_eq!(judged(server().foreign(), after), (vec![&rules::CAST_RUNS], vec![]));
 }
 
 #[test]
 fn a_call_that_timed_out_is_not_excused_by_a_later_stop() {
-    let unanswered = |told: &mut Told| {
-        let number = told.send(Request::call("t"));
-        told.end(number, Outcome::TimedOut);
-        told.done(Step::Stop { server: 0 });
+    let unanswered = |script: &mut Script| {
+        let number = script.send(Request::call("t"));
+        script.end(number, Outcome::TimedOut);
+        script.done(Step::Stop { actor: 0 });
     };
     assert_eq!(judged(server().foreign(), unanswered), (vec![&rules::ANSWERED], vec![]));
 }
 
 #[test]
 fn what_a_foreign_server_was_doing_when_it_was_killed_is_gone() {
-    let cut_short = |told: &mut Told| {
-        let number = told.cast(Request::cast("t"));
-        told.ran(0, number);
-        told.done(Step::Kill { server: 0 });
-        told.done(Step::Start { server: 0 });
-        told.0.events.push(Event::Settled);
+    let cut_short = |script: &mut Script| {
+        let number = script.cast(Request::cast("t"));
+        script.ran(0, number);
+        script.done(Step::Kill { actor: 0 });
+        script.done(Step::Start { actor: 0 });
+        script.0.events.push(Event::Settled);
     };
     assert_eq!(judged(server().at_least_once(), cut_short), (vec![&rules::RUNS_AGAIN], vec![]));
     assert_eq!(judged(server().at_least_once().foreign(), cut_short), (vec![], vec![&rules::RUNS_AGAIN]));
@@ -84,23 +84,23 @@ fn what_a_foreign_server_was_doing_when_it_was_killed_is_gone() {
 
 #[test]
 fn nothing_runs_twice_at_a_foreign_server_that_was_asked_to_settle_afterwards() {
-    let twice = |told: &mut Told| {
-        let number = told.cast(Request::cast("t"));
-        told.ran(0, number);
-        told.done(Step::Kill { server: 0 });
-        told.done(Step::Start { server: 0 });
-        told.ran_as(0, number, true);
-        told.0.events.push(Event::Settled);
+    let twice = |script: &mut Script| {
+        let number = script.cast(Request::cast("t"));
+        script.ran(0, number);
+        script.done(Step::Kill { actor: 0 });
+        script.done(Step::Start { actor: 0 });
+        script.ran_as(0, number, true);
+        script.0.events.push(Event::Settled);
     };
     assert!(judged(server().at_least_once().foreign(), twice).0.contains(&&rules::RUNS_ONCE));
 }
 
 #[test]
 fn a_foreign_server_with_one_thread_keeps_the_order() {
-    let swapped = |told: &mut Told| {
-        let (first, second) = (told.cast(Request::cast("t")), told.cast(Request::cast("t")));
-        told.ran(0, second);
-        told.ran(0, first);
+    let swapped = |script: &mut Script| {
+        let (first, second) = (script.cast(Request::cast("t")), script.cast(Request::cast("t")));
+        script.ran(0, second);
+        script.ran(0, first);
     };
     assert_eq!(judged(server().foreign(), swapped), (vec![], vec![&rules::ORDER]));
     assert_eq!(judged(server().foreign().concurrency(1), swapped), (vec![&rules::ORDER], vec![]));
@@ -109,20 +109,20 @@ fn a_foreign_server_with_one_thread_keeps_the_order() {
 
 #[test]
 fn a_foreign_sender_may_meet_no_exchange_for_a_fanout_when_nobody_is_up() {
-    let gone = |told: &mut Told| {
-        let number = told.send(Request::fanout("t"));
-        told.end(number, Outcome::Broken { error: "(404) NOT_FOUND - no exchange 't_fanout'".to_owned() });
+    let gone = |script: &mut Script| {
+        let number = script.send(Request::fanout("t"));
+        script.end(number, Outcome::Broken { error: "(404) NOT_FOUND - no exchange 't_fanout'".to_owned() });
     };
-    let stopped = |told: &mut Told| {
-        told.done(Step::Stop { server: 0 });
-        gone(told);
+    let stopped = |script: &mut Script| {
+        script.done(Step::Stop { actor: 0 });
+        gone(script);
     };
     let program = || Program::new().server(server()).foreign_sender(0);
-    let counted = |program: Program, tell: &dyn Fn(&mut Told)| {
-        let mut told = Told(History::default());
-        told.done(Step::Start { server: 0 });
-        tell(&mut told);
-        let violations = judge(&program, &told.0, Budget::default());
+    let counted = |program: Program, write: &dyn Fn(&mut Script)| {
+        let mut script = Script(History::default());
+        script.done(Step::Start { actor: 0 });
+        write(&mut script);
+        let violations = judge(&program, &script.0, Budget::default());
         violations
             .into_iter()
             .filter(|violation| !violation.excused)

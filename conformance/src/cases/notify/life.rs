@@ -1,0 +1,130 @@
+//! The life of a listener to notifications.
+
+use std::sync::Arc;
+
+use libtest_mimic::Failed;
+use oslo_messaging::wire::{Format, Notification};
+use oslo_messaging::{
+    Address, Deadline, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload, Priority,
+    PublishOptions, Source, Subscription,
+};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::{listener, notifier, recording, send_events};
+use crate::cases::cases;
+use crate::{Outcome, Recorder, Stage};
+
+cases! { notify_life;
+    /// NotificationListener::stop: Stops taking events. Handlers go on.
+    a_stopped_listener_finishes_what_it_handles_and_takes_no_more [Retention];
+    /// NotificationListener::wait: Timeout if deadline passes first, and then every handler that still runs is aborted
+    /// and its events go back to the broker.
+    what_is_handled_past_the_deadline_goes_back [Retention, RedeliveredFlag];
+    /// NotificationListener: Dropping it without wait aborts its handlers; what is unsettled goes back to the broker.
+    a_dropped_listener_gives_back_what_it_held [Retention, RedeliveredFlag];
+    /// NotificationListenerBuilder: Clone it to start the same listener again.
+    it_starts_again_from_its_settings [Retention];
+    /// oslo.messaging AMQPListener.__call__: it returns at a duplicate without settling it. Here it is done with.
+    a_copy_is_settled_too [Retention];
+}
+
+/// Keeps every `info` with whether it was redelivered, once `gate` lets it begin.
+fn held(name: &'static str, recorder: &Recorder, gate: &Arc<Semaphore>) -> NotificationEndpoint<()> {
+    let (recorder, gate) = (recorder.clone(), Arc::clone(gate));
+    NotificationEndpoint::new(()).on(Priority::Info, "*", move |_, event: Event<Value>| {
+        let (recorder, gate) = (recorder.clone(), Arc::clone(&gate));
+        async move {
+            recorder.record(name, format!("{} began", event.payload["n"]));
+            gate.acquire().await.expect("the gate is never closed").forget();
+            recorder.record(name, format!("{} ended, redelivered: {}", event.payload["n"], event.redelivered));
+            Ok::<_, std::convert::Infallible>(())
+        }
+    })
+}
+
+/// A listener that began to handle the event 1 and is held there.
+async fn holding(stage: &Stage, recorder: &Recorder, gate: &Arc<Semaphore>) -> Result<NotificationListener, Failed> {
+    let builder = listener(stage, &["t"]).await?.endpoint(held("first", recorder, gate));
+    let first = builder.start(stage.soon()).await?;
+    send_events(&notifier(stage, &["t"]).await?, [1]).await?;
+    recorder.wait(1).await?;
+    Ok(first)
+}
+
+/// A listener that is not held, and what it heard.
+async fn next(stage: &Stage, count: usize) -> Result<Vec<String>, Failed> {
+    let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(count)));
+    let builder = listener(stage, &["t"]).await?.endpoint(held("next", &recorder, &gate));
+    let next = builder.start(stage.soon()).await?;
+    recorder.wait(2 * count).await?;
+    recorder.quiet().await?;
+    next.wait(stage.soon()).await?;
+    Ok(recorder.at("next"))
+}
+
+async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &Stage) -> Outcome {
+    let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
+    let first = holding(stage, &recorder, &gate).await?;
+    first.stop(stage.soon()).await?;
+    send_events(&notifier(stage, &["t"]).await?, [2]).await?;
+    assert_eq!(recorder.quiet().await?.len(), 1, "it takes no more");
+    gate.add_permits(2);
+    first.wait(stage.soon()).await?;
+    assert_eq!(recorder.at("first"), ["1 began", "1 ended, redelivered: false"]);
+    assert_eq!(next(stage, 1).await?, ["2 began", "2 ended, redelivered: false"]);
+    Ok(())
+}
+
+async fn what_is_handled_past_the_deadline_goes_back(stage: &Stage) -> Outcome {
+    let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
+    let first = holding(stage, &recorder, &gate).await?;
+    let error = first.wait(Deadline::after(stage.budget().quiet)).await.expect_err("the gate is shut");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!(next(stage, 1).await?, ["1 began", "1 ended, redelivered: true"]);
+    assert_eq!(recorder.at("first"), ["1 began"], "its handler was aborted");
+    Ok(())
+}
+
+async fn a_dropped_listener_gives_back_what_it_held(stage: &Stage) -> Outcome {
+    let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
+    drop(holding(stage, &recorder, &gate).await?);
+    assert_eq!(next(stage, 1).await?, ["1 began", "1 ended, redelivered: true"]);
+    Ok(())
+}
+
+async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
+    let recorder = stage.recorder();
+    let builder = listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder));
+    let notifier = notifier(stage, &["t"]).await?;
+    for n in 1..=3 {
+        // Sent while no listener is up.
+        send_events(&notifier, [n]).await?;
+        let listener = builder.clone().start(stage.soon()).await?;
+        recorder.wait(usize::try_from(n)?).await?;
+        let (one, two) = tokio::join!(listener.stop(stage.soon()), listener.stop(stage.soon()));
+        one.and(two)?;
+        stage.soon().run("end", listener.ended()).await??;
+        listener.wait(stage.soon()).await?;
+    }
+    assert_eq!(recorder.at("recording"), ["1", "2", "3"]);
+    Ok(())
+}
+
+async fn a_copy_is_settled_too(stage: &Stage) -> Outcome {
+    let (transport, recorder) = (stage.connect().await?, stage.recorder());
+    let listener =
+        listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
+    let to = Address::Notification { exchange: stage.name("e"), topic: stage.name("t"), priority: "info".to_owned() };
+    for (n, unique_id) in [(1, "same"), (1, "same"), (1, "same"), (2, "other")] {
+        let mut event = Notification::new(Payload::from(json!({ "n": n })));
+        (event.priority, event.unique_id) = (Some("INFO".to_owned()), unique_id.to_owned());
+        let message = Message::new(event.encode(Format::V2));
+        transport.publish(&to, message, &PublishOptions::by(stage.soon())).await?;
+    }
+    recorder.wait(2).await?;
+    listener.wait(stage.soon()).await?;
+    assert_eq!(recorder.at("recording"), ["1", "2"]);
+    let source = Source::Notifications { addresses: vec![to], pool: None };
+    stage.read(&transport, Subscription::new(source)).await?.quiet().await
+}

@@ -1,0 +1,206 @@
+//! Helpers for the cases of RPC: servers that record every call.
+
+pub(super) mod call;
+pub(super) mod cast;
+pub(super) mod life;
+pub(super) mod reply;
+pub(super) mod request;
+pub(super) mod server;
+pub(super) mod target;
+pub(super) mod time;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use oslo_messaging::{Context, Endpoint, Exception, Failure, RpcClient, RpcServer, RpcServerBuilder, Target};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::{Outcome, Recorder, Stage};
+
+/// Servers of one topic and a client, each on its own connection.
+pub(super) struct Group<'a> {
+    stage: &'a Stage,
+    pub(super) servers: Vec<RpcServer>,
+    /// The calls, by server.
+    pub(super) recorder: Recorder,
+    /// A client of the topic.
+    pub(super) client: RpcClient,
+    /// Gates the method `hold`: one permit releases one call.
+    pub(super) gate: Arc<Semaphore>,
+}
+
+impl<'a> Group<'a> {
+    /// Starts servers called `names` on a topic of this case.
+    pub(super) async fn start(stage: &'a Stage, names: &[&str]) -> Result<Self, Failed> {
+        Self::on(stage, Target::topic(stage.name("t")).exchange(stage.name("e")), names).await
+    }
+
+    /// Starts servers called `names` on the topic and exchange of `target`.
+    pub(super) async fn on(stage: &'a Stage, target: Target, names: &[&str]) -> Result<Self, Failed> {
+        Self::with(stage, target, names, |server| server).await
+    }
+
+    /// [`on`](Self::on), with each builder changed by `change`.
+    pub(super) async fn with(
+        stage: &'a Stage,
+        target: Target,
+        names: &[&str],
+        change: impl Fn(RpcServerBuilder) -> RpcServerBuilder,
+    ) -> Result<Self, Failed> {
+        let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
+        let mut servers = Vec::new();
+        for name in names {
+            let builder = RpcServer::builder(&stage.bus().await?, target.clone().server(*name));
+            let builder = change(builder.endpoint(Counter::endpoint(name, &recorder, &gate)));
+            servers.push(builder.start(stage.soon()).await?);
+        }
+        let client = RpcClient::new(&stage.bus().await?, target).timeout(stage.budget().arrive);
+        Ok(Self { stage, servers, recorder, client, gate })
+    }
+
+    /// Stops every server and waits for its methods.
+    pub(super) async fn stop(self) -> Outcome {
+        for server in self.servers {
+            server.shutdown(self.stage.soon()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Group<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+/// The endpoint of the reference's functional tests: a number, a text, and a method that takes its time.
+pub(super) struct Counter {
+    name: String,
+    recorder: Recorder,
+    gate: Arc<Semaphore>,
+    state: Mutex<(i64, String)>,
+}
+
+/// Records that a method was aborted, unless the method marks it as ended.
+struct Abort<'a> {
+    counter: &'a Counter,
+    ended: bool,
+}
+
+impl Drop for Abort<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.counter.recorder.record(&self.counter.name, "aborted");
+        }
+    }
+}
+
+/// The failure that the reference's endpoint raises.
+struct Negative;
+
+impl Exception for Negative {
+    fn failure(&self) -> Failure {
+        Failure::new("builtins", "ValueError", "it cannot be negative").expected()
+    }
+}
+
+#[derive(Deserialize)]
+struct By {
+    increment: i64,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Echo {
+    value: Value,
+}
+
+impl Counter {
+    /// The endpoint of the server `name`.
+    pub(super) fn endpoint(name: &str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Endpoint<Self> {
+        let state =
+            Self { name: name.to_owned(), recorder: recorder.clone(), gate: Arc::clone(gate), state: Mutex::default() };
+        Endpoint::new(state)
+            .method("add", async |counter: Arc<Self>, _: Context, args: By| Ok::<_, Infallible>(counter.add(&args)))
+            .method("subtract", async |counter: Arc<Self>, _: Context, args: By| counter.subtract(&args))
+            .method("append", async |counter: Arc<Self>, _: Context, args: Text| {
+                Ok::<_, Infallible>(counter.append(&args))
+            })
+            .method("wait", Self::wait)
+            .method("hold", Self::hold)
+            .method("panic", async |_: Arc<Self>, _: Context, (): ()| -> Result<(), Infallible> {
+                panic!("on request")
+            })
+            .method("echo", async |_: Arc<Self>, _: Context, args: Echo| Ok::<_, Infallible>(args.value))
+            .method("user", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.get::<String>("user"))
+            })
+            .method("redelivered", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.request().is_some_and(|request| request.redelivered))
+            })
+            .method("names", async |_: Arc<Self>, context: Context, (): ()| {
+                Ok::<_, Infallible>(context.values().map(|(name, _)| name.to_owned()).collect::<Vec<_>>())
+            })
+    }
+
+    /// Adds to the number; records the increment.
+    fn add(&self, By { increment }: &By) -> i64 {
+        self.recorder.record(&self.name, increment);
+        let mut state = self.state();
+        state.0 += increment;
+        state.0
+    }
+
+    /// Fails with `ValueError` if the result would be negative.
+    fn subtract(&self, By { increment }: &By) -> Result<i64, Negative> {
+        let mut state = self.state();
+        if state.0 < *increment {
+            return Err(Negative);
+        }
+        self.recorder.record(&self.name, -increment);
+        state.0 -= increment;
+        Ok(state.0)
+    }
+
+    fn append(&self, Text { text }: &Text) -> String {
+        self.recorder.record(&self.name, text);
+        let mut state = self.state();
+        state.1.push_str(text);
+        state.1.clone()
+    }
+
+    /// Returns after `ms` milliseconds and records that.
+    async fn wait(self: Arc<Self>, _: Context, Wait { ms }: Wait) -> Result<u64, Infallible> {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.recorder.record(&self.name, "waited");
+        Ok(ms)
+    }
+
+    /// Records its begin, waits for the gate, records its end and returns the name of its server.
+    async fn hold(self: Arc<Self>, _: Context, (): ()) -> Result<String, Infallible> {
+        self.recorder.record(&self.name, "began");
+        let mut abort = Abort { counter: &self, ended: false };
+        self.gate.acquire().await.expect("the gate is never closed").forget();
+        abort.ended = true;
+        self.recorder.record(&self.name, "ended");
+        Ok(self.name.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, (i64, String)> {
+        self.state.lock().expect("no panic while it is held")
+    }
+}

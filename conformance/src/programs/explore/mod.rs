@@ -1,0 +1,260 @@
+//! Generates programs of one kind, runs each on a harness and a runtime of its own, and shrinks the first that fails.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use oslo_messaging::Capabilities;
+use proptest::strategy::{BoxedStrategy, Strategy as _};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::time::timeout;
+
+use super::progress::Progress;
+use super::{Actors, Divergence, Options, Rule, Violation};
+use crate::case::BoxFuture;
+use crate::{Clock, Disturbance, Harness, Stage, runner};
+
+/// The rule of every kind of program.
+static ENDS: Rule = Rule {
+    id: "lifecycle::a_program_ends",
+    requires: &[],
+    says: "Its connections can be made, and every operation of a program ends.",
+};
+
+/// A kind of program.
+pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
+    /// The name of the kind.
+    const NAME: &'static str;
+
+    /// The rules of the kind.
+    fn rules() -> &'static [&'static Rule];
+
+    /// The divergences of foreign actors. Default: none.
+    fn divergences() -> Vec<Divergence> {
+        Vec::new()
+    }
+
+    /// The rule that leftovers on the bus break.
+    fn leftover() -> &'static Rule;
+
+    /// Generates programs with those of `perils` that the kind has.
+    fn strategy(perils: Perils) -> BoxedStrategy<Self>;
+
+    /// Assigns the parts of the program to `actors`, as `seed` determines. Default: it has no actors.
+    #[must_use]
+    fn cast(self, _actors: Actors, _seed: u64) -> Self {
+        self
+    }
+
+    /// The number of its steps, for the report.
+    fn size(&self) -> usize;
+
+    /// Programs with one part less, larger parts first. Proptest cannot shrink what is filtered after generation.
+    fn smaller(&self) -> Vec<Self>;
+
+    /// Runs the program and returns the violations.
+    ///
+    /// # Errors
+    /// The program could not be played.
+    fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
+}
+
+/// The result of a run of programs of one kind.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    /// How many programs ran, including the failed one, without its shrunk forms.
+    pub(crate) programs: u64,
+    /// How many steps they had.
+    pub(crate) steps: usize,
+    /// How often foreign actors broke each rule and were excused.
+    pub(crate) excused: BTreeMap<&'static str, u64>,
+    /// The duration on the machine's clock.
+    pub(crate) took: Duration,
+    pub(crate) found: Option<Found>,
+}
+
+/// A program that broke a rule, shrunk.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<Violation>,
+    /// The program as JSON, which [`replay`](super::replay) takes.
+    pub(crate) json: String,
+}
+
+/// How programs are generated and checked.
+pub(crate) struct Search<'a, P: Generated> {
+    /// Generates the programs.
+    pub(crate) programs: BoxedStrategy<P>,
+    /// Runs a program and returns its violations.
+    pub(crate) check: &'a dyn Fn(&P) -> Performed,
+    /// How many runs to spend on shrinking.
+    pub(crate) shrinking: u32,
+    /// The name in progress lines; `None` shows no progress.
+    pub(crate) name: Option<String>,
+}
+
+/// Runs programs until one breaks a rule.
+pub(crate) fn explore<P: Generated>(search: &Search<'_, P>, options: Options) -> Explored {
+    let begun = Instant::now();
+    let mut explored = Explored { programs: 0, steps: 0, took: Duration::ZERO, excused: BTreeMap::new(), found: None };
+    let progress = search.name.as_ref().map(|name| Progress::new(name, options.programs));
+    for seed in (options.seed..).take(usize::try_from(options.programs).unwrap_or(usize::MAX)) {
+        if let Some(progress) = &progress {
+            progress.next(explored.programs, explored.steps, seed);
+        }
+        explored.programs += 1;
+        search.one(seed, options.actors, &mut explored);
+        if explored.found.is_some() {
+            break;
+        }
+    }
+    explored.took = begun.elapsed();
+    explored
+}
+
+/// What may happen in programs in addition to the steps of their actors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Perils {
+    /// Connections are lost.
+    pub(crate) cuts: bool,
+    /// Queues have delivery limits.
+    pub(crate) limits: bool,
+    /// Servers are stopped in a hurry. They must report dropped requests within moments, which only a paused clock ensures.
+    pub(crate) hurry: bool,
+}
+
+/// The perils that this harness supports. It cannot cut the connections of foreign actors.
+pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
+    if actors.are_foreign() {
+        return Perils::default();
+    }
+    let can = |disturbance| harness.disturbances().contains(&disturbance);
+    let limits = can(Disturbance::Limit) && can(Disturbance::LimitFailures);
+    Perils { cuts: can(Disturbance::Cut), limits, hurry: harness.clock() == Clock::Paused }
+}
+
+/// How many runs to spend on shrinking with this clock.
+pub(crate) fn shrinking(clock: Clock) -> u32 {
+    match clock {
+        Clock::Paused => 4_000,
+        Clock::Real => 100,
+    }
+}
+
+impl<P: Generated> Search<'_, P> {
+    fn one(&self, seed: u64, actors: Actors, explored: &mut Explored) {
+        let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
+        let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
+        let programs = self.programs.clone().prop_map(move |program| program.cast(actors, seed));
+        let outcome = runner_of(seed, self.shrinking).run(&programs, |program| {
+            let performed = (self.check)(&program);
+            if first.replace(false) {
+                size.set(program.size());
+                excused.replace(performed.excused);
+            }
+            let violations = performed.violations;
+            if violations.is_empty() {
+                return Ok(());
+            }
+            let text = violations[0].to_string();
+            broken.replace(violations);
+            Err(TestCaseError::fail(text))
+        });
+        explored.steps += size.get();
+        for rule in excused.into_inner() {
+            *explored.excused.entry(rule.id).or_default() += 1;
+        }
+        explored.found = match outcome {
+            Ok(()) => None,
+            Err(TestError::Fail(_, program)) => {
+                let (program, violations) = self.smallest(program, broken.into_inner());
+                let json = format!("{{\"{}\":{program}}}", P::NAME);
+                Some(Found { seed, violations, json })
+            }
+            Err(TestError::Abort(reason)) => unreachable!("no program is rejected, but: {reason}"),
+        };
+    }
+
+    /// Removes parts of `program` while the rest still breaks a rule and runs are left.
+    fn smallest(&self, mut program: P, mut violations: Vec<Violation>) -> (P, Vec<Violation>) {
+        let mut runs = self.shrinking;
+        'again: loop {
+            for smaller in program.smaller() {
+                if runs == 0 {
+                    return (program, violations);
+                }
+                runs -= 1;
+                let broken = (self.check)(&smaller).violations;
+                if !broken.is_empty() {
+                    (program, violations) = (smaller, broken);
+                    continue 'again;
+                }
+            }
+            return (program, violations);
+        }
+    }
+}
+
+/// The result of one program.
+pub(crate) struct Performed {
+    pub(crate) violations: Vec<Violation>,
+    /// The rules that foreign actors broke and were excused from.
+    pub(crate) excused: Vec<&'static Rule>,
+}
+
+impl From<Vec<Violation>> for Performed {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self { violations, excused: Vec::new() }
+    }
+}
+
+/// Runs one program on a new runtime and closes what it opened. A program that cannot be played is a violation too.
+pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
+    let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
+    let stage = Stage::new(harness);
+    let tally = stage.tally().clone();
+    let played = async {
+        let capabilities = capabilities(&stage).await;
+        let mut violations = match timeout(limit, program.play(&stage)).await {
+            Ok(Ok(violations)) => violations,
+            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a message"))],
+            Err(_) => vec![Violation::new(&ENDS, format_args!("it did not end within {limit:?}"))],
+        };
+        if let Err(failed) = stage.close().await {
+            violations.push(Violation::new(P::leftover(), failed.message().unwrap_or("it could not be closed")));
+        }
+        violations.retain(|violation| violation.rule.binds(&capabilities));
+        let excused =
+            violations.extract_if(.., |violation| violation.excused).map(|violation| violation.rule).collect();
+        Performed { violations, excused }
+    };
+    metrics::with_local_recorder(&tally, || runtime.block_on(played))
+}
+
+async fn capabilities(stage: &Stage) -> Capabilities {
+    match stage.connect().await {
+        Ok(transport) => transport.capabilities(),
+        // Without a connection no rule is excused.
+        Err(_) => Capabilities::default(),
+    }
+}
+
+/// A proptest runner whose single program depends on `seed` alone.
+fn runner_of(seed: u64, shrinking: u32) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: shrinking,
+        max_shrink_time: u32::try_from(Duration::from_secs(120).as_millis()).expect("two minutes are few"),
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+#[cfg(test)]
+mod tests;

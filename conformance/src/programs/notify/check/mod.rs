@@ -1,0 +1,44 @@
+//! Checks a history of notifications against the rules.
+
+mod chains;
+mod dead;
+mod heard;
+mod ledger;
+mod lifecycle;
+mod limit;
+
+use std::time::Duration;
+
+use super::divergence;
+use super::history::History;
+use super::program::Program;
+use super::timeline::Timeline;
+use crate::programs::Violation;
+
+/// The rules that `history` breaks, the excused ones marked and at the end. Pure.
+pub(crate) fn judge(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
+    let mut violations = check(program, history, window);
+    let strictly = check(&program.ours(), history, window);
+    let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
+    // A rule that no divergence names is not excused, even if the check left it out.
+    let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
+    violations.extend(excused.into_iter().map(mark));
+    violations
+}
+
+/// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on a real
+/// clock, by which that cannot be measured. Pure.
+pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
+    let timeline = Timeline::new(program, history);
+    let mut violations = Vec::new();
+    for rules in [chains::check, dead::check, limit::check, ledger::check, lifecycle::check] {
+        rules(&timeline, &mut violations);
+    }
+    heard::check(&timeline, window, &mut violations);
+    violations
+}
+
+#[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Where the reference implementation breaks a rule of notifications: as data, so that reports list every excuse.
+//!
+//! A divergence excuses only the foreign listeners that it names. Each was seen on a broker; the source is oslo.messaging
+//! 18.3.1.
+
+use super::history::Answer;
+use super::{Listener, rules};
+use crate::programs::{Divergence, Rule};
+
+/// A divergence, and the listeners that it concerns.
+#[derive(Debug)]
+pub(crate) struct Excuse {
+    divergence: Divergence,
+    /// Which listeners it excuses, if they are foreign.
+    concerns: fn(&Listener) -> bool,
+}
+
+impl Excuse {
+    /// Whether `listener` is excused.
+    pub(crate) fn holds_for(&self, listener: &Listener) -> bool {
+        listener.foreign && (self.concerns)(listener)
+    }
+}
+
+/// A listener of the reference requeues an event whose handler raises, if it requeues at all.
+pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::what_a_handler_raises_is_given_back",
+        rules: &[&rules::TRIES],
+        says: "A listener that allows requeues also requeues an event whose handler raises, whenever it raises, and counts no \
+               tries (`notify/dispatcher.py`, `NotificationDispatcher._exec_callback`; `notify/listener.py`, \
+               `NotificationServer._process_incoming`). Any other acknowledges the event: it has one try, and drops.",
+    },
+    concerns: |listener| !listener.drops,
+};
+
+/// A listener of the reference requeues events with a batch that no handler has had.
+pub(crate) static TAKES_OTHERS_ALONG: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::a_batch_gives_back_what_its_filter_left_out",
+        rules: &[&rules::MARK],
+        says: "If the handler of one priority requeues, a listener of batches requeues every event of that priority in the \
+               batch, also those that the filter kept from the handler (`notify/dispatcher.py`, \
+               `BatchNotificationDispatcher.dispatch`).",
+    },
+    concerns: |listener| listener.batch.is_some() && !listener.drops,
+};
+
+/// A listener of the reference with several threads starts handlers in any order.
+pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::threads_start_handlers_in_any_order",
+        rules: &[&rules::ORDER],
+        says: "A listener hands events in order to a pool of threads, two of which may start handlers in either order, unless \
+               there is but one (`server.py`, `MessageHandlingServer._on_incoming`).",
+    },
+    concerns: |listener| listener.concurrency > 1,
+};
+
+/// A listener of the reference counts no events.
+pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
+    divergence: Divergence {
+        id: "reference::a_listener_counts_no_events",
+        rules: &[&rules::SUMS],
+        says: "A listener keeps no count of the events that it is done with (`notify/listener.py`, \
+               `NotificationServer._process_incoming`).",
+    },
+    concerns: |_| true,
+};
+
+/// Every divergence.
+pub(crate) static ALL: &[&Divergence] = &[
+    &RAISED_COMES_BACK.divergence,
+    &TAKES_OTHERS_ALONG.divergence,
+    &STARTS_IN_ANY_ORDER.divergence,
+    &COUNTS_NOTHING.divergence,
+];
+
+/// Whether a divergence names `rule`.
+pub(crate) fn excuses(rule: &Rule) -> bool {
+    ALL.iter().any(|divergence| divergence.rules.contains(&rule))
+}
+
+/// The effect of a handler's result at `listener`.
+pub(crate) fn effect(listener: &Listener, answer: Answer) -> Answer {
+    if answer == Answer::Failed && RAISED_COMES_BACK.holds_for(listener) { Answer::Requeued } else { answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::Priority;
+
+    use super::*;
+
+    #[test]
+    fn a_divergence_excuses_foreign_listeners_alone() {
+        let ours = Listener::new("x", "t", Priority::Info).batch(2);
+        for excuse in [&RAISED_COMES_BACK, &TAKES_OTHERS_ALONG, &STARTS_IN_ANY_ORDER, &COUNTS_NOTHING] {
+            assert!(!excuse.holds_for(&ours), "{}", excuse.divergence.id);
+            assert!(excuse.holds_for(&ours.clone().foreign()), "{}", excuse.divergence.id);
+        }
+        assert!(!STARTS_IN_ANY_ORDER.holds_for(&ours.clone().foreign().concurrency(1)));
+        assert!(!TAKES_OTHERS_ALONG.holds_for(&Listener::new("x", "t", Priority::Info).foreign()));
+        assert!(!RAISED_COMES_BACK.holds_for(&ours.foreign().drops()));
+    }
+
+    #[test]
+    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
+        for divergence in ALL {
+            assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
+            assert!(!divergence.rules.is_empty() && divergence.rules.iter().all(|rule| rules::ALL.contains(rule)));
+            assert!(divergence.says.contains(".py`"), "{}", divergence.id);
+        }
+    }
+}

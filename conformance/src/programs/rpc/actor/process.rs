@@ -1,0 +1,298 @@
+//! A child process that exchanges lines of JSON.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::process::{Child, Command as CommandLine};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::programs::rpc::history::{Event, Log, Outcome, Run};
+
+/// One process. Dropping it kills it; commands in progress then fail.
+///
+/// Threads read and write its pipes, because a process outlives the runtime of each program that it plays in.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    /// The id of the next command.
+    next: AtomicU64,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Takes what the listener of a process reports.
+pub(crate) trait Reports: fmt::Debug + Send + Sync {
+    /// Takes one report. The reading thread calls it before it reads the next line.
+    fn report(&self, report: Value);
+}
+
+/// Writes lines to a process that answer its reports. Clones write to the same process.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers(Arc<Shared>);
+
+impl Answers {
+    /// Writes one line. It is lost if the process has ended.
+    pub(crate) fn write(&self, line: &impl Serialize) {
+        self.0.write(line);
+    }
+}
+
+/// What the reading thread shares with the callers of [`Process::ask`].
+#[derive(Debug)]
+struct Shared {
+    stage: watch::Sender<Life>,
+    pending: Mutex<Pending>,
+    /// The lines to write. `None` once the process is dropped, which ends the writing thread.
+    lines: Mutex<Option<mpsc::Sender<String>>>,
+}
+
+/// The state of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Starting,
+    Ready,
+    Ended,
+}
+
+/// The commands without an answer, and where to record executions.
+#[derive(Debug, Default)]
+struct Pending {
+    /// By id.
+    waiting: HashMap<u64, oneshot::Sender<Outcome>>,
+    log: Option<Log>,
+    reports: Option<Arc<dyn Reports>>,
+    /// Whether the process has ended. Later commands fail at once.
+    ended: bool,
+}
+
+/// One line to the process.
+#[derive(Serialize)]
+struct Input<'a, C> {
+    id: u64,
+    command: &'a C,
+}
+
+/// One line from the process.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Output {
+    Ready,
+    Outcome { id: u64, outcome: Outcome },
+    Ran(Run),
+    Finished { server: usize, number: usize },
+    Heard(Value),
+}
+
+impl Process {
+    /// Starts the process; [`ready`](Self::ready) waits until it takes commands.
+    pub(crate) fn start(command: &mut CommandLine) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            unreachable!("the caller pipes both streams")
+        };
+        let (sender, lines) = mpsc::channel();
+        let (stage, pending) = (watch::Sender::new(Life::Starting), Mutex::default());
+        let shared = Arc::new(Shared { stage, pending, lines: Mutex::new(Some(sender)) });
+        let reader = Arc::clone(&shared);
+        let threads = vec![thread::spawn(move || write(stdin, &lines)), thread::spawn(move || reader.read(stdout))];
+        Ok(Self { child, next: AtomicU64::new(1), shared, threads })
+    }
+
+    /// Waits until the process takes commands.
+    pub(crate) async fn ready(&self, at_most: Duration) -> Result<(), String> {
+        let mut stage = self.shared.stage.subscribe();
+        match timeout(at_most, stage.wait_for(|stage| *stage != Life::Starting)).await {
+            Err(_) => Err(format!("it was not ready within {at_most:?}")),
+            Ok(Ok(stage)) if *stage == Life::Ready => Ok(()),
+            Ok(_) => Err("it ended before it was ready".to_owned()),
+        }
+    }
+
+    /// Sends `command` and waits for its outcome, for at most `at_most`.
+    ///
+    /// # Cancellation
+    /// The process still runs the command; its outcome is dropped.
+    pub(crate) async fn ask(&self, command: &impl Serialize, at_most: Duration) -> Result<Outcome, String> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let answer = self.shared.answer_to(id);
+        self.shared.write(&Input { id, command });
+        match timeout(at_most, answer).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) => Err("the process ended".to_owned()),
+            Err(_) => Err(format!("the process did not answer within {at_most:?}")),
+        }
+    }
+
+    /// Records what runs in `log`; `None` stops recording.
+    pub(crate) fn note_in(&self, log: Option<Log>) {
+        self.shared.pending().log = log;
+    }
+
+    /// Hands the reports of its listener to `reports`; `None` drops them. When this returns, the receiver before gets none.
+    pub(crate) fn report_to(&self, reports: Option<Arc<dyn Reports>>) {
+        self.shared.pending().reports = reports;
+    }
+
+    /// How its reports are answered.
+    pub(crate) fn answers(&self) -> Answers {
+        Answers(Arc::clone(&self.shared))
+    }
+
+    /// Whether the process is alive and has answered every command.
+    pub(crate) fn is_idle(&self) -> bool {
+        let pending = self.shared.pending();
+        pending.waiting.is_empty() && !pending.ended
+    }
+
+    /// Kills the process. When this returns, everything that it wrote is recorded.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Process {
+    /// Kills the process and joins its threads, so that everything it wrote is recorded.
+    fn drop(&mut self) {
+        self.shared.lines().take();
+        // Both fail only if the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for thread in self.threads.drain(..) {
+            // A panic of the thread was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Option<mpsc::Sender<String>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        let line = serde_json::to_string(line).expect("a line has no keys but text");
+        // If the writing thread has ended, so has the process, which fails the commands that wait for it.
+        let _ = self.lines().as_ref().map(|lines| lines.send(line));
+    }
+
+    /// Registers a command. The receiver fails if the process has ended or ends.
+    fn answer_to(&self, id: u64) -> oneshot::Receiver<Outcome> {
+        let (sender, answer) = oneshot::channel();
+        let mut pending = self.pending();
+        if !pending.ended {
+            pending.waiting.insert(id, sender);
+        }
+        answer
+    }
+
+    /// Reads until the process closes its output or writes an invalid line.
+    fn read(&self, output: impl Read) {
+        for line in BufReader::new(output).lines() {
+            let Ok(line) = line else { break };
+            match serde_json::from_str(&line) {
+                Ok(output) => self.handle(output),
+                // After an invalid line no answer can be trusted, so waiting commands fail as if the process had ended.
+                Err(_) => break,
+            }
+        }
+        *self.pending() = Pending { ended: true, ..Pending::default() };
+        self.stage.send_replace(Life::Ended);
+    }
+
+    /// Records executions before it completes a command, in the order of the lines.
+    fn handle(&self, output: Output) {
+        let mut pending = self.pending();
+        let note = |event: Event| {
+            pending.log.as_ref().map(|log| log.note(event));
+        };
+        match output {
+            Output::Ready => drop(self.stage.send_replace(Life::Ready)),
+            Output::Ran(run) => note(Event::Ran(run)),
+            Output::Finished { server, number } => note(Event::Finished { server, number }),
+            Output::Heard(report) => pending.reports.iter().for_each(|reports| reports.report(report.clone())),
+            Output::Outcome { id, outcome } => {
+                // The caller may have timed out.
+                let _ = pending.waiting.remove(&id).map(|waiting| waiting.send(outcome));
+            }
+        }
+    }
+}
+
+/// Writes each line until the sender is dropped or the process closes its input.
+fn write(mut input: impl Write, lines: &mpsc::Receiver<String>) {
+    for line in lines {
+        if input.write_all(format!("{line}\n").as_bytes()).and_then(|()| input.flush()).is_err() {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::programs::rpc::actor::Command;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A process that says what `script` prints for each line that it reads.
+    fn shell(script: &str) -> Process {
+        let mut command = CommandLine::new("sh");
+        command.args(["-c", &format!("echo '\"ready\"'; while read -r line; do {script}; done")]);
+        Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn executions_are_recorded_before_the_answer_arrives() {
+        let process = shell(
+            r#"echo '{"finished": {"server": 2, "number": 7}}'; echo '{"outcome": {"id": 1, "outcome": "done"}}'"#,
+        );
+        let log = Log::default();
+        process.note_in(Some(log.clone()));
+        process.ready(LONG).await.unwrap();
+        assert_eq!(process.ask(&Command::Stop, LONG).await, Ok(Outcome::Done));
+        assert_eq!(log.history().events, [Event::Finished { server: 2, number: 7 }]);
+        assert!(process.is_idle());
+    }
+
+    #[tokio::test]
+    async fn commands_fail_when_the_process_ends() {
+        let process = shell("exit 1");
+        process.ready(LONG).await.unwrap();
+        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+        assert!(!process.is_idle());
+        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_invalid_line_ends_the_conversation() {
+        let process = shell("echo done");
+        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_silent_process_is_busy_and_can_be_killed() {
+        let process = shell("true");
+        process.ready(LONG).await.unwrap();
+        let at_most = Duration::from_millis(50);
+        assert_eq!(
+            process.ask(&Command::Stop, at_most).await,
+            Err("the process did not answer within 50ms".to_owned())
+        );
+        assert!(!process.is_idle());
+        process.kill();
+    }
+}

@@ -1,0 +1,120 @@
+//! An actor that is a process of another implementation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use libtest_mimic::Failed;
+use tokio::sync::RwLock;
+
+use super::process::Process;
+use super::{Actor, ActorSource, Command};
+use crate::Stage;
+use crate::programs::Foreign;
+use crate::programs::rpc::history::{Log, Outcome};
+
+/// An actor for one program. Dropping it returns its process to the pool, if the process is idle.
+#[derive(Debug)]
+struct ProcessActor {
+    foreign: Foreign,
+    log: Log,
+    /// How long to wait for the outcome of a command, in addition to the time that the command itself takes.
+    patience: Duration,
+    hired: RwLock<Hired>,
+}
+
+/// The process of an actor and its state.
+#[derive(Debug)]
+struct Hired {
+    /// `None` after a kill, until the next start.
+    process: Option<Process>,
+    /// Whether a server may run in it. Such a process is not reused.
+    serving: bool,
+}
+
+#[async_trait]
+impl ActorSource for Foreign {
+    /// # Errors
+    /// No process could be started.
+    async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
+        let hired = Hired { process: Some(hire(self, log).await?), serving: false };
+        // Longer than any rule allows, so that a late answer breaks the rule and not this wait.
+        let patience = stage.budget().arrive * 3;
+        Ok(Arc::new(ProcessActor { foreign: self.clone(), log: log.clone(), patience, hired: RwLock::new(hired) }))
+    }
+}
+
+async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
+    let process = foreign.take().await?;
+    process.note_in(Some(log.clone()));
+    Ok(process)
+}
+
+#[async_trait]
+impl Actor for ProcessActor {
+    /// An error of the process becomes [`Outcome::Broken`], which breaks a rule.
+    async fn perform(&self, command: Command) -> Outcome {
+        let outcome = match &command {
+            Command::Start { .. } => self.start(&command).await,
+            Command::Stop => self.stop(&command).await,
+            Command::Hurry { .. } => Err("a foreign server cannot be stopped in a hurry".to_owned()),
+            Command::Kill => {
+                self.kill().await;
+                Ok(Outcome::Done)
+            }
+            Command::Tell => self.ask(&command, self.patience).await,
+            Command::Send { timeout_ms, .. } => {
+                self.ask(&command, Duration::from_millis(*timeout_ms) + self.patience).await
+            }
+        };
+        outcome.unwrap_or_else(|error| Outcome::Broken { error })
+    }
+}
+
+impl ProcessActor {
+    /// Takes a new process if the last one was killed.
+    async fn start(&self, command: &Command) -> Result<Outcome, String> {
+        let mut hired = self.hired.write().await;
+        hired.serving = true;
+        if hired.process.is_none() {
+            hired.process = Some(hire(&self.foreign, &self.log).await?);
+        }
+        drop(hired);
+        self.ask(command, self.patience).await
+    }
+
+    async fn stop(&self, command: &Command) -> Result<Outcome, String> {
+        let outcome = self.ask(command, self.patience).await?;
+        self.hired.write().await.serving = outcome != Outcome::Done;
+        Ok(outcome)
+    }
+
+    /// Kills the process and starts its replacement in advance.
+    async fn kill(&self) {
+        let mut hired = self.hired.write().await;
+        if let Some(process) = hired.process.take() {
+            process.kill();
+            self.foreign.replace();
+        }
+        hired.serving = false;
+    }
+
+    async fn ask(&self, command: &Command, at_most: Duration) -> Result<Outcome, String> {
+        match &self.hired.read().await.process {
+            Some(process) => process.ask(command, at_most).await,
+            None => Err("the process was killed".to_owned()),
+        }
+    }
+}
+
+impl Drop for ProcessActor {
+    /// Kills the process unless it is idle and serves nothing.
+    fn drop(&mut self) {
+        let hired = self.hired.get_mut();
+        let Some(process) = hired.process.take() else { return };
+        process.note_in(None);
+        if process.is_idle() && !hired.serving {
+            self.foreign.give_back(process);
+        }
+    }
+}

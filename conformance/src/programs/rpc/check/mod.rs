@@ -1,0 +1,38 @@
+//! Checks a history of RPC against the rules.
+
+mod calls;
+mod casts;
+mod lifecycle;
+mod order;
+mod sums;
+
+use super::divergence;
+use super::history::History;
+use super::program::Program;
+use super::timeline::Timeline;
+use crate::Budget;
+use crate::programs::Violation;
+
+/// The rules that `history` breaks. Violations that a divergence of foreign actors excuses are marked. Pure.
+pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
+    let mut violations = check(program, history, budget);
+    let strictly = check(&program.ours(), history, budget);
+    let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
+    // The lenient check skips a rule also where no divergence names it; that is not an excuse.
+    let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
+    violations.extend(excused.into_iter().map(mark));
+    violations
+}
+
+/// The rules that `history` breaks, the gravest first. Pure.
+pub(crate) fn check(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
+    let timeline = Timeline::new(program, history);
+    let mut violations = Vec::new();
+    for rules in [casts::check, sums::check, calls::check, order::check, lifecycle::check] {
+        rules(&timeline, budget, &mut violations);
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests;

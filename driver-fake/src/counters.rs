@@ -1,0 +1,26 @@
+//! [`Counters`]: what a broker did.
+
+/// Counts since the broker was created. Tests compare these instead of measuring time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Messages that publishers sent, including those that were refused, returned or lost.
+    pub published: u64,
+    /// Deliveries to consumers; a redelivered message counts each time.
+    pub delivered: u64,
+    /// Acknowledged messages.
+    pub acknowledged: u64,
+    /// Acknowledgements written: one for all messages that a poll acknowledges before handover, one for each message that its
+    /// receiver settles.
+    pub acknowledgement_writes: u64,
+    /// Messages returned to their queues: by their receivers, or because a consumer ended.
+    pub requeued: u64,
+    /// Messages rejected by their receivers.
+    pub rejected: u64,
+    /// Mandatory messages returned to their publishers.
+    pub returned: u64,
+    /// Messages dropped at the end of their time to live.
+    pub expired: u64,
+    /// Messages dropped because they exceeded the delivery limit of their queue.
+    pub over_limit: u64,
+}

@@ -1,0 +1,71 @@
+//! The limits of AMQP on names: at most 255 bytes, and not reserved.
+
+use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, QueuePlan, Result};
+
+/// The longest AMQP short string, in bytes: every name and routing key is one.
+///
+/// AMQP 0-9-1, section 4.2.5.3: the length is one octet.
+const SHORT_STRING: usize = 255;
+/// The prefix of the names that the broker reserves for itself.
+///
+/// RabbitMQ answers 403, which drivers report as `Denied`.
+const RESERVED: &str = "amq.";
+
+/// Checks the names of one queue of a subscription.
+///
+/// # Errors
+/// `TooLarge` for a long name, `Denied` for a reserved one, `Topology` for a queue without a name.
+pub(crate) fn check_plan(plan: &QueuePlan) -> Result<()> {
+    const OPERATION: &str = "subscribe";
+    for binding in &plan.bindings {
+        check_exchange(&binding.exchange, OPERATION)?;
+        check_length("routing_key", &binding.routing_key, OPERATION)?;
+    }
+    check_queue(&plan.name, OPERATION)
+}
+
+/// Checks the name of an exchange. The default exchange has none.
+///
+/// # Errors
+/// `TooLarge` or `Denied`.
+pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Result<()> {
+    if exchange.kind == ExchangeKind::Default {
+        return Ok(());
+    }
+    check_length("exchange", &exchange.name, operation)?;
+    if exchange.name.is_empty() || exchange.name.starts_with(RESERVED) {
+        return Err(Error::new(ErrorKind::Denied, operation).with("reserved_exchange", format!("{:?}", exchange.name)));
+    }
+    Ok(())
+}
+
+/// Checks the name of a queue.
+///
+/// # Errors
+/// `TooLarge`, `Denied`, or `Topology` if it is empty.
+pub(crate) fn check_queue(name: &str, operation: &'static str) -> Result<()> {
+    check_length("queue", name, operation)?;
+    if name.is_empty() {
+        // RabbitMQ would generate a name, which no publisher could know.
+        return Err(Error::new(ErrorKind::Topology, operation).with("queue", "a queue needs a name"));
+    }
+    if name.starts_with(RESERVED) {
+        return Err(Error::new(ErrorKind::Denied, operation).with("reserved_queue", name));
+    }
+    Ok(())
+}
+
+/// Checks that `name` fits into a short string; `what` is the key of the error's context.
+///
+/// # Errors
+/// `TooLarge`, with the first 40 characters of the name.
+pub(crate) fn check_length(what: &'static str, name: &str, operation: &'static str) -> Result<()> {
+    if name.len() <= SHORT_STRING {
+        return Ok(());
+    }
+    let start: String = name.chars().take(40).collect();
+    Err(Error::new(ErrorKind::TooLarge, operation)
+        .with(what, format!("{start}…"))
+        .with("bytes", name.len())
+        .with("limit", SHORT_STRING))
+}
