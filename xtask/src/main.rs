@@ -1,26 +1,17 @@
 //! The repository's tasks: `cargo xtask lint | test | report | conformance | matrix | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
-mod conformance;
-mod elsewhere;
-mod fuzz;
-mod lint;
-mod matrix;
-mod report;
-mod serve;
-mod soak;
-mod suite;
-mod summary;
-mod test;
+mod task;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::broker::Release;
-use xtask::interrupt::Interrupt;
+use xtask::process::interrupt::Interrupt;
 
-use test::Broker;
+use task::test::Broker;
+use task::{conformance, fuzz, lint, matrix, report, serve, soak, test};
 
 /// Tasks of this repository.
 #[derive(Parser)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::options::QueueDeleteOptions;
 use oslo_messaging::{ErrorKind, Executed, State};
 use tokio::time::{Instant, sleep_until};
-use xtask::lasting::lasting;
+use xtask::fault_duration::lasting;
 
 use crate::office::Office;
 use crate::stage::{ARRIVE, Stage, back, soon, unique, until, url, within};

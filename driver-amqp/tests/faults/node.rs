@@ -7,7 +7,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{ErrorKind, Executed, State, Transport};
 use tokio::time::{Instant, sleep_until};
 use xtask::broker::Node;
-use xtask::lasting::lasting;
+use xtask::fault_duration::lasting;
 
 use crate::office::Office;
 use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use xtask::broker::{AttachedNode, Node};
-use xtask::lasting::lasting;
+use xtask::fault_duration::lasting;
 
 use crate::budget::{ARRIVE, soon};
 use crate::command::{call, client, with};

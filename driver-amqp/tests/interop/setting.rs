@@ -10,7 +10,7 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
-use xtask::python::PYTHON;
+use xtask::setup::python::PYTHON;
 
 use crate::budget::soon;
 use crate::peer::Peer;

@@ -9,7 +9,7 @@ use oslo_messaging::{Deadline, Result, Transport};
 use oslo_messaging_conformance::programs::Foreign;
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{AttachedNode, RABBIT_URL, Release};
-use xtask::python::PYTHON;
+use xtask::setup::python::PYTHON;
 
 use crate::harness::Rabbit;
 use crate::relayed::Relayed;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::layout::Layout;
 use super::ready;
 use super::release::{BROKER, Release};
-use crate::command::output_within;
+use crate::process::command::output_within;
 
 /// The variable that names where clients connect to.
 pub const RABBIT_URL: &str = "OSLO_TEST_RABBIT_URL";

@@ -14,9 +14,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::programs::Programs;
 use super::release::Release;
-use crate::command::{output_within, run};
-use crate::interrupt::Interrupt;
-use crate::{install, workspace_root};
+use crate::process::command::{output_within, run};
+use crate::process::interrupt::Interrupt;
+use crate::setup::install;
+use crate::workspace_root;
 
 /// How long an engine may take to say that it runs, or to make and remove a container.
 const ENGINE: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Pid;
 
-use crate::command::{POLL, output_within};
+use crate::process::command::{POLL, output_within};
 
 /// What an AMQP 0-9-1 client says first. The broker answers with a method frame (type 1) on channel 0.
 const PROTOCOL_HEADER: &[u8; 8] = b"AMQP\0\0\x09\x01";

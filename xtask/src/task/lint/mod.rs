@@ -5,8 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
-use xtask::command::{cargo, run as run_command};
-use xtask::interrupt::Interrupt;
+use xtask::process::command::{cargo, run as run_command};
+use xtask::process::interrupt::Interrupt;
 
 /// The packages that are not published, so have nothing to be packaged.
 const UNPUBLISHED: [&str; 2] = ["xtask", "oslo-messaging-examples"];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::broker::Programs;
-use crate::command::output_within;
+use crate::process::command::output_within;
 
 /// How long `apt-get` may take for one of its two steps.
 const APT: Duration = Duration::from_secs(900);

@@ -1,5 +1,9 @@
 //! `cargo xtask test`: every test, and proof that the live ones ran.
 
+mod strict_broker;
+pub(crate) mod suite;
+pub(crate) mod summary;
+
 use std::env;
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _, pipe};
 use std::os::unix::process::CommandExt as _;
@@ -8,15 +12,14 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use xtask::broker::{BROKER, Node, RABBIT_NODE, RABBIT_URL, REQUIRE_LIVE, Release};
-use xtask::command::{cargo, supervise};
-use xtask::interrupt::Interrupt;
+use xtask::process::command::{cargo, supervise};
+use xtask::process::interrupt::Interrupt;
 use xtask::profile::PROFILES;
-use xtask::python::{self, PYTHON};
+use xtask::setup::python::{self, PYTHON};
 
-use crate::elsewhere::{self, Elsewhere, Prepared};
-use crate::suite;
-use crate::summary::Summary;
-use crate::{report, serve};
+use super::{report, serve};
+use strict_broker::{Elsewhere, Prepared};
+use summary::Summary;
 
 /// What the live tests run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
     }
     let mut elsewhere = Elsewhere::Held;
     if let Some(prepared) = prepared {
-        (elsewhere, summary) = elsewhere::run(prepared?, &suites, summary, interrupt)?;
+        (elsewhere, summary) = strict_broker::run(prepared?, &suites, summary, interrupt)?;
     }
     let held = tell(&summary, claim, &elsewhere) && success && elsewhere != Elsewhere::Failed;
     if !held && summary.total().failed == 0 {
@@ -109,7 +112,7 @@ fn prepare(
     let node = serve::start(release, interrupt)?;
     point(command, &node);
     // That it cannot be had is told after everything that it does not keep from running.
-    let elsewhere = (claim == Claim::Everything).then(|| elsewhere::prepare(interrupt));
+    let elsewhere = (claim == Claim::Everything).then(|| strict_broker::prepare(interrupt));
     Ok((Some(node), elsewhere))
 }
 
@@ -162,7 +165,7 @@ fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
         Claim::NoBroker => println!("without a broker: the live tests were left out"),
     }
     if let Elsewhere::LeftOut(reason) = elsewhere {
-        println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", elsewhere::RELEASE);
+        println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", strict_broker::RELEASE);
     }
     println!("report: {}", report::PAGE);
     objections.is_empty()

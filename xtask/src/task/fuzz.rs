@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use xtask::command::run as run_command;
-use xtask::interrupt::Interrupt;
+use xtask::process::command::run as run_command;
+use xtask::process::interrupt::Interrupt;
 use xtask::workspace_root;
 
 /// How long one input may take, in seconds.

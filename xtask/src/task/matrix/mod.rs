@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use oslo_messaging_conformance::report::{REPORT, Records, embed};
 use xtask::broker::{self, Node, Release, Settings};
-use xtask::interrupt::Interrupt;
+use xtask::process::interrupt::Interrupt;
 use xtask::profile::{PROFILES, Profile};
 use xtask::workspace_root;
 
-use crate::suite::{self, Suite};
-use crate::summary::Summary;
-use crate::test::{follow, point};
+use crate::task::test::suite::{self, Suite};
+use crate::task::test::summary::Summary;
+use crate::task::test::{follow, point};
 use table::Table;
 
 /// What runs in each cell: the cases, and those of them that need a node of their own.

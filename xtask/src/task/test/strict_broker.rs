@@ -6,14 +6,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use oslo_messaging_conformance::report::REPORT;
 use xtask::broker::{self, Node, Release, Settings};
-use xtask::interrupt::Interrupt;
+use xtask::process::interrupt::Interrupt;
 use xtask::profile::{PROFILES, Profile};
-use xtask::python::{self, PYTHON};
+use xtask::setup::python::{self, PYTHON};
 
-use crate::report;
-use crate::suite::Suite;
-use crate::summary::Summary;
-use crate::test::{follow, point};
+use crate::task::report;
+use super::suite::Suite;
+use super::summary::Summary;
+use super::{follow, point};
 
 /// The newest release, as its makers ship it. What it denies, the one that most machines have installed does not.
 pub(crate) const RELEASE: Release = Release::V4_3Denied;

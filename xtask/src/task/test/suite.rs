@@ -7,8 +7,8 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use xtask::command::{cargo, supervise};
-use xtask::interrupt::Interrupt;
+use xtask::process::command::{cargo, supervise};
+use xtask::process::interrupt::Interrupt;
 
 /// One test executable.
 #[derive(Debug, Clone, PartialEq, Eq)]

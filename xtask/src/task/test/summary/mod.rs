@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::path::Path;
 
-use crate::suite::Suite;
+use crate::task::test::suite::Suite;
 
 /// What every reason for a live test to be skipped mentions: the variable that is missing.
 const LACKING: &str = "OSLO_TEST_";

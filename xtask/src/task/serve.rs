@@ -7,9 +7,9 @@ use std::thread;
 
 use anyhow::Result;
 use xtask::broker::{self, Node, Release, Settings};
-use xtask::command::POLL;
-use xtask::install;
-use xtask::interrupt::Interrupt;
+use xtask::process::command::POLL;
+use xtask::setup::install;
+use xtask::process::interrupt::Interrupt;
 
 /// Starts a node and keeps it until we are interrupted or standard input ends.
 pub(crate) fn run(release: Option<Release>, keep: bool, interrupt: &Interrupt) -> Result<()> {

@@ -26,7 +26,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
-use crate::command::{kill_group, wait_within};
+use crate::process::command::{kill_group, wait_within};
 use keeper::Keeper;
 use layout::Layout;
 

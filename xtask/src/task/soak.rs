@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use xtask::broker::BROKER;
-use xtask::command::{cargo, run as run_command};
-use xtask::install;
-use xtask::interrupt::Interrupt;
+use xtask::process::command::{cargo, run as run_command};
+use xtask::setup::install;
+use xtask::process::interrupt::Interrupt;
 use xtask::workspace_root;
 
 /// The variables that the test target reads.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::command::output_within;
-use crate::{install, workspace_root};
+use crate::process::command::output_within;
+use crate::setup::install;
+use crate::workspace_root;
 
 /// The variable that names the interpreter with the reference implementation.
 pub const PYTHON: &str = "OSLO_TEST_PYTHON";

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::interrupt::Interrupt;
+use crate::process::interrupt::Interrupt;
 use crate::workspace_root;
 
 /// How often a condition that nobody announces is looked at again.

@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use xtask::broker::{Node, REQUIRE_LIVE};
-use xtask::command::{cargo, run as run_command};
-use xtask::interrupt::Interrupt;
-use xtask::python::PYTHON;
-use xtask::{install, python};
+use xtask::process::command::{cargo, run as run_command};
+use xtask::process::interrupt::Interrupt;
+use xtask::setup::python::PYTHON;
+use xtask::setup::{install, python};
 
 /// Which programs are run, and on what.
 #[derive(Debug, Args)]
