@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use xtask::broker::Cluster;
 
-use crate::stage::{ARRIVE, blocking, unique, url, within};
-use crate::troupe::Troupe;
+use crate::cluster_workload::Troupe;
 use crate::verdict::Verdict;
+use testkit::stage::{ARRIVE, blocking, unique, url, within};
 
 /// How many nodes: the fewest of which one may be missing.
 const MEMBERS: usize = 3;

@@ -3,23 +3,8 @@
 //!
 //! The judgement is tried by itself; the rest needs what `cargo xtask test` provides, and starts nodes of its own.
 
+mod cluster_workload;
 mod damage;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
-/// The client, the servers and the rules of the sweep of cuts.
-#[path = "../faults/sweep"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod sweep {
-    pub(crate) mod client;
-    pub(crate) mod count;
-    pub(crate) mod history;
-    pub(crate) mod lateness;
-    pub(crate) mod rules;
-    pub(crate) mod staff;
-    pub(crate) mod tally;
-}
-mod troupe;
 mod verdict;
 
 use std::process::ExitCode;
@@ -81,7 +66,7 @@ fn main() -> ExitCode {
         })
     });
     let trials = CASES.iter().map(|&(name, needs, case)| {
-        trial(name, needs, move || stage::run_alone_within(damage::lasting() + LIMIT, case()))
+        trial(name, needs, move || testkit::stage::run_alone_within(damage::lasting() + LIMIT, case()))
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), pure.chain(trials).collect());
     damage::stop();

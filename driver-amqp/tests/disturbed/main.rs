@@ -1,9 +1,6 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
 //! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
-#[path = "../harness/disturbed.rs"]
-mod harness;
-
 use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
@@ -14,7 +11,7 @@ use oslo_messaging_conformance::{Arguments, cases, run};
 use xtask::broker::{Node, RABBIT_URL, REQUIRE_LIVE};
 use xtask::profile::Profile;
 
-use harness::Disturbed;
+use testkit::harness::disturbed::Disturbed;
 
 /// The cases that disturb the bus, so that none stops running in silence.
 const PINNED: &str = include_str!("expected.txt");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::child::{Task, bus};
-use crate::stage::{ARRIVE, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, Stage, soon, unique, within};
 
 const EVENTS: u64 = 1_000;
 

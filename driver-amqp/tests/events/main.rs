@@ -9,9 +9,6 @@ mod moving;
 mod outbox;
 mod policy;
 mod slow;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 
 use std::process::ExitCode;
 
@@ -51,11 +48,11 @@ fn main() -> ExitCode {
     if let Some(task) = child::Task::from_env() {
         return task.run();
     }
-    let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
+    let trials = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BESIDE);
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    stage::Lent::end();
+    testkit::borrowed_node::Lent::end();
     conclusion.exit_code()
 }
 

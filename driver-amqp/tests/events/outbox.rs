@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::child::bus;
 use crate::killed::{listener, next};
-use crate::stage::{ARRIVE, Lent, Stage, blocking, soon, unique, until, within};
+use testkit::stage::{ARRIVE, Lent, Stage, blocking, soon, unique, until, within};
 
 /// How many events fit.
 const ROOM: u64 = 2_000;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::child::bus;
 use crate::killed::tell;
-use crate::stage::{ARRIVE, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, Stage, soon, unique, within};
 
 /// Where events are told, and what the first of them waits for.
 struct Handler {

@@ -7,8 +7,8 @@ use oslo_messaging::{ErrorKind, Executed, State};
 use tokio::time::{Instant, sleep_until};
 use xtask::fault_duration::lasting;
 
-use crate::office::Office;
-use crate::stage::{ARRIVE, Stage, back, soon, unique, until, url, within};
+use crate::workload::Office;
+use testkit::stage::{ARRIVE, Stage, back, soon, unique, until, url, within};
 
 /// Long enough for the reply to be sent again once its queue is back.
 const PATIENT: Duration = Duration::from_secs(60);

@@ -6,9 +6,9 @@ use oslo_messaging::{Address, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::time::{sleep, timeout};
 
-use crate::proxy::Fault;
-use crate::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subscribe, texts, until, within};
-use crate::weather::behind_a_relay;
+use crate::network::behind_a_relay;
+use testkit::proxy::Fault;
+use testkit::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subscribe, texts, until, within};
 
 /// The connection of a link on which listeners live.
 const CONSUMING: usize = 1;

@@ -12,9 +12,9 @@ use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, PublishOpt
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinSet;
 
-use crate::proxy::{Direction, Fault, Proxy};
-use crate::stage::{ARRIVE, Stage, back, options, soon, until, url, within};
 use crate::wire::{self, Concern};
+use testkit::proxy::{Direction, Fault, Proxy};
+use testkit::stage::{ARRIVE, Stage, back, options, soon, until, url, within};
 
 /// As many threads as keep two cores from agreeing on an order.
 const THREADS: usize = 8;

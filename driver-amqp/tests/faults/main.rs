@@ -6,20 +6,13 @@
 mod broker;
 mod handover;
 mod hazard;
+mod network;
 mod node;
-mod office;
-#[path = "../live/process.rs"]
-mod process;
-#[path = "../proxy/mod.rs"]
-mod proxy;
 mod refused;
 mod relay;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 mod sweep;
-mod weather;
 mod wire;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -27,7 +20,9 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 
-use sweep::{lateness, points, rules, tally};
+use sweep::points;
+use testkit::stage;
+use testkit::workload::{lateness, rules, tally};
 
 /// One case: a sentence, and how to try it.
 type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
@@ -107,7 +102,7 @@ const LIVE: &[Case] = &cases! {
         what_a_stalled_network_does_not_take_waits_in_our_window,
         a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else,
         a_connection_that_is_closed_with_an_unknown_code_is_made_again;
-    weather:
+    network:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
         a_broker_that_shakes_hands_slowly_is_connected_to_again,
@@ -155,7 +150,7 @@ fn main() -> ExitCode {
     let lives = LIVE.iter().map(|&(name, case)| live(name, move || stage::run(case())));
     let conclusion =
         libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect());
-    stage::Lent::end();
+    testkit::borrowed_node::Lent::end();
     conclusion.exit_code()
 }
 

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use xtask::broker::Node;
 use xtask::fault_duration::lasting;
 
-use crate::office::Office;
-use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
+use crate::workload::Office;
+use testkit::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
 
 /// Queues outlive the node.
 const DURABLE: &str = "?amqp_durable_queues=true";

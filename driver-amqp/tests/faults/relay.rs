@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::proxy::{At, Direction, Fault, Proxy};
-use crate::stage::{ARRIVE, QUIET, until, within};
+use testkit::proxy::{At, Direction, Fault, Proxy};
+use testkit::stage::{ARRIVE, QUIET, until, within};
 
 /// Sends back what it is sent.
 async fn echo() -> (u16, AbortOnDropHandle<()>) {

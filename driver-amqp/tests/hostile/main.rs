@@ -8,9 +8,6 @@ mod message;
 mod messages;
 mod misbehaviour;
 mod raw_publisher;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 mod trace;
 mod victim;
 mod wrong;
@@ -55,10 +52,10 @@ fn main() -> ExitCode {
     if let Some(ended) = trace::child() {
         return ended;
     }
-    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
-    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
+    let beside = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
+    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || testkit::stage::run_alone(case())));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
-    stage::Lent::end();
+    testkit::borrowed_node::Lent::end();
     conclusion.exit_code()
 }
 

@@ -17,8 +17,8 @@ use crate::MEMORY;
 use crate::frame::Payload;
 use crate::message::{Hostile, hostile};
 use crate::raw_publisher::RawPublisher;
-use crate::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 use crate::victim::Victim;
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 
 /// How much a process may hold at once because of what it is sent: the budget of decompressed bodies of one bus, twice what one
 /// body may come to, and the buffers of its connections.

@@ -4,8 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::frame::{BASIC, BODY, HEAD, PROTOCOL_HEADER, Payload, frame, header, method};
-use crate::stage::{ARRIVE, Stage, within};
 use crate::wrong_broker::tune;
+use testkit::stage::{ARRIVE, Stage, within};
 
 /// The largest body frame that is sent.
 const PIECE: usize = 64 << 10;

@@ -1,9 +1,5 @@
 //! Both sides with the same options in the same URL: durable queues, quorum queues, streams, names that stay, TLS.
 
-#[path = "../live/tls/papers.rs"]
-#[allow(dead_code, reason = "the tests of TLS alone need more of it")]
-mod papers;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::{env, fs};
@@ -19,7 +15,7 @@ use crate::rust_server::RustServer;
 use crate::setting::{Setting, transport};
 use crate::topology::{TOPIC, ask, use_everything};
 use crate::{Test, test};
-use papers::{Papers, Validity};
+use testkit::certificates::{Papers, Validity};
 
 pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_durable_queues),

@@ -8,11 +8,11 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 use xtask::broker::Release;
 
-use crate::stage::{
+use crate::traffic::a_hundred;
+use testkit::stage::{
     ARRIVE, Lent, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon, subscribe,
     take, text, texts, topic, unique, until, url, within,
 };
-use crate::traffic::a_hundred;
 
 /// A handler takes longer than the broker lets a consumer hold a message. From 4.3 on the consumer of a replicated queue is
 /// ended, before that its channel is closed.

@@ -6,7 +6,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{ErrorKind, Source, Subscription, Transport};
 
-use crate::stage::{ARRIVE, Lent, Stage, publish, server, soon, subscribe, take, text, topic, within};
+use testkit::stage::{ARRIVE, Lent, Stage, publish, server, soon, subscribe, take, text, topic, within};
 
 /// lapin keeps the broker's last words about a channel for the next one of its number. Here each listener costs a channel or
 /// two, since its queue exists in another form.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, Stage, blocking, refusal, server, soon, subscribe, unique, until, url, within};
+use testkit::stage::{ARRIVE, Stage, blocking, refusal, server, soon, subscribe, unique, until, url, within};
 
 const PASSWORD: &str = "s3cr3t-passphrase";
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 
 use crate::log::Warnings;
-use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
+use testkit::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
 
 pub(crate) async fn an_exchange_of_another_type_is_a_topology_error() {
     let stage = Stage::shared().await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::raw::{Raw, frame, header, long, nested, short, text};
-use crate::stage::{ARRIVE, Stage, publish, refusal, server, soon, subscribe, take, unique, within};
+use testkit::stage::{ARRIVE, Stage, publish, refusal, server, soon, subscribe, take, unique, within};
 
 /// As deep as overflows the stack of a parser that calls itself for each level.
 const DEPTH: usize = 1_200;

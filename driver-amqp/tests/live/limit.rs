@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use oslo_messaging::{Address, ErrorKind, Executed, Message, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, options, publish, refusal, server, soon, subscribe, take, texts, topic, unique, within,
 };
 

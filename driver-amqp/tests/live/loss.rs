@@ -10,7 +10,7 @@ use oslo_messaging_amqp::AmqpTransport;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, SLACK, Stage, all, publish, refusal, server, soon, subscribe, take, take_until_after, topic, until, within,
 };
 

@@ -17,7 +17,6 @@ mod memory;
 mod metrics;
 mod names;
 mod orderly;
-mod process;
 mod properties;
 mod quiet;
 mod raw;
@@ -25,7 +24,6 @@ mod recovery;
 mod revival;
 mod settle;
 mod silent;
-mod stage;
 mod stream;
 mod thread;
 mod tls;
@@ -229,13 +227,13 @@ fn main() -> ExitCode {
     if let Some(code) = quiet::child().or_else(descriptors::child) {
         return code;
     }
-    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
-    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
+    let beside = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
+    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || testkit::stage::run_alone(case())));
     let mut arguments = Arguments::from_args();
     // Most of them wait for a broker most of the time.
     arguments.test_threads.get_or_insert(BESIDE);
     let conclusion = libtest_mimic::run(&arguments, beside.chain(alone).collect());
-    stage::Lent::end();
+    testkit::borrowed_node::Lent::end();
     conclusion.exit_code()
 }
 

@@ -14,7 +14,7 @@ use oslo_messaging::{
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::task::JoinSet;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, assert_quiet, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic,
     until, within,
 };

@@ -9,7 +9,7 @@ use metrics::{
 use oslo_messaging::{Address, ErrorKind, Message, Transport};
 use tokio::runtime::Builder;
 
-use crate::stage::{Stage, back, blocking, options, publish, refusal, server, soon, subscribe, take, topic};
+use testkit::stage::{Stage, back, blocking, options, publish, refusal, server, soon, subscribe, take, topic};
 
 /// Counts, and of gauges how far they are and how far they ever were, by name and label.
 #[derive(Clone, Default)]

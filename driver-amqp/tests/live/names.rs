@@ -5,8 +5,8 @@ use lapin::types::FieldTable;
 use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
-use crate::stage::{Stage, back, fanout, publish, refusal, server, soon, subscribe, take, texts, unique, url};
 use crate::traffic::a_hundred;
+use testkit::stage::{Stage, back, fanout, publish, refusal, server, soon, subscribe, take, texts, unique, url};
 
 /// A process of its own machine, so that no other test has its names.
 struct Process {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target};
 use tokio::sync::Semaphore;
 
-use crate::stage::{ARRIVE, Stage, soon, until, within};
+use testkit::stage::{ARRIVE, Stage, soon, until, within};
 
 const CONCURRENCY: usize = 64;
 

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::stage::{Stage, soon, url, within};
+use testkit::stage::{Stage, soon, url, within};
 
 /// The URL of the broker, for the process that is looked at.
 const CHILD: &str = "OSLO_TEST_QUIET_CHILD";

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::stage::{ARRIVE, Stage};
+use testkit::stage::{ARRIVE, Stage};
 
 /// A connection with one channel, in confirm mode.
 pub(crate) struct Raw(TcpStream);

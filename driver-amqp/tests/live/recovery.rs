@@ -15,11 +15,11 @@ use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::stage::{
+use crate::traffic::{Traffic, a_hundred};
+use testkit::stage::{
     ARRIVE, Lent, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after,
     texts, topic, unique, until, url, within,
 };
-use crate::traffic::{Traffic, a_hundred};
 
 /// What a broker that is killed keeps.
 fn durable() -> AmqpConfig {

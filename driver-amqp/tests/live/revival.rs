@@ -6,11 +6,11 @@ use lapin::types::FieldTable;
 use oslo_messaging::{Address, ErrorKind, Settle, Source, State, Subscription, Transport};
 use tokio::time::timeout;
 
-use crate::stage::{
+use crate::traffic::a_hundred;
+use testkit::stage::{
     ARRIVE, Stage, all, assert_quiet, back, fanout, only, publish, refusal, server, subscribe, take, text, texts,
     topic, until, within,
 };
-use crate::traffic::a_hundred;
 
 pub(crate) async fn a_queue_deleted_under_its_consumer_is_made_again_and_the_others_do_not_notice() {
     let stage = Stage::shared().await;

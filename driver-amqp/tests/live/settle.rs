@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, all, assert_quiet, back, blocking, handed_over, only, publish, refusal, soon, subscribe, take, text,
     texts, until, within,
 };

@@ -8,7 +8,7 @@ use oslo_messaging::{Listener, Settle};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::sleep;
 
-use crate::stage::{
+use testkit::stage::{
     QUIET, Stage, all, assert_quiet, back, fanout, publish, server, soon, subscribe, take, text, texts, unique, until,
     url,
 };

@@ -6,9 +6,9 @@ use oslo_messaging::{Deadline, ErrorKind, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
-use crate::process::{self, io_threads};
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
+use testkit::process::{self, io_threads};
+use testkit::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
 
 pub(crate) async fn a_host_that_never_answers_times_out_and_leaves_none() {
     none_is_left().await;

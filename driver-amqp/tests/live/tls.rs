@@ -1,16 +1,14 @@
 //! TLS on a real node: who is believed, who is not and why, and how one logs in.
 
-mod papers;
-
 use std::time::Duration;
 
 use oslo_messaging::{Deadline, ErrorKind, Result, Transport as _};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
-use papers::{Papers, Validity};
+use testkit::certificates::{Papers, Validity};
 use tokio::net::TcpListener;
 use xtask::broker::{Node, Settings, free_ports};
 
-use crate::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
+use testkit::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
 
 /// The user whose name the client's certificate has.
 const CLIENT: &str = "client";

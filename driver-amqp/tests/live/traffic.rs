@@ -11,7 +11,7 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, all, back, options, publish, server, soon, subscribe, take, text, texts, topic, within,
 };
 
@@ -55,7 +55,7 @@ impl Traffic {
     /// Waits until something has been confirmed.
     async fn flows(&mut self) {
         let confirmed = self.transport.counters().confirms;
-        crate::stage::until("traffic", async || self.transport.counters().confirms > confirmed + 10).await;
+        testkit::stage::until("traffic", async || self.transport.counters().confirms > confirmed + 10).await;
     }
 
     /// Waits until the loss is noticed, and returns what is said of it.

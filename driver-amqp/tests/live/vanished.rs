@@ -9,7 +9,7 @@ use lapin::options::ExchangeDeleteOptions;
 use oslo_messaging::{Bus, Context, Endpoint, Error, ErrorKind, RpcClient, RpcServer, State, Target, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
-use crate::stage::{ARRIVE, Stage, refusal, soon, until, within};
+use testkit::stage::{ARRIVE, Stage, refusal, soon, until, within};
 
 /// How often queues are looked at where nothing says that one is gone.
 const OFTEN: Duration = Duration::from_secs(1);

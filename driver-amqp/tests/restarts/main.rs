@@ -1,9 +1,6 @@
 //! Generated programs in which the broker is restarted under everybody, where otherwise connections are lost, on a node of
 //! their own and with durable queues: everything that was confirmed is there afterwards.
 
-#[path = "../harness/disturbed.rs"]
-mod harness;
-
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -15,7 +12,7 @@ use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{Node, RABBIT_URL};
 use xtask::profile::Profile;
 
-use harness::Disturbed;
+use testkit::harness::disturbed::Disturbed;
 
 /// How many programs of each kind. About every third has a restart, which takes some seconds.
 const PROGRAMS: u64 = 8;

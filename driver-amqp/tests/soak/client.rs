@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient, Target};
 
-use super::journal::Journal;
-use super::record::{Ended, Kind, Record};
-use super::staff::{EVENTS, METHOD, NOBODY, ONCE, TOPIC, Work, name};
+use super::servers::{EVENTS, METHOD, NOBODY, ONCE, TOPIC, Work, name};
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Ended, Kind, Record};
 
 /// How long a call with little time may take, and one that asks whether everything works.
 const HASTE: Duration = Duration::from_secs(1);

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::journal;
-use super::record::{Begun, Ended, Fault, Paced, Record, Sample, Start};
+use testkit::workload::journal;
+use testkit::workload::record::{Begun, Ended, Fault, Paced, Record, Sample, Start};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {

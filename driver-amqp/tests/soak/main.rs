@@ -6,28 +6,16 @@
 #![allow(clippy::print_stdout, reason = "a report belongs on standard output")]
 
 mod client;
-#[path = "../faults/sweep/count.rs"]
-mod count;
-#[path = "../faults/sweep/dice.rs"]
-mod dice;
 mod gauge;
 mod history;
-mod journal;
 mod nemesis;
 mod party;
 mod plan;
 mod progress;
-#[path = "../proxy/mod.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod proxy;
-mod record;
 mod report;
 mod rules;
 mod run;
-mod staff;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
+mod servers;
 mod tally;
 mod usage;
 mod workers;
@@ -43,6 +31,7 @@ use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
 use history::History;
 use plan::{Plan, Task};
 use report::Report;
+use testkit::workload::journal;
 
 /// One case that needs neither a network nor a clock.
 type Pure = (&'static str, fn());

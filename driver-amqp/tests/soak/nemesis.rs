@@ -6,14 +6,14 @@ use tokio::time::{sleep, timeout};
 use xtask::broker::Node;
 
 use super::client::Client;
-use super::journal::Journal;
 use super::party::Parties;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::record::{Fault, Hurt, Record, Whose};
-use crate::dice::Dice;
-use crate::proxy;
-use crate::stage::blocking;
+use testkit::proxy;
+use testkit::stage::blocking;
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Fault, Hurt, Record, Whose};
 
 /// How long everything may take to work again: twice the heartbeat and the longest pause between two tries to connect, with
 /// room for a machine under load.

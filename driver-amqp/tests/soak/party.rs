@@ -7,9 +7,9 @@ use oslo_messaging::{Bus, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use super::plan::Plan;
-use super::record::{Queues, Whose};
-use crate::proxy::{Fault, Proxy};
-use crate::stage::{Stage, soon, url};
+use testkit::proxy::{Fault, Proxy};
+use testkit::stage::{Stage, soon, url};
+use testkit::workload::record::{Queues, Whose};
 
 /// After how much silence a connection is given up: some freezes are longer than twice this, others are shorter.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);

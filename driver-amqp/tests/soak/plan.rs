@@ -4,8 +4,8 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::record::Queues;
-use crate::dice;
+use testkit::workload::dice;
+use testkit::workload::record::Queues;
 
 /// How many seconds a run takes; `cargo xtask soak` sets it.
 const SECONDS: &str = "OSLO_SOAK_SECONDS";

@@ -12,16 +12,16 @@ use tokio_util::task::AbortOnDropHandle;
 use xtask::broker::Node;
 
 use super::client::Client;
-use super::journal::Journal;
 use super::nemesis::Nemesis;
 use super::party::Parties;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::record::{Begun, Over, Record};
 use super::workers::Workers;
-use super::{gauge, staff};
-use crate::dice::Dice;
-use crate::stage::{ARRIVE, Stage, blocking, soon, within};
+use super::{gauge, servers};
+use testkit::stage::{ARRIVE, Stage, blocking, soon, within};
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Begun, Over, Record};
 
 /// How often it is looked at what the process holds.
 const SAMPLING: Duration = Duration::from_secs(1);
@@ -50,9 +50,9 @@ async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
     let stage = Stage::on(node.attached().clone()).await;
     let parties = Parties::connect(&stage, plan).await.expect("a node that has just started");
     let [own, first, second] = parties.buses();
-    let servers = [staff::serve(first, 0, journal).await, staff::serve(second, 1, journal).await];
+    let servers = [servers::serve(first, 0, journal).await, servers::serve(second, 1, journal).await];
     let servers = servers.map(|servers| servers.expect("the queues are new"));
-    let listener = staff::listen(first, journal).await.expect("the queue is new");
+    let listener = servers::listen(first, journal).await.expect("the queue is new");
     let client = Arc::new(Client::new(own, plan.patience(), journal));
     let mut dice = Dice::new(plan.seed);
 
@@ -126,7 +126,7 @@ async fn look(stage: &Stage, journal: &Journal) {
     let there = stage.queue_names().await;
     let looking = async {
         let channel = bare.create_channel().await?;
-        for queue in staff::shared_queues().iter().filter(|queue| there.contains(queue)) {
+        for queue in servers::shared_queues().iter().filter(|queue| there.contains(queue)) {
             while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await?
             {
                 match number(&message.delivery.data) {

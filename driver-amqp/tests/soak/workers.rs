@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client::Client;
-use super::journal::Journal;
-use super::record::{Kind, Paced};
-use crate::dice::Dice;
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Kind, Paced};
 
 /// How many things are under way at once, at most: what comes while they wait for a broker that stands still is not begun.
 const WORKERS: u32 = 64;

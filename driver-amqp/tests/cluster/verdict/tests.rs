@@ -6,7 +6,7 @@ use oslo_messaging::{ErrorKind, Executed};
 use tokio::time::Instant;
 
 use super::{AFTERWARDS, MEANWHILE, Verdict};
-use crate::sweep::history::{Ended, History, Kind, Phase, Started, Told};
+use testkit::workload::history::{Ended, History, Kind, Phase, Started, Told};
 
 /// What a troupe did in ten seconds, one blow from the fourth to the sixth: enough of everything, unless `fails` says
 /// otherwise of what was begun so many seconds in.

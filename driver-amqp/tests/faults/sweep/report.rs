@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::lateness::Lateness;
 use super::points::Point;
-use super::rules::{self, Repeats};
 use super::run::Outcome;
-use super::tally::{Minimum, Tally};
 use crate::wire::Concern;
+use testkit::workload::lateness::Lateness;
+use testkit::workload::rules::{self, Repeats};
+use testkit::workload::tally::{Minimum, Tally};
 
 /// After how many runs a long sweep says how far it is.
 const STRIDE: usize = 1_000;

@@ -9,14 +9,14 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::Client;
-use super::history::History;
 use super::points::{Party, Point, Reach, Stream};
-use super::rules;
-use super::staff::{self, Log};
-use crate::proxy::{Direction, Proxy, Trip};
-use crate::stage::{ARRIVE, soon, unique, until, url, within};
 use crate::wire::{Concern, Kind, frame_at, frames};
+use testkit::proxy::{Direction, Proxy, Trip};
+use testkit::stage::{ARRIVE, soon, unique, until, url, within};
+use testkit::workload::client::Client;
+use testkit::workload::history::History;
+use testkit::workload::rules;
+use testkit::workload::servers::{self, Log};
 
 /// How long what was confirmed may take to come out.
 const OUT: Duration = Duration::from_secs(10);
@@ -69,9 +69,9 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     let connect = async |proxy, violations: &mut _| Peer::connect(proxy, &proxies, &field.vhost, violations).await;
     let first = connect(first_proxy, &mut violations).await;
     let second = connect(second_proxy, &mut violations).await;
-    let one = staff::serve(&first.bus, &topic, 0, refusing, &log).await.expect("the first server");
-    let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
-    let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
+    let one = servers::serve(&first.bus, &topic, 0, refusing, &log).await.expect("the first server");
+    let two = servers::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
+    let listener = servers::listen(&first.bus, &events, &log).await.expect("the listener");
     let own = connect(client_proxy, &mut violations).await;
     let client = Client::new(&own.bus, &topic, &events, manner.method, manner.patience);
 

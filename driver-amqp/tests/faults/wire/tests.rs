@@ -1,7 +1,7 @@
 //! The frame reader on streams that are put together here.
 
 use super::{Concern, Frame, Kind, Method, PROTOCOL_HEADER, frame_at, frames};
-use crate::proxy::Direction::{FromBroker, ToBroker};
+use testkit::proxy::Direction::{FromBroker, ToBroker};
 
 /// A frame of `kind` (its number) on `channel`.
 fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::super::history::History;
 use super::super::plan::TRIAL;
-use super::super::record::{Begun, Ended, Fault, Hurt, Kind, Over, Paced, Queues, Ran, Record, Start, Told, Whose};
 use super::Report;
+use testkit::workload::record::{
+    Begun, Ended, Fault, Hurt, Kind, Over, Paced, Queues, Ran, Record, Start, Told, Whose,
+};
 
 const KINDS: [Kind; 7] =
     [Kind::Call, Kind::Once, Kind::Cast, Kind::Fanout, Kind::Notification, Kind::Undeliverable, Kind::Hasty];

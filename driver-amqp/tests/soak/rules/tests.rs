@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::history::History;
-use super::super::record::{Begun, Ended, Fault, Hurt, Kind, Over, Queues, Ran, Record, Start, Told, Whose};
 use super::{WINDOW, repeats, violations};
+use testkit::workload::record::{Begun, Ended, Fault, Hurt, Kind, Over, Queues, Ran, Record, Start, Told, Whose};
 
 const KINDS: [Kind; 7] =
     [Kind::Call, Kind::Once, Kind::Cast, Kind::Fanout, Kind::Notification, Kind::Undeliverable, Kind::Hasty];

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::count::Count;
 use super::super::history::History;
-use super::super::record::{Ended, Fault, Hurt, Kind, Ran, Record, Told};
 use super::Tally;
+use testkit::workload::count::Count;
+use testkit::workload::record::{Ended, Fault, Hurt, Kind, Ran, Record, Told};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

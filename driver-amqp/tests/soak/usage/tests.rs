@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::history::History;
-use super::super::record::{Ended, Fault, Hurt, Kind, Record, Sample, Start};
 use super::{Usage, compared, growth, usage};
+use testkit::workload::record::{Ended, Fault, Hurt, Kind, Record, Sample, Start};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

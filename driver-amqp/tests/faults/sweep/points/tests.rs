@@ -1,9 +1,9 @@
 //! Points on streams that are put together here.
 
-use super::super::dice::Dice;
 use super::{Party, Point, Stream, chosen, each_frame, every};
-use crate::proxy::Direction::{self, FromBroker, ToBroker};
 use crate::wire::{Concern, frame_at, frames};
+use testkit::proxy::Direction::{self, FromBroker, ToBroker};
+use testkit::workload::dice::Dice;
 
 fn method(class: u8, number: u8) -> Vec<u8> {
     vec![1, 0, 1, 0, 0, 0, 6, 0, class, 0, number, b'a', b'b', 0xCE]
