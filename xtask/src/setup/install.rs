@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::broker::Programs;
 use crate::process::command::output_within;
 
 /// How long `apt-get` may take for one of its two steps.
@@ -25,16 +24,6 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Says no: "action forbidden by policy".
 const NO_SERVICES: &str = "#!/bin/sh\nexit 101\n";
-
-/// Makes sure that RabbitMQ is installed. A service that its package brings is not started.
-///
-/// # Errors
-/// When it is missing and cannot be installed; the message says how to.
-pub fn rabbitmq() -> Result<()> {
-    let Err(missing) = Programs::find() else { return Ok(()) };
-    apt("rabbitmq-server").context(missing)?;
-    Programs::find().map(drop)
-}
 
 /// Makes sure that Python 3 can make virtual environments.
 ///
@@ -77,7 +66,11 @@ pub(crate) fn debootstrap() -> Result<String> {
     Ok(mirror.to_owned())
 }
 
-fn apt(package: &str) -> Result<()> {
+/// Installs `package`. A service that it brings is not started.
+///
+/// # Errors
+/// When it cannot be installed; the message says how to.
+pub(crate) fn apt(package: &str) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("{package} cannot be installed without being root: `sudo apt-get install {package}`");
     }

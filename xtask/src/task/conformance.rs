@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use xtask::broker::{Node, REQUIRE_LIVE};
+use xtask::broker::{self, Node, REQUIRE_LIVE};
 use xtask::process::command::{cargo, run as run_command};
 use xtask::process::interrupt::Interrupt;
+use xtask::setup::python;
 use xtask::setup::python::PYTHON;
-use xtask::setup::{install, python};
 
 /// Which programs are run, and on what.
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(crate) fn run(programs: &Programs, interrupt: &Interrupt) -> Result<bool> {
     let node = match programs.driver {
         Driver::Fake => None,
         Driver::Amqp => {
-            install::rabbitmq()?;
+            broker::Programs::install()?;
             interrupt.check()?;
             if programs.actors != Some(Actors::Rust) {
                 command.env(PYTHON, python::interpreter()?);

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Result;
-use xtask::broker::{self, Node, Release, Settings};
+use xtask::broker::{self, Node, Programs, Release, Settings};
 use xtask::process::command::POLL;
-use xtask::setup::install;
 use xtask::process::interrupt::Interrupt;
 
 /// Starts a node and keeps it until we are interrupted or standard input ends.
@@ -37,7 +36,7 @@ pub(crate) fn run(release: Option<Release>, keep: bool, interrupt: &Interrupt) -
 pub(crate) fn start(release: Option<Release>, interrupt: &Interrupt) -> Result<Node> {
     match release {
         Some(release) => drop(broker::make(release, interrupt)?),
-        None => install::rabbitmq()?,
+        None => Programs::install()?,
     }
     interrupt.check()?;
     Node::start_release(release, &Settings::default())

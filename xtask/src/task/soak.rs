@@ -5,9 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use xtask::broker::BROKER;
+use xtask::broker::{BROKER, Programs};
 use xtask::process::command::{cargo, run as run_command};
-use xtask::setup::install;
 use xtask::process::interrupt::Interrupt;
 use xtask::workspace_root;
 
@@ -60,7 +59,7 @@ enum Queues {
 pub(crate) fn run(soak: &Soak, interrupt: &Interrupt) -> Result<bool> {
     let mut command = cargo(&["test", "--quiet", "-p", "oslo-messaging-amqp", "--test", "soak"]);
     if soak.check.is_none() {
-        install::rabbitmq()?;
+        Programs::install()?;
         interrupt.check()?;
     }
     soak.tell(&mut command)?;
