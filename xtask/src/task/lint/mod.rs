@@ -1,5 +1,7 @@
 //! `cargo xtask lint`: everything that can be wrong without running a test.
 
+mod layout;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
@@ -9,7 +11,7 @@ use xtask::process::command::{cargo, run as run_command};
 use xtask::process::interrupt::Interrupt;
 
 /// The packages that are not published, so have nothing to be packaged.
-const UNPUBLISHED: [&str; 2] = ["xtask", "oslo-messaging-examples"];
+const UNPUBLISHED: [&str; 3] = ["xtask", "oslo-messaging-examples", "oslo-messaging-amqp-testkit"];
 
 /// What `cargo deny` says when it cannot reach the list of known vulnerabilities.
 const NO_ADVISORIES: &str = "failed to fetch advisory database";

@@ -10,10 +10,10 @@ use xtask::process::interrupt::Interrupt;
 use xtask::profile::{PROFILES, Profile};
 use xtask::setup::python::{self, PYTHON};
 
-use crate::task::report;
 use super::suite::Suite;
 use super::summary::Summary;
 use super::{follow, point};
+use crate::task::report;
 
 /// The newest release, as its makers ship it. What it denies, the one that most machines have installed does not.
 pub(crate) const RELEASE: Release = Release::V4_3Denied;
