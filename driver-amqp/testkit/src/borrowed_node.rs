@@ -12,13 +12,13 @@ static FREE: Mutex<Vec<Node>> = Mutex::new(Vec::new());
 /// A node that its holder alone has. Dropping it gives it to the next one, if it still works then; unless its holder
 /// panics or has spoiled it.
 #[derive(Debug)]
-pub struct Lent {
+pub struct BorrowedNode {
     /// `None` only while it is dropped.
     node: Option<Node>,
     spoiled: bool,
 }
 
-impl Lent {
+impl BorrowedNode {
     /// One that was given back, or a new one. Takes its time.
     pub fn take() -> Self {
         while let Some(mut node) = { free().pop() } {
@@ -48,7 +48,7 @@ fn free() -> MutexGuard<'static, Vec<Node>> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Deref for Lent {
+impl Deref for BorrowedNode {
     type Target = Node;
 
     fn deref(&self) -> &Node {
@@ -56,13 +56,13 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for BorrowedNode {
     fn deref_mut(&mut self) -> &mut Node {
         self.node.as_mut().expect("it is here until it is dropped")
     }
 }
 
-impl Drop for Lent {
+impl Drop for BorrowedNode {
     fn drop(&mut self) {
         let node = self.node.take();
         if !self.spoiled && !thread::panicking() {

@@ -1,5 +1,6 @@
 //! Authorities and certificates, made for one test.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -7,32 +8,33 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 
 /// A directory of PEM files that a broker may read.
-pub struct Papers {
+pub struct Certificates {
     directory: PathBuf,
     trusted: Authority,
     other: Authority,
 }
 
-/// Whoever signs.
+/// What signs certificates.
 pub type Authority = Issuer<'static, KeyPair>;
 
 /// When the broker's certificate is valid.
 #[derive(Debug, Clone, Copy)]
 pub enum Validity {
     Now,
-    Over,
+    Expired,
 }
 
-/// The files of one who has a certificate.
+/// The files of a certificate and its key.
+#[derive(Debug)]
 pub struct Identity {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-impl Papers {
-    /// Two authorities in a new directory that has `name`.
+impl Certificates {
+    /// Makes two authorities in a new directory, whose name ends with `name`.
     pub fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("oslo-messaging-papers-{name}"));
+        let directory = std::env::temp_dir().join(format!("oslo-messaging-certificates-{name}"));
         fs::create_dir(&directory).expect("a directory");
         // The broker is another user.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -41,7 +43,7 @@ impl Papers {
         Self { directory, trusted, other }
     }
 
-    /// What makes a broker listen at `port` inside of TLS, and ask for certificates, and offer every login method.
+    /// A configuration with which a broker listens at `port` inside of TLS, asks for certificates and offers every login method.
     pub fn configuration(&self, port: u16) -> String {
         let directory = self.directory.display();
         format!(
@@ -75,18 +77,18 @@ impl Papers {
         &self.other
     }
 
-    /// Writes the certificate of a broker that is called `localhost`, in place of the one it had.
+    /// Writes the certificate of a broker called `localhost`, in place of the one it had.
     pub fn issue(&self, validity: Validity) {
         let mut parameters = CertificateParams::default();
         parameters.subject_alt_names = vec![SanType::DnsName("localhost".try_into().expect("a name"))];
-        if let Validity::Over = validity {
+        if let Validity::Expired = validity {
             parameters.not_before = date_time_ymd(2001, 1, 1);
             parameters.not_after = date_time_ymd(2002, 1, 1);
         }
         self.sign("broker", &parameters, &self.trusted);
     }
 
-    /// A certificate for a client that is called `name`.
+    /// A certificate for a client called `name`.
     pub fn client(&self, name: &str, by: &Authority) -> Identity {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -106,7 +108,13 @@ impl Papers {
     }
 }
 
-impl Drop for Papers {
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Certificates {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }

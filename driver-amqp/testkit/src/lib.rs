@@ -2,6 +2,7 @@
 //! the conformance suite, and a workload whose guarantees are checked.
 
 pub mod borrowed_node;
+pub mod case;
 pub mod certificates;
 pub mod harness;
 pub mod process;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 use xtask::broker::AttachedNode;
 
-pub use crate::borrowed_node::Lent;
+pub use crate::borrowed_node::BorrowedNode;
 
 /// For what must happen. It ends early, so it is generous.
 pub const ARRIVE: Duration = Duration::from_secs(30);
@@ -80,8 +80,8 @@ impl Stage {
     }
 
     /// On a node that nobody else has meanwhile, and that may be hurt.
-    pub async fn own() -> (Lent, Self) {
-        let node = blocking(Lent::take).await;
+    pub async fn own() -> (BorrowedNode, Self) {
+        let node = blocking(BorrowedNode::take).await;
         let stage = Self::on(node.attached().clone()).await;
         (node, stage)
     }

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BESIDE);
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    testkit::borrowed_node::Lent::end();
+    testkit::borrowed_node::BorrowedNode::end();
     conclusion.exit_code()
 }
 

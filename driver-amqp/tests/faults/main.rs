@@ -16,33 +16,14 @@ mod workload;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use libtest_mimic::{Arguments, Trial};
 
 use sweep::points;
-use testkit::stage;
-use testkit::workload::{lateness, rules, tally};
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, PureCase, live, live_with, pure};
+use testkit::{cases, pure_cases, stage};
 
-/// One case: a sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
-/// One case that needs neither a network nor a clock.
-type Pure = (&'static str, fn());
-
-/// The cases of one module, named after it and them.
-macro_rules! cases {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
-    };
-}
-
-macro_rules! pure {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), $module::tests::$case as fn())),+),+]
-    };
-}
-
-const PURE: &[Pure] = &pure! {
+const PURE: &[PureCase] = &pure_cases! {
     wire:
         a_stream_is_read_frame_by_frame,
         a_content_belongs_to_the_last_method_of_its_own_channel,
@@ -55,25 +36,6 @@ const PURE: &[Pure] = &pure! {
         every_offset_of_every_stream_is_one_point,
         each_frame_is_cut_once_within_and_once_behind_it,
         a_point_is_read_as_it_is_printed;
-    rules:
-        what_is_sound_breaks_nothing,
-        a_confirmed_message_that_is_nowhere_is_lost,
-        a_method_that_ran_answers,
-        what_is_said_not_to_have_happened_did_not,
-        only_who_sent_to_nobody_is_told_so,
-        nothing_ends_after_its_deadline,
-        what_fails_afterwards_does_not_work_again,
-        a_second_run_is_marked_and_comes_of_a_loss_or_not_at_all,
-        events_handled_twice_are_marked_and_few,
-        what_one_task_sends_to_one_server_starts_in_its_order;
-    lateness:
-        half_of_those_that_reach_their_deadline_may_be_late_and_more_may_not,
-        it_is_told_how_late_those_were_that_had_no_time_left;
-    tally:
-        enough_is_enough,
-        whatever_always_fails_is_a_shortfall_of_its_own,
-        a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum,
-        nothing_at_all_is_not_enough;
 };
 
 /// What needs sockets and no broker.
@@ -134,38 +96,16 @@ const SWEEPS: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
-    let pure = PURE.iter().map(|&(name, case)| {
-        Trial::test(name, move || {
-            case();
-            Ok(())
-        })
-    });
     let relayed = RELAYED.iter().map(|&(name, case)| {
         Trial::test(name, move || {
             stage::run(case());
             Ok(())
         })
     });
-    let sweeps = SWEEPS.iter().map(|&(name, case)| live(name, move || stage::run_alone_within(sweep::limit(), case())));
-    let lives = LIVE.iter().map(|&(name, case)| live(name, move || stage::run(case())));
-    let conclusion =
-        libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect());
-    testkit::borrowed_node::Lent::end();
+    let sweeps =
+        SWEEPS.iter().map(|&(name, case)| live_with(name, move || stage::run_alone_within(sweep::limit(), case())));
+    let trials = PURE.iter().map(pure).chain(relayed).chain(LIVE.iter().map(live)).chain(sweeps);
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// A trial on a node, ignored without one; where nothing may be skipped, it fails instead.
-fn live(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

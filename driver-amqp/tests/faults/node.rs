@@ -10,7 +10,7 @@ use xtask::broker::Node;
 use xtask::fault_duration::lasting;
 
 use crate::workload::Office;
-use testkit::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
+use testkit::stage::{ARRIVE, BorrowedNode, SLACK, Stage, back, blocking, until, url, within};
 
 /// Queues outlive the node.
 const DURABLE: &str = "?amqp_durable_queues=true";
@@ -145,7 +145,7 @@ async fn at(stage: Stage, query: &str) -> Office {
     Office::with(stage, "guest", "guest", query, &address).await
 }
 
-async fn changed(mut node: Lent, change: impl FnOnce(&mut Node) + Send + 'static) -> Lent {
+async fn changed(mut node: BorrowedNode, change: impl FnOnce(&mut Node) + Send + 'static) -> BorrowedNode {
     blocking(move || {
         change(&mut node);
         node

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let beside = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
     let alone = ALONE.iter().map(|&(name, case)| trial(name, move || testkit::stage::run_alone(case())));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
-    testkit::borrowed_node::Lent::end();
+    testkit::borrowed_node::BorrowedNode::end();
     conclusion.exit_code()
 }
 

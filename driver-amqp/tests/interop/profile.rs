@@ -15,7 +15,7 @@ use crate::rust_server::RustServer;
 use crate::setting::{Setting, transport};
 use crate::topology::{TOPIC, ask, use_everything};
 use crate::{Test, test};
-use testkit::certificates::{Papers, Validity};
+use testkit::certificates::{Certificates, Validity};
 
 pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_durable_queues),
@@ -122,13 +122,15 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
 }
 
 async fn both_sides_meet_inside_of_tls(setting: Arc<Setting>) {
-    let papers = Papers::new(&setting.unique("interop"));
-    papers.issue(Validity::Now);
+    let certificates = Certificates::new(&setting.unique("interop"));
+    certificates.issue(Validity::Now);
     let [port] = free_ports().unwrap();
-    let settings =
-        Settings { configuration: papers.configuration(port), plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()] };
+    let settings = Settings {
+        configuration: certificates.configuration(port),
+        plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()],
+    };
     let node = tokio::task::spawn_blocking(move || Node::start_with(&settings)).await.unwrap().expect("a node");
-    let authority = papers.authority();
+    let authority = certificates.authority();
     let url = format!("rabbit://guest:guest@localhost:{port}/?ssl=true&ssl_ca_file={}", authority.display());
     meet(&setting, &url, &url).await;
     drop(node);

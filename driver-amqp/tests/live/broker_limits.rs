@@ -10,8 +10,8 @@ use xtask::broker::Release;
 
 use crate::traffic::a_hundred;
 use testkit::stage::{
-    ARRIVE, Lent, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon, subscribe,
-    take, text, texts, topic, unique, until, url, within,
+    ARRIVE, BorrowedNode, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon,
+    subscribe, take, text, texts, topic, unique, until, url, within,
 };
 
 /// A handler takes longer than the broker lets a consumer hold a message. From 4.3 on the consumer of a replicated queue is
@@ -244,7 +244,7 @@ pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
     let connected = usize::from(stage.control(connections).await == 0);
     let victim = nodes[connected].take().expect("it is there");
     let killed = blocking(move || {
-        let mut victim: Lent = victim;
+        let mut victim: BorrowedNode = victim;
         victim.kill().expect("it is dead");
         Instant::now()
     })

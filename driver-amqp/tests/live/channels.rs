@@ -6,7 +6,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::{ErrorKind, Source, Subscription, Transport};
 
-use testkit::stage::{ARRIVE, Lent, Stage, publish, server, soon, subscribe, take, text, topic, within};
+use testkit::stage::{ARRIVE, BorrowedNode, Stage, publish, server, soon, subscribe, take, text, topic, within};
 
 /// lapin keeps the broker's last words about a channel for the next one of its number. Here each listener costs a channel or
 /// two, since its queue exists in another form.
@@ -53,7 +53,7 @@ pub(crate) async fn a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own(
 }
 
 /// A node that takes eight channels on a connection.
-async fn few_channels() -> (Lent, Stage) {
+async fn few_channels() -> (BorrowedNode, Stage) {
     let (mut node, stage) = Stage::own().await;
     node.spoil();
     let few = "application:set_env(rabbit, channel_max, 8).";

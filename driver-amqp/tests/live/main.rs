@@ -233,7 +233,7 @@ fn main() -> ExitCode {
     // Most of them wait for a broker most of the time.
     arguments.test_threads.get_or_insert(BESIDE);
     let conclusion = libtest_mimic::run(&arguments, beside.chain(alone).collect());
-    testkit::borrowed_node::Lent::end();
+    testkit::borrowed_node::BorrowedNode::end();
     conclusion.exit_code()
 }
 

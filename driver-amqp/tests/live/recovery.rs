@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::traffic::{Traffic, a_hundred};
 use testkit::stage::{
-    ARRIVE, Lent, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after,
-    texts, topic, unique, until, url, within,
+    ARRIVE, BorrowedNode, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take,
+    take_until_after, texts, topic, unique, until, url, within,
 };
 
 /// What a broker that is killed keeps.
@@ -295,7 +295,7 @@ pub(crate) async fn a_publish_waits_for_the_broker_until_its_deadline() {
     assert_eq!(texts(&take(listener.as_mut(), 1).await), ["patient"], "and what was given up did not arrive");
 }
 
-async fn killed(mut node: Lent) -> Lent {
+async fn killed(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.kill().expect("it is dead");
         node
@@ -303,7 +303,7 @@ async fn killed(mut node: Lent) -> Lent {
     .await
 }
 
-async fn restarted(mut node: Lent) -> Lent {
+async fn restarted(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.restart().expect("it is back");
         node

@@ -4,7 +4,7 @@ use oslo_messaging_amqp::AmqpConfig;
 use xtask::profile::Profile;
 
 /// The options that make up `profile`.
-pub fn config(profile: Profile) -> AmqpConfig {
+pub(super) fn config(profile: Profile) -> AmqpConfig {
     let mut config = match profile {
         Profile::Oslo => AmqpConfig::default(),
         Profile::Durable => AmqpConfig::durable(),
@@ -15,7 +15,7 @@ pub fn config(profile: Profile) -> AmqpConfig {
 }
 
 /// This driver, with what is to be known of the node and the queues.
-pub fn driver<'a>(remarks: impl IntoIterator<Item = Option<&'a str>>) -> String {
+pub(super) fn driver<'a>(remarks: impl IntoIterator<Item = Option<&'a str>>) -> String {
     let remarks = remarks.into_iter().flatten();
     ["oslo-messaging-amqp"].into_iter().chain(remarks).collect::<Vec<_>>().join(", ")
 }

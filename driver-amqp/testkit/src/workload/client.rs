@@ -1,172 +1,98 @@
-//! What the client of a run does, and what it is told.
+//! Calls, casts and events with numbers, each written down with its result.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
-use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient, Target};
-use tokio::time::{Instant, sleep};
+use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient};
 
-use super::history::{Ended, Kind, Phase};
-use super::servers::{Work, name};
+use super::journal::Journal;
+use super::record::{Ended, Kind, Phase, Record};
+use super::servers::Work;
 
-/// How long each may take unless it is said. Most of it is over at once; a call whose request was lost waits for its answer to
-/// the end.
-pub const PATIENCE: Duration = Duration::from_secs(6);
-/// How many calls, and how many events, must succeed one after the other once everything works again.
-pub const IN_A_ROW: usize = 100;
-/// How long to wait before everything is tried again.
-const PAUSE: Duration = Duration::from_millis(50);
-
+/// Numbers what it sends. The number is the argument of a request, and the payload of an event.
+#[derive(Debug)]
 pub struct Client {
-    rpc: RpcClient,
     notifier: Notifier,
-    method: &'static str,
-    patience: Duration,
+    journal: Journal,
     numbers: AtomicU32,
-    ended: Mutex<Vec<Ended>>,
+    failed: AtomicU64,
+}
+
+/// What one operation is, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    pub kind: Kind,
+    pub phase: Phase,
+    /// The sender, and the place among what it sends to one server, one after the other.
+    pub place: Option<(u32, u32)>,
+    pub timeout: Duration,
 }
 
 impl Client {
-    /// A client of the servers of `topic` and the listener of `events`, which calls `method`, and waits for `patience` each
-    /// time.
-    pub fn new(bus: &Bus, topic: &str, events: &str, method: &'static str, patience: Duration) -> Self {
+    /// A client whose events go to `topic`.
+    pub fn new(bus: &Bus, topic: &str, journal: &Journal) -> Self {
         Self {
-            rpc: RpcClient::new(bus, Target::topic(topic)),
-            notifier: Notifier::over("faults.client", MessagingSink::new(bus).topics([events])),
-            method,
-            patience,
+            notifier: Notifier::over("workload.client", MessagingSink::new(bus).topics([topic])),
+            journal: journal.clone(),
             numbers: AtomicU32::new(0),
-            ended: Mutex::default(),
+            failed: AtomicU64::new(0),
         }
     }
 
-    /// What has ended so far.
-    pub fn ended(&self) -> Vec<Ended> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How many operations it has begun.
+    pub fn attempted(&self) -> u32 {
+        self.numbers.load(Ordering::Relaxed)
     }
 
-    /// Does some of everything at once.
-    pub async fn during(&self) {
-        let called = [(None, 0), (None, 20), (None, 40), (None, 60), (Some(0), 10), (Some(1), 30)];
-        let calls =
-            called.map(|(server, ms)| async move { self.call(Phase::During, &self.to(server), ms).await }.boxed());
-        let calls = join_all(calls);
-        let first = self.to(Some(0));
-        let in_order = async {
-            for sequence in 0..5 {
-                self.cast(Kind::Cast, &first, Some(sequence)).await;
-            }
-        };
-        let others = async {
-            for _ in 0..3 {
-                self.cast(Kind::Cast, &self.rpc, None).await;
-            }
-        };
-        let fanouts = async {
-            for _ in 0..2 {
-                self.cast(Kind::Fanout, &self.rpc.prepare().fanout(), None).await;
-            }
-        };
-        let nobody = async {
-            let client = self.rpc.prepare().topic("nobody").mandatory(true);
-            self.cast(Kind::Undeliverable, &client, None).await;
-        };
-        let events = async {
-            for _ in 0..5 {
-                self.notify(Phase::During).await;
-            }
-        };
-        tokio::join!(calls, in_order, others, fanouts, nobody, events);
+    /// How many of them have failed.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
-    /// Tries until everything works: each queue is asked so often that every reader of it has had its turn, also one that is
-    /// gone and that the broker has not missed yet.
-    pub async fn recovered(&self) {
-        loop {
-            let mut works = true;
-            for server in [None, None, None, None, Some(0), Some(0), Some(1), Some(1)] {
-                works &= self.call(Phase::Recovering, &self.to(server), 0).await;
-            }
-            works &= self.notify(Phase::Recovering).await;
-            if works {
-                return;
-            }
-            sleep(PAUSE).await;
-        }
-    }
-
-    /// Does what must work again: calls in a row, and events in a row, until one fails.
-    pub async fn afterwards(&self) {
-        let calls = async {
-            for server in [None, Some(0), None, Some(1)].into_iter().cycle().take(IN_A_ROW) {
-                if !self.call(Phase::Afterwards, &self.to(server), 0).await {
-                    break;
-                }
-            }
-        };
-        let events = async {
-            for _ in 0..IN_A_ROW {
-                if !self.notify(Phase::Afterwards).await {
-                    break;
-                }
-            }
-        };
-        tokio::join!(calls, events);
-    }
-
-    /// A client of one server, or of all.
-    fn to(&self, server: Option<usize>) -> RpcClient {
-        match server {
-            Some(server) => self.rpc.prepare().server(name(server)),
-            None => self.rpc.prepare(),
-        }
-    }
-
-    /// Whether it succeeded.
-    async fn call(&self, phase: Phase, client: &RpcClient, ms: u64) -> bool {
+    /// Calls `method`, which takes `ms`; true if it succeeded.
+    pub async fn call(&self, operation: Operation, to: &RpcClient, method: &str, ms: u64) -> bool {
         let calling = async |number| {
-            let client = client.prepare().timeout(self.patience);
-            let answer: u32 = client.call(&Context::new(), self.method, &Work { number, ms }).await?;
-            assert_eq!(answer, number, "the answer of another call");
+            let client = to.prepare().timeout(operation.timeout);
+            let answer: u32 = client.call(&Context::new(), method, &Work { number, ms }).await?;
+            if answer != number {
+                self.journal.trouble(format!("call {number} was answered with {answer}"));
+            }
             Ok(())
         };
-        self.told(Kind::Call, phase, None, calling).await
+        self.record(operation, calling).await
     }
 
-    async fn cast(&self, kind: Kind, client: &RpcClient, sequence: Option<u32>) {
+    /// Casts to `method`; true if it was confirmed.
+    pub async fn cast(&self, operation: Operation, to: &RpcClient, method: &str) -> bool {
         let casting = async |number| {
-            let client = client.prepare().timeout(self.patience);
-            client.cast(&Context::new(), self.method, &Work { number, ms: 0 }).await
+            to.prepare().timeout(operation.timeout).cast(&Context::new(), method, &Work { number, ms: 0 }).await
         };
-        self.told(kind, Phase::During, sequence, casting).await;
+        self.record(operation, casting).await
     }
 
-    async fn notify(&self, phase: Phase) -> bool {
+    /// Publishes an event; true if it was confirmed.
+    pub async fn notify(&self, operation: Operation) -> bool {
         let notifying = async |number| {
-            let notifier = self.notifier.prepare().timeout(self.patience);
+            let notifier = self.notifier.prepare().timeout(operation.timeout);
             notifier.info(&Context::new(), "work", &Work { number, ms: 0 }).await
         };
-        self.told(Kind::Notification, phase, None, notifying).await
+        self.record(Operation { kind: Kind::Notification, ..operation }, notifying).await
     }
 
-    /// Does something with a number of its own, and notes what it is told; true if it succeeded.
-    async fn told<Fut: Future<Output = Result<()>>>(
+    async fn record<Fut: Future<Output = Result<()>>>(
         &self,
-        kind: Kind,
-        phase: Phase,
-        sequence: Option<u32>,
+        Operation { kind, phase, place, timeout }: Operation,
         act: impl FnOnce(u32) -> Fut,
     ) -> bool {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
-        let told = act(number).await.map_err(Into::into);
-        let succeeded = told.is_ok();
-        let ended = Ended { number, kind, phase, sequence, told, begun, took: begun.elapsed(), allowed: self.patience };
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-        succeeded
+        let begun = self.journal.now();
+        let failure = act(number).await.err().map(Into::into);
+        let done = self.journal.now();
+        let ended = Ended { number, kind, phase, place, begun, done, allowed: timeout, failure };
+        let confirmed = ended.failure.is_none();
+        self.failed.fetch_add(u64::from(!ended.succeeded()), Ordering::Relaxed);
+        self.journal.write(Record::Ended(ended));
+        confirmed
     }
 }

@@ -1,96 +1,114 @@
-//! What was asked for in one run, what was told of it, and what came of it.
+//! Everything that a run wrote down, so arranged that rules can look things up.
 
-use std::fmt;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use oslo_messaging::{Error, ErrorKind, Executed};
-use tokio::time::Instant;
+use super::journal::{self, Records};
+use super::record::{Begun, Ended, Fault, Kind, Paced, Record, Sample, Start};
 
-/// What a client does. Everything it does has a number of its own, which travels as its argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    Call,
-    Cast,
-    Fanout,
-    Notification,
-    /// A mandatory cast to a topic that nobody serves.
-    Undeliverable,
-}
-
-/// When it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Phase {
-    /// While the connection was cut.
-    During,
-    /// Once it had been, until everything works: also what the broker still hands to somebody who is gone may fail.
-    Recovering,
-    /// After that.
-    Afterwards,
-}
-
-/// One thing that a client did, and what it was told in the end.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    pub number: u32,
-    pub kind: Kind,
-    pub phase: Phase,
-    /// The place among what one task sent to one server, one after the other.
-    pub sequence: Option<u32>,
-    pub told: Result<(), Told>,
-    pub begun: Instant,
-    pub took: Duration,
-    /// What its deadline allowed.
-    pub allowed: Duration,
-}
-
-/// What an error said.
-#[derive(Debug, Clone)]
-pub struct Told {
-    pub kind: ErrorKind,
-    pub executed: Executed,
-    /// For whoever reads a report.
-    pub text: String,
-}
-
-/// One start of a method or of a handler of events, in the order of first polls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Started {
-    pub number: u32,
-    /// Which server; of events, always 0.
-    pub server: usize,
-    pub redelivered: bool,
-}
-
-/// Everything of one run.
+/// The records of one run.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Whether the servers refuse what the broker hands over a second time.
+    /// Whether all servers refuse what the broker delivers a second time.
     pub refusing: bool,
-    /// Whose connections were lost.
-    pub client_hurt: bool,
+    /// Which servers lost their connections, in a run whose faults are not recorded one by one.
     pub servers_hurt: [bool; 2],
+    pub begun: Option<Begun>,
+    pub paced: Option<Paced>,
+    pub over: Option<Duration>,
+    /// How many operations were begun, if the run came to its end.
+    pub attempted: Option<u32>,
     pub ended: Vec<Ended>,
-    pub methods: Vec<Started>,
-    pub events: Vec<Started>,
-    /// What lay in the shared queues in the end.
-    pub left: Vec<u32>,
+    /// In the order of first polls.
+    pub methods: Vec<Start>,
+    /// In the order of first polls.
+    pub events: Vec<Start>,
+    /// In the order in which they came; they do not overlap.
+    pub faults: Vec<Fault>,
+    pub samples: Vec<Sample>,
+    /// The numbers of messages that lay in the shared queues at the end.
+    pub left: HashSet<u32>,
+    pub troubles: Vec<String>,
+    starts: HashMap<u32, Vec<Start>>,
 }
 
 impl History {
-    /// How often `number` ran, or was handled, on `server`.
-    pub fn starts(&self, ended: &Ended, server: usize) -> usize {
-        self.started(ended.kind).filter(|start| start.number == ended.number && start.server == server).count()
+    /// The history of a run with one fault, before it begins.
+    pub fn new(refusing: bool, servers_hurt: [bool; 2]) -> Self {
+        Self { refusing, servers_hurt, ..Self::default() }
     }
 
-    /// How often in all.
-    pub fn all_starts(&self, ended: &Ended) -> usize {
-        self.starts(ended, 0) + self.starts(ended, 1)
+    /// The history in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or one of its lines cannot be read.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let mut history = Self::default();
+        for record in journal::read(path)? {
+            history.add(record?);
+        }
+        Ok(history)
     }
 
-    fn started(&self, kind: Kind) -> impl Iterator<Item = &Started> {
-        match kind {
-            Kind::Notification => self.events.iter(),
-            _ => self.methods.iter(),
+    pub fn add(&mut self, record: Record) {
+        match record {
+            Record::Begun(begun) => self.begun = Some(begun),
+            Record::Paced(paced) => self.paced = Some(paced),
+            Record::Ended(ended) => self.ended.push(ended),
+            Record::MethodStarted(start) => {
+                self.methods.push(start);
+                self.starts.entry(start.number).or_default().push(start);
+            }
+            Record::EventStarted(start) => {
+                self.events.push(start);
+                self.starts.entry(start.number).or_default().push(start);
+            }
+            Record::Fault(fault) => self.faults.push(fault),
+            Record::Sample(sample) => self.samples.push(sample),
+            Record::Left(number) => drop(self.left.insert(number)),
+            Record::Trouble(what) => self.troubles.push(what),
+            Record::Over(over) => (self.over, self.attempted) = (Some(over.at), Some(over.attempted)),
+        }
+    }
+
+    /// Adds what was written to a journal in memory by now.
+    pub fn add_all(&mut self, records: &Records) {
+        records.take().into_iter().for_each(|record| self.add(record));
+    }
+
+    /// The starts of the method or the handler that took `number`.
+    pub fn starts(&self, number: u32) -> &[Start] {
+        self.starts.get(&number).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every number that a method or a handler took.
+    pub fn started(&self) -> impl Iterator<Item = (u32, &[Start])> {
+        self.starts.iter().map(|(number, starts)| (*number, starts.as_slice()))
+    }
+
+    /// Whether `number` was taken by a method or a handler, or waits in a queue.
+    pub fn happened(&self, number: u32) -> bool {
+        !self.starts(number).is_empty() || self.left.contains(&number)
+    }
+
+    /// Whether everything that was confirmed has arrived where it should.
+    pub fn is_complete(&self) -> bool {
+        let confirmed = self.ended.iter().filter(|ended| ended.failure.is_none() && ended.kind != Kind::Undeliverable);
+        let refused = |ended: &Ended| ended.kind != Kind::Notification && self.may_be_refused();
+        confirmed.into_iter().all(|ended| !self.is_missing(ended) || refused(ended))
+    }
+
+    /// Whether `ended`, which was confirmed, did not arrive: a fanout, on one of the two servers.
+    pub fn is_missing(&self, ended: &Ended) -> bool {
+        if self.left.contains(&ended.number) {
+            return false;
+        }
+        let starts = self.starts(ended.number);
+        match ended.kind {
+            Kind::Fanout => !(0..2).all(|server| starts.iter().any(|start| start.server == server)),
+            _ => starts.is_empty(),
         }
     }
 
@@ -98,55 +116,25 @@ impl History {
         self.servers_hurt.contains(&true)
     }
 
-    /// Whether everything that was confirmed has come out where it should.
-    pub fn is_complete(&self) -> bool {
-        let confirmed = self.ended.iter().filter(|ended| ended.told.is_ok() && ended.kind != Kind::Undeliverable);
-        let refused = |ended: &Ended| ended.kind != Kind::Notification && self.may_be_refused();
-        confirmed.into_iter().all(|ended| self.missing(ended).is_none() || refused(ended))
-    }
-
-    /// Where `ended`, which was confirmed, is missing.
-    pub fn missing(&self, ended: &Ended) -> Option<&'static str> {
-        let (first, second) = (self.starts(ended, 0), self.starts(ended, 1));
-        match ended.kind {
-            _ if self.left.contains(&ended.number) => None,
-            Kind::Fanout if first == 0 => Some("on the first server"),
-            Kind::Fanout if second == 0 => Some("on the second server"),
-            Kind::Fanout => None,
-            _ => (first + second == 0).then_some("everywhere"),
-        }
-    }
-
-    /// Whether a server may have refused what it was given, since it was given it before and may not have run it.
+    /// Whether a server may have refused a request, because the broker delivered it before and the server may not have run it.
     pub fn may_be_refused(&self) -> bool {
         self.refusing && self.a_server_was_hurt()
     }
-}
 
-impl From<Error> for Told {
-    fn from(error: Error) -> Self {
-        Self { kind: error.kind(), executed: error.executed(), text: error.to_string() }
+    /// The faults that had an effect at some time from `from` to `to`, the last one first.
+    pub fn faults_within(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Fault> {
+        // They do not overlap, so they are closed in the order in which they begin.
+        let begun = self.faults.partition_point(|fault| fault.begun <= to);
+        self.faults[..begun].iter().rev().take_while(move |fault| fault.closed >= from)
     }
-}
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Call => "call",
-            Self::Cast => "cast",
-            Self::Fanout => "fanout",
-            Self::Notification => "notification",
-            Self::Undeliverable => "undeliverable cast",
-        })
+    /// The last of them.
+    pub fn fault_within(&self, from: Duration, to: Duration) -> Option<&Fault> {
+        self.faults_within(from, to).next()
     }
-}
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::During => "during",
-            Self::Recovering => "recovering",
-            Self::Afterwards => "afterwards",
-        })
+    /// The fault during which, or during a part of which, an operation was under way.
+    pub fn fault_of(&self, ended: &Ended) -> Option<&Fault> {
+        self.fault_within(ended.begun, ended.done)
     }
 }

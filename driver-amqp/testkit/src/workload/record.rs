@@ -1,4 +1,4 @@
-//! The lines of a history: what was done, what came of it, and what was done to the connections and the broker meanwhile.
+//! The records of a run: operations and their results, what servers started, and faults. A history file has one a line.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,9 +15,11 @@ pub enum Record {
     Paced(Paced),
     Ended(Ended),
     /// A method started.
-    Ran(Start),
+    #[serde(alias = "ran")]
+    MethodStarted(Start),
     /// A handler of events started.
-    Heard(Start),
+    #[serde(alias = "heard")]
+    EventStarted(Start),
     Fault(Fault),
     Sample(Sample),
     /// A message with this number lay in a shared queue in the end.
@@ -27,7 +29,7 @@ pub enum Record {
     Over(Over),
 }
 
-/// What a run was to be.
+/// What a run was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     pub seed: u64,
@@ -52,29 +54,44 @@ pub struct Paced {
     pub pace: u32,
 }
 
-/// What a client does. Everything it does has a number of its own, which travels as its argument.
+/// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Call,
     /// A call with little time.
     Hasty,
-    /// A call to servers that refuse what the broker hands over a second time.
+    /// A call to servers that refuse what the broker delivers a second time.
     Once,
     Cast,
     Fanout,
     Notification,
-    /// A mandatory cast to a topic that nobody serves.
+    /// A mandatory cast to a topic without a server.
     Undeliverable,
     /// A call that asks whether everything works again.
     Probe,
 }
 
-/// One thing that a client did, and what it was told in the end.
+/// When in a run with one fault an operation was begun. A soak knows its faults one by one, and has no phases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Up to the fault, and while it lasts.
+    #[default]
+    During,
+    /// From the fault until everything works: the broker may still deliver to a consumer that is gone.
+    Recovering,
+    /// After that.
+    Afterwards,
+}
+
+/// One operation of a client, and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     pub number: u32,
     pub kind: Kind,
+    #[serde(default, skip_serializing_if = "Phase::is_during")]
+    pub phase: Phase,
     /// The sender, and the place among what it sends to one server, one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<(u32, u32)>,
@@ -85,24 +102,24 @@ pub struct Ended {
     /// What its deadline allowed.
     #[serde(with = "micros")]
     pub allowed: Duration,
-    /// Nothing if it succeeded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Told>,
+    /// `None` if it returned no error.
+    #[serde(default, alias = "told", skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
-/// What an error said.
+/// What an error reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Failure {
     /// An `ErrorKind`, by name.
     pub kind: String,
-    pub executed: Ran,
+    pub executed: Execution,
     pub text: String,
 }
 
-/// Whether what was asked for happened.
+/// Whether the operation was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ran {
+pub enum Execution {
     No,
     Maybe,
     Yes,
@@ -120,13 +137,14 @@ pub struct Start {
     pub at: Duration,
 }
 
-/// Something that was done, and how long it was felt.
+/// A fault, and how long it had an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    pub hurt: Hurt,
+    #[serde(alias = "hurt")]
+    pub kind: FaultKind,
     #[serde(with = "micros")]
     pub begun: Duration,
-    /// When what was done was undone.
+    /// When the cause was gone.
     #[serde(with = "micros")]
     pub over: Duration,
     /// When everything had worked again, or was given up.
@@ -135,13 +153,13 @@ pub struct Fault {
     pub recovered: bool,
 }
 
-/// What can be done.
+/// The faults of a soak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hurt {
+pub enum FaultKind {
     /// Connections end in order.
-    Cut(Whose),
-    Reset(Whose),
+    Cut(FaultTarget),
+    Reset(FaultTarget),
     /// The node is killed and started again.
     Kill,
     /// The node stands still.
@@ -155,11 +173,12 @@ pub enum Hurt {
 /// Whose connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Whose {
+pub enum FaultTarget {
     Client,
     First,
     Second,
-    Everybody,
+    #[serde(alias = "everybody")]
+    All,
 }
 
 /// What the process held.
@@ -183,11 +202,18 @@ pub struct Over {
 }
 
 impl Ended {
-    /// Whether it went well; who sent to nobody is well served by being told.
+    /// Whether the result is right: that of an undeliverable cast is an error that says so.
     pub fn succeeded(&self) -> bool {
-        match &self.told {
-            None => self.kind != Kind::Undeliverable,
-            Some(told) => self.kind == Kind::Undeliverable && told.kind == "Undeliverable",
+        self.wrong_result().is_none()
+    }
+
+    /// The kind of the error, if the operation did not succeed; `not reported` of an undeliverable cast without an error.
+    pub fn wrong_result(&self) -> Option<String> {
+        let undeliverable = self.kind == Kind::Undeliverable;
+        match &self.failure {
+            None => undeliverable.then(|| "not reported".to_owned()),
+            Some(failure) if undeliverable && failure.kind == "Undeliverable" => None,
+            Some(failure) => Some(failure.kind.clone()),
         }
     }
 
@@ -197,8 +223,53 @@ impl Ended {
     }
 }
 
+impl Failure {
+    /// Whether it is of `kind`, an `ErrorKind` by name, and reports this of the execution.
+    pub fn is(&self, kind: &str, executed: Execution) -> bool {
+        self.kind == kind && self.executed == executed
+    }
+}
+
+impl Kind {
+    pub fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::Hasty | Self::Once | Self::Probe)
+    }
+}
+
+impl Phase {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_during(&self) -> bool {
+        *self == Self::During
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Hasty => "hasty call",
+            Self::Once => "call once",
+            Self::Cast => "cast",
+            Self::Fanout => "fanout",
+            Self::Notification => "notification",
+            Self::Undeliverable => "undeliverable cast",
+            Self::Probe => "probe",
+        })
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::During => "during",
+            Self::Recovering => "recovering",
+            Self::Afterwards => "afterwards",
+        })
+    }
+}
+
 impl Fault {
-    /// How long it took to do it and to undo it.
+    /// How long the cause lasted.
     pub fn lasted(&self) -> Duration {
         self.over.saturating_sub(self.begun)
     }
@@ -209,8 +280,8 @@ impl Fault {
     }
 }
 
-impl Hurt {
-    /// What it is, whoever it hurts.
+impl FaultKind {
+    /// Its name, without its target.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cut(_) => "cut",
@@ -223,21 +294,21 @@ impl Hurt {
     }
 }
 
-impl fmt::Display for Hurt {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cut(whose) | Self::Reset(whose) => write!(f, "{} {whose:?}", self.name()),
+            Self::Cut(target) | Self::Reset(target) => write!(f, "{} {target:?}", self.name()),
             _ => f.write_str(self.name()),
         }
     }
 }
 
-impl From<Error> for Told {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let executed = match error.executed() {
-            Executed::No => Ran::No,
-            Executed::Maybe => Ran::Maybe,
-            Executed::Yes => Ran::Yes,
+            Executed::No => Execution::No,
+            Executed::Maybe => Execution::Maybe,
+            Executed::Yes => Execution::Yes,
         };
         Self { kind: format!("{:?}", error.kind()), executed, text: error.to_string() }
     }

@@ -1,7 +1,7 @@
-//! The servers and the listener of a run, and the log in which they write what they start.
+//! The servers and the listener of a workload, which write down what they start.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oslo_messaging::{
@@ -10,61 +10,52 @@ use oslo_messaging::{
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::history::Started;
+use super::journal::Journal;
+use super::record::{Record, Start};
 use crate::stage::soon;
 
-/// The method that the servers have.
+/// The method that answers with the number of its request.
 pub const METHOD: &str = "work";
-
-/// The one that answers when every caller of it has given up.
+/// The method that answers after [`SILENCE`], when its caller has given up.
 pub const MUTE: &str = "mute";
-/// How long that takes.
 pub const SILENCE: Duration = Duration::from_secs(2);
 
-/// What a request or an event says.
+/// The argument of a request, and the payload of an event.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Work {
     pub number: u32,
-    /// How long it takes.
+    /// How many milliseconds it takes.
     pub ms: u64,
 }
 
-/// What was started, in the order of first polls.
-#[derive(Debug, Default)]
-pub struct Log {
-    methods: Mutex<Vec<Started>>,
-    events: Mutex<Vec<Started>>,
-}
-
-impl Log {
-    pub fn methods(&self) -> Vec<Started> {
-        self.methods.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub fn events(&self) -> Vec<Started> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// What the methods of one server know.
+/// What the methods of one server share.
 #[derive(Debug)]
 struct Server {
-    number: usize,
-    log: Arc<Log>,
+    number: u8,
+    journal: Journal,
 }
 
 impl Server {
-    /// Notes that a method starts.
     fn start(&self, context: &Context, work: Work) {
         let redelivered = context.request().is_some_and(|request| request.redelivered);
-        let start = Started { number: work.number, server: self.number, redelivered };
-        self.log.methods.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+        let start = Start { number: work.number, server: self.number, redelivered, at: self.journal.now() };
+        self.journal.write(Record::MethodStarted(start));
     }
 }
 
-/// Starts server number `server` of `topic`.
-pub async fn serve(bus: &Bus, topic: &str, server: usize, refusing: bool, log: &Arc<Log>) -> Result<RpcServer> {
-    let endpoint = Endpoint::new(Server { number: server, log: Arc::clone(log) })
+/// What server number `server` is called.
+pub fn name(server: u8) -> String {
+    format!("s{server}")
+}
+
+/// The queues of `topic` that outlive its two servers.
+pub fn shared_queues(topic: &str) -> [String; 3] {
+    [topic.to_owned(), format!("{topic}.{}", name(0)), format!("{topic}.{}", name(1))]
+}
+
+/// Starts server number `server` of `topic`; a `refusing` one refuses what the broker delivers a second time.
+pub async fn serve(bus: &Bus, topic: &str, server: u8, refusing: bool, journal: &Journal) -> Result<RpcServer> {
+    let endpoint = Endpoint::new(Server { number: server, journal: journal.clone() })
         .method(METHOD, async |server: Arc<Server>, context: Context, work: Work| {
             server.start(&context, work);
             sleep(Duration::from_millis(work.ms)).await;
@@ -80,19 +71,14 @@ pub async fn serve(bus: &Bus, topic: &str, server: usize, refusing: bool, log: &
     builder.start(soon()).await
 }
 
-/// What server number `server` is called.
-pub fn name(server: usize) -> String {
-    format!("s{server}")
-}
-
 /// Starts the listener of `topic`.
-pub async fn listen(bus: &Bus, topic: &str, log: &Arc<Log>) -> Result<NotificationListener> {
-    let endpoint = NotificationEndpoint::shared(Arc::clone(log)).on(
+pub async fn listen(bus: &Bus, topic: &str, journal: &Journal) -> Result<NotificationListener> {
+    let endpoint = NotificationEndpoint::new(journal.clone()).on(
         Priority::Info,
         "*",
-        async |log: Arc<Log>, event: Event<Work>| {
-            let start = Started { number: event.payload.number, server: 0, redelivered: event.redelivered };
-            log.events.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+        async |journal: Arc<Journal>, event: Event<Work>| {
+            let (number, redelivered) = (event.payload.number, event.redelivered);
+            journal.write(Record::EventStarted(Start { number, server: 0, redelivered, at: journal.now() }));
             Ok::<_, Infallible>(())
         },
     );

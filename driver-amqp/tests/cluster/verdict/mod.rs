@@ -1,4 +1,4 @@
-//! What came of a scenario. Pure.
+//! The result of a scenario. Pure.
 
 pub(crate) mod tests;
 
@@ -7,32 +7,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use testkit::workload::client::IN_A_ROW;
 use testkit::workload::count::{COLUMNS, Count};
-use testkit::workload::history::{Ended, History, Kind, Phase};
+use testkit::workload::history::History;
 use testkit::workload::lateness::Lateness;
+use testkit::workload::record::{Ended, Kind, Phase};
 use testkit::workload::rules::{self, Repeats};
-use testkit::workload::tally::{Minimum, Tally, failed};
+use testkit::workload::script::IN_A_ROW;
+use testkit::workload::tally::{Minimum, Tally};
 
-/// An answer whose caller's connection or inbox is under repair may be late: its call is then told so. How often is shown.
+/// An answer may be late while the connection or the inbox of its caller is restored: the call then times out. The report
+/// counts these.
 const LATE: &str = "G5: ";
 
-/// Of how many calls one may end so. When a member goes, a troupe has at most the six calls of one round under way, and a
-/// scenario of 20 s makes some 700 of two troupes. As many as six were cut off by one blow, and none had run: so far this
+/// Of how many calls one may end so. When a member goes, a workload has at most the six calls of one round under way, and a
+/// scenario of 20 s makes some 700 of two workloads. As many as six were cut off by one blow, and none had run: so far this
 /// was never seen, also on a machine with six times the load that it can bear.
 const LATE_ONE_OF: usize = 100;
 
 /// How many calls of a hundred must succeed outside of every window.
 const PERCENT: usize = 99;
 
-/// How many calls each troupe must have made before the first blow and after each, on average: one round, where there is time
+/// How many calls each workload must have made before the first blow and after each, on average: one round, where there is time
 /// for some six.
 const OUTSIDE: usize = 6;
 
 /// How long the least of what is done meanwhile is meant for.
 const SPELL: Duration = Duration::from_secs(20);
 
-/// The least that each troupe must have done in each spell: what fails is what was under way when a member went.
+/// The least that each workload must have done in each spell: what fails is what was under way when a member went.
 const MEANWHILE: &[Minimum] = &[
     Minimum { phase: Phase::During, kind: Kind::Call, attempts: 60, percent: 90 },
     Minimum { phase: Phase::During, kind: Kind::Cast, attempts: 80, percent: 90 },
@@ -42,7 +44,7 @@ const MEANWHILE: &[Minimum] = &[
     Minimum { phase: Phase::During, kind: Kind::Undeliverable, attempts: 10, percent: 60 },
 ];
 
-/// The least that each troupe must have done in the end.
+/// The least that each workload must have done in the end.
 const AFTERWARDS: &[Minimum] = &[
     Minimum { phase: Phase::Afterwards, kind: Kind::Call, attempts: IN_A_ROW, percent: 100 },
     Minimum { phase: Phase::Afterwards, kind: Kind::Notification, attempts: IN_A_ROW, percent: 100 },
@@ -57,44 +59,44 @@ pub(crate) struct Verdict {
     pub(crate) with: Vec<Duration>,
     /// From each blow until everything worked with the member back.
     pub(crate) windows: Vec<(Instant, Instant)>,
-    troupes: usize,
+    workloads: usize,
     tally: Tally,
     /// Calls of which no part was inside a window, and those of them that were among some of everything.
     outside: Count,
     outside_meanwhile: usize,
     repeats: Repeats,
-    /// How many methods ran for calls that were told nothing in time.
+    /// How many methods ran for calls that got no answer in time.
     late: usize,
     lateness: Lateness,
     violations: Vec<String>,
 }
 
 impl Verdict {
-    /// Adds what one troupe did.
-    pub(crate) fn add(&mut self, history: &History) {
-        self.troupes += 1;
+    /// Adds what one workload did, which began at `began`.
+    pub(crate) fn add(&mut self, began: Instant, history: &History) {
+        self.workloads += 1;
         self.tally.add(history);
         let repeats = rules::repeats(history);
         self.repeats.methods += repeats.methods;
         self.repeats.events += repeats.events;
         let (late, wrong): (Vec<_>, Vec<_>) =
-            rules::violations(history).into_iter().partition(|violation| violation.starts_with(LATE));
+            rules::sweep::violations(history).into_iter().partition(|violation| violation.starts_with(LATE));
         self.late += late.len();
         self.violations.extend(wrong);
         self.lateness.add(history);
         for call in history.ended.iter().filter(|ended| ended.kind == Kind::Call) {
-            if self.is_inside(call) {
+            if self.is_inside(began, call) {
                 continue;
             }
-            self.outside.add(failed(call));
+            self.outside.add(call.wrong_result());
             self.outside_meanwhile += usize::from(call.phase == Phase::During);
         }
     }
 
     /// Whether any part of it was inside a window.
-    fn is_inside(&self, ended: &Ended) -> bool {
-        let done = ended.begun + ended.took;
-        self.windows.iter().any(|(from, to)| ended.begun <= *to && done >= *from)
+    fn is_inside(&self, began: Instant, ended: &Ended) -> bool {
+        let (begun, done) = (began + ended.begun, began + ended.done);
+        self.windows.iter().any(|(from, to)| begun <= *to && done >= *from)
     }
 
     /// Panics unless every rule held and enough was done.
@@ -103,24 +105,24 @@ impl Verdict {
         assert!(objections.is_empty(), "{} objections:\n{}", objections.len(), objections.join("\n"));
     }
 
-    /// What is wrong, and what was not enough.
+    /// Broken rules, and minimums that were not reached.
     pub(crate) fn objections(&self) -> Vec<String> {
         let mut objections = self.violations.clone();
         let spells = usize::try_from(self.lasted.as_secs() / SPELL.as_secs()).expect("it is small");
-        objections.extend(self.tally.shortfalls(self.troupes * spells.max(1), MEANWHILE));
-        objections.extend(self.tally.shortfalls(self.troupes, AFTERWARDS));
+        objections.extend(self.tally.shortfalls(self.workloads * spells.max(1), MEANWHILE));
+        objections.extend(self.tally.shortfalls(self.workloads, AFTERWARDS));
         objections.extend(self.lateness.objection());
         if !self.outside.reaches(PERCENT) {
             objections.push(format!("too few calls succeeded outside faults: {COLUMNS}: {}", self.outside));
         }
         // Before the first blow and after each there are two seconds.
-        let needed = OUTSIDE * self.troupes * (self.windows.len() + 1);
+        let needed = OUTSIDE * self.workloads * (self.windows.len() + 1);
         if self.outside_meanwhile < needed {
             objections.push(format!("only {} calls were made outside faults, not {needed}", self.outside_meanwhile));
         }
         let calls = self.tally.of(Phase::During, Kind::Call).attempted;
         if self.late * LATE_ONE_OF > calls {
-            objections.push(format!("{} of {calls} calls were told nothing in time of what had run", self.late));
+            objections.push(format!("{} of {calls} calls ran and got no answer in time", self.late));
         }
         objections
     }
@@ -128,7 +130,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} troupes, {:.1} s", self.troupes, self.lasted.as_secs_f64())?;
+        writeln!(f, "{} workloads, {:.1} s", self.workloads, self.lasted.as_secs_f64())?;
         write!(f, "{}", self.tally)?;
         let Repeats { methods, events } = self.repeats;
         writeln!(f, "  run twice, each marked as redelivered: {methods} requests, {events} events")?;

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use testkit::process::{io_threads, sockets};
 use testkit::stage::{Stage, until, within};
-use testkit::workload::client::PATIENCE;
 use testkit::workload::dice::{self, Dice};
-use testkit::workload::history::{Kind, Phase};
+use testkit::workload::record::{Ended, Kind, Phase};
+use testkit::workload::script::TIMEOUT;
 use testkit::workload::servers::{METHOD, MUTE, SILENCE};
-use testkit::workload::tally::{self, MINIMUMS};
+use testkit::workload::tally::MINIMUMS;
 
 use points::{Point, chosen, each_frame, every};
 use report::Report;
@@ -34,7 +34,7 @@ const AT_ONCE: usize = 12;
 const AT_ONCE_ALONE: usize = 32;
 /// A client that calls what there is, and waits for twice the heartbeat of 10 s and the longest pause between two tries to
 /// connect.
-const SOUND: Manner = Manner { method: METHOD, patience: PATIENCE, recovery: Duration::from_secs(30) };
+const SOUND: Manner = Manner { method: METHOD, timeout: TIMEOUT, recovery: Duration::from_secs(30) };
 /// Far over what any run needs.
 const RUN: Duration = Duration::from_secs(120);
 
@@ -67,7 +67,7 @@ pub(crate) async fn every_guarantee_holds_wherever_connections_are_cut() {
 /// the report says so, and it does not pass.
 pub(crate) async fn a_client_whose_every_call_times_out_does_not_pass() {
     let (field, recorded) = set().await;
-    let deaf = Manner { method: MUTE, patience: SILENCE / 4, recovery: Duration::from_secs(2) };
+    let deaf = Manner { method: MUTE, timeout: SILENCE / 4, recovery: Duration::from_secs(2) };
     let mut points = chosen(&recorded.streams, 4, &mut Dice::new(dice::seed()));
     // A refusal would be an answer.
     for point in &mut points {
@@ -101,7 +101,7 @@ async fn set() -> (Arc<Field>, Outcome) {
     let field = Arc::new(field);
     let recorded = within(RUN, "a run without a fault", Box::pin(run(Arc::clone(&field), None, SOUND))).await;
     assert_eq!(recorded.violations, Vec::<String>::new());
-    let failed = recorded.history.ended.iter().filter(|ended| !tally::succeeded(ended));
+    let failed = recorded.history.ended.iter().filter(|ended: &&Ended| !ended.succeeded());
     assert_eq!(failed.count(), 0, "{:?}", recorded.history.ended);
     (field, recorded)
 }

@@ -8,7 +8,7 @@ use super::points::Point;
 use super::run::Outcome;
 use crate::wire::Concern;
 use testkit::workload::lateness::Lateness;
-use testkit::workload::rules::{self, Repeats};
+use testkit::workload::rules::{Repeats, repeats};
 use testkit::workload::tally::{Minimum, Tally};
 
 /// After how many runs a long sweep says how far it is.
@@ -61,7 +61,7 @@ impl Report {
         }
         self.tally.add(&outcome.history);
         self.lateness.add(&outcome.history);
-        let repeats = rules::repeats(&outcome.history);
+        let repeats = repeats(&outcome.history);
         self.repeats.methods += repeats.methods;
         self.repeats.events += repeats.events;
         self.recoveries.push(outcome.recovery);

@@ -1,4 +1,4 @@
-//! What came of a run, to be read, and whether it is well.
+//! The report on a run, and whether the run passed.
 
 pub(crate) mod tests;
 
@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::history::History;
 use super::plan::{LONG, TRIAL};
-use super::rules;
 use super::tally::Tally;
 use super::usage::{Usage, compared, growth, usage};
 use testkit::workload::count::{COLUMNS, Count};
+use testkit::workload::history::History;
 use testkit::workload::record::{Begun, Kind, Paced};
+use testkit::workload::rules::{Repeats, repeats, soak};
 
 /// How many violations are shown of each rule.
 const SHOWN: usize = 10;
-/// How many calls of a hundred must succeed while nothing is done to anybody.
+/// How many calls of a hundred must succeed outside faults.
 const PERCENT: usize = 99;
 /// How many of them there must be in each minute, so that a run in which little is done does not pass.
 const CALLS: u64 = 100;
@@ -31,7 +31,7 @@ pub(crate) struct Report {
     tally: Tally,
     faults: Vec<String>,
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
-    repeats: (usize, usize),
+    repeats: Repeats,
     minutes: Vec<(u64, Usage)>,
     compared: Option<(Duration, Usage, Usage)>,
     objections: Vec<String>,
@@ -42,14 +42,14 @@ impl Report {
         let tally = Tally::of(history);
         let mut recoveries = BTreeMap::<_, Vec<_>>::new();
         for fault in &history.faults {
-            recoveries.entry(fault.hurt.name()).or_default().push(fault.recovery());
+            recoveries.entry(fault.kind.name()).or_default().push(fault.recovery());
         }
         let fault = |(fault, count): (&testkit::workload::record::Fault, &Count)| {
             let seconds = |duration: Duration| duration.as_secs_f64();
             format!(
                 "{:>7.1} {:<16} {:>6.1} {:>6.1} {count}",
                 seconds(fault.begun),
-                fault.hurt.to_string(),
+                fault.kind.to_string(),
                 seconds(fault.lasted()),
                 seconds(fault.recovery())
             )
@@ -61,10 +61,10 @@ impl Report {
             begun: history.begun.clone(),
             paced: history.paced.clone(),
             faults,
-            repeats: rules::repeats(history),
+            repeats: repeats(history),
             minutes: minutes.collect(),
             compared: compared(history),
-            objections: rules::violations(history),
+            objections: soak::violations(history),
             recoveries,
             tally,
         };
@@ -155,7 +155,7 @@ impl fmt::Display for Report {
         }
         self.write_counts(f)?;
         self.write_faults(f)?;
-        let (methods, events) = self.repeats;
+        let Repeats { methods, events } = self.repeats;
         writeln!(f, "\nstarted twice: {methods} requests, {events} events")?;
         writeln!(f, "nothing ended later than {:?} past its deadline", self.tally.latest)?;
         self.write_usage(f)?;

@@ -1,13 +1,13 @@
-//! How much was done, how much of it succeeded, and what the rest was told. Pure.
+//! How many operations there were, how many succeeded, and how the others failed. Pure.
 
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::history::History;
 use testkit::workload::count::Count;
-use testkit::workload::record::{Ended, Kind};
+use testkit::workload::history::History;
+use testkit::workload::record::Kind;
 
 /// What was under way during some part of a fault, and what was not.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +27,10 @@ impl Tally {
             tally.latest = tally.latest.max(ended.took().saturating_sub(ended.allowed));
             let fault = history.fault_of(ended);
             let counts = if fault.is_some() { &mut tally.inside } else { &mut tally.outside };
-            counts.entry(ended.kind).or_default().add(failed(ended));
+            counts.entry(ended.kind).or_default().add(ended.wrong_result());
             if let Some(fault) = fault {
                 let place = history.faults.partition_point(|other| other.begun < fault.begun);
-                tally.faults[place].add(failed(ended));
+                tally.faults[place].add(ended.wrong_result());
             }
         }
         tally
@@ -55,10 +55,4 @@ fn merge(count: &mut Count, more: &Count) {
     for (kind, times) in &more.failed {
         *count.failed.entry(kind.clone()).or_default() += times;
     }
-}
-
-/// The kind of error that it ended with, if it did not succeed.
-fn failed(ended: &Ended) -> Option<String> {
-    let kind = ended.told.as_ref().map_or("not told", |told| told.kind.as_str());
-    (!ended.succeeded()).then(|| kind.to_owned())
 }

@@ -5,7 +5,7 @@ pub(crate) mod tests;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::history::History;
+use testkit::workload::history::History;
 use testkit::workload::record::{Kind, Sample};
 
 /// What is compared with the end: the minute that begins here, or later on a machine so slow that it takes longer until
@@ -57,8 +57,8 @@ pub(crate) fn compared(history: &History) -> Option<(Duration, Usage, Usage)> {
 fn filled(history: &History) -> Option<Duration> {
     let once = history.ended.iter().filter(|ended| ended.kind == Kind::Once).map(|ended| ended.number);
     let once: HashSet<u32> = once.collect();
-    let requests = history.ran.iter().map(|start| ((Some(start.server), once.contains(&start.number)), start.at));
-    let events = history.heard.iter().map(|start| ((None, false), start.at));
+    let requests = history.methods.iter().map(|start| ((Some(start.server), once.contains(&start.number)), start.at));
+    let events = history.events.iter().map(|start| ((None, false), start.at));
     let (mut had, mut full) = (HashMap::<_, usize>::new(), Vec::new());
     for (reader, at) in requests.chain(events) {
         let count = had.entry(reader).or_default();

@@ -1,11 +1,13 @@
-//! The file that a run is written to, line by line, so that the run itself remembers nothing.
+//! Where a run is written to: a file, line by line, so that the run itself keeps nothing in memory; or a channel, if it is short.
 
-pub mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,14 +15,18 @@ use tokio::time::Instant;
 
 use super::record::Record;
 
-/// Where everybody writes. A clone writes to the same file.
+/// The clock of a run, and where its records go. A clone writes to the same place.
 #[derive(Debug, Clone)]
 pub struct Journal {
     began: Instant,
     lines: Sender<Record>,
 }
 
-/// The thread that writes.
+/// The records of a run in memory.
+#[derive(Debug)]
+pub struct Records(Mutex<Receiver<Record>>);
+
+/// The thread that writes the file.
 #[derive(Debug)]
 pub struct Writing(JoinHandle<io::Result<()>>);
 
@@ -35,9 +41,20 @@ impl Journal {
         }
         let file = BufWriter::new(File::create(path)?);
         let (lines, records) = channel();
-        // A thread, so that a slow disk holds nobody up.
+        // A thread, so that a slow disk delays no operation.
         let writing = thread::Builder::new().name("journal".into()).spawn(move || write(file, &records))?;
         Ok((Self { began: Instant::now(), lines }, Writing(writing)))
+    }
+
+    /// Begins a run whose records stay in memory until they are taken.
+    pub fn in_memory() -> (Self, Records) {
+        let (lines, records) = channel();
+        (Self { began: Instant::now(), lines }, Records(Mutex::new(records)))
+    }
+
+    /// When the run began.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// How long ago the run began.
@@ -46,13 +63,20 @@ impl Journal {
     }
 
     pub fn write(&self, record: Record) {
-        // Fails only if the disk did, and that is told by whoever waits for the thread.
+        // Fails only after the disk has, which `Writing::finish` reports, or when a short run no longer reads.
         let _ = self.lines.send(record);
     }
 
-    /// Notes that something did not go as it should.
+    /// Records that something did not go as it should.
     pub fn trouble(&self, what: impl Into<String>) {
         self.write(Record::Trouble(what.into()));
+    }
+}
+
+impl Records {
+    /// What was written since the last time.
+    pub fn take(&self) -> Vec<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::record::{
-    Begun, Ended, Fault, Hurt, Kind, Over, Paced, Queues, Ran, Record, Sample, Start, Told, Whose,
+    Begun, Ended, Execution, Failure, Fault, FaultKind, FaultTarget, Kind, Over, Paced, Phase, Queues, Record, Sample,
+    Start,
 };
 use super::{Journal, read};
 
@@ -15,18 +16,38 @@ fn path(name: &str) -> PathBuf {
 /// One of each.
 fn records() -> Vec<Record> {
     let (at, redelivered) = (Duration::from_micros(1_234_567), true);
-    let told = Told { kind: "Timeout".to_owned(), executed: Ran::Maybe, text: "a \"text\"\n".to_owned() };
-    let ended =
-        Ended { number: 1, kind: Kind::Cast, place: Some((3, 4)), begun: at, done: at, allowed: at, told: None };
+    let failure = Failure { kind: "Timeout".to_owned(), executed: Execution::Maybe, text: "a \"text\"\n".to_owned() };
+    let ended = Ended {
+        number: 1,
+        kind: Kind::Cast,
+        phase: Phase::During,
+        place: Some((3, 4)),
+        begun: at,
+        done: at,
+        allowed: at,
+        failure: None,
+    };
     vec![
         Record::Begun(Begun { seed: u64::MAX, seconds: 600, queues: Queues::Quorum }),
         Record::Paced(Paced { workers: 64, capacity: 800, pace: 400 }),
-        Record::Ended(Ended { place: None, told: Some(told), kind: Kind::Hasty, ..ended.clone() }),
+        Record::Ended(Ended {
+            place: None,
+            failure: Some(failure),
+            kind: Kind::Hasty,
+            phase: Phase::Afterwards,
+            ..ended.clone()
+        }),
         Record::Ended(ended),
-        Record::Ran(Start { number: 1, server: 1, redelivered, at }),
-        Record::Heard(Start { number: 2, server: 0, redelivered: false, at }),
-        Record::Fault(Fault { hurt: Hurt::Cut(Whose::First), begun: at, over: at, closed: at, recovered: true }),
-        Record::Fault(Fault { hurt: Hurt::CloseAll, begun: at, over: at, closed: at, recovered: false }),
+        Record::MethodStarted(Start { number: 1, server: 1, redelivered, at }),
+        Record::EventStarted(Start { number: 2, server: 0, redelivered: false, at }),
+        Record::Fault(Fault {
+            kind: FaultKind::Cut(FaultTarget::First),
+            begun: at,
+            over: at,
+            closed: at,
+            recovered: true,
+        }),
+        Record::Fault(Fault { kind: FaultKind::CloseAll, begun: at, over: at, closed: at, recovered: false }),
         Record::Sample(Sample { at, memory: 1, threads: 2, descriptors: 3 }),
         Record::Left(7),
         Record::Trouble("ends badly".to_owned()),
@@ -34,7 +55,8 @@ fn records() -> Vec<Record> {
     ]
 }
 
-pub fn what_is_written_is_read_again() {
+#[test]
+fn what_is_written_is_read_again() {
     let path = path("written");
     let (journal, writing) = Journal::begin(&path).expect("a file");
     for record in records() {
@@ -47,11 +69,28 @@ pub fn what_is_written_is_read_again() {
     assert_eq!(again, records());
 }
 
-pub fn a_line_that_was_torn_is_named() {
+#[test]
+fn a_line_that_was_torn_is_named() {
     let path = path("torn");
     std::fs::write(&path, "{\"left\":7}\n{\"left\"").expect("a file");
     let read: Vec<_> = read(&path).expect("the file").collect();
     std::fs::remove_file(&path).expect("it is there");
     assert!(matches!(read[0], Ok(Record::Left(7))), "{read:?}");
     assert!(read[1].as_ref().is_err_and(|error| error.to_string().starts_with("line 2: ")), "{read:?}");
+}
+
+#[test]
+fn a_history_of_before_the_names_changed_is_read() {
+    let path = path("old");
+    let told = r#"{"kind":"Timeout","executed":"maybe","text":""}"#;
+    let ended = format!(r#"{{"ended":{{"number":1,"kind":"call","begun":1,"done":2,"allowed":3,"told":{told}}}}}"#);
+    let fault = r#"{"fault":{"hurt":{"cut":"everybody"},"begun":1,"over":2,"closed":3,"recovered":true}}"#;
+    let lines =
+        [&ended, fault, r#"{"ran":{"number":1,"server":0,"at":1}}"#, r#"{"heard":{"number":2,"server":0,"at":1}}"#];
+    std::fs::write(&path, lines.join("\n")).expect("a file");
+    let read: Vec<_> = read(&path).expect("the file").map(|record| record.expect("a record")).collect();
+    std::fs::remove_file(&path).expect("it is there");
+    assert!(matches!(&read[0], Record::Ended(ended) if ended.failure.is_some()), "{read:?}");
+    assert!(matches!(&read[1], Record::Fault(fault) if fault.kind == FaultKind::Cut(FaultTarget::All)), "{read:?}");
+    assert!(matches!((&read[2], &read[3]), (Record::MethodStarted(_), Record::EventStarted(_))), "{read:?}");
 }

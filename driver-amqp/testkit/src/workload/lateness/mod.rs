@@ -1,6 +1,7 @@
 //! How long past its deadline anything ended. Pure.
 
-pub mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +14,7 @@ const PROMISED: Duration = Duration::from_millis(100);
 /// timers fire late, so a rule for each of them allows ten times as much; it does not let half of them.
 const ENOUGH: usize = 20;
 
-/// Of everything that ended.
+/// The lateness of operations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lateness {
     all: usize,
@@ -24,12 +25,12 @@ pub struct Lateness {
 impl Lateness {
     pub fn add(&mut self, history: &History) {
         self.all += history.ended.len();
-        let over = history.ended.iter().filter_map(|ended| ended.took.checked_sub(ended.allowed));
+        let over = history.ended.iter().filter_map(|ended| ended.took().checked_sub(ended.allowed));
         self.over.extend(over);
         self.over.sort_unstable();
     }
 
-    /// What is wrong with it.
+    /// What breaks G7, if half of the late ones are too late.
     pub fn objection(&self) -> Option<String> {
         let median = self.over.get(self.over.len() / 2).copied().unwrap_or_default();
         let broken = self.over.len() >= ENOUGH && median > PROMISED;

@@ -1,131 +1,107 @@
-//! What must hold of every run, whatever was cut. Pure.
+//! What must hold of every run, whatever faults it had. Pure.
 
-pub mod tests;
+#[cfg(test)]
+mod fixture;
+pub mod soak;
+pub mod sweep;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use oslo_messaging::{ErrorKind, Executed};
+use super::history::History;
+use super::record::{Ended, Execution, Kind, Start};
 
-use super::history::{Ended, History, Kind, Phase, Started};
-
-/// How far past its deadline something may end: ten times what is promised, for a machine under load. How late things
-/// are in sum is held against the promise itself (`lateness`).
+/// How far past its deadline an operation may end: ten times what is promised, for a machine under load. How late operations
+/// are in sum is compared with the promise itself (`lateness`).
 const SLACK: Duration = Duration::from_secs(1);
 /// The window of the listener, and with it how many events may be handled twice for one loss.
 const WINDOW: usize = 100;
 
-/// How often something ran or was handled a second time, each time marked as redelivered.
+/// What a fault excuses in one operation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Excused {
+    /// That it was confirmed and did not arrive.
+    lost: bool,
+    /// That a method ran for it and its answer did not come.
+    unanswered: bool,
+}
+
+/// How often something started a second time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repeats {
     pub methods: usize,
     pub events: usize,
 }
 
-/// Everything that is wrong with `history`, each with the guarantee it breaks.
-pub fn violations(history: &History) -> Vec<String> {
-    let mut found = Vec::new();
-    for ended in &history.ended {
-        let rules = [confirmed, answered, told_the_truth, undeliverable, in_time, works_again];
-        found.extend(rules.iter().filter_map(|rule| rule(history, ended)).map(|rule| format!("{rule}: {ended:?}")));
-    }
-    found.extend(at_most_once(history));
-    found.extend(bounded(history));
-    found.extend(in_order(history));
-    found
-}
-
-/// What `history` has a second time.
+/// How often methods and handlers of `history` started a second time.
 pub fn repeats(history: &History) -> Repeats {
-    Repeats { methods: seconds(history, &history.methods).len(), events: seconds(history, &history.events).len() }
+    let fanouts = fanouts(history);
+    Repeats { methods: seconds(&fanouts, &history.methods).len(), events: seconds(&fanouts, &history.events).len() }
 }
 
-/// G1, and G3 for events: what the broker confirmed comes out.
+/// What is wrong with one operation, each with the guarantee it breaks.
+fn of_operation(history: &History, ended: &Ended, excused: Excused) -> impl Iterator<Item = String> {
+    let rules = [
+        confirmed(history, ended).filter(|_| !excused.lost),
+        answered(history, ended).filter(|_| !excused.unanswered),
+        truthful(history, ended),
+        undeliverable(ended),
+        in_time(ended),
+    ];
+    rules.into_iter().flatten().map(move |rule| format!("{rule}: {ended:?}"))
+}
+
+/// G1, and G3 for events: what the broker confirmed arrives.
 fn confirmed(history: &History, ended: &Ended) -> Option<&'static str> {
-    if ended.told.is_err() || ended.kind == Kind::Undeliverable || history.missing(ended).is_none() {
+    if ended.failure.is_some() || ended.kind == Kind::Undeliverable || !history.is_missing(ended) {
         return None;
     }
-    match ended.kind {
-        Kind::Call => Some("an answer, and nothing ran"),
-        Kind::Notification => Some("G3: confirmed and not handled"),
-        // A server that was handed a request when its connection went, and does not know, does not run it.
-        _ if history.may_be_refused() => None,
-        _ => Some("G1: confirmed and lost"),
-    }
+    Some(match ended.kind {
+        Kind::Notification => "G3: confirmed and not handled",
+        Kind::Fanout => "G1: confirmed and lost on a server",
+        kind if kind.is_call() => "an answer, and nothing ran",
+        _ => "G1: confirmed and lost",
+    })
 }
 
-/// G5: what ran answers, unless it was refused when it came again.
+/// G5: what ran answers.
 fn answered(history: &History, ended: &Ended) -> Option<&'static str> {
-    let Err(told) = &ended.told else { return None };
-    if ended.kind != Kind::Call || history.all_starts(ended) == 0 {
-        return None;
-    }
-    let refused = history.may_be_refused() && told.kind == ErrorKind::Remote && told.executed == Executed::Maybe;
-    (!refused).then_some("G5: it ran, and its answer did not come")
+    let failed = ended.kind.is_call() && ended.failure.is_some();
+    (failed && !history.starts(ended.number).is_empty()).then_some("G5: it ran, and its answer did not come")
 }
 
-/// What certainly did not happen did not.
-fn told_the_truth(history: &History, ended: &Ended) -> Option<&'static str> {
-    let Err(told) = &ended.told else { return None };
-    let happened = history.all_starts(ended) > 0 || history.left.contains(&ended.number);
-    (told.executed == Executed::No && happened).then_some("G2: told that it was not executed, and it was")
+/// G2: what is reported as not executed did not happen.
+fn truthful(history: &History, ended: &Ended) -> Option<&'static str> {
+    let denied = ended.failure.as_ref()?.executed == Execution::No;
+    (denied && history.happened(ended.number)).then_some("G2: reported as not executed, and it was")
 }
 
-/// G6: who sent to nobody is told so, and nobody else is.
-fn undeliverable(_: &History, ended: &Ended) -> Option<&'static str> {
-    match (&ended.told, ended.kind == Kind::Undeliverable) {
-        (Ok(()), true) => Some("G6: sent to nobody, and not told"),
-        (Err(told), false) if told.kind == ErrorKind::Undeliverable => Some("G6: told what is somebody else's"),
+/// G6: a message that reaches no queue is reported as undeliverable, and no other is.
+fn undeliverable(ended: &Ended) -> Option<&'static str> {
+    let reported = ended.failure.as_ref().map(|failure| failure.kind == "Undeliverable");
+    match (reported, ended.kind == Kind::Undeliverable) {
+        (None, true) => Some("G6: reached no queue, and was reported as confirmed"),
+        (Some(true), false) => Some("G6: reported as undeliverable, and it was not"),
         _ => None,
     }
 }
 
 /// G7: it ends by its deadline.
-fn in_time(_: &History, ended: &Ended) -> Option<&'static str> {
-    (ended.took > ended.allowed + SLACK).then_some("G7: past its deadline")
-}
-
-/// G8: once it was cut, everything works again.
-fn works_again(_: &History, ended: &Ended) -> Option<&'static str> {
-    (ended.phase == Phase::Afterwards && ended.told.is_err()).then_some("G8: it does not work again")
-}
-
-/// G2: nothing runs twice on a server that refuses it; elsewhere it says that it comes again, and only after a loss.
-fn at_most_once(history: &History) -> Vec<String> {
-    let allowed = |start: &Started| !history.refusing && start.redelivered && history.a_server_was_hurt();
-    let twice = seconds(history, &history.methods).into_iter();
-    twice.filter(|start| !allowed(start)).map(|start| format!("G2: run twice: {start:?}")).collect()
-}
-
-/// G4: events that are handled twice are few, and marked.
-fn bounded(history: &History) -> Vec<String> {
-    let twice = seconds(history, &history.events);
-    let unmarked = twice.iter().filter(|start| !start.redelivered);
-    let mut found: Vec<String> = unmarked.map(|start| format!("G4: handled twice without a word: {start:?}")).collect();
-    if twice.len() > WINDOW {
-        found.push(format!("G4: {} events were handled twice, and the window is {WINDOW}", twice.len()));
-    }
-    found
-}
-
-/// G9: what one task sends to one server starts in its order; what comes a second time has lost it.
-fn in_order(history: &History) -> Vec<String> {
-    let sequence = |start: &&Started| {
-        let ended = history.ended.iter().find(|ended| ended.number == start.number)?;
-        ended.sequence
-    };
-    let fresh = history.methods.iter().filter(|start| !start.redelivered);
-    let order: Vec<u32> = fresh.filter_map(|start| sequence(&start)).collect();
-    if order.is_sorted() { vec![] } else { vec![format!("G9: out of order: {order:?}")] }
+fn in_time(ended: &Ended) -> Option<&'static str> {
+    (ended.took() > ended.allowed + SLACK).then_some("G7: past its deadline")
 }
 
 /// The starts of a number that had started before: of a fanout on the same server, of anything else on any.
-fn seconds<'a>(history: &History, starts: &'a [Started]) -> Vec<&'a Started> {
-    let to_all = |number| history.ended.iter().any(|ended| ended.number == number && ended.kind == Kind::Fanout);
-    let again = |(place, start): (usize, &'a Started)| {
-        let same = |earlier: &Started| {
-            earlier.number == start.number && (earlier.server == start.server || !to_all(start.number))
-        };
-        starts[..place].iter().any(same).then_some(start)
-    };
-    starts.iter().enumerate().filter_map(again).collect()
+fn seconds<'a>(fanouts: &HashSet<u32>, starts: &'a [Start]) -> Vec<&'a Start> {
+    let mut seen = HashSet::new();
+    starts.iter().filter(|start| !seen.insert(key(fanouts, start))).collect()
+}
+
+fn fanouts(history: &History) -> HashSet<u32> {
+    history.ended.iter().filter(|ended| ended.kind == Kind::Fanout).map(|ended| ended.number).collect()
+}
+
+/// What may start once: a number, and of a fanout one on each server.
+fn key(fanouts: &HashSet<u32>, start: &Start) -> (u32, u8) {
+    (start.number, if fanouts.contains(&start.number) { start.server } else { 0 })
 }

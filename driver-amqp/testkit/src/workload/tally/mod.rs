@@ -1,15 +1,15 @@
 //! How much was done, and how much of it worked. Pure.
 
-pub mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use oslo_messaging::ErrorKind;
-
-use super::client::IN_A_ROW;
 use super::count::{COLUMNS, Count};
-use super::history::{Ended, History, Kind, Phase};
+use super::history::History;
+use super::record::{Kind, Phase};
+use super::script::IN_A_ROW;
 
 /// How often each kind was attempted in each phase, and succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub const MINIMUMS: &[Minimum] = &[
 impl Tally {
     pub fn add(&mut self, history: &History) {
         for ended in &history.ended {
-            self.0.entry((ended.phase, ended.kind)).or_default().add(failed(ended));
+            self.0.entry((ended.phase, ended.kind)).or_default().add(ended.wrong_result());
         }
     }
 
@@ -59,21 +59,6 @@ impl Tally {
             (!enough).then_some(short)
         });
         short.collect()
-    }
-}
-
-/// Whether it went well; who sent to nobody is well served by being told.
-pub fn succeeded(ended: &Ended) -> bool {
-    failed(ended).is_none()
-}
-
-/// The kind of error that it ended with, if it did not go well.
-pub fn failed(ended: &Ended) -> Option<String> {
-    match (&ended.told, ended.kind) {
-        (Ok(()), Kind::Undeliverable) => Some("not told".to_owned()),
-        (Ok(()), _) => None,
-        (Err(told), Kind::Undeliverable) if told.kind == ErrorKind::Undeliverable => None,
-        (Err(told), _) => Some(format!("{:?}", told.kind)),
     }
 }
 
