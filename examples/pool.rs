@@ -25,7 +25,7 @@ struct Ear {
 
 impl Ear {
     async fn hear(self: Arc<Self>, _: Event<Value>) -> std::result::Result<(), Infallible> {
-        // Nobody counts any more once the example has its numbers.
+        // The example stops counting once it has its numbers.
         let _ = self.heard.send(self.name);
         Ok(())
     }

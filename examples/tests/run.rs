@@ -22,14 +22,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("versions", &["version 2.0: hello from 2.1", "version 2.2: UnsupportedVersion"]),
-    ("long_call", &["rebuilt after 3s", "told within a second: true"]),
+    ("long_call", &["rebuilt after 3s", "failed within a second: true"]),
     (
         "notify",
         &[
-            "told of order 1",
+            "notified of order 1",
             "charged order 1 for shop.host-1 (req-1)",
             "try 2 of order 2 failed",
-            "dead letter after 2 tries: billing.errors.NoSuchItem: nobody sells unicorns",
+            "dead letter after 2 tries: billing.errors.NoSuchItem: there are no unicorns",
         ],
     ),
     ("batch", &["100 samples: 5050 W\n100 samples: 15050 W\n5 samples: 1015 W"]),

@@ -1,17 +1,17 @@
-//! How long what a test does to a broker lasts.
+//! How long a fault of a broker lasts in a test.
 
 use std::env;
 use std::time::Duration;
 
-/// The variable that says how many seconds a freeze or an alarm lasts, where the usual time is short.
+/// The variable that sets how many seconds a freeze or an alarm lasts.
 pub const FAULT_SECONDS: &str = "OSLO_TEST_FAULT_SECONDS";
 
-/// As long as is `usual`, or as [`FAULT_SECONDS`] says.
+/// The seconds of [`FAULT_SECONDS`], by default `usual`.
 ///
 /// # Panics
-/// When that is no number.
+/// When the variable holds no number.
 #[must_use]
-pub fn lasting(usual: Duration) -> Duration {
-    let said = env::var(FAULT_SECONDS).ok();
-    said.map_or(usual, |said| Duration::from_secs(said.parse().expect("OSLO_TEST_FAULT_SECONDS is a number")))
+pub fn fault_duration(usual: Duration) -> Duration {
+    let seconds = env::var(FAULT_SECONDS).ok();
+    seconds.map_or(usual, |seconds| Duration::from_secs(seconds.parse().expect("OSLO_TEST_FAULT_SECONDS is a number")))
 }

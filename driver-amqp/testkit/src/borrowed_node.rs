@@ -1,4 +1,4 @@
-//! Nodes that one case after the other may hurt: most of the time that a node costs goes into its first start.
+//! Nodes that cases borrow one after the other, to hurt them: most of the cost of a node is its first start.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::thread;
 
 use xtask::broker::Node;
 
-/// Those that nobody has now.
+/// Nodes that are not borrowed now.
 static FREE: Mutex<Vec<Node>> = Mutex::new(Vec::new());
 
-/// A node that its holder alone has. Dropping it gives it to the next one, if it still works then; unless its holder
-/// panics or has spoiled it.
+/// A node that one case has for itself. Dropping it returns the node for the next case, unless the case panicked, spoiled
+/// it, or left it unusable.
 #[derive(Debug)]
 pub struct BorrowedNode {
     /// `None` only while it is dropped.
@@ -19,7 +19,7 @@ pub struct BorrowedNode {
 }
 
 impl BorrowedNode {
-    /// One that was given back, or a new one. Takes its time.
+    /// A node that was returned, or a new one. Blocks.
     pub fn take() -> Self {
         while let Some(mut node) = { free().pop() } {
             if node.is_ready() {
@@ -29,12 +29,12 @@ impl BorrowedNode {
         Self::of(Node::start().expect("a node"))
     }
 
-    /// Says that it is set up in a way that would surprise the next one.
+    /// Keeps the node from being borrowed again: its settings would surprise the next case.
     pub fn spoil(&mut self) {
         self.spoiled = true;
     }
 
-    /// Ends those that nobody has.
+    /// Ends the nodes that are not borrowed.
     pub fn end() {
         drop(std::mem::take(&mut *free()));
     }

@@ -63,7 +63,7 @@ pub fn if_live(body: impl FnOnce() -> Result<(), Failed>) -> Result<Completion, 
     if env::var_os(RABBIT_URL).is_some() {
         return body().map(|()| Completion::Completed);
     }
-    skipped("it needs RabbitMQ: run `cargo xtask test`")
+    skipped(&format!("{RABBIT_URL} is not set: run `cargo xtask test`"))
 }
 
 /// Ignores a trial for want of something; where nothing may be skipped, fails it.

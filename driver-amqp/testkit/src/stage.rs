@@ -1,4 +1,4 @@
-//! What every case needs: a place of its own on a node, transports, messages, and budgets.
+//! What every case needs: a virtual host of its own, transports, messages, and budgets.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -26,7 +26,7 @@ pub const QUIET: Duration = Duration::from_millis(300);
 pub const SLACK: Duration = Duration::from_secs(1);
 /// How many virtual hosts are made together: making one takes hardly less time.
 const AT_ONCE: usize = 8;
-/// Far over what any case needs, so that one that hangs fails alone.
+/// Far over what any case needs, so that a case that hangs fails alone.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// A virtual host of its own.
@@ -79,21 +79,21 @@ impl Stage {
         .await
     }
 
-    /// On a node that nobody else has meanwhile, and that may be hurt.
+    /// On a borrowed node, which may be hurt.
     pub async fn own() -> (BorrowedNode, Self) {
         let node = blocking(BorrowedNode::take).await;
         let stage = Self::on(node.attached().clone()).await;
         (node, stage)
     }
 
-    /// On a node of somebody's.
+    /// On `node`.
     pub async fn on(node: AttachedNode) -> Self {
         let stage = Self { node, vhost: unique("v") };
         stage.control(|stage| stage.node.add_vhost(&stage.vhost).expect("a virtual host")).await;
         stage
     }
 
-    /// Does something with the node that takes its time.
+    /// Runs `act`, which blocks, on another thread.
     pub async fn control<T: Send + 'static>(&self, act: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let stage = self.clone();
         blocking(move || act(&stage)).await

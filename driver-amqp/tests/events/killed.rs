@@ -84,7 +84,7 @@ pub(crate) async fn dropped() {
 pub(crate) async fn tell(bus: &Bus, topic: &str, numbers: std::ops::Range<u64>) {
     let notifier = Notifier::over("shop.host-1", MessagingSink::new(bus).topics([topic]));
     for n in numbers {
-        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("it is told");
+        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("a confirm");
     }
 }
 

@@ -12,15 +12,12 @@ mod slow;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use libtest_mimic::Arguments;
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, live};
 
 /// How many run at once: each waits most of the time.
 const BESIDE: usize = 3;
-
-/// A sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
 
 const CASES: &[Case] = &[
     ("a_listener_of_batches_that_is_killed_loses_nothing", || Box::pin(killed::in_mid_batch())),
@@ -48,26 +45,9 @@ fn main() -> ExitCode {
     if let Some(task) = child::Task::from_env() {
         return task.run();
     }
-    let trials = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BESIDE);
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    testkit::borrowed_node::BorrowedNode::end();
+    let conclusion = libtest_mimic::run(&arguments, CASES.iter().map(live).collect());
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

@@ -12,7 +12,7 @@ use testkit::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subs
 
 /// The connection of a link on which listeners live.
 const CONSUMING: usize = 1;
-/// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: whoever is told so writes nothing any more.
+/// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: after it a client writes nothing more.
 const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, 0xce];
 
 /// A listener that was put back is stopped before anybody polls it. What it was acknowledging before fails only then.

@@ -59,8 +59,8 @@ const LIVE: &[Case] = &cases! {
     refused:
         what_lapin_refuses_at_once_is_not_counted_as_sent;
     hazard:
-        publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
-        what_its_publishers_gave_up_is_confirmed_all_the_same,
+        publishers_on_many_threads_get_their_own_results_also_when_the_broker_refuses,
+        messages_whose_publishers_gave_up_are_confirmed_all_the_same,
         what_a_stalled_network_does_not_take_waits_in_our_window,
         a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else,
         a_connection_that_is_closed_with_an_unknown_code_is_made_again;
@@ -68,24 +68,24 @@ const LIVE: &[Case] = &cases! {
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
         a_broker_that_shakes_hands_slowly_is_connected_to_again,
-        a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel,
-        who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange,
-        a_network_that_stands_still_keeps_nobody_past_the_deadline,
-        a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
-        what_is_lost_while_it_is_made_is_told_at_once,
-        a_goodbye_that_is_swallowed_ends_by_its_deadline;
+        a_consumer_whose_start_is_not_confirmed_in_time_is_started_on_another_channel,
+        an_unconfirmed_publish_gets_its_result_while_the_next_one_waits_for_its_exchange,
+        a_network_that_stands_still_delays_nothing_past_the_deadline,
+        a_network_that_swallows_everything_delays_nothing_past_the_deadline,
+        a_connection_that_is_lost_while_it_is_made_is_reported_at_once,
+        a_close_that_is_swallowed_ends_by_its_deadline;
     broker:
         a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer,
         queues_that_are_deleted_under_a_server_and_a_listener_are_made_again,
         connections_that_are_closed_in_mid_call_cost_no_answer,
         an_alarm_in_mid_call_delays_the_answer,
-        rights_that_are_taken_away_are_told_and_everything_goes_on_with_them;
+        rights_that_are_taken_away_are_reported_and_everything_works_once_they_are_back;
     node:
         a_node_that_is_killed_in_mid_call_costs_no_answer,
         a_node_that_an_operator_restarts_in_mid_call_costs_no_answer,
-        a_node_that_stands_still_keeps_nobody_past_the_deadline,
+        a_node_that_stands_still_delays_nothing_past_the_deadline,
         a_disk_that_is_full_at_the_start_is_waited_for,
-        queues_that_somebody_declared_in_another_form_are_used;
+        queues_that_were_declared_in_another_form_before_are_used;
 };
 
 /// What needs a broker, and is alone in the process: connections are counted, and time is short.

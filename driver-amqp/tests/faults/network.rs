@@ -9,7 +9,7 @@ use oslo_messaging::{Address, ErrorKind, Executed, Source, State, Subscription, 
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 
-use crate::workload::Office;
+use crate::workload::Workload;
 use testkit::proxy::{At, Direction, Fault, Proxy};
 use testkit::stage::{
     ARRIVE, QUIET, SLACK, Stage, assert_quiet, back, fanout, publish, soon, subscribe, take, texts, until, url, within,
@@ -25,33 +25,33 @@ const HEARTBEAT: &str = "?heartbeat_timeout_threshold=1";
 
 /// Each byte comes by itself, and a little late: nothing depends on how the network cuts a stream.
 pub(crate) async fn single_bytes_make_whole_messages() {
-    let office = Office::open("").await;
-    office.relay.strike(Fault::Fragment);
-    office.relay.strike(Fault::Delay(Duration::from_micros(1)));
-    let before = office.relay.bytes(Direction::ToBroker);
+    let workload = Workload::open("").await;
+    workload.relay.strike(Fault::Fragment);
+    workload.relay.strike(Fault::Delay(Duration::from_micros(1)));
+    let before = workload.relay.bytes(Direction::ToBroker);
     for number in 0..3 {
-        office.call(number, ARRIVE).await.expect("an answer");
-        office.tell(number, ARRIVE).await.expect("it is confirmed");
+        workload.call(number, ARRIVE).await.expect("an answer");
+        workload.notify(number, ARRIVE).await.expect("it is confirmed");
     }
-    let sent = office.relay.bytes(Direction::ToBroker) - before;
+    let sent = workload.relay.bytes(Direction::ToBroker) - before;
     assert!(sent > 1_500, "three requests and three events went through the relay, and not {sent} bytes");
-    office.relay.heal();
-    assert_eq!(office.transport.counters().losses, 0);
-    office.close().await;
+    workload.relay.heal();
+    assert_eq!(workload.transport.counters().losses, 0);
+    workload.close().await;
 }
 
 pub(crate) async fn a_delay_is_waited_for_and_costs_no_connection() {
-    let office = Office::open("").await;
-    office.relay.strike(Fault::Delay(Duration::from_millis(200)));
+    let workload = Workload::open("").await;
+    workload.relay.strike(Fault::Delay(Duration::from_millis(200)));
     let begun = Instant::now();
-    office.call(1, ARRIVE).await.expect("an answer");
+    workload.call(1, ARRIVE).await.expect("an answer");
     assert!(begun.elapsed() >= Duration::from_millis(400), "each way: {:?}", begun.elapsed());
-    let error = office.call(2, Duration::from_millis(100)).await.expect_err("it takes longer than that");
+    let error = workload.call(2, Duration::from_millis(100)).await.expect_err("it takes longer than that");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
-    office.relay.heal();
-    office.works().await;
-    assert_eq!(office.transport.counters().losses, 0);
-    office.close().await;
+    workload.relay.heal();
+    workload.works().await;
+    assert_eq!(workload.transport.counters().losses, 0);
+    workload.close().await;
 }
 
 /// Each connection is made within its time, and the two of a link are not.
@@ -65,7 +65,7 @@ pub(crate) async fn a_broker_that_shakes_hands_slowly_is_connected_to_again() {
 }
 
 /// The broker may have started it all the same. It takes no second one of that name on the channel: it closes the connection.
-pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel() {
+pub(crate) async fn a_consumer_whose_start_is_not_confirmed_in_time_is_started_on_another_channel() {
     const CONSUMING: usize = 1;
     /// The answer to `basic.consume` is 14 bytes long, and that to closing the channel of the declarations, which may come
     /// before it or after it, 12.
@@ -112,8 +112,8 @@ pub(crate) async fn a_consumer_whose_start_is_not_told_in_time_is_started_on_ano
     assert_quiet(listener.as_mut()).await;
 }
 
-/// A lane hears of what is out while it declares what the next publish needs.
-pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange() {
+/// A publisher gets the results of unconfirmed publishes while it declares what the next publish needs.
+pub(crate) async fn an_unconfirmed_publish_gets_its_result_while_the_next_one_waits_for_its_exchange() {
     /// The second one of the second link: on it exchanges are declared.
     const DECLARING: usize = 3;
     // Only the first link would ask about transient queues, and the second is to send the same bytes.
@@ -143,7 +143,7 @@ pub(crate) async fn who_is_out_is_told_what_came_of_it_while_the_next_one_waits_
     assert_eq!(transport.counters().publishes, 5, "the first of the two is out");
     relay.strike(Fault::Cut);
     // Its confirm may have come before everything stood still.
-    if let Err(error) = within(5 * SLACK, "being told", waiting.remove(2)).await {
+    if let Err(error) = within(5 * SLACK, "the result", waiting.remove(2)).await {
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
     }
     relay.heal();
@@ -158,45 +158,45 @@ pub(crate) async fn behind_a_relay(stage: &Stage, config: AmqpConfig) -> (Proxy,
     (relay, transport)
 }
 
-pub(crate) async fn a_network_that_stands_still_keeps_nobody_past_the_deadline() {
+pub(crate) async fn a_network_that_stands_still_delays_nothing_past_the_deadline() {
     silent(Fault::Stall).await;
 }
 
-pub(crate) async fn a_network_that_swallows_everything_keeps_nobody_past_the_deadline() {
+pub(crate) async fn a_network_that_swallows_everything_delays_nothing_past_the_deadline() {
     silent(Fault::BlackHole).await;
 }
 
-/// Nothing is heard of the broker. Who does not want to wait is told in time, the loss is noticed within two heartbeats,
+/// Nothing comes from the broker. Operations end by their deadlines, the loss is noticed within two heartbeats,
 /// and once the network is whole everything works by itself.
 async fn silent(fault: Fault) {
-    let office = Office::open(HEARTBEAT).await;
-    office.relay.strike(fault);
+    let workload = Workload::open(HEARTBEAT).await;
+    workload.relay.strike(fault);
     let begun = Instant::now();
     for number in 0..2 {
-        let (started, called) = (Instant::now(), office.call(number, SHORT).await);
+        let (started, called) = (Instant::now(), workload.call(number, SHORT).await);
         assert!(started.elapsed() < SHORT + SLACK, "{:?}", started.elapsed());
         let error = called.expect_err("nothing gets through");
         // On a slow machine the loss may have been noticed meanwhile.
         assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected), "{error}");
-        let (started, told) = (Instant::now(), office.tell(number, SHORT).await);
+        let (started, notified) = (Instant::now(), workload.notify(number, SHORT).await);
         assert!(started.elapsed() < SHORT + SLACK, "{:?}", started.elapsed());
-        told.expect_err("nothing gets through");
+        notified.expect_err("nothing gets through");
     }
-    let mut health = office.transport.health();
+    let mut health = workload.transport.health();
     let lost = health.wait_for(|health| matches!(health.state, State::Lost { .. } | State::Connecting));
     within(ARRIVE, "noticing the loss", lost).await.expect("a state");
     assert!(begun.elapsed() < Duration::from_secs(2) + 10 * SLACK, "{:?}", begun.elapsed());
-    office.relay.heal();
+    workload.relay.heal();
     // Connections that were made while nothing got through are given up as well.
-    office.relay.strike(Fault::Cut);
-    back(&office.transport, 1).await;
-    office.works().await;
-    office.close().await;
+    workload.relay.strike(Fault::Cut);
+    back(&workload.transport, 1).await;
+    workload.works().await;
+    workload.close().await;
 }
 
-/// Wherever the connections are lost that are about to be made, that is told at once and not when their time is over, and
-/// another try succeeds.
-pub(crate) async fn what_is_lost_while_it_is_made_is_told_at_once() {
+/// Wherever a connection is lost while it is made, the error comes at once and not at the deadline, and another attempt
+/// succeeds.
+pub(crate) async fn a_connection_that_is_lost_while_it_is_made_is_reported_at_once() {
     let stage = Stage::shared().await;
     let (port, vhost) = (stage.node.port(), stage.vhost.clone());
     let through = |proxy: &Proxy| url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
@@ -231,13 +231,13 @@ pub(crate) async fn what_is_lost_while_it_is_made_is_told_at_once() {
     stream::iter(all).for_each_concurrent(AT_ONCE, lose).await;
 }
 
-/// A deadline holds whatever the network does, also for those who say goodbye.
-pub(crate) async fn a_goodbye_that_is_swallowed_ends_by_its_deadline() {
-    let office = Office::open("").await;
-    office.relay.strike(Fault::BlackHole);
+/// A deadline holds whatever the network does, also for a close.
+pub(crate) async fn a_close_that_is_swallowed_ends_by_its_deadline() {
+    let workload = Workload::open("").await;
+    workload.relay.strike(Fault::BlackHole);
     let begun = Instant::now();
     let deadline = oslo_messaging::Deadline::after(SHORT);
-    office.bus.close(deadline).await.expect_err("nobody answers");
+    workload.bus.close(deadline).await.expect_err("the broker does not answer");
     assert!(begun.elapsed() < 2 * SHORT + SLACK, "{:?}", begun.elapsed());
-    assert!(Arc::clone(&office.transport).health().borrow().state == State::Closed);
+    assert!(Arc::clone(&workload.transport).health().borrow().state == State::Closed);
 }

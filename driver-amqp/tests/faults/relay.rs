@@ -183,7 +183,7 @@ pub(crate) async fn a_peer_that_is_not_there_and_one_that_closes_end_the_connect
     answered(&mut client, b"hello").await;
     drop(echo);
     rest(&mut client).await;
-    until("nobody to listen", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
+    until("the listener to be gone", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
     let mut alone = connect(&proxy).await;
     rest(&mut alone).await;
 }

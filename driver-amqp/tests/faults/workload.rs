@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, Semaphore};
 use testkit::proxy::Proxy;
 use testkit::stage::{ARRIVE, Stage, soon, url, within};
 
-const TOPIC: &str = "office";
+const TOPIC: &str = "workload";
 const EVENTS: &str = "events";
 
 /// What a request or an event says.
@@ -27,7 +27,7 @@ struct Work {
     number: u32,
 }
 
-pub(crate) struct Office {
+pub(crate) struct Workload {
     pub(crate) stage: Stage,
     pub(crate) relay: Proxy,
     /// The client's.
@@ -42,11 +42,11 @@ pub(crate) struct Office {
     server: RpcServer,
     listener: NotificationListener,
     heard: Mutex<UnboundedReceiver<u32>>,
-    /// How often it was seen to work.
+    /// How many rounds of `works` there were.
     rounds: AtomicU32,
 }
 
-impl Office {
+impl Workload {
     /// On a virtual host of its own; the client connects with `query`.
     pub(crate) async fn open(query: &str) -> Self {
         let stage = Stage::shared().await;
@@ -62,9 +62,9 @@ impl Office {
         query: &str,
         address: &oslo_messaging::TransportUrl,
     ) -> Self {
-        let office = Self::set_up(stage, user, password, query, address).await;
-        office.works().await;
-        office
+        let workload = Self::set_up(stage, user, password, query, address).await;
+        workload.works().await;
+        workload
     }
 
     /// The same, on a broker on which nothing need work yet.
@@ -85,7 +85,7 @@ impl Office {
             })
             .method("wait", async |gates: Arc<(Arc<Semaphore>, Arc<Semaphore>)>, _: Context, work: Work| {
                 gates.0.add_permits(1);
-                gates.1.acquire().await.expect("nobody closes it").forget();
+                gates.1.acquire().await.expect("it is not closed").forget();
                 Ok::<_, Infallible>(work.number)
             });
         let server = RpcServer::builder(&serving, Target::topic(TOPIC).server("one")).endpoint(endpoint);
@@ -141,20 +141,20 @@ impl Office {
     }
 
     /// Publishes an event.
-    pub(crate) async fn tell(&self, number: u32, timeout: Duration) -> Result<()> {
-        let notifier = Notifier::over("office", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
+    pub(crate) async fn notify(&self, number: u32, timeout: Duration) -> Result<()> {
+        let notifier = Notifier::over("workload", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
         notifier.info(&Context::new(), "work", &Work { number }).await
     }
 
     /// A hundred calls in a row are answered, and each of a hundred events is heard.
     pub(crate) async fn works(&self) {
         let mut heard = self.heard.lock().await;
-        // What was told during a fault, or the last time, may still arrive; these are told apart by their numbers.
+        // Events of a fault, or of the round before, may still arrive; their numbers distinguish these.
         let first = 1_000 * (1 + self.rounds.fetch_add(1, Ordering::Relaxed));
         let mut missing: BTreeSet<u32> = (first..first + 100).collect();
         for &number in &missing {
             self.call(number, ARRIVE).await.expect("an answer");
-            self.tell(number, ARRIVE).await.expect("it is confirmed");
+            self.notify(number, ARRIVE).await.expect("it is confirmed");
         }
         while !missing.is_empty() {
             let next = within(ARRIVE, &format!("hearing {missing:?}"), heard.recv()).await;
@@ -162,7 +162,7 @@ impl Office {
         }
     }
 
-    /// Everything ends well.
+    /// Ends each part, which must succeed.
     pub(crate) async fn close(self) {
         self.server.wait(soon()).await.expect("the broker answers");
         self.listener.wait(soon()).await.expect("the broker answers");

@@ -15,17 +15,14 @@ mod wrong_broker;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::Arguments;
 use peak_alloc::PeakAlloc;
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, live, live_alone};
 
 /// Counts the bytes of this process.
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-/// A sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
 
 /// What may run beside each other.
 const CASES: &[Case] = &[
@@ -52,25 +49,10 @@ fn main() -> ExitCode {
     if let Some(ended) = trace::child() {
         return ended;
     }
-    let beside = CASES.iter().map(|&(name, case)| trial(name, move || testkit::stage::run(case())));
-    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || testkit::stage::run_alone(case())));
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
-    testkit::borrowed_node::BorrowedNode::end();
+    let conclusion = libtest_mimic::run(
+        &Arguments::from_args(),
+        CASES.iter().map(live).chain(ALONE.iter().map(live_alone)).collect(),
+    );
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

@@ -123,7 +123,7 @@ pub(crate) async fn to_a_caller() {
     let mut waiting = Box::pin(client.call::<String>(&context, "wait", &()));
     assert!(tokio::time::timeout(QUIET, &mut waiting).await.is_err(), "the method waits");
     let messages = hostile(|number| {
-        let reply = json!({"_msg_id": "of nobody", "result": null, "_unique_id": format!("u{number}")});
+        let reply = json!({"_msg_id": "of no call", "result": null, "_unique_id": format!("u{number}")});
         json!({"oslo.version": "2.0", "oslo.message": reply.to_string()}).to_string()
     });
     let attack = async {

@@ -110,7 +110,7 @@ async fn servers_of_both_kinds_share_what_reaches_their_topic(setting: Arc<Setti
     let client = group.client();
     let (context, target) = (Context::new(), json!({"topic": group.topic}));
     let of_rust = stream::iter(0..150)
-        .map(async |n| client.call::<String>(&context, "record", &json!({"n": n})).await.expect("somebody answers"));
+        .map(async |n| client.call::<String>(&context, "record", &json!({"n": n})).await.expect("a server answers"));
     let of_python = stream::iter(150..300).map(async |n| {
         let name = group.peer.ok(call(target.clone(), "record", json!({"n": n}))).await;
         name.as_str().expect("a name").to_owned()

@@ -120,7 +120,7 @@ impl Peer {
     async fn send(&self, command: &Value) {
         let line = format!("{command}\n");
         let mut commands = self.commands.lock().await;
-        let pipe = commands.as_mut().expect("nobody asks after quit");
+        let pipe = commands.as_mut().expect("no request follows quit");
         timeout(ANSWER, pipe.write_all(line.as_bytes())).await.expect("the peer reads").expect("the peer is there");
     }
 }
@@ -142,7 +142,7 @@ async fn hand_out(answers: ChildStdout, waiting: Waiting) {
         let id = answer["id"].as_u64().unwrap_or_default();
         let waiter =
             waiting.lock().expect("no panic while holding it").as_mut().and_then(|waiting| waiting.remove(&id));
-        // Whoever gave up waiting has no use for the answer.
+        // A caller that gave up does not need the answer.
         let _ = waiter.map(|waiter| waiter.send(answer));
     }
     // Dropping the senders tells all who wait.

@@ -152,7 +152,7 @@ async fn in_a_virtual_host(setting: &Setting, query: &str) -> Vec<Value> {
     meetings(setting, query, 1).await
 }
 
-/// As [`in_a_virtual_host`], with both sides started anew and met again.
+/// As [`in_a_virtual_host`], with both sides restarted, and met again.
 async fn in_a_virtual_host_twice(setting: &Setting, query: &str) -> Vec<Value> {
     meetings(setting, query, 2).await
 }
@@ -183,10 +183,10 @@ async fn meet(setting: &Setting, ours: &str, pythons: &str) {
     assert_eq!((rust.recorded(2).await.len(), python.recorded(2).await.len()), (2, 2));
 
     let (listener, mut heard) = started(&bus, "to_rust").await;
-    let told = json!({
+    let request = json!({
         "do": "notify", "topic": "to_rust", "driver": "messagingv2", "event_type": "e", "payloads": payloads(0..3),
     });
-    peer.ok(told).await;
+    peer.ok(request).await;
     assert_eq!(heard.numbers(3).await.len(), 3);
     let python_listener = PythonListener::start(&peer, "to_python", json!({})).await;
     notifier(&bus, "to_python").info(&Context::new(), "order.created", &json!({"n": 7})).await.unwrap();

@@ -121,7 +121,7 @@ pub(crate) async fn a_broker_without_a_frame_limit_is_used_and_one_with_too_low_
     assert!(error.to_string().contains("frame_max of 4096 bytes is too small"), "{error}");
 }
 
-/// Before login, so that whoever has the address of a broker could do it.
+/// Before login: any peer that answers at the address of a broker could do it.
 pub(crate) async fn a_greeting_nested_1200_deep_is_answered() {
     let peer = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = peer.local_addr().expect("an address").port();
@@ -143,7 +143,7 @@ pub(crate) async fn a_greeting_nested_1200_deep_is_answered() {
     assert_eq!(refusal(connected).kind(), ErrorKind::Disconnected, "the peer has hung up");
 }
 
-/// What is not AMQP is told as such, and by its host.
+/// What is not AMQP is reported as such, with its host.
 pub(crate) async fn a_peer_that_speaks_something_else_is_named() {
     let peer = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = peer.local_addr().expect("an address").port();

@@ -54,7 +54,7 @@ pub(crate) async fn an_inbox_whose_queue_is_deleted_has_it_back_under_its_name()
     a_hundred(&transport, &to, inbox.as_mut()).await;
 }
 
-/// Somebody else was faster, and keeps the name for himself.
+/// Another connection declared the name first, exclusively.
 pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queue_takes_a_new_name() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -82,7 +82,7 @@ pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queu
     assert_eq!(transport.health().borrow().state, State::Ready);
 }
 
-/// A queue that cannot be declared any more is seen, and tried again until somebody mends it.
+/// A queue that cannot be declared any more is seen, and tried again until it is mended.
 pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -125,8 +125,8 @@ pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
     };
     let ((), arrived) = tokio::join!(breaking, take(listener.as_mut(), 1));
     assert_eq!(texts(&arrived), ["to all"]);
-    let is_told = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
-    assert!(is_told(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
+    let is_reported = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
+    assert!(is_reported(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
     for message in arrived {
         message.acknowledge().await.expect("it is the same channel");
     }

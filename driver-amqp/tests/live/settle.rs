@@ -101,7 +101,7 @@ pub(crate) async fn what_was_acknowledged_before_the_transport_closes_is_gone() 
     let kept = taken.pop().expect("two were taken");
     taken.remove(0).acknowledge().await.expect("an acknowledgement");
     transport.close(soon()).await.expect("it closes");
-    let refused = kept.acknowledge().await.expect_err("nobody is there");
+    let refused = kept.acknowledge().await.expect_err("the transport is gone");
     assert!(matches!(refused.kind(), ErrorKind::Closed | ErrorKind::Disconnected), "{refused}");
     let mut listener = filled(&other, Settle::ByReceiver, 0).await;
     let again = take(listener.as_mut(), 1).await;
@@ -300,8 +300,8 @@ async fn filled(transport: &AmqpTransport, settle: Settle, count: usize) -> Box<
 async fn send(transport: &AmqpTransport, numbers: std::ops::Range<usize>) {
     let to = oslo_messaging::Address::Queue { name: "filled".into() };
     let bodies = bodies(numbers);
-    for told in futures_util::future::join_all(bodies.iter().map(|body| publish(transport, &to, body))).await {
-        told.expect("a publish");
+    for outcome in futures_util::future::join_all(bodies.iter().map(|body| publish(transport, &to, body))).await {
+        outcome.expect("a publish");
     }
 }
 

@@ -92,13 +92,13 @@ pub(crate) async fn a_reader_goes_on_where_it_was_after_a_loss() {
     assert_quiet(idle.as_mut()).await;
 }
 
-/// Its offsets begin anew, and with it the reader.
+/// Its offsets begin at zero again, and so does its consumer.
 pub(crate) async fn a_stream_that_is_deleted_is_made_again() {
     let stage = Stage::shared().await;
     let transport = Arc::new(connect(&stage).await);
-    let mut listener = server_of(&transport, "anew").await;
+    let mut listener = server_of(&transport, "again").await;
     for number in 0..10 {
-        publish(&transport, &fanout("anew"), &number.to_string()).await.expect("a publish");
+        publish(&transport, &fanout("again"), &number.to_string()).await.expect("a publish");
     }
     take(listener.as_mut(), 10).await;
     let channel = stage.bare().await.create_channel().await.expect("a channel");
@@ -111,7 +111,7 @@ pub(crate) async fn a_stream_that_is_deleted_is_made_again() {
     // The broker may still have had the old one when it was asked, and then takes it away as well.
     let telling = async {
         loop {
-            publish(&transport, &fanout("anew"), "after").await.expect("a publish");
+            publish(&transport, &fanout("again"), "after").await.expect("a publish");
             sleep(QUIET).await;
         }
     };

@@ -20,7 +20,7 @@ struct Secure {
     certificates: Certificates,
 }
 
-pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
+pub(crate) async fn a_broker_is_verified_and_each_refusal_has_its_own_text() {
     let secure = Secure::start().await;
     let (certificates, port) = (&secure.certificates, secure.port);
     let trusting = Tls::new().with_ca_file(certificates.authority());
@@ -33,17 +33,17 @@ pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
     assert_eq!(texts(&take(&mut *listener, 1).await), [large]);
     transport.close(soon()).await.expect("the broker answers");
 
-    let told = async |host: &str, tls: &Tls| {
+    let refusal_of = async |host: &str, tls: &Tls| {
         let error = refusal(secure.connect(host, tls, Login::AmqPlain).await.map(drop));
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Denied, false), "{error}");
         error.to_string()
     };
-    assert!(told("127.0.0.1", &trusting).await.contains("for another host name"));
+    assert!(refusal_of("127.0.0.1", &trusting).await.contains("for another host name"));
     let mistaken = Tls::new().with_ca_file(certificates.other_authority());
-    assert!(told("localhost", &mistaken).await.contains("an authority that is not trusted"));
-    assert!(told("localhost", &Tls::new()).await.contains("an authority that is not trusted"), "the system's");
+    assert!(refusal_of("localhost", &mistaken).await.contains("an authority that is not trusted"));
+    assert!(refusal_of("localhost", &Tls::new()).await.contains("an authority that is not trusted"), "the system's");
     secure.show(Validity::Expired).await;
-    assert!(told("localhost", &trusting).await.contains("has expired"));
+    assert!(refusal_of("localhost", &trusting).await.contains("has expired"));
     // What was renewed is used from the next connection on.
     secure.show(Validity::Now).await;
     secure.connect("localhost", &trusting, Login::AmqPlain).await.expect("the certificate is good again");
@@ -54,14 +54,14 @@ pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
         AmqpTransport::connect(&url(&plain), AmqpConfig::default().with_tls(trusting.clone()), soon()).await.map(drop),
     );
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
-    let nobody = format!("amqps://localhost:{nobody}/");
-    let error = refusal(AmqpTransport::connect(&url(&nobody), AmqpConfig::default(), briefly()).await.map(drop));
+    let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    let unused = format!("amqps://localhost:{unused}/");
+    let error = refusal(AmqpTransport::connect(&url(&unused), AmqpConfig::default(), briefly()).await.map(drop));
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     assert_ne!(port, plain_port);
 }
 
-/// Whether the alert of the broker is read before the end of the connection is chance; the suspicion is told either way.
+/// Whether the alert of the broker is read before the end of the connection is chance; the error says so either way.
 pub(crate) async fn a_client_that_the_broker_does_not_know_is_refused() {
     let secure = Secure::start().await;
     let stranger = secure.certificates.client("stranger", secure.certificates.other());
@@ -79,7 +79,7 @@ pub(crate) async fn every_login_method_logs_in() {
         connected.unwrap_or_else(|error| panic!("{login:?}: {error}")).close(soon()).await.expect("the broker answers");
     }
     let error = refusal(secure.connect("localhost", &trusting, Login::External).await.map(drop));
-    assert_eq!(error.kind(), ErrorKind::Denied, "without a certificate nobody vouches for us: {error}");
+    assert_eq!(error.kind(), ErrorKind::Denied, "EXTERNAL needs a certificate: {error}");
     let ours = secure.certificates.client(CLIENT, secure.certificates.trusted());
     let ours = trusting.with_identity(&ours.certificate, &ours.key);
     let transport = secure.connect("localhost", &ours, Login::External).await.expect("the certificate says who we are");

@@ -66,8 +66,8 @@ async fn forget(stage: &Stage, queue: &str) {
         stage.vhost
     );
     let forget = move |stage: &Stage| stage.node.rabbitmqctl(&["eval", &expression]).expect("it is forgotten");
-    let told = stage.control(forget).await;
-    assert!(!told.contains("error"), "{told}");
+    let output = stage.control(forget).await;
+    assert!(!output.contains("error"), "{output}");
 }
 
 /// Calls until one is answered.
@@ -134,17 +134,17 @@ pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queue
     assert_eq!(serving.transport.counters().revivals, 0, "its consumers were not disturbed");
 }
 
-pub(crate) async fn a_call_that_times_out_says_whether_anybody_reads_the_queue() {
+pub(crate) async fn a_call_that_times_out_says_whether_the_queue_has_a_consumer() {
     let stage = Stage::shared().await;
     let (serving, calling) =
         (Party::join(&stage, AmqpConfig::default()).await, Party::join(&stage, AmqpConfig::default()).await);
     let server = serving.serve().await;
-    let told = async |method: &str| {
+    let failure_of = async |method: &str| {
         let error = refusal(call(&calling.client(SHORT), method).await);
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         error.to_string()
     };
-    let slow = told("hang").await;
+    let slow = failure_of("hang").await;
     assert!(slow.contains("consumers: 1, ready: 0") && slow.contains("msg_id: "), "{slow}");
     drop(server);
     until("the consumers to go", async || {

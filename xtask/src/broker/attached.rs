@@ -25,16 +25,16 @@ pub const RABBIT_NODE: &str = "OSLO_TEST_RABBIT_NODE";
 /// How long one `rabbitmqctl` may take: a second or two, most of it to start Erlang.
 const CONTROL: Duration = Duration::from_secs(60);
 
-/// How long a node may run on after it was told to stop: milliseconds, or as long as the machine is busy.
+/// How long a node may run on after `SIGSTOP`: milliseconds, or as long as the machine is busy.
 const FREEZING: Duration = Duration::from_secs(20);
 
 /// What RabbitMQ notes of a queue whose declaration says nothing of its type.
 const DEFAULT_TYPE: (Option<&str>, Option<&str>) = (Some("x-queue-type"), Some("classic"));
 
-/// The share of memory above which RabbitMQ stops publishers unless told otherwise.
+/// The share of memory above which RabbitMQ stops publishers by default.
 const USUAL_WATERMARK: &str = "0.4";
 
-/// A node that somebody else started and will stop.
+/// A running node, whose owner is elsewhere.
 #[derive(Debug, Clone)]
 pub struct AttachedNode {
     url: String,
@@ -239,7 +239,7 @@ impl AttachedNode {
         Ok(paused)
     }
 
-    /// Kills the server without a farewell. Only who started it can start it again.
+    /// Kills the server without a farewell. Only its owner can start it again.
     ///
     /// # Errors
     /// When the server cannot be signalled.

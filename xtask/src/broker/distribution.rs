@@ -97,7 +97,7 @@ fn home(release: Release) -> PathBuf {
 
 fn fill(release: Release, making: &Path, interrupt: &Interrupt) -> Result<()> {
     let root = making.join("root");
-    // Nobody must be able to enter it, as in a distribution that runs.
+    // The user `nobody` must be able to enter it.
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&root)?;
     eprintln!("making {} with RabbitMQ {}", home(release).display(), release.version());
     let mut command = if engine_runs() {
@@ -134,7 +134,7 @@ fn settle(release: Release, making: &Path) -> Result<()> {
         bail!("what is offered is RabbitMQ {version}: Debian's {} has moved on", release.suite());
     }
     match fs::rename(making, home(release)) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if find(release).is_ok() => fs::remove_dir_all(making).map_err(Into::into),
         moved => moved.map_err(Into::into),
     }

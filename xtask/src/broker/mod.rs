@@ -36,7 +36,7 @@ const START: Duration = Duration::from_secs(120);
 /// How long the Erlang port mapper may take until it listens.
 const MAPPER_START: Duration = Duration::from_secs(20);
 
-/// A free port may be taken by somebody else before the node binds it; another attempt gets other ports.
+/// Another process may take a free port before the node binds it; the next attempt gets other ports.
 const ATTEMPTS: usize = 3;
 
 /// A running RabbitMQ node of our own. Dropping it kills it and removes its directory.
@@ -115,7 +115,7 @@ impl Node {
         self.attached.url()
     }
 
-    /// The same node as those see it who did not start it; can be cloned and sent to other threads.
+    /// A handle of this node without its ownership, which can be cloned and sent to other threads.
     #[must_use]
     pub fn attached(&self) -> &AttachedNode {
         &self.attached
@@ -203,7 +203,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Nobody is left to tell; the keeper does what fails here.
+        // A failure cannot be returned; the keeper does what fails here.
         let _ = self.end();
     }
 }

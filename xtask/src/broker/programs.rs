@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_with_its_place() {
+    fn what_is_missing_is_reported_with_its_place() {
         let error = Programs::find_in(Path::new("/nonexistent")).unwrap_err().to_string();
         assert_eq!(error, "/nonexistent holds no RabbitMQ");
     }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::process::interrupt::Interrupt;
 use crate::workspace_root;
 
-/// How often a condition that nobody announces is looked at again.
+/// How often a condition without a notification is polled.
 pub const POLL: Duration = Duration::from_millis(20);
 
 /// How long a program that was asked to end may take before it is killed.
@@ -42,7 +42,7 @@ pub fn output_within(command: &mut Command, budget: Duration) -> Result<String> 
         .process_group(0)
         .spawn()
         .with_context(|| format!("could not start `{shown}`"))?;
-    // Read while it runs: a program whose output nobody takes stops when the pipe is full.
+    // Read while it runs: a program whose output is not read stops when the pipe is full.
     let stdout = drain(child.stdout.take().expect("standard output was piped"));
     let stderr = drain(child.stderr.take().expect("standard error was piped"));
     let ended = wait_within(&mut child, budget)?;
@@ -57,7 +57,7 @@ pub fn output_within(command: &mut Command, budget: Duration) -> Result<String> 
     }
 }
 
-/// Runs the program in the foreground until it ends or somebody interrupts us, in which case it is ended first.
+/// Runs the program in the foreground until it ends; an interrupt ends it first.
 ///
 /// # Errors
 /// When it cannot be started, or when interrupted.

@@ -108,7 +108,7 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         if self.ours {
-            // Nobody is left to tell, and the next run would find it and leave it alone.
+            // A failure cannot be returned; the next run would leave the file alone.
             let _ = fs::remove_file(POLICY);
         }
     }

@@ -30,7 +30,7 @@ const FETCH: Duration = Duration::from_secs(600);
 pub fn interpreter() -> Result<PathBuf> {
     let home = workspace_root().join("target").join("python");
     let interpreter = home.join("bin").join("python");
-    // Written last, so an environment that was left half made is made anew.
+    // Written last, so an environment that was left half made is made again.
     let stamp = home.join("requirement");
     if fs::read_to_string(&stamp).is_ok_and(|made| made == REQUIREMENT) && interpreter.exists() {
         return Ok(interpreter);

@@ -17,7 +17,7 @@ pub(crate) struct Programs {
     /// By whom programs of RPC are played; without it, by each of the three in turn.
     #[arg(long, value_enum)]
     actors: Option<Actors>,
-    /// The seed of the first program; without it, one that nobody chose.
+    /// The seed of the first program; without it, a random one.
     #[arg(long)]
     seed: Option<u64>,
     /// What they run on: a node of this run's own, or the in-memory broker, which only this library can reach.

@@ -30,7 +30,7 @@ pub(crate) struct Soak {
     /// How many minutes; from ten on it is judged whether memory, threads and descriptors grow.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     minutes: u64,
-    /// The seed of what is done and of what is hurt; without it, one that nobody chose.
+    /// The seed of the operations and of the faults; without it, a random one.
     #[arg(long)]
     seed: Option<u64>,
     /// What the shared queues are.
@@ -62,12 +62,12 @@ pub(crate) fn run(soak: &Soak, interrupt: &Interrupt) -> Result<bool> {
         Programs::install()?;
         interrupt.check()?;
     }
-    soak.tell(&mut command)?;
+    soak.configure(&mut command)?;
     Ok(run_command(&mut command, interrupt)?.success())
 }
 
 impl Soak {
-    fn tell(&self, command: &mut Command) -> Result<()> {
+    fn configure(&self, command: &mut Command) -> Result<()> {
         for variable in [SECONDS, QUEUES, HISTORY, CHECK, SEED, BROKER] {
             // The caller's own environment may name something else.
             command.env_remove(variable);
@@ -109,25 +109,31 @@ mod tests {
         soak: Soak,
     }
 
-    fn told(arguments: &[&str]) -> HashMap<String, String> {
+    fn environment(arguments: &[&str]) -> HashMap<String, String> {
         let arguments = Arguments::try_parse_from([&["soak"], arguments].concat()).unwrap();
         let mut command = Command::new("nothing");
-        arguments.soak.tell(&mut command).unwrap();
+        arguments.soak.configure(&mut command).unwrap();
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
         command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?)))).collect()
     }
 
     #[test]
-    fn a_run_is_told_how_long_it_takes_and_where_it_is_written() {
-        let told = told(&["--minutes", "30", "--seed", "7", "--queues", "quorum"]);
-        assert_eq!((told[SECONDS].as_str(), told[SEED].as_str(), told[QUEUES].as_str()), ("1800", "7", "quorum"));
-        assert!(Path::new(&told[HISTORY]).is_absolute() && told[HISTORY].ends_with(USUAL), "{told:?}");
+    fn a_run_is_given_its_duration_and_its_history_file() {
+        let environment = environment(&["--minutes", "30", "--seed", "7", "--queues", "quorum"]);
+        assert_eq!(
+            (environment[SECONDS].as_str(), environment[SEED].as_str(), environment[QUEUES].as_str()),
+            ("1800", "7", "quorum")
+        );
+        assert!(
+            Path::new(&environment[HISTORY]).is_absolute() && environment[HISTORY].ends_with(USUAL),
+            "{environment:?}"
+        );
     }
 
     #[test]
     fn a_check_runs_nothing() {
-        let told = told(&["--check", "Cargo.toml"]);
-        assert!(told.contains_key(CHECK) && !told.contains_key(SECONDS), "{told:?}");
+        let environment = environment(&["--check", "Cargo.toml"]);
+        assert!(environment.contains_key(CHECK) && !environment.contains_key(SECONDS), "{environment:?}");
         assert!(Arguments::try_parse_from(["soak", "--check", "a", "--seed", "7"]).is_err());
     }
 }

@@ -27,7 +27,7 @@ impl Rabbit {
     /// The node that the environment names, for transports of this profile, or why there is none.
     pub fn from_environment(profile: Profile) -> std::result::Result<Self, String> {
         let text = std::env::var(RABBIT_URL).map_err(|_| format!("{RABBIT_URL} is not set"))?;
-        let url = TransportUrl::parse(&text).expect("whoever sets the variable sets a URL");
+        let url = TransportUrl::parse(&text).expect("the variable holds a URL");
         let broker = AttachedNode::from_env().ok().map(|node| node.broker());
         Ok(Self { url, profile, broker })
     }

@@ -1,4 +1,4 @@
-//! A node behind a relay that loses every connection when it is told to.
+//! A node behind a relay that loses every connection on request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -41,25 +41,25 @@ impl Relayed {
         Ok(transport)
     }
 
-    /// Resets every connection, and returns once all who had one have seen it.
+    /// Resets every connection, and returns once every transport that had one has noticed.
     ///
     /// # Errors
-    /// One did not see it in time.
+    /// A transport did not notice in time.
     pub async fn cut(&self) -> std::result::Result<(), String> {
         let relay = self.relay().await;
         self.lose(async { relay.strike(Fault::Reset) }).await
     }
 
-    /// Does what ends every connection, and returns once all who had one have seen it.
+    /// Runs `end`, which ends every connection, and returns once every transport that had one has noticed.
     ///
     /// # Errors
-    /// One did not see it in time.
+    /// A transport did not notice in time.
     pub async fn lose(&self, end: impl Future<Output = ()>) -> std::result::Result<(), String> {
         let counted = |transport: Weak<AmqpTransport>| {
             let connected = transport.upgrade().filter(|transport| is_connected(transport))?;
             Some((transport, connected.counters().losses))
         };
-        // Whoever drops one meanwhile must not be kept from it.
+        // The references are weak, so that a transport can be dropped meanwhile.
         let before: Vec<_> = self.transports().iter().cloned().filter_map(counted).collect();
         end.await;
         let seen = async {
@@ -79,7 +79,7 @@ impl Relayed {
     }
 }
 
-/// Whether there is something to lose: who has lost it already sees no second loss.
+/// Whether there is a connection to lose: a transport without one counts no second loss.
 fn is_connected(transport: &AmqpTransport) -> bool {
     matches!(transport.health().borrow().state, State::Ready | State::Blocked { .. })
 }

@@ -9,7 +9,7 @@ pub enum Fault {
     Cut,
     /// Both ends see a reset.
     Reset,
-    /// Nothing is read any more: who writes meets a full socket in the end.
+    /// Nothing is read any more, so that the socket of the sender fills up.
     Stall,
     /// Everything is read and nothing arrives, as behind a firewall that has forgotten the connection.
     BlackHole,
@@ -26,9 +26,9 @@ pub(super) enum Ending {
     Reset,
 }
 
-/// What lasts until somebody heals it, and meets new connections as well.
+/// The conditions that last until they are healed. New connections meet them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Weather {
+pub(super) struct Conditions {
     pub(super) stalled: bool,
     pub(super) swallows: bool,
     pub(super) delay: Duration,
@@ -47,11 +47,11 @@ impl Fault {
     }
 }
 
-impl Weather {
-    pub(super) const FAIR: Self = Self { stalled: false, swallows: false, delay: Duration::ZERO, piece: usize::MAX };
+impl Conditions {
+    pub(super) const NONE: Self = Self { stalled: false, swallows: false, delay: Duration::ZERO, piece: usize::MAX };
 
     /// Adds `fault`, if it is one that lasts.
-    pub(super) fn turn(&mut self, fault: Fault) {
+    pub(super) fn add(&mut self, fault: Fault) {
         match fault {
             Fault::Cut | Fault::Reset => {}
             Fault::Stall => self.stalled = true,

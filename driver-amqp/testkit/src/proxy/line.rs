@@ -33,7 +33,7 @@ pub(super) struct Line {
     /// How much of each direction is kept.
     kept: usize,
     tapes: [Mutex<Tape>; 2],
-    /// What the client is told in the broker's name.
+    /// Bytes for the client in the broker's name.
     forged: Mutex<Vec<u8>>,
     forging: Notify,
     ending: watch::Sender<Option<Ending>>,
@@ -76,7 +76,7 @@ impl Line {
         self.forging.notify_one();
     }
 
-    /// What is to be said in the name of who sends in `direction`, once there is something.
+    /// The forged bytes of `direction`, once there are some.
     pub(super) async fn forgery(&self, direction: Direction) -> Vec<u8> {
         match direction {
             Direction::ToBroker => std::future::pending().await,

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use fault::Fault;
 pub use line::{Direction, Tape};
 
-use fault::Weather;
+use fault::Conditions;
 use line::{KEPT, Line};
 
 /// A running relay. Dropping it closes every connection through it.
@@ -55,7 +55,7 @@ struct Shared {
     /// How much of what goes one way on one connection is kept.
     kept: usize,
     /// What all connections go through, those to come as well.
-    weather: watch::Sender<Weather>,
+    conditions: watch::Sender<Conditions>,
     trip: watch::Sender<Option<Trip>>,
     state: Mutex<State>,
 }
@@ -80,7 +80,7 @@ impl Proxy {
         Self::keeping(KEPT, port).await
     }
 
-    /// The same, for a run in which memory is watched: its tapes are empty.
+    /// The same without tapes, for a run whose memory is measured.
     pub async fn without_tapes(port: u16) -> Self {
         Self::keeping(0, port).await
     }
@@ -90,7 +90,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             broker: (Ipv4Addr::LOCALHOST, port).into(),
             kept,
-            weather: watch::Sender::new(Weather::FAIR),
+            conditions: watch::Sender::new(Conditions::NONE),
             trip: watch::Sender::new(None),
             state: Mutex::default(),
         });
@@ -122,11 +122,11 @@ impl Proxy {
 
     /// Ends what lasts: connections that stood still go on, and what was swallowed stays so.
     pub fn heal(&self) {
-        self.shared.weather.send_replace(Weather::FAIR);
+        self.shared.conditions.send_replace(Conditions::NONE);
     }
 
-    /// Tells the client of one connection what the broker never said. It goes between two reads of the relay: where nothing
-    /// else is under way, that is between two frames.
+    /// Sends bytes to the client of one connection in the broker's name, between two reads of the relay: where nothing else
+    /// is under way, that is between two frames.
     pub fn forge(&self, connection: usize, bytes: &[u8]) {
         if let Some(line) = self.shared.state().lines.get(connection) {
             line.forge(bytes);
@@ -163,7 +163,7 @@ impl Shared {
     fn strike(&self, fault: Fault) {
         match fault.ending() {
             Some(ending) => self.state().lines.iter().for_each(|line| line.end(ending)),
-            None => self.weather.send_modify(|weather| weather.turn(fault)),
+            None => self.conditions.send_modify(|conditions| conditions.add(fault)),
         }
     }
 

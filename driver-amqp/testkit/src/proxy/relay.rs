@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use super::fault::{Ending, Weather};
+use super::fault::{Conditions, Ending};
 use super::line::{Direction, Line};
 
 /// How long the two ends may take to close their sides of a connection that ended in order.
@@ -47,10 +47,10 @@ pub(super) async fn relay(mut client: TcpStream, shared: Arc<Shared>, line: Arc<
 
 /// Moves bytes one way until there are no more, or the connection has ended.
 async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, line: &Line, direction: Direction) {
-    let mut weather = shared.weather.subscribe();
+    let mut conditions = shared.conditions.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     while !is_due(shared, line, direction) {
-        under(&mut weather).await;
+        current(&mut conditions).await;
         let read = tokio::select! {
             read = from.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
@@ -65,7 +65,7 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, li
         let mut rest = &buffer[..read];
         while !rest.is_empty() {
             // Asked for each piece: it may have changed while nothing came, and with the piece before.
-            let now = under(&mut weather).await;
+            let now = current(&mut conditions).await;
             if now.swallows {
                 break;
             }
@@ -97,12 +97,12 @@ fn is_due(shared: &Shared, line: &Line, direction: Direction) -> bool {
     line.has_ended()
 }
 
-/// What it is like now, once nothing stands still.
-async fn under(weather: &mut watch::Receiver<Weather>) -> Weather {
-    match weather.wait_for(|weather| !weather.stalled).await {
-        Ok(weather) => *weather,
+/// The conditions, once the relay is not stalled.
+async fn current(conditions: &mut watch::Receiver<Conditions>) -> Conditions {
+    match conditions.wait_for(|conditions| !conditions.stalled).await {
+        Ok(conditions) => *conditions,
         // The relay's owner is gone, and the relay will be.
-        Err(_) => Weather::FAIR,
+        Err(_) => Conditions::NONE,
     }
 }
 

@@ -30,7 +30,7 @@ impl Dice {
     }
 }
 
-/// The seed that the environment names, or one that nobody chose.
+/// The seed that the environment names, or a random one.
 pub fn seed() -> u64 {
     match env::var(SEED) {
         Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("{SEED} needs a number, not '{seed}'")),

@@ -113,19 +113,19 @@ async fn cut_at(field: &Arc<Field>, points: &[Point], manner: Manner) -> Report 
     let mut runs = JoinSet::new();
     for &point in points {
         while let Some(done) = runs.try_join_next() {
-            report.add(done.expect("a run does not panic without telling"));
+            report.add(done.expect("a run does not panic outside its task"));
         }
-        let permit = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+        let permit = Arc::clone(&room).acquire_owned().await.expect("it is not closed");
         let field = Arc::clone(field);
         runs.spawn(async move {
             let _permit = permit;
-            // On a task of its own, so that a panic is told with the place that caused it.
+            // On a task of its own, so that a panic is reported with its point.
             let running = tokio::spawn(run(field, Some(point), manner));
             (point, within(RUN, "a run", running).await.map_err(|panic| panic.to_string()))
         });
     }
     while let Some(done) = runs.join_next().await {
-        report.add(done.expect("a run does not panic without telling"));
+        report.add(done.expect("a run does not panic outside its task"));
     }
     report
 }

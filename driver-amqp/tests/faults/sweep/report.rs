@@ -1,4 +1,4 @@
-//! What came of all runs together.
+//! The results of all runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +37,7 @@ impl Report {
         Self { planned, ..Self::default() }
     }
 
-    /// Adds a run, or why there is none. What failed is told at once.
+    /// Adds a run, or why there is none. Prints failures at once.
     pub(crate) fn add(&mut self, (point, outcome): (Point, Result<Outcome, String>)) {
         self.runs += 1;
         let known = self.failures.len();

@@ -41,7 +41,7 @@ pub(crate) struct Manner {
     pub(crate) recovery: Duration,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) history: History,
@@ -138,7 +138,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Connects through `proxy`. If the cut comes while it connects, to this one or to `all`, it is told so and tries again, as
+    /// Connects through `proxy`. If the cut comes while it connects, to this one or to `all`, it gets an error and tries again, as
     /// a program would.
     async fn connect(proxy: &Proxy, all: &[Proxy; 3], vhost: &str, violations: &mut Vec<String>) -> Self {
         let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
@@ -151,7 +151,7 @@ impl Peer {
                     let cut = untouched && tripped();
                     assert!(cut, "the relay let everything through, and {error}");
                     if !error.is_transient() {
-                        violations.push(format!("a connection that was cut is told as if it were refused: {error}"));
+                        violations.push(format!("a connection that was cut is reported as refused: {error}"));
                     }
                 }
             }
@@ -160,7 +160,7 @@ impl Peer {
     }
 }
 
-/// Waits until everybody whose connections were cut has seen it: what is sent before is lost with them.
+/// Waits until every party whose connections were cut has noticed: what is sent before is lost with them.
 async fn noticed(point: Option<Point>, proxies: &[Proxy; 3], peers: &[&Peer; 3]) {
     let Some(trip) = point.and_then(|point| proxies[point.party as usize].trip()) else { return };
     for (party, peer) in Party::ALL.iter().zip(peers) {

@@ -18,7 +18,7 @@ use super::release::Release;
 /// Two schedulers: enough to be quick, few enough not to fight the tests for the machine.
 const ERLANG_ARGUMENTS: &str = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none";
 
-/// What a node is told beyond its environment. A log on the console would be written twice.
+/// The configuration of a node beyond its environment. A log on the console would be written twice.
 const CONFIGURATION: &str = "loopback_users = none\nheartbeat = 10\nlog.console = false\nlog.file.level = info\n";
 
 /// Enough of a log to see why a node did not start.
@@ -117,7 +117,7 @@ impl Layout {
         self.mapper_port
     }
 
-    /// The port mapper in the foreground, so that it is a child of ours and not a daemon of nobody's.
+    /// The port mapper in the foreground, so that it is a child of ours and not a daemon.
     pub(super) fn mapper(&self) -> Command {
         let mut command = self.command(&self.programs.mapper);
         command.args(["-port", &self.mapper_port.to_string(), "-address", "127.0.0.1"]);

@@ -18,7 +18,7 @@ use xtask::profile::PROFILES;
 use xtask::setup::python::{self, PYTHON};
 
 use super::{report, serve};
-use strict_broker::{Elsewhere, Prepared};
+use strict_broker::{Prepared, StrictBroker};
 use summary::Summary;
 
 /// What the live tests run against.
@@ -63,16 +63,16 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
     if let Some(node) = node {
         node.stop()?;
     }
-    let mut elsewhere = Elsewhere::Held;
+    let mut strict = StrictBroker::Held;
     if let Some(prepared) = prepared {
-        (elsewhere, summary) = strict_broker::run(prepared?, &suites, summary, interrupt)?;
+        (strict, summary) = strict_broker::run(prepared?, &suites, summary, interrupt)?;
     }
-    let held = tell(&summary, claim, &elsewhere) && success && elsewhere != Elsewhere::Failed;
+    let held = print(&summary, claim, &strict) && success && strict != StrictBroker::Failed;
     if !held && summary.total().failed == 0 {
         println!("and yet something failed: look above for a suite that ended with an error, or did not begin");
     }
     report::finish(match (claim, held) {
-        (Claim::Everything, true) if elsewhere != Elsewhere::Held => {
+        (Claim::Everything, true) if strict != StrictBroker::Held => {
             "every test, against one broker only, and all of them held"
         }
         (Claim::Everything, true) => report::EVERYTHING,
@@ -90,7 +90,7 @@ pub(crate) fn run(broker: Broker, arguments: &[String], interrupt: &Interrupt) -
 enum Claim {
     /// That every suite ran, the live ones against a broker.
     Everything,
-    /// The same, on a release that somebody chose.
+    /// The same, on a chosen release.
     Release(Release),
     /// What the caller asked for.
     Part,
@@ -111,9 +111,9 @@ fn prepare(
     interrupt.check()?;
     let node = serve::start(release, interrupt)?;
     point(command, &node);
-    // That it cannot be had is told after everything that it does not keep from running.
-    let elsewhere = (claim == Claim::Everything).then(|| strict_broker::prepare(interrupt));
-    Ok((Some(node), elsewhere))
+    // A missing release is reported at the end: everything else runs without it.
+    let strict = (claim == Claim::Everything).then(|| strict_broker::prepare(interrupt));
+    Ok((Some(node), strict))
 }
 
 /// Points tests, none of which may be skipped, to a node.
@@ -149,7 +149,7 @@ fn relay(reader: PipeReader, mut summary: Summary) -> Result<Summary> {
     Ok(summary)
 }
 
-fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
+fn print(summary: &Summary, claim: Claim, strict: &StrictBroker) -> bool {
     println!("--- summary");
     for line in summary.lines() {
         println!("{line}");
@@ -164,7 +164,7 @@ fn tell(summary: &Summary, claim: Claim, elsewhere: &Elsewhere) -> bool {
         Claim::Part => println!("a part of the tests: that every live suite ran was not checked"),
         Claim::NoBroker => println!("without a broker: the live tests were left out"),
     }
-    if let Elsewhere::LeftOut(reason) = elsewhere {
+    if let StrictBroker::LeftOut(reason) = strict {
         println!("LEFT OUT: the tests on RabbitMQ {}: {reason}", strict_broker::RELEASE);
     }
     println!("report: {}", report::PAGE);

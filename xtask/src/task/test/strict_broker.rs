@@ -1,4 +1,4 @@
-//! What a whole run of the tests does once more on a broker that is set up as strictly as brokers are today.
+//! The suites that a whole run of the tests repeats on the strictest broker: the newest release with its own defaults.
 
 use std::env;
 use std::process::Command;
@@ -15,11 +15,11 @@ use super::summary::Summary;
 use super::{follow, point};
 use crate::task::report;
 
-/// The newest release, as its makers ship it. What it denies, the one that most machines have installed does not.
+/// The newest release as it is shipped. It denies what the release that most machines have installed allows.
 pub(crate) const RELEASE: Release = Release::V4_3Denied;
 
-/// The suites that run there, and which of their tests: what every driver must do, and which objects there are then. The
-/// rest is worth the time by hand, with `--broker`.
+/// The suites that run there, with a filter: the conformance of the driver, and the objects on the broker. `--broker` runs the
+/// others on it.
 const SUITES: [(&str, &[&str]); 4] = [
     ("oslo-messaging-amqp test conformance", &[]),
     ("oslo-messaging-amqp test live", &["topology::"]),
@@ -27,26 +27,26 @@ const SUITES: [(&str, &[&str]); 4] = [
     ("oslo-messaging-amqp test interop", &["profile::"]),
 ];
 
-/// What came of it.
+/// The result of these suites.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Elsewhere {
+pub(crate) enum StrictBroker {
     Held,
     Failed,
-    /// The release cannot be had here: why.
+    /// Why the release is not available here.
     LeftOut(String),
 }
 
-/// Whether the release is there, and if not, why.
+/// Whether the release is available, and if not, why.
 #[derive(Debug)]
 pub(crate) enum Prepared {
     Ready,
     LeftOut(String),
 }
 
-/// Makes the release ready if it is not.
+/// Makes the release available if it is not.
 ///
 /// # Errors
-/// When we are interrupted; under CI also when the release cannot be had although nothing is in its way.
+/// When interrupted; under CI also when making the release fails.
 pub(crate) fn prepare(interrupt: &Interrupt) -> Result<Prepared> {
     if let Some(obstacle) = broker::obstacle() {
         return Ok(Prepared::LeftOut(obstacle));
@@ -58,7 +58,7 @@ pub(crate) fn prepare(interrupt: &Interrupt) -> Result<Prepared> {
     }
 }
 
-/// Runs those of `suites` that are to run there, and has `summary` read what they say.
+/// Runs those of `suites` that belong here, and adds their output to `summary`.
 ///
 /// # Errors
 /// When the node does not end, or we are interrupted.
@@ -67,16 +67,16 @@ pub(crate) fn run(
     suites: &[Suite],
     summary: Summary,
     interrupt: &Interrupt,
-) -> Result<(Elsewhere, Summary)> {
+) -> Result<(StrictBroker, Summary)> {
     if let Prepared::LeftOut(reason) = prepared {
-        return Ok((Elsewhere::LeftOut(reason), summary));
+        return Ok((StrictBroker::LeftOut(reason), summary));
     }
     let node = match Node::start_release(Some(RELEASE), &Settings::default()) {
         Ok(node) => node,
-        // What the other broker showed is not to be lost with this one.
+        // The results on the other broker count all the same.
         Err(error) => {
             eprintln!("RabbitMQ {RELEASE} did not start: {error:#}");
-            return Ok((Elsewhere::Failed, summary));
+            return Ok((StrictBroker::Failed, summary));
         }
     };
     let outcome = run_on(&node, suites, summary, interrupt);
@@ -84,11 +84,16 @@ pub(crate) fn run(
     outcome
 }
 
-fn run_on(node: &Node, suites: &[Suite], mut summary: Summary, interrupt: &Interrupt) -> Result<(Elsewhere, Summary)> {
+fn run_on(
+    node: &Node,
+    suites: &[Suite],
+    mut summary: Summary,
+    interrupt: &Interrupt,
+) -> Result<(StrictBroker, Summary)> {
     let mut held = true;
     let python = python::interpreter()?;
     for (name, which) in SUITES {
-        let suite = suites.iter().find(|suite| suite.name == name).with_context(|| format!("{name} is not there"))?;
+        let suite = suites.iter().find(|suite| suite.name == name).with_context(|| format!("{name} is missing"))?;
         // Not through cargo, which would build everything again for one package alone.
         let mut command = Command::new(&suite.executable);
         command.args(which).current_dir(&suite.directory).env(REPORT, report::directory()).env(PYTHON, &python);
@@ -99,5 +104,5 @@ fn run_on(node: &Node, suites: &[Suite], mut summary: Summary, interrupt: &Inter
         (success, summary) = follow(&mut command, summary, interrupt)?;
         held &= success;
     }
-    Ok((if held { Elsewhere::Held } else { Elsewhere::Failed }, summary))
+    Ok((if held { StrictBroker::Held } else { StrictBroker::Failed }, summary))
 }

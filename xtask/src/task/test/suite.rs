@@ -43,7 +43,7 @@ pub(crate) fn build(arguments: &[String], interrupt: &Interrupt) -> Result<Vec<S
     Ok(messages.lines().filter_map(|line| suite_of(line, &with_live)).collect())
 }
 
-/// The manifests of packages that use this one, which nobody does for another reason than the node it starts.
+/// The ids of the packages that use this one: they do so for the node that it starts.
 fn packages_with_live_tests() -> Result<HashSet<String>> {
     let output = cargo(&["metadata", "--no-deps", "--format-version=1"]).output().context("could not start cargo")?;
     let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;

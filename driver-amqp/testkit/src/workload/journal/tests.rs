@@ -82,8 +82,8 @@ fn a_line_that_was_torn_is_named() {
 #[test]
 fn a_history_of_before_the_names_changed_is_read() {
     let path = path("old");
-    let told = r#"{"kind":"Timeout","executed":"maybe","text":""}"#;
-    let ended = format!(r#"{{"ended":{{"number":1,"kind":"call","begun":1,"done":2,"allowed":3,"told":{told}}}}}"#);
+    let failure = r#"{"kind":"Timeout","executed":"maybe","text":""}"#;
+    let ended = format!(r#"{{"ended":{{"number":1,"kind":"call","begun":1,"done":2,"allowed":3,"told":{failure}}}}}"#);
     let fault = r#"{"fault":{"hurt":{"cut":"everybody"},"begun":1,"over":2,"closed":3,"recovered":true}}"#;
     let lines =
         [&ended, fault, r#"{"ran":{"number":1,"server":0,"at":1}}"#, r#"{"heard":{"number":2,"server":0,"at":1}}"#];

@@ -66,7 +66,7 @@ pub(crate) fn a_point_is_read_as_it_is_printed() {
     for point in every(&streams(), &mut Dice::new(3)) {
         assert_eq!(point.to_string().parse(), Ok(point));
     }
-    for wrong in ["", "client", "client.0.to.x.cut.alone.refusing", "nobody.0.to.1.cut.alone.refusing"] {
+    for wrong in ["", "client", "client.0.to.x.cut.alone.refusing", "nothing.0.to.1.cut.alone.refusing"] {
         assert!(wrong.parse::<Point>().is_err(), "{wrong}");
     }
 }
