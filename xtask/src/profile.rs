@@ -1,4 +1,4 @@
-//! How the queues of a test are laid out.
+//! Sets of queue options that tests run with.
 
 use std::env;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
-//! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
+//! with durable queues and with quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -14,7 +14,7 @@ use xtask::profile::Profile;
 use testkit::case::{must_run, skipped};
 use testkit::harness::disturbed::Disturbed;
 
-/// The cases that disturb the bus, so that none stops running in silence.
+/// The cases that disturb the bus: one that is missing fails the run.
 const PINNED: &str = include_str!("expected.txt");
 const AREA: &str = "disturb::";
 

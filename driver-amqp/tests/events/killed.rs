@@ -1,4 +1,4 @@
-//! Listeners that end without a word.
+//! Listeners that end without a stop.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

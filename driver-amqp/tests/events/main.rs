@@ -1,4 +1,4 @@
-//! Notifications on a real RabbitMQ through what may happen to a process and its broker: killed, stopped, kept waiting.
+//! Notifications on a real RabbitMQ while a process or its broker is killed, stopped or blocked.
 //!
 //! Needs the node that `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
 
@@ -41,7 +41,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    // This program is also the listener that is killed.
+    // Cases start this program again as a child: the listener that is killed.
     if let Some(task) = child::Task::from_env() {
         return task.run();
     }

@@ -1,4 +1,4 @@
-//! One handler that takes its time.
+//! One slow handler.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ const CONSUMING: usize = 1;
 /// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: after it a client writes nothing more.
 const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, 0xce];
 
-/// A listener that was put back is stopped before anybody polls it. What it was acknowledging before fails only then.
+/// A listener that was restored is stopped before its next poll. Its earlier acknowledgement fails only then.
 pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it() {
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();

@@ -1,6 +1,6 @@
-//! What a network and a broker can do to a connection while a bus is at work, and what must hold all the same.
+//! Faults of the network and of the broker while a bus is at work, and what must hold all the same.
 //!
-//! The relay and the rules are tried by themselves; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
+//! The relay and the points are tested without a broker; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
 //! `cargo xtask test` provides it.
 
 mod broker;

@@ -1,4 +1,4 @@
-//! A network that stands still, swallows, delays or dribbles while calls and events are under way.
+//! A network that stalls, swallows, delays or fragments while calls and events are under way.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the relay does to a connection, tried with a peer that answers everything with the same.
+//! What the relay does to a connection to a peer that echoes.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -79,7 +79,7 @@ pub(crate) async fn a_cut_is_orderly_and_a_reset_is_not() {
     answered(&mut client, b"before").await;
     proxy.strike(Fault::Cut);
     assert_eq!(rest(&mut client).await, (vec![], true));
-    // Who comes again is let through.
+    // A new connection is let through.
     let mut again = connect(&proxy).await;
     answered(&mut again, b"after").await;
     proxy.strike(Fault::Reset);

@@ -1,4 +1,4 @@
-//! A server with a listener on a good line, and a client behind a relay.
+//! A server and a listener with a direct connection, and a client behind a relay.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

@@ -45,7 +45,7 @@ const ALONE: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    // This program is also the one whose log is searched.
+    // A case starts this program again as a child, to search its log.
     if let Some(ended) = trace::child() {
         return ended;
     }

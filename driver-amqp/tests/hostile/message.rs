@@ -1,4 +1,4 @@
-//! Messages that were made to hurt who reads them.
+//! Messages that attack their reader.
 
 use crate::frame::{Payload, entry, headers, nested};
 

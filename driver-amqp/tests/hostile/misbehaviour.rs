@@ -24,7 +24,7 @@ const QUEUE_DECLARE: When = When::Method(50, 10);
 const CONSUME: When = When::Method(60, 20);
 const PUBLISH: When = When::Method(60, 40);
 
-/// Those before anybody has logged in, or while.
+/// Misbehaviour before or during the login.
 pub(crate) fn before_login() -> Vec<Misbehaviour> {
     use ErrorKind::{Config, Denied, Disconnected, Timeout};
     let fails = |name, when, what, kind| Misbehaviour { name, when, what, connecting: Some(kind) };
@@ -94,7 +94,7 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
     ]
 }
 
-/// Those of a broker to which one has logged in. Connecting may fail of them, or what is done then, or nothing.
+/// Misbehaviour after the login. Connecting may fail, a later operation may, or nothing does.
 pub(crate) fn after_login() -> Vec<Misbehaviour> {
     let wrong = |name, when, what| Misbehaviour { name, when, what, connecting: None };
     let ack = |tag, multiple| method(1, BASIC, 80, Payload::default().number64(tag).byte(multiple));

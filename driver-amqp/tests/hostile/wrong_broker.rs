@@ -37,7 +37,7 @@ pub(crate) enum What {
     Also(Vec<u8>),
     /// It answers nothing, and goes on reading.
     Silence,
-    /// It ends the connection in an orderly way, without a word.
+    /// It ends the connection in an orderly way, without `connection.close`.
     Close,
     /// It resets the connection.
     Reset,

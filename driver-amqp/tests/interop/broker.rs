@@ -1,5 +1,4 @@
-//! What happens to a broker between Rust and Python: a Python server with Rust clients and a Rust server with Python
-//! clients, listeners of either kind too, and all of it goes on afterwards.
+//! Faults of the broker between Rust and Python: servers, clients and listeners of either kind recover afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;

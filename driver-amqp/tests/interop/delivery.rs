@@ -1,4 +1,4 @@
-//! Who gets a request: the server it names, one of a group, or all; and each of them once.
+//! Which server gets a request: the named one, one of a group, or all; and each of them once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

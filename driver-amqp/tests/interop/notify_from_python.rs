@@ -1,4 +1,4 @@
-//! Events that Python tells and Rust hears.
+//! Events from Python to Rust.
 
 use std::sync::Arc;
 

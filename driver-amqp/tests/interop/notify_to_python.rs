@@ -1,4 +1,4 @@
-//! Events that Rust tells and Python hears.
+//! Events from Rust to Python.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long it may take to stop its servers and end.
 const QUIT: Duration = Duration::from_secs(20);
 
-/// Who waits for which answer; `None` once the peer has closed its output and no answer can come.
+/// The requests without an answer; `None` once the peer has closed its output.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>>;
 
 /// A running peer. Several commands may be under way at once. Dropping it kills the process.
@@ -134,7 +134,7 @@ fn shortened(value: &Value) -> String {
     }
 }
 
-/// Reads answers until the peer closes its output, and hands each to whom it is for.
+/// Reads answers until the peer closes its output, and gives each to its request.
 async fn hand_out(answers: ChildStdout, waiting: Waiting) {
     let mut lines = BufReader::new(answers).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -145,6 +145,6 @@ async fn hand_out(answers: ChildStdout, waiting: Waiting) {
         // A caller that gave up does not need the answer.
         let _ = waiter.map(|waiter| waiter.send(answer));
     }
-    // Dropping the senders tells all who wait.
+    // Dropping the senders ends every waiting request.
     waiting.lock().expect("no panic while holding it").take();
 }

@@ -55,7 +55,7 @@ impl Setting {
         &self.python
     }
 
-    /// A bus of our own on the broker, and its driver for those who count what it sends.
+    /// A bus of our own on the broker, and its driver, whose counters some tests read.
     pub(crate) async fn bus_and_transport(&self) -> (Bus, Arc<AmqpTransport>) {
         let transport = Arc::new(transport(&self.url).await);
         (Bus::new(Arc::clone(&transport)), transport)

@@ -1,4 +1,4 @@
-//! Namespaces and versions: which endpoint answers, and who refuses what none does.
+//! Namespaces and versions: which endpoint answers, and how a request without one is refused.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is done about objects that exist in another form, and about those we may not touch.
+//! Objects that exist in another form, and objects that the user may not declare.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};

@@ -143,7 +143,7 @@ pub(crate) async fn an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on()
     assert_eq!(arrived, ["patient", "after"]);
 }
 
-/// A broker tells a connection of its alarm when it publishes, and that publish is out.
+/// A broker notifies a connection of its alarm when it publishes, and that publish is sent.
 async fn blocked(transport: &AmqpTransport) {
     let options = PublishOptions::by(Deadline::after(SHORT));
     let error = timed(transport.publish(&topic("alarm"), Message::new("probe"), &options)).await;

@@ -215,7 +215,7 @@ const ALONE: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
-    // This program is also the one that is looked at from outside.
+    // Two cases start this program again as a child, to read its log and to use up its descriptors.
     if let Some(code) = quiet::child().or_else(descriptors::child) {
         return code;
     }

@@ -1,4 +1,4 @@
-//! What servers and callers lose, and do not lose, when one of them leaves in good order or is cut off.
+//! What servers and callers lose, and do not lose, when one of them stops or is cut off.
 
 use std::convert::Infallible;
 use std::sync::Arc;

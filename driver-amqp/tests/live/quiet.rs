@@ -1,5 +1,4 @@
-//! What a process logs while all is well: nothing worse than an `info`. It runs as a process of its own, so that the log is
-//! its own too.
+//! What a process logs without faults: nothing above `info`. It runs as a process of its own, and so has its own log.
 
 use std::env;
 use std::process::{ExitCode, Stdio};

@@ -1,5 +1,4 @@
-//! Every fault of a broker is survived: who publishes and who reads go on by themselves, and lose nothing that was
-//! confirmed.
+//! Faults of a broker: publishers and consumers recover by themselves, and nothing confirmed is lost.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

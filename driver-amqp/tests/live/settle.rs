@@ -1,4 +1,4 @@
-//! Who settles what, in how many frames, and what comes back.
+//! Settling: in how many frames, and what comes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! TLS on a real node: who is believed, who is not and why, and how one logs in.
+//! TLS on a real node: which certificates are accepted, why others are not, and the login methods.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A publisher and a reader that go on whatever happens, and what must hold of them afterwards.
+//! A publisher and a consumer that go on through faults, and what must hold of them afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Traffic {
         testkit::stage::until("traffic", async || self.transport.counters().confirms > confirmed + 10).await;
     }
 
-    /// Waits until the loss is noticed, and returns what is said of it.
+    /// Waits until the loss is noticed, and returns its reason.
     pub(crate) async fn lost(&mut self) -> String {
         let mut health = self.transport.health();
         let lost = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
@@ -132,7 +132,7 @@ async fn keep_publishing(transport: Arc<AmqpTransport>, stop: CancellationToken)
     confirmed
 }
 
-/// A publish that fails through a fault was out, and says so.
+/// A publish that fails through a fault was sent, and its error says so.
 fn in_doubt(error: &Error) {
     let outcome = (error.kind(), error.executed(), error.is_transient());
     assert_eq!(outcome, (ErrorKind::Disconnected, Executed::Maybe, true), "{error}");

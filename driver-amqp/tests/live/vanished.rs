@@ -1,4 +1,4 @@
-//! Queues and exchanges that go without a word to those who use them.
+//! Queues and exchanges that vanish without a notification.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use testkit::stage::{ARRIVE, Stage, refusal, soon, until, within};
 
-/// How often queues are looked at where nothing says that one is gone.
+/// How often listeners check that their queues exist.
 const OFTEN: Duration = Duration::from_secs(1);
 /// For calls that are to time out.
 const SHORT: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ async fn call(client: &RpcClient, method: &str) -> Result<u32, Error> {
     Box::pin(client.call::<u32>(&Context::new(), method, &BTreeMap::from([("number", 7)]))).await
 }
 
-/// Takes a queue off the broker's records, which tells its consumers nothing.
+/// Removes a queue from the broker's records, of which its consumers get no notification.
 async fn forget(stage: &Stage, queue: &str) {
     let expression = format!(
         "N = rabbit_misc:r(<<\"{}\">>, queue, <<\"{queue}\">>), {{ok, Q}} = rabbit_amqqueue:lookup(N), \

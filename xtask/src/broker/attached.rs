@@ -1,4 +1,4 @@
-//! A running node as a test sees it: its URL, its contents, and the levers that hurt it.
+//! A running node as a test sees it: its URL, its contents, and its faults.
 
 use std::fs;
 use std::path::Path;
@@ -239,7 +239,7 @@ impl AttachedNode {
         Ok(paused)
     }
 
-    /// Kills the server without a farewell. Only its owner can start it again.
+    /// Kills the server with `SIGKILL`. Only its owner can start it again.
     ///
     /// # Errors
     /// When the server cannot be signalled.

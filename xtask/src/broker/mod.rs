@@ -1,4 +1,4 @@
-//! A private RabbitMQ node: own ports, own directories, own cookie, own port mapper, gone when its owner is.
+//! A private RabbitMQ node, with its own ports, directories, cookie and port mapper. It ends with its owner.
 //!
 //! Nothing is shared with a RabbitMQ that the machine may already run, so a test may freeze, kill or fill its node.
 
@@ -148,7 +148,7 @@ impl Node {
         matches!(self.server.try_wait(), Ok(None)) && ready::speaks(self.attached.port())
     }
 
-    /// Ends the server without a farewell, as a power cut would. Durable data stays for [`Node::restart`].
+    /// Ends the server at once, as a power cut would. Durable data stays for [`Node::restart`].
     ///
     /// # Errors
     /// When the server cannot be waited for.
@@ -156,7 +156,7 @@ impl Node {
         kill_group(&mut self.server, Signal::KILL)
     }
 
-    /// Has the server stop as an operator would, and returns once it has ended. [`Node::restart`] starts it again.
+    /// Shuts the server down as an operator would, and returns once it has ended. [`Node::restart`] starts it again.
     ///
     /// # Errors
     /// When it does not stop within two minutes.
@@ -179,7 +179,7 @@ impl Node {
         self.await_ready()
     }
 
-    /// Ends everything that was started and removes the node's directory; dropping does the same, silently.
+    /// Ends the node and removes its directory; dropping does the same and ignores errors.
     ///
     /// # Errors
     /// When something would not end or the directory could not be removed.

@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: more generated programs than the tests run, by whom one likes.
+//! `cargo xtask conformance`: more generated programs than the tests run, by the chosen actors.
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -14,13 +14,13 @@ pub(crate) struct Programs {
     /// How many of each kind.
     #[arg(long = "programs", value_name = "N", default_value_t = 100)]
     count: u64,
-    /// By whom programs of RPC are played; without it, by each of the three in turn.
+    /// What plays the programs of RPC; without it, each of the three in turn.
     #[arg(long, value_enum)]
     actors: Option<Actors>,
     /// The seed of the first program; without it, a random one.
     #[arg(long)]
     seed: Option<u64>,
-    /// What they run on: a node of this run's own, or the in-memory broker, which only this library can reach.
+    /// What they run on: a private node, or the in-memory broker, which only this library can reach.
     #[arg(long, value_enum, default_value_t = Driver::Amqp)]
     driver: Driver,
 }
@@ -41,7 +41,7 @@ enum Driver {
     Amqp,
 }
 
-/// Runs the programs; whether every rule held.
+/// Runs the programs; true if every rule held.
 ///
 /// # Errors
 /// When what they need is missing or makes no sense, or we are interrupted.
@@ -71,7 +71,7 @@ pub(crate) fn run(programs: &Programs, interrupt: &Interrupt) -> Result<bool> {
 }
 
 impl Programs {
-    /// What cargo is given, and behind `--` the test.
+    /// The arguments of cargo and, behind `--`, of the test.
     fn arguments(&self) -> Result<Vec<String>> {
         let package = match (self.driver, self.actors) {
             (Driver::Fake, Some(Actors::Python | Actors::Mixed)) => {

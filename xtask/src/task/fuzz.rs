@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: looks for inputs that break what is promised for every input.
+//! `cargo xtask fuzz`: runs the fuzz targets, and keeps what they find.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ pub(crate) struct Fuzzing {
     target: Option<String>,
 }
 
-/// Fuzzes; whether nothing was found. Begins with the corpora in `core/tests/fuzz`, which the tests replay, and with what
+/// Fuzzes; true if nothing was found. Begins with the corpora in `core/tests/fuzz`, which the tests replay, and with what
 /// earlier runs have left in `fuzz/corpus`.
 ///
 /// # Errors

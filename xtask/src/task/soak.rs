@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: mixed traffic for as long as one likes while everything is hurt, or the check of what was written then.
+//! `cargo xtask soak`: mixed traffic under faults for some minutes, or the check of an earlier run's records.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,25 +21,25 @@ const SEED: &str = "OSLO_TEST_SEED";
 /// later, and lapin has some of 4 MiB for each connection, would hide what grows.
 const GIVEN_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
 
-/// Where in the workspace the history of a run is unless it is said.
+/// Where in the workspace the records of a run go by default.
 const USUAL: &str = "target/soak.jsonl";
 
 /// How long, and what on.
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
-    /// How many minutes; from ten on it is judged whether memory, threads and descriptors grow.
+    /// How many minutes. From ten on, growth of memory, threads or descriptors is a failure.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     minutes: u64,
     /// The seed of the operations and of the faults; without it, a random one.
     #[arg(long)]
     seed: Option<u64>,
-    /// What the shared queues are.
+    /// The type of the shared queues.
     #[arg(long, value_enum, default_value_t = Queues::Durable)]
     queues: Queues,
-    /// The file that the run is written to, a JSON object a line; without it, `target/soak.jsonl`.
+    /// The file for the records of the run, a JSON object a line; by default `target/soak.jsonl`.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Runs nothing and holds the rules against a file of an earlier run.
+    /// Only checks the rules on the file of an earlier run.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "seed", "queues", "history"])]
     check: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ enum Queues {
     Quorum,
 }
 
-/// Runs it, on a node of its own; whether everything held.
+/// Runs the soak on a private node; true if every rule held.
 ///
 /// # Errors
 /// When what it needs is missing, or we are interrupted.

@@ -24,9 +24,9 @@ use points::{Point, chosen, each_frame, every};
 use report::Report;
 use run::{Field, Manner, Outcome, run};
 
-/// Says how many offsets are cut at, or `frames`, or `all`, or one point as a failure names it.
+/// The variable with the number of offsets, or `frames`, or `all`, or one point as a failure names it.
 const OFFSETS: &str = "OSLO_TEST_OFFSETS";
-/// How many unless it is said.
+/// How many by default.
 const USUAL: usize = 120;
 /// How many runs take place at once, beside other tests: most of the time of each is spent waiting.
 const AT_ONCE: usize = 12;

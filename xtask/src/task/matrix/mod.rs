@@ -42,7 +42,7 @@ pub(crate) struct Matrix {
     docs: bool,
 }
 
-/// Fills the table; whether every case held in every cell.
+/// Fills the table; true if every case passed in every cell.
 ///
 /// # Errors
 /// When a release cannot be had, the tests do not build, or we are interrupted.

@@ -1,4 +1,4 @@
-//! What came of each cell. Pure.
+//! The results of all cells. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ struct Cell {
     passed: usize,
     failed: usize,
     ignored: usize,
-    /// Whether a suite ended badly, whatever its cases did.
+    /// Whether a suite failed, whatever its cases did.
     broken: bool,
 }
 

@@ -98,8 +98,8 @@ enum Claim {
     NoBroker,
 }
 
-/// Installs what is missing, starts the node if there is to be one, and points the tests to both; and makes the other
-/// release ready if everything is to run.
+/// Installs what is missing, starts the node if the run has one, and sets the environment of the tests; makes the strict
+/// release available if everything is to run.
 fn prepare(
     command: &mut Command,
     broker: Broker,
@@ -116,14 +116,14 @@ fn prepare(
     Ok((Some(node), strict))
 }
 
-/// Points tests, none of which may be skipped, to a node.
+/// Sets the environment of tests to a node; none of them may be skipped.
 pub(crate) fn point(command: &mut Command, node: &Node) {
     eprintln!("live tests run against {}, {}", node.attached().broker(), node.url());
     node.export(command);
     command.env(REQUIRE_LIVE, "1");
 }
 
-/// Runs tests, shows what they print and has the summary read it; whether they ended well.
+/// Runs tests, prints their output and adds it to the summary; true if the command succeeded.
 pub(crate) fn follow(command: &mut Command, summary: Summary, interrupt: &Interrupt) -> Result<(bool, Summary)> {
     // One pipe for both streams: cargo names a suite on one, the suite reports on the other, and the order matters.
     let (reader, writer) = pipe()?;

@@ -31,7 +31,7 @@ pub(crate) struct Point {
     pub(crate) at: At,
     pub(crate) fault: Fault,
     pub(crate) reach: Reach,
-    /// Whether the servers refuse what the broker hands over a second time.
+    /// Whether the servers refuse what the broker delivers a second time.
     pub(crate) refusing: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Reading what cargo and the test harnesses print, and judging it.
+//! Reads the output of cargo and of the test harnesses, and finds what is missing in it.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::task::test::suite::Suite;
 
-/// What every reason for a live test to be skipped mentions: the variable that is missing.
+/// Part of every reason for skipping a live test: it names the missing variable.
 const LACKING: &str = "OSLO_TEST_";
 
 /// How many tests ended how.
@@ -70,7 +70,7 @@ impl Summary {
         Self { suites, outcomes: Vec::new() }
     }
 
-    /// Expects `suite` too, whose lines come next without anybody announcing it.
+    /// Expects `suite` too, whose lines come next without a line that announces it.
     pub(crate) fn enter(&mut self, suite: Suite) {
         self.outcomes.push(Outcome { name: suite.name.clone(), live: suite.live, counts: None, lacking_broker: 0 });
         self.suites.push(suite);
@@ -110,8 +110,8 @@ impl Summary {
         self.outcomes.iter().map(line).collect()
     }
 
-    /// Everything that makes this run one that proves nothing: suites that died or never ran, and, with `live`, live
-    /// suites that ran no test or skipped one for want of a broker.
+    /// Why this run proves nothing: suites that died or never ran and, with `live`, live suites that ran no test or skipped
+    /// one for want of a broker.
     pub(crate) fn objections(&self, live: bool) -> Vec<String> {
         let mut objections = Vec::new();
         for suite in &self.suites {
