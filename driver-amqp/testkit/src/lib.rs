@@ -7,5 +7,6 @@ pub mod certificates;
 pub mod harness;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod stage;
 pub mod workload;

@@ -3,11 +3,9 @@
 //! Each attack goes on beside a service on a sound broker, which must not notice. Needs the node that
 //! `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
 
-mod frame;
 mod message;
 mod messages;
 mod misbehaviour;
-mod raw_publisher;
 mod trace;
 mod victim;
 mod wrong;

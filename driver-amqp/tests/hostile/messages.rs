@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::MEMORY;
-use crate::frame::Payload;
 use crate::message::{Hostile, hostile};
-use crate::raw_publisher::RawPublisher;
 use crate::victim::Victim;
+use testkit::raw::frame::Payload;
+use testkit::raw::publisher::RawPublisher;
 use testkit::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 
 /// How much a process may hold at once because of what it is sent: the budget of decompressed bodies of one bus, twice what one

@@ -2,8 +2,10 @@
 
 use oslo_messaging::ErrorKind;
 
-use crate::frame::{BASIC, BODY, METHOD, Payload, entry, frame, header, headers, method, nested, no_properties};
-use crate::wrong_broker::{What, When, close, heartbeat, start_with, tune};
+use crate::wrong_broker::{What, When, close, heartbeat, start_with};
+use testkit::raw::frame::{
+    BASIC, BODY, METHOD, Payload, entry, frame, header, headers, method, nested, no_properties, tune,
+};
 
 /// One way of being wrong.
 #[derive(Debug, Clone)]
@@ -63,7 +65,7 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
         may("offers an unknown way to log in", GREETING, What::Instead(start_with(b"", b"FOO"))),
         fails("greets byte by byte", GREETING, What::Trickle(start_with(b"", b"PLAIN")), Timeout),
         may("greets twice", GREETING, What::Also(start_with(b"", b"PLAIN"))),
-        may("tunes before it greets", GREETING, What::Instead(tune(2_047, 131_072, 10))),
+        may("tunes before it greets", GREETING, What::Instead(tune(30, 2_047, 131_072, 10))),
         may("sends a body before its greeting", GREETING, What::Instead(frame(BODY, 1, b"body"))),
         may("greets on another channel", GREETING, What::Instead(on_channel(7, start_with(b"", b"PLAIN")))),
         fails("never tunes", START_OK, What::Silence, Timeout),
@@ -80,9 +82,9 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
             START_OK,
             What::Flood(method(0, 10, 20, Payload::default().long(b"more"))),
         ),
-        may("tunes to no limit of frames", START_OK, What::Instead(tune(0, 0, 0))),
-        may("tunes to frames of 1 GiB", START_OK, What::Instead(tune(2_047, 1 << 30, 10))),
-        fails("tunes to frames of 100 bytes", START_OK, What::Instead(tune(2_047, 100, 10)), Config),
+        may("tunes to no limit of frames", START_OK, What::Instead(tune(30, 0, 0, 0))),
+        may("tunes to frames of 1 GiB", START_OK, What::Instead(tune(30, 2_047, 1 << 30, 10))),
+        fails("tunes to frames of 100 bytes", START_OK, What::Instead(tune(30, 2_047, 100, 10)), Config),
         fails("never opens", OPEN, What::Silence, Timeout),
         fails(
             "has no such virtual host",

@@ -19,7 +19,6 @@ mod names;
 mod orderly;
 mod properties;
 mod quiet;
-mod raw;
 mod recovery;
 mod revival;
 mod settle;
