@@ -4,7 +4,7 @@
 //! no cycle. A module and what lies below it do not count: a parent shows what its children make.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::imports::Imports;
 use super::source::{ModulePath, Sources};
@@ -17,10 +17,10 @@ pub(super) fn findings(sources: &Sources) -> Vec<String> {
     let read: Vec<_> = sources.files.iter().map(|file| (file, Imports::of(&file.text, &file.module))).collect();
     let for_tests: BTreeSet<&[String]> =
         read.iter().flat_map(|(_, imports)| imports.test_modules.iter().map(Vec::as_slice)).collect();
-    let mut crate_of_modules = Crate { modules: sources.modules(), exports: BTreeMap::new() };
+    let mut modules = Crate { modules: sources.modules(), exports: BTreeMap::new() };
     for (file, imports) in &read {
         let exports = imports.exports.iter().map(|(name, path)| ((file.module.clone(), name.clone()), path.clone()));
-        crate_of_modules.exports.extend(exports);
+        modules.exports.extend(exports);
     }
     let mut graphs = BTreeMap::<ModulePath, Graph>::new();
     for (file, imports) in &read {
@@ -28,7 +28,7 @@ pub(super) fn findings(sources: &Sources) -> Vec<String> {
             continue;
         }
         for path in &imports.paths {
-            let target = crate_of_modules.module_of(path);
+            let target = modules.module_of(path);
             let common = file.module.iter().zip(&target).take_while(|(one, other)| one == other).count();
             if let (Some(from), Some(to)) = (file.module.get(common), target.get(common)) {
                 let import = Import { path: file.path.clone(), target: path.join("::") };
@@ -39,7 +39,9 @@ pub(super) fn findings(sources: &Sources) -> Vec<String> {
     }
     graphs
         .iter()
-        .flat_map(|(parent, graph)| cycles(graph).into_iter().map(|cycle| describe(parent, graph, &cycle)))
+        .flat_map(|(parent, graph)| {
+            cycles(graph).into_iter().map(|cycle| describe(&folder(sources, parent), graph, &cycle))
+        })
         .collect()
 }
 
@@ -130,21 +132,22 @@ fn reachable(graph: &Graph, start: &str) -> BTreeSet<String> {
     reached
 }
 
-fn describe(parent: &[String], graph: &Graph, cycle: &[String]) -> String {
+fn folder(sources: &Sources, parent: &[String]) -> PathBuf {
+    parent.iter().fold(sources.directory.clone(), |folder, name| folder.join(name))
+}
+
+fn describe(folder: &Path, graph: &Graph, cycle: &[String]) -> String {
     let steps = cycle.iter().zip(cycle.iter().cycle().skip(1));
     let imports: Vec<String> = steps
         .map(|(from, to)| &graph[from][to])
         .map(|import| format!("{} names crate::{}", import.path.display(), import.target))
         .collect();
-    let place = if parent.is_empty() { "the root".to_owned() } else { parent.join("::") };
     let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(String::as_str).collect();
-    format!("import cycle in {place}: {} ({})", names.join(" -> "), imports.join("; "))
+    format!("{}: import cycle {} ({})", folder.display(), names.join(" -> "), imports.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::source::{Source, module_of};
     use super::*;
 
@@ -154,13 +157,13 @@ mod tests {
             module: module_of(Path::new(path)),
             text: text.to_owned(),
         };
-        findings(&Sources { files: files.iter().map(source).collect() })
+        findings(&Sources { directory: "core/src".into(), files: files.iter().map(source).collect() })
     }
 
     #[test]
     fn two_modules_that_import_each_other_are_a_cycle() {
         let found = found(&[("a.rs", "use crate::b::X;"), ("b.rs", "use super::a;"), ("c.rs", "use crate::a;")]);
-        assert_eq!(found, ["import cycle in the root: a -> b -> a (a.rs names crate::b::X; b.rs names crate::a)"]);
+        assert_eq!(found, ["core/src: import cycle a -> b -> a (a.rs names crate::b::X; b.rs names crate::a)"]);
     }
 
     #[test]
@@ -168,7 +171,7 @@ mod tests {
         let found =
             found(&[("a/mod.rs", ""), ("a/x.rs", "use crate::b::y;"), ("b/mod.rs", ""), ("b/y.rs", "use crate::a;")]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("import cycle in the root: a -> b -> a"), "{found:?}");
+        assert!(found[0].starts_with("core/src: import cycle a -> b -> a"), "{found:?}");
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
             ("a/z.rs", "use super::x;"),
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("import cycle in a: x -> y -> z -> x"), "{found:?}");
+        assert!(found[0].starts_with("core/src/a: import cycle x -> y -> z -> x"), "{found:?}");
     }
 
     #[test]
@@ -194,7 +197,7 @@ mod tests {
     #[test]
     fn what_a_parent_shows_is_looked_for_where_it_is() {
         let found = found(&[("lib.rs", "pub use a::X;"), ("a.rs", "use crate::b;"), ("b.rs", "use crate::X;")]);
-        assert_eq!(found, ["import cycle in the root: a -> b -> a (a.rs names crate::b; b.rs names crate::X)"]);
+        assert_eq!(found, ["core/src: import cycle a -> b -> a (a.rs names crate::b; b.rs names crate::X)"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod tests {
             module: module_of(Path::new(path)),
             text: "line\n".repeat(lines),
         };
-        Sources { files: files.iter().map(source).collect() }
+        Sources { directory: "core/src".into(), files: files.iter().map(source).collect() }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(super) type ModulePath = Vec<String>;
 /// All files below `src`.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
+    /// `src`, from the root of the workspace.
+    pub(super) directory: PathBuf,
     /// Sorted by path.
     pub(super) files: Vec<Source>,
 }
@@ -39,7 +41,8 @@ impl Sources {
             let path = path.strip_prefix(workspace).unwrap_or(&path).to_owned();
             Ok(Source { path, module, text })
         };
-        Ok(Self { files: paths.into_iter().map(read).collect::<Result<_>>()? })
+        let files = paths.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { directory: directory.strip_prefix(workspace).unwrap_or(directory).to_owned(), files })
     }
 
     /// The modules that are files.
