@@ -34,7 +34,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("batch", &["100 samples: 5050 W\n100 samples: 15050 W\n5 samples: 1015 W"]),
-    ("pool", &["everybody: 10, alarms: 10, tap: 10", "the alarms share: true"]),
+    ("pool", &["default: 10, alarms: 10, tap: 10", "the alarms share: true"]),
     ("python_peer", &["echo: {\"k\":[1,\"ü\",null]}", "add: 3", "whoami: \"a server in Rust\""]),
 ];
 

@@ -135,8 +135,8 @@ async fn scene(what: &'static str, blow: Blow) {
     let bare = bare(&vhost).await;
     for workload in workloads {
         workload.recovered(RECOVERY).await;
-        let (began, history) = workload.end(&bare).await;
-        verdict.add(began, &history);
+        let (workload_start, history) = workload.end(&bare).await;
+        verdict.add(workload_start, &history);
     }
     eprintln!("{what}: {verdict}");
     verdict.check();

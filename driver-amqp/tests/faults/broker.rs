@@ -99,13 +99,13 @@ pub(crate) async fn rights_that_are_taken_away_are_reported_and_everything_works
     let mut health = workload.serving.health();
     let denied =
         health.wait_for(|health| matches!(&health.state, State::Lost { reason } if reason.contains("access denied")));
-    let state = format!("{:?}", *within(ARRIVE, "the alarm", denied).await.expect("a state"));
-    assert!(state.contains("ACCESS_REFUSED") && !state.contains("secret"), "{state}");
+    let alarm = format!("{:?}", *within(ARRIVE, "the alarm", denied).await.expect("a state"));
+    assert!(alarm.contains("ACCESS_REFUSED") && !alarm.contains("secret"), "{alarm}");
     back(&workload.transport, 1).await;
     // The inbox may not have noticed yet that it has ended, and then ends with the calls that wait for it.
     let error = workload.call(1, ARRIVE).await.expect_err("the user may not declare a reply queue");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    let error = workload.call(1, ARRIVE).await.expect_err("nor may anybody now");
+    let error = workload.call(1, ARRIVE).await.expect_err("and the call is denied again");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Denied, Executed::No), "{error}");
     let error = workload.notify(1, ARRIVE).await.expect_err("the user may not write");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Denied, Executed::No), "{error}");

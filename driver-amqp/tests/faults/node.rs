@@ -139,7 +139,7 @@ async fn missed(workload: &Workload) {
     until("the loss", async || workload.transport.counters().losses > 0).await;
 }
 
-/// Everybody with the options of `query`.
+/// A workload whose parts all have the options of `query`.
 async fn at(stage: Stage, query: &str) -> Workload {
     let address = url(&format!("{}{query}", stage.node.url_as("guest", "guest", &stage.vhost)));
     Workload::with(stage, "guest", "guest", query, &address).await

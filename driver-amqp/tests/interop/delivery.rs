@@ -94,11 +94,11 @@ async fn a_directed_call_reaches_the_server_it_names(setting: Arc<Setting>) {
 
 async fn a_fanout_reaches_every_server_once(setting: Arc<Setting>) {
     let group = Group::start(&setting, &["rust-1"], ["python-1", "python-2"]).await;
-    let everybody = group.client().fanout();
-    everybody.cast(&Context::new(), "record", &json!({"n": 1})).await.unwrap();
+    let fanout = group.client().fanout();
+    fanout.cast(&Context::new(), "record", &json!({"n": 1})).await.unwrap();
     group.peer.ok(cast(json!({"topic": group.topic, "fanout": true}), "record", json!({"n": 2}))).await;
     // Behind the others in every queue: once it is there, so is every copy of those.
-    everybody.cast(&Context::new(), "record", &json!({"n": 3})).await.unwrap();
+    fanout.cast(&Context::new(), "record", &json!({"n": 3})).await.unwrap();
     for name in ["rust-1", "python-1", "python-2"] {
         assert_eq!(sorted(&group.recorded(name, 3).await), [1, 2, 3], "{name}");
     }

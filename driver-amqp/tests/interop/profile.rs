@@ -93,8 +93,8 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
 
         // It reads what it has declared a little later.
         let first = setting.bus_with(&format!("{options}&processname=first")).await;
-        let everybody = RpcClient::new(&first, Target::topic(&topic)).fanout();
-        everybody.cast(&Context::new(), "record", &json!({"n": 10})).await.unwrap();
+        let fanout = RpcClient::new(&first, Target::topic(&topic)).fanout();
+        fanout.cast(&Context::new(), "record", &json!({"n": 10})).await.unwrap();
         assert_eq!(python.recorded(1).await.len(), 1);
         first.close(soon()).await.unwrap();
 

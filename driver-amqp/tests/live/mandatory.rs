@@ -118,7 +118,7 @@ pub(crate) async fn a_fanout_without_a_binding_succeeds_even_after_its_exchange_
     publish(&transport, &fanout("comings"), "before any").await.expect("no queue is bound, which is no error");
     let listener = subscribe(&transport, &server("comings")).await;
     listener.close(soon()).await.expect("a close, and with it the exchange is deleted");
-    publish(&transport, &fanout("comings"), "after everybody").await.expect("it is declared again");
+    publish(&transport, &fanout("comings"), "after all").await.expect("it is declared again");
 }
 
 pub(crate) async fn fanouts_keep_their_order_when_their_exchange_went() {
@@ -179,7 +179,7 @@ pub(crate) async fn a_call_right_after_a_loss_waits_for_its_server_to_come_back_
     let stage = Stage::shared().await;
     let (serving, calling) = (stage.connect().await, Arc::new(stage.connect().await));
     let bus = Bus::new(Arc::clone(&calling));
-    stage.close_connections("everybody out").await;
+    stage.close_connections("all out").await;
     back(&calling, 1).await;
     let target = Target::topic("late");
     let client = RpcClient::new(&bus, target.clone()).timeout(ARRIVE);

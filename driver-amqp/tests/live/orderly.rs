@@ -81,7 +81,7 @@ pub(crate) async fn a_caller_that_is_cut_with_400_calls_in_flight_gets_every_ans
         })
         .collect();
     until("every handler to be busy", async || desk.begun() == CONCURRENCY).await;
-    stage.close_connections("everybody out").await;
+    stage.close_connections("all out").await;
     desk.gate.add_permits(CALLS);
     let mut failed = Vec::new();
     for call in calls {

@@ -204,7 +204,7 @@ pub(crate) async fn a_stopped_listener_hands_over_nothing_of_a_channel_that_is_g
         let mut listener = filled(&other, settle, 0).await;
         handed_over(&stage, 3).await;
         listener.stop(soon()).await.expect("a stop");
-        stage.close_connections("everybody out").await;
+        stage.close_connections("all out").await;
         back(&other, 1).await;
         let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error");
         assert!(polled.is_none(), "{settle:?}: {polled:?}");

@@ -72,8 +72,8 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Adds what one workload did, which began at `began`.
-    pub(crate) fn add(&mut self, began: Instant, history: &History) {
+    /// Adds what one workload did, which began at `start`.
+    pub(crate) fn add(&mut self, start: Instant, history: &History) {
         self.workloads += 1;
         self.tally.add(history);
         let repeats = rules::repeats(history);
@@ -85,7 +85,7 @@ impl Verdict {
         self.violations.extend(wrong);
         self.lateness.add(history);
         for call in history.ended.iter().filter(|ended| ended.kind == Kind::Call) {
-            if self.is_inside(began, call) {
+            if self.is_inside(start, call) {
                 continue;
             }
             self.outside.add(call.wrong_result());
@@ -94,8 +94,8 @@ impl Verdict {
     }
 
     /// Whether any part of it was inside a window.
-    fn is_inside(&self, began: Instant, ended: &Ended) -> bool {
-        let (begun, done) = (began + ended.begun, began + ended.done);
+    fn is_inside(&self, start: Instant, ended: &Ended) -> bool {
+        let (begun, done) = (start + ended.begun, start + ended.done);
         self.windows.iter().any(|(from, to)| begun <= *to && done >= *from)
     }
 

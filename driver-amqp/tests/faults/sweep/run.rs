@@ -121,7 +121,7 @@ fn arm(proxies: &[Proxy; 3], point: Point) {
     let (its, others): (Vec<_>, Vec<_>) = Party::ALL.iter().zip(proxies).partition(|(party, _)| **party == point.party);
     let others: Vec<&Proxy> = match point.reach {
         Reach::Alone => vec![],
-        Reach::Everybody => others.into_iter().map(|(_, proxy)| proxy).collect(),
+        Reach::All => others.into_iter().map(|(_, proxy)| proxy).collect(),
     };
     its[0].1.arm(point.at, point.fault, &others);
 }

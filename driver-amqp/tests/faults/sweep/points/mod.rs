@@ -21,7 +21,7 @@ pub(crate) enum Party {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach {
     Alone,
-    Everybody,
+    All,
 }
 
 /// One run: where it is cut, how, and what its servers do about it.
@@ -98,7 +98,7 @@ impl Stream {
             party: self.party,
             at: At { connection: self.connection, direction: self.direction, offset },
             fault: dice.one_of(&[Fault::Cut, Fault::Reset]),
-            reach: dice.one_of(&[Reach::Alone, Reach::Alone, Reach::Everybody]),
+            reach: dice.one_of(&[Reach::Alone, Reach::Alone, Reach::All]),
             refusing: dice.one_of(&[true, false]),
         }
     }
@@ -107,7 +107,7 @@ impl Stream {
 impl Point {
     /// Whether the connections of `party` are cut.
     pub(crate) fn hurts(&self, party: Party) -> bool {
-        self.party == party || self.reach == Reach::Everybody
+        self.party == party || self.reach == Reach::All
     }
 }
 
@@ -115,7 +115,7 @@ impl Party {
     pub(crate) const ALL: [Self; 3] = [Self::Client, Self::FirstServer, Self::SecondServer];
 }
 
-/// `first-server.1.from.2087.reset.everybody.refusing`, which [`FromStr`] reads.
+/// `first-server.1.from.2087.reset.all.refusing`, which [`FromStr`] reads.
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let party = match self.party {
@@ -128,7 +128,7 @@ impl fmt::Display for Point {
             Direction::FromBroker => "from",
         };
         let fault = if self.fault == Fault::Reset { "reset" } else { "cut" };
-        let reach = if self.reach == Reach::Everybody { "everybody" } else { "alone" };
+        let reach = if self.reach == Reach::All { "all" } else { "alone" };
         let refusing = if self.refusing { "refusing" } else { "running" };
         let At { connection, offset, .. } = self.at;
         write!(f, "{party}.{connection}.{direction}.{offset}.{fault}.{reach}.{refusing}")
@@ -166,7 +166,7 @@ impl FromStr for Point {
             },
             reach: match reach {
                 "alone" => Reach::Alone,
-                "everybody" => Reach::Everybody,
+                "all" => Reach::All,
                 _ => return Err(wrong()),
             },
             refusing: match refusing {
