@@ -16,9 +16,13 @@ const UNPUBLISHED: [&str; 3] = ["xtask", "oslo-messaging-examples", "oslo-messag
 /// What `cargo deny` says when it cannot reach the list of known vulnerabilities.
 const NO_ADVISORIES: &str = "failed to fetch advisory database";
 
-/// Runs every check, also after one has failed, and says which did.
+/// Runs every check, also after one has failed, and prints which did.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<bool> {
     let mut failed = Vec::new();
+    eprintln!("--- layout");
+    if !layout::check()?.report() {
+        failed.push("layout");
+    }
     forget_packages()?;
     for (name, mut command) in checks() {
         eprintln!("--- {name}");
@@ -79,7 +83,7 @@ fn packaging() -> Command {
     command
 }
 
-/// Holds the dependencies to `deny.toml`. Returns what had to be left out.
+/// Checks the dependencies by `deny.toml`. Returns what had to be left out.
 fn check_dependencies(interrupt: &Interrupt, failed: &mut Vec<&'static str>) -> Result<Option<&'static str>> {
     eprintln!("--- dependencies");
     let mut rules = cargo(&["deny", "--log-level", "error", "--all-features", "check", "bans", "licenses", "sources"]);
