@@ -32,7 +32,7 @@ impl Billing {
     async fn charge(self: Arc<Self>, event: Event<Order>) -> std::result::Result<(), Failure> {
         if event.payload.item == "unicorn" {
             self.say(format!("try {} of order {} failed", event.attempt, event.payload.id));
-            return Err(Failure::new("billing.errors", "NoSuchItem", "nobody sells unicorns"));
+            return Err(Failure::new("billing.errors", "NoSuchItem", "there are no unicorns"));
         }
         let request: String = event.context.get("request_id").unwrap_or_default();
         self.say(format!("charged order {} for {} ({request})", event.payload.id, event.publisher_id));
@@ -50,12 +50,12 @@ async fn main() -> Result<()> {
     let soon = || Deadline::after(Duration::from_secs(10));
     let context = Context::new().with("request_id", "req-1").with("auth_token", "a secret");
 
-    // Nobody listens yet: the publisher declares the queue, so the event is kept. Of its context only what is allowed
+    // There is no listener yet: the publisher declares the queue, so the event is kept. Of its context only what is allowed
     // leaves the process.
     let sink = MessagingSink::new(&bus).topics(["shop_events"]);
     let notifier = Notifier::from_sink("shop.host-1", sink).allow_context(["request_id"]);
     notifier.info(&context, "order.created", &json!({"id": 1, "item": "a lamp"})).await?;
-    println!("told of order 1");
+    println!("notified of order 1");
 
     let (done, mut said) = unbounded_channel();
     let endpoint = NotificationEndpoint::new(Billing { done }).on(Priority::Info, "order.*", Billing::charge);

@@ -258,7 +258,7 @@ fn in_time(operation: &'static str, deadline: Deadline) -> Result<()> {
 impl Transport for HubTransport {
     fn capabilities(&self) -> Capabilities {
         use Capability::{Confirms, EnsureQueue, Expiration, Fanout, Mandatory, Requeue, Retention, ServerAddress};
-        // No RedeliveredFlag: nobody counts how often a message was handed over. No Pools: a full queue refuses
+        // No RedeliveredFlag: the hub does not count deliveries. No Pools: a full queue refuses
         // publishes, so a pool whose members are gone would in the end stop every publisher of its topics.
         [ServerAddress, Fanout, Mandatory, Expiration, Requeue, Retention, EnsureQueue, Confirms].into_iter().collect()
     }

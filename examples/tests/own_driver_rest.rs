@@ -66,7 +66,7 @@ async fn a_window_that_was_settled_before_handover_opens_again() -> Result<()> {
     let mut read = 0;
     while read < 5 {
         let messages = soon().run("poll", listener.poll(MANY)).await??;
-        read += messages.expect("nobody stops it").len();
+        read += messages.expect("it was not stopped").len();
     }
     listener.close(soon()).await
 }
@@ -83,7 +83,7 @@ async fn a_busy_topic_does_not_shut_out_what_is_sent_to_one_server() -> Result<(
     }
     let it = Address::Server { exchange, topic, server };
     transport.publish(&it, Message::new("it"), &PublishOptions::by(soon())).await?;
-    let messages = listener.poll(MANY).await?.expect("nobody stops it");
+    let messages = listener.poll(MANY).await?.expect("it was not stopped");
     assert_eq!(messages.iter().filter(|message| message.message().body == "it").count(), 1);
     Ok(())
 }

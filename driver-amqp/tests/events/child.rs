@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::runtime::Runtime;
 
-use crate::stage::{ARRIVE, soon, within};
+use testkit::stage::{ARRIVE, soon, within};
 
 /// What the child is to do, as its environment says.
 const TASK: &str = "OSLO_TEST_EVENTS_CHILD";

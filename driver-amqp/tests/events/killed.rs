@@ -1,4 +1,4 @@
-//! Listeners that end without a word.
+//! Listeners that end without a stop.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::child::{Task, bus};
-use crate::stage::{ARRIVE, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, Stage, soon, unique, within};
 
 const EVENTS: u64 = 1_000;
 
@@ -84,7 +84,7 @@ pub(crate) async fn dropped() {
 pub(crate) async fn tell(bus: &Bus, topic: &str, numbers: std::ops::Range<u64>) {
     let notifier = Notifier::from_sink("shop.host-1", MessagingSink::new(bus).topics([topic]));
     for n in numbers {
-        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("it is told");
+        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("a confirm");
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use xtask::broker::Release;
 
 use crate::killed::tell;
-use crate::stage::{ARRIVE, QUIET, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, unique, within};
 
 /// How often a handler gives its event back before it handles it.
 const REQUEUES: u32 = 50;

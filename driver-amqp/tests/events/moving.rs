@@ -13,7 +13,7 @@ use xtask::broker::{Node, Settings};
 
 use crate::killed::tell;
 use crate::limit::arrived;
-use crate::stage::{ARRIVE, Stage, blocking, soon, unique, until, url};
+use testkit::stage::{ARRIVE, Stage, blocking, soon, unique, until, url};
 
 /// How often handlers of bad and of good events have run.
 #[derive(Debug, Default)]

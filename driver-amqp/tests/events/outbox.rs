@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::child::bus;
 use crate::killed::{listener, next};
-use crate::stage::{ARRIVE, Lent, Stage, blocking, soon, unique, until, within};
+use testkit::stage::{ARRIVE, BorrowedNode, Stage, blocking, soon, unique, until, within};
 
 /// How many events fit.
 const ROOM: u64 = 2_000;
@@ -72,7 +72,7 @@ fn tell(notifier: &BackgroundNotifier, n: u64) -> Queued {
     notifier.info(&Context::new(), "order.created", &json!({ "n": n })).expect("it has a JSON form")
 }
 
-async fn killed(mut node: Lent) -> Lent {
+async fn killed(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.kill().expect("it is dead");
         node

@@ -3,7 +3,7 @@
 use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Transport};
 
 use crate::limit::messages;
-use crate::stage::{Stage, soon, until};
+use testkit::stage::{Stage, soon, until};
 
 const README: &str = include_str!("../../../README.md");
 /// The limit in the README's lines, and one that a test can reach.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use oslo_messaging::{Address, Message, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 
-use crate::proxy::{Direction, Fault};
-use crate::stage::{Stage, options, refusal, until};
-use crate::weather::behind_a_relay;
+use crate::network::behind_a_relay;
+use testkit::proxy::{Direction, Fault};
+use testkit::stage::{Stage, options, refusal, until};
 
 /// The connection of a link that publishes, and the channel on it of the only lane that does.
 const PUBLISHING: usize = 0;

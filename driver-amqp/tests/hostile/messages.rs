@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::MEMORY;
-use crate::frame::Payload;
 use crate::message::{Hostile, hostile};
-use crate::raw_publisher::RawPublisher;
-use crate::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 use crate::victim::Victim;
+use testkit::raw::frame::Payload;
+use testkit::raw::publisher::RawPublisher;
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 
 /// How much a process may hold at once because of what it is sent: the budget of decompressed bodies of one bus, twice what one
 /// body may come to, and the buffers of its connections.
@@ -123,7 +123,7 @@ pub(crate) async fn to_a_caller() {
     let mut waiting = Box::pin(client.call::<String>(&context, "wait", &()));
     assert!(tokio::time::timeout(QUIET, &mut waiting).await.is_err(), "the method waits");
     let messages = hostile(|number| {
-        let reply = json!({"_msg_id": "of nobody", "result": null, "_unique_id": format!("u{number}")});
+        let reply = json!({"_msg_id": "of no call", "result": null, "_unique_id": format!("u{number}")});
         json!({"oslo.version": "2.0", "oslo.message": reply.to_string()}).to_string()
     });
     let attack = async {

@@ -15,7 +15,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::stage::{ARRIVE, Stage, soon, within};
+use testkit::stage::{ARRIVE, Stage, soon, within};
 
 /// The URL that the child connects to; its password is a marker.
 const URL: &str = "OSLO_TEST_TRACE_URL";

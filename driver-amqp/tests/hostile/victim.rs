@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::stage::{Stage, soon};
+use testkit::stage::{Stage, soon};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(200);

@@ -10,9 +10,9 @@ use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
 use crate::misbehaviour::{Misbehaviour, after_login, before_login};
-use crate::stage::{SLACK, Stage, url};
 use crate::victim::{Victim, shortly};
 use crate::wrong_broker::WrongBroker;
+use testkit::stage::{SLACK, Stage, url};
 
 /// How many wrong brokers one process meets at once.
 const AT_ONCE: usize = 6;

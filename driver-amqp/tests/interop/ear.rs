@@ -45,7 +45,7 @@ pub(crate) async fn started(bus: &Bus, topic: &str) -> (NotificationListener, He
     (builder.start(soon()).await.expect("it starts"), heard)
 }
 
-/// What tells events on `topic`.
+/// A notifier on `topic`.
 pub(crate) fn notifier(bus: &Bus, topic: &str) -> Notifier {
     Notifier::from_sink("shop.rust", MessagingSink::new(bus).topics([topic]))
 }

@@ -1,4 +1,4 @@
-//! Events that Python tells and Rust hears.
+//! Events from Python to Rust.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(rust_hears_a_request_context_as_python_redacted_it),
     test!(rust_hears_nothing_of_a_plain_dictionary),
     test!(rust_hears_what_python_compressed),
-    test!(rust_hears_later_what_python_told_before),
+    test!(rust_handles_later_what_python_notified_before),
     test!(rust_hears_what_python_logs),
 ];
 
@@ -100,7 +100,7 @@ async fn rust_hears_what_python_compressed(setting: Arc<Setting>) {
     bus.close(soon()).await.unwrap();
 }
 
-async fn rust_hears_later_what_python_told_before(setting: Arc<Setting>) {
+async fn rust_handles_later_what_python_notified_before(setting: Arc<Setting>) {
     let (bus, topic) = (setting.bus().await, setting.unique("events"));
     let notify = json!({
         "do": "notify", "topic": topic, "driver": "messagingv2", "event_type": "e", "payloads": payloads(0..20),

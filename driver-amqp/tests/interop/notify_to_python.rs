@@ -1,4 +1,4 @@
-//! Events that Rust tells and Python hears.
+//! Events from Rust to Python.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(a_pool_in_python_has_its_copy),
     test!(python_hears_batches),
     test!(python_hears_what_rust_compressed),
-    test!(python_hears_later_what_rust_told_before),
+    test!(python_handles_later_what_rust_notified_before),
     test!(python_hears_what_rust_logs),
 ];
 
@@ -103,7 +103,7 @@ async fn python_hears_what_rust_compressed(setting: Arc<Setting>) {
     }
 }
 
-async fn python_hears_later_what_rust_told_before(setting: Arc<Setting>) {
+async fn python_handles_later_what_rust_notified_before(setting: Arc<Setting>) {
     let (bus, topic) = (setting.bus().await, setting.unique("events"));
     tell(&notifier(&bus, &topic), 0..20).await;
     bus.close(soon()).await.unwrap();

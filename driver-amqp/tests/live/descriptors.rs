@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
-use crate::stage::{Stage, back, server, soon, subscribe, url, within};
+use testkit::stage::{Stage, back, server, soon, subscribe, url, within};
 
 /// The URL of the broker, for the process that runs out.
 const CHILD: &str = "OSLO_TEST_DESCRIPTORS_CHILD";

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use oslo_messaging::Transport as _;
 
-use crate::stage::{Stage, soon};
+use testkit::stage::{Stage, soon};
 
 /// How many are idle.
 const IDLE: usize = 10;

@@ -1,4 +1,4 @@
-//! What servers and callers lose, and do not lose, when one of them leaves in good order or is cut off.
+//! What servers and callers lose, and do not lose, when one of them stops or is cut off.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target};
 use tokio::sync::Semaphore;
 
-use crate::stage::{ARRIVE, Stage, soon, until, within};
+use testkit::stage::{ARRIVE, Stage, soon, until, within};
 
 const CONCURRENCY: usize = 64;
 
@@ -81,7 +81,7 @@ pub(crate) async fn a_caller_that_is_cut_with_400_calls_in_flight_gets_every_ans
         })
         .collect();
     until("every handler to be busy", async || desk.begun() == CONCURRENCY).await;
-    stage.close_connections("everybody out").await;
+    stage.close_connections("all out").await;
     desk.gate.add_permits(CALLS);
     let mut failed = Vec::new();
     for call in calls {

@@ -1,5 +1,4 @@
-//! What a process logs while all is well: nothing worse than an `info`. It runs as a process of its own, so that the log is
-//! its own too.
+//! What a process logs without faults: nothing above `info`. It runs as a process of its own, and so has its own log.
 
 use std::env;
 use std::process::{ExitCode, Stdio};
@@ -16,7 +15,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::stage::{Stage, soon, url, within};
+use testkit::stage::{Stage, soon, url, within};
 
 /// The URL of the broker, for the process that is looked at.
 const CHILD: &str = "OSLO_TEST_QUIET_CHILD";

@@ -6,7 +6,7 @@ use oslo_messaging::{Address, Message, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use xtask::broker::Release;
 
-use crate::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
+use testkit::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
 
 /// How often a server takes over from the last one of its topic. Without the second declaration one in some twenty fails.
 const HANDOVERS: usize = 200;
