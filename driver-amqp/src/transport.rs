@@ -164,8 +164,8 @@ impl AmqpTransport {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
-            .with("bytes", message.body.len())
-            .with("limit", self.inner.config.max_message_size))
+            .with_context("bytes", message.body.len())
+            .with_context("limit", self.inner.config.max_message_size))
     }
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
@@ -312,10 +312,10 @@ impl Transport for AmqpTransport {
         current.check_open(OPERATION)?;
         let queue = address.routing_key();
         match address {
-            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
+            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with_context("address", address)),
             // A passive declare counts as a use of the queue, and would keep it from expiring.
             Address::Direct { .. } if !queue_checks.reads(&queue) => {
-                return Err(Error::unsupported(OPERATION).with("address", address));
+                return Err(Error::unsupported(OPERATION).with_context("address", address));
             }
             _ => {}
         }
@@ -403,7 +403,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
 /// One error for all hosts: the last one's, with the others in its context.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
-        return Error::new(ErrorKind::Config, "connect").with("reason", "the URL names no host");
+        return Error::new(ErrorKind::Config, "connect").with_context("reason", "the URL names no host");
     };
-    failures.into_iter().fold(last, |last, other| last.with("other_host", other))
+    failures.into_iter().fold(last, |last, other| last.with_context("other_host", other))
 }

@@ -46,7 +46,7 @@ impl Connector for FakeConnector {
             return Ok(Arc::new(broker.transport()));
         }
         if let Some(option) = url.query().keys().next() {
-            return Err(Error::new(ErrorKind::Config, OPERATION).with("unknown_option", option));
+            return Err(Error::new(ErrorKind::Config, OPERATION).with_context("unknown_option", option));
         }
         Ok(Arc::new(FakeBroker::named(&name_of(url)).transport()))
     }

@@ -193,12 +193,12 @@ impl AmqpConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if self.stream_fanout && !self.transient_quorum_queues {
             return Err(unusable()
-                .with("option", "rabbit_stream_fanout")
-                .with("reason", "requires `rabbit_transient_quorum_queue`"));
+                .with_context("option", "rabbit_stream_fanout")
+                .with_context("reason", "requires `rabbit_transient_quorum_queue`"));
         }
         if !(1..=WIDEST_WINDOW).contains(&self.publish_window) {
-            let error = unusable().with("publish_window", self.publish_window);
-            return Err(error.with("reason", format_args!("must be 1 to {WIDEST_WINDOW}")));
+            let error = unusable().with_context("publish_window", self.publish_window);
+            return Err(error.with_context("reason", format_args!("must be 1 to {WIDEST_WINDOW}")));
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
@@ -206,12 +206,14 @@ impl AmqpConfig {
             ("confirm_timeout", self.confirm_timeout),
         ] {
             if time.is_zero() {
-                return Err(unusable().with(name, "0 s").with("reason", "must be longer than zero"));
+                return Err(unusable().with_context(name, "0 s").with_context("reason", "must be longer than zero"));
             }
         }
         if self.heartbeat.subsec_nanos() != 0 || self.heartbeat > LONGEST_HEARTBEAT {
-            let error = unusable().with("heartbeat", format_args!("{:?}", self.heartbeat));
-            return Err(error.with("reason", format_args!("must be whole seconds, at most {LONGEST_HEARTBEAT:?}")));
+            let error = unusable().with_context("heartbeat", format_args!("{:?}", self.heartbeat));
+            return Err(
+                error.with_context("reason", format_args!("must be whole seconds, at most {LONGEST_HEARTBEAT:?}"))
+            );
         }
         Ok(())
     }
@@ -254,7 +256,7 @@ impl AmqpConfig {
         let shown = self.use_tls && self.tls.cert_file.is_some();
         if shown && error.kind() == ErrorKind::Disconnected {
             return error
-                .with("reason", "the connection ended right after the TLS handshake; the broker may have rejected the client certificate");
+                .with_context("reason", "the connection ended right after the TLS handshake; the broker may have rejected the client certificate");
         }
         error
     }

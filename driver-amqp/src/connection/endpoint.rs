@@ -68,15 +68,15 @@ impl Endpoint {
             "user and password are {login} bytes long, and the connection ended at the login: a broker takes a frame of \
              {LOGIN_FRAME} bytes there, unless_ended its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
         );
-        Error::new(ErrorKind::Config, "connect").with("reason", reason)
+        Error::new(ErrorKind::Config, "connect").with_context("reason", reason)
     }
 
     /// Adds the host to `error`, and what an operator may have to correct: the user or the virtual host.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        let error = error.with("host", self.name());
+        let error = error.with_context("host", self.name());
         match error.kind() {
-            ErrorKind::Denied => error.with("user", &self.user).with("virtual_host", &self.vhost),
-            ErrorKind::Config => error.with("virtual_host", &self.vhost),
+            ErrorKind::Denied => error.with_context("user", &self.user).with_context("virtual_host", &self.vhost),
+            ErrorKind::Config => error.with_context("virtual_host", &self.vhost),
             _ => error,
         }
     }

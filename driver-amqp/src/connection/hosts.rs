@@ -70,8 +70,8 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
     // lapin's own conversion would panic.
     if vhost.len() > 255 {
-        let error = Error::new(ErrorKind::Config, "connect").with("virtual_host", vhost);
-        return Err(error.with("reason", "the name is longer than 255 bytes"));
+        let error = Error::new(ErrorKind::Config, "connect").with_context("virtual_host", vhost);
+        return Err(error.with_context("reason", "the name is longer than 255 bytes"));
     }
     let quota = Arc::new(ChannelQuota::default());
     let mut endpoints: Vec<Endpoint> = url
@@ -104,7 +104,9 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
 /// Refuses a scheme that is not supported as a whole. A suffix after `+` selects a transport in the library of the
 /// reference; only AMQP exists here, and most suffixes that suggest TLS do not enable it there.
 fn is_ours(scheme: &str) -> Result<()> {
-    let refused = |reason| Err(Error::new(ErrorKind::Config, "connect").with("scheme", scheme).with("reason", reason));
+    let refused = |reason| {
+        Err(Error::new(ErrorKind::Config, "connect").with_context("scheme", scheme).with_context("reason", reason))
+    };
     match scheme.split_once('+') {
         None if ["rabbit", "kombu", "amqp", "amqps"].contains(&scheme) => Ok(()),
         None => refused("unknown scheme; use rabbit, kombu, amqp or amqps"),

@@ -237,7 +237,7 @@ impl Connection {
         } else {
             translate(OPERATION, &Lapin::ChannelsLimitReached.into())
         };
-        Err(error.with_executed(Executed::No).with("host", &self.host))
+        Err(error.with_executed(Executed::No).with_context("host", &self.host))
     }
 
     /// Waits for the broker's answer to one request, for at most `request_timeout`.
@@ -250,7 +250,7 @@ impl Connection {
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
         // A request carries no message, so nothing was executed.
-        heard.map_err(|timeout| timeout.with_executed(Executed::No).with("host", &self.host))?
+        heard.map_err(|timeout| timeout.with_executed(Executed::No).with_context("host", &self.host))?
     }
 
     /// Waits for a result of lapin while the connection lives.
@@ -266,7 +266,7 @@ impl Connection {
             Some(said) => said.map_err(|error| translate(operation, &error)),
             None => Err(lost(operation, "the connection is closed")),
         };
-        heard.map_err(|error| error.with("host", &self.host))
+        heard.map_err(|error| error.with_context("host", &self.host))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -349,7 +349,7 @@ async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn unanswered(timeout: Error) -> Error {
-    timeout.with("reason", "the broker did not answer in time").with_executed(Executed::No)
+    timeout.with_context("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {

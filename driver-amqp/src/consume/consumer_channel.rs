@@ -53,7 +53,7 @@ impl ConsumerChannel {
         let consumer = self.link.consuming.ask("consume", deadline, consume).await;
         let consumer = consumer.map_err(|error| {
             let refused = reading.alone && says_taken(&error);
-            if refused { taken(name.as_str()).with_source(error) } else { error.with("queue", &name) }
+            if refused { taken(name.as_str()).with_source(error) } else { error.with_context("queue", &name) }
         })?;
         if !reading.alone && !reading.stream {
             return Ok(consumer);
@@ -86,7 +86,7 @@ impl ConsumerChannel {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());
         let found = self.link.consuming.ask("find queue", deadline, asking).await;
-        found.map(|queue| queue.consumer_count()).map_err(|error| error.with("queue", queue))
+        found.map(|queue| queue.consumer_count()).map_err(|error| error.with_context("queue", queue))
     }
 }
 

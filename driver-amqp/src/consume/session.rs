@@ -167,12 +167,13 @@ impl Session {
                     // are counted.
                     Poll::Ready(Some(Err(error))) => {
                         reader.consumer = None;
-                        failed = failed.or_else(|| Some(unknown("poll", &error).with("host", host)));
+                        failed = failed.or_else(|| Some(unknown("poll", &error).with_context("host", host)));
                     }
                     Poll::Ready(None) => {
                         reader.consumer = None;
                         if !self.channel.is_connected() {
-                            failed = failed.or_else(|| Some(lost("poll", "the channel is closed").with("host", host)));
+                            failed = failed
+                                .or_else(|| Some(lost("poll", "the channel is closed").with_context("host", host)));
                         } else if !stopped && failed.is_none() {
                             // RabbitMQ 4.3 keeps a consumer that held a message too
                             // long, and delivers to it again once that message is
@@ -187,7 +188,7 @@ impl Session {
         }
         // lapin may report the connection as open a moment longer.
         if self.channel.link.is_given_up() {
-            failed = failed.or_else(|| Some(lost("poll", "the connection is closed").with("host", host)));
+            failed = failed.or_else(|| Some(lost("poll", "the connection is closed").with_context("host", host)));
         }
         if let Some(error) = failed {
             return Poll::Ready(Err(error));
@@ -198,7 +199,7 @@ impl Session {
         if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
             // The consumers ended with the stop, so none of them reports a later loss of the channel.
             if !self.channel.is_connected() {
-                return Poll::Ready(Err(lost("poll", "the channel is closed").with("host", host)));
+                return Poll::Ready(Err(lost("poll", "the channel is closed").with_context("host", host)));
             }
             Poll::Ready(Ok(SessionEvent::End))
         } else {

@@ -108,7 +108,7 @@ impl Settler {
         };
         if lost {
             let lost = Error::new(ErrorKind::Disconnected, operation);
-            return Err(lost.with("reason", "the channel is closed; the broker redelivers the message"));
+            return Err(lost.with_context("reason", "the channel is closed; the broker redelivers the message"));
         }
         Ok(())
     }

@@ -132,12 +132,12 @@ impl CurrentLink {
         match &*self.0.borrow() {
             LinkState::Blocked(link, reason) => {
                 let blocked = Error::new(ErrorKind::Blocked, operation).transient();
-                blocked.with("reason", reason).with("host", &link.host)
+                blocked.with_context("reason", reason).with_context("host", &link.host)
             }
             LinkState::Lost { reason } => lost(operation, reason),
             LinkState::Closed => Error::closed(operation),
             LinkState::Resubscribing(link) | LinkState::Ready(link) => {
-                Error::timeout(operation).with("host", &link.host)
+                Error::timeout(operation).with_context("host", &link.host)
             }
         }
         .with_executed(executed)

@@ -57,5 +57,5 @@ pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequ
 /// The error of a publish that the broker refused with basic.nack.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
-    refused.with("reason", "the broker rejected the message (basic.nack)")
+    refused.with_context("reason", "the broker rejected the message (basic.nack)")
 }

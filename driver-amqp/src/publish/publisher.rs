@@ -291,7 +291,7 @@ impl Publisher {
             // Never on a channel in confirm mode. If it happens, the outcome is unknown.
             Confirm::NotRequested => {
                 let unknown = Error::new(ErrorKind::Refused, "publish").with_executed(Executed::Maybe);
-                Err(unknown.with("reason", "the channel is not in confirm mode"))
+                Err(unknown.with_context("reason", "the channel is not in confirm mode"))
             }
         };
         self.resolve(sequence, result);
@@ -313,9 +313,9 @@ impl Publisher {
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
-            .with("exchange", &publish.exchange_name)
-            .with("routing_key", &publish.routing_key)
-            .with("broker", format_args!("{} {}", returned.code, returned.text));
+            .with_context("exchange", &publish.exchange_name)
+            .with_context("routing_key", &publish.routing_key)
+            .with_context("broker", format_args!("{} {}", returned.code, returned.text));
         self.resolve(sequence, Err(error));
     }
 
@@ -361,7 +361,7 @@ impl Publisher {
         );
         for (_, job) in out {
             let error = Error::timeout("publish").with_executed(Executed::Maybe);
-            let error = error.with("reason", "the broker did not confirm in time").with("host", &host);
+            let error = error.with_context("reason", "the broker did not confirm in time").with_context("host", &host);
             let _ = job.result.send(Err(error));
         }
     }

@@ -125,7 +125,7 @@ impl<'a> Resend<'a> {
                 job.abandon_flag.mark_unsent();
             }
             if let Some(error) = refusal {
-                drop(job.result.send(Err(error.with("host", &self.host))));
+                drop(job.result.send(Err(error.with_context("host", &self.host))));
                 continue;
             }
             if missing {
@@ -142,7 +142,10 @@ impl<'a> Resend<'a> {
             Some(error) => translate("publish", error),
             None => Error::new(ErrorKind::Disconnected, "publish").transient(),
         };
-        error.with_executed(executed).with("exchange", &job.publish.exchange.name).with("bytes", job.publish.body.len())
+        error
+            .with_executed(executed)
+            .with_context("exchange", &job.publish.exchange.name)
+            .with_context("bytes", job.publish.body.len())
     }
 
     /// The error of a message that may have arrived.
@@ -151,8 +154,8 @@ impl<'a> Resend<'a> {
         match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {
             (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
             (LossScope::Channel, _, Some(error)) => unknown("publish", error).transient(),
-            (_, _, Some(error)) => gone.with("reason", error),
-            (_, _, None) => gone.with("reason", "the connection is closed"),
+            (_, _, Some(error)) => gone.with_context("reason", error),
+            (_, _, None) => gone.with_context("reason", "the connection is closed"),
         }
     }
 }

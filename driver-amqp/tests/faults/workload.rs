@@ -142,7 +142,7 @@ impl Workload {
 
     /// Publishes an event.
     pub(crate) async fn notify(&self, number: u32, timeout: Duration) -> Result<()> {
-        let notifier = Notifier::over("workload", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
+        let notifier = Notifier::from_sink("workload", MessagingSink::new(&self.bus).topics([EVENTS])).timeout(timeout);
         notifier.info(&Context::new(), "work", &Work { number }).await
     }
 

@@ -63,7 +63,9 @@ impl BrokerState {
     /// Counts a returned message; the error is for its publisher.
     pub(crate) fn returned(&mut self, to: &Destination) -> Error {
         self.counters.returned += 1;
-        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing_key", &to.key)
+        Error::new(ErrorKind::Undeliverable, "publish")
+            .with_context("exchange", &to.exchange.name)
+            .with_context("routing_key", &to.key)
     }
 
     /// The default exchange routes to the queue that has the key as its name.

@@ -25,8 +25,8 @@ impl AmqpConfig {
         if url.scheme() == "amqps" && !self.use_tls {
             // Continuing would send the password in plain text.
             return Err(unusable()
-                .with("option", "ssl")
-                .with("reason", "the scheme `amqps` requires TLS, and the query sets `ssl=false`"));
+                .with_context("option", "ssl")
+                .with_context("reason", "the scheme `amqps` requires TLS, and the query sets `ssl=false`"));
         }
         Ok(self)
     }
@@ -78,7 +78,9 @@ pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<
     // A misplaced password could appear here, so the value is not shown, and the name only if it looks like one.
     let plain = name.len() <= 64 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     let name = if plain { name } else { "***" };
-    Err(Error::new(ErrorKind::Config, "read options").with("option", name).with("reason", "unknown option"))
+    Err(Error::new(ErrorKind::Config, "read options")
+        .with_context("option", name)
+        .with_context("reason", "unknown option"))
 }
 
 #[cfg(test)]

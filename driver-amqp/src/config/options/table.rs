@@ -318,5 +318,8 @@ fn file(value: &str) -> Option<std::path::PathBuf> {
 }
 
 fn refused(option: &str, value: &str, reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read options").with("option", option).with("value", value).with("reason", reason)
+    Error::new(ErrorKind::Config, "read options")
+        .with_context("option", option)
+        .with_context("value", value)
+        .with_context("reason", reason)
 }

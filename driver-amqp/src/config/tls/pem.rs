@@ -55,5 +55,5 @@ pub(super) fn unreadable(file: &Path, reason: &dyn Display) -> Error {
 }
 
 pub(super) fn unusable(what: &str, reason: &dyn Display) -> Error {
-    Error::new(ErrorKind::Config, "connect").with("tls", what).with("reason", reason)
+    Error::new(ErrorKind::Config, "connect").with_context("tls", what).with_context("reason", reason)
 }

@@ -33,7 +33,7 @@ impl Client {
     /// A client whose events go to `topic`.
     pub fn new(bus: &Bus, topic: &str, journal: &Journal) -> Self {
         Self {
-            notifier: Notifier::over("workload.client", MessagingSink::new(bus).topics([topic])),
+            notifier: Notifier::from_sink("workload.client", MessagingSink::new(bus).topics([topic])),
             journal: journal.clone(),
             numbers: AtomicU32::new(0),
             failed: AtomicU64::new(0),

@@ -130,7 +130,7 @@ impl Play<'_> {
             Step::Start { actor: listener } => self.start(*listener).await,
             Step::Stop { actor: listener } | Step::Hurry { actor: listener } => {
                 match self.listeners[*listener].1.lock().await.take() {
-                    Some(running) => running.wait(self.stage.soon()).await,
+                    Some(running) => running.shutdown(self.stage.soon()).await,
                     None => Ok(()),
                 }
             }
@@ -209,7 +209,7 @@ impl Play<'_> {
             .exchange(self.stage.name(&event.exchange))
             .format(if event.bare { Format::V1 } else { Format::V2 });
         let sink = if event.without_queue { sink.without_queue() } else { sink };
-        let notifier = Notifier::over(&*event.publisher, sink).timeout(self.stage.budget().arrive);
+        let notifier = Notifier::from_sink(&*event.publisher, sink).timeout(self.stage.budget().arrive);
         let notifier = notifier.allow_context([ALLOWED]);
         notifier.notify(event.priority, &context(number), &event.event_type, &payload(number)).await
     }
