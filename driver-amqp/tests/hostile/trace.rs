@@ -76,7 +76,8 @@ async fn scenario(url: &str) {
         Err::<(), _>(Failure::new("shop", "Broken", "it fails"))
     });
     let listener = NotificationListener::builder(&bus).target(Target::topic("events")).endpoint(failing);
-    let listener = listener.on_failure(FailurePolicy::default().with_attempts(1)).start(soon()).await.expect("a listener");
+    let listener =
+        listener.on_failure(FailurePolicy::default().with_attempts(1)).start(soon()).await.expect("a listener");
     let client = RpcClient::new(&bus, Target::topic("t"));
     let nowhere = RpcClient::new(&bus, Target::topic("nowhere"));
     let notifier = Notifier::from_sink("shop", MessagingSink::new(&bus).topics(["events"]));
