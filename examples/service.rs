@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target};
 use oslo_messaging_examples::connect_to;
+use serde::{Deserialize, Serialize};
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -30,10 +31,15 @@ struct Options {
     request: Option<u64>,
 }
 
-async fn pack(_: Arc<()>, _: Context, ms: u64) -> Result<u64, Infallible> {
-    println!("packing for {ms} ms");
-    tokio::time::sleep(Duration::from_millis(ms)).await;
-    Ok(ms)
+#[derive(Serialize, Deserialize)]
+struct Order {
+    ms: u64,
+}
+
+async fn pack(_: Arc<()>, _: Context, order: Order) -> Result<u64, Infallible> {
+    println!("packing for {} ms", order.ms);
+    tokio::time::sleep(Duration::from_millis(order.ms)).await;
+    Ok(order.ms)
 }
 
 #[tokio::main]
@@ -69,5 +75,5 @@ async fn stop_signal(mut terminate: Signal) -> io::Result<&'static str> {
 }
 
 async fn request(bus: Bus, ms: u64) -> oslo_messaging::Result<u64> {
-    RpcClient::new(&bus, Target::topic("warehouse")).call(&Context::new(), "pack", &ms).await
+    RpcClient::new(&bus, Target::topic("warehouse")).call(&Context::new(), "pack", &Order { ms }).await
 }

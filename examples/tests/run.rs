@@ -4,11 +4,16 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Where `cargo xtask test` says that its broker is.
 const RABBIT_URL: &str = "OSLO_TEST_RABBIT_URL";
+
+/// How long the service may take to get a request, answer it and end.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The examples, each with something it must print.
 const EXAMPLES: &[(&str, &[&str])] = &[
@@ -87,6 +92,12 @@ fn service(arguments: &[&str]) -> Result<(), Failed> {
     let mut command = Command::new(built().join("service"));
     command.args(["--request", "1500"]).args(arguments).stdout(Stdio::piped());
     let mut child = command.spawn()?;
+    // A service that does not get so far must not keep the test.
+    let (ended, end) = mpsc::channel::<()>();
+    let id = child.id().to_string();
+    let kill = move |signal: &str| Command::new("kill").args([signal, &id]).status();
+    let watchdog = kill.clone();
+    std::thread::spawn(move || end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) && watchdog("-KILL").is_ok());
     let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
     let mut printed = Vec::new();
     let mut read_to = |end: Option<&str>| {
@@ -99,9 +110,10 @@ fn service(arguments: &[&str]) -> Result<(), Failed> {
         std::io::Result::Ok(printed.join("\n"))
     };
     read_to(Some("packing for 1500 ms"))?;
-    let signalled = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    let signalled = kill("-TERM")?;
     let printed = read_to(None)?;
     let status = child.wait()?;
+    drop(ended);
     let expected = "serving\npacking for 1500 ms\nSIGTERM: draining for 20s at most\npacked in 1500 ms\ndrained";
     if signalled.success() && status.success() && printed == expected {
         return Ok(());
