@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let signal = stop_signal(terminate).await?;
     println!("{signal}: draining for {DRAIN:?} at most");
     let deadline = Deadline::after(DRAIN);
-    server.wait(deadline).await?;
+    server.shutdown(deadline).await?;
     if let Some(request) = request {
         println!("packed in {} ms", request.await??);
     }

@@ -44,7 +44,10 @@ pub(crate) fn unknown(operation: &'static str, error: &lapin::Error) -> Error {
 
 /// The error of an operation that needs a connection while there is none.
 pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
-    Error::new(ErrorKind::Disconnected, operation).transient().with_context("reason", reason)
+    Error::new(ErrorKind::Disconnected, operation)
+        .with_executed(Executed::No)
+        .transient()
+        .with_context("reason", reason)
 }
 
 /// The kind of an error for which the frame reader ended the connection. A retry helps in no case: `frame_max`

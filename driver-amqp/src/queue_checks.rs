@@ -167,8 +167,8 @@ mod tests {
     use super::*;
 
     fn queue(name: &str) -> QueuePlan {
-        let bindings = vec![Binding { exchange: Exchange::topic("x"), routing_key: name.to_owned() }];
-        QueuePlan { name: name.to_owned(), lifetime: Lifetime::Shared, bindings }
+        let bindings = vec![Binding::new(Exchange::topic("x"), name)];
+        QueuePlan::new(name, Lifetime::Shared, bindings)
     }
 
     async fn is_wanted(check: &QueueCheck) -> bool {

@@ -119,7 +119,7 @@ impl AmqpTransport {
         deadline: Deadline,
     ) -> Result<()> {
         let turn = self.declared.turn(&publish.prerequisite, deadline).await?;
-        let closed = || Error::closed("publish");
+        let closed = || Error::closed("publish").with_executed(Executed::No);
         let (result, answer) = oneshot::channel();
         let publisher = self.publisher(&publish);
         let job = PublishJob {
@@ -164,6 +164,7 @@ impl AmqpTransport {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
+            .with_executed(Executed::No)
             .with_context("bytes", message.body.len())
             .with_context("limit", self.inner.config.max_message_size))
     }

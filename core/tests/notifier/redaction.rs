@@ -35,7 +35,7 @@ struct Request(Context);
 impl Redact for Request {
     fn redacted(&self, allowed: &AllowedContext) -> Context {
         let token = if allowed.contains("auth_token") { "shown" } else { "***" };
-        self.0.with_context("auth_token", token)
+        self.0.with("auth_token", token)
     }
 }
 

@@ -55,8 +55,6 @@ impl SubscriptionOpener {
                 format!("listener of {}", keys.join(", "))
             }
             Source::Queue { name } => format!("listener of queue {name}"),
-            // A source that a later version of the core adds.
-            _ => "listener".to_owned(),
         }
     }
 

@@ -91,7 +91,7 @@ impl CurrentLink {
     /// `Closed`.
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
         match &*self.0.borrow() {
-            LinkState::Closed => Err(Error::closed(operation)),
+            LinkState::Closed => Err(Error::closed(operation).with_executed(Executed::No)),
             _ => Ok(()),
         }
     }
@@ -109,7 +109,7 @@ impl CurrentLink {
         let mut watch = self.0.subscribe();
         let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
         let there = there.ok().and_then(|state| state.link().cloned());
-        there.ok_or_else(|| Error::closed(operation))
+        there.ok_or_else(|| Error::closed(operation).with_executed(Executed::No))
     }
 
     /// Waits until the link of `generation` is not the current one.

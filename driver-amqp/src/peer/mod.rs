@@ -7,7 +7,7 @@ pub(crate) use greeting::Greeting;
 
 use std::sync::{Arc, OnceLock};
 
-use oslo_messaging::{Error, ErrorKind};
+use oslo_messaging::{Error, ErrorKind, Executed};
 
 use identity::ForeignPeer;
 
@@ -25,7 +25,7 @@ impl Peer {
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Some(foreign) = self.0.foreign.get() else { return error };
         let (kind, reason) = (foreign.kind(), foreign.to_string());
-        let explained = Error::new(kind, error.operation()).with_context("reason", reason);
+        let explained = Error::new(kind, error.operation()).with_executed(Executed::No).with_context("reason", reason);
         // Retried as soon as after a plain close.
         if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
     }

@@ -75,8 +75,8 @@ impl Prerequisite {
             Address::Queue { name } => Self::DurableQueue(name.clone()),
             Address::Notification { .. } if ensure_queue => {
                 let name = to.routing_key();
-                let bindings = vec![Binding { exchange, routing_key: name.clone() }];
-                Self::Queue(QueuePlan { name, lifetime: Lifetime::Shared, bindings })
+                let bindings = vec![Binding::new(exchange, name.clone())];
+                Self::Queue(QueuePlan::new(name, Lifetime::Shared, bindings))
             }
             _ if exchange.kind == ExchangeKind::Default => Self::None,
             _ => Self::Exchange(exchange),

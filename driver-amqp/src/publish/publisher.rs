@@ -313,6 +313,7 @@ impl Publisher {
             return;
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
+            .with_executed(Executed::No)
             .with_context("exchange", &publish.exchange_name)
             .with_context("routing_key", &publish.routing_key)
             .with_context("broker", format_args!("{} {}", returned.code, returned.text));
@@ -346,7 +347,7 @@ impl Publisher {
         self.clear_up(ChannelFailures::default()).await;
         self.inbox.close();
         while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
-            let _ = job.result.send(Err(Error::closed("publish")));
+            let _ = job.result.send(Err(Error::closed("publish").with_executed(Executed::No)));
         }
     }
 

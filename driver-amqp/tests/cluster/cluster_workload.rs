@@ -91,9 +91,9 @@ impl ClusterWorkload {
         let _ = timeout(OUT, arriving).await;
         let mut history = self.history().clone();
         let [one, two] = self.servers;
-        one.wait(soon()).await.expect("the first server ends");
-        two.wait(soon()).await.expect("the second server ends");
-        self.listener.wait(soon()).await.expect("the listener ends");
+        one.shutdown(soon()).await.expect("the first server ends");
+        two.shutdown(soon()).await.expect("the second server ends");
+        self.listener.shutdown(soon()).await.expect("the listener ends");
         for bus in &self.buses {
             bus.close(soon()).await.expect("a bus closes");
         }

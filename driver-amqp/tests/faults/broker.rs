@@ -21,10 +21,10 @@ pub(crate) async fn a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer() 
     let call = workload.call_waiting(7, PATIENT);
     let deleting = async {
         within(ARRIVE, "the request", workload.waiting.acquire()).await.expect("it is open").forget();
-        let revivals = workload.transport.counters().revivals;
+        let recoveries = workload.transport.counters().recoveries;
         delete(&workload.stage, |name| name.starts_with("reply_")).await;
         workload.release.add_permits(1);
-        until("the reply queue to be back", async || workload.transport.counters().revivals > revivals).await;
+        until("the reply queue to be back", async || workload.transport.counters().recoveries > recoveries).await;
     };
     let (answer, ()) = tokio::join!(call, deleting);
     answer.expect("it ran, and its caller waits for the answer");

@@ -164,8 +164,8 @@ impl Workload {
 
     /// Ends each part, which must succeed.
     pub(crate) async fn close(self) {
-        self.server.wait(soon()).await.expect("the broker answers");
-        self.listener.wait(soon()).await.expect("the broker answers");
+        self.server.shutdown(soon()).await.expect("the broker answers");
+        self.listener.shutdown(soon()).await.expect("the broker answers");
         for bus in [self.bus, self.serving] {
             bus.close(soon()).await.expect("the broker answers");
         }

@@ -55,7 +55,7 @@ pub(crate) fn reply() -> impl Strategy<Value = (Reply, Value)> {
     (id(), id(), value(), any::<bool>()).prop_map(|(msg_id, unique_id, result, ending)| {
         let parsed = json!({
             "result": result.parsed, "failure": null, "ending": ending, "_msg_id": msg_id, "_unique_id": unique_id});
-        (Reply { ending, ..Reply::result(msg_id, unique_id, payload(&result.written)) }, parsed)
+        (Reply::result(msg_id, unique_id, payload(&result.written)).with_ending(ending), parsed)
     })
 }
 

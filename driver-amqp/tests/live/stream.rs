@@ -103,7 +103,7 @@ pub(crate) async fn a_stream_that_is_deleted_is_made_again() {
     take(listener.as_mut(), 10).await;
     let channel = stage.bare().await.create_channel().await.expect("a channel");
     channel.queue_delete("again_fanout".into(), QueueDeleteOptions::default()).await.expect("a deletion");
-    let revived = until("the consumer to be back", async || transport.counters().revivals >= 1);
+    let revived = until("the consumer to be back", async || transport.counters().recoveries >= 1);
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}

@@ -33,7 +33,7 @@ impl BrokerState {
 
     /// Puts the message into every queue that is bound, without declaring any.
     pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
-        let origin = Origin { exchange: to.exchange.name.clone(), routing_key: to.key.clone() };
+        let origin = Origin::new(to.exchange.name.clone(), to.key.clone());
         let message = message.with_origin(Arc::new(origin));
         let mut queues = std::mem::take(&mut self.routed);
         queues.clear();

@@ -182,7 +182,7 @@ impl Play<'_> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
         let handler = self.handler(place);
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
-        let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
+        let policy = FailurePolicy::default().with_attempts(listener.tries).with_first_wait(FIRST_WAIT);
         let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, handler)?);
         for target in targets(self.stage, listener) {
             builder = builder.target(target);
