@@ -131,32 +131,17 @@ mod version;
 pub mod wire;
 
 pub use bus::{Bus, BusBuilder};
-pub use config::{ConfigFile, Host, Password, Registry, TransportUrl};
-pub use context::{Context, RequestInfo};
+pub use config::{ConfigFile, Registry};
+pub use context::Context;
 pub use deadline::Deadline;
-pub use driver::{
-    Address, Binding, CONTENT_ENCODING, CONTENT_TYPE, Capabilities, Capability, Connector, DeliveryCount, Exchange,
-    ExchangeKind, Headers, Health, IncomingMessage, Lifetime, Listener, Message, Origin, PublishOptions, QueueCounts,
-    QueuePlan, Settle, Source, State, Subscription, Transport, UnhealthyPart,
-};
+pub use driver::{Health, State};
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
-pub use excerpt::Excerpt;
 pub use failure::Failure;
-#[cfg(feature = "log-layer")]
-pub use notify::LogRecordLayer;
-pub use notify::{
-    AllowedContext, BackgroundNotifier, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy,
-    GiveUp, LogSink, MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, NotificationSink, Notifier, OutboxConfig, OutboxCounts,
-    OutgoingEvent, Pattern, Priority, Queued, RecordingSink, Redact, Route, RoutingSink, Secret, WhenFull,
-};
+pub use notify::{BackgroundNotifier, Event, NotificationEndpoint, NotificationListener, Notifier, Priority};
 pub use payload::Payload;
 pub use remote_error::RemoteError;
 pub use retry::Retry;
-pub use rpc::{
-    BoxError, Endpoint, Extensions, Reply, Request, RpcClient, RpcDispatcher, RpcServer, RpcServerBuilder, RpcService,
-};
+pub use rpc::{Endpoint, RpcClient, RpcServer};
 pub use serializer::Serializer;
 pub use target::Target;
-pub use version::{Version, is_compatible};
