@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, MessagingSink};
 use oslo_messaging::{
-    Context, DeadLetters, Deadline, Event, Failure, FailurePolicy, MessagingSink, NotificationEndpoint,
-    NotificationListener, Notifier, Priority, Result, Target,
+    Context, Deadline, Event, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use oslo_messaging_examples::connect;
 use serde::Deserialize;

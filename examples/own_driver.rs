@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use oslo_messaging::driver::{
+    Address, Binding, Capabilities, Capability, Exchange, ExchangeKind, IncomingMessage, Lifetime, Listener, Message,
+    Origin, PublishOptions, QueueCounts, QueuePlan, Settle, Source, Subscription, Transport,
+};
 use oslo_messaging::{
-    Address, Binding, Bus, Capabilities, Capability, Context, Deadline, Endpoint, Error, ErrorKind, Event, Exchange,
-    ExchangeKind, Executed, Failure, Health, IncomingMessage, Lifetime, Listener, Message, NotificationEndpoint,
-    NotificationListener, Notifier, Origin, Priority, PublishOptions, QueueCounts, QueuePlan, Result, RpcClient,
-    RpcServer, Settle, Source, State, Subscription, Target, Transport,
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Event, Executed, Failure, Health, NotificationEndpoint,
+    NotificationListener, Notifier, Priority, Result, RpcClient, RpcServer, State, Target,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::coop;

@@ -8,9 +8,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
 use oslo_messaging::{
-    Bus, Context, Deadline, Event, MessagingSink, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, Notifier, Priority, Result, Target,
+    Bus, Context, Deadline, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use oslo_messaging_examples::connect;
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! A received message, and how it is settled.
 
 use async_trait::async_trait;
-use oslo_messaging::{IncomingMessage, Message, Result};
+use oslo_messaging::Result;
+use oslo_messaging::driver::{IncomingMessage, Message};
 
 use crate::consume::ack_frames::Tag;
 use crate::consume::settler::{Command, Settler};

@@ -3,7 +3,8 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use oslo_messaging::{Deadline, TransportUrl};
+//! use oslo_messaging::config::TransportUrl;
+//! use oslo_messaging::Deadline;
 //! use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 //!
 //! # async fn connect() -> oslo_messaging::Result<()> {
@@ -40,7 +41,7 @@
 //! under the same names, and after that publishers resume. A publish waits for this until its deadline; one that was sent
 //! and not confirmed fails at once with `Disconnected`, executed `Maybe`. Messages that were handed over and not settled are
 //! redelivered, and settling the first copy fails. If the URL names several hosts, the next one is tried after a random wait
-//! of at most 250 ms. [`health`](oslo_messaging::Transport::health) reports the state; [`Counters`] counts losses.
+//! of at most 250 ms. [`health`](oslo_messaging::driver::Transport::health) reports the state; [`Counters`] counts losses.
 //!
 //! # Limits of the broker
 //! A connection limit (of a virtual host, a user or a node) is a transient error, and is retried until it passes. Rejected

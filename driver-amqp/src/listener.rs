@@ -7,7 +7,8 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
+use oslo_messaging::driver::{Address, IncomingMessage, Listener, Settle};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 use tracing::warn;
 
 use crate::consume::ack_frames::Tag;

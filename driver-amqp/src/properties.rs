@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{
-    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Executed, Headers, Message, Origin, Result,
-};
+use oslo_messaging::driver::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::consume::session::Received;
 use crate::short_string::short_string;

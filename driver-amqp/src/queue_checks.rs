@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oslo_messaging::{Address, QueuePlan};
+use oslo_messaging::driver::{Address, QueuePlan};
 use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -161,7 +161,7 @@ impl Drop for QueueCheck {
 
 #[cfg(test)]
 mod tests {
-    use oslo_messaging::{Binding, Exchange, Lifetime};
+    use oslo_messaging::driver::{Binding, Exchange, Lifetime};
     use tokio::time::timeout;
 
     use super::*;

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Capability, Deadline, Error, ErrorKind, ExchangeKind, Executed, Health, Listener, Message,
-    PublishOptions, QueueCounts, Result, State, Subscription, Transport, TransportUrl,
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, ExchangeKind, Listener, Message, PublishOptions, QueueCounts, Subscription,
+    Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};

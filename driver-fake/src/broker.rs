@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use oslo_messaging::{Error, ErrorKind, Exchange, Executed, Lifetime, Result};
+use oslo_messaging::driver::{Exchange, Lifetime};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::config::FakeConfig;
 use crate::counters::Counters;

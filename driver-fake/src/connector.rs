@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Connector, Deadline, Error, ErrorKind, Result, Transport, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{Connector, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 
 use crate::broker::FakeBroker;
 

@@ -1,6 +1,7 @@
 //! Publishes that meet a fault.
 
-use oslo_messaging::{Error, ErrorKind, Executed, Message, PublishOptions, Result, State};
+use oslo_messaging::driver::{Message, PublishOptions};
+use oslo_messaging::{Error, ErrorKind, Executed, Result, State};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 

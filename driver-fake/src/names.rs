@@ -1,6 +1,7 @@
 //! The limits of AMQP on names: at most 255 bytes, and not reserved.
 
-use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, QueuePlan, Result};
+use oslo_messaging::driver::{Exchange, ExchangeKind, QueuePlan};
+use oslo_messaging::{Error, ErrorKind, Result};
 
 /// The longest AMQP short string, in bytes: every name and routing key is one.
 ///

@@ -1,6 +1,7 @@
 //! The limits of RabbitMQ on the properties and the size of a message.
 
-use oslo_messaging::{Error, ErrorKind, Message, Result};
+use oslo_messaging::driver::Message;
+use oslo_messaging::{Error, ErrorKind, Result};
 
 use crate::names::{check_exchange, check_length, check_queue};
 use crate::state::destination::{Destination, QueueDeclaration};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Capability, Deadline, Error, ErrorKind, Executed, Health, Lifetime, Listener, Message,
-    PublishOptions, QueueCounts, Result, State, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, Lifetime, Listener, Message, PublishOptions, QueueCounts, Subscription,
+    Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result, State};
 use tokio::sync::watch;
 use tokio::task::coop;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 mod own_hub;
 
-use oslo_messaging::Capability;
+use oslo_messaging::driver::Capability;
 use oslo_messaging_conformance::{Flaw, Flawed, cases, perform};
 use own_hub::OwnHub;
 

@@ -6,9 +6,8 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Executed, Message, PublishOptions, Result, Settle, Source, Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Settle, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, Result};
 use oslo_messaging_conformance::Harness;
 use own_hub::OwnHub;
 

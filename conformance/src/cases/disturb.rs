@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use libtest_mimic::Failed;
-use oslo_messaging::{
-    Address, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source, State,
-    Subscription, Target,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Context, Deadline, ErrorKind, Executed, State, Target};
 use serde_json::json;
 
 use super::notify::{listener, notifier, recording, send_events};

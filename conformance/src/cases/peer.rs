@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::wire::{Reply, Request};
-use oslo_messaging::{
-    Address, Bus, Message, Payload, PublishOptions, Result, RpcClient, Source, Subscription, Target, Transport,
-};
+use oslo_messaging::{Bus, Payload, Result, RpcClient, Target};
 use serde_json::{Value, json};
 
 use crate::{Reading, Stage};

@@ -8,9 +8,10 @@ pub(crate) mod tls;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::Compression;
 use oslo_messaging::wire::compression::HEADER;
-use oslo_messaging::{Error, ErrorKind, Message, Result};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tracing::warn;
 
 use crate::config::login::Login;

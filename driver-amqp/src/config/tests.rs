@@ -1,4 +1,5 @@
-use oslo_messaging::{ConfigFile, TransportUrl};
+use oslo_messaging::ConfigFile;
+use oslo_messaging::config::TransportUrl;
 
 use super::*;
 

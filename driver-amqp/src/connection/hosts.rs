@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, Result, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 use crate::brokers::channel_quota::ChannelQuota;

@@ -426,7 +426,7 @@ mod tests {
         last.set_nonblocking(true).unwrap();
         let last = tokio::net::TcpListener::from_std(last).unwrap();
         let addresses = vec![hole, silent.local_addr().unwrap(), last.local_addr().unwrap()];
-        let url = oslo_messaging::TransportUrl::parse("rabbit://several/").unwrap();
+        let url = oslo_messaging::config::TransportUrl::parse("rabbit://several/").unwrap();
         let config = AmqpConfig::default();
         let endpoint = crate::connection::hosts::Hosts::of(&url, &config).unwrap().next().clone();
         let deadline = Deadline::after(Duration::from_secs(4));

@@ -1,7 +1,7 @@
 //! How one queue of a subscription is consumed.
 
 use lapin::types::FieldTable;
-use oslo_messaging::{Lifetime, QueuePlan};
+use oslo_messaging::driver::{Lifetime, QueuePlan};
 
 use crate::config::AmqpConfig;
 use crate::topology::stream::{StreamPosition, is_stream};

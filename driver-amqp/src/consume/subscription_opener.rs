@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Address, Deadline, Error, Lifetime, QueuePlan, Result, Source, Subscription};
+use oslo_messaging::driver::{Address, Lifetime, QueuePlan, Source, Subscription};
+use oslo_messaging::{Deadline, Error, Result};
 use uuid::Uuid;
 
 use crate::consume::consumer_plan::ConsumerPlan;

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, gauge};
-use oslo_messaging::{Health, State, UnhealthyPart};
+use oslo_messaging::driver::UnhealthyPart;
+use oslo_messaging::{Health, State};
 use tokio::sync::watch;
 use tracing::{info, warn};
 

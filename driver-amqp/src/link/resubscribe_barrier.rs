@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oslo_messaging::UnhealthyPart;
+use oslo_messaging::driver::UnhealthyPart;
 use tokio::sync::watch;
 
 use crate::link::health::HealthReporter;

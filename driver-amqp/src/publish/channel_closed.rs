@@ -4,7 +4,8 @@
 //! discards those behind it unread; those before it were handled, although their confirms may never come. lapin
 //! reports which ones were not even written. The cause is read from the text of the close.
 
-use oslo_messaging::{Exchange, ExchangeKind, Executed};
+use oslo_messaging::Executed;
+use oslo_messaging::driver::{Exchange, ExchangeKind};
 
 /// An unconfirmed publish. A slice of them is in the order of sending.
 #[derive(Debug, Clone, Copy)]

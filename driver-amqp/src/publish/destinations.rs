@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oslo_messaging::{Address, Binding, Deadline, Exchange, ExchangeKind, Executed, Lifetime, QueuePlan, Result};
+use oslo_messaging::driver::{Address, Binding, Exchange, ExchangeKind, Lifetime, QueuePlan};
+use oslo_messaging::{Deadline, Executed, Result};
 use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 use tokio::task::unconstrained;
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::ShortString;
-use oslo_messaging::{Address, Exchange, Executed, Result};
+use oslo_messaging::driver::{Address, Exchange};
+use oslo_messaging::{Executed, Result};
 use tokio::sync::oneshot;
 
 use crate::config::AmqpConfig;

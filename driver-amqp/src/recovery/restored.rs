@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use oslo_messaging::{Address, Result};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Address;
 use tokio::sync::Notify;
 
 use crate::consume::session::{RestoredConsumer, Session};

@@ -7,9 +7,8 @@ pub(crate) mod stream;
 use lapin::ExchangeKind as LapinKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use oslo_messaging::{
-    Binding, Deadline, Error, ErrorKind, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan, Result,
-};
+use oslo_messaging::driver::{Binding, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 
 use crate::brokers::TransientQueues;
 use crate::config::AmqpConfig;

@@ -5,7 +5,8 @@
 use std::io::ErrorKind as Io;
 use std::path::Path;
 
-use oslo_messaging::{Error, ErrorKind, Executed, Lifetime, Result, Subscription};
+use oslo_messaging::driver::{Lifetime, Subscription};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::config::AmqpConfig;
 
@@ -138,7 +139,7 @@ fn fnv(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use oslo_messaging::Source;
+    use oslo_messaging::driver::Source;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{ExchangeKind, Lifetime, QueuePlan};
+use oslo_messaging::driver::{ExchangeKind, Lifetime, QueuePlan};
 
 use crate::config::AmqpConfig;
 
@@ -110,7 +110,7 @@ impl StreamPosition {
 #[cfg(test)]
 mod tests {
     use lapin::BasicProperties;
-    use oslo_messaging::{Source, Subscription};
+    use oslo_messaging::driver::{Source, Subscription};
 
     use super::*;
 

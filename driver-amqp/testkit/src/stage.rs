@@ -6,10 +6,11 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, Error, IncomingMessage, Listener, Message, PublishOptions, Result, Source, State, Subscription,
-    Transport, TransportUrl,
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{
+    Address, IncomingMessage, Listener, Message, PublishOptions, Source, Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Error, Result, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::runtime::Builder;
 use tokio::time::timeout;

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oslo_messaging::{Bus, NotificationListener, RpcServer, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::{Bus, NotificationListener, RpcServer};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use testkit::stage::{soon, unique};
 use testkit::workload::history::History;

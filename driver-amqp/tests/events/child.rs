@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Event, Failure, NotificationEndpoint, NotificationListener, NotificationListenerBuilder, Priority, Target,
-    TransportUrl,
-};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::notify::NotificationListenerBuilder;
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use oslo_messaging::{
-    Bus, Context, Event, MessagingSink, NotificationEndpoint, NotificationListener, NotificationListenerBuilder,
-    Notifier, Priority, Target,
-};
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 

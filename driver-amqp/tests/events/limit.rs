@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{
-    Bus, DeadLetter, DeadLetters, DeadReason, Event, Failure, NotificationEndpoint, NotificationListener,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationResult};
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use serde_json::Value;
 use xtask::broker::Release;
@@ -134,7 +132,7 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
         Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
     });
-    let policy = oslo_messaging::FailurePolicy::default().with_attempts(1);
+    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
     let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
     let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
     let queue = format!("{topic}.info");

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oslo_messaging::{
-    Address, Bus, DeadLetters, Event, Failure, FailurePolicy, Message, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, Priority, PublishOptions, Target, Transport,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
 use xtask::broker::{Node, Settings};

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, MessagingSink, Notifier, OutboxConfig, OutboxCounts, Queued,
-};
+use oslo_messaging::notify::{MessagingSink, OutboxConfig, OutboxCounts, Queued};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, Notifier};
 use serde_json::json;
 
 use crate::child::bus;

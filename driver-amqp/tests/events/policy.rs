@@ -1,6 +1,7 @@
 //! The policies that the README shows, on a real node.
 
-use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 
 use crate::limit::messages;
 use testkit::stage::{Stage, soon, until};

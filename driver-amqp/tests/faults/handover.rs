@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Address, Settle, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::time::{sleep, timeout};
 

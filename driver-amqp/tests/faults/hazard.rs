@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
-use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, PublishOptions, Result, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinSet;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, poll, stream};
 use lapin::options::QueueDeleteOptions;
-use oslo_messaging::{Address, ErrorKind, Executed, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, Executed, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 

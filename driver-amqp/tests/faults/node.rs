@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{ErrorKind, Executed, State, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{ErrorKind, Executed, State};
 use tokio::time::{Instant, sleep_until};
 use xtask::broker::Node;
 use xtask::fault_duration::fault_duration;

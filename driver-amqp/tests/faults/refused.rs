@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Address, Message, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 
 use crate::network::behind_a_relay;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use oslo_messaging::notify::MessagingSink;
 use oslo_messaging::{
-    Bus, Context, Endpoint, Event, MessagingSink, NotificationEndpoint, NotificationListener, Notifier, Priority,
-    Result, RpcClient, RpcServer, Target,
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, RpcClient,
+    RpcServer, Target,
 };
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,7 @@ impl Workload {
         user: &str,
         password: &str,
         query: &str,
-        address: &oslo_messaging::TransportUrl,
+        address: &oslo_messaging::config::TransportUrl,
     ) -> Self {
         let workload = Self::set_up(stage, user, password, query, address).await;
         workload.works().await;
@@ -73,7 +74,7 @@ impl Workload {
         user: &str,
         password: &str,
         query: &str,
-        address: &oslo_messaging::TransportUrl,
+        address: &oslo_messaging::config::TransportUrl,
     ) -> Self {
         let serving = AmqpTransport::connect(address, AmqpConfig::default(), soon()).await.expect("a connection");
         let serving = Bus::new(serving);

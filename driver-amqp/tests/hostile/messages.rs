@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use oslo_messaging::driver::{Address, Transport as _};
+use oslo_messaging::notify::DeadLetters;
 use oslo_messaging::{
-    Address, Bus, Context, DeadLetters, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority,
-    RpcClient, RpcServer, Target, Transport as _,
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_amqp::AmqpTransport;
 use serde_json::{Value, json};

@@ -5,9 +5,11 @@ use std::env;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, MessagingSink};
 use oslo_messaging::{
-    Bus, Context, DeadLetters, Endpoint, Event, Failure, FailurePolicy, MessagingSink, NotificationEndpoint,
-    NotificationListener, Notifier, Priority, RpcClient, RpcServer, Target, TransportUrl,
+    Bus, Context, Endpoint, Event, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, RpcClient,
+    RpcServer, Target,
 };
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};

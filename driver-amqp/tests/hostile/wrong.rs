@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use oslo_messaging::{Address, Deadline, Message, PublishOptions, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 

@@ -4,10 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Event, MessagingSink, NotificationEndpoint, NotificationListener, NotificationListenerBuilder, Notifier,
-    Priority, Target,
-};
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Context, DeadLetters, DeadReason, Event, Failure, FailurePolicy, NotificationEndpoint, NotificationListener,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::notify::{DeadLetters, DeadReason, FailurePolicy, NotificationResult};
+use oslo_messaging::{Bus, Context, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;

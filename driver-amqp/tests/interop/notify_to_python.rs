@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use oslo_messaging::notify::{LogRecordLayer, MessagingSink, OutboxConfig};
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, LogRecordLayer, MessagingSink, Notifier, OutboxConfig, Priority};
+use oslo_messaging::{Bus, Context, Notifier, Priority};
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt as _;
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oslo_messaging::{Bus, TransportUrl};
+use oslo_messaging::Bus;
+use oslo_messaging::config::TransportUrl;
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::json;
 use tokio::sync::OnceCell;

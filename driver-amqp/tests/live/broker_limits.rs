@@ -1,9 +1,8 @@
 //! Limits that an operator sets: of queues, connections, channels, rights, time and retention. What fits goes on, and what
 //! does not fit is named.
 
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Listener, Message, Settle, Source, State, Subscription, Transport, UnhealthyPart,
-};
+use oslo_messaging::driver::{Address, Listener, Message, Settle, Source, Subscription, Transport, UnhealthyPart};
+use oslo_messaging::{Deadline, ErrorKind, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 use xtask::broker::Release;
@@ -50,7 +49,7 @@ async fn take_while_back(
     transport: &AmqpTransport,
     listener: &mut dyn Listener,
     times: u64,
-) -> Vec<Box<dyn oslo_messaging::IncomingMessage>> {
+) -> Vec<Box<dyn oslo_messaging::driver::IncomingMessage>> {
     let mut taken = Vec::new();
     let polling = async {
         while transport.counters().recoveries < times || taken.is_empty() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Source, Subscription, Transport};
 
 use testkit::stage::{ARRIVE, BorrowedNode, Stage, publish, server, soon, subscribe, take, text, topic, within};
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Executed, RpcClient, State, Target, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Executed, RpcClient, State, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

@@ -2,7 +2,8 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;

@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use oslo_messaging::{State, Transport};
+use oslo_messaging::State;
+use oslo_messaging::driver::Transport;
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;

@@ -1,6 +1,8 @@
 //! Headers and settings that lapin cannot take: each costs at most the message that carries it.
 
-use oslo_messaging::{Address, Deadline, ErrorKind, Listener, Message, Source, Subscription, Transport, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{Address, Listener, Message, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, ErrorKind};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

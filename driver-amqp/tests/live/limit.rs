@@ -1,7 +1,8 @@
 //! What is too large: names, headers, bodies.
 
 use futures_util::future::join_all;
-use oslo_messaging::{Address, ErrorKind, Executed, Message, Settle, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, Settle, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, Executed};
 use oslo_messaging_amqp::AmqpConfig;
 
 use testkit::stage::{

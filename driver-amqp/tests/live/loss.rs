@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Deadline, Error, ErrorKind, Executed, Message, PublishOptions, Source, State, Subscription, Transport,
-};
+use oslo_messaging::driver::{Message, PublishOptions, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, State};
 use oslo_messaging_amqp::AmqpTransport;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lapin::options::{ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{
-    Address, Bus, Context, Endpoint, ErrorKind, Executed, Message, Retry, RpcClient, RpcServer, Source, Subscription,
-    Target, Transport,
-};
+use oslo_messaging::driver::{Address, Message, Source, Subscription, Transport};
+use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Executed, Retry, RpcClient, RpcServer, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::task::JoinSet;
 

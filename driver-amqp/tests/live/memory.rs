@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use oslo_messaging::Transport as _;
+use oslo_messaging::driver::Transport as _;
 
 use testkit::stage::{Stage, soon};
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
 };
-use oslo_messaging::{Address, ErrorKind, Message, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Message, Transport};
 use tokio::runtime::Builder;
 
 use testkit::stage::{Stage, back, blocking, options, publish, refusal, server, soon, subscribe, take, topic};

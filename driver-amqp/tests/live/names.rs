@@ -2,7 +2,8 @@
 
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
-use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use crate::traffic::a_hundred;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{Address, Message, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
 
 use testkit::stage::{Stage, options};
 

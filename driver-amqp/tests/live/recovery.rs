@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{
-    Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Message, PublishOptions, RpcClient, RpcServer, Settle,
-    State, Target, Transport,
-};
+use oslo_messaging::driver::{Message, PublishOptions, Settle, Transport};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, ErrorKind, Executed, RpcClient, RpcServer, State, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};

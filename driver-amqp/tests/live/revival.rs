@@ -3,7 +3,8 @@
 use futures_util::future::poll_immediate;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
-use oslo_messaging::{Address, ErrorKind, Settle, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Settle, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, State};
 use tokio::time::timeout;
 
 use crate::traffic::a_hundred;

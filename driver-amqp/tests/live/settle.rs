@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use oslo_messaging::{ErrorKind, Listener, Settle, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Listener, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpTransport;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
@@ -272,7 +273,7 @@ pub(crate) async fn a_close_deletes_private_queues_and_a_drop_leaves_them_to_exp
     let transport = stage.connect().await;
     let closed = subscribe(&transport, &Subscription::new(Source::Inbox)).await;
     let dropped = subscribe(&transport, &Subscription::new(Source::Inbox)).await;
-    let oslo_messaging::Address::Direct { queue: left } = dropped.address().clone() else { panic!("an inbox") };
+    let oslo_messaging::driver::Address::Direct { queue: left } = dropped.address().clone() else { panic!("an inbox") };
     closed.close(soon()).await.expect("a close");
     drop(dropped);
     until("the dropped consumer to be gone", async || {
@@ -298,7 +299,7 @@ async fn filled(transport: &AmqpTransport, settle: Settle, count: usize) -> Box<
 }
 
 async fn send(transport: &AmqpTransport, numbers: std::ops::Range<usize>) {
-    let to = oslo_messaging::Address::Queue { name: "filled".into() };
+    let to = oslo_messaging::driver::Address::Queue { name: "filled".into() };
     let bodies = bodies(numbers);
     for outcome in futures_util::future::join_all(bodies.iter().map(|body| publish(transport, &to, body))).await {
         outcome.expect("a publish");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
-use oslo_messaging::{Listener, Settle};
+use oslo_messaging::driver::{Listener, Settle};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::sleep;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, ErrorKind};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Result, Transport as _};
+use oslo_messaging::driver::Transport as _;
+use oslo_messaging::{Deadline, ErrorKind, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
 use testkit::certificates::{Certificates, Validity};
 use tokio::net::TcpListener;

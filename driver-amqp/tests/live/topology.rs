@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oslo_messaging::{Address, Message, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use xtask::broker::Release;
 

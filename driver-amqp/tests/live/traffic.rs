@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, Error, ErrorKind, Executed, Listener, Message, PublishOptions, Settle, Source, State,
-    Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Listener, Message, PublishOptions, Settle, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::ExchangeDeleteOptions;
-use oslo_messaging::{Bus, Context, Endpoint, Error, ErrorKind, RpcClient, RpcServer, State, Target, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Bus, Context, Endpoint, Error, ErrorKind, RpcClient, RpcServer, State, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use testkit::stage::{ARRIVE, Stage, refusal, soon, until, within};

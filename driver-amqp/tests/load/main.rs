@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
-use oslo_messaging::{Bus, Context, Deadline, Endpoint, ErrorKind, RpcClient, RpcServer, Target, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, ErrorKind, RpcClient, RpcServer, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Counters};
 use serde::{Deserialize, Serialize};
 use testkit::case::if_live;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use oslo_messaging::{Deadline, Result, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, Result};
 use oslo_messaging_conformance::programs::Foreign;
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{AttachedNode, RABBIT_URL, Release};

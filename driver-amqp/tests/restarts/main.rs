@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Transport;
 use oslo_messaging_conformance::programs::{self, Plan};
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{Node, RABBIT_URL};

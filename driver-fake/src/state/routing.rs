@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
+use oslo_messaging::driver::{ExchangeKind, Message, Origin};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;

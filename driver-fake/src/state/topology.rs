@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::driver::{Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;

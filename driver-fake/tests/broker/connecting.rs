@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Message, Registry, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::Message;
+use oslo_messaging::{Deadline, ErrorKind, Registry};
 use oslo_messaging_fake::{FakeBroker, FakeConnector};
 
 use crate::support::*;

@@ -77,7 +77,7 @@ async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
     assert_eq!(batches, ["0 1 2", "3 4 5", "3 4 5", "6 7 8"]);
     listener.shutdown(stage.soon()).await?;
     let queue = queue(stage, "t", Priority::Info);
-    let mut dead = oslo_messaging::DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
+    let mut dead = oslo_messaging::notify::DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
     assert_eq!(dead.purge(stage.budget().quiet).await?, 3);
     Ok(dead.close(stage.soon()).await?)
 }

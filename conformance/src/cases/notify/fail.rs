@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use oslo_messaging::driver::{Address, Message, PublishOptions};
+use oslo_messaging::notify::{DeadLetters, DeadReason, GiveUp, NotificationResult};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{
-    Address, DeadLetters, DeadReason, GiveUp, Message, NotificationResult, Payload, Priority, PublishOptions,
-};
+use oslo_messaging::{Payload, Priority};
 use serde_json::json;
 
 use super::{HandlerFailed, answering, impatient, listener, notifier, queue, recording, send_events, sorted};

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::{Format, Notification};
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload, Priority,
-    PublishOptions, Source, Subscription,
-};
+use oslo_messaging::{Deadline, ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use oslo_messaging::notify::NotificationFilter;
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
+use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, Notifier, Priority};
 use serde_json::{Value, json};
 
 use super::{Recording, listener, notifier, recording, send_events, sink, sorted};
@@ -79,7 +80,7 @@ async fn both_formats_are_read_alike(stage: &Stage) -> Outcome {
 
 async fn a_compressed_event_arrives_as_it_was(stage: &Stage) -> Outcome {
     let bus = Bus::builder(stage.connect().await?).compression(Compression::Zlib).build();
-    let sink = oslo_messaging::MessagingSink::new(&bus).topics([stage.name("t")]).exchange(stage.name("e"));
+    let sink = oslo_messaging::notify::MessagingSink::new(&bus).topics([stage.name("t")]).exchange(stage.name("e"));
     parts_arrive(stage, Notifier::from_sink("conformance.host-1", sink)).await
 }
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+use oslo_messaging::notify::{FailurePolicy, MessagingSink, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::{
-    Context, Event, Exception, Failure, FailurePolicy, MessagingSink, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, Notifier, Priority, Result, Target,
+    Context, Event, Exception, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use serde_json::{Value, json};
 

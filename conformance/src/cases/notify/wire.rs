@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::Format;
 use oslo_messaging::{
-    Address, Context, Event, Message, NotificationEndpoint, NotificationListener, Notifier, Payload, Priority,
-    PublishOptions, Result, Serializer, Source, Subscription, Target,
+    Context, Event, NotificationEndpoint, NotificationListener, Notifier, Payload, Priority, Result, Serializer, Target,
 };
 use serde_json::{Value, json};
 

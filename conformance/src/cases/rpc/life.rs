@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer, RpcServerBuilder, Subscription};
+use oslo_messaging::driver::Subscription;
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer};
 use serde_json::json;
 use tokio::sync::Semaphore;
 

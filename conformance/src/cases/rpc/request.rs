@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Settle, Subscription};
 use oslo_messaging::wire::{CallFields, Compression, Request};
-use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer, Settle, Subscription};
+use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer};
 use serde_json::{Value, json};
 
 use super::Group;

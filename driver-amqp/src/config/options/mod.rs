@@ -3,7 +3,8 @@
 
 mod table;
 
-use oslo_messaging::{ConfigFile, Error, ErrorKind, Result, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::{ConfigFile, Error, ErrorKind, Result};
 use tracing::warn;
 
 use crate::config::{AmqpConfig, unusable};

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, Result, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, Result};
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{MemoryAlarm, Node};
 use xtask::profile::Profile;

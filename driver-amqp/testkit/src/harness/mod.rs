@@ -6,7 +6,9 @@ pub mod relayed;
 
 use std::sync::Arc;
 
-use oslo_messaging::{Deadline, Result, Transport, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use oslo_messaging_conformance::{Budget, Harness, async_trait};
 use xtask::broker::{AttachedNode, RABBIT_URL};

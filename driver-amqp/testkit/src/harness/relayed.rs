@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, Host, Result, State, Transport, TransportUrl};
+use oslo_messaging::config::{Host, TransportUrl};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, Result, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};

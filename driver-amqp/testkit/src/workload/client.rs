@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient};
+use oslo_messaging::notify::MessagingSink;
+use oslo_messaging::{Bus, Context, Notifier, Result, RpcClient};
 
 use super::journal::Journal;
 use super::record::{Ended, Kind, Phase, Record};

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use libtest_mimic::Failed;
+use oslo_messaging::notify::{FailurePolicy, GiveUp, MessagingSink};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationListener, Notifier, Result, Target};
+use oslo_messaging::{Bus, NotificationListener, Notifier, Result, Target};
 use tokio::sync::Mutex;
 
 use super::Event;
