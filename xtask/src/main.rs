@@ -48,9 +48,9 @@ enum Task {
     Soak(soak::Soak),
     /// Writes the report page and the table of the last `test` again, from its records.
     Report {
-        /// Puts the table into README.md too; refused unless every test ran and held.
+        /// Puts the table into docs/testing.md too; refused unless every test ran and held.
         #[arg(long)]
-        readme: bool,
+        docs: bool,
     },
     /// Fuzzes the readers of messages, frames, URLs and configuration files. Needs a nightly toolchain and cargo-fuzz.
     Fuzz(fuzz::Fuzzing),
@@ -90,7 +90,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Matrix(matrix) => matrix::run(matrix, &interrupt),
         Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
         Task::Soak(soak) => soak::run(soak, &interrupt),
-        Task::Report { readme } => report::run(*readme),
+        Task::Report { docs } => report::run(*docs),
         Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),
     }
 }

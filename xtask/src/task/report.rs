@@ -1,4 +1,4 @@
-//! What the conformance suite did in a run of the tests: the page, the table, and the table in the README.
+//! What the conformance suite did in a run of the tests: the page, the table, and the table in docs/testing.md.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ const DIRECTORY: &str = "target/report";
 const TABLE: &str = "target/report/conformance.md";
 /// Which run it was. Not JSON, since those are the records.
 const NOTE: &str = "target/report/run.txt";
-const README: &str = "README.md";
+const DOCUMENT: &str = "docs/testing.md";
 
 /// Forgets the last run, and has `command` write the records of a new one.
 ///
@@ -54,22 +54,22 @@ pub(crate) fn finish(note: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the page and the table again, and with `readme` puts the table where people look first.
+/// Makes the page and the table again, and with `docs` puts the table into docs/testing.md.
 ///
 /// # Errors
-/// When there was no run, or not one that may stand in the README.
-pub(crate) fn run(readme: bool) -> Result<bool> {
+/// When there was no run, or not one that may stand in docs/testing.md.
+pub(crate) fn run(docs: bool) -> Result<bool> {
     let note = fs::read_to_string(at(NOTE)).context("no tests have run yet: `cargo xtask test` comes first")?;
     finish(&note)?;
     let table = fs::read_to_string(at(TABLE))?;
     print!("{table}");
-    if readme {
+    if docs {
         if note != EVERYTHING {
-            bail!("the last run was {note}: only one in which all of them ran and held may stand in {README}");
+            bail!("the last run was {note}: only one in which all of them ran and held may stand in {DOCUMENT}");
         }
-        let text = fs::read_to_string(at(README))?;
-        let text = embed(&text, &table).with_context(|| format!("{README} has no place for the table"))?;
-        fs::write(at(README), text)?;
+        let text = fs::read_to_string(at(DOCUMENT))?;
+        let text = embed(&text, &table).with_context(|| format!("{DOCUMENT} has no place for the table"))?;
+        fs::write(at(DOCUMENT), text)?;
     }
     Ok(true)
 }
