@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
@@ -14,6 +15,10 @@ use crate::{Deadline, Error, Executed, Result};
 
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
+
+/// How much time is kept at most for an attempt, by what the last one took. One that took longer waited for a connection, and
+/// the next may be quick.
+const LONGEST_RESERVE: Duration = Duration::from_secs(1);
 
 /// How often a failed operation is repeated, and how long the waits in between are.
 ///
@@ -83,8 +88,9 @@ impl Retry {
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
-    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or no time is left for one. An error
-    /// permits another attempt if it is transient and says [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
+    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left than the last
+    /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says [`Executed::No`], and
+    /// [`max_retries`](Self::max_retries) is not reached.
     ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one.
@@ -156,17 +162,19 @@ impl Retry {
     {
         let mut retries = 0;
         loop {
+            let began = Instant::now();
             let error = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let left = deadline.remaining();
+            // An attempt that the deadline would end tells less than this error: nothing is known of its execution.
+            let spare = deadline.remaining().saturating_sub(began.elapsed().min(LONGEST_RESERVE));
             let delay = permits(retries, &error).then(|| self.delay(retries, random()));
-            let Some(delay) = delay.filter(|_| left > self.base.min(FIRST)) else {
+            let Some(delay) = delay.filter(|_| spare > self.base.min(FIRST)) else {
                 return Err(if retries == 0 { error } else { error.with_context("attempts", u64::from(retries) + 1) });
             };
-            // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
-            tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
+            // A wait past the deadline would waste what is left: shorten it instead, so that a last attempt is made.
+            tokio::time::sleep(delay.min(spare.mul_f64(random()))).await;
             retries = retries.saturating_add(1);
         }
     }
@@ -216,12 +224,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_it_is_tried_until_the_deadline_and_not_past_it() {
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         let (made, error) = tries(Retry::until_deadline(), MINUTE, lost).await;
         assert!(made > 5, "{made} tries in a minute");
         assert!(error.to_string().contains(&format!("attempts: {made}")), "{error}");
         assert!(begin.elapsed() <= MINUTE);
         assert!(begin.elapsed() + Duration::from_millis(250) >= MINUTE, "gave up after {:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_begins_for_which_there_is_less_time_than_the_last_one_took() {
+        for _ in 0..50 {
+            let begin = Instant::now();
+            let attempt = || async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Err::<(), _>(lost())
+            };
+            let ended = Retry::until_deadline().run(Deadline::after(MINUTE), attempt).await.unwrap_err();
+            assert_eq!(ended.kind(), ErrorKind::Disconnected);
+            assert!(begin.elapsed() <= MINUTE, "the last attempt ended after {:?}", begin.elapsed());
+            assert!(begin.elapsed() > MINUTE - Duration::from_secs(3), "it gave up after {:?}", begin.elapsed());
+        }
     }
 
     #[tokio::test(start_paused = true)]
