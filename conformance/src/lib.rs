@@ -60,7 +60,8 @@ pub(crate) use reading::Reading;
 pub(crate) use recorder::Recorder;
 pub(crate) use stage::Stage;
 
-pub use case::{Case, cases};
+pub use case::Case;
+pub use cases::all as cases;
 pub use flawed::{Flaw, Flawed};
 pub use harness::{Budget, Clock, DELIVERY_LIMIT, Disturbance, Harness};
 pub use runner::{Report, ignore_all, main, perform, run};

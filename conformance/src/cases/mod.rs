@@ -38,8 +38,13 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
+/// Every case, in the order of the report.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    ALL.iter().copied().flatten()
+}
+
 /// Every area, in the order of the report.
-pub(crate) const ALL: &[&[Case]] = &[
+const ALL: &[&[Case]] = &[
     address::CASES,
     publish::CASES,
     listen::CASES,
@@ -66,3 +71,20 @@ pub(crate) const ALL: &[&[Case]] = &[
     refused::CASES,
     disturb::CASES,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_unique_id_and_cites_its_source() {
+        let mut ids = BTreeSet::new();
+        for case in all() {
+            assert!(ids.insert(case.id), "{} is listed twice", case.id);
+            assert!(case.id.split_once("::").is_some(), "{}", case.id);
+            assert!(case.cites.contains(": "), "{} cites no source", case.id);
+        }
+    }
+}

@@ -1,16 +1,16 @@
 //! The same programs on two drivers: what a program determines must be the same on both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use proptest::strategy::Strategy;
 use tokio::time::timeout;
 
+use super::determined::{Determined, Outcomes};
 use super::explore::{Perils, Search, explore, shrinking};
 use super::{Generated, Options, Report, Rule, Violation, delivery, notify, rpc};
-use crate::case::BoxFuture;
 use crate::report::write;
 use crate::runner::{ignored, print_error};
 use crate::{Harness, Stage, runner};
@@ -21,19 +21,6 @@ static SAME: Rule = Rule {
     requires: &[],
     says: "A program gives the same on both drivers, as far as it determines what it gives.",
 };
-
-/// What a program gave: each observation and its result.
-pub(crate) type Outcomes = BTreeMap<String, String>;
-
-/// A kind of program that can be made to determine its outcome.
-pub(crate) trait Determined: Generated {
-    /// Removes what two buses may resolve differently. Idempotent.
-    #[must_use]
-    fn determined(self) -> Self;
-
-    /// Runs the program and gives what it determines.
-    fn outcomes<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Outcomes, Failed>>;
-}
 
 /// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there. The report has
 /// the smallest program that differs.

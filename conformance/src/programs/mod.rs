@@ -27,6 +27,7 @@
 mod actors;
 mod acts;
 mod delivery;
+mod determined;
 pub mod differential;
 mod divergence;
 mod explore;

@@ -12,7 +12,7 @@ use super::publish::Life;
 use super::routing::{QueueName, plans};
 use crate::Stage;
 use crate::case::BoxFuture;
-use crate::programs::differential::{Determined, Outcomes};
+use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {
     /// Removes polls, settling and waits, because everything is delivered and settled after each step. Readers are closed

@@ -11,7 +11,7 @@ use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::{Copy, Ran, Sent, Timeline};
 use crate::Stage;
 use crate::case::BoxFuture;
-use crate::programs::differential::{Determined, Outcomes};
+use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {
     /// Listeners start and stop in acts of their own, so do events that declare no queue, and every act settles. No listener is dropped, no connection is lost,

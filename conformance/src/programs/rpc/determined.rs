@@ -12,7 +12,7 @@ use super::request::{Kind, Method, Request};
 use super::timeline::{Sent, Timeline};
 use crate::Stage;
 use crate::case::BoxFuture;
-use crate::programs::differential::{Determined, Outcomes};
+use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {
     /// Servers start and stop in acts of their own, and every act settles. No server is killed, no connection is cut and no
