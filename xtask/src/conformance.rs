@@ -16,7 +16,7 @@ pub(crate) struct Programs {
     /// How many of each kind.
     #[arg(long = "programs", value_name = "N", default_value_t = 100)]
     count: u64,
-    /// By whom programs of RPC are played; without it, by each of the three in turn.
+    /// By whom programs of RPC and of notifications are played; without it, by each of the three in turn.
     #[arg(long, value_enum)]
     actors: Option<Actors>,
     /// The seed of the first program; without it, one that nobody chose.
