@@ -8,9 +8,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::MessagingSink;
 use oslo_messaging::{
-    Context, Deadline, Event, Failure, MessagingSink, NotificationEndpoint, NotificationListener, Notifier, Priority,
-    Result, Target,
+    Context, Deadline, Event, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use oslo_messaging_examples::connect;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     let bus = connect().await?;
     let soon = || Deadline::after(Duration::from_secs(10));
 
-    let notifier = Notifier::over("meter.house-1", MessagingSink::new(&bus).topics(["meter_samples"]));
+    let notifier = Notifier::from_sink("meter.house-1", MessagingSink::new(&bus).topics(["meter_samples"]));
     for watts in 1..=205_u64 {
         notifier.sample(&Context::new(), "power", &json!({ "watts": watts })).await?;
     }
@@ -51,6 +51,6 @@ async fn main() -> Result<()> {
         let (samples, watts) = batches.recv().await.expect("the listener runs");
         println!("{samples} samples: {watts} W");
     }
-    listener.wait(soon()).await?;
+    listener.shutdown(soon()).await?;
     bus.close(soon()).await
 }

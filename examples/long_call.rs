@@ -27,14 +27,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let answer: String = client.call(&Context::new(), "rebuild", &()).await?;
     println!("{answer} after {:.0?}", started.elapsed());
 
-    // Nobody listens here: the broker says so at once, whatever the timeout.
+    // This topic has no server: the broker says so at once, whatever the timeout.
     let started = Instant::now();
     let error = client.prepare().topic("nowhere").call::<String>(&Context::new(), "rebuild", &()).await;
-    let error = error.expect_err("nobody is there");
+    let error = error.expect_err("there is no server");
     println!("{error}");
-    println!("told within a second: {}", started.elapsed() < Duration::from_secs(1));
+    println!("failed within a second: {}", started.elapsed() < Duration::from_secs(1));
 
-    server.wait(soon()).await?;
+    server.shutdown(soon()).await?;
     bus.close(soon()).await?;
     Ok(())
 }

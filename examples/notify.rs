@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, MessagingSink};
 use oslo_messaging::{
-    Context, DeadLetters, Deadline, Event, Failure, FailurePolicy, MessagingSink, NotificationEndpoint,
-    NotificationListener, Notifier, Priority, Result, Target,
+    Context, Deadline, Event, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use oslo_messaging_examples::connect;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ impl Billing {
     async fn charge(self: Arc<Self>, event: Event<Order>) -> std::result::Result<(), Failure> {
         if event.payload.item == "unicorn" {
             self.say(format!("try {} of order {} failed", event.attempt, event.payload.id));
-            return Err(Failure::new("billing.errors", "NoSuchItem", "nobody sells unicorns"));
+            return Err(Failure::new("billing.errors", "NoSuchItem", "there are no unicorns"));
         }
         let request: String = event.context.get("request_id").unwrap_or_default();
         self.say(format!("charged order {} for {} ({request})", event.payload.id, event.publisher_id));
@@ -50,16 +50,16 @@ async fn main() -> Result<()> {
     let soon = || Deadline::after(Duration::from_secs(10));
     let context = Context::new().with("request_id", "req-1").with("auth_token", "a secret");
 
-    // Nobody listens yet: the publisher declares the queue, so the event is kept. Of its context only what is allowed
+    // There is no listener yet: the publisher declares the queue, so the event is kept. Of its context only what is allowed
     // leaves the process.
     let sink = MessagingSink::new(&bus).topics(["shop_events"]);
-    let notifier = Notifier::over("shop.host-1", sink).allow_context(["request_id"]);
+    let notifier = Notifier::from_sink("shop.host-1", sink).allow_context(["request_id"]);
     notifier.info(&context, "order.created", &json!({"id": 1, "item": "a lamp"})).await?;
-    println!("told of order 1");
+    println!("notified of order 1");
 
     let (done, mut said) = unbounded_channel();
     let endpoint = NotificationEndpoint::new(Billing { done }).on(Priority::Info, "order.*", Billing::charge);
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_millis(100));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_millis(100));
     let listener = NotificationListener::builder(&bus)
         .target(Target::topic("shop_events"))
         .endpoint(endpoint)
@@ -70,7 +70,7 @@ async fn main() -> Result<()> {
     for _ in 0..3 {
         println!("{}", said.recv().await.expect("the listener runs"));
     }
-    listener.wait(soon()).await?;
+    listener.shutdown(soon()).await?;
 
     let mut dead = DeadLetters::open(&bus, "shop_events.info", soon()).await?;
     if let Some(letter) = dead.next(Duration::from_secs(2)).await? {

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use oslo_messaging::driver::{
+    Address, Binding, Capabilities, Capability, Exchange, ExchangeKind, IncomingMessage, Lifetime, Listener, Message,
+    Origin, PublishOptions, QueueCounts, QueuePlan, Settle, Source, Subscription, Transport,
+};
 use oslo_messaging::{
-    Address, Binding, Bus, Capabilities, Capability, Context, Deadline, Endpoint, Error, ErrorKind, Event, Exchange,
-    ExchangeKind, Failure, Health, IncomingMessage, Lifetime, Listener, Message, NotificationEndpoint,
-    NotificationListener, Notifier, Origin, Priority, PublishOptions, QueueCounts, QueuePlan, Result, RpcClient,
-    RpcServer, Settle, Source, State, Subscription, Target, Transport,
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Event, Executed, Failure, Health, NotificationEndpoint,
+    NotificationListener, Notifier, Priority, Result, RpcClient, RpcServer, State, Target,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::coop;
@@ -99,8 +101,8 @@ impl Broker {
     }
 
     /// Makes the queue of `plan`, or adds its bindings to the queue of that name. Its own name always leads to it.
-    fn declare(&mut self, QueuePlan { name, lifetime, bindings }: QueuePlan) -> Arc<str> {
-        let own = Binding { exchange: Exchange::default_exchange(), routing_key: name.clone() };
+    fn declare(&mut self, QueuePlan { name, lifetime, bindings, .. }: QueuePlan) -> Arc<str> {
+        let own = Binding::new(Exchange::default_exchange(), name.clone());
         let (name, new) = (Arc::from(name), || Queue { lifetime, bindings: HashSet::new(), ready: BTreeMap::new() });
         let queue = self.queues.entry(Arc::clone(&name)).or_insert_with(new);
         queue.bindings.extend(bindings.into_iter().chain([own]));
@@ -118,15 +120,20 @@ impl Broker {
                 queue.ready.retain(|_, entry| entry.dies.is_none_or(|dies| dies > now));
             }
             if queue.ready.len() >= LIMIT {
-                return Err(Error::new(ErrorKind::Refused, "publish").transient().with("full queue", name));
+                return Err(Error::new(ErrorKind::Refused, "publish")
+                    .with_executed(Executed::No)
+                    .transient()
+                    .with_context("full queue", name));
             }
             takers.push(Arc::clone(name));
         }
         if mandatory && takers.is_empty() {
-            return Err(Error::new(ErrorKind::Undeliverable, "publish").with("to", to));
+            return Err(Error::new(ErrorKind::Undeliverable, "publish")
+                .with_executed(Executed::No)
+                .with_context("to", to));
         }
         let dies = message.expiration.map(|life| now + life);
-        let message = message.with_origin(Arc::new(Origin { exchange: exchange.name, routing_key: key }));
+        let message = message.with_origin(Arc::new(Origin::new(exchange.name, key)));
         for queue in takers {
             let (place, message) = (self.next_id(), Arc::new(message.clone().with_queue(Arc::clone(&queue))));
             self.put(place, Entry { message, queue, dies });
@@ -239,21 +246,21 @@ impl HubTransport {
         let broker = self.hub.lock();
         // Looked at under the lock under which `close` sets it: nothing is made after a close has cleaned up.
         if self.health.borrow().state == State::Closed {
-            return Err(Error::closed(operation));
+            return Err(Error::closed(operation).with_executed(Executed::No));
         }
         in_time(operation, deadline).map(|()| broker)
     }
 }
 
 fn in_time(operation: &'static str, deadline: Deadline) -> Result<()> {
-    if deadline.has_passed() { Err(Error::timeout(operation)) } else { Ok(()) }
+    if deadline.has_passed() { Err(Error::timeout(operation).with_executed(Executed::No)) } else { Ok(()) }
 }
 
 #[async_trait]
 impl Transport for HubTransport {
     fn capabilities(&self) -> Capabilities {
         use Capability::{Confirms, EnsureQueue, Expiration, Fanout, Mandatory, Requeue, Retention, ServerAddress};
-        // No RedeliveredFlag: nobody counts how often a message was handed over. No Pools: a full queue refuses
+        // No RedeliveredFlag: the hub does not count deliveries. No Pools: a full queue refuses
         // publishes, so a pool whose members are gone would in the end stop every publisher of its topics.
         [ServerAddress, Fanout, Mandatory, Expiration, Requeue, Retention, EnsureQueue, Confirms].into_iter().collect()
     }
@@ -266,8 +273,8 @@ impl Transport for HubTransport {
         coop::consume_budget().await; // A busy publisher lets its neighbours run.
         let mut broker = self.open("publish", options.deadline)?;
         if matches!(to, Address::Queue { .. }) || matches!(to, Address::Notification { .. } if options.ensure_queue) {
-            let bindings = vec![Binding { exchange: to.exchange(), routing_key: to.routing_key() }];
-            broker.declare(QueuePlan { name: to.routing_key(), lifetime: Lifetime::Shared, bindings });
+            let bindings = vec![Binding::new(to.exchange(), to.routing_key())];
+            broker.declare(QueuePlan::new(to.routing_key(), Lifetime::Shared, bindings));
         }
         if options.declare_only {
             return Ok(());
@@ -286,7 +293,7 @@ impl Transport for HubTransport {
 
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         if matches!(address, Address::Fanout { .. }) {
-            return Err(Error::unsupported("inspect").with("address", address));
+            return Err(Error::unsupported("inspect").with_context("address", address));
         }
         let (broker, name) = (self.open("inspect", deadline)?, address.routing_key());
         let reads = |reader: &&Reader| !reader.stopped && reader.queues.iter().any(|queue| **queue == *name);
@@ -410,7 +417,7 @@ async fn main() -> Result<()> {
     Notifier::new(&bus, "tower").info(&Context::new(), "clock.struck", &"twelve").await?;
     println!("event: it struck {}", strokes.recv().await.unwrap_or_default());
 
-    listener.wait(soon()).await?;
-    server.wait(soon()).await?;
+    listener.shutdown(soon()).await?;
+    server.shutdown(soon()).await?;
     bus.close(soon()).await.inspect(|()| println!("left behind: {:?}", hub.leftovers()))
 }

@@ -8,9 +8,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
 use oslo_messaging::{
-    Bus, Context, Deadline, Event, MessagingSink, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, Notifier, Priority, Result, Target,
+    Bus, Context, Deadline, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use oslo_messaging_examples::connect;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ struct Ear {
 
 impl Ear {
     async fn hear(self: Arc<Self>, _: Event<Value>) -> std::result::Result<(), Infallible> {
-        // Nobody counts any more once the example has its numbers.
+        // The example stops counting once it has its numbers.
         let _ = self.heard.send(self.name);
         Ok(())
     }
@@ -44,12 +44,12 @@ async fn main() -> Result<()> {
     let (heard, mut names) = unbounded_channel();
 
     let listeners = [
-        listener(&bus, "everybody", &heard).start(soon()).await?,
+        listener(&bus, "default", &heard).start(soon()).await?,
         listener(&bus, "alarm 1", &heard).pool("logins_alarm").start(soon()).await?,
         listener(&bus, "alarm 2", &heard).pool("logins_alarm").start(soon()).await?,
         listener(&bus, "tap", &heard).tap().start(soon()).await?,
     ];
-    let notifier = Notifier::over("door.host-1", MessagingSink::new(&bus).topics(["logins"]));
+    let notifier = Notifier::from_sink("door.host-1", MessagingSink::new(&bus).topics(["logins"]));
     for n in 0..EVENTS {
         notifier.audit(&Context::new(), "login", &json!({ "n": n })).await?;
     }
@@ -59,10 +59,10 @@ async fn main() -> Result<()> {
         *counts.entry(names.recv().await.expect("the listeners run")).or_default() += 1;
     }
     let of = |name| counts.get(name).copied().unwrap_or_default();
-    println!("everybody: {}, alarms: {}, tap: {}", of("everybody"), of("alarm 1") + of("alarm 2"), of("tap"));
+    println!("default: {}, alarms: {}, tap: {}", of("default"), of("alarm 1") + of("alarm 2"), of("tap"));
     println!("the alarms share: {}", of("alarm 1") > 0 && of("alarm 2") > 0);
     for listener in listeners {
-        listener.wait(soon()).await?;
+        listener.shutdown(soon()).await?;
     }
     bus.close(soon()).await
 }

@@ -1,7 +1,7 @@
 //! Beside a Python service: serve what it calls, or call what it serves.
 //!
 //! `--serve` answers `echo`, `add` and `whoami` on the topic; a Python program reaches it with
-//! `get_rpc_client(transport, Target(topic='rust')).call({}, 'add', a=1, b=2)`. `--call` calls the same three on whoever
+//! `get_rpc_client(transport, Target(topic='rust')).call({}, 'add', a=1, b=2)`. `--call` calls the same three on the server that
 //! serves the topic. Without either it does both, once.
 
 use std::convert::Infallible;
@@ -74,7 +74,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         call(&bus, target).await?;
     }
     if let Some(server) = server {
-        server.wait(soon()).await?;
+        server.shutdown(soon()).await?;
     }
     bus.close(soon()).await?;
     Ok(())

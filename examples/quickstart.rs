@@ -71,8 +71,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let remote = error.remote().expect("the shop said so itself");
     println!("remote error: {}.{}: {}", remote.module(), remote.class(), remote.message());
 
-    north.wait(soon()).await?;
-    south.wait(soon()).await?;
+    north.shutdown(soon()).await?;
+    south.shutdown(soon()).await?;
     bus.close(soon()).await?;
     Ok(())
 }

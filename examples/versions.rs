@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(error.kind(), ErrorKind::VersionCap);
     println!("version 2.0 under the cap: {error}");
 
-    server.wait(soon()).await?;
+    server.shutdown(soon()).await?;
     bus.close(soon()).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Capabilities, Capability};
+use oslo_messaging::driver::{Capabilities, Capability};
 
 use crate::{Disturbance, Stage};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Transport;
 use serde::{Deserialize, Serialize};
 
 use crate::programs::Foreign;

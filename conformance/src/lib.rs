@@ -6,7 +6,8 @@
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
 //!
-//! use oslo_messaging::{Result, Transport};
+//! use oslo_messaging::driver::Transport;
+//! use oslo_messaging::Result;
 //! use oslo_messaging_conformance::{Budget, Harness, async_trait, main as conform};
 //!
 //! struct MyBus;

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Address, Deadline, IncomingMessage, Listener, Result as DriverResult};
+use oslo_messaging::driver::{Address, IncomingMessage, Listener};
+use oslo_messaging::{Deadline, Result as DriverResult};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
-use oslo_messaging::{Capabilities, Result as DriverResult};
+use oslo_messaging::Result as DriverResult;
+use oslo_messaging::driver::Capabilities;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -240,7 +241,7 @@ pub(crate) fn print_error(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use oslo_messaging::Capability;
+    use oslo_messaging::driver::Capability;
 
     use super::*;
 

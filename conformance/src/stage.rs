@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Address, Bus, Deadline, Message, PublishOptions, Result, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
+use oslo_messaging::{Bus, Deadline, Result, State};
 use uuid::Uuid;
 
 use crate::programs::Foreign;

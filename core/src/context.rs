@@ -1,4 +1,7 @@
 //! The values that travel beside every request: who asks, on whose behalf, until when.
+//!
+//! The wire has each value as `_context_<name>`. Keys that the reference adds for itself (`client_timeout`, `msg_id`,
+//! `reply_q`) are removed on receipt, as it does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +17,12 @@ const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 
 /// The values that travel with a request or a notification, in order, each as `_context_<name>` on the wire.
 ///
-/// Immutable and cheap to clone. In a handler it also tells the caller's deadline and the request itself; those two
+/// Immutable and cheap to clone. In a handler it also has the caller's deadline and the facts of the request; those two
 /// are never forwarded as values, but a call made with this context ends by that deadline.
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);
 
+/// What clones of a context share.
 #[derive(Clone, Default)]
 struct Inner {
     values: Vec<(String, Payload)>,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Error, Executed, Result};
+use crate::{Error, Result};
 
-/// The longest budget that is told apart from "for ever": a year.
+/// The longest budget: a year. Longer ones are cut to it, so that no sum with `Instant` overflows.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The point in time by which an operation must have ended, passed unchanged through every layer.
@@ -51,23 +51,22 @@ impl Deadline {
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) naming `operation`, which may have happened all the same
-    /// ([`Executed::Maybe`]). Whoever knows better says so with [`Error::with_executed`].
+    /// ([`Executed::Maybe`](crate::Executed::Maybe)). A caller that knows more says so with [`Error::with_executed`].
     ///
     /// # Cancellation
     /// `future` is dropped when the deadline passes.
     pub async fn run<F: Future>(self, operation: &'static str, future: F) -> Result<F::Output> {
-        tokio::time::timeout_at(self.0, future)
-            .await
-            .map_err(|_| Error::timeout(operation).with_executed(Executed::Maybe))
+        tokio::time::timeout_at(self.0, future).await.map_err(|_| Error::timeout(operation))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Executed;
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_knows_how_far_came_what_a_deadline_cut_off() {
+    async fn an_operation_that_a_deadline_cut_off_may_have_happened() {
         let cut_off = Deadline::after(Duration::from_secs(1)).run("wait", std::future::pending::<()>()).await;
         assert_eq!(cut_off.unwrap_err().executed(), Executed::Maybe);
     }

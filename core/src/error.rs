@@ -1,21 +1,24 @@
-//! The one error of this crate: what kind it is, what was being done, and whether the method may have run.
+//! The one error type of this crate: its kind, the operation, and whether the method may have run.
+//!
+//! Drivers build an [`Error`] from the client library's own error, which stays reachable as its source. Core adds
+//! context on the way up and never changes the kind.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::text::{Excerpt, cut, excerpt};
+use crate::excerpt::{Excerpt, cut, excerpt};
 
 /// The result of every fallible operation here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in a form that a program can branch on.
+/// What went wrong, for programs to match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The deadline passed first.
     Timeout,
-    /// No queue is bound where the message was sent, so nobody can ever receive it.
+    /// No queue is bound where the message was sent, so no server or listener can receive it.
     Undeliverable,
     /// The connection to the broker is gone, or could not be made.
     Disconnected,
@@ -33,7 +36,7 @@ pub enum ErrorKind {
     Encode,
     /// What arrived could not be read.
     Decode,
-    /// The remote method failed; [`Error::remote`] tells how.
+    /// The remote method failed; [`Error::remote`] has the exception.
     Remote,
     /// A peer wrote a version of the wire format that we do not read.
     UnsupportedVersion,
@@ -43,13 +46,32 @@ pub enum ErrorKind {
     InvalidTarget,
     /// A URL, an option or a combination of them is not valid.
     Config,
-    /// The driver cannot do this; [`Capabilities`](crate::Capabilities) says so beforehand.
+    /// The driver cannot do this; [`Capabilities`](crate::driver::Capabilities) says so beforehand.
     Unsupported,
     /// The bus, server or listener was closed.
     Closed,
 }
 
 impl ErrorKind {
+    /// What is known of the execution from the kind alone: the first five are found before anything is sent.
+    fn implied_executed(self) -> Executed {
+        match self {
+            Self::Config | Self::InvalidTarget | Self::VersionCap | Self::Encode | Self::Unsupported => Executed::No,
+            Self::Timeout
+            | Self::Undeliverable
+            | Self::Disconnected
+            | Self::Blocked
+            | Self::Denied
+            | Self::Refused
+            | Self::Topology
+            | Self::TooLarge
+            | Self::Decode
+            | Self::Remote
+            | Self::UnsupportedVersion
+            | Self::Closed => Executed::Maybe,
+        }
+    }
+
     /// Its name as the `outcome` of a metric.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -98,12 +120,12 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Whether the method that a request asks for, or the effect of a message, may have happened.
+/// Whether the requested method may have run, or the message may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Executed {
-    /// It certainly did not happen, and will not: sending again is safe.
+    /// It certainly did not and will not: sending again is safe.
     No,
-    /// Nobody here can know; reconcile before you repeat it.
+    /// It is unknown here; reconcile before you repeat it.
     Maybe,
     /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
     /// in Python may send such a failure also of its own machinery, before the method or after it.
@@ -113,7 +135,7 @@ pub enum Executed {
 /// Why an operation failed.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
-/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::Excerpt). `{:?}` is the same line, which is
+/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same line, which is
 /// what a `main` that returns it prints; `{:#?}` is its parts.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -129,15 +151,25 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind` met while doing `operation` (a verb such as `"publish"`); nothing was executed, and
-    /// repeating it does not help, until [`with_executed`](Self::with_executed) and
-    /// [`transient`](Self::transient) say otherwise.
+    /// An error of `kind` in `operation` (a verb such as `"publish"`), not transient.
+    ///
+    /// [`executed`](Self::executed) starts with what the kind implies: [`Executed::No`] for `Config`, `InvalidTarget`,
+    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for every other
+    /// kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain that nothing was sent must
+    /// say `No`, or core will not send again.
+    ///
+    /// ```
+    /// use oslo_messaging::{Error, ErrorKind, Executed};
+    ///
+    /// assert_eq!(Error::new(ErrorKind::Config, "connect").executed(), Executed::No);
+    /// assert_eq!(Error::new(ErrorKind::Disconnected, "publish").executed(), Executed::Maybe);
+    /// ```
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self(Box::new(Inner {
             kind,
             operation,
-            executed: Executed::No,
+            executed: kind.implied_executed(),
             transient: false,
             context: Vec::new(),
             source: None,
@@ -150,7 +182,7 @@ impl Error {
         self.0.kind
     }
 
-    /// What was being done.
+    /// The operation that failed, a verb such as `publish`.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.0.operation
@@ -168,40 +200,34 @@ impl Error {
         self.0.transient
     }
 
-    /// The facts that go with the error, in the order they were added. Not escaped.
+    /// The context of the error as keys and values, in the order they were added. Not escaped.
     pub fn context(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// How the remote method failed, if that is what this is.
-    #[must_use]
-    pub fn remote(&self) -> Option<&crate::RemoteError> {
-        self.source()?.downcast_ref()
-    }
-
-    /// Says what is known of the execution.
+    /// Sets what is known about the execution.
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {
         self.0.executed = executed;
         self
     }
 
-    /// Says that trying again may help.
+    /// Marks the error as transient: another attempt may succeed. Core repeats only transient errors.
     #[must_use]
     pub fn transient(mut self) -> Self {
         self.0.transient = true;
         self
     }
 
-    /// Adds a fact, such as `("queue", "orders")`. Never a secret, never a message body. Of a longer text the first KiB is
-    /// kept.
+    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message body. Of a
+    /// longer text the first KiB is kept.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+    pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, cut(value)));
         self
     }
 
-    /// Names the error that caused this one; the driver's own error is found here.
+    /// Sets the error that caused this one, such as that of the driver's client library.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(Arc::from(source.into()));
@@ -214,14 +240,13 @@ impl Error {
         Self::new(ErrorKind::Unsupported, operation)
     }
 
-    /// [`ErrorKind::Closed`]: `operation` came after the end.
+    /// [`ErrorKind::Closed`]: `operation` came after the end, or was under way when it came; [`Executed::Maybe`].
     #[must_use]
     pub fn closed(operation: &'static str) -> Self {
         Self::new(ErrorKind::Closed, operation)
     }
 
-    /// [`ErrorKind::Timeout`]: the deadline passed before `operation` had any effect, until
-    /// [`with_executed`](Self::with_executed) says otherwise; trying again may help.
+    /// [`ErrorKind::Timeout`]: the deadline of `operation` passed; transient, and [`Executed::Maybe`].
     #[must_use]
     pub fn timeout(operation: &'static str) -> Self {
         Self::new(ErrorKind::Timeout, operation).transient()
@@ -277,8 +302,8 @@ mod tests {
     #[test]
     fn an_error_prints_as_one_line_with_its_facts_and_its_cause() {
         let error = Error::new(ErrorKind::Denied, "connect")
-            .with("host", "mq1:5672")
-            .with("user", "alice")
+            .with_context("host", "mq1:5672")
+            .with_context("user", "alice")
             .with_source("ACCESS_REFUSED");
         assert_eq!(error.to_string(), "connect: access denied (host: mq1:5672, user: alice): ACCESS_REFUSED");
     }
@@ -286,7 +311,10 @@ mod tests {
     #[test]
     fn what_main_prints_of_an_error_is_its_line_and_its_parts_are_there_on_request() {
         let disk = std::io::Error::other("disk full");
-        let error = Error::timeout("call").with("method", "add").with_source(Error::closed("save").with_source(disk));
+        let error = Error::timeout("call")
+            .with_executed(Executed::No)
+            .with_context("method", "add")
+            .with_source(Error::closed("save").with_source(disk));
         assert_eq!(format!("{error:?}"), "call: timed out (method: add): save: closed: disk full");
         assert_eq!(format!("{error:?}"), error.to_string());
         let parts = format!("{error:#?}");
@@ -299,8 +327,10 @@ mod tests {
     #[test]
     fn no_text_in_an_error_makes_a_line_of_its_own_or_a_long_one() {
         let hostile = format!("\u{1b}[31mred\n2026-01-01 ERROR forged{}", "x".repeat(1 << 20));
-        let source = Error::new(ErrorKind::Denied, "connect").with("user", &hostile).with_source(hostile.clone());
-        let error = Error::closed("call").with("method", &hostile).with("queue", "q").with_source(source);
+        let source =
+            Error::new(ErrorKind::Denied, "connect").with_context("user", &hostile).with_source(hostile.clone());
+        let error =
+            Error::closed("call").with_context("method", &hostile).with_context("queue", "q").with_source(source);
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains(char::is_control) && shown.len() < 4_000, "{} bytes: {shown}", shown.len());
             assert!(shown.starts_with("call: closed (method: \\u{1b}[31mred\\n2026"), "{shown}");
@@ -308,6 +338,35 @@ mod tests {
         }
         let kept: usize = error.context().map(|(_, value)| value.len()).sum();
         assert!(kept < 1_100, "{kept} bytes are kept");
+    }
+
+    #[test]
+    fn a_new_error_knows_of_the_execution_what_its_kind_implies() {
+        for (kind, executed) in [
+            (ErrorKind::Timeout, Executed::Maybe),
+            (ErrorKind::Undeliverable, Executed::Maybe),
+            (ErrorKind::Disconnected, Executed::Maybe),
+            (ErrorKind::Blocked, Executed::Maybe),
+            (ErrorKind::Denied, Executed::Maybe),
+            (ErrorKind::Refused, Executed::Maybe),
+            (ErrorKind::Topology, Executed::Maybe),
+            (ErrorKind::TooLarge, Executed::Maybe),
+            (ErrorKind::Encode, Executed::No),
+            (ErrorKind::Decode, Executed::Maybe),
+            (ErrorKind::Remote, Executed::Maybe),
+            (ErrorKind::UnsupportedVersion, Executed::Maybe),
+            (ErrorKind::VersionCap, Executed::No),
+            (ErrorKind::InvalidTarget, Executed::No),
+            (ErrorKind::Config, Executed::No),
+            (ErrorKind::Unsupported, Executed::No),
+            (ErrorKind::Closed, Executed::Maybe),
+        ] {
+            let error = Error::new(kind, "test");
+            assert_eq!((error.executed(), error.is_transient()), (executed, false), "{kind:?}");
+        }
+        assert_eq!(Error::timeout("test").executed(), Executed::Maybe);
+        assert_eq!(Error::closed("test").executed(), Executed::Maybe);
+        assert_eq!(Error::unsupported("test").executed(), Executed::No);
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! Errors that a caller gets as the exceptions they are.
+//! Errors that reach the caller as a named Python exception.
 
 use std::convert::Infallible;
 
 use crate::{Error, ErrorKind, Failure, RemoteError};
 
-/// An error of a handler that its caller knows by a Python name.
+/// An error type whose values reach the caller as a Python exception.
 ///
-/// With it, `?` makes a [`Failure`] of the error. A `Failure` itself is none, so that it passes unchanged.
+/// With an implementation, `?` converts the error into a [`Failure`]. `Failure` itself does not implement `Exception`; it is passed
+/// through unchanged.
 ///
 /// ```
 /// use oslo_messaging::{Exception, Failure};

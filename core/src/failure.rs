@@ -1,13 +1,13 @@
-//! How a handler fails, in terms that a Python caller understands.
+//! How a handler fails: an exception that a Python caller can rebuild.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::Payload;
+use crate::excerpt::Excerpt;
 use crate::remote_error::Raised;
-use crate::text::Excerpt;
+use crate::{Payload, RemoteError};
 
 const BUILTINS: &str = "builtins";
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
@@ -16,7 +16,7 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 ///
 /// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::Excerpt); `{:#?}` is
+/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::driver::Excerpt); `{:#?}` is
 /// all of it. What travels is whole.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
@@ -25,7 +25,7 @@ pub struct Failure {
     nature: Nature,
 }
 
-/// What a failure is to the server that answers it.
+/// How a server logs and counts a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nature {
     Unexpected,
@@ -35,7 +35,7 @@ pub(crate) enum Nature {
     Refused(Refusal),
 }
 
-/// What a server does not have of what a request asks for.
+/// Which part of a request the server cannot serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Namespace,
@@ -188,11 +188,6 @@ impl Failure {
         self
     }
 
-    /// What travels of it.
-    pub(crate) fn into_raised(self) -> Box<Raised> {
-        self.raised
-    }
-
     /// The line of its `Display`, whole and not escaped.
     pub(crate) fn whole_text(&self) -> String {
         self.raised.whole_text()
@@ -205,9 +200,17 @@ impl Failure {
         self
     }
 
+    /// Logs that a part was left out.
     fn warn(&self, part: &'static str, error: &crate::Error) {
         let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
         tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");
+    }
+}
+
+impl From<Failure> for RemoteError {
+    /// What the caller gets of what a handler answered.
+    fn from(failure: Failure) -> Self {
+        Self(failure.raised)
     }
 }
 
@@ -243,7 +246,7 @@ fn chain(causes: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Error, ErrorKind, RemoteError};
+    use crate::{Error, ErrorKind};
     use serde_json::json;
     use std::collections::HashMap;
 

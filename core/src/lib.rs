@@ -1,8 +1,9 @@
 //! RPC and notifications over a message bus, byte-compatible with Python's `oslo.messaging` 18.3.1.
 //!
-//! A [`Bus`] is a connection to a message bus through a driver, a [`Transport`]. An [`RpcServer`] answers with the typed
-//! methods of its [`Endpoint`]s what an [`RpcClient`] calls or casts at a [`Target`]. The [`Context`] travels beside every
-//! request; a [`Deadline`] governs every operation.
+//! A [`Bus`] is a connection to a message broker. An [`RpcServer`] offers the typed methods of its [`Endpoint`]s at a [`Target`];
+//! an [`RpcClient`] calls them, or casts to them without waiting for an answer. A [`Context`] travels with every request, and a
+//! [`Deadline`] bounds every operation. A driver crate connects the bus to a broker: `oslo-messaging-amqp` to RabbitMQ,
+//! `oslo-messaging-fake` to a broker in memory, for tests.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -21,14 +22,15 @@
 //!
 //! let up: bool = RpcClient::new(&bus, Target::topic("depot")).call(&Context::new(), "up", &()).await?;
 //! assert!(up);
-//! server.wait(soon).await
+//! server.shutdown(soon).await
 //! # }
 //! ```
 //!
 //! # Events
-//! A [`Notifier`] tells events with a [`Priority`]; they are kept until a [`NotificationListener`] has handed each to the typed
-//! handlers of its [`NotificationEndpoint`]s. A handler that fails is tried again ([`FailurePolicy`]), and what fails for good goes
-//! to the [`DeadLetters`].
+//! A [`Notifier`] publishes events with a [`Priority`]. The broker keeps them until a [`NotificationListener`] has passed each to
+//! the typed handlers of its [`NotificationEndpoint`]s. A handler that fails is run again
+//! ([`FailurePolicy`](notify::FailurePolicy)); an event whose handler fails on every attempt goes to the
+//! [`DeadLetters`](notify::DeadLetters).
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -60,111 +62,86 @@
 //! let target = Target::topic("notifications");
 //! let listener = NotificationListener::builder(&bus).target(target).endpoint(endpoint).start(soon).await?;
 //! assert_eq!(orders.recv().await, Some(json!({"id": 7})));
-//! listener.wait(soon).await
+//! listener.shutdown(soon).await
 //! # }
 //! ```
 //!
-//! # What failed, and did it run?
-//! Every fallible operation gives one [`Error`]: its [`kind`](Error::kind) says what went wrong, and
-//! [`executed`](Error::executed) whether the method may have run all the same.
+//! # Errors
+//! Every fallible operation returns one [`Error`]. Its [`kind`](Error::kind) says what went wrong,
+//! [`executed`](Error::executed) whether the method may have run all the same, and [`is_transient`](Error::is_transient) whether
+//! another attempt may succeed.
 //!
-//! # Drivers
-//! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`]: bytes to addresses, and settlement. All of RPC and
-//! of notifications is above that interface and the same for every driver. A [`Registry`] finds the driver of a [`TransportUrl`].
+//! # Modules
+//! The root has what most programs use. The rest is in [`rpc`], [`notify`] and [`config`]; [`driver`] has what a driver implements,
+//! the traits [`Transport`](driver::Transport), [`Listener`](driver::Listener) and
+//! [`IncomingMessage`](driver::IncomingMessage); [`wire`] has the messages themselves, for tools and tests. A [`Registry`] finds the
+//! driver of a [`TransportUrl`](config::TransportUrl).
 //!
-//! # Watching it
-//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`, with
-//! `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for the sender and the
-//! server) and `rpc.method`. Bodies are never logged. The `metrics` are these; an outcome is `ok`, `dropped` (the future was),
-//! or the [`ErrorKind`] in lower case, `too_large` for example.
+//! # Observability
+//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`. Its fields are
+//! `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for sender and server) and
+//! `rpc.method`. Bodies are never logged. The crate records these metrics with the `metrics` crate; an `outcome` is `ok`, `dropped`
+//! (the future was dropped), or the [`ErrorKind`] in snake case, such as `too_large`.
 //!
 //! | metric | what is counted |
 //! |---|---|
 //! | `oslo_messaging_calls_total{outcome}` | calls that ended |
-//! | `oslo_messaging_call_seconds` | how long each took, from the request to the decoded result |
+//! | `oslo_messaging_call_seconds` | seconds per call, from the request to the decoded result |
 //! | `oslo_messaging_casts_total{outcome}` | casts that ended |
 //! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `aborted`, `refused` (redelivered), and, where no method ran, `unknown_namespace`, `unsupported_version`, `unknown_method`, `bad_arguments` |
-//! | `oslo_messaging_request_seconds` | how long each took, without the reply |
-//! | `oslo_messaging_requests_dropped_total` | requests that were acknowledged and never began, because the server stopped |
-//! | `oslo_messaging_requests_set_aside_total` | requests that were not run again, since their queues permit no further delivery |
-//! | `oslo_messaging_requests_stale_total` | requests that were skipped because their callers had given up, by the clock of this server |
-//! | `oslo_messaging_requests_duplicate_total` | requests that came twice with one `_unique_id`, and ran once |
-//! | `oslo_messaging_requests_redelivered_total` | requests that the broker marked as handed over before |
-//! | `oslo_messaging_replies_lost_total` | replies that never went out |
-//! | `oslo_messaging_replies_replaced_total` | replies that could not be sent, so that their callers were to hear why instead |
-//! | `oslo_messaging_replies_unmatched_total` | replies that came and that no call waited for |
-//! | `oslo_messaging_notifications_total{outcome}` | events that a listener was done with: `handled`, `dead_letter`, `dropped`, `requeued`, or `returned` (to the end of their queue, because they could not be moved) |
-//! | `oslo_messaging_dead_letters_failed_total` | events that could not be moved to their dead-letter queue, at each try |
-//! | `oslo_messaging_notifications_failed_total` | events whose handler failed and that were to be tried again |
-//! | `oslo_messaging_notifications_duplicate_total` | events that came twice with one `_unique_id`, and were handled once |
+//! | `oslo_messaging_request_seconds` | seconds per request, without sending the reply |
+//! | `oslo_messaging_requests_dropped_total` | requests that were acknowledged but did not start, because the server stopped |
+//! | `oslo_messaging_requests_set_aside_total` | requests that were not run again, because their queue permits no further delivery |
+//! | `oslo_messaging_requests_stale_total` | requests that were skipped because the deadline of the caller had passed, by the clock of this server |
+//! | `oslo_messaging_requests_duplicate_total` | repeated deliveries of one `_unique_id`; the request ran once |
+//! | `oslo_messaging_requests_redelivered_total` | requests that the broker marked as redelivered |
+//! | `oslo_messaging_replies_lost_total` | replies that were not sent |
+//! | `oslo_messaging_replies_replaced_total` | replies that could never be sent; a failure that says so was sent instead |
+//! | `oslo_messaging_replies_unmatched_total` | replies that matched no waiting call |
+//! | `oslo_messaging_notifications_total{outcome}` | events that a listener settled: `handled`, `dead_letter`, `dropped`, `requeued`, or `returned` to the end of their queue because they could not be moved |
+//! | `oslo_messaging_dead_letters_failed_total` | failed attempts to move an event to its dead-letter queue |
+//! | `oslo_messaging_notifications_failed_total` | events whose handler failed and will run again |
+//! | `oslo_messaging_notifications_duplicate_total` | repeated deliveries of one `_unique_id`; the event was handled once |
 //! | `oslo_messaging_notifications_lost_total{reason}` | events that a background notifier lost: `full`, `expired`, `failed` or `abandoned` |
-//! | `oslo_messaging_undecodable_total` | requests, replies and events that could not be read |
-//!
-//! # The wire
-//! [`wire`] has the messages themselves, for tools and tests.
+//! | `oslo_messaging_undecodable_total` | requests, replies and events that could not be decoded |
 
-mod address;
+mod backoff;
 mod bus;
-mod capability;
-mod clock;
-mod config_file;
+pub mod config;
 mod context;
 mod deadline;
 mod decoding;
 mod delivery;
-mod duplicate;
+pub mod driver;
 mod error;
 mod exception;
+mod excerpt;
 mod failure;
-mod health;
 mod lifecycle;
-mod message;
-mod message_key;
-mod notify;
+pub mod notify;
 mod panic;
 mod payload;
-mod registry;
 mod remote_error;
 mod retry;
-mod rpc;
+pub mod rpc;
 mod serializer;
-mod subscription;
 mod target;
-mod text;
-mod transport;
 mod url;
 mod version;
 pub mod wire;
 
-pub use address::{Address, Exchange, ExchangeKind};
 pub use bus::{Bus, BusBuilder};
-pub use capability::{Capabilities, Capability};
-pub use config_file::ConfigFile;
-pub use context::{Context, RequestInfo};
+pub use config::{ConfigFile, Registry};
+pub use context::Context;
 pub use deadline::Deadline;
+pub use driver::{Health, State};
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
-pub use message::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
-#[cfg(feature = "log-layer")]
-pub use notify::LogRecordLayer;
-pub use notify::{
-    AllowedContext, BackgroundNotifier, DeadLetter, DeadLetterInfo, DeadLetters, DeadReason, Event, FailurePolicy,
-    GiveUp, LogSink, MessagingSink, NoopSink, NotificationEndpoint, NotificationFilter, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, NotificationSink, Notifier, OutboxConfig, OutboxCounts,
-    OutgoingEvent, Pattern, Priority, Queued, RecordingSink, Redact, Route, RoutingSink, Secret, WhenFull,
-};
+pub use notify::{BackgroundNotifier, Event, NotificationEndpoint, NotificationListener, Notifier, Priority};
 pub use payload::Payload;
-pub use registry::{Connector, Registry};
 pub use remote_error::RemoteError;
 pub use retry::Retry;
-pub use rpc::{
-    BoxError, Endpoint, Extensions, Reply, Request, RpcClient, RpcDispatcher, RpcServer, RpcServerBuilder, RpcService,
-};
+pub use rpc::{Endpoint, RpcClient, RpcServer};
 pub use serializer::Serializer;
-pub use subscription::{Binding, Lifetime, QueuePlan, Settle, Source, Subscription};
 pub use target::Target;
-pub use text::Excerpt;
-pub use transport::{Health, IncomingMessage, Listener, PublishOptions, QueueCounts, State, Transport, UnhealthyPart};
-pub use url::{Host, Password, TransportUrl};
-pub use version::{Version, is_compatible};

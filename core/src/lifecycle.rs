@@ -1,8 +1,17 @@
 //! What everything that reads from a bus has in common: it runs, it stops, it ends, and says why.
+//!
+//! A server, and likewise a listener, is one task. Its owner holds a [`TaskHandle`] and asks it to stop; the task
+//! holds the matching [`TaskControl`] and publishes its [`Phase`]. The phases are passed in this order: `Running`,
+//! `Stopped` (nothing new arrives, what arrived may still run), `Ended` with the reason.
+//!
+//! `stop` waits for `Stopped`, `wait` for `Ended`, and `shutdown` asks for both and aborts the task at its deadline.
+//! All of them take `&self` and may be called from several tasks at once; each sees the same outcome, since the phase
+//! is a `watch` channel.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -11,10 +20,12 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
+use crate::excerpt::Excerpt;
 use crate::panic::{caught, caught_in};
-use crate::text::Excerpt;
 use crate::{Deadline, Error, Result};
 
+/// How long releasing something in the background may take.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time before the end of a wait in which nothing starts any more.
 const LONGEST_REPORT: Duration = Duration::from_secs(1);
 
@@ -29,18 +40,23 @@ pub(crate) enum Phase {
 }
 
 /// The owner's hold of a running task. Dropping it aborts the task, with a warning if it had not ended.
-pub(crate) struct Running {
+pub(crate) struct TaskHandle {
     /// What it is, in a word, and what it reads: for errors and the log.
     what: &'static str,
     name: String,
+    /// Set once by the first request to stop: by when the broker should have been told.
     stop: watch::Sender<Option<Deadline>>,
+    /// Set by each `shutdown`: until when the owner waits.
     end: watch::Sender<Option<EndBy>>,
     phase: watch::Receiver<Phase>,
+    /// Dropping it aborts the task and, with its `JoinSet`, everything that the task runs.
     task: AbortOnDropHandle<()>,
+    /// Whether the task was aborted because its deadline had passed, which is logged once.
+    aborted: AtomicBool,
 }
 
 /// The task's side.
-pub(crate) struct Reins {
+pub(crate) struct TaskControl {
     /// Set once it is to stop: by when.
     pub(crate) stop: watch::Receiver<Option<Deadline>>,
     /// Set once its owner waits for its end: until when.
@@ -53,6 +69,7 @@ pub(crate) struct Reins {
 pub(crate) struct EndBy {
     /// From now on nothing should start, so that time is left to report what never will.
     pub(crate) start_nothing_after: Deadline,
+    /// When what still runs is aborted.
     pub(crate) deadline: Deadline,
 }
 
@@ -64,54 +81,62 @@ impl EndBy {
     }
 }
 
-impl Running {
+impl TaskHandle {
     /// Starts the task that `run` makes of its side.
-    pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(Reins) -> F) -> Self
+    pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(TaskControl) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopping) = watch::channel(None);
         let (end, ending) = watch::channel(None);
         let (phase_to, phase) = watch::channel(Phase::Running);
-        let task = AbortOnDropHandle::new(tokio::spawn(run(Reins { stop: stopping, end: ending, phase: phase_to })));
-        Self { what, name: name.to_string(), stop, end, phase, task }
+        let task =
+            AbortOnDropHandle::new(tokio::spawn(run(TaskControl { stop: stopping, end: ending, phase: phase_to })));
+        Self { what, name: name.to_string(), stop, end, phase, task, aborted: AtomicBool::new(false) }
     }
 
     /// Asks it to stop and waits until nothing new arrives. The first deadline is the one that it stops by.
     pub(crate) async fn stop(&self, deadline: Deadline) -> Result<()> {
-        self.ask(deadline);
+        self.request_stop(deadline);
         let mut phase = self.phase.clone();
         let stopped = phase.wait_for(|phase| !matches!(phase, Phase::Running));
         deadline
             .run("stop", stopped)
             .await
-            .map_err(|error| error.with("target", &self.name))?
-            .map_or_else(|_| Err(self.aborted("stop")), |_| Ok(()))
+            .map_err(|error| error.with_context("target", &self.name))?
+            .map_or_else(|_| Err(self.was_aborted("stop")), |_| Ok(()))
     }
 
-    /// Asks it to stop and waits until it has ended.
-    pub(crate) async fn wait(&self, deadline: Deadline) -> Result<()> {
+    /// Asks the task to stop and waits until it has ended. Past `deadline` it aborts the task, and with it what still runs.
+    ///
+    /// # Errors
+    /// What ended the task, if it was not asked to stop; `Timeout`.
+    pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
         self.end.send_replace(Some(EndBy::new(deadline)));
-        self.ask(deadline);
-        match deadline.run("wait", self.ended()).await {
+        self.request_stop(deadline);
+        match deadline.run("shutdown", self.wait()).await {
             Ok(ended) => ended,
-            Err(error) => Err(error.with("target", &self.name).with("reason", "something was still running")),
+            Err(error) => {
+                self.abort();
+                Err(error.with_context("target", &self.name).with_context("reason", "something was still running"))
+            }
         }
     }
 
     /// Waits until it has ended, by itself or because it was stopped.
-    pub(crate) async fn ended(&self) -> Result<()> {
+    pub(crate) async fn wait(&self) -> Result<()> {
         let mut phase = self.phase.clone();
         match phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await {
             Ok(phase) => match &*phase {
                 Phase::Ended(ended) => ended.clone(),
                 Phase::Running | Phase::Stopped => Ok(()),
             },
-            Err(_) => Err(self.aborted("wait")),
+            Err(_) => Err(self.was_aborted("wait")),
         }
     }
 
-    fn ask(&self, deadline: Deadline) {
+    /// Sets the stop deadline, unless an earlier call did: the first one counts.
+    fn request_stop(&self, deadline: Deadline) {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             stop.get_or_insert(deadline);
@@ -119,27 +144,40 @@ impl Running {
         });
     }
 
-    fn aborted(&self, operation: &'static str) -> Error {
-        Error::closed(operation).with("target", &self.name).with("reason", "its task was aborted")
+    /// Aborts the task if it still runs, with one warning.
+    fn abort(&self) {
+        if self.is_running() && !self.aborted.swap(true, Ordering::Relaxed) {
+            warn!(target = self.name, "a {} did not end by its deadline: what still runs is aborted", self.what);
+            self.task.abort();
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_))
+    }
+
+    /// The error of an operation on a task that ended without publishing a reason.
+    fn was_aborted(&self, operation: &'static str) -> Error {
+        Error::closed(operation).with_context("target", &self.name).with_context("reason", "its task was aborted")
     }
 }
 
-impl Drop for Running {
+impl Drop for TaskHandle {
     fn drop(&mut self) {
-        if !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_)) {
-            warn!(read = self.name, "a {} was dropped before it had ended: what runs is aborted", self.what);
+        if self.is_running() && !self.aborted.load(Ordering::Relaxed) {
+            warn!(target = self.name, "a {} was dropped before it had ended: what still runs is aborted", self.what);
         }
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("what", &self.what).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TaskHandle").field("what", &self.what).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// Waits until it is asked to stop, or nobody is left who could ask.
-pub(crate) async fn asked(stop: &mut watch::Receiver<Option<Deadline>>) {
+/// Waits until the task is asked to stop, or its handle is gone.
+pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>) {
     let _ = stop.wait_for(Option::is_some).await;
 }
 
@@ -161,8 +199,9 @@ pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &m
     }
 }
 
+/// Logs a panic that no handler could answer for.
 fn report(ended: Result<(), String>) {
     if let Err(panic) = ended {
-        error!(panic = %Excerpt(&panic), "the work on a message panicked; it was not finished");
+        error!(panic = %Excerpt(&panic), "the task of a message panicked; the broker delivers an unsettled message again");
     }
 }

@@ -1,4 +1,7 @@
 //! Panics of the application's code: caught, put in words, and kept from spreading.
+//!
+//! A panic in a method, handler, sink or serializer must not end the task of the server. It is caught around the
+//! application's code, including the drops of its values, and becomes a failure with the panic's text.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};

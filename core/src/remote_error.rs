@@ -1,18 +1,19 @@
 //! How a remote method failed.
 
+use std::error::Error as StdError;
 use std::fmt;
 
-use crate::text::Excerpt;
-use crate::{Failure, Payload};
+use crate::excerpt::Excerpt;
+use crate::{Error, Payload};
 
-/// How a remote method failed, as its side told it.
+/// How a remote method failed: the exception, as its server sent it.
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::Excerpt);
+/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::driver::Excerpt);
 /// `{:#?}` is all of it.
 #[derive(Clone, PartialEq)]
-pub struct RemoteError(Box<Raised>);
+pub struct RemoteError(pub(crate) Box<Raised>);
 
 /// An exception in the terms of Python, with all of it that travels.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,14 @@ impl RemoteError {
     }
 }
 
+impl Error {
+    /// How the remote method failed, if that is what this is.
+    #[must_use]
+    pub fn remote(&self) -> Option<&RemoteError> {
+        StdError::source(self)?.downcast_ref()
+    }
+}
+
 impl Raised {
     /// The line of its `Display`, whole and not escaped.
     pub(crate) fn whole_text(&self) -> String {
@@ -96,13 +105,6 @@ impl From<Raised> for RemoteError {
     }
 }
 
-impl From<Failure> for RemoteError {
-    /// What the caller gets of what a handler answered.
-    fn from(failure: Failure) -> Self {
-        Self(failure.into_raised())
-    }
-}
-
 impl fmt::Debug for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() { fmt::Debug::fmt(&self.0, f) } else { fmt::Display::fmt(self, f) }
@@ -124,4 +126,4 @@ impl fmt::Display for Raised {
     }
 }
 
-impl std::error::Error for RemoteError {}
+impl StdError for RemoteError {}

@@ -1,24 +1,29 @@
 //! When a failed operation is tried again, and how long to wait before.
+//!
+//! [`Retry::run`] repeats an operation only while its errors are transient and certain not to have had an effect;
+//! [`Retry::run_repeatable`] also repeats what may have had one, for receivers that recognise repetitions. Waits have
+//! full jitter, so that clients that lost the same broker spread their attempts.
 
 use std::future::Future;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::backoff::Backoff;
 use crate::{Deadline, Error, Executed, Result};
 
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// How often, and how patiently, an operation that failed is tried again.
+/// How often a failed operation is repeated, and how long the waits in between are.
 ///
 /// Waits grow exponentially with full jitter: a uniform share of `base`, then of twice that, up to `cap`, so that
 /// clients that lost the same broker do not come back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How many tries may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
-    pub limit: Option<u32>,
+    /// How many attempts may follow the first one. `None`: as many as fit before the deadline. Default: `None`.
+    pub max_retries: Option<u32>,
     /// The longest wait before the first retry, at most 250 ms. Default: 100 ms.
     pub base: Duration,
     /// The longest wait before any retry. Default: 10 s.
@@ -35,7 +40,7 @@ impl Retry {
     /// Tries until the deadline.
     #[must_use]
     pub fn until_deadline() -> Self {
-        Self { limit: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
+        Self { max_retries: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
     }
 
     /// Tries once.
@@ -47,7 +52,7 @@ impl Retry {
     /// Tries again `retries` times, so `retries + 1` times in all.
     #[must_use]
     pub fn times(retries: u32) -> Self {
-        Self { limit: Some(retries), ..Self::until_deadline() }
+        Self { max_retries: Some(retries), ..Self::until_deadline() }
     }
 
     /// Sets the longest wait before the first retry; over 250 ms it is 250 ms.
@@ -64,39 +69,28 @@ impl Retry {
         self
     }
 
-    /// Whether the try that failed with `error` may be followed by another, after `retries` retries were made: the
-    /// error is transient, nothing was executed, and the limit is not reached.
-    #[must_use]
-    pub fn permits(&self, retries: u32, error: &Error) -> bool {
+    /// Whether another attempt may follow one that failed with `error`, after `retries` retries: the error is transient,
+    /// certainly nothing was executed, and the limit is not reached.
+    pub(crate) fn permits(&self, retries: u32, error: &Error) -> bool {
         error.is_transient() && error.executed() == Executed::No && self.allows(retries)
     }
 
-    /// How long to wait for the next try after one failed with `error` and `retries` retries were made; `None` if
-    /// [`permits`](Self::permits) says that there is to be none.
-    #[must_use]
-    pub fn after(&self, error: &Error, retries: u32) -> Option<Duration> {
-        self.permits(retries, error).then(|| self.delay(retries, random()))
-    }
-
     /// How long to wait after `retries` retries were made. `random` is uniform in `0.0..1.0`.
-    #[must_use]
-    pub fn delay(&self, retries: u32, random: f64) -> Duration {
-        let base = self.base.min(FIRST);
-        let ceiling = 2_u32.checked_pow(retries).and_then(|factor| base.checked_mul(factor));
+    fn delay(&self, retries: u32, random: f64) -> Duration {
+        let ceiling = Backoff::doubling(self.base.min(FIRST), self.cap).wait(retries);
         let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
-        let ceiling = ceiling.unwrap_or(self.cap).min(self.cap);
         // A cap of centuries is more than a multiplication gives back.
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
-    /// Does `attempt` until it succeeds, fails with an error that [`permits`](Self::permits) no other try, or no
-    /// time is left for one.
+    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or no time is left for one. An error
+    /// permits another attempt if it is transient and says [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
     /// # Errors
-    /// The error of the last try, with the number of tries if there was more than one.
+    /// The error of the last attempt, with the number of attempts if there was more than one.
     ///
     /// # Cancellation
-    /// Drops the try that is under way.
+    /// Drops the attempt that is under way.
     pub async fn run<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -105,15 +99,15 @@ impl Retry {
         self.repeat(deadline, attempt, |retries, error| self.permits(retries, error)).await
     }
 
-    /// As [`run`](Self::run), for what may happen twice because its receiver can tell: also a try that may have been
-    /// executed is followed by another.
+    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt that may
+    /// have been executed is followed by another.
     ///
     /// # Errors
-    /// The error of the last try, with the number of tries if there was more than one; it says
+    /// The error of the last attempt, with the number of attempts if there was more than one; it says
     /// [`Maybe`](Executed::Maybe) if any of them did.
     ///
     /// # Cancellation
-    /// Drops the try that is under way.
+    /// Drops the attempt that is under way.
     pub async fn run_repeatable<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -169,7 +163,7 @@ impl Retry {
             let left = deadline.remaining();
             let delay = permits(retries, &error).then(|| self.delay(retries, random()));
             let Some(delay) = delay.filter(|_| left > self.base.min(FIRST)) else {
-                return Err(if retries == 0 { error } else { error.with("tries", u64::from(retries) + 1) });
+                return Err(if retries == 0 { error } else { error.with_context("attempts", u64::from(retries) + 1) });
             };
             // A wait past the deadline would waste what is left: shorten it instead, so that a last try is made.
             tokio::time::sleep(delay.min(left.mul_f64(random()))).await;
@@ -179,7 +173,7 @@ impl Retry {
 
     /// Whether the limit lets another try follow after `retries` retries.
     fn allows(&self, retries: u32) -> bool {
-        self.limit.is_none_or(|limit| retries < limit)
+        self.max_retries.is_none_or(|limit| retries < limit)
     }
 }
 
@@ -198,7 +192,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn lost() -> Error {
-        Error::new(ErrorKind::Disconnected, "publish").transient()
+        Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::No).transient()
     }
 
     async fn tries(retry: Retry, budget: Duration, error: impl Fn() -> Error) -> (u32, Error) {
@@ -225,7 +219,7 @@ mod tests {
         let begin = tokio::time::Instant::now();
         let (made, error) = tries(Retry::until_deadline(), MINUTE, lost).await;
         assert!(made > 5, "{made} tries in a minute");
-        assert!(error.to_string().contains(&format!("tries: {made}")), "{error}");
+        assert!(error.to_string().contains(&format!("attempts: {made}")), "{error}");
         assert!(begin.elapsed() <= MINUTE);
         assert!(begin.elapsed() + Duration::from_millis(250) >= MINUTE, "gave up after {:?}", begin.elapsed());
     }
@@ -234,7 +228,7 @@ mod tests {
     async fn what_may_have_been_executed_or_will_never_work_is_not_repeated() {
         let maybe = || lost().with_executed(Executed::Maybe);
         assert_eq!(tries(Retry::until_deadline(), MINUTE, maybe).await.0, 1);
-        let permanent = || Error::new(ErrorKind::Denied, "publish");
+        let permanent = || Error::new(ErrorKind::Denied, "publish").with_executed(Executed::No);
         assert_eq!(tries(Retry::until_deadline(), MINUTE, permanent).await.0, 1);
     }
 
@@ -247,7 +241,7 @@ mod tests {
             (outcome.map_err(|error| error.executed()), errors.borrow().len())
         };
         let maybe = || lost().with_executed(Executed::Maybe);
-        let denied = || Error::new(ErrorKind::Denied, "publish");
+        let denied = || Error::new(ErrorKind::Denied, "publish").with_executed(Executed::No);
         let patient = Retry::until_deadline();
         assert_eq!(run(patient, vec![maybe(), lost(), maybe()]).await, (Ok(()), 0));
         assert_eq!(run(patient, vec![maybe(), denied(), lost()]).await, (Err(Executed::Maybe), 1));

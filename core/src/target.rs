@@ -1,6 +1,10 @@
 //! Who is meant: exchange, topic, namespace, version, server.
+//!
+//! A target becomes an [`Address`](crate::driver::Address) when a message is sent, and a
+//! [`Source`](crate::driver::Source) when a server starts.
 
-use crate::{Address, Error, ErrorKind, Result};
+use crate::driver::Address;
+use crate::{Error, ErrorKind, Result};
 
 /// Names the receiver of a message, or what a server answers to.
 ///
@@ -14,7 +18,7 @@ pub struct Target {
     /// It keeps routes apart, not queues: as in the reference a server's queue has the name of its topic, whatever the
     /// exchange. Two applications with one topic name in one virtual host read the same queue and answer each other's
     /// calls, also if their exchanges differ, and a fanout reaches both. A broker cannot be asked for the bindings of a
-    /// queue over AMQP, so nobody warns of it. Give each application a virtual host or topic names of its own.
+    /// queue over AMQP, so the library cannot warn of it. Give each application its own virtual host or topic names.
     pub exchange: Option<String>,
     /// The topic that servers share.
     pub topic: Option<String>,
@@ -76,7 +80,9 @@ impl Target {
     /// [`ErrorKind::InvalidTarget`] without a topic.
     pub fn address(&self, default_exchange: &str) -> Result<Address> {
         let topic = self.topic.clone().filter(|topic| !topic.is_empty()).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidTarget, "send").with("reason", "a topic is required").with("target", self)
+            Error::new(ErrorKind::InvalidTarget, "send")
+                .with_context("reason", "a topic is required")
+                .with_context("target", self)
         })?;
         let exchange = self.exchange.clone().unwrap_or_else(|| default_exchange.to_owned());
         Ok(match &self.server {

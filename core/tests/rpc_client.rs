@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Shop, builder, bus_and_server, bus_server_and_shop, secs, soon};
+use oslo_messaging::driver::{Address, Capabilities, Listener, Message, PublishOptions, Subscription, Transport};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Listener,
-    Message, Payload, PublishOptions, Result, RpcClient, RpcServer, Subscription, Target, Transport,
+    Bus, Context, Deadline, Endpoint, Error, ErrorKind, Executed, Failure, Health, Payload, Result, RpcClient,
+    RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -38,7 +39,11 @@ impl Transport for Doubtful {
         self.0.subscribe(subscription, deadline).await
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.0.inspect(address, deadline).await
     }
 
@@ -60,7 +65,7 @@ async fn every_json_value_comes_back_as_it_was_sent() {
         let echoed: Value = client(&bus).call(&Context::new(), "echo", &json!({ "arg": value })).await.unwrap();
         assert_eq!(echoed, value);
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +123,7 @@ async fn the_version_cap_is_checked_before_anything_is_sent() {
     assert_eq!(over.cast(&Context::new(), "echo", &()).await.unwrap_err().kind(), ErrorKind::VersionCap);
     let lifted = over.without_version_cap().version("1.0");
     assert_eq!(lifted.call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +148,7 @@ async fn a_call_that_may_have_been_sent_is_not_sent_again_and_waits_for_its_answ
     let doubtful = Bus::new(Doubtful(broker.transport()));
     let answer: Value = client(&doubtful).call(&Context::new(), "note", &json!({"arg": 1})).await.unwrap();
     assert_eq!((answer, shop.logged()), (json!(1), vec![json!(1)]));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 
     let error = client(&doubtful).timeout(secs(7)).call::<()>(&Context::new(), "note", &json!({"arg": 2})).await;
     let error = error.unwrap_err();
@@ -180,7 +185,7 @@ async fn a_remote_failure_arrives_with_everything_the_method_said() {
     assert!(error.remote().unwrap().message().contains("the shelf broke"), "{error}");
     let error = client(&bus).call::<Value>(&Context::new(), "echo", &json!({"wrong": 1})).await.unwrap_err();
     assert_eq!((error.remote().unwrap().class(), error.executed()), ("TypeError", Executed::Maybe));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +212,7 @@ async fn the_context_reaches_the_method_and_a_nested_call_ends_by_its_deadline()
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(started.elapsed().as_secs(), 9);
     // The nested call had the default timeout of 60 s and ended with its caller's.
-    relaying.wait(soon()).await.unwrap();
+    relaying.shutdown(soon()).await.unwrap();
     assert!(started.elapsed() < secs(15), "{:?}", started.elapsed());
     drop(server);
 }
@@ -221,7 +226,7 @@ async fn a_monitored_call_outlives_its_monitor_and_a_silent_server_does_not() {
 
     let started = Instant::now();
     let dead = RpcClient::new(&bus, Target::topic("shop")).timeout(secs(3_600)).monitor(secs(2));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     let error = dead.mandatory(false).call::<()>(&Context::new(), "sleep", &json!({"secs": 1})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(started.elapsed().as_secs(), 2);
@@ -242,7 +247,7 @@ async fn ten_thousand_calls_at_once_complete_and_leave_nothing() {
         assert!(same.unwrap());
     }
     assert_eq!(bus.calls_in_flight(), 0);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();
 }
@@ -272,7 +277,7 @@ async fn one_call_that_times_out_and_one_that_is_dropped_disturb_no_other() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..200).collect::<Vec<_>>());
     assert_eq!(bus.calls_in_flight(), 0);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +296,7 @@ async fn a_client_dropped_with_a_thousand_calls_in_flight_leaves_no_waiter_no_ta
         assert!(tokio::time::timeout(secs(1), all).await.is_err(), "they were in flight");
     }
     assert_eq!(bus.calls_in_flight(), 0, "the guards took every waiter off the table");
-    server.wait(soon_after(secs(600))).await.unwrap();
+    server.shutdown(soon_after(secs(600))).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();
     let tasks_after = tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -326,7 +331,7 @@ async fn payloads_pass_untouched_as_text() {
     let big = Payload::from_json(r#"{"arg": 1267650600228229401496703205376}"#).unwrap();
     let echoed = client(&bus).call_payload(&Context::new(), "raw", big).await.unwrap();
     assert_eq!(echoed.as_str(), r#"{"arg": 1267650600228229401496703205376}"#);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +348,7 @@ async fn the_silence_of_a_server_counts_from_when_the_request_was_sent() {
     };
     let (answer, ()) = tokio::join!(monitored.call::<String>(&context, "sleep", &args), alarm);
     assert_eq!(answer.unwrap(), "rested");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,7 +357,7 @@ async fn a_call_may_be_monitored_as_patiently_as_one_likes() {
     let monitored = client(&bus).timeout(Duration::MAX).monitor(Duration::MAX / 2);
     let answer: String = monitored.call(&Context::new(), "sleep", &json!({"secs": 9_000})).await.unwrap();
     assert_eq!(answer, "rested");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 /// Passes on, with a context that has lost its deadline, what it was asked a second ago.
@@ -375,7 +380,7 @@ async fn a_handler_can_go_on_after_its_caller_has_given_up() {
     let impatient = RpcClient::new(&bus, Target::topic("relay")).timeout(secs(5));
     let context = Context::new().with("user", "alice");
     assert_eq!(impatient.call::<()>(&context, "hand_on", &()).await.unwrap_err().kind(), ErrorKind::Timeout);
-    relaying.wait(soon()).await.unwrap();
-    server.wait(soon()).await.unwrap();
+    relaying.shutdown(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!(shop.logged(), [json!("cast"), json!("called")]);
 }

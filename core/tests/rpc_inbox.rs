@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Shop, builder, secs, soon};
+use oslo_messaging::driver::{
+    Address, Capabilities, Listener, Message, PublishOptions, Source, Subscription, Transport,
+};
 use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Executed, Health, Listener, Message,
-    PublishOptions, Result, Retry, RpcClient, RpcServer, Source, Subscription, Target, Transport,
+    Bus, Context, Deadline, Error, ErrorKind, Executed, Health, Result, Retry, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -72,7 +74,11 @@ impl Transport for Slow {
         Err(error)
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.inner.inspect(address, deadline).await
     }
 
@@ -111,7 +117,7 @@ async fn an_impatient_first_caller_and_a_dropped_one_cost_the_others_nothing_and
     assert!(error.to_string().contains("connecting: 2s"), "it says where the time went: {error}");
     assert_eq!(patient.unwrap(), json!(1));
     assert_eq!((transport.opened(), took.as_secs()), (1, 3), "nobody started over");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();
 }
@@ -127,7 +133,7 @@ async fn those_who_wait_share_the_error_and_the_next_caller_tries_anew() {
     transport.refuse(None);
     assert_eq!(echo(client(&bus)).await.unwrap(), json!(1));
     assert_eq!(transport.opened(), 2);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,5 +183,5 @@ async fn a_caller_with_time_left_outlives_an_opening_whose_time_ran_out() {
     let (answered, ()) = tokio::join!(echo(client(&bus).timeout(secs(300))), repairing);
     assert_eq!(answered.unwrap(), json!(1));
     assert!(started.elapsed() <= secs(105), "{:?}", started.elapsed());
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use common::{Shop, builder, secs, soon};
 use log::{Line, capture};
-use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Message, Payload, PublishOptions, RpcClient, Target, Transport as _,
-    wire,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport as _};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, Payload, RpcClient, Target, wire};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 use tracing::Level;
@@ -54,7 +52,7 @@ async fn requests_that_are_skipped_for_their_deadline_are_one_warning_with_the_d
     let skipped = about(&warnings, "its deadline has passed");
     assert_eq!(skipped.len(), 1, "{warnings:?}");
     assert!(skipped[0].fields.contains("passed=6") && skipped[0].fields.contains("note"), "{skipped:?}");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +65,7 @@ async fn requests_that_a_stop_drops_are_one_warning_with_their_number() {
         client(&other).cast(&Context::new(), "hang", &()).await.unwrap();
     }
     tokio::time::sleep(secs(1)).await;
-    server.wait(Deadline::after(secs(1))).await.unwrap_err();
+    server.shutdown(Deadline::after(secs(1))).await.unwrap_err();
     let warnings = log.warnings();
     let dropped = about(&warnings, "they are dropped");
     assert_eq!(dropped.len(), 1, "{warnings:?}");
@@ -106,7 +104,7 @@ async fn a_request_for_what_a_server_has_not_is_a_warning_that_names_what_it_has
         assert_eq!(*level, Level::WARN);
         assert!(message.contains(says) && fields.contains(asked) && fields.contains(offered), "{warnings:?}");
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,6 +130,6 @@ async fn methods_that_block_or_run_long_and_handlers_that_are_all_busy_are_warni
         let count = |text: &str| about(&warnings, text).len();
         let expected = if watched { (1, 2, 1) } else { (0, 0, 0) };
         assert_eq!((count("blocked the task"), count("runs for long"), count("is busy")), expected, "{warnings:?}");
-        server.wait(Deadline::after(secs(600))).await.unwrap();
+        server.shutdown(Deadline::after(secs(600))).await.unwrap();
     }
 }

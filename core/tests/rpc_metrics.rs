@@ -160,7 +160,7 @@ async fn every_request_is_counted_once_by_its_outcome() {
     let (refused, server) = tokio::join!(hanging, takeover);
     refused.unwrap_err();
     assert_eq!(counts.take("oslo_messaging_requests_total"), [("aborted".into(), 1), ("refused".into(), 1)]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[test]

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Shop, builder, bus_server_and_shop, secs, soon};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Message, Payload, PublishOptions,
-    RpcClient, Source, Subscription, Target, Transport, wire,
+    Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Failure, Payload, RpcClient, Target, wire,
 };
 use oslo_messaging_fake::{FakeBroker, FakeConfig, Fault, FaultRule};
 use serde_json::{Value, json};
@@ -30,16 +30,10 @@ async fn call_from(broker: &FakeBroker, reply_q: &str, number: u32, timeout: Opt
 
 async fn call_to(broker: &FakeBroker, method: &str, reply_q: &str, number: u32, timeout: Option<Duration>) {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap();
-    let request = wire::Request {
-        method: method.to_owned(),
-        args: Payload::encode(&json!({ "arg": number })).unwrap(),
-        namespace: None,
-        version: None,
-        call: Some(wire::CallFields { msg_id: format!("{number:032}"), reply_q: reply_q.to_owned(), monitor: None }),
-        unique_id: format!("unique-{number}"),
-        deadline: timeout.map(|timeout| u64::try_from((now + timeout).as_millis()).unwrap()),
-        context: Vec::new(),
-    };
+    let request = wire::Request::new(method.to_owned(), Payload::encode(&json!({ "arg": number })).unwrap())
+        .with_call(Some(wire::CallFields::new(format!("{number:032}"), reply_q.to_owned())))
+        .with_unique_id(format!("unique-{number}"))
+        .with_deadline(timeout.map(|timeout| u64::try_from((now + timeout).as_millis()).unwrap()));
     let shop = Address::Topic { exchange: "openstack".into(), topic: "shop".into() };
     let options = PublishOptions::by(soon()).mandatory();
     broker.transport().publish(&shop, Message::new(request.encode()), &options).await.unwrap();
@@ -64,7 +58,7 @@ async fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
         assert!(remote.message().contains("too large") && remote.message().contains("4000"), "{remote}");
     }
     assert_eq!(started.elapsed(), Duration::ZERO);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +69,7 @@ async fn an_answer_that_cannot_be_sent_is_replaced_once_and_then_given_up() {
     // No queue can have such a name, so neither the answer nor its replacement is taken.
     call_from(&broker, &"x".repeat(300), 1, None).await;
     let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": 2})).await.unwrap();
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!((shop.logged().len(), started.elapsed()), (2, Duration::ZERO));
 }
 
@@ -86,7 +80,7 @@ async fn a_caller_that_died_with_a_long_deadline_is_given_up_after_a_minute() {
     let started = Instant::now();
     call_from(&broker, "reply_gone", 1, Some(secs(20 * 3_600))).await;
     let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": 2})).await.unwrap();
-    server.wait(Deadline::after(secs(24 * 3_600))).await.unwrap();
+    server.shutdown(Deadline::after(secs(24 * 3_600))).await.unwrap();
     let tried = started.elapsed();
     assert!((secs(50)..=secs(61)).contains(&tried), "{tried:?}");
 }
@@ -108,7 +102,7 @@ async fn a_reply_waits_out_a_broker_that_is_away_for_as_long_as_its_caller_does(
     };
     let (answered, ()) = tokio::join!(answer, alarm);
     assert_eq!(answered.unwrap(), json!(1));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +117,7 @@ async fn replies_that_wait_for_a_dead_caller_do_not_starve_a_server_that_settles
     }
     let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
     assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
-    server.wait(Deadline::after(secs(120))).await.unwrap();
+    server.shutdown(Deadline::after(secs(120))).await.unwrap();
     assert_eq!(shop.logged().len(), 21);
 }
 
@@ -144,7 +138,7 @@ async fn callers_that_are_gone_hold_back_no_answer_to_another() {
     let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
     assert!(started.elapsed() < secs(1), "the living waited {:?} for the dead", started.elapsed());
     assert_eq!(shop.logged().len(), 641);
-    server.wait(Deadline::after(secs(120))).await.unwrap();
+    server.shutdown(Deadline::after(secs(120))).await.unwrap();
     assert!(started.elapsed() <= secs(62), "they are given up together after {:?}", started.elapsed());
 }
 
@@ -172,7 +166,7 @@ async fn a_caller_that_brings_its_queue_back_gets_every_answer() {
     assert!(tokio::time::timeout(secs(10), reading).await.is_ok(), "{answers} of 400 came");
     assert!(broker.counters().published > published);
     drop(bus);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +181,7 @@ async fn a_reply_queue_that_refuses_everything_is_given_up_after_a_minute_whatev
     }
     let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "living"})).await.unwrap();
     assert!(started.elapsed() < secs(1), "the living waited {:?}", started.elapsed());
-    server.wait(Deadline::after(secs(24 * 3_600))).await.unwrap();
+    server.shutdown(Deadline::after(secs(24 * 3_600))).await.unwrap();
     assert!(started.elapsed() <= secs(62), "they were tried for {:?}", started.elapsed());
 }
 
@@ -204,5 +198,5 @@ async fn a_caller_whose_clock_is_behind_ours_still_gets_its_answer() {
     shop.release.add_permits(1);
     let answer = tokio::time::timeout(secs(60), inbox.poll(NonZeroUsize::MIN)).await;
     assert!(answer.is_ok_and(|polled| polled.is_ok()), "the answer came 4 s after the call, by a clock 3 s behind");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

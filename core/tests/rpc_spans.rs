@@ -72,7 +72,7 @@ async fn a_call_and_a_cast_are_one_span_on_each_side_and_the_two_sides_name_the_
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!(shop.logged().len(), 1);
     let seen = spans.0.lock().unwrap().clone();
     let seen: Vec<_> = seen.iter().filter(|span| span["name"].starts_with("rpc.")).collect();

@@ -1,4 +1,4 @@
-//! How long to wait before the next try. Pure, but for the dice.
+//! How long to wait before the next attempt. Pure, except for the random source.
 
 use std::time::Duration;
 
@@ -6,60 +6,63 @@ use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 
-/// The waits while somebody has to mend something first: a password, a virtual host, a queue of the wrong type.
+/// The first and the longest wait where an operator must change something: a password, a virtual host, a queue of
+/// another type.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
-/// What the longest of the other waits is at least: without any, a broker that is down would be tried without a break.
+/// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
 const LEAST: Duration = Duration::from_millis(100);
-/// The longest wait before another host is tried: callers wait for whoever was lost, but the clients of one node should not
-/// all arrive at the next at once.
+/// The longest wait before another host is tried: short, because callers wait, but long enough that the clients of
+/// one node do not all reach the next at once.
 const FAILOVER: Duration = Duration::from_millis(250);
 
-/// A wait before the next try.
+/// A wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pause {
-    /// After this many tries that may succeed by themselves.
-    Soon(u32),
-    /// After this many tries that somebody has to help.
-    Long(u32),
-    /// Before the first try of another host than the one that was lost.
+pub(crate) enum Backoff {
+    /// After so many attempts that may succeed without help: a random wait below a bound that doubles, or grows
+    /// by `reconnect_backoff`.
+    Exponential(u32),
+    /// After so many attempts that need an operator: from half of a bound that doubles up to the bound.
+    Slow(u32),
+    /// Before the first attempt on another host than the lost one.
     Failover,
 }
 
-impl Pause {
-    /// How long it is. `random` is uniform in `0.0..1.0`.
-    pub(crate) fn length(self, config: &AmqpConfig, random: f64) -> Duration {
+impl Backoff {
+    /// The wait. `random` is uniform in `0.0..1.0`.
+    pub(crate) fn delay(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
-            Self::Soon(tries) => {
+            Self::Exponential(attempts) => {
                 let (first, most) = (config.reconnect_wait, config.reconnect_wait_max);
                 let ceiling = match config.reconnect_backoff {
-                    Some(step) => step.checked_mul(tries).and_then(|more| first.checked_add(more)),
-                    None => 2_u32.checked_pow(tries).and_then(|factor| first.checked_mul(factor)),
+                    Some(step) => step.checked_mul(attempts).and_then(|more| first.checked_add(more)),
+                    None => 2_u32.checked_pow(attempts).and_then(|factor| first.checked_mul(factor)),
                 };
                 let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);
-                wait.max(delay(config, random))
+                wait.max(least_delay(config, random))
             }
-            Self::Failover => FAILOVER.mul_f64(random).max(delay(config, random)),
-            // Never near zero, unlike the other: each of these tries is an entry in the broker's log of intruders.
-            Self::Long(tries) => {
-                let ceiling = 2_u32.checked_pow(tries).and_then(|factor| PATIENT.checked_mul(factor));
+            Self::Failover => FAILOVER.mul_f64(random).max(least_delay(config, random)),
+            // Never near zero: a rejected login is an entry in the broker's security log, and may lock
+            // the account.
+            Self::Slow(attempts) => {
+                let ceiling = 2_u32.checked_pow(attempts).and_then(|factor| PATIENT.checked_mul(factor));
                 ceiling.unwrap_or(MOST_PATIENT).min(MOST_PATIENT).mul_f64(0.5 + random / 2.0)
             }
         }
     }
 
-    /// How long it is this time.
-    pub(crate) fn dice(self, config: &AmqpConfig) -> Duration {
-        self.length(config, random())
+    /// The wait, with a new random number.
+    pub(crate) fn random_delay(self, config: &AmqpConfig) -> Duration {
+        self.delay(config, random())
     }
 }
 
-/// The shortest wait that was asked for.
-fn delay(config: &AmqpConfig, random: f64) -> Duration {
+/// The configured lower bound of a wait.
+fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
 }
 
-/// A number that is uniform in `0.0..1.0`.
+/// A uniform random number in `0.0..1.0`.
 pub(crate) fn random() -> f64 {
     let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
@@ -72,19 +75,19 @@ mod tests {
     #[test]
     fn waits_grow_to_their_cap_and_only_the_short_ones_may_be_nothing() {
         let config = AmqpConfig::default();
-        let longest = |pause: fn(u32) -> Pause| {
-            [0, 1, 2, 31, u32::MAX].map(|tries| pause(tries).length(&config, 1.0).as_millis())
+        let longest = |pause: fn(u32) -> Backoff| {
+            [0, 1, 2, 31, u32::MAX].map(|attempts| pause(attempts).delay(&config, 1.0).as_millis())
         };
-        assert_eq!(longest(Pause::Soon), [100, 200, 400, 10_000, 10_000]);
-        assert_eq!(longest(Pause::Long), [2_000, 4_000, 8_000, 60_000, 60_000]);
-        assert_eq!(Pause::Soon(9).length(&config, 0.0), Duration::ZERO);
-        assert_eq!(Pause::Long(0).length(&config, 0.0), Duration::from_secs(1));
+        assert_eq!(longest(Backoff::Exponential), [100, 200, 400, 10_000, 10_000]);
+        assert_eq!(longest(Backoff::Slow), [2_000, 4_000, 8_000, 60_000, 60_000]);
+        assert_eq!(Backoff::Exponential(9).delay(&config, 0.0), Duration::ZERO);
+        assert_eq!(Backoff::Slow(0).delay(&config, 0.0), Duration::from_secs(1));
     }
 
     #[test]
     fn another_host_is_tried_within_a_quarter_of_a_second_unless_a_delay_is_configured() {
         let waits =
-            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Pause::Failover.length(config, random).as_millis());
+            |config: &AmqpConfig| [0.0, 0.5, 1.0].map(|random| Backoff::Failover.delay(config, random).as_millis());
         assert_eq!(waits(&AmqpConfig::default()), [0, 125, 250]);
         let slow = AmqpConfig { reconnect_wait: Duration::from_secs(5), ..AmqpConfig::default() };
         assert_eq!(waits(&slow), [0, 125, 250]);
@@ -100,9 +103,9 @@ mod tests {
             AmqpConfig { reconnect_wait_max: zero, ..AmqpConfig::default() },
             AmqpConfig { reconnect_wait: zero, reconnect_wait_max: zero, ..AmqpConfig::default() },
         ] {
-            for tries in [0, 1, 31, u32::MAX] {
-                let middle = Pause::Soon(tries).length(&config, 0.5);
-                assert!(middle >= Duration::from_millis(50), "{middle:?} after {tries} tries");
+            for attempts in [0, 1, 31, u32::MAX] {
+                let middle = Backoff::Exponential(attempts).delay(&config, 0.5);
+                assert!(middle >= Duration::from_millis(50), "{middle:?} after {attempts} attempts");
             }
         }
     }
@@ -111,7 +114,7 @@ mod tests {
     fn waits_have_the_shape_that_the_options_of_the_reference_give_them() {
         let with = |name: &str, value: &str| AmqpConfig::default().with_option(name, value).unwrap();
         let waits = |config: &AmqpConfig, random| {
-            [0, 1, 2, 9].map(|tries| Pause::Soon(tries).length(config, random).as_millis())
+            [0, 1, 2, 9].map(|attempts| Backoff::Exponential(attempts).delay(config, random).as_millis())
         };
         // It adds so many seconds to each, instead of doubling it.
         assert_eq!(waits(&with("rabbit_retry_backoff", "2"), 1.0), [100, 2_100, 4_100, 10_000]);
@@ -121,6 +124,6 @@ mod tests {
         assert_eq!((waits(&late, 0.0), waits(&late, 1.0)), ([300; 4], [300, 300, 400, 10_000]));
         let spread = late.with_option("kombu_reconnect_splay", "0.2").unwrap();
         assert_eq!((waits(&spread, 0.0), waits(&spread, 0.5)), ([300; 4], [400, 400, 400, 5_000]));
-        assert_eq!(Pause::Long(0).length(&spread, 0.0), Duration::from_secs(1));
+        assert_eq!(Backoff::Slow(0).delay(&spread, 0.0), Duration::from_secs(1));
     }
 }

@@ -1,20 +1,22 @@
-//! What a [`Registry`](oslo_messaging::Registry) needs to find this driver.
+//! Connects URLs for a [`Registry`](oslo_messaging::Registry).
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Connector, Deadline, Result, Transport, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{Connector, Transport};
+use oslo_messaging::{Deadline, Result};
 
 use crate::{AmqpConfig, AmqpTransport};
 
-/// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`, the last one inside of TLS.
+/// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`; only the last one implies TLS.
 #[derive(Debug, Clone, Default)]
 pub struct AmqpConnector {
     config: AmqpConfig,
 }
 
 impl AmqpConnector {
-    /// A connector whose transports have these settings; the query of a URL goes over them.
+    /// A connector with these settings. The query of a URL overrides them.
     #[must_use]
     pub fn new(config: AmqpConfig) -> Self {
         Self { config }

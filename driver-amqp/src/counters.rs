@@ -1,42 +1,43 @@
-//! What went over the wire, counted so that a test can assert frames instead of times.
+//! Counts what a transport does, so that a test can assert frames instead of times, and an operator sees rates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::counter;
 
-/// How much of everything a transport has done so far.
+/// A snapshot of what a transport has done since it connected. None of the counts is ever reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages whose frames were queued.
+    /// Messages whose frames were queued, each attempt counted.
     pub publishes: u64,
-    /// Messages the broker confirmed, one way or the other.
+    /// Messages that the broker confirmed, by an ack or a nack.
     pub confirms: u64,
-    /// Messages the broker returned as undeliverable.
+    /// Messages that the broker returned as undeliverable.
     pub returns: u64,
-    /// Messages handed over before which the driver acknowledged them.
+    /// Messages that the driver acknowledged before handover.
     pub handed_over_acknowledged: u64,
-    /// Acknowledgement frames for those.
+    /// Acknowledgement frames for those: one may cover several messages.
     pub handover_acknowledgements: u64,
     /// Messages handed over for the receiver to settle.
     pub handed_over_unsettled: u64,
-    /// Acknowledgement frames for those.
+    /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
-    /// Times that the connection was lost.
+    /// Lost links. Each has two connections.
     pub losses: u64,
-    /// Times that it was made again.
+    /// Reconnects after a loss.
     pub reconnects: u64,
-    /// Times that a listener, or one of its consumers, was put back after a loss or a cancellation by the broker.
-    pub revivals: u64,
-    /// Messages that were settled too late: the broker hands them over again.
+    /// Listeners that resubscribed, and single consumers that were restored, after a loss or a cancellation by
+    /// the broker.
+    pub recoveries: u64,
+    /// Messages that were settled after their channel was lost: the broker redelivers them.
     pub settlements_dropped: u64,
-    /// Messages that were here and not handed over when the channel was lost: the broker hands them over again.
+    /// Messages that were received and not handed over when their channel was lost: the broker redelivers them.
     pub deliveries_dropped: u64,
-    /// Messages of streams that were deleted by retention before their listener read them.
+    /// Messages of streams that retention deleted before their listener read them.
     pub stream_messages_missed: u64,
 }
 
-/// The same while it grows; what has a name is in the metrics of the process too.
+/// The live counters of one transport. Those with a name are added to the metrics of the process too.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) publishes: Count,
@@ -48,21 +49,21 @@ pub(crate) struct Counts {
     pub(crate) receiver_acknowledgements: Count,
     pub(crate) losses: Count,
     pub(crate) reconnects: Count,
-    pub(crate) revivals: Count,
+    pub(crate) recoveries: Count,
     pub(crate) settlements_dropped: Count,
     pub(crate) deliveries_dropped: Count,
     pub(crate) stream_messages_missed: Count,
 }
 
-/// How much of one thing, of one transport.
+/// One counter of one transport.
 #[derive(Debug)]
 pub(crate) struct Count {
     total: AtomicU64,
-    /// Its name in the metrics, where all transports of the process are one.
+    /// The name of its metric, which sums up all transports of the process.
     metric: Option<&'static str>,
 }
 
-/// Adds to one counter.
+/// Adds `more` to one counter, and to its metric.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {
@@ -92,7 +93,7 @@ impl Default for Counts {
             receiver_acknowledgements: Count::unnamed(),
             losses: Count::named("oslo_messaging_amqp_losses_total"),
             reconnects: Count::named("oslo_messaging_amqp_reconnects_total"),
-            revivals: Count::named("oslo_messaging_amqp_revivals_total"),
+            recoveries: Count::named("oslo_messaging_amqp_recoveries_total"),
             settlements_dropped: Count::named("oslo_messaging_amqp_settlements_dropped_total"),
             deliveries_dropped: Count::named("oslo_messaging_amqp_deliveries_dropped_total"),
             stream_messages_missed: Count::named("oslo_messaging_amqp_stream_messages_missed_total"),
@@ -113,7 +114,7 @@ impl Counts {
             receiver_acknowledgements: read(&self.receiver_acknowledgements),
             losses: read(&self.losses),
             reconnects: read(&self.reconnects),
-            revivals: read(&self.revivals),
+            recoveries: read(&self.recoveries),
             settlements_dropped: read(&self.settlements_dropped),
             deliveries_dropped: read(&self.deliveries_dropped),
             stream_messages_missed: read(&self.stream_messages_missed),
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_in_the_documentation_and_nothing_else_is() {
-        let sources = [include_str!("counters.rs"), include_str!("status.rs"), include_str!("frames/notices.rs")];
+        let sources = [include_str!("counters.rs"), include_str!("link/health.rs"), include_str!("frames/notices.rs")];
         let used: BTreeSet<_> = sources.iter().flat_map(|source| names(source, &['"'])).collect();
         let rows = include_str!("lib.rs").lines().filter(|line| line.starts_with("//! | `oslo"));
         let listed: BTreeSet<_> = rows.filter_map(|row| names(row, &['`', '{']).next()).collect();

@@ -1,4 +1,4 @@
-//! lapin's errors in our words: the one place where they are translated.
+//! Translates lapin's errors; no other file does.
 
 use std::error::Error as StdError;
 
@@ -6,12 +6,12 @@ use lapin::ErrorKind as Lapin;
 use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls;
 
+use crate::config::tls;
 use crate::frames::Violation;
-use crate::tls;
 
-/// What lapin's `error` means for `operation`. Nothing is said of the execution: the caller knows what was sent.
+/// The kind of lapin's `error` for `operation`. What was executed is left open: the caller knows what was sent.
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {
-    // A certificate of ours that the broker does not take is told only when the handshake is over.
+    // The broker rejects a client certificate only after the TLS handshake, so it arrives as an error of a read.
     if let Lapin::IOError(io) = error.kind()
         && io.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
     {
@@ -29,20 +29,29 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
         | Lapin::InvalidChannel(_) => (ErrorKind::Disconnected, true),
         Lapin::AuthProviderError(_) => (ErrorKind::Denied, false),
         Lapin::ChannelsLimitReached => (ErrorKind::Config, false),
-        // The runtime that drives the connection is gone, or the peer does not speak AMQP 0-9-1: waiting does not help.
+        // The runtime that drives the connection is gone, or the peer does not speak AMQP 0-9-1: a retry
+        // does not help.
         _ => (ErrorKind::Disconnected, false),
     };
-    let translated = Error::new(kind, operation).with_source(error.clone());
+    let translated = Error::new(kind, operation).with_executed(Executed::No).with_source(error.clone());
     if transient { translated.transient() } else { translated }
 }
 
-/// The error of a publish or a delivery whose fate is not known.
+/// The error of a publish or delivery whose outcome is unknown: executed `Maybe`.
 pub(crate) fn unknown(operation: &'static str, error: &lapin::Error) -> Error {
     translate(operation, error).with_executed(Executed::Maybe)
 }
 
-/// What it means that the broker sent what cannot be passed on. A setting of its own has to be changed by an operator; the
-/// rest, waiting does not mend either.
+/// The error of an operation that needs a connection while there is none.
+pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
+    Error::new(ErrorKind::Disconnected, operation)
+        .with_executed(Executed::No)
+        .transient()
+        .with_context("reason", reason)
+}
+
+/// The kind of an error for which the frame reader ended the connection. A retry helps in no case: `frame_max`
+/// needs an operator, and the others are faults of the peer.
 fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {
     match violation {
         Violation::FrameMax(_) => (ErrorKind::Config, false),
@@ -57,17 +66,17 @@ fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {
     }
 }
 
-/// What a reply code of the broker means, and whether trying again may help (AMQP 0-9-1 and RabbitMQ's own use of it).
+/// The kind of a reply code, and whether a retry may help (AMQP 0-9-1, and how RabbitMQ uses it).
 fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
     match code {
         311 => (ErrorKind::TooLarge, false),
         // RabbitMQ reports a body over its limit as a failed precondition.
         406 if text.contains("larger than") => (ErrorKind::TooLarge, false),
         403 => (ErrorKind::Denied, false),
-        // Others' connections may end by themselves.
+        // Other clients may disconnect.
         530 if names_connection_limit(text) => (ErrorKind::Disconnected, true),
         530 if names_channel_limit(text) => (ErrorKind::Refused, true),
-        // A virtual host that is there, but not for this user.
+        // The virtual host exists, but the user may not use it.
         530 if text.contains("refused for user") => (ErrorKind::Denied, false),
         402 | 530 => (ErrorKind::Config, false),
         // A stream that was declared a moment ago.
@@ -75,27 +84,27 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
         404..=406 => (ErrorKind::Topology, false),
         312 | 313 => (ErrorKind::Undeliverable, false),
         506 | 541 => (ErrorKind::Refused, true),
-        // 320 when an operator closes the connection; 501 to 505 when we broke the protocol.
+        // 320 when an operator closes the connection; 501 to 505 when the driver violates the protocol.
         _ => (ErrorKind::Disconnected, true),
     }
 }
 
-/// The broker's words for a stream whose replica on the node that we are connected to has not started, or starts again.
+/// The broker's words for a stream whose replica on the connected node has not started, or is restarting.
 const NO_REPLICA: [&str; 2] =
     ["does not have a running replica on the local node", "does not have a replica on the local node"];
 
-/// Whether `text` says that a virtual host, a user or a node has as many connections as it may have. Names stand in quotes
-/// before that.
+/// Whether `text` says that a virtual host, user or node is at its connection limit. Names in quotes come before
+/// that.
 fn names_connection_limit(text: &str) -> bool {
     text.rsplit('\'').next().is_some_and(|said| said.contains("connection limit"))
 }
 
-/// Whether `text` says that a user or a node has as many channels as it may have, for which the broker ends the connection.
+/// Whether `text` says that a user or node is at its channel limit, for which the broker closes the connection.
 fn names_channel_limit(text: &str) -> bool {
     text.starts_with("NOT_ALLOWED - number of channels opened ")
 }
 
-/// Whether `error` is what became of a connection that opened one channel too many.
+/// Whether `error` ended a connection that exceeded the channel limit.
 pub(crate) fn is_channel_limit(error: &Error) -> bool {
     error.kind() == ErrorKind::Refused && error.to_string().contains("NOT_ALLOWED - number of channels opened ")
 }

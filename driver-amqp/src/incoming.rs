@@ -1,12 +1,13 @@
-//! A message in hand.
+//! A received message, and how it is settled.
 
 use async_trait::async_trait;
-use oslo_messaging::{IncomingMessage, Message, Result};
+use oslo_messaging::Result;
+use oslo_messaging::driver::{IncomingMessage, Message};
 
-use crate::settler::{Command, Settler};
-use crate::watermark::Tag;
+use crate::consume::ack_frames::Tag;
+use crate::consume::settler::{Command, Settler};
 
-/// A delivery. One that the driver acknowledged before it handed it over has no settler any more.
+/// A received message. One that the driver acknowledged before handover has no settler.
 #[derive(Debug)]
 pub(crate) struct AmqpIncoming {
     message: Message,
@@ -52,7 +53,7 @@ impl IncomingMessage for AmqpIncoming {
     }
 }
 
-/// What nobody settled goes back to the broker; a listener that is gone has given it back already.
+/// An unsettled message is requeued. If its listener is closed, the broker has requeued it already.
 impl Drop for AmqpIncoming {
     fn drop(&mut self) {
         if let Some((tag, settler)) = self.unsettled.take() {

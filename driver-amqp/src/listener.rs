@@ -1,4 +1,4 @@
-//! One subscription as its reader sees it: messages, whatever becomes of the channels they come through.
+//! The listener of one subscription: it continues across lost channels and links.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -7,204 +7,217 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use oslo_messaging::{Address, Deadline, Error, ErrorKind, IncomingMessage, Listener, Result, Settle};
+use oslo_messaging::driver::{Address, IncomingMessage, Listener, Settle};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 use tracing::warn;
 
+use crate::consume::ack_frames::Tag;
+use crate::consume::session::{Received, Session, SessionEvent};
+use crate::consume::settler::Settler;
+use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::counters::{Counts, count};
-use crate::gate::{Gate, lost};
+use crate::errors::lost;
 use crate::incoming::AmqpIncoming;
-use crate::opener::Opener;
+use crate::link::inner::Inner;
 use crate::properties;
-use crate::revival::{Revival, Revived};
-use crate::session::{Read, Received, Session};
-use crate::settler::Settler;
-use crate::stream::Position;
-use crate::tasks::Tasks;
-use crate::watermark::Tag;
+use crate::recovery::handle::RecoveryHandle;
+use crate::recovery::restored::Restored;
+use crate::topology::stream::StreamPosition;
 
 type Batch = Vec<(Tag, Received)>;
 
-/// A reader of one subscription. Dropping it stops consuming.
+/// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
+    /// Where peers reach this listener. A renamed queue changes it.
     address: Address,
-    /// `None` while it is lost, and not put back yet.
+    /// `None` from a loss until the recovery hands over another.
     session: Option<Session>,
-    /// `None` once it was stopped: what is lost then stays lost.
-    revival: Option<Revival>,
+    /// `None` after a stop: a stopped listener is not recovered.
+    recovery: Option<RecoveryHandle>,
+    /// Whether messages are acknowledged before handover or by their receivers.
     mode: Settle,
-    gate: Arc<Gate>,
-    position: Arc<Position>,
-    writing: Option<Writing>,
-    /// Keeps the settlers' tasks until they have ended.
-    _tasks: Arc<Tasks>,
-    counts: Arc<Counts>,
-    /// Why nothing comes any more, once that is so.
+    /// How far the stream was handed over, if there is one.
+    position: Arc<StreamPosition>,
+    /// The acknowledgement that must be written before its messages are handed over.
+    pending_ack: Option<PendingAck>,
+    inner: Arc<Inner>,
+    /// The error that every poll returns, once the listener has ended.
     end: Option<Error>,
-    /// Why the last channel was lost.
+    /// Why the last channel was lost, for the error of a close without a connection.
     loss: Option<Error>,
 }
 
-/// An acknowledgement on its way, with what it covers: kept in the listener, so that a dropped `poll` loses nothing.
-struct Writing {
+/// An acknowledgement that is being written, with the deliveries that it covers. The listener owns it, so a dropped `poll`
+/// loses nothing.
+struct PendingAck {
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
+    /// The limit of the session that the deliveries came from.
     delivery_limit: Option<u64>,
-    /// Whether there is another session since: this one's loss is not that one's.
+    /// Whether the session was replaced since: an error of this write then says nothing about the current one.
     stale: bool,
 }
 
-/// What a `poll` was woken by.
-enum Woken {
-    Read(Result<Read>),
-    Revived(Result<Revived>),
+/// What a `poll` woke up for.
+enum ListenerEvent {
+    Read(Result<SessionEvent>),
+    Restored(Result<Restored>),
 }
 
 impl AmqpListener {
-    /// A listener that reads from `session`, and is kept alive by what `opener` can do.
-    pub(crate) fn new(opener: Opener, session: Session) -> Self {
+    /// A listener that reads from `session`. Its recovery uses `opener` after a loss.
+    pub(crate) fn new(opener: SubscriptionOpener, session: Session) -> Self {
         Self {
             address: opener.address(),
             mode: opener.subscription.settle,
-            gate: Arc::clone(&opener.common.gate),
             position: Arc::clone(&opener.position),
-            writing: None,
-            _tasks: Arc::clone(&opener.common.tasks),
-            counts: Arc::clone(&opener.common.counts),
+            pending_ack: None,
+            inner: Arc::clone(&opener.inner),
             end: None,
             loss: None,
-            revival: Some(Revival::start(opener, session.place())),
+            recovery: Some(RecoveryHandle::start(opener, session.channel())),
             session: Some(session),
         }
     }
 
-    /// Waits for whichever comes first.
-    async fn wake(&mut self) -> Woken {
-        let stopped = self.revival.is_none();
+    /// Waits for the next event of the session or its recovery.
+    async fn wait(&mut self) -> ListenerEvent {
+        let stopped = self.recovery.is_none();
         let session = &mut self.session;
         let read = poll_fn(|context| match session {
             Some(session) => session.read(stopped, context),
-            None if stopped => Poll::Ready(Ok(Read::End)),
+            None if stopped => Poll::Ready(Ok(SessionEvent::End)),
             None => Poll::Pending,
         });
-        match &mut self.revival {
-            Some(revival) => tokio::select! {
+        match &mut self.recovery {
+            Some(recovery) => tokio::select! {
                 biased;
-                revived = revival.next() => Woken::Revived(revived),
-                read = read => Woken::Read(read),
+                restored = recovery.next() => ListenerEvent::Restored(restored),
+                read = read => ListenerEvent::Read(read),
             },
-            None => Woken::Read(read.await),
+            None => ListenerEvent::Read(read.await),
         }
     }
 
-    /// Takes in everything that is here, so that one acknowledgement covers as much as it can.
-    async fn read_all(&mut self) -> Option<Result<Read>> {
-        let (stopped, session) = (self.revival.is_none(), self.session.as_mut()?);
+    /// Reads everything that has arrived, so that one acknowledgement covers as much as possible.
+    async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
+        let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
             Poll::Ready(read) => Some(read),
             Poll::Pending => None,
         }
     }
 
-    /// True if the subscription has ended.
-    fn take_in(&mut self, woken: Woken) -> bool {
-        match woken {
-            Woken::Read(Ok(Read::Progress)) => {}
-            Woken::Read(Ok(Read::End)) => return true,
-            Woken::Read(Ok(Read::Cancelled(index))) => {
-                if let Some(revival) = &self.revival {
-                    revival.consumer_lost(index);
+    /// Handles one event. Returns true if the subscription has ended.
+    fn handle(&mut self, event: ListenerEvent) -> bool {
+        match event {
+            ListenerEvent::Read(Ok(SessionEvent::Progress)) => {}
+            ListenerEvent::Read(Ok(SessionEvent::End)) => return true,
+            ListenerEvent::Read(Ok(SessionEvent::Cancelled(index))) => {
+                if let Some(recovery) = &self.recovery {
+                    recovery.consumer_lost(index);
                 }
             }
-            Woken::Read(Err(error)) => self.lose(&error),
-            Woken::Revived(Ok(Revived::Session(session, address))) => {
-                if let Some(writing) = &mut self.writing {
-                    writing.stale = true;
+            ListenerEvent::Read(Err(error)) => self.lose(&error),
+            ListenerEvent::Restored(Ok(restored)) => self.use_restored(restored),
+            ListenerEvent::Restored(Err(error)) => self.end_with(error),
+        }
+        false
+    }
+
+    /// Continues with a restored session or consumer.
+    fn use_restored(&mut self, restored: Restored) {
+        match restored {
+            Restored::Session(session, address) => {
+                if let Some(pending_ack) = &mut self.pending_ack {
+                    pending_ack.stale = true;
                 }
                 if let Some(old) = self.session.replace(*session) {
-                    old.abandon(&lost("poll", "there is another channel"));
+                    old.abandon(&lost("poll", "the listener resubscribed on another channel"));
                 }
                 self.address = address;
             }
-            Woken::Revived(Ok(Revived::Consumer(resumed, address))) => {
+            Restored::Consumer(restored, address) => {
                 if let Some(session) = &mut self.session
-                    && let Err(error) = session.put(*resumed)
+                    && let Err(error) = session.put(*restored)
                 {
                     self.end = Some(error);
                 }
                 self.address = address;
             }
-            Woken::Revived(Err(error)) => {
-                match self.session.take() {
-                    // The channel is still there, and receivers were told that what they decided would be written.
-                    Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
-                    Some(session) => session.abandon(&error),
-                    None => {}
-                }
-                self.end = Some(error);
-            }
         }
-        false
     }
 
-    /// The error of a close that could not reach the broker.
+    /// Gives the session up; every further poll fails with `error`.
+    fn end_with(&mut self, error: Error) {
+        match self.session.take() {
+            // The channel still works, and receivers were promised that their decisions would be written.
+            Some(session) if error.kind() == ErrorKind::Closed => session.leave(&error),
+            Some(session) => session.abandon(&error),
+            None => {}
+        }
+        self.end = Some(error);
+    }
+
+    /// The error of a close without a connection.
     fn left_behind(&self) -> Error {
-        let error = lost("close", "private queues stay until they expire");
+        let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
-            Some(loss) => error.with("loss", loss),
+            Some(loss) => error.with_context("loss", loss),
             None => error,
         }
     }
 
-    /// The channel is lost, and with it what was not acknowledged.
+    /// Gives up a lost channel: the broker redelivers what was not acknowledged. Asks the recovery for another.
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
-            if session.place().link.is_connected() {
-                // Of the connection the supervisor tells. Of the channel nobody else does, nor of the broker's reason: a
-                // message that was held longer than its consumer timeout, for one.
-                warn!(address = %self.address, %error, "the broker closed the channel of a listener, which opens another");
+            if session.channel().link.is_connected() {
+                // The supervisor logs a lost connection. A closed channel is logged only here, with the reason of the broker:
+                // for example a message that was held longer than the consumer timeout.
+                warn!(address = %self.address, %error, "the broker closed a listener's channel; the listener resubscribes on a new channel");
             }
             session.abandon(error);
         }
-        if let Some(revival) = &self.revival {
-            revival.session_lost();
+        if let Some(recovery) = &self.recovery {
+            recovery.session_lost();
         }
     }
 
-    /// Waits until what was taken is acknowledged on the wire, and only then gives it out; what could not be acknowledged
-    /// comes again.
+    /// Waits until the acknowledgement is written, and returns its messages. `None` if it could not be written: the broker
+    /// redelivers them, so handing them over would run them twice.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
-        let written = (&mut self.writing.as_mut()?.written).await;
-        let Writing { batch, stale, delivery_limit, .. } = self.writing.take()?;
+        let written = (&mut self.pending_ack.as_mut()?.written).await;
+        let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
         if let Err(error) = written {
-            count(&self.counts.deliveries_dropped, batch.len());
+            count(&self.inner.counts.deliveries_dropped, batch.len());
             if !stale {
                 self.lose(&error);
             }
             return None;
         }
-        count(&self.counts.handed_over_acknowledged, batch.len());
-        let noted = (&*self.position, &*self.counts);
+        count(&self.inner.counts.handed_over_acknowledged, batch.len());
+        let noted = (&*self.position, &*self.inner.counts);
         let settled = |(_, received)| incoming(noted, received, delivery_limit, None);
         Some(batch.into_iter().map(settled).collect())
     }
 
-    /// What is ready, up to `max`, unless it has to be acknowledged first.
+    /// Up to `max` messages that are ready. Where they are acknowledged before handover, begins that and returns `None`.
     fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let session = self.session.as_mut()?;
         let (last, batch) = session.take(max.get())?;
         let delivery_limit = session.delivery_limit();
         match self.mode {
             Settle::BeforeHandover => {
-                count(&self.counts.handover_acknowledgements, 1);
+                count(&self.inner.counts.handover_acknowledgements, 1);
                 let written = session.acknowledge(last, batch.len() > 1);
-                self.writing = Some(Writing { written, batch, delivery_limit, stale: false });
+                self.pending_ack = Some(PendingAck { written, batch, delivery_limit, stale: false });
                 None
             }
             Settle::ByReceiver => {
-                count(&self.counts.handed_over_unsettled, batch.len());
-                let noted = (&*self.position, &*self.counts);
+                count(&self.inner.counts.handed_over_unsettled, batch.len());
+                let noted = (&*self.position, &*self.inner.counts);
                 let unsettled = |(tag, received)| {
                     let unsettled = Some((tag, session.settler().clone()));
                     incoming(noted, received, delivery_limit, unsettled)
@@ -223,7 +236,8 @@ impl Listener for AmqpListener {
 
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
-            if self.writing.is_some() {
+            // Also one that a poll began which was dropped since.
+            if self.pending_ack.is_some() {
                 if let Some(messages) = self.hand_over().await {
                     return Ok(Some(messages));
                 }
@@ -232,47 +246,48 @@ impl Listener for AmqpListener {
             if let Some(end) = &self.end {
                 return Err(end.clone());
             }
-            if let Err(closed) = self.gate.check("poll") {
-                // What is here was handed over to nobody, and could not be settled any more.
-                self.take_in(Woken::Revived(Err(closed)));
+            if let Err(closed) = self.inner.current.check_open("poll") {
+                // What was received could not be settled any more, so it is not handed over.
+                self.end_with(closed);
                 continue;
             }
-            if self.revival.is_none() && self.mode == Settle::BeforeHandover {
-                // What was not acknowledged before the stop stays the broker's: it comes back with the end of the channel.
+            if self.recovery.is_none() && self.mode == Settle::BeforeHandover {
+                // Stopped. What was not acknowledged before the stop is requeued when the channel ends.
                 return Ok(None);
             }
             let read = self.read_all().await;
             if let Some(Err(error)) = &read {
-                // Of a channel that is lost nothing may be handed over: the broker has it back.
+                // The broker requeues the deliveries of a lost channel, so none of them may be handed over.
                 self.lose(error);
                 continue;
             }
             if let Some(messages) = self.take(max) {
                 if let Some(read) = read {
-                    self.take_in(Woken::Read(read));
+                    self.handle(ListenerEvent::Read(read));
                 }
                 return Ok(Some(messages));
             }
-            let woken = match read {
-                Some(read) => Woken::Read(read),
-                None if self.writing.is_some() => continue,
-                None => self.wake().await,
+            let event = match read {
+                Some(read) => ListenerEvent::Read(read),
+                None if self.pending_ack.is_some() => continue,
+                None => self.wait().await,
             };
-            if self.take_in(woken) && self.writing.is_none() {
+            // `take` may have begun an acknowledgement, which the next round completes.
+            if self.handle(event) && self.pending_ack.is_none() {
                 return Ok(None);
             }
         }
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
-        // The session that was put back last, if nobody has polled since.
-        while let Some(revived) = self.revival.as_mut().and_then(Revival::try_next) {
-            self.take_in(Woken::Revived(revived));
+        // A session that was restored since the last poll must be stopped too.
+        while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
+            self.handle(ListenerEvent::Restored(restored));
         }
-        self.revival = None;
+        self.recovery = None;
         match &mut self.session {
             Some(session) => session.cancel(deadline).await,
-            // Nothing was consumed any more.
+            // Nothing is consumed while the listener waits for its recovery.
             None => Ok(()),
         }
     }
@@ -287,7 +302,7 @@ impl Listener for AmqpListener {
 }
 
 fn incoming(
-    (position, counts): (&Position, &Counts),
+    (position, counts): (&StreamPosition, &Counts),
     received: Received,
     delivery_limit: Option<u64>,
     unsettled: Option<(Tag, Settler)>,
@@ -298,8 +313,8 @@ fn incoming(
         warn!(
             stream = %received.queue,
             missed,
-            "messages of a stream were deleted before this listener read them: it is slower than the stream's retention \
-             (x-max-age, rabbit_transient_queues_ttl) allows"
+            "the broker deleted messages of a stream before the listener read them; the listener continues after them: it \
+             is slower than the retention (x-max-age, rabbit_transient_queues_ttl) allows"
         );
     }
     let redelivered = received.delivery.redelivered;
@@ -310,8 +325,8 @@ fn incoming(
     })
 }
 
-impl std::fmt::Debug for Writing {
+impl std::fmt::Debug for PendingAck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writing").field("messages", &self.batch.len()).finish_non_exhaustive()
+        f.debug_struct("PendingAck").field("messages", &self.batch.len()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A message's properties on the wire, and back.
+//! Converts messages to AMQP properties and back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,28 +6,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{
-    CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Error, ErrorKind, Headers, Message, Origin, Result,
-};
+use oslo_messaging::driver::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
-use crate::names::short;
-use crate::session::Received;
+use crate::consume::session::Received;
+use crate::short_string::short_string;
 
-/// The longest expiration that every RabbitMQ takes, in milliseconds: 49 days. It closes the channel for a longer one.
+/// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days. It closes the channel for a longer
+/// one.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
-/// What the properties take in their frame besides the headers: fixed ones, and an id of at most 255 bytes.
+/// The bytes of a content header besides the headers: fixed fields, and an id of at most 255 bytes.
 const BESIDE_HEADERS: usize = 512;
-/// What a quorum queue counts towards its delivery limit, in a number. On a first delivery the broker does not set it, so
-/// there it is what a publisher wrote.
+/// The header in which a quorum queue counts deliveries towards its limit. On a first delivery the broker does not
+/// set it, so there it is whatever the publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// What the headers of `message` take in their frame.
+/// The bytes of the headers of `message` in their frame.
 pub(crate) fn header_bytes(message: &Message) -> usize {
     message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
 }
 
-/// Whether headers of so many bytes fit into one frame of `frame_max`, as they have to: RabbitMQ closes the connection over
-/// a larger one.
+/// Checks that headers of so many bytes fit into one frame of `frame_max`: RabbitMQ closes the connection over a
+/// larger one.
 ///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge).
@@ -36,8 +36,8 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
     if header_bytes <= limit {
         return Ok(());
     }
-    let error = Error::new(ErrorKind::TooLarge, "publish").with("what", "headers");
-    Err(error.with("bytes", header_bytes).with("limit", limit))
+    let error = Error::new(ErrorKind::TooLarge, "publish").with_executed(Executed::No).with_context("what", "headers");
+    Err(error.with_context("bytes", header_bytes).with_context("limit", limit))
 }
 
 /// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
@@ -47,24 +47,24 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
 pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
-        headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));
+        headers.insert(short_string("header", name)?, AMQPValue::LongString(value.as_str().into()));
     }
     let mut properties = BasicProperties::default()
-        .with_content_type(short("content type", CONTENT_TYPE)?)
-        .with_content_encoding(short("content encoding", CONTENT_ENCODING)?)
+        .with_content_type(short_string("content_type", CONTENT_TYPE)?)
+        .with_content_encoding(short_string("content_encoding", CONTENT_ENCODING)?)
         .with_delivery_mode(2)
         .with_priority(0)
         .with_headers(headers)
-        .with_message_id(short("message id", &message.id)?);
+        .with_message_id(short_string("message_id", &message.id)?);
     if let Some(expiration) = message.expiration {
         let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
-        properties = properties.with_expiration(short("expiration", &milliseconds.to_string())?);
+        properties = properties.with_expiration(short_string("expiration", &milliseconds.to_string())?);
     }
     Ok(properties)
 }
 
-/// The message that was received, of which the broker drops what failed more often than `limit`. Headers that are not text are
-/// left out.
+/// The received message. The broker drops it when it has failed more often than `limit`. Headers that are not text
+/// are left out.
 pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let Received { queue, delivery, at, undecodable } = received;
     let properties = &delivery.properties;
@@ -83,13 +83,13 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let origin = Origin { exchange: delivery.exchange.to_string(), routing_key: delivery.routing_key.to_string() };
+    let origin = Origin::new(delivery.exchange.as_str(), delivery.routing_key.as_str());
     let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue).with_received_at(at);
     let mut message = message.with_origin(Arc::new(origin));
     message.undecodable = undecodable.map(Into::into);
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);
-    message.delivery_count = failed.map(|failed| DeliveryCount { failed, limit });
+    message.delivery_count = failed.map(|failed| DeliveryCount::new(failed, limit));
     message
 }
 

@@ -1,4 +1,5 @@
-//! The driver: a link to one broker, kept up by its supervisor; the lanes and the listeners that use it.
+//! The driver's [`Transport`]: one current link, the publishers and listeners that use it, and the supervisor that
+//! replaces it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -6,70 +7,73 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Capability, Deadline, Error, ErrorKind, ExchangeKind, Executed, Health, Listener, Message,
-    PublishOptions, QueueCounts, Result, State, Subscription, Transport, TransportUrl,
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, ExchangeKind, Listener, Message, PublishOptions, QueueCounts, Subscription,
+    Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
-use crate::backoff::Pause;
-use crate::checkup::Checks;
-use crate::claim::is_taken;
+use crate::backoff::Backoff;
 use crate::config::AmqpConfig;
-use crate::counters::{Counters, Counts};
-use crate::declared::{Declared, Needs};
-use crate::endpoints::Hosts;
-use crate::gate::{Gate, Passage, lost};
-use crate::lane::{Lane, Shared};
+use crate::connection::hosts::Hosts;
+use crate::consume::session::Session;
+use crate::consume::subscription_opener::SubscriptionOpener;
+use crate::counters::Counters;
+use crate::errors::lost;
 use crate::link::Link;
+use crate::link::current::LinkState;
+use crate::link::inner::Inner;
+use crate::link::supervisor::Supervisor;
 use crate::listener::AmqpListener;
-use crate::names::short;
-use crate::opener::{Common, Opener};
-use crate::parcel::{Job, Parcel, Ticket, if_refused};
 use crate::properties;
-use crate::roll::Roll;
-use crate::session::Session;
-use crate::status::Status;
-use crate::supervisor::{Charge, Supervisor};
+use crate::publish::destinations::{Destinations, Prerequisite};
+use crate::publish::job::{AbandonFlag, EncodedPublish, PublishJob, if_refused};
+use crate::publish::publisher::Publisher;
+use crate::short_string::short_string;
 use crate::topology::Declarer;
+use crate::topology::name_lease::is_taken;
 
-/// How many parcels may wait in front of one lane.
+/// How many publishes may wait in the inbox of one publisher before callers wait for room.
 const LANE_INBOX: usize = 256;
-/// How long what receivers decided may take to be written when the transport closes: it waits for others at most 5 ms.
+/// How long closing waits until the decisions of receivers are written. A settler batches acknowledgements for at
+/// most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// With less time than this left, a broker that cannot be reached is not tried again.
+/// With less time than this left before the deadline, the first connection is not retried.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
-/// A connection to RabbitMQ: one socket for publishing and one for consuming, so that an alarm of the broker stops the
-/// one and not the other. Both are made again when they are lost. Dropping it closes it without a goodbye.
+/// A connection to RabbitMQ: one socket for publishing and one for everything else, so that a resource alarm blocks
+/// publishes alone. When either is lost, both are replaced. Dropping the transport closes the sockets without an
+/// AMQP close.
 #[derive(Debug)]
 pub struct AmqpTransport {
-    common: Common,
-    lanes: Vec<mpsc::Sender<Job>>,
-    declared: Arc<Declared>,
-    closing: CancellationToken,
-    /// The supervisor and the lanes.
+    /// Shared with everything that works for this transport.
+    inner: Arc<Inner>,
+    /// The inboxes of the publishers; the last one is for fanouts.
+    publishers: Vec<mpsc::Sender<PublishJob>>,
+    declared: Arc<Destinations>,
+    /// The tasks of the supervisor, the queue checks and the publishers.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl AmqpTransport {
-    /// Connects to the first host of `url` that takes us, in random order. What may pass, such as a broker that only
-    /// starts, is tried again until the deadline. From then on a lost connection is made again, to each host in turn,
-    /// until the transport is closed.
+    /// Connects to the first host of `url` that accepts, in random order. Errors that may pass, such as a
+    /// broker that is still starting, are retried until the deadline. From then on the transport reconnects by
+    /// itself, to each host in turn, until it is closed.
     ///
-    /// Must be called inside a tokio runtime, which then also carries the heartbeats: it must not be blocked, and when it
-    /// is dropped the transport is closed.
+    /// Must be called inside a tokio runtime, which also runs the heartbeats: blocking it loses the connection,
+    /// and dropping it closes the transport.
     ///
     /// # Errors
-    /// `Config` for a scheme or an option that this build cannot serve, and for an unknown virtual host; `Denied` for
-    /// the credentials, both at once; `Disconnected` if no host can be reached by the deadline or all have as many
-    /// connections as they may have; `Timeout` if none answers.
+    /// `Config` for an unsupported scheme or option, and for an unknown virtual host; `Denied` for rejected
+    /// credentials: neither is retried. `Disconnected` if no host can be reached by the deadline, or all are at
+    /// their connection limit; `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -82,118 +86,118 @@ impl AmqpTransport {
         Ok(Self::over(config, hosts, &Arc::new(link)))
     }
 
-    /// What went over the wire so far, and what was lost and made again.
+    /// Counts of what this transport has sent, received, lost and recovered so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.common.counts.read()
+        self.inner.counts.read()
     }
 
+    /// Starts the tasks of a transport whose first link is open.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
-        let (status, counts, closing) =
-            (Arc::new(Status::ready()), Arc::new(Counts::default()), CancellationToken::new());
-        let gate = Arc::new(Gate::open(Arc::clone(link)));
-        let roll = Arc::new(Roll::new(Arc::clone(&status)));
-        let charge = Charge {
-            config: config.clone(),
-            gate: Arc::clone(&gate),
-            status: Arc::clone(&status),
-            roll: Arc::clone(&roll),
-            counts: Arc::clone(&counts),
-            closing: closing.clone(),
-        };
-        let quota = hosts.quota();
-        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(Supervisor::new(charge, hosts, link).run()))];
-        let checks = Arc::new(Checks::new(config.queue_checks));
-        tasks.push(AbortOnDropHandle::new(tokio::spawn(Arc::clone(&checks).run(closing.clone()))));
-        let declared =
-            Arc::new(Declared::new(Arc::clone(&gate), config.clone(), Arc::clone(&status), Arc::clone(&checks)));
-        let shared = Shared {
-            gate: Arc::clone(&gate),
-            config: config.clone(),
-            counts: Arc::clone(&counts),
-            declared: Arc::clone(&declared),
-        };
-        // The last lane is for fanouts: their exchanges come and go, and a publish to one that is gone costs the channel.
-        let lanes = (0..=config.lanes.max(1)).map(|_| {
+        let inner = Arc::new(Inner::new(config, link, hosts.quota()));
+        let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(supervisor.run()))];
+        let checks = Arc::clone(&inner.queue_checks).run(inner.closing.clone());
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(checks)));
+        let declared = Arc::new(Destinations::new(Arc::clone(&inner)));
+        // The last publisher is for fanouts: their exchanges come and go, and a publish to a missing
+        // exchange closes the channel.
+        let publishers = (0..=inner.config.publish_channels.max(1)).map(|_| {
             let (sender, inbox) = mpsc::channel(LANE_INBOX);
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(Lane::new(shared.clone(), inbox).run())));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(
+                Publisher::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
+            )));
             sender
         });
-        let lanes = lanes.collect();
-        let common = Common { gate, config, status, counts, roll, tasks: Arc::default(), quota, checks };
-        Self { common, lanes, declared, closing, tasks: Mutex::new(tasks) }
+        let publishers = publishers.collect();
+        Self { inner, publishers, declared, tasks: Mutex::new(tasks) }
     }
 
-    /// Hands `parcel` to its lane, and waits for its fate.
-    async fn send(&self, parcel: Arc<Parcel>, ticket: &Arc<Ticket>, deadline: Deadline) -> Result<()> {
-        let turn = self.declared.turn(&parcel.needs, deadline).await?;
-        let closed = || Error::closed("publish");
-        let (fate, told) = oneshot::channel();
-        let lane = self.lane(&parcel);
-        let job = Job { parcel, fate, ticket: Arc::clone(ticket), sends: 0, declared: turn.declared };
-        // Without tokio's budget, which would let later publishes of the same task go first.
-        unconstrained(lane.send(job)).await.map_err(|_| closed())?;
+    /// Hands `publish` to its publisher and waits for the result.
+    async fn send(
+        &self,
+        publish: Arc<EncodedPublish>,
+        abandon_flag: &Arc<AbandonFlag>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let turn = self.declared.turn(&publish.prerequisite, deadline).await?;
+        let closed = || Error::closed("publish").with_executed(Executed::No);
+        let (result, answer) = oneshot::channel();
+        let publisher = self.publisher(&publish);
+        let job = PublishJob {
+            publish,
+            result,
+            abandon_flag: Arc::clone(abandon_flag),
+            attempts: 0,
+            declared: turn.declared,
+        };
+        // Without tokio's cooperative budget, which would let a later publish of the same task overtake this
+        // one.
+        unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
         drop(turn);
-        told.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
+        answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
-    /// Declares what a publish needs, without one.
-    async fn declare(&self, needs: &Needs, deadline: Deadline) -> Result<()> {
-        let declared = deadline.run("declare", self.declared.turn(needs, deadline)).await;
-        let overdue = |_| self.common.gate.overdue("declare", Executed::No);
+    /// Declares the destination of a publish without publishing.
+    async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
+        let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
+        let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
-    fn lane(&self, parcel: &Parcel) -> &mpsc::Sender<Job> {
-        if self.common.quota.is_tight() {
-            // Each takes a channel.
-            return &self.lanes[0];
+    fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
+        if self.inner.quota.is_tight() {
+            // Every publisher takes a channel, and the broker has none to spare.
+            return &self.publishers[0];
         }
-        let (fanouts, others) = self.lanes.split_last().expect("there is a lane for fanouts");
-        if parcel.exchange.kind == ExchangeKind::Fanout {
+        let (fanouts, others) = self.publishers.split_last().expect("there is a publisher for fanouts");
+        if publish.exchange.kind == ExchangeKind::Fanout {
             return fanouts;
         }
         let mut hasher = DefaultHasher::new();
-        (&parcel.exchange.name, parcel.routing_key.as_str()).hash(&mut hasher);
+        (&publish.exchange.name, publish.routing_key.as_str()).hash(&mut hasher);
         let index = usize::try_from(hasher.finish() % others.len() as u64).expect("it is less than a length");
         &others[index]
     }
 
+    /// `TooLarge` for a body over `max_message_size`, before a broker closes the channel for it.
     fn check_size(&self, message: &Message) -> Result<()> {
-        if message.body.len() <= self.common.config.max_message_size {
+        if message.body.len() <= self.inner.config.max_message_size {
             return Ok(());
         }
         Err(Error::new(ErrorKind::TooLarge, "publish")
-            .with("bytes", message.body.len())
-            .with("limit", self.common.config.max_message_size))
+            .with_executed(Executed::No)
+            .with_context("bytes", message.body.len())
+            .with_context("limit", self.inner.config.max_message_size))
     }
 
-    /// Opens a subscription on whatever link there is, and on the next if that is lost meanwhile.
-    async fn open(&self, opener: &Opener, deadline: Deadline) -> Result<Session> {
-        let config = &self.common.config;
-        let (started, mut tries) = (Instant::now(), 0);
+    /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
+    async fn open(&self, opener: &SubscriptionOpener, deadline: Deadline) -> Result<Session> {
+        let config = &self.inner.config;
+        let (started, mut attempts) = (Instant::now(), 0);
         loop {
-            let link = self.common.gate.link("subscribe").await?;
-            if self.common.quota.is_tight() {
-                // A newcomer takes no channel that a listener needs to come back.
-                let _ = timeout(config.request_timeout, self.common.roll.complete(link.generation)).await;
+            let link = self.inner.current.link("subscribe").await?;
+            if self.inner.quota.is_tight() {
+                // A new listener must not take a channel that an existing one needs to resubscribe.
+                let _ = timeout(config.request_timeout, self.inner.barrier.wait_for_all(link.generation)).await;
             }
             match opener.open(&link, deadline).await {
-                Err(error) if self.common.gate.lost_with(&link, &error).await => {}
-                // Perhaps it was our predecessor's, who is gone, and the broker has not noticed yet.
-                Err(error) if is_taken(&error) && started.elapsed() < config.patience_for_a_name() => {
-                    sleep(Pause::Soon(tries).dice(config)).await;
-                    tries += 1;
+                Err(error) if self.inner.current.lost_with(&link, &error).await => {}
+                // The consumer may be our predecessor's, whose connection the broker has not given
+                // up yet.
+                Err(error) if is_taken(&error) && started.elapsed() < config.name_release_timeout() => {
+                    sleep(Backoff::Exponential(attempts).random_delay(config)).await;
+                    attempts += 1;
                 }
-                // The replica of a stream that was declared a moment ago starts by itself.
+                // The local replica of a stream that was declared a moment ago starts by itself.
                 Err(error) if error.kind() == ErrorKind::Topology && error.is_transient() => {
-                    let pause = Pause::Soon(tries).dice(config);
-                    if pause >= deadline.remaining() {
+                    let backoff = Backoff::Exponential(attempts).random_delay(config);
+                    if backoff >= deadline.remaining() {
                         return Err(error);
                     }
-                    debug!(%error, "a subscription is tried again");
-                    sleep(pause).await;
-                    tries += 1;
+                    debug!(%error, "a subscription failed for now; the driver retries it");
+                    sleep(backoff).await;
+                    attempts += 1;
                 }
                 outcome => return outcome,
             }
@@ -225,78 +229,79 @@ impl Transport for AmqpTransport {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        self.common.status.subscribe()
+        self.inner.health.subscribe()
     }
 
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        let gate = &self.common.gate;
-        gate.check("publish")?;
-        let message = self.common.config.compressed(message);
+        let current = &self.inner.current;
+        current.check_open("publish")?;
+        let message = self.inner.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
-            return Err(gate.overdue("publish", Executed::No));
+            return Err(current.deadline_error("publish", Executed::No));
         }
-        let (exchange, needs) = (to.exchange(), Needs::of(to, options.ensure_queue));
+        let (exchange, prerequisite) = (to.exchange(), Prerequisite::of(to, options.ensure_queue));
         if options.declare_only {
-            return self.declare(&needs, options.deadline).await;
+            return self.declare(&prerequisite, options.deadline).await;
         }
         let header_bytes = properties::header_bytes(&message);
-        if let Some(link) = gate.now().link() {
-            // The link that it is sent on may be another, with another frame: the lane checks it once more.
+        if let Some(link) = current.state().link() {
+            // The message may be sent on a later link with another frame limit, so the publisher checks
+            // it again.
             properties::check_frame(header_bytes, link.publishing.frame_max())?;
         }
-        let parcel = Arc::new(Parcel {
-            exchange_name: short("exchange", &exchange.name)?,
-            routing_key: short("routing key", &to.routing_key())?,
-            // Where the publisher makes the queue, nothing may fall beside it.
-            mandatory: options.mandatory || needs.has_queue(),
-            if_refused: if_refused(to, &self.common.config),
+        let publish = Arc::new(EncodedPublish {
+            exchange_name: short_string("exchange", &exchange.name)?,
+            routing_key: short_string("routing_key", &to.routing_key())?,
+            // The publisher makes this queue, so a publish that misses it must not be lost.
+            mandatory: options.mandatory || prerequisite.has_queue(),
+            if_refused: if_refused(to, &self.inner.config),
             properties: properties::of(&message)?,
             header_bytes,
             id: message.id,
             body: message.body,
             exchange,
-            needs,
+            prerequisite,
         });
-        let ticket = Arc::new(Ticket::default());
+        let abandon_flag = Arc::new(AbandonFlag::default());
         let publishing = async {
-            let sent = self.send(Arc::clone(&parcel), &ticket, options.deadline).await;
+            let sent = self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await;
             match sent {
-                // The queue was there when we declared it, and somebody has deleted it since.
-                Err(error) if error.kind() == ErrorKind::Undeliverable && parcel.needs.has_queue() => {
-                    self.declared.forget(&parcel.needs);
-                    self.send(Arc::clone(&parcel), &ticket, options.deadline).await
+                // The queue was deleted after it was declared: declare it again, once.
+                Err(error) if error.kind() == ErrorKind::Undeliverable && publish.prerequisite.has_queue() => {
+                    self.declared.forget(&publish.prerequisite);
+                    self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await
                 }
                 sent => sent,
             }
         };
         match options.deadline.run("publish", publishing).await {
-            // Its reader may be on its way back, as we are: whoever has time left may try again.
+            // The consumer may be reconnecting as we are, so a retry may succeed.
             Ok(Err(error))
                 if error.kind() == ErrorKind::Undeliverable
-                    && (self.common.checks.suspect_route(to) || gate.is_settling()) =>
+                    && (self.inner.queue_checks.suspect_route(to) || current.is_settling()) =>
             {
                 Err(error.transient())
             }
             Ok(published) => published,
-            Err(_) => Err(gate.overdue("publish", ticket.abandon())),
+            Err(_) => Err(current.deadline_error("publish", abandon_flag.abandon())),
         }
     }
 
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
-        let gate = &self.common.gate;
-        gate.check("subscribe")?;
-        let opener = Opener::new(self.common.clone(), subscription.clone())?;
+        let current = &self.inner.current;
+        current.check_open("subscribe")?;
+        let opener = SubscriptionOpener::new(Arc::clone(&self.inner), subscription.clone())?;
         for queue in opener.queues() {
-            // Before the first is declared, so that nothing is left behind by a name that cannot be.
-            short("queue", &queue.name)?;
+            // Before anything is declared: an invalid name must leave nothing behind.
+            short_string("queue", &queue.name)?;
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
             Ok(outcome) => outcome?,
             Err(timeout) => {
-                return Err(match gate.now() {
-                    Passage::Shut { reason } => lost("subscribe", &reason),
-                    // Nothing runs because somebody listens.
+                return Err(match current.state() {
+                    LinkState::Lost { reason } => lost("subscribe", &reason),
+                    // A subscription runs no method, so nothing was executed.
                     _ => timeout.with_executed(Executed::No),
                 });
             }
@@ -306,48 +311,49 @@ impl Transport for AmqpTransport {
 
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
-        let Common { gate, config, status, checks, .. } = &self.common;
-        gate.check(OPERATION)?;
+        let Inner { current, queue_checks, .. } = &*self.inner;
+        current.check_open(OPERATION)?;
         let queue = address.routing_key();
         match address {
-            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with("address", address)),
-            // It expires when nobody uses it, and a look is a use.
-            Address::Direct { .. } if !checks.reads(&queue) => {
-                return Err(Error::unsupported(OPERATION).with("address", address));
+            Address::Fanout { .. } => return Err(Error::unsupported(OPERATION).with_context("address", address)),
+            // A passive declare counts as a use of the queue, and would keep it from expiring.
+            Address::Direct { .. } if !queue_checks.reads(&queue) => {
+                return Err(Error::unsupported(OPERATION).with_context("address", address));
             }
             _ => {}
         }
         let looking = async {
-            let link = gate.link(OPERATION).await?;
-            Declarer::new(&link, config, status, deadline).look(&queue).await
+            let link = current.link(OPERATION).await?;
+            Declarer::new(&link, &self.inner, deadline).look(&queue).await
         };
         let looked = deadline.run(OPERATION, looking).await.and_then(|looked| looked);
         let found = looked.map_err(|error| error.with_executed(Executed::No))?;
         if found.is_none_or(|found| found.consumers == 0) {
-            checks.suspect_queue(&queue);
+            queue_checks.suspect_queue(&queue);
         }
         Ok(found)
     }
 
     async fn close(&self, deadline: Deadline) -> Result<()> {
-        if self.common.gate.check("close").is_err() {
+        if self.inner.current.check_open("close").is_err() {
             return Ok(());
         }
-        let link = self.common.gate.now().link().cloned();
+        let link = self.inner.current.state().link().cloned();
         if let Some(link) = &link {
-            // Before those who use them hear of it, and drop them.
+            // Before the users of the channels see `Closed` and drop them.
             link.keep_channels();
         }
-        self.common.gate.set(Passage::Closed);
-        self.common.status.enter(State::Closed);
-        self.closing.cancel();
-        // What receivers decided is written before the goodbye; a broker that does not take it has it again.
-        let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.common.tasks.finish()).await;
+        self.inner.current.set(LinkState::Closed);
+        self.inner.health.set_link_state(State::Closed);
+        self.inner.closing.cancel();
+        // Decisions of receivers go out before the AMQP close. What the broker does not take, it redelivers.
+        let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
         let closed = match link {
             Some(link) => link.close(deadline).await,
             None => Ok(()),
         };
-        // The socket is shut, so nobody has anything to wait for; who has not ended by the deadline is dropped.
+        // The sockets are shut, so the tasks have nothing to wait for. One that has not ended by the
+        // deadline is aborted.
         for task in self.tasks() {
             let _ = deadline.run("close", task).await;
         }
@@ -355,15 +361,16 @@ impl Transport for AmqpTransport {
     }
 }
 
-/// Nobody is told that it is gone; who still waits is told that it is closed.
+/// Without an AMQP close. Whatever still waits fails with `Closed`.
 impl Drop for AmqpTransport {
     fn drop(&mut self) {
-        self.common.gate.set(Passage::Closed);
-        self.common.status.enter(State::Closed);
+        self.inner.current.set(LinkState::Closed);
+        self.inner.health.set_link_state(State::Closed);
     }
 }
 
-/// Tries every host in turn, and all of them again while that may help and there is time.
+/// Tries every host in turn, in rounds with growing waits, until one accepts, no error is temporary, or the
+/// deadline is near.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
     let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
@@ -378,28 +385,28 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
             }
         }
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
-        // Each try that is refused is an entry in the broker's log of intruders.
-        let pause = if passing == failures.len() { Pause::Soon(round) } else { Pause::Long(round) };
+        // A rejected login is an entry in the broker's security log, so those retries wait longer.
+        let backoff = if passing == failures.len() { Backoff::Exponential(round) } else { Backoff::Slow(round) };
         let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
-            // A try that the deadline cut short says less than the one before.
+            // An attempt that the deadline cut off explains less than the one before.
             let cut_short = failure.kind() == ErrorKind::Timeout;
             return Err(earlier.filter(|_| cut_short).unwrap_or(failure));
         }
         if round == 0 {
-            warn!(error = %failure, "the broker cannot be reached yet, and is tried again until the deadline");
+            warn!(error = %failure, "the driver cannot connect to the broker yet; it retries until the deadline");
         }
         earlier = Some(failure);
-        // The last tries lie close to the deadline, however long the waits have grown.
-        sleep(pause.dice(config).min(deadline.remaining() / 2)).await;
+        // However long the waits have grown, the last attempts lie close to the deadline.
+        sleep(backoff.random_delay(config).min(deadline.remaining() / 2)).await;
     }
     Err(summed_up(Vec::new()))
 }
 
-/// One error for all hosts: the last one's, with what the others said.
+/// One error for all hosts: the last one's, with the others in its context.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
-        return Error::new(ErrorKind::Config, "connect").with("reason", "the URL names no host");
+        return Error::new(ErrorKind::Config, "connect").with_context("reason", "the URL names no host");
     };
-    failures.into_iter().fold(last, |last, other| last.with("another host", other))
+    failures.into_iter().fold(last, |last, other| last.with_context("other_host", other))
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use oslo_messaging::{Error, ErrorKind, Exchange, Lifetime, Result};
+use oslo_messaging::driver::{Exchange, Lifetime};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::config::FakeConfig;
 use crate::counters::Counters;
@@ -166,7 +167,9 @@ impl FakeBroker {
     pub fn declare_exclusive_queue(&self, name: &str) -> Result<()> {
         self.0.with(|state| {
             if state.queue_ids.contains_key(name) {
-                return Err(Error::new(ErrorKind::Topology, "declare queue").with("queue", name));
+                return Err(Error::new(ErrorKind::Topology, "declare queue")
+                    .with_executed(Executed::No)
+                    .with_context("queue", name));
             }
             let queue = state.create_queue(name, Lifetime::Shared);
             state.queues.entry(queue).and_modify(|queue| queue.exclusive = true);

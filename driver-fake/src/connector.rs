@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Connector, Deadline, Error, ErrorKind, Result, Transport, TransportUrl};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::driver::{Connector, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Result};
 
 use crate::broker::FakeBroker;
 
@@ -46,7 +48,7 @@ impl Connector for FakeConnector {
             return Ok(Arc::new(broker.transport()));
         }
         if let Some(option) = url.query().keys().next() {
-            return Err(Error::new(ErrorKind::Config, OPERATION).with("unknown_option", option));
+            return Err(Error::new(ErrorKind::Config, OPERATION).with_context("unknown_option", option));
         }
         Ok(Arc::new(FakeBroker::named(&name_of(url)).transport()))
     }

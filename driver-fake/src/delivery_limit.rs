@@ -1,6 +1,6 @@
 //! The delivery limit of quorum queues: which returned messages count as failed, and when a message is dropped.
 
-use oslo_messaging::DeliveryCount;
+use oslo_messaging::driver::DeliveryCount;
 
 /// How the names of dead-letter queues end. The AMQP driver declares them without a limit.
 const DEAD_LETTERS: &str = ".dead";
@@ -8,7 +8,7 @@ const DEAD_LETTERS: &str = ".dead";
 /// The delivery limit of a broker's shared queues, which then behave as quorum queues.
 ///
 /// A queue counts the failed deliveries of each message and reports the count with a redelivered one
-/// ([`Message::delivery_count`](oslo_messaging::Message::delivery_count)). A message whose count exceeds the limit is
+/// ([`Message::delivery_count`](oslo_messaging::driver::Message::delivery_count)). A message whose count exceeds the limit is
 /// dropped, which [`Counters::over_limit`](crate::Counters::over_limit) counts. Private queues have no limit.
 ///
 /// ```
@@ -79,7 +79,7 @@ impl DeliveryLimit {
 
     /// The delivery count to report with a message; `None` if no delivery failed.
     pub(crate) fn shown(&self, failed: u64) -> Option<DeliveryCount> {
-        (failed > 0).then_some(DeliveryCount { failed, limit: Some(self.failures) })
+        (failed > 0).then_some(DeliveryCount::new(failed, Some(self.failures)))
     }
 }
 

@@ -17,7 +17,8 @@ use crate::transport::FakeTransport;
 /// ```
 /// use std::time::Duration;
 ///
-/// use oslo_messaging::{Address, Deadline, ErrorKind, Message, PublishOptions, Transport};
+/// use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+/// use oslo_messaging::{Deadline, ErrorKind};
 /// use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 ///
 /// # #[tokio::main(flavor = "current_thread")]

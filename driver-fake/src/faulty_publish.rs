@@ -1,6 +1,7 @@
 //! Publishes that meet a fault.
 
-use oslo_messaging::{Error, ErrorKind, Executed, Message, PublishOptions, Result, State};
+use oslo_messaging::driver::{Message, PublishOptions};
+use oslo_messaging::{Error, ErrorKind, Executed, Result, State};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -48,7 +49,7 @@ impl FakeTransport {
             }),
             Fault::Nack => {
                 self.broker.with(|state| state.counters.published += 1);
-                Err(Error::new(ErrorKind::Refused, OPERATION).transient())
+                Err(Error::new(ErrorKind::Refused, OPERATION).with_executed(Executed::No).transient())
             }
             Fault::Return => self.broker.with(|state| {
                 state.counters.published += 1;

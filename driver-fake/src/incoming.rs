@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{IncomingMessage, Message, Result};
+use oslo_messaging::Result;
+use oslo_messaging::driver::{IncomingMessage, Message};
 
 use crate::shared::Shared;
 use crate::state::channel::Settlement;

@@ -19,7 +19,8 @@
 //!
 //! ```
 //! use std::{num::NonZeroUsize, time::Duration};
-//! use oslo_messaging::{Address, Deadline, Listener, Message, PublishOptions, Source, Subscription, Transport};
+//! use oslo_messaging::driver::{Address, Listener, Message, PublishOptions, Source, Subscription, Transport};
+//! use oslo_messaging::Deadline;
 //! use oslo_messaging_fake::FakeBroker;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Address, Deadline, Error, IncomingMessage, Listener, Result, Settle};
+use oslo_messaging::driver::{Address, IncomingMessage, Listener, Settle};
+use oslo_messaging::{Deadline, Error, Result};
 use tokio::task::coop;
 use tokio::time::{Instant, sleep_until};
 

@@ -1,6 +1,7 @@
 //! The limits of AMQP on names: at most 255 bytes, and not reserved.
 
-use oslo_messaging::{Error, ErrorKind, Exchange, ExchangeKind, QueuePlan, Result};
+use oslo_messaging::driver::{Exchange, ExchangeKind, QueuePlan};
+use oslo_messaging::{Error, ErrorKind, Result};
 
 /// The longest AMQP short string, in bytes: every name and routing key is one.
 ///
@@ -34,7 +35,9 @@ pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Re
     }
     check_length("exchange", &exchange.name, operation)?;
     if exchange.name.is_empty() || exchange.name.starts_with(RESERVED) {
-        return Err(Error::new(ErrorKind::Denied, operation).with("reserved_exchange", format!("{:?}", exchange.name)));
+        return Err(
+            Error::new(ErrorKind::Denied, operation).with_context("reserved_exchange", format!("{:?}", exchange.name))
+        );
     }
     Ok(())
 }
@@ -47,10 +50,10 @@ pub(crate) fn check_queue(name: &str, operation: &'static str) -> Result<()> {
     check_length("queue", name, operation)?;
     if name.is_empty() {
         // RabbitMQ would generate a name, which no publisher could know.
-        return Err(Error::new(ErrorKind::Topology, operation).with("queue", "a queue needs a name"));
+        return Err(Error::new(ErrorKind::Topology, operation).with_context("queue", "a queue needs a name"));
     }
     if name.starts_with(RESERVED) {
-        return Err(Error::new(ErrorKind::Denied, operation).with("reserved_queue", name));
+        return Err(Error::new(ErrorKind::Denied, operation).with_context("reserved_queue", name));
     }
     Ok(())
 }
@@ -65,7 +68,7 @@ pub(crate) fn check_length(what: &'static str, name: &str, operation: &'static s
     }
     let start: String = name.chars().take(40).collect();
     Err(Error::new(ErrorKind::TooLarge, operation)
-        .with(what, format!("{start}…"))
-        .with("bytes", name.len())
-        .with("limit", SHORT_STRING))
+        .with_context(what, format!("{start}…"))
+        .with_context("bytes", name.len())
+        .with_context("limit", SHORT_STRING))
 }

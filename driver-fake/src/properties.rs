@@ -1,6 +1,7 @@
 //! The limits of RabbitMQ on the properties and the size of a message.
 
-use oslo_messaging::{Error, ErrorKind, Message, Result};
+use oslo_messaging::driver::Message;
+use oslo_messaging::{Error, ErrorKind, Result};
 
 use crate::names::{check_exchange, check_length, check_queue};
 use crate::state::destination::{Destination, QueueDeclaration};
@@ -24,8 +25,8 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     }
     if message.body.len() > max_message_size {
         return Err(Error::new(ErrorKind::TooLarge, OPERATION)
-            .with("bytes", message.body.len())
-            .with("limit", max_message_size));
+            .with_context("bytes", message.body.len())
+            .with_context("limit", max_message_size));
     }
     check_length("message_id", &message.id, OPERATION)?;
     check_headers(message, OPERATION)
@@ -40,7 +41,9 @@ fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
         bytes += name.len() + value.len() + PER_HEADER;
     }
     if bytes > PROPERTIES {
-        return Err(Error::new(ErrorKind::TooLarge, operation).with("header_bytes", bytes).with("limit", PROPERTIES));
+        return Err(Error::new(ErrorKind::TooLarge, operation)
+            .with_context("header_bytes", bytes)
+            .with_context("limit", PROPERTIES));
     }
     Ok(())
 }

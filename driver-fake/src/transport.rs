@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Capability, Deadline, Error, ErrorKind, Health, Lifetime, Listener, Message, PublishOptions,
-    QueueCounts, Result, State, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, Lifetime, Listener, Message, PublishOptions, QueueCounts, Subscription,
+    Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result, State};
 use tokio::sync::watch;
 use tokio::task::coop;
 use uuid::Uuid;
@@ -94,9 +95,9 @@ impl FakeTransport {
 
     /// The error of a publish that an alarm held up until its deadline: transient, with the reason of the alarm.
     fn blocked(&self, operation: &'static str) -> Error {
-        let error = Error::new(ErrorKind::Blocked, operation).transient();
+        let error = Error::new(ErrorKind::Blocked, operation).with_executed(Executed::No).transient();
         match &self.health.borrow().state {
-            State::Blocked { reason } => error.with("reason", reason),
+            State::Blocked { reason } => error.with_context("reason", reason),
             _ => error,
         }
     }
@@ -139,7 +140,7 @@ impl Transport for FakeTransport {
         // A publisher in a loop yields to other tasks: nothing else here waits.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
-            return Err(Error::timeout("publish").with("to", to));
+            return Err(Error::timeout("publish").with_executed(Executed::No).with_context("to", to));
         }
         let destination = Destination::new(to, options);
         properties::check_publish(&destination, &message, self.broker.max_message_size)?;
@@ -167,7 +168,7 @@ impl Transport for FakeTransport {
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         const OPERATION: &str = "subscribe";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         let unique = Uuid::new_v4().simple().to_string();
         let plans = subscription.queues(&unique);
@@ -193,10 +194,10 @@ impl Transport for FakeTransport {
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         if matches!(address, Address::Fanout { .. }) {
-            return Err(Error::unsupported(OPERATION).with("address", address));
+            return Err(Error::unsupported(OPERATION).with_context("address", address));
         }
         let name = address.routing_key();
         self.broker.with(|state| {

@@ -18,7 +18,7 @@ pub struct Options {
 /// The drivers that the examples know.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::new().with(FakeConnector::default()).with(AmqpConnector::default())
+    Registry::new().register(FakeConnector::default()).register(AmqpConnector::default())
 }
 
 /// Connects to the bus of the command line.

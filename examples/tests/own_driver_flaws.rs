@@ -2,7 +2,7 @@
 
 mod own_hub;
 
-use oslo_messaging::Capability;
+use oslo_messaging::driver::Capability;
 use oslo_messaging_conformance::{Flaw, Flawed, cases, perform};
 use own_hub::OwnHub;
 
@@ -36,5 +36,5 @@ fn every_flaw_is_caught_by_the_case_it_names() {
     let (known, foreign): (Vec<Flaw>, Vec<Flaw>) = Flaw::ALL.iter().copied().partition(pinned);
     assert_eq!(foreign, FOREIGN);
     let survivors: Vec<Flaw> = known.into_iter().filter(survives).collect();
-    assert_eq!(survivors, HARMLESS, "nobody caught these");
+    assert_eq!(survivors, HARMLESS, "no case caught these");
 }

@@ -6,9 +6,8 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Executed, Message, PublishOptions, Result, Settle, Source, Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Settle, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, Result};
 use oslo_messaging_conformance::Harness;
 use own_hub::OwnHub;
 
@@ -66,7 +65,7 @@ async fn a_window_that_was_settled_before_handover_opens_again() -> Result<()> {
     let mut read = 0;
     while read < 5 {
         let messages = soon().run("poll", listener.poll(MANY)).await??;
-        read += messages.expect("nobody stops it").len();
+        read += messages.expect("it was not stopped").len();
     }
     listener.close(soon()).await
 }
@@ -83,7 +82,7 @@ async fn a_busy_topic_does_not_shut_out_what_is_sent_to_one_server() -> Result<(
     }
     let it = Address::Server { exchange, topic, server };
     transport.publish(&it, Message::new("it"), &PublishOptions::by(soon())).await?;
-    let messages = listener.poll(MANY).await?.expect("nobody stops it");
+    let messages = listener.poll(MANY).await?.expect("it was not stopped");
     assert_eq!(messages.iter().filter(|message| message.message().body == "it").count(), 1);
     Ok(())
 }

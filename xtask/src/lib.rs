@@ -4,12 +4,10 @@
 //! Not published. Everything here blocks; call it from an async test through `spawn_blocking`.
 
 pub mod broker;
-pub mod command;
-pub mod install;
-pub mod interrupt;
-pub mod lasting;
+pub mod fault_duration;
+pub mod process;
 pub mod profile;
-pub mod python;
+pub mod setup;
 
 use std::path::Path;
 

@@ -1,26 +1,17 @@
 //! The repository's tasks: `cargo xtask lint | test | report | conformance | matrix | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
-mod conformance;
-mod elsewhere;
-mod fuzz;
-mod lint;
-mod matrix;
-mod report;
-mod serve;
-mod soak;
-mod suite;
-mod summary;
-mod test;
+mod task;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::broker::Release;
-use xtask::interrupt::Interrupt;
+use xtask::process::interrupt::Interrupt;
 
-use test::Broker;
+use task::test::Broker;
+use task::{conformance, fuzz, lint, matrix, report, serve, soak, test};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -33,43 +24,42 @@ struct Arguments {
 enum Task {
     /// Checks formatting, lints, documentation, packaging and dependencies.
     Lint,
-    /// Runs every test, the live ones against a RabbitMQ node of this run's own.
+    /// Runs every test, the live ones on a private RabbitMQ node.
     Test {
-        /// Runs without a node; the live tests then say that they were skipped. Refused where CI is set.
+        /// Runs without a node and skips the live tests. Refused where CI is set.
         #[arg(long)]
         no_broker: bool,
         /// Runs everything on this release (3.10, 4.0, 4.3 or 4.3-denied) instead of the one that is installed.
         #[arg(long, value_name = "RELEASE", conflicts_with = "no_broker")]
         broker: Option<Release>,
-        /// Given on to `cargo test`, such as `-p oslo-messaging-amqp --test live`; that all live suites ran is then not
-        /// checked.
+        /// Arguments for `cargo test`, such as `-p oslo-messaging-amqp --test live`. With any, `test` does not check that all
+        /// live suites ran.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by
-    /// both together, and holds what happened against the rules.
+    /// Runs generated programs of servers, calls and casts, played by this library, by the reference in Python, or by both,
+    /// and checks the rules on the results.
     Conformance(conformance::Programs),
     /// Runs every case of the conformance suite on every release of RabbitMQ, in every profile of options. Takes root, and
     /// half an hour.
     Matrix(matrix::Matrix),
-    /// Keeps calls, casts and events going while connections are cut and the node is killed, frozen and alarmed, and holds
-    /// what happened against the rules.
+    /// Sends calls, casts and events while connections are cut and the node is killed, frozen and alarmed, and checks the
+    /// rules on the results.
     Soak(soak::Soak),
-    /// Makes the page and the table of what the last `test` did again, from its records.
+    /// Writes the report page and the table of the last `test` again, from its records.
     Report {
-        /// Puts the table into README.md too; refused unless every test ran and held.
+        /// Puts the table into docs/testing.md too; refused unless every test ran and held.
         #[arg(long)]
-        readme: bool,
+        docs: bool,
     },
-    /// Looks for inputs that break what is promised for every input: of messages, URLs and configuration files. Takes a nightly
-    /// toolchain and cargo-fuzz.
+    /// Fuzzes the readers of messages, frames, URLs and configuration files. Needs a nightly toolchain and cargo-fuzz.
     Fuzz(fuzz::Fuzzing),
     /// Starts a RabbitMQ node, prints how to reach it, and removes it on Ctrl-C or at the end of standard input.
     Broker {
         /// Leaves the node's directory, with its data and its log, behind.
         #[arg(long)]
         keep: bool,
-        /// Which release (3.10, 4.0, 4.3 or 4.3-denied), by default the one that is installed. What is not here is made
+        /// The release (3.10, 4.0, 4.3 or 4.3-denied), by default the installed one. A release that is not installed is made
         /// under `target/brokers` in a minute.
         #[arg(long, value_name = "RELEASE")]
         version: Option<Release>,
@@ -100,7 +90,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Matrix(matrix) => matrix::run(matrix, &interrupt),
         Task::Fuzz(fuzzing) => fuzz::run(fuzzing, &interrupt),
         Task::Soak(soak) => soak::run(soak, &interrupt),
-        Task::Report { readme } => report::run(*readme),
+        Task::Report { docs } => report::run(*docs),
         Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),
     }
 }

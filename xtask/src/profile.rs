@@ -1,4 +1,4 @@
-//! How the queues of a test are laid out.
+//! Sets of queue options that tests run with.
 
 use std::env;
 use std::fmt;
@@ -12,7 +12,7 @@ pub const PROFILES: &str = "OSLO_TEST_PROFILES";
 /// A set of options that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// What the reference does unless it is told otherwise: shared queues that a restart of the broker takes away.
+    /// The defaults of the reference: shared queues that a restart of the broker takes away.
     Oslo,
     /// Shared queues that outlive a restart.
     Durable,

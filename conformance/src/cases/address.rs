@@ -1,6 +1,6 @@
 //! Which listeners receive a message to an address.
 
-use oslo_messaging::{Address, Source, Subscription};
+use oslo_messaging::driver::{Address, Source, Subscription};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use oslo_messaging::{ErrorKind, Message, PublishOptions, Source, State, Subscription};
+use oslo_messaging::driver::{Message, PublishOptions, Source, Subscription};
+use oslo_messaging::{ErrorKind, State};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use libtest_mimic::Failed;
-use oslo_messaging::{
-    Address, Context, Deadline, ErrorKind, Executed, Message, PublishOptions, RpcServerBuilder, Source, State,
-    Subscription, Target,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Context, Deadline, ErrorKind, Executed, State, Target};
 use serde_json::json;
 
 use super::notify::{listener, notifier, recording, send_events};
@@ -160,7 +159,7 @@ async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     while heard().len() < 30 {
         recorder.wait(recorder.at("l").len() + 1).await?;
     }
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     Ok(())
 }
 

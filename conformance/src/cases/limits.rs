@@ -1,6 +1,7 @@
 //! How long, large and many things may be.
 
-use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
 
-use oslo_messaging::{Settle, Subscription};
+use oslo_messaging::driver::{Settle, Subscription};
 use tokio::time::timeout;
 
 use crate::cases::cases;

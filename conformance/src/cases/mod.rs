@@ -26,9 +26,9 @@ macro_rules! cases {
     )+) => {
         pub(in crate::cases) const CASES: &[$crate::Case] = &[$($crate::Case {
             id: concat!(stringify!($area), "::", stringify!($name)),
-            requires: &[$(oslo_messaging::Capability::$requires),*],
+            requires: &[$(oslo_messaging::driver::Capability::$requires),*],
             // The first of one or two elements: a macro has no other way to write "this, or else `None`".
-            lacks: [$(Some(oslo_messaging::Capability::$lacks),)? None][0],
+            lacks: [$(Some(oslo_messaging::driver::Capability::$lacks),)? None][0],
             disturbs: [$(Some($crate::Disturbance::$disturbs),)? None][0],
             // Each line of a doc comment begins with a space, so they join into one text.
             cites: concat!($($cites),+).trim_ascii_start(),

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use futures_util::future::try_join_all;
-use oslo_messaging::{Address, Source, Subscription};
+use oslo_messaging::driver::{Address, Source, Subscription};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -1,6 +1,6 @@
 //! Notifications, as far as a driver sees them.
 
-use oslo_messaging::{Address, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::wire::{Reply, Request};
-use oslo_messaging::{
-    Address, Bus, Message, Payload, PublishOptions, Result, RpcClient, Source, Subscription, Target, Transport,
-};
+use oslo_messaging::{Bus, Payload, Result, RpcClient, Target};
 use serde_json::{Value, json};
 
 use crate::{Reading, Stage};
@@ -87,7 +86,7 @@ impl<'a> Peer<'a> {
 pub(super) fn reply(request: &Request, result: Value, ending: bool) -> Result<Reply, Failed> {
     let call = request.call.as_ref().ok_or("the request is no call")?;
     let reply = Reply::result(&call.msg_id, uuid::Uuid::new_v4().simple().to_string(), Payload::from(result));
-    Ok(Reply { ending, ..reply })
+    Ok(reply.with_ending(ending))
 }
 
 /// The target of the hand-written server.

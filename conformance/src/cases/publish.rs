@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{
-    Address, Capability, Deadline, ErrorKind, Executed, Message, PublishOptions, Source, Subscription,
-};
+use oslo_messaging::driver::{Address, Capability, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::{Deadline, ErrorKind, Executed};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

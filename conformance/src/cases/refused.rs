@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Result, Source, Subscription};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::{ErrorKind, Result};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

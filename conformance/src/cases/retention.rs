@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{ErrorKind, Message, PublishOptions, Source, Subscription};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Message, PublishOptions, Source, Subscription};
 
 use crate::cases::cases;
 use crate::{Outcome, Stage};

@@ -1,6 +1,7 @@
 //! What becomes of a message in hand.
 
-use oslo_messaging::{Address, DeliveryCount, ErrorKind, Settle, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, DeliveryCount, Settle, Source, Subscription, Transport};
 
 use crate::cases::cases;
 use crate::{DELIVERY_LIMIT, Disturbance, Outcome, Reading, Stage};

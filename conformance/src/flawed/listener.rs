@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, IncomingMessage, Listener, Message, Result, Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, IncomingMessage, Listener, Message, Subscription, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Result};
 use tokio::time::{sleep, timeout};
 
 use super::Flaw;

@@ -7,7 +7,8 @@ mod transport;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{Capability, Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::{Capability, Transport};
 use tokio::sync::watch;
 
 use crate::{Budget, Clock, Disturbance, Harness};

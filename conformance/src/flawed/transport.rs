@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Deadline, Error, ErrorKind, Health, Listener, Message, PublishOptions, Result, Settle,
-    Source, State, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, Listener, Message, PublishOptions, Settle, Source, Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result, State};
 use tokio::sync::{Mutex, watch};
 
 use super::Flaw;
@@ -126,7 +126,7 @@ impl FlawedTransport {
     fn crossed(&self, outcome: Result<()>) -> Result<()> {
         let undeliverable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Undeliverable);
         if self.returned.swap(undeliverable, Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Undeliverable, "publish"));
+            return Err(Error::new(ErrorKind::Undeliverable, "publish").with_executed(Executed::No));
         }
         if undeliverable { Ok(()) } else { outcome }
     }
@@ -198,7 +198,11 @@ impl Transport for FlawedTransport {
         Ok(Box::new(FlawedListener::new(inner, self.flaw, Arc::clone(&self.closed), self.losses.since_now())))
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.inner.inspect(address, deadline).await
     }
 

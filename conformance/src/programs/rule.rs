@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use oslo_messaging::{Capabilities, Capability};
+use oslo_messaging::driver::{Capabilities, Capability};
 
 /// One sentence that the history of every program must satisfy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ macro_rules! rules {
             $(#[doc = $says])+
             pub(crate) static $name: $crate::programs::Rule = $crate::programs::Rule {
                 id: $id,
-                requires: &[$(oslo_messaging::Capability::$requires),*],
+                requires: &[$(oslo_messaging::driver::Capability::$requires),*],
                 says: concat!($($says),+).trim_ascii_start(),
             };
         )*

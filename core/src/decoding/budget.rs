@@ -1,4 +1,8 @@
 //! How many decoded bytes may be in hand.
+//!
+//! The budget bounds the memory of a bus, whatever its peers send. A [`Charge`] travels with its message and is
+//! released by its drop, on every path. Two counters are kept apart: bytes that wait to be decoded stop the intake,
+//! but must not stop the decoding itself, or neither would ever proceed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,15 +17,19 @@ const OVERHEAD: usize = 4 << 10;
 /// The bytes of messages that are in hand, and how many there may be.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// What the budget bounds, for the warning.
     what: &'static str,
+    /// How many bytes may be held.
     size: usize,
     /// Of messages that wait to be decoded, as they came.
     waiting: AtomicUsize,
     /// Of messages that are being decoded, wait for a handler, or are being handled.
     held: AtomicUsize,
+    /// Notified whenever bytes are released.
     released: Notify,
     /// Held while a large body is decoded: what decoding needs beside the body is needed once.
     pub(super) turn: Arc<Semaphore>,
+    /// Whether the current shortage was logged; reset when half of the budget is free.
     warned: AtomicBool,
 }
 
@@ -57,7 +65,7 @@ impl Budget {
             warn!(
                 bytes = self.in_hand(),
                 budget = self.size,
-                "too many bytes of {} are in hand: no more are taken from the broker until some are done with",
+                "the memory budget of {} is full: no more are taken from the broker until some are settled",
                 self.what
             );
         }
@@ -70,6 +78,7 @@ impl Budget {
         self.until(|budget| budget.held.load(Ordering::Acquire) < budget.size).await;
     }
 
+    /// Waits until `ready`, checked after each release. Registers before it checks, so that no release is missed.
     async fn until(&self, ready: impl Fn(&Self) -> bool) {
         loop {
             let mut released = pin!(self.released.notified());
@@ -81,6 +90,7 @@ impl Budget {
         }
     }
 
+    /// Waiting and held bytes together.
     fn in_hand(&self) -> usize {
         self.waiting.load(Ordering::Acquire).saturating_add(self.held.load(Ordering::Acquire))
     }

@@ -6,18 +6,18 @@
 //! - Decoded bytes count against a [`Budget`] until their message is done with. Where it is full, nothing is taken from
 //!   the broker. What was taken already is never dropped for it.
 
+mod arrival_order;
 mod budget;
-mod line;
-mod reader;
+mod listener;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::arrival_order::Decoded;
 pub(crate) use self::budget::{Budget, Charge};
-pub(crate) use self::line::Decoded;
-pub(crate) use self::reader::DecodingListener;
+pub(crate) use self::listener::DecodingListener;
 use crate::wire::compression;
 use crate::{Error, Payload, Result};
 
@@ -46,7 +46,7 @@ pub(crate) fn is_large(payload: &Payload) -> bool {
 ///
 /// # Panics
 /// If `decode` does.
-pub(crate) async fn decode_elsewhere<T: Send + 'static>(
+pub(crate) async fn decode_on_blocking_task<T: Send + 'static>(
     payload: Payload,
     decode: impl FnOnce(&Payload) -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -1,4 +1,7 @@
 //! A table of typed handlers of events over shared state.
+//!
+//! As for RPC, [`NotificationEndpoint`] is generic over its state and the listener keeps only its [`HandlerTable`]. A
+//! handler gets the events of its priority and pattern; which one is decided by the first match.
 
 use std::fmt;
 use std::future::Future;
@@ -17,31 +20,33 @@ use crate::{Error, Failure, Result};
 /// the same event, as in the reference.
 pub struct NotificationEndpoint<S> {
     state: Arc<S>,
-    table: Table,
+    table: HandlerTable,
 }
 
 /// The handlers of an endpoint without the type of their state.
 #[derive(Clone, Default)]
-pub(super) struct Table {
+pub(super) struct HandlerTable {
     filter: Option<NotificationFilter>,
     handlers: Vec<Handler>,
     /// Why it cannot be started.
     invalid: Option<Error>,
 }
 
+/// One handler with the events that it takes.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
     pattern: Pattern,
     /// Whether it takes many events at once.
     pub(super) takes_many: bool,
-    run: Run,
+    run: HandlerFn,
 }
 
-type Run = Arc<dyn Fn(Vec<Event>) -> Begun + Send + Sync>;
+/// Decodes the payloads and starts the handler.
+type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
-/// What a handler made of the events it was given.
-pub(super) struct Begun {
+/// The result of one invocation of a handler.
+pub(super) struct StartedHandler {
     /// Those whose payload it could not read, by their place.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// The handler at work on the others, if there are any.
@@ -58,7 +63,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     /// As [`new`](Self::new), over state that others hold too.
     #[must_use]
     pub fn shared(state: Arc<S>) -> Self {
-        Self { state, table: Table::default() }
+        Self { state, table: HandlerTable::default() }
     }
 
     /// Has only the events that pass `filter`.
@@ -106,6 +111,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         self.add(priority, events, true, handler)
     }
 
+    /// Adds a handler of many events; an invalid pattern is kept for [`HandlerTable::check`].
     fn add<F, Fut, T, R, E>(mut self, priority: Priority, events: &str, takes_many: bool, handler: F) -> Self
     where
         F: Fn(Arc<S>, Vec<Event<T>>) -> Fut + Send + Sync + 'static,
@@ -129,24 +135,25 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
                 let running = async move { running.await.map(Into::into).map_err(Into::into) };
                 Box::pin(running) as BoxFuture<'static, _>
             });
-            Begun { unreadable, running }
+            StartedHandler { unreadable, running }
         };
         self.table.handlers.push(Handler { priority, pattern, takes_many, run: Arc::new(run) });
         self
     }
 
-    pub(super) fn into_table(self) -> Table {
+    pub(super) fn into_table(self) -> HandlerTable {
         self.table
     }
 }
 
-impl Table {
+impl HandlerTable {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if one of its patterns is none.
     pub(super) fn check(&self) -> Result<()> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
+    /// The priorities of the handlers, possibly repeated.
     pub(super) fn priorities(&self) -> impl Iterator<Item = Priority> {
         self.handlers.iter().map(|handler| handler.priority)
     }
@@ -166,7 +173,8 @@ impl Table {
 }
 
 impl Handler {
-    pub(super) fn begin(&self, events: Vec<Event>) -> Begun {
+    /// Decodes the events and starts the handler on those that decode.
+    pub(super) fn begin(&self, events: Vec<Event>) -> StartedHandler {
         (self.run)(events)
     }
 }
@@ -190,7 +198,7 @@ impl<S> fmt::Debug for NotificationEndpoint<S> {
     }
 }
 
-impl fmt::Debug for Table {
+impl fmt::Debug for HandlerTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NotificationEndpoint")
             .field("filter", &self.filter)

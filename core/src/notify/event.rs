@@ -12,7 +12,7 @@ use crate::{Context, Payload};
 pub struct Event<T = Payload> {
     /// What travelled beside it, as far as its publisher let it.
     pub context: Context,
-    /// Who tells it, such as `compute.host-1`.
+    /// The publisher: a service and its host, such as `compute.host-1`.
     pub publisher_id: String,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: String,
@@ -22,7 +22,7 @@ pub struct Event<T = Payload> {
     pub payload: T,
     /// Names the event: the same for each of its copies and deliveries.
     pub message_id: String,
-    /// When its publisher told it, as it wrote it: `2026-11-22 18:11:31.065226`, in UTC.
+    /// When it was published, as its publisher wrote it: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: String,
     /// Whether the broker handed it over before, so that it may have been handled already.
     pub redelivered: bool,

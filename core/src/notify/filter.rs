@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 /// and back references.
 ///
 /// ```
-/// use oslo_messaging::NotificationFilter;
+/// use oslo_messaging::notify::NotificationFilter;
 ///
 /// # fn main() -> oslo_messaging::Result<()> {
 /// let active = NotificationFilter::new().publisher_id("compute")?.event_type(r"compute\.instance\.")?.payload("state", "active$")?;
@@ -117,7 +117,7 @@ fn is_match(regex: &Regex, text: Option<impl AsRef<str>>) -> bool {
 /// Anchored at the beginning, as Python's `match` is.
 fn compile(regex: &str) -> Result<Regex> {
     Regex::new(&format!(r"\A(?:{regex})"))
-        .map_err(|error| Error::new(ErrorKind::Config, "read a filter").with("regex", regex).with_source(error))
+        .map_err(|error| Error::new(ErrorKind::Config, "read a filter").with_context("regex", regex).with_source(error))
 }
 
 #[cfg(test)]

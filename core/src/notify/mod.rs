@@ -1,49 +1,51 @@
-//! Notifications: events with a priority, published by anyone, kept until somebody reads them.
+//! Notifications: events with a priority, published to topics, kept by the broker until a listener has handled them.
+//!
+//! [`Notifier`] publishes and [`NotificationListener`] consumes; [`DeadLetters`] reads the events that no attempt could handle.
 
 mod background;
-mod configured;
-pub(crate) mod dead_letter;
-pub(crate) mod dead_letter_queue;
-pub(crate) mod dead_letter_writer;
-mod dead_letters;
+mod dead_letter;
 mod endpoint;
 mod event;
+mod failure_policy;
 mod filter;
+mod from_config;
 mod listener;
 #[cfg(feature = "log-layer")]
 mod log;
 mod notifier;
-mod outcome;
-mod outgoing;
+mod outgoing_event;
 mod pattern;
-mod policy;
 mod priority;
 mod redact;
+mod result;
 mod secret;
 mod sink;
 
-pub(crate) use dead_letter_writer::DeadLetterWriter;
+pub(crate) use self::dead_letter::writer::DeadLetterWriter;
 
-pub use background::{BackgroundNotifier, OutboxConfig, OutboxCounts, Queued, WhenFull};
-pub use dead_letter::{DeadLetterInfo, DeadReason};
-pub use dead_letters::{DeadLetter, DeadLetters};
-pub use endpoint::NotificationEndpoint;
-pub use event::Event;
-pub use filter::NotificationFilter;
-pub use listener::{NotificationListener, NotificationListenerBuilder};
+pub use self::background::BackgroundNotifier;
+pub use self::background::outbox::Queued;
+pub use self::background::outbox_config::{OutboxConfig, WhenFull};
+pub use self::background::outbox_counts::OutboxCounts;
+pub use self::dead_letter::info::{DeadLetterInfo, DeadReason};
+pub use self::dead_letter::letters::{DeadLetter, DeadLetters};
+pub use self::endpoint::NotificationEndpoint;
+pub use self::event::Event;
+pub use self::failure_policy::{FailurePolicy, GiveUp};
+pub use self::filter::NotificationFilter;
+pub use self::listener::{NotificationListener, NotificationListenerBuilder};
 #[cfg(feature = "log-layer")]
-pub use log::LogRecordLayer;
-pub use notifier::Notifier;
-pub use outcome::NotificationResult;
-pub use outgoing::OutgoingEvent;
-pub use pattern::Pattern;
-pub use policy::{FailurePolicy, GiveUp};
-pub use priority::Priority;
-pub use redact::{AllowedContext, Redact};
-pub use secret::Secret;
-pub use sink::NotificationSink;
-pub use sink::log::LogSink;
-pub use sink::messaging::MessagingSink;
-pub use sink::noop::NoopSink;
-pub use sink::recording::RecordingSink;
-pub use sink::routing::{Route, RoutingSink};
+pub use self::log::LogRecordLayer;
+pub use self::notifier::Notifier;
+pub use self::outgoing_event::OutgoingEvent;
+pub use self::pattern::Pattern;
+pub use self::priority::Priority;
+pub use self::redact::{AllowedContext, Redact};
+pub use self::result::NotificationResult;
+pub use self::secret::Secret;
+pub use self::sink::NotificationSink;
+pub use self::sink::log::LogSink;
+pub use self::sink::messaging::MessagingSink;
+pub use self::sink::noop::NoopSink;
+pub use self::sink::recording::RecordingSink;
+pub use self::sink::routing::{Route, RoutingSink};

@@ -1,19 +1,21 @@
 //! The publisher's side of notifications.
+//!
+//! [`Notifier::notify`] builds an event once, redacts its context, applies the serializer and publishes the result to
+//! every sink.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::background::{BackgroundNotifier, OutboxConfig};
-use super::outgoing::OutgoingEvent;
+use super::outgoing_event::OutgoingEvent;
 use super::priority::Priority;
 use super::redact::{AllowedContext, Redact};
 use super::sink::messaging::MessagingSink;
 use super::sink::{NotificationSink, Sinks};
 use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 
-/// Tells events to whoever wants to know them.
+/// Publishes events.
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one event.
 /// Cheap to clone; any number of tasks may use one at once. Each event goes to every [`NotificationSink`]: to the bus
@@ -32,7 +34,7 @@ use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 ///
 /// let context = Context::new().with("request_id", "req-1").with("token", "hunter2");
 /// notifier.info(&context, "order.created", &json!({"id": 7})).await?;
-/// // Nobody listens yet: it is kept.
+/// // Without a listener the broker keeps it.
 /// assert_eq!(broker.queue("notifications.info").map(|queue| queue.ready), Some(1));
 /// # Ok(())
 /// # }
@@ -43,6 +45,7 @@ pub struct Notifier {
     pub(super) sinks: Sinks,
     timeout: Duration,
     retry: Retry,
+    /// The context values that may leave the process.
     allowed: AllowedContext,
     serializer: Option<Arc<dyn Serializer>>,
 }
@@ -52,12 +55,12 @@ impl Notifier {
     /// Nothing is sent before the first event.
     #[must_use]
     pub fn new(bus: &Bus, publisher_id: impl Into<String>) -> Self {
-        Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::over(publisher_id, MessagingSink::new(bus)) }
+        Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::from_sink(publisher_id, MessagingSink::new(bus)) }
     }
 
     /// A notifier that publishes to `sink`.
     #[must_use]
-    pub fn over(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
+    pub fn from_sink(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
         Self {
             publisher_id: publisher_id.into().into(),
             sinks: Sinks::of(sink),
@@ -70,7 +73,7 @@ impl Notifier {
 
     /// Publishes to `sink` too.
     #[must_use]
-    pub fn and(mut self, sink: impl NotificationSink) -> Self {
+    pub fn with_sink(mut self, sink: impl NotificationSink) -> Self {
         self.sinks = self.sinks.and(sink);
         self
     }
@@ -117,13 +120,6 @@ impl Notifier {
         self
     }
 
-    /// A notifier that never waits: events go to an outbox with the limits of `config`, and a task publishes them from
-    /// there. Must be called inside a tokio runtime.
-    #[must_use]
-    pub fn background(&self, config: OutboxConfig) -> BackgroundNotifier {
-        BackgroundNotifier::start(self.clone(), config)
-    }
-
     /// Whether anything can come of an event; if not, it need not be made.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
@@ -132,12 +128,12 @@ impl Notifier {
 
     /// Publishes an event to every sink; returns when each has it. `payload` is anything that has a JSON form.
     ///
-    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: an event
-    /// outlives the patience of whoever caused it.
+    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: the caller of that
+    /// request may give up earlier, and the event is still published.
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, and what the sinks say: of several errors
-    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) tells whether it may have arrived.
+    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have arrived.
     ///
     /// # Cancellation
     /// The event may still be published; nothing tries it again.
@@ -151,10 +147,10 @@ impl Notifier {
         let deadline = Deadline::after(self.timeout);
         let event = self.event(priority, context, event_type, payload)?;
         let sent = self.sinks.publish(&event, deadline).await;
-        sent.map_err(|error| error.with("event_type", event_type))
+        sent.map_err(|error| error.with_context("event_type", event_type))
     }
 
-    /// Publishes a fact for the records: [`notify`](Self::notify) with [`Priority::Audit`].
+    /// Publishes an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -167,7 +163,7 @@ impl Notifier {
         self.notify(Priority::Audit, context, event_type, payload).await
     }
 
-    /// Publishes something for developers: [`notify`](Self::notify) with [`Priority::Debug`].
+    /// Publishes diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -180,7 +176,7 @@ impl Notifier {
         self.notify(Priority::Debug, context, event_type, payload).await
     }
 
-    /// Publishes something in the normal course of things: [`notify`](Self::notify) with [`Priority::Info`].
+    /// Publishes an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -193,7 +189,7 @@ impl Notifier {
         self.notify(Priority::Info, context, event_type, payload).await
     }
 
-    /// Publishes something unexpected that is no failure: [`notify`](Self::notify) with [`Priority::Warn`].
+    /// Publishes an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -219,7 +215,7 @@ impl Notifier {
         self.notify(Priority::Error, context, event_type, payload).await
     }
 
-    /// Publishes a failure that needs somebody at once: [`notify`](Self::notify) with [`Priority::Critical`].
+    /// Publishes a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
@@ -254,7 +250,8 @@ impl Notifier {
         payload: &(impl Serialize + ?Sized),
     ) -> Result<OutgoingEvent> {
         let mut context = context.redacted(&self.allowed);
-        let mut payload = Payload::encode(payload).map_err(|error| error.with("event_type", event_type.to_owned()))?;
+        let mut payload =
+            Payload::encode(payload).map_err(|error| error.with_context("event_type", event_type.to_owned()))?;
         if let Some(serializer) = &self.serializer {
             payload = serializer.serialize(&context, payload)?;
             context = serializer.serialize_context(&context)?;

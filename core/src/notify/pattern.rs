@@ -24,7 +24,8 @@ impl Pattern {
     /// # Errors
     /// [`ErrorKind::Config`] if a set is not one, such as `[z-a]`, or the pattern is too large.
     pub fn new(text: &str) -> Result<Self> {
-        let invalid = |error| Error::new(ErrorKind::Config, "read a pattern").with("pattern", text).with_source(error);
+        let invalid =
+            |error| Error::new(ErrorKind::Config, "read a pattern").with_context("pattern", text).with_source(error);
         Ok(Self { text: text.to_owned(), regex: Regex::new(&translate(text)).map_err(invalid)? })
     }
 

@@ -1,24 +1,25 @@
-//! How much an event matters.
+//! The seven priorities of events.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind};
 
-/// How much an event matters; each priority of a topic has a queue of its own.
+/// How much an event matters. Each priority of a topic has its own queue, `<topic>.<priority>` in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Priority {
-    /// A fact for the records.
+    /// An audit record.
     Audit,
-    /// For developers.
+    /// Diagnostics for developers.
     Debug,
-    /// In the normal course of things.
+    /// Normal operation.
     Info,
-    /// Unexpected, and no failure.
+    /// Unexpected, but not a failure.
     Warn,
     /// A failure.
     Error,
-    /// A failure that needs somebody at once.
+    /// A failure that needs an operator at once.
     Critical,
     /// A measured value.
     Sample,
@@ -71,8 +72,8 @@ impl FromStr for Priority {
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|priority| priority.as_str().eq_ignore_ascii_case(name)).ok_or_else(|| {
             Error::new(ErrorKind::Config, "read a priority")
-                .with("priority", name)
-                .with("known", Self::ALL.map(Self::as_str).join(", "))
+                .with_context("priority", name)
+                .with_context("known", Self::ALL.map(Self::as_str).join(", "))
         })
     }
 }

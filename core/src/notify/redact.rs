@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Context;
 
-/// Tells what of a context may leave the process: what it returns is sent as it is, and nothing else is.
+/// Decides which values of a context may leave the process with an event. What it returns is sent unchanged, and nothing else.
 ///
 /// A [`Context`] keeps the names that [`Notifier::allow_context`](crate::Notifier::allow_context) lists, which by
 /// default are none, as the reference drops the context that is a plain dictionary. A type of your own that knows which
@@ -13,7 +13,8 @@ use crate::Context;
 /// (oslo.messaging 18.3.1, `notify/notifier.py:_sanitize_context`).
 ///
 /// ```
-/// use oslo_messaging::{AllowedContext, Context, Redact};
+/// use oslo_messaging::notify::{AllowedContext, Redact};
+/// use oslo_messaging::Context;
 ///
 /// struct Login { user: String, token: String }
 ///

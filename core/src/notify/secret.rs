@@ -12,7 +12,7 @@ pub(super) const MASK: &str = "***";
 /// It reads as a `T`, so a type that is received can also be published without its secrets.
 ///
 /// ```
-/// use oslo_messaging::Secret;
+/// use oslo_messaging::notify::Secret;
 ///
 /// let token: Secret<String> = serde_json::from_str("\"hunter2\"")?;
 /// assert_eq!(token.expose(), "hunter2");

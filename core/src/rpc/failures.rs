@@ -1,7 +1,16 @@
 //! The failures that a server answers in place of a method, and what they say of its execution.
+//!
+//! These failures carry the module `oslo_messaging_rust`, so that a Rust caller can tell whether its method ran. A
+//! Python caller does not allow that module and raises `RemoteError` with the same text.
+//!
+//! | class | when | executed |
+//! |---|---|---|
+//! | `RequestNotRun` | the request never reached the method | `No`, for the call that it names |
+//! | `RequestRedelivered` | the server refuses redelivered requests | `Maybe` |
+//! | `RequestFailed` | a layer, the serializer or the delivery limit failed it | `Maybe` |
 
-use super::admission::ReplyTo;
-use super::outbox::fresh_unique_id;
+use super::reply::reply_to::ReplyTo;
+use super::unique_id::fresh_unique_id;
 use crate::{Executed, Failure, Payload, RemoteError, wire};
 
 /// The module of failures that only this implementation knows.
@@ -54,6 +63,7 @@ pub(super) fn executed(remote: &RemoteError, msg_id: &str) -> Option<Executed> {
     }
 }
 
+/// Whether the failure names the call `msg_id`.
 fn names(kwargs: &Payload, msg_id: &str) -> bool {
     let kwargs: serde_json::Value = kwargs.decode().unwrap_or_default();
     kwargs[CALL].as_str() == Some(msg_id)

@@ -1,41 +1,20 @@
 //! Remote procedure calls: clients, servers, and what lies between them.
 
-mod admission;
 mod arguments;
-mod call;
 mod client;
-mod dispatcher;
-mod endpoint;
-mod expiry;
+mod dispatch;
 mod failures;
-mod gate;
-pub(crate) mod inbox;
-mod intake;
-mod last_delivery;
-pub(crate) mod looks;
-mod missing_queues;
-mod monitor;
 mod observe;
-mod outbox;
-mod patience;
-mod pending;
-mod ping;
 mod rate_limit;
-mod request;
-mod run;
+mod reply;
 mod server;
-mod service;
-mod waiting;
-mod watches;
+mod unique_id;
 
-use std::time::Duration;
-
-pub use client::RpcClient;
-pub use dispatcher::RpcDispatcher;
-pub use endpoint::Endpoint;
-pub use request::{Extensions, Reply, Request};
-pub use server::{RpcServer, RpcServerBuilder};
-pub use service::{BoxError, RpcService};
-
-/// How long releasing something in the background may take.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub use self::client::RpcClient;
+pub use self::dispatch::dispatcher::RpcDispatcher;
+pub use self::dispatch::endpoint::Endpoint;
+pub use self::dispatch::request::{Extensions, Reply, Request};
+pub use self::dispatch::service::{BoxError, RpcService};
+pub use self::server::{RpcServer, RpcServerBuilder};
+pub use crate::context::RequestInfo;
+pub use crate::version::{Version, is_compatible};

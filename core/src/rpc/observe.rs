@@ -1,4 +1,7 @@
-//! What an operator sees of a call, a cast or a request: one span, one count by outcome, how long it took.
+//! The span and the metrics of a call, a cast or a request.
+//!
+//! The counters are incremented in the `Drop` of [`Meter`], so that an operation whose future is dropped is counted
+//! too. The metric names and outcomes are listed in the documentation of the crate.
 
 use std::future::Future;
 
@@ -6,8 +9,8 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
+use crate::excerpt::Excerpt;
 use crate::failure::{Nature, Refusal};
-use crate::text::Excerpt;
 use crate::{Error, Failure, Payload, Result, Target};
 
 /// The `messaging.system` of every span.
@@ -90,10 +93,12 @@ impl Meter {
         };
     }
 
+    /// Starts to measure; `unless_it_ends` is the outcome if the future is dropped.
     fn start(total: &'static str, seconds: Option<&'static str>, unless_it_ends: &'static str) -> Self {
         Self { total, seconds, started: Instant::now(), outcome: unless_it_ends }
     }
 
+    /// Awaits `work` and takes its outcome from the result.
     async fn watch<T>(mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let ended = work.await;
         self.outcome = ended.as_ref().map_or_else(|error: &Error| error.kind().label(), |_| "ok");

@@ -1,4 +1,7 @@
 //! A warning that many requests may cause, at most one a while.
+//!
+//! Remote peers can cause these warnings at any rate, so each kind is logged at most once a minute, with the number
+//! of occurrences that were not logged.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

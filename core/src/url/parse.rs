@@ -53,6 +53,7 @@ fn no_scheme() -> Error {
     invalid("no scheme; a transport URL begins like 'rabbit://'")
 }
 
+/// One host: credentials up to the last `@`, then name or address, then port.
 fn host(text: &str) -> Result<Host> {
     // The last '@', so that a user name may contain one (some SASL mechanisms want that).
     let (credentials, place) = match text.rsplit_once('@') {
@@ -95,6 +96,7 @@ fn place_and_port(text: &str) -> Result<(String, Option<u16>)> {
     }
 }
 
+/// A port. The error does not repeat the text: it may be a part of a password.
 fn port(digits: &str) -> Result<u16> {
     let number = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).map(str::parse);
     match number {

@@ -1,4 +1,7 @@
 //! Compressed bodies.
+//!
+//! kombu compresses a body and names the method in the header `compression`. A small body can decompress to a very
+//! large one, so decompression stops at a limit and never reserves more memory than that.
 
 use std::io::{self, Read, Write};
 
@@ -8,7 +11,8 @@ use bzip2::write::BzEncoder;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use crate::{Error, ErrorKind, Message, Result};
+use crate::driver::Message;
+use crate::{Error, ErrorKind, Result};
 
 /// The header that names the compression of a body (kombu `compression.py`).
 pub const HEADER: &str = "compression";
@@ -101,13 +105,15 @@ pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
 /// How `message` is compressed, by its header; `None` if it is not.
 pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
-        return Err(Error::new(ErrorKind::Decode, "read properties").with("reason", reason));
+        return Err(Error::new(ErrorKind::Decode, "read properties").with_context("reason", reason));
     }
     match message.headers.get(HEADER).map(String::as_str) {
         None | Some("") => Ok(None),
         Some(name) => match Compression::from_header(name) {
             Some(compression) => Ok(Some(compression)),
-            None => Err(Error::new(ErrorKind::Decode, "decompress").with("unknown compression", name)),
+            None => Err(Error::new(ErrorKind::Decode, "decompress")
+                .with_context("compression", name)
+                .with_context("reason", "the compression is unknown")),
         },
     }
 }
@@ -127,7 +133,7 @@ pub(crate) fn inflate(
 
 /// A body grew over `limit` bytes.
 pub(crate) fn too_large(limit: usize) -> Error {
-    Error::new(ErrorKind::TooLarge, "decompress").with("limit", limit)
+    Error::new(ErrorKind::TooLarge, "decompress").with_context("limit", limit)
 }
 
 fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
@@ -149,7 +155,8 @@ fn read_all(
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                let failed = Error::new(ErrorKind::Decode, "decompress").with("as", compression.content_type());
+                let failed =
+                    Error::new(ErrorKind::Decode, "decompress").with_context("compression", compression.content_type());
                 return Err(failed.with_source(error));
             }
         };

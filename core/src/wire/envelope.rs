@@ -1,13 +1,19 @@
 //! The envelope: the content as JSON text inside a JSON string.
+//!
+//! Version 2.0 of the envelope is the only one that the reference writes (`_drivers/common.py`, `serialize_msg`); a
+//! body without both of its fields is content in the first format.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use super::fields::{self, Fields, last_wins};
+use super::fields::{Fields, last_wins};
 use super::writer::{Escape, ObjectWriter};
-use super::{compression, lenient};
-use crate::{Error, ErrorKind, Message, Payload, Result, Version, is_compatible};
+use super::{compression, fields};
+use crate::driver::Message;
+use crate::payload::lenient;
+use crate::version::{Version, is_compatible};
+use crate::{Error, ErrorKind, Payload, Result};
 
 const VERSION_FIELD: &str = "oslo.version";
 const MESSAGE_FIELD: &str = "oslo.message";
@@ -16,6 +22,7 @@ const VERSION: Version = Version::new(2, 0);
 
 /// The two formats of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// The body is the content. Notifications of the driver `messaging` are so.
     V1,
@@ -122,10 +129,13 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, Strin
     body.into()
 }
 
+/// Accepts what 2.0 serves: 2.0 alone.
 fn check(version: &str) -> Result<()> {
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::UnsupportedVersion, "open envelope").with("version", version).with("supported", VERSION))
+    Err(Error::new(ErrorKind::UnsupportedVersion, "open envelope")
+        .with_context("version", version)
+        .with_context("supported", VERSION))
 }

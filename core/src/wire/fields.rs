@@ -1,4 +1,7 @@
 //! A JSON object as the ordered list of its fields, each still text.
+//!
+//! `serde_json` would build a map of the values; the wire code needs the order, the raw text of each value, and a
+//! limit on the number of fields that a peer can make it hold.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -5,10 +5,9 @@
 
 pub mod compression;
 mod envelope;
+mod failure;
 pub(crate) mod fields;
-pub(crate) mod lenient;
 mod notification;
-mod remote;
 mod reply;
 mod request;
 mod writer;

@@ -1,20 +1,21 @@
-//! What tells that something happened.
+//! A notification on the wire.
 
 use bytes::Bytes;
 
-use super::CONTEXT_PREFIX;
-use super::compression;
-use super::envelope::{self, Envelope, Format};
+use super::envelope::{Envelope, Format};
 use super::fields::{Fields, last_wins, tolerant};
 use super::writer::ObjectWriter;
-use crate::{Message, Payload, Result};
+use super::{CONTEXT_PREFIX, compression, envelope};
+use crate::driver::Message;
+use crate::{Payload, Result};
 
 /// One event on its way (oslo.messaging 18.3.1, `notify/notifier.py:_notify`).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Notification {
     /// Names the event, the same on every topic it is published to: a UUID with dashes.
     pub message_id: Option<String>,
-    /// Who tells it, such as `compute.host-1`.
+    /// The publisher: a service and its host, such as `compute.host-1`.
     pub publisher_id: Option<String>,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: Option<String>,
@@ -22,9 +23,9 @@ pub struct Notification {
     pub priority: Option<String>,
     /// What there is to know about it.
     pub payload: Payload,
-    /// When it was told: `2026-11-22 18:11:31.065226`, in UTC.
+    /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,
@@ -94,6 +95,7 @@ fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value
     value.map_or(Ok(()), |value| out.text(name, value))
 }
 
+/// Collects the known fields; those of a wrong type count as missing.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
     let mut notification = Notification::new(Payload::null());
     for (name, value) in fields {

@@ -1,21 +1,26 @@
 //! What answers a call: its result, its failure, or that it still runs.
+//!
+//! The keys are `result`, `failure`, `ending`, `_msg_id` and `_unique_id`. Old servers send the result and the end in
+//! two messages; a heartbeat is a reply without a result and with `ending` false.
 
 use bytes::Bytes;
 
-use super::envelope::{self, Envelope};
-use super::fields::{self, Fields, required, tolerant};
-use super::remote;
-use crate::{Failure, Message, Payload, RemoteError, Result};
+use super::envelope::Envelope;
+use super::fields::{Fields, required, tolerant};
+use super::{envelope, failure, fields};
+use crate::driver::Message;
+use crate::{Failure, Payload, RemoteError, Result};
 
 /// One answer to a call (oslo.messaging 18.3.1, `_drivers/amqpdriver.py:AMQPIncomingMessage._send_reply`).
 ///
 /// A call may be answered in two messages: the result with `ending` false, then a null result with `ending` true. The
 /// outcome is the last result that is not null.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,
@@ -44,6 +49,20 @@ impl Reply {
         Self { ending: false, ..Self::result(msg_id, unique_id, Payload::null()) }
     }
 
+    /// Sets whether no further reply follows.
+    #[must_use]
+    pub fn with_ending(mut self, ending: bool) -> Self {
+        self.ending = ending;
+        self
+    }
+
+    /// Sets how the method failed.
+    #[must_use]
+    pub fn with_failure(mut self, failure: Option<RemoteError>) -> Self {
+        self.failure = failure;
+        self
+    }
+
     /// Whether it says nothing but that the call still runs.
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
@@ -53,11 +72,11 @@ impl Reply {
     /// Writes the body of a message. The fields come in the order of the reference.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let failure = self.failure.as_ref().map_or(0, remote::length);
+        let failure = self.failure.as_ref().map_or(0, failure::length);
         envelope::seal(200 + self.result.as_str().len() + failure, |out| {
             out.json("result", &self.result)?;
             match &self.failure {
-                Some(failure) => out.nested("failure", |out| remote::write(out, failure))?,
+                Some(failure) => out.nested("failure", |out| failure::write(out, failure))?,
                 None => out.plain("failure", "null")?,
             }
             out.plain("ending", self.ending)?;
@@ -89,7 +108,7 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply>
     for (name, value) in fields {
         match name.as_ref() {
             "result" => reply.result = Payload::slice(buffer, value),
-            "failure" => reply.failure = remote::read(&Payload::slice(buffer, value)),
+            "failure" => reply.failure = failure::read(&Payload::slice(buffer, value)),
             "ending" => reply.ending = tolerant(value).unwrap_or(false),
             "_msg_id" => msg_id = Some(fields::text(value)?),
             "_unique_id" => reply.unique_id = tolerant(value).unwrap_or_default(),

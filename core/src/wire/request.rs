@@ -1,15 +1,21 @@
 //! What asks for a method: a call or a cast.
+//!
+//! The keys are those of the reference: `method`, `args`, `namespace` and `version` for the method, `_msg_id`,
+//! `_reply_q` and `_timeout` of a call, `_unique_id`, and `_context_*` for each value of the context. `_deadline` is
+//! an addition that Python peers ignore.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::CONTEXT_PREFIX;
-use super::envelope::{self, Envelope};
-use super::fields::{self, Fields, last_wins, optional_text, required, tolerant};
-use crate::{Message, Payload, Result};
+use super::envelope::Envelope;
+use super::fields::{Fields, last_wins, optional_text, required, tolerant};
+use super::{CONTEXT_PREFIX, envelope, fields};
+use crate::driver::Message;
+use crate::{Payload, Result};
 
 /// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Request {
     /// The method.
     pub method: String,
@@ -21,7 +27,7 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// Tells the message from its own repetitions. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -31,8 +37,9 @@ pub struct Request {
 
 /// What a call has and a cast has not.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CallFields {
-    /// Tells the replies of this call from those of others.
+    /// The `_msg_id`, by which replies are matched to the call.
     pub msg_id: String,
     /// The queue that the reply goes to.
     pub reply_q: String,
@@ -55,6 +62,55 @@ impl Request {
             deadline: None,
             context: Vec::new(),
         }
+    }
+
+    /// Replaces the arguments.
+    #[must_use]
+    pub fn with_args(mut self, args: Payload) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// Sets the namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Option<String>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn with_version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Makes it a call, or with `None` a cast.
+    #[must_use]
+    pub fn with_call(mut self, call: Option<CallFields>) -> Self {
+        self.call = call;
+        self
+    }
+
+    /// Sets the `_unique_id`.
+    #[must_use]
+    pub fn with_unique_id(mut self, unique_id: impl Into<String>) -> Self {
+        self.unique_id = unique_id.into();
+        self
+    }
+
+    /// Sets when the caller stops waiting, in milliseconds of Unix time.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<u64>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets the context by name; of a repeated name a reader takes the last value.
+    #[must_use]
+    pub fn with_context(mut self, context: Vec<(String, Payload)>) -> Self {
+        self.context = context;
+        self
     }
 
     /// Writes the body of a message. The fields come in the order of the reference.
@@ -91,8 +147,8 @@ impl Request {
     /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
     /// counts.
     ///
-    /// A request that misses its reply queue or its message id is a cast: nobody can be answered. A field that only
-    /// helps (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it is not of its type.
+    /// A request without a reply queue or a message id is a cast, since it cannot be answered. An optional field
+    /// (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it has the wrong type.
     ///
     /// # Errors
     /// [`Decode`](crate::ErrorKind::Decode) if it is no request, otherwise as [`Envelope::open`].
@@ -111,6 +167,13 @@ impl CallFields {
     #[must_use]
     pub fn new(msg_id: impl Into<String>, reply_q: impl Into<String>) -> Self {
         Self { msg_id: msg_id.into(), reply_q: reply_q.into(), monitor: None }
+    }
+
+    /// Asks for a heartbeat within so many seconds; `None` for none.
+    #[must_use]
+    pub fn with_monitor(mut self, monitor: Option<f64>) -> Self {
+        self.monitor = monitor;
+        self
     }
 }
 
@@ -147,10 +210,12 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
     Ok(request)
 }
 
+/// The arguments; `null` counts as none.
 fn args(buffer: &Bytes, value: &RawValue) -> Payload {
     Some(Payload::slice(buffer, value)).filter(|args| !args.is_null()).unwrap_or_else(Payload::empty_object)
 }
 
+/// A positive, finite number of seconds.
 fn duration(seconds: f64) -> Option<f64> {
     (seconds.is_finite() && seconds > 0.0).then_some(seconds)
 }

@@ -1,4 +1,7 @@
 //! JSON objects written to text, also inside the strings of other JSON, in one pass.
+//!
+//! The content of an envelope is JSON inside a JSON string, and a failure inside a reply is one level deeper. The
+//! writer escapes while it writes, so no level is built as a separate string.
 
 use std::fmt::{self, Display, Write};
 

@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Deadline, Error, ErrorKind, Executed, Health, Listener, Message, PublishOptions, Result,
-    Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Capabilities, Listener, Message, PublishOptions, Subscription, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::sync::watch;
 
@@ -45,7 +43,11 @@ impl Transport for Late {
         Err(Error::new(ErrorKind::Disconnected, "subscribe").with_executed(Executed::Maybe).transient())
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.inner.inspect(address, deadline).await
     }
 

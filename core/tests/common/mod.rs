@@ -14,9 +14,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Context, Deadline, Endpoint, Exception, Failure, Payload, RpcServer, RpcServerBuilder, Target,
-};
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, Exception, Failure, Payload, RpcServer, Target};
 use oslo_messaging_fake::FakeBroker;
 use serde::Deserialize;
 use serde_json::value::RawValue;

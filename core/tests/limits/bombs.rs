@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{DeadLetters, DeadReason};
 use oslo_messaging::wire::compression::HEADER;
 use oslo_messaging::wire::{Compression, Format, Notification, Request};
 use oslo_messaging::{
-    Address, Bus, Context, DeadLetters, DeadReason, Endpoint, Event, Message, NotificationEndpoint,
-    NotificationListener, Payload, Priority, PublishOptions, RpcClient, RpcServer, Target, Transport,
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Payload, Priority, RpcClient, RpcServer,
+    Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -85,7 +87,7 @@ fn bombs_on_a_servers_queue_do_not_hold_up_other_requests() {
         until("every bomb is dropped", || unsettled(&broker, "shop") == 0).await;
         let long = json!({"text": "x".repeat(4 * MIB)});
         assert_eq!(client.call::<usize>(&Context::new(), "length", &long).await.unwrap(), 4 * MIB);
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     });
 }
 
@@ -108,7 +110,7 @@ fn bombs_on_a_reply_queue_do_not_hold_up_replies() {
         let left = unsettled(&broker, "reply_");
         assert!(left >= 2, "{left} bombs are left when the reply behind them has come");
         until("every bomb is dropped", || unsettled(&broker, "reply_") == 0).await;
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     });
 }
 
@@ -144,7 +146,7 @@ fn bombs_for_a_listener_become_dead_letters_and_do_not_hold_up_events() {
         let dead = || unsettled(&broker, "notifications.info.dead");
         assert!(dead() + 2 <= BOMBS, "{} bombs were dealt with before the event behind them", dead());
         until("every bomb is moved", || dead() == BOMBS).await;
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
         let mut letters = DeadLetters::open(&bus, "notifications.info", soon()).await.unwrap();
         let letter = letters.next(Duration::from_secs(1)).await.unwrap().unwrap();
         assert_eq!(letter.info().reason, DeadReason::Undecodable);
@@ -182,12 +184,12 @@ fn a_method_that_holds_the_whole_budget_still_has_replies_and_what_was_taken_run
         assert_eq!(ran.recv().await.unwrap(), 2 * MIB);
         server.stop(soon()).await.unwrap();
         let left = unsettled(&broker, "shop");
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
         let mut ran_after = 0;
         while ran.try_recv().is_ok() {
             ran_after += 1;
         }
         assert_eq!(1 + ran_after + left, 6, "{left} were left with the broker");
-        depot.wait(soon()).await.unwrap();
+        depot.shutdown(soon()).await.unwrap();
     });
 }

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 use oslo_messaging::wire::{Compression, Format, Notification, Request};
 use oslo_messaging::{
-    Address, Bus, Context, Endpoint, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload,
-    Priority, PublishOptions, RpcServer, Target, Transport,
+    Bus, Context, Endpoint, ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority, RpcServer,
+    Target,
 };
 use oslo_messaging_fake::FakeBroker;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -38,7 +39,7 @@ fn ids_of_megabytes_are_not_kept_by_a_server() {
             let before = ALLOCATOR.current_usage();
             for number in 0..50 {
                 let unique_id = id(number);
-                let request = Request { unique_id, ..Request::new("run", Payload::arguments(&()).unwrap()) };
+                let request = Request::new("run", Payload::arguments(&()).unwrap()).with_unique_id(unique_id);
                 let options = PublishOptions::by(soon()).mandatory();
                 stranger.publish(&to, Message::new(request.encode()), &options).await.unwrap();
                 ran.recv().await.unwrap();
@@ -46,7 +47,7 @@ fn ids_of_megabytes_are_not_kept_by_a_server() {
             tokio::task::yield_now().await;
             let kept = ALLOCATOR.current_usage().saturating_sub(before);
             assert!(kept < 8 * MIB, "{kept} bytes are kept, at least once: {at_least_once}");
-            server.wait(soon()).await.unwrap();
+            server.shutdown(soon()).await.unwrap();
         }
     });
 }
@@ -62,9 +63,9 @@ fn ids_of_megabytes_are_not_kept_by_a_listener() {
             seen.send(()).unwrap();
             let again = !event.redelivered;
             Ok::<_, Infallible>(if again {
-                oslo_messaging::NotificationResult::Requeue
+                oslo_messaging::notify::NotificationResult::Requeue
             } else {
-                oslo_messaging::NotificationResult::Handled
+                oslo_messaging::notify::NotificationResult::Handled
             })
         };
         let endpoint = NotificationEndpoint::new(seen_to).on(Priority::Info, "*", handler);
@@ -89,7 +90,7 @@ fn ids_of_megabytes_are_not_kept_by_a_listener() {
         tokio::task::yield_now().await;
         let kept = ALLOCATOR.current_usage().saturating_sub(before);
         assert!(kept < 8 * MIB, "{kept} bytes are kept");
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     });
 }
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{Event, NotificationEndpoint, NotificationListenerBuilder, NotificationResult, Priority};
+use oslo_messaging::notify::{NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Event, NotificationEndpoint, Priority};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -58,7 +59,7 @@ async fn two_hundred_and_five_events_come_as_a_hundred_a_hundred_and_five() {
             world.publish(Priority::Info, n).await;
         }
         batches.seen.wait(205).await;
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
         assert_eq!(batches.sizes(), [100, 100, 5], "{before} were there before");
         assert_eq!(batches.seen.ns(), (0..205).map(Value::from).collect::<Vec<_>>());
         world.bus.close(soon()).await.unwrap();
@@ -78,7 +79,7 @@ async fn a_batch_waits_for_its_window_from_its_first_event_on_and_no_longer() {
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
     batches.seen.wait(4).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     let batches: Vec<_> =
         batches.batches.lock().unwrap().iter().map(|(size, _, at)| (*size, (*at - first).as_millis())).collect();
     assert_eq!(batches, [(3, 2_000), (1, 4_100)]);
@@ -113,7 +114,7 @@ async fn each_handler_has_its_own_events_of_a_batch_at_once() {
         world.publish_as("notifications", priority, event_type, n.into()).await;
     }
     tokio::time::sleep(WINDOW).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     let mut seen = seen.lock().unwrap().clone();
     seen.sort_unstable_by_key(|(word, _)| *word);
     assert_eq!(seen, [("error", vec![1.into()]), ("order", vec![0.into(), 3.into()]), ("other", vec![2.into()])]);
@@ -137,7 +138,7 @@ async fn a_batch_that_fails_is_tried_again_whole_while_others_go_on() {
         world.publish(Priority::Info, n).await;
     }
     batches.seen.wait(8).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(batches.seen.ns(), [0, 1, 2, 3, 4, 5, 0, 1].map(Value::from));
     assert_eq!(batches.batches.lock().unwrap().last().map(|last| last.1), Some(2));
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 2));
@@ -161,7 +162,7 @@ async fn a_batch_that_is_given_back_comes_again() {
         world.publish(Priority::Info, n).await;
     }
     batches.seen.wait(6).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(batches.sizes(), [3, 3]);
 }
 
@@ -182,7 +183,7 @@ async fn one_payload_that_cannot_be_read_does_not_cost_its_batch() {
         world.publish_as("notifications", Priority::Info, "order.created", n).await;
     }
     tokio::time::sleep(WINDOW).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(*sums.lock().unwrap(), [2]);
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 1));
 }
@@ -197,5 +198,5 @@ async fn a_batch_may_wait_for_ever_to_be_full() {
         world.publish(Priority::Info, n).await;
     }
     seen.wait(2).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    DeadLetter, DeadLetters, DeadReason, ErrorKind, Event, NotificationEndpoint, NotificationListenerBuilder, Origin,
-    Priority,
-};
+use oslo_messaging::driver::Origin;
+use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationListenerBuilder};
+use oslo_messaging::{ErrorKind, Event, NotificationEndpoint, Priority};
 use oslo_messaging_fake::{Fault, FaultRule};
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon, twice};
@@ -30,7 +29,7 @@ async fn give_up(world: &World, pool: Option<&str>, n: u32) {
     let listener = builder.start(soon()).await.unwrap();
     world.publish(Priority::Info, n).await;
     seen.wait(2).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +39,7 @@ async fn a_dead_letter_says_why_and_where_from() {
     let letter = only_dead_letter(&world, "audit").await;
     let info = letter.info();
     assert_eq!((info.reason, info.attempts, info.queue.as_str()), (DeadReason::Failed, 2, "audit"));
-    let origin = Origin { exchange: "openstack".into(), routing_key: "notifications.info".into() };
+    let origin = Origin::new("openstack", "notifications.info");
     assert_eq!(info.origin, Some(origin));
     assert_eq!((info.detail.as_str(), info.traceback.as_str()), ("shop.errors.OutOfStock: none left", "shop.rs:7\n"));
     let event = letter.event().unwrap();
@@ -56,7 +55,7 @@ async fn a_body_that_is_no_notification_is_kept_as_a_dead_letter() {
         world.publish_body("notifications", Priority::Info, body).await;
         world.publish(Priority::Info, 1).await;
         seen.wait(1).await;
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
         let letter = only_dead_letter(&world, "notifications.info").await;
         assert_eq!((letter.info().reason, letter.info().attempts), (DeadReason::Undecodable, 0), "{body}");
         assert_eq!(letter.message().body, body.as_bytes());
@@ -74,7 +73,7 @@ async fn a_payload_that_its_handler_does_not_take_is_not_tried_again() {
     let letter = only_dead_letter(&world, "notifications.info").await;
     assert_eq!((letter.info().reason, letter.info().attempts), (DeadReason::Payload, 1));
     assert!(letter.info().detail.contains("u32"), "{}", letter.info().detail);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready("notifications.info"), 0);
 }
 
@@ -90,7 +89,7 @@ async fn a_dead_letter_goes_back_to_its_own_queue_alone_and_as_it_came() {
     let seen = Seen::new();
     let listener = world.listener().endpoint(keeping(&seen)).pool("audit").start(soon()).await.unwrap();
     assert_eq!(seen.wait(1).await[0].n, 7);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +151,7 @@ async fn a_dead_letter_goes_back_to_the_listener_that_gave_it_up_and_still_runs(
     dead.close(soon()).await.unwrap();
     let seen = seen.wait(3).await;
     assert_eq!((&seen[2].n, seen[2].attempt), (&7.into(), 1));
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (0, 0));
 }
 

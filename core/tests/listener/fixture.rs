@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{FailurePolicy, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::wire::{Compression, Format, Notification};
-use oslo_messaging::{
-    Address, Bus, Deadline, Event, FailurePolicy, Message, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, Payload, Priority, PublishOptions, Target, Transport,
-};
+use oslo_messaging::{Bus, Deadline, Event, NotificationEndpoint, NotificationListener, Payload, Priority, Target};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -202,5 +201,5 @@ pub(crate) fn many(count: usize) -> NonZeroUsize {
 
 /// Two tries, a second apart.
 pub(crate) fn twice() -> FailurePolicy {
-    FailurePolicy::default().with_tries(2)
+    FailurePolicy::default().with_attempts(2)
 }

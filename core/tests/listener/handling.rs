@@ -4,11 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::notify::{NotificationFilter, NotificationListenerBuilder};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{
-    ErrorKind, Event, NotificationEndpoint, NotificationFilter, NotificationListener, NotificationListenerBuilder,
-    Payload, Priority, Target,
-};
+use oslo_messaging::{ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
@@ -47,7 +45,7 @@ async fn a_handler_is_given_everything_its_publisher_told_in_either_format() {
         assert_eq!(Some(event.message_id), told.message_id);
         assert_eq!(Some(event.timestamp), told.timestamp);
         assert_eq!((event.priority, event.attempt, event.redelivered), (Priority::Error, 1, false));
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
         world.bus.close(soon()).await.unwrap();
         world.broker.assert_idle();
     }
@@ -79,7 +77,7 @@ async fn every_endpoint_has_an_event_and_in_each_the_first_handler_that_fits() {
         words.push(heard.recv().await.unwrap());
     }
     assert_eq!(words, ["first: created", "second", "first: any", "second", "second"]);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +88,7 @@ async fn only_priorities_that_some_endpoint_handles_are_read() {
     let seen = Seen::new();
     let listener = world.listener().endpoint(keeping(&seen)).start(soon()).await.unwrap();
     seen.wait(1).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.ns(), world.ready("notifications.debug")), (vec![json!(1)], 1));
 }
 
@@ -104,7 +102,7 @@ async fn an_event_that_no_filter_lets_through_is_done_with() {
         world.publish(Priority::Info, n).await;
     }
     assert_eq!(seen.wait(1).await[0].n, "wanted");
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready("notifications.info"), 0);
 }
 
@@ -122,7 +120,7 @@ async fn all_topics_and_exchanges_of_its_targets_are_read_and_no_other() {
     let mut topics: Vec<_> = seen.wait(2).await.into_iter().map(|look| look.n).collect();
     topics.sort_by_key(ToString::to_string);
     assert_eq!(topics, ["a", "b"]);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +146,7 @@ async fn one_event_that_takes_minutes_stops_no_other() {
     tokio::time::advance(Duration::from_secs(600)).await;
     assert_eq!(world.broker.counters().acknowledged, 1_000);
     gate.add_permits(1);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.broker.counters().acknowledged, 1_001);
 }
 
@@ -163,7 +161,7 @@ async fn a_copy_of_an_event_is_handled_once_and_settled_with_it() {
     }
     world.publish(Priority::Info, 2).await;
     seen.wait(2).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(seen.ns(), [1, 2]);
     world.bus.close(soon()).await.unwrap();
     world.broker.assert_idle();
@@ -182,7 +180,7 @@ async fn an_event_of_an_unknown_priority_is_done_with() {
     }
     world.publish(Priority::Info, 2).await;
     seen.wait(1).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.ns(), world.ready("notifications.info")), (vec![json!(2)], 0));
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Bus, DeadLetters, Deadline, ErrorKind, NotificationListener, Priority, Target};
+use oslo_messaging::notify::DeadLetters;
+use oslo_messaging::{Bus, Deadline, ErrorKind, NotificationListener, Priority, Target};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ async fn a_stopped_listener_finishes_what_it_began_and_leaves_the_rest() {
     listener.stop(soon()).await.unwrap();
     assert_eq!(world.ready("notifications.info"), 8, "what nobody works on is for others at once");
     gate.add_permits(10);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready("notifications.info")), (2, 8));
 }
 
@@ -56,7 +57,7 @@ async fn a_listener_runs_as_many_handlers_as_its_bus_says() {
     assert_eq!(seen.now().len(), 2);
     gate.add_permits(5);
     seen.wait(5).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +69,7 @@ async fn what_waits_for_another_try_is_given_back_at_once_when_the_listener_stop
     world.publish(Priority::Info, 1).await;
     seen.wait(1).await;
     let deadline = Deadline::after(Duration::from_millis(500));
-    listener.wait(deadline).await.unwrap();
+    listener.shutdown(deadline).await.unwrap();
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (1, 0));
 }
 
@@ -82,7 +83,7 @@ async fn a_batch_that_was_not_full_is_given_back_when_the_listener_stops() {
         world.publish(Priority::Info, n).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready("notifications.info")), (0, 4));
 }
 
@@ -94,7 +95,7 @@ async fn a_handler_that_outlives_the_deadline_is_aborted_and_its_event_goes_back
     let listener = world.listener().endpoint(endpoint).start(soon()).await.unwrap();
     world.publish(Priority::Info, 1).await;
     seen.wait(1).await;
-    let error = listener.wait(Deadline::after(Duration::from_secs(5))).await.unwrap_err();
+    let error = listener.shutdown(Deadline::after(Duration::from_secs(5))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.ready("notifications.info"), 1);
@@ -106,7 +107,7 @@ async fn a_listener_that_lost_its_queues_says_why_it_ended() {
     let seen = Seen::new();
     let listener = world.listener().endpoint(keeping(&seen)).start(soon()).await.unwrap();
     world.broker.faults().kill();
-    let error = listener.ended().await.unwrap_err();
+    let error = listener.wait().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected);
 }
 
@@ -121,7 +122,7 @@ async fn the_same_builder_starts_it_again() {
         seen.wait(usize::try_from(n).unwrap() + 1).await;
         listener.stop(soon()).await.unwrap();
         listener.stop(soon()).await.unwrap();
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -135,7 +136,7 @@ async fn a_listener_that_lost_its_queues_lets_go_what_waits_and_ends_at_once() {
     seen.wait(1).await;
     let lost = Instant::now();
     world.broker.faults().kill();
-    assert_eq!(listener.ended().await.unwrap_err().kind(), ErrorKind::Disconnected);
+    assert_eq!(listener.wait().await.unwrap_err().kind(), ErrorKind::Disconnected);
     assert_eq!((lost.elapsed(), seen.now().len()), (Duration::ZERO, 1), "it was not tried again");
     assert_eq!((world.ready("notifications.info"), world.ready("notifications.info.dead")), (1, 0));
 }
@@ -147,7 +148,7 @@ async fn a_listener_and_dead_letters_wait_for_a_broker_that_is_on_its_way_back()
     let bus = Bus::new(Late::to(&world.broker));
     let builder = NotificationListener::builder(&bus).target(Target::topic("notifications"));
     let listener = builder.endpoint(keeping(&seen)).start(soon()).await.unwrap();
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     let bus = Bus::new(Late::to(&world.broker));
     DeadLetters::open(&bus, "notifications.info", soon()).await.unwrap().close(soon()).await.unwrap();
 }

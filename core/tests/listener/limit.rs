@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, DeadLetters, DeadReason, NotificationListener, NotificationListenerBuilder, NotificationResult, Priority,
-    Target,
-};
+use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Bus, NotificationListener, Priority, Target};
 use tokio::time::sleep;
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon};
@@ -44,7 +42,7 @@ async fn an_event_that_is_given_back_as_often_as_its_queue_allows_becomes_a_dead
     assert!(info.detail.contains("the delivery limit of the queue is 5"), "{}", info.detail);
     let headers = &letter.message().headers;
     assert!(headers.contains_key("foreign") && broker_s.iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready(QUEUE), rules.dropped()), (5, 0, Vec::new()));
 }
 
@@ -62,7 +60,7 @@ async fn an_event_at_its_limit_that_cannot_be_moved_is_kept_in_its_queue() {
         sleep(Duration::from_secs(30)).await;
         world.broker.faults().interrupt();
     }
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready(QUEUE), rules.dropped()), (2, 1, Vec::new()));
 }
 
@@ -77,7 +75,7 @@ async fn an_event_that_reaches_its_limit_while_it_waits_is_moved_when_the_listen
     // It is delivered once more, beside the one that waits for its second try.
     world.broker.faults().interrupt();
     sleep(Duration::from_millis(500)).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((world.ready("notifications.info.dead"), rules.dropped()), (1, Vec::new()));
 }
 
@@ -86,13 +84,13 @@ async fn dead_letters_that_are_only_looked_at_stay_however_often() {
     let (world, bus, rules) = world(20);
     let seen = Seen::new();
     let endpoint = answering(&seen, async |_| Err::<(), _>(Failed));
-    let policy = oslo_messaging::FailurePolicy::default().with_tries(1);
+    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
     let listener = listener(&bus).endpoint(endpoint).on_failure(policy).start(soon()).await.unwrap();
     for n in 0..3 {
         world.publish(Priority::Info, n).await;
     }
     seen.wait(3).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     for round in 0..50 {
         let mut dead = DeadLetters::open(&bus, QUEUE, soon()).await.unwrap();
         // Those behind the first are handed over too, whether they are asked for or not.
@@ -114,9 +112,9 @@ async fn dead_letters_that_are_only_looked_at_stay_however_often() {
 async fn a_dead_letter_goes_only_to_the_queue_whose_dead_letters_were_opened() {
     let world = World::new();
     let victim = world.listener().pool("bank.v").endpoint(keeping(&Seen::new())).start(soon()).await.unwrap();
-    victim.wait(soon()).await.unwrap();
+    victim.shutdown(soon()).await.unwrap();
     let reader = world.listener().endpoint(keeping(&Seen::new())).start(soon()).await.unwrap();
-    reader.wait(soon()).await.unwrap();
+    reader.shutdown(soon()).await.unwrap();
     world.publish_dead(QUEUE, [("oslo.dead.queue".to_owned(), "bank.v".to_owned())]).await;
     let mut dead = DeadLetters::open(&world.bus, QUEUE, soon()).await.unwrap();
     assert_eq!(dead.replay_all(EMPTY, soon()).await.unwrap(), 1);

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Bus, DeadLetters, DeadReason, Message, NotificationListener, NotificationListenerBuilder,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::driver::{Address, Message};
+use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
+use oslo_messaging::{Bus, NotificationListener, Priority, Target};
 use oslo_messaging_fake::{Fault, FaultRule};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -27,7 +26,7 @@ fn world(rules: Rules) -> (World, Bus, Arc<Rules>) {
 }
 
 fn listener(bus: &Bus) -> NotificationListenerBuilder {
-    NotificationListener::builder(bus).target(Target::topic("notifications")).on_failure(twice().with_tries(1))
+    NotificationListener::builder(bus).target(Target::topic("notifications")).on_failure(twice().with_attempts(1))
 }
 
 fn unhealthy(bus: &Bus) -> Vec<String> {
@@ -71,7 +70,7 @@ async fn events_that_cannot_be_moved_stop_no_others_and_are_run_once() {
     until("all are moved", || world.ready(DEAD) == 150).await;
     assert_eq!(seen.now().len(), 210, "no event was run twice");
     assert!(unhealthy(&bus).is_empty(), "{:?}", unhealthy(&bus));
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready(QUEUE), 0);
     let mut dead = DeadLetters::open(&world.bus, QUEUE, soon()).await.unwrap();
     let mut ns = BTreeSet::new();
@@ -97,7 +96,7 @@ async fn a_listener_of_one_event_at_a_time_passes_what_cannot_be_moved() {
     rules.denies_dead.store(false, Ordering::Relaxed);
     until("it is moved", || world.ready(DEAD) == 1).await;
     assert_eq!(seen.now().len(), 5);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +117,7 @@ async fn an_event_that_was_given_up_is_not_run_again_after_a_lost_connection() {
     assert_eq!(seen.now().len(), 2);
     rules.denies_dead.store(false, Ordering::Relaxed);
     until("both are moved", || world.ready(DEAD) == 2).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready(QUEUE), world.ready(DEAD)), (2, 0, 2));
 }
 
@@ -139,7 +138,7 @@ async fn a_listener_starts_without_its_dead_letter_queue_and_says_so_until_it_is
     rules.denies_dead.store(false, Ordering::Relaxed);
     until("it is declared", || world.broker.queue(DEAD).is_some()).await;
     until("it is healthy", || health.borrow().unhealthy.is_empty()).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,7 +146,7 @@ async fn a_dead_letter_queue_is_there_when_its_listener_has_started() {
     let world = World::new();
     let listener = world.listener().endpoint(keeping(&Seen::new())).start(soon()).await.unwrap();
     assert!(world.broker.queue(DEAD).is_some());
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +166,7 @@ async fn a_listener_that_can_move_events_nowhere_says_that_it_stands_still() {
     until("all are moved", || world.ready(DEAD) == 150).await;
     assert!(unhealthy(&bus).is_empty(), "{:?}", unhealthy(&bus));
     assert_eq!(seen.now().len(), 150);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +177,7 @@ async fn what_is_held_goes_back_to_its_queue_when_the_listener_stops() {
     let listener = listener(&bus).endpoint(endpoint).start(soon()).await.unwrap();
     world.publish(Priority::Info, 1).await;
     seen.wait(1).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready(QUEUE), 1);
 }
 
@@ -191,7 +190,7 @@ async fn an_event_whose_headers_are_too_large_is_moved_without_foreign_ones() {
     world.publish_with(Priority::Info, 7, [("foreign".to_owned(), "f".repeat(10_000))]).await;
     seen.wait(1).await;
     until("it is moved", || world.ready(DEAD) == 1).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     let mut dead = DeadLetters::open(&world.bus, QUEUE, soon()).await.unwrap();
     let letter = dead.next(Duration::from_secs(1)).await.unwrap().unwrap();
     let headers = &letter.message().headers;
@@ -212,7 +211,7 @@ async fn an_event_without_an_id_that_is_given_back_waits_longer_each_time() {
     let looks = seen.wait(8).await;
     let waits: Vec<_> = looks.windows(2).map(|pair| (pair[1].at - pair[0].at).as_millis()).collect();
     assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000]);
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,6 +228,6 @@ async fn an_event_that_is_moved_the_second_time_is_handled_once() {
     }
     until("all are moved", || world.ready(DEAD) == events.len()).await;
     assert_eq!(seen.now().len(), events.len());
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready(QUEUE), 0);
 }

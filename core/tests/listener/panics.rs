@@ -5,14 +5,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Context, Event, FailurePolicy, NotificationEndpoint, Payload, Priority, Serializer};
+use oslo_messaging::notify::FailurePolicy;
+use oslo_messaging::{Context, Event, NotificationEndpoint, Payload, Priority, Serializer};
 use serde_json::{Value, json};
 
 use crate::explosive::{Bad, BadFuture, explode};
 use crate::fixture::{Seen, World, soon};
 
 fn once() -> FailurePolicy {
-    FailurePolicy::default().with_tries(1)
+    FailurePolicy::default().with_attempts(1)
 }
 
 /// Handlers that panic, each in its own place, and one that keeps what it is given.
@@ -50,7 +51,7 @@ async fn a_panic_whose_payload_panics_in_its_drop_costs_its_event_alone() {
             world.publish(Priority::Info, number).await;
             assert_eq!(seen.wait(number + 1).await[number].n, json!(number), "after {event_type}, batch: {batch}");
         }
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
         assert_eq!(world.ready("notifications.info.dead"), PANICKING.len(), "batch: {batch}");
     }
 }
@@ -85,6 +86,6 @@ async fn a_serializer_that_panics_with_such_a_payload_costs_its_event_alone() {
     world.publish(Priority::Info, "bad").await;
     world.publish(Priority::Info, 1).await;
     assert_eq!(seen.wait(1).await[0].n, json!(1));
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(world.ready("notifications.info.dead"), 1);
 }

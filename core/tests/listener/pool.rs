@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{NotificationListenerBuilder, Priority};
+use oslo_messaging::Priority;
+use oslo_messaging::notify::NotificationListenerBuilder;
 use serde_json::{Value, json};
 
 use crate::fixture::{Seen, World, keeping, soon};
@@ -25,7 +26,7 @@ async fn every_pool_has_a_copy_of_every_event_and_so_have_those_without_a_pool()
         assert_eq!(seen.ns(), (0..100).map(Value::from).collect::<Vec<_>>());
     }
     for listener in listeners {
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -38,17 +39,17 @@ async fn the_members_of_a_pool_share_its_copy_across_a_restart_of_one() {
     for n in 0..30 {
         world.publish(Priority::Info, n).await;
     }
-    leaving.wait(soon()).await.unwrap();
+    leaving.shutdown(soon()).await.unwrap();
     for n in 30..60 {
         world.publish(Priority::Info, n).await;
     }
     let back = member().await.unwrap();
-    staying.wait(soon()).await.unwrap();
+    staying.shutdown(soon()).await.unwrap();
     for n in 60..90 {
         world.publish(Priority::Info, n).await;
     }
     all.wait(90).await;
-    back.wait(soon()).await.unwrap();
+    back.shutdown(soon()).await.unwrap();
     let mut ns = all.ns();
     ns.sort_by_key(Value::as_u64);
     assert_eq!(ns, (0..90).map(Value::from).collect::<Vec<_>>());
@@ -65,8 +66,8 @@ async fn a_tap_takes_nothing_from_anybody_and_leaves_nothing_behind() {
     }
     looked_on.wait(5).await;
     seen.wait(5).await;
-    tap.wait(soon()).await.unwrap();
-    reader.wait(soon()).await.unwrap();
+    tap.shutdown(soon()).await.unwrap();
+    reader.shutdown(soon()).await.unwrap();
     world.bus.close(soon()).await.unwrap();
     world.broker.assert_idle();
     let names: Vec<_> = world.broker.queues().into_iter().map(|queue| queue.name).collect();
@@ -82,6 +83,6 @@ async fn what_was_published_before_anybody_listened_is_kept() {
     let seen = Seen::new();
     let listener = world.listener().endpoint(keeping(&Arc::clone(&seen))).start(soon()).await.unwrap();
     seen.wait(3).await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     assert_eq!(seen.ns(), [json!(0), json!(1), json!(2)]);
 }

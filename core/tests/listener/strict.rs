@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Capabilities, Deadline, DeliveryCount, Error, ErrorKind, Health, IncomingMessage, Listener, Message,
-    PublishOptions, QueueCounts, Result, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, DeliveryCount, IncomingMessage, Listener, Message, PublishOptions, QueueCounts,
+    Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::sync::watch;
 
@@ -76,7 +77,7 @@ impl Rules {
             self.dropped.lock().unwrap().push(counted.id);
             return None;
         }
-        counted = counted.with_delivery_count(DeliveryCount { failed, limit: self.limit });
+        counted = counted.with_delivery_count(DeliveryCount::new(failed, self.limit));
         Some(counted)
     }
 }
@@ -98,11 +99,15 @@ impl Transport for Strict {
             _ => &AtomicBool::new(false),
         };
         if denied.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Denied, "publish").with("broker", "ACCESS_REFUSED"));
+            return Err(Error::new(ErrorKind::Denied, "publish")
+                .with_executed(Executed::No)
+                .with_context("broker", "ACCESS_REFUSED"));
         }
         let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if self.rules.header_bytes.is_some_and(|most| bytes > most) {
-            return Err(Error::new(ErrorKind::TooLarge, "publish").with("bytes", bytes));
+            return Err(Error::new(ErrorKind::TooLarge, "publish")
+                .with_executed(Executed::No)
+                .with_context("bytes", bytes));
         }
         self.inner.publish(to, message, options).await
     }

@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oslo_messaging::driver::{Source, Subscription, Transport};
+use oslo_messaging::notify::{MessagingSink, OutboxConfig, Queued, RecordingSink};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, ErrorKind, MessagingSink, Notifier, OutboxConfig, Priority, Queued,
-    RecordingSink, Source, Subscription, Transport,
-};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, ErrorKind, Notifier, Priority};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 use tokio::time::Instant;
 
@@ -74,7 +73,7 @@ async fn events_are_first_tried_in_order_whatever_a_topic_answers() {
     let slow = FaultRule::new(Fault::Delay(Duration::from_secs(1))).after(5).times(10);
     broker.faults().add(slow);
     let sink = MessagingSink::new(&bus).topics(["one", "two", "three"]);
-    let notifier = Notifier::over("p", sink).background(OutboxConfig::default());
+    let notifier = Notifier::from_sink("p", sink).background(OutboxConfig::default());
     send(&notifier, 0..1_000);
     assert_eq!(notifier.flush(soon()).await, 0);
     let mut topics: HashMap<String, Vec<u64>> = HashMap::new();
@@ -94,7 +93,7 @@ async fn events_lie_in_their_queues_in_the_order_they_were_told() {
     // Four publishes for each event use up the task's share of the runtime in the middle of one.
     let topics = ["one", "two", "three", "four"];
     let sink = MessagingSink::new(&bus).topics(topics);
-    let notifier = Notifier::over("p", sink).background(OutboxConfig::default());
+    let notifier = Notifier::from_sink("p", sink).background(OutboxConfig::default());
     send(&notifier, 0..1_000);
     assert_eq!(notifier.flush(soon()).await, 0);
     for topic in topics {
@@ -157,7 +156,7 @@ async fn flush_waits_for_what_was_queued_before_and_not_for_what_comes_after() {
 #[tokio::test(start_paused = true)]
 async fn a_payload_error_is_told_at_once_and_costs_no_other_event() {
     let sink = RecordingSink::new();
-    let notifier = Notifier::over("p", sink.clone()).background(OutboxConfig::default());
+    let notifier = Notifier::from_sink("p", sink.clone()).background(OutboxConfig::default());
     let odd = HashMap::from([((1, 2), 3)]);
     assert_eq!(notifier.info(&Context::new(), "e", &odd).unwrap_err().kind(), ErrorKind::Encode);
     send(&notifier, 0..1);
@@ -168,7 +167,7 @@ async fn a_payload_error_is_told_at_once_and_costs_no_other_event() {
 #[tokio::test(start_paused = true)]
 async fn every_priority_and_setting_reaches_the_event_through_one_outbox() {
     let sink = RecordingSink::new();
-    let notifier = Notifier::over("p", sink.clone()).background(OutboxConfig::default());
+    let notifier = Notifier::from_sink("p", sink.clone()).background(OutboxConfig::default());
     let context = Context::new().with("user", "bob").with("token", "hunter2");
     let other = notifier.prepare(|notifier| notifier.publisher_id("other").allow_context(["user"]));
     let queued = [

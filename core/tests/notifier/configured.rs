@@ -15,7 +15,7 @@ async fn events_go_to_the_topics_of_the_file_in_the_form_of_each_driver() {
     let broker = FakeBroker::new();
     let bus = Bus::new(broker.transport());
     let file = file("driver = messagingv2\ndriver = messaging\ndriver = log\ntopics = notifications, billing");
-    let notifier = Notifier::configured(&bus, &file, "nova.host-1").unwrap();
+    let notifier = Notifier::from_config(&bus, &file, "nova.host-1").unwrap();
     notifier.info(&Context::new(), "server.made", &json!({})).await.unwrap();
     for queue in ["notifications.info", "billing.info"] {
         assert_eq!(broker.queue(queue).map(|queue| queue.ready), Some(2), "{queue}");
@@ -27,7 +27,7 @@ async fn a_file_without_a_driver_tells_nobody() {
     let broker = FakeBroker::new();
     let bus = Bus::new(broker.transport());
     for quiet in ["", "driver = noop"] {
-        let notifier = Notifier::configured(&bus, &file(quiet), "nova.host-1").unwrap();
+        let notifier = Notifier::from_config(&bus, &file(quiet), "nova.host-1").unwrap();
         assert!(!notifier.is_enabled());
         notifier.info(&Context::new(), "server.made", &json!({})).await.unwrap();
     }
@@ -38,7 +38,7 @@ async fn a_file_without_a_driver_tells_nobody() {
 async fn a_driver_that_is_none_and_a_routing_file_that_is_not_there_are_named() {
     let bus = Bus::new(FakeBroker::new().transport());
     for (wrong, told) in [("driver = kafka", "kafka"), ("driver = routing", "routing"), ("retry = often", "often")] {
-        let error = Notifier::configured(&bus, &file(wrong), "nova.host-1").unwrap_err();
+        let error = Notifier::from_config(&bus, &file(wrong), "nova.host-1").unwrap_err();
         assert!(error.kind() == ErrorKind::Config && error.to_string().contains(told), "{error}");
     }
 }
@@ -58,9 +58,9 @@ fn soon() -> Deadline {
 
 #[tokio::test]
 async fn events_go_to_the_bus_of_notifications_of_the_file() {
-    let (file, registry) = (apart("events-of-nova", "messagingv2"), Registry::new().with(FakeConnector::default()));
-    let bus = Bus::configured_for_notifications(&file, &registry, soon()).await.unwrap();
-    let notifier = Notifier::configured(&bus, &file, "nova.host-1").unwrap();
+    let (file, registry) = (apart("events-of-nova", "messagingv2"), Registry::new().register(FakeConnector::default()));
+    let bus = Bus::from_config_for_notifications(&file, &registry, soon()).await.unwrap();
+    let notifier = Notifier::from_config(&bus, &file, "nova.host-1").unwrap();
     notifier.info(&Context::new(), "server.made", &json!({})).await.unwrap();
     let ready = |name: &str| FakeBroker::named(name).queue("notifications.info").map(|queue| queue.ready);
     assert_eq!((ready("events-of-nova/v"), ready("rpc-events-of-nova/v")), (Some(1), None));
@@ -68,29 +68,29 @@ async fn events_go_to_the_bus_of_notifications_of_the_file() {
 
 #[tokio::test]
 async fn a_bus_of_another_broker_than_the_file_s_is_refused() {
-    let (file, registry) = (apart("elsewhere", "messagingv2"), Registry::new().with(FakeConnector::default()));
-    let mistaken = Bus::configured(&file, &registry, soon()).await.unwrap();
+    let (file, registry) = (apart("elsewhere", "messagingv2"), Registry::new().register(FakeConnector::default()));
+    let mistaken = Bus::from_config(&file, &registry, soon()).await.unwrap();
     let other_host = Bus::connect("fake://elsewhere/w", &registry, soon()).await.unwrap();
     for bus in [mistaken, other_host] {
-        let error = Notifier::configured(&bus, &file, "nova.host-1").unwrap_err();
+        let error = Notifier::from_config(&bus, &file, "nova.host-1").unwrap_err();
         let text = error.to_string();
-        assert!(error.kind() == ErrorKind::Config && text.contains("configured_for_notifications"), "{text}");
+        assert!(error.kind() == ErrorKind::Config && text.contains("from_config_for_notifications"), "{text}");
         // What sends nothing needs no bus.
-        Notifier::configured(&bus, &apart("elsewhere", "log"), "nova.host-1").unwrap();
-        Notifier::configured(&bus, &self::file("driver = messagingv2"), "nova.host-1").unwrap();
+        Notifier::from_config(&bus, &apart("elsewhere", "log"), "nova.host-1").unwrap();
+        Notifier::from_config(&bus, &self::file("driver = messagingv2"), "nova.host-1").unwrap();
     }
 }
 
 #[tokio::test]
 async fn without_a_url_of_their_own_notifications_go_to_the_bus_of_the_file() {
     let text = "[DEFAULT]\ntransport_url = fake://shared-bus/\n[oslo_messaging_notifications]\ndriver = messaging\n";
-    let (file, registry) = (ConfigFile::parse(text).unwrap(), Registry::new().with(FakeConnector::default()));
+    let (file, registry) = (ConfigFile::parse(text).unwrap(), Registry::new().register(FakeConnector::default()));
     let broker = FakeBroker::named("shared-bus");
     for bus in [
-        Bus::configured(&file, &registry, soon()).await.unwrap(),
-        Bus::configured_for_notifications(&file, &registry, soon()).await.unwrap(),
+        Bus::from_config(&file, &registry, soon()).await.unwrap(),
+        Bus::from_config_for_notifications(&file, &registry, soon()).await.unwrap(),
     ] {
-        let notifier = Notifier::configured(&bus, &file, "nova.host-1").unwrap();
+        let notifier = Notifier::from_config(&bus, &file, "nova.host-1").unwrap();
         notifier.info(&Context::new(), "server.made", &json!({})).await.unwrap();
     }
     let queue = broker.queue("notifications.info");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, LogRecordLayer, Notifier, OutboxConfig, RecordingSink};
+use oslo_messaging::notify::{LogRecordLayer, OutboxConfig, RecordingSink};
+use oslo_messaging::{Deadline, Notifier};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, info_span, trace, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -10,11 +11,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// What a program that logs with `log` publishes: the priority, the type, and the payload.
 async fn published(log: impl FnOnce()) -> Vec<(&'static str, String, Value)> {
     let sink = RecordingSink::new();
-    let background = Notifier::over("shop.host-1", sink.clone()).background(OutboxConfig::default());
+    let background = Notifier::from_sink("shop.host-1", sink.clone()).background(OutboxConfig::default());
     let subscriber = tracing_subscriber::registry().with(LogRecordLayer::new(background.clone()));
     tracing::subscriber::with_default(subscriber, log);
     assert_eq!(background.close(Deadline::after(Duration::from_secs(5))).await, 0, "nothing is left in the outbox");
-    let event = |event: oslo_messaging::OutgoingEvent| {
+    let event = |event: oslo_messaging::notify::OutgoingEvent| {
         (event.priority.as_str(), event.event_type.clone(), event.payload.decode().unwrap())
     };
     sink.recorded().into_iter().map(event).collect()

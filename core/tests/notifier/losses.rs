@@ -4,10 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, NotificationSink, Notifier, OutboxConfig, OutgoingEvent, Queued,
-    RecordingSink, Result, Retry, WhenFull,
-};
+use oslo_messaging::notify::{NotificationSink, OutboxConfig, OutgoingEvent, Queued, RecordingSink, WhenFull};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, Notifier, Result, Retry};
 use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 
 use crate::spy::bus;
@@ -30,7 +28,7 @@ async fn a_full_outbox_drops_the_newest_or_the_oldest_as_it_is_told() {
     let config = OutboxConfig::default().with_max_events(3);
     for (when_full, told, kept) in [(WhenFull::DropNewest, 2, [0, 1, 2]), (WhenFull::DropOldest, 0, [2, 3, 4])] {
         let sink = RecordingSink::new();
-        let notifier = Notifier::over("p", sink.clone()).background(config.with_when_full(when_full));
+        let notifier = Notifier::from_sink("p", sink.clone()).background(config.with_when_full(when_full));
         assert_eq!(dropped(&notifier, 0..5), told, "{when_full:?}");
         assert_eq!(notifier.counts().dropped, 2);
         assert_eq!(notifier.close(soon()).await, 0);
@@ -81,7 +79,7 @@ async fn what_has_left_an_outbox_takes_no_room_in_it() {
     let sink = RecordingSink::new();
     let text = "x".repeat(10 * 1024);
     let config = OutboxConfig::default().with_max_bytes(2 * text.len()).with_max_events(1);
-    let notifier = Notifier::over("p", sink.clone()).background(config);
+    let notifier = Notifier::from_sink("p", sink.clone()).background(config);
     for _ in 0..100 {
         assert_eq!(notifier.info(&Context::new(), "e", &text).unwrap(), Queued::Yes);
         assert_eq!(notifier.flush(soon()).await, 0);
@@ -141,8 +139,8 @@ impl NotificationSink for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_loses_its_event_and_no_other() {
     let sink = RecordingSink::new();
-    let well = Notifier::over("p", sink.clone()).background(OutboxConfig::default());
-    let broken = well.prepare(|notifier| notifier.and(Broken));
+    let well = Notifier::from_sink("p", sink.clone()).background(OutboxConfig::default());
+    let broken = well.prepare(|notifier| notifier.with_sink(Broken));
     dropped(&broken, 0..1);
     dropped(&well, 1..2);
     assert_eq!(well.close(soon()).await, 0);

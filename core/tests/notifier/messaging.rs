@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use oslo_messaging::notify::MessagingSink;
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, ErrorKind, Executed, MessagingSink, Notifier, Priority};
+use oslo_messaging::{Bus, Context, ErrorKind, Executed, Notifier, Priority};
 use oslo_messaging_fake::{FakeBroker, Fault, FaultRule};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ async fn every_event_is_the_same_dict_on_every_topic_in_both_formats_for_all_pri
         for (given, prepared) in [("test.localhost", None), ("unused", Some("test.localhost"))] {
             let (bus, spy) = bus(&FakeBroker::new());
             let sink = MessagingSink::new(&bus).topics(topics.iter().copied()).format(format);
-            let notifier = Notifier::over(given, sink);
+            let notifier = Notifier::from_sink(given, sink);
             let notifier = prepared.map_or(notifier.clone(), |id| notifier.prepare().publisher_id(id));
             assert!(notifier.is_enabled());
             for priority in Priority::ALL {
@@ -79,7 +80,7 @@ async fn the_methods_named_after_priorities_use_them() {
 async fn an_event_is_kept_before_anybody_listens() {
     let broker = FakeBroker::new();
     let bus = Bus::new(broker.transport());
-    let notifier = Notifier::over("p", MessagingSink::new(&bus).exchange("shop"));
+    let notifier = Notifier::from_sink("p", MessagingSink::new(&bus).exchange("shop"));
     for n in 0..3 {
         notifier.info(&Context::new(), "e", &n).await.unwrap();
     }
@@ -92,7 +93,7 @@ async fn an_event_is_kept_before_anybody_listens() {
 async fn without_a_queue_nothing_is_declared_and_an_event_for_nobody_is_no_error() {
     let broker = FakeBroker::new();
     let (bus, spy) = bus(&broker);
-    let notifier = Notifier::over("p", MessagingSink::new(&bus).without_queue());
+    let notifier = Notifier::from_sink("p", MessagingSink::new(&bus).without_queue());
     notifier.info(&Context::new(), "e", &1).await.unwrap();
     assert!(broker.queues().is_empty());
     let options = spy.published()[0].options;
@@ -104,7 +105,7 @@ async fn an_event_lies_in_its_queue_no_longer_than_its_age_limit() {
     let broker = FakeBroker::new();
     let bus = Bus::new(broker.transport());
     let limit = Duration::from_secs(300);
-    let limited = Notifier::over("p", MessagingSink::new(&bus).expiration(limit));
+    let limited = Notifier::from_sink("p", MessagingSink::new(&bus).expiration(limit));
     limited.info(&Context::new(), "e", &1).await.unwrap();
     Notifier::new(&bus, "p").info(&Context::new(), "e", &2).await.unwrap();
     assert_eq!(broker.queue("notifications.info").unwrap().ready, 2);

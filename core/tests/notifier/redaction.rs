@@ -1,14 +1,13 @@
 //! What of a context and a payload leaves the process.
 
-use oslo_messaging::{
-    AllowedContext, Context, Error, ErrorKind, Notifier, Payload, RecordingSink, Redact, Result, Secret, Serializer,
-};
+use oslo_messaging::notify::{AllowedContext, RecordingSink, Redact, Secret};
+use oslo_messaging::{Context, Error, ErrorKind, Notifier, Payload, Result, Serializer};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 fn recorder() -> (Notifier, RecordingSink) {
     let sink = RecordingSink::new();
-    (Notifier::over("p", sink.clone()), sink)
+    (Notifier::from_sink("p", sink.clone()), sink)
 }
 
 fn values(context: &Context) -> Vec<(&str, &str)> {

@@ -1,6 +1,7 @@
 //! Which sinks an event is routed to.
 
-use oslo_messaging::{Context, ErrorKind, Notifier, Priority, RecordingSink, Route, RoutingSink};
+use oslo_messaging::notify::{RecordingSink, Route, RoutingSink};
+use oslo_messaging::{Context, ErrorKind, Notifier, Priority};
 
 /// A router to the sinks `one` and `two`, and these.
 fn router() -> (RoutingSink, RecordingSink, RecordingSink) {
@@ -15,7 +16,7 @@ async fn routed(
     event_type: &str,
 ) -> (usize, usize) {
     let (sink, one, two) = router();
-    let notifier = Notifier::over("p", configure(sink).unwrap());
+    let notifier = Notifier::from_sink("p", configure(sink).unwrap());
     notifier.notify(priority, &Context::new(), event_type, &1).await.unwrap();
     (one.recorded().len(), two.recorded().len())
 }
@@ -29,8 +30,8 @@ async fn an_event_goes_nowhere_without_a_route_and_everywhere_with_a_route_for_a
     assert_eq!(routed(Ok, Priority::Info, "e").await, (0, 0));
     let everything = |sink: RoutingSink| sink.route("one", Route::all())?.route("two", Route::all());
     assert_eq!(routed(everything, Priority::Info, "e").await, (1, 1));
-    assert!(!Notifier::over("p", router().0).is_enabled());
-    assert!(Notifier::over("p", everything(router().0).unwrap()).is_enabled());
+    assert!(!Notifier::from_sink("p", router().0).is_enabled());
+    assert!(Notifier::from_sink("p", everything(router().0).unwrap()).is_enabled());
 }
 
 #[tokio::test]

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Context, Deadline, Error, ErrorKind, Executed, LogSink, NoopSink, NotificationSink, Notifier, OutgoingEvent,
-    Priority, RecordingSink, Result, Retry,
-};
+use oslo_messaging::notify::{LogSink, NoopSink, NotificationSink, OutgoingEvent, RecordingSink};
+use oslo_messaging::{Context, Deadline, Error, ErrorKind, Executed, Notifier, Priority, Result, Retry};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -21,7 +19,7 @@ enum Sick {
 impl NotificationSink for Sick {
     async fn publish(&self, _: &OutgoingEvent, _: Deadline) -> Result<()> {
         match self {
-            Self::Fails(kind) => Err(Error::new(*kind, "publish")),
+            Self::Fails(kind) => Err(Error::new(*kind, "publish").with_executed(Executed::No)),
             Self::Hangs => std::future::pending().await,
         }
     }
@@ -34,7 +32,7 @@ impl NotificationSink for Sick {
 #[tokio::test]
 async fn a_recording_sink_keeps_the_event_its_context_its_priority_and_its_retries() {
     let sink = RecordingSink::new();
-    let notifier = Notifier::over("shop.host-1", sink.clone()).allow_context(["user"]).retry(Retry::times(5));
+    let notifier = Notifier::from_sink("shop.host-1", sink.clone()).allow_context(["user"]).retry(Retry::times(5));
     notifier.warn(&Context::new().with("user", "bob"), "order.late", &json!({"id": 1})).await.unwrap();
     let [event] = &sink.recorded()[..] else { panic!("one event was sent") };
     assert_eq!((event.publisher_id.as_str(), event.event_type.as_str()), ("shop.host-1", "order.late"));
@@ -45,20 +43,20 @@ async fn a_recording_sink_keeps_the_event_its_context_its_priority_and_its_retri
 
 #[tokio::test]
 async fn a_notifier_is_disabled_only_if_nothing_can_come_of_an_event() {
-    let nowhere = Notifier::over("p", NoopSink);
+    let nowhere = Notifier::from_sink("p", NoopSink);
     assert!(!nowhere.is_enabled());
-    assert!(!nowhere.clone().and(NoopSink).is_enabled());
-    assert!(nowhere.clone().and(LogSink).is_enabled());
+    assert!(!nowhere.clone().with_sink(NoopSink).is_enabled());
+    assert!(nowhere.clone().with_sink(LogSink).is_enabled());
     nowhere.info(&Context::new(), "e", &1).await.unwrap();
 }
 
 #[tokio::test]
 async fn every_sink_is_tried_and_the_first_error_is_told() {
     let (before, after) = (RecordingSink::new(), RecordingSink::new());
-    let notifier = Notifier::over("p", before.clone())
-        .and(Sick::Fails(ErrorKind::Denied))
-        .and(Sick::Fails(ErrorKind::Topology))
-        .and(after.clone());
+    let notifier = Notifier::from_sink("p", before.clone())
+        .with_sink(Sick::Fails(ErrorKind::Denied))
+        .with_sink(Sick::Fails(ErrorKind::Topology))
+        .with_sink(after.clone());
     let error = notifier.info(&Context::new(), "order.created", &1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("order.created"), "{error}");
@@ -70,7 +68,7 @@ async fn every_sink_is_tried_and_the_first_error_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_never_ends_holds_nobody_past_the_deadline() {
     let sink = RecordingSink::new();
-    let notifier = Notifier::over("p", Sick::Hangs).and(sink.clone()).timeout(Duration::from_secs(5));
+    let notifier = Notifier::from_sink("p", Sick::Hangs).with_sink(sink.clone()).timeout(Duration::from_secs(5));
     let begin = Instant::now();
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe));

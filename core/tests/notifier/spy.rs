@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use oslo_messaging::driver::{Address, Capabilities, Listener, Message, PublishOptions, Subscription, Transport};
 use oslo_messaging::wire::{Envelope, Format};
-use oslo_messaging::{
-    Address, Bus, Capabilities, Deadline, ErrorKind, Health, Listener, Message, PublishOptions, Result, Subscription,
-    Transport,
-};
+use oslo_messaging::{Bus, Deadline, ErrorKind, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -99,7 +97,11 @@ impl Transport for Spy {
         self.transport().subscribe(subscription, deadline).await
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.transport().inspect(address, deadline).await
     }
 

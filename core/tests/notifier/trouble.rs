@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Context, ErrorKind, Executed, Message, MessagingSink, NoopSink, Notifier, RecordingSink, Retry,
-};
+use oslo_messaging::driver::{Address, Message};
+use oslo_messaging::notify::{MessagingSink, NoopSink, RecordingSink};
+use oslo_messaging::{Context, ErrorKind, Executed, Notifier, Retry};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 use tokio::time::Instant;
 
@@ -72,7 +72,7 @@ async fn a_topic_in_trouble_does_not_keep_an_event_from_another() {
     let broker = FakeBroker::new();
     let (bus, _) = bus(&broker);
     broker.faults().add(FaultRule::new(Fault::Nack).when(|to, _| to.routing_key().starts_with("sick.")).always());
-    let notifier = Notifier::over("p", MessagingSink::new(&bus).topics(["sick", "well"])).retry(Retry::never());
+    let notifier = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["sick", "well"])).retry(Retry::never());
     let error = notifier.info(&Context::new(), "e", &1).await.unwrap_err();
     assert!(error.to_string().contains("topic: sick"), "{error}");
     assert_eq!(broker.queue("well.info").unwrap().ready, 1);
@@ -96,10 +96,10 @@ async fn an_event_that_missed_one_place_and_reached_another_may_have_arrived() {
     let (bus, _) = bus(&broker);
     let missed = |to: &Address, _: &Message| matches!(to, Address::Notification { topic, .. } if topic == "missed");
     broker.faults().add(FaultRule::new(Fault::Return).when(missed).always());
-    let only = Notifier::over("p", MessagingSink::new(&bus).topics(["missed"]));
-    let topics = Notifier::over("p", MessagingSink::new(&bus).topics(["missed", "reached"]));
-    let sinks = only.clone().and(RecordingSink::new());
-    let nowhere = only.clone().and(NoopSink);
+    let only = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["missed"]));
+    let topics = Notifier::from_sink("p", MessagingSink::new(&bus).topics(["missed", "reached"]));
+    let sinks = only.clone().with_sink(RecordingSink::new());
+    let nowhere = only.clone().with_sink(NoopSink);
     for (notifier, executed) in
         [(only, Executed::No), (nowhere, Executed::No), (topics, Executed::Maybe), (sinks, Executed::Maybe)]
     {

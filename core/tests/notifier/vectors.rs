@@ -1,7 +1,9 @@
 //! What a notifier publishes is what the reference published, but for ids and time.
 
+use oslo_messaging::driver::Message;
+use oslo_messaging::notify::{AllowedContext, MessagingSink, Redact};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{AllowedContext, Context, Message, MessagingSink, Notifier, Priority, Redact};
+use oslo_messaging::{Context, Notifier, Priority};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 
@@ -44,7 +46,7 @@ async fn an_event_is_published_as_the_reference_published_it() {
         let format = if vector["body"].as_str().unwrap().contains("oslo.version") { Format::V2 } else { Format::V1 };
 
         let (bus, spy) = bus(&FakeBroker::new());
-        let notifier = Notifier::over("shop.shop1", MessagingSink::new(&bus).format(format));
+        let notifier = Notifier::from_sink("shop.shop1", MessagingSink::new(&bus).format(format));
         let priority: Priority = field("priority").as_str().unwrap().parse().unwrap();
         let event_type = field("event_type");
         notifier.notify(priority, &Known(context), event_type.as_str().unwrap(), &field("payload")).await.unwrap();

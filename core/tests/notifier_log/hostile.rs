@@ -5,11 +5,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{FailurePolicy, GiveUp};
 use oslo_messaging::wire::{CallFields, Format, Notification, Reply, Request};
 use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Event, Exception, Failure, FailurePolicy, GiveUp, Message,
-    NotificationEndpoint, NotificationListener, Payload, Priority, PublishOptions, RpcClient, RpcServer, Target,
-    Transport,
+    Bus, Context, Deadline, Endpoint, Event, Exception, Failure, NotificationEndpoint, NotificationListener, Payload,
+    Priority, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
@@ -65,11 +66,12 @@ async fn to_a_server(transport: &FakeTransport, text: &str) {
         for namespace in [None, Some(text.to_owned())] {
             let call = Some(CallFields::new(text, text));
             let version = namespace.clone();
-            let request = Request { namespace, version, call, ..Request::new(method, args.clone()) };
-            let request = Request { unique_id: format!("{text}{method}"), ..request };
+            let request =
+                Request::new(method, args.clone()).with_namespace(namespace).with_version(version).with_call(call);
+            let request = request.with_unique_id(format!("{text}{method}"));
             // Twice, so that one is a copy; and once with a deadline long past.
             for deadline in [None, None, Some(now() - 60_000)] {
-                let request = Request { deadline, ..request.clone() };
+                let request = request.clone().with_deadline(deadline);
                 send(transport, &topic(), Message::new(request.encode())).await;
             }
         }
@@ -130,7 +132,7 @@ async fn everything(broker: &FakeBroker, text: &str) {
     let server = server.start(soon()).await.unwrap();
     let failing = NotificationEndpoint::new(())
         .on(Priority::Info, "*", async |_: Arc<()>, event: Event<String>| Err::<(), _>(Refusal(event.payload)));
-    let policy = FailurePolicy::default().with_tries(2).with_give_up(GiveUp::Drop);
+    let policy = FailurePolicy::default().with_attempts(2).with_give_up(GiveUp::Drop);
     let listener = NotificationListener::builder(&bus).target(Target::topic("notifications"));
     let listener = listener.endpoint(failing).on_failure(policy).start(soon()).await.unwrap();
     let client = RpcClient::new(&bus, Target::topic("shop"));
@@ -145,8 +147,8 @@ async fn everything(broker: &FakeBroker, text: &str) {
     to_a_server(&stranger, text).await;
     to_others(&stranger, &inbox, text).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
-    server.wait(soon()).await.unwrap();
-    listener.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }
 
@@ -168,9 +170,9 @@ async fn whatever_a_peer_writes_the_log_has_short_lines_of_its_own_alone() {
             ("a method", "does not support RPC"),
             ("a failure", "the method failed"),
             ("a reply queue", "a reply"),
-            ("an id", "came twice"),
+            ("an id", "a repeated delivery"),
             ("a stale request", "a request was skipped"),
-            ("a foreign reply", "no call waits for"),
+            ("a foreign reply", "matches no waiting call"),
             ("a request", "a request that cannot be read"),
             ("an event", "a notification that cannot be read"),
             ("a priority", "unknown priority"),

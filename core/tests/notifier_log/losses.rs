@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, ErrorKind, Notifier, OutboxConfig, Queued};
+use oslo_messaging::notify::{OutboxConfig, Queued};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, ErrorKind, Notifier};
 use oslo_messaging_fake::FakeBroker;
 
 use crate::log::capture;

@@ -1,6 +1,7 @@
 //! Events in the log.
 
-use oslo_messaging::{Context, LogSink, Notifier, Priority};
+use oslo_messaging::notify::LogSink;
+use oslo_messaging::{Context, Notifier, Priority};
 use serde_json::{Value, json};
 use tracing::Level;
 
@@ -9,7 +10,7 @@ use crate::log::capture;
 #[tokio::test]
 async fn the_log_has_a_line_of_json_for_each_event_at_the_level_of_its_priority() {
     let (log, _guard) = capture();
-    let notifier = Notifier::over("p", LogSink).allow_context(["user"]);
+    let notifier = Notifier::from_sink("p", LogSink).allow_context(["user"]);
     for priority in Priority::ALL {
         notifier
             .notify(priority, &Context::new().with("user", "bob"), "order.created", &json!({"n": 1}))
@@ -40,7 +41,7 @@ async fn the_log_shows_no_secret_of_a_payload() {
     let (log, _guard) = capture();
     let payload =
         json!({"user": "alice", "deep": [{"admin_password": "hunter2", "n": 5}], "os_token": {"id": "hunter2"}});
-    Notifier::over("p", LogSink).info(&Context::new(), "e", &payload).await.unwrap();
+    Notifier::from_sink("p", LogSink).info(&Context::new(), "e", &payload).await.unwrap();
     let line = &log.lines()[0].message;
     assert!(!line.contains("hunter2"), "{line}");
     let json: Value = serde_json::from_str(line).unwrap();

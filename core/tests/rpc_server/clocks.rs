@@ -5,10 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Bus, Context, Deadline, Endpoint, Listener, Message, PublishOptions, RpcClient, RpcServer, Source,
-    Subscription, Target, Transport as _, wire,
-};
+use oslo_messaging::driver::{Address, Listener, Message, PublishOptions, Source, Subscription, Transport as _};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target, wire};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 
@@ -40,8 +38,8 @@ impl Caller {
     }
 
     fn call(&self, method: &str, id: &str) -> wire::Request {
-        let call = Some(wire::CallFields { msg_id: id.to_owned(), reply_q: self.queue.clone(), monitor: None });
-        wire::Request { call, ..request(method, id) }
+        let call = Some(wire::CallFields::new(id.to_owned(), self.queue.clone()));
+        request(method, id).with_call(call)
     }
 
     async fn answer(&mut self) -> wire::Reply {
@@ -61,10 +59,10 @@ async fn a_call_of_a_caller_whose_clock_is_an_hour_behind_runs() {
     let (_bus, server, shop) = bus_server_and_shop(&broker).await;
     let mut caller = Caller::of(&broker).await;
     let behind = -i64::try_from(HOUR).unwrap() + 60;
-    caller.send(wire::Request { deadline: unix_ms(behind), ..caller.call("note", "a") }, Some(secs(60))).await;
+    caller.send(caller.call("note", "a").with_deadline(unix_ms(behind)), Some(secs(60))).await;
     assert_eq!(caller.answer().await.result.decode::<Value>().unwrap(), json!("a"));
     assert_eq!(shop.logged(), [json!("a")]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +71,7 @@ async fn a_call_that_is_skipped_is_answered_that_it_did_not_run() {
     let (_bus, server, shop) = bus_server_and_shop(&broker).await;
     let mut caller = Caller::of(&broker).await;
     // Without an expiration nothing speaks against its clock.
-    caller.send(wire::Request { deadline: unix_ms(-60), ..caller.call("note", "a") }, None).await;
+    caller.send(caller.call("note", "a").with_deadline(unix_ms(-60)), None).await;
     let answer = caller.answer().await;
     let failure = answer.failure.unwrap();
     assert_eq!((failure.module(), failure.class()), ("oslo_messaging_rust", "RequestNotRun"), "{failure}");
@@ -81,7 +79,7 @@ async fn a_call_that_is_skipped_is_answered_that_it_did_not_run() {
     let said = ["deadline passed 60", "deadline passed 59.9"].iter().any(|text| failure.message().contains(text));
     assert!(said, "{failure}");
     assert!(shop.logged().is_empty());
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +92,7 @@ async fn a_call_that_grew_stale_while_it_waited_here_is_answered_so_whoever_wrot
         let mut caller = Caller::of(&broker).await;
         client(&bus).cast(&Context::new(), "gated", &json!({"arg": "first"})).await.unwrap();
         shop.entered(1).await;
-        caller.send(wire::Request { deadline, ..caller.call("note", "late") }, expiration).await;
+        caller.send(caller.call("note", "late").with_deadline(deadline), expiration).await;
         caller.send(caller.call("note", "patient"), None).await;
         tokio::time::sleep(secs(30)).await;
         shop.release.add_permits(1);
@@ -106,7 +104,7 @@ async fn a_call_that_grew_stale_while_it_waited_here_is_answered_so_whoever_wrot
         failures.sort();
         let expected = [("late".to_owned(), Some("RequestNotRun".to_owned())), ("patient".to_owned(), None)];
         assert_eq!(failures, expected);
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -138,7 +136,7 @@ async fn the_expiration_of_a_call_is_the_deadline_of_its_method_and_of_what_that
     broker.transport().publish(&desk, message, &PublishOptions::by(soon()).mandatory()).await.unwrap();
     caller.answer().await;
     assert_eq!(*seen.lock().unwrap(), [Some(secs(5)), Some(secs(5))]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     drop(inner_server);
 }
 
@@ -150,5 +148,5 @@ async fn no_request_is_refused_on_arrival_for_its_expiration() {
     caller.send(caller.call("note", "a"), Some(Duration::ZERO)).await;
     assert!(caller.answer().await.failure.is_none());
     assert_eq!(shop.logged(), [json!("a")]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

@@ -13,8 +13,8 @@ const PING: &str = "oslo_rpc_server_ping";
 
 async fn bus(lines: &str) -> oslo_messaging::Result<Bus> {
     let file = ConfigFile::parse(&format!("[DEFAULT]\ntransport_url = rabbit://mq1/\n{lines}")).unwrap();
-    let registry = Registry::new().with_scheme("rabbit", FakeConnector::to(&FakeBroker::new()));
-    Bus::configured(&file, &registry, soon()).await
+    let registry = Registry::new().register_scheme("rabbit", FakeConnector::to(&FakeBroker::new()));
+    Bus::from_config(&file, &registry, soon()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,7 +33,7 @@ async fn a_server_runs_as_many_methods_as_the_file_says_unless_its_builder_does(
         shop.release.add_permits(6);
         // What a stopping server has not taken is left to the next.
         shop.entered(6 - running).await;
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -44,7 +44,7 @@ async fn a_server_answers_pings_where_the_file_says_so() {
         let server = builder(&bus, &Arc::new(Shop::default())).start(soon()).await.unwrap();
         let pong = client(&bus).call::<String>(&Context::new(), PING, &()).await;
         assert_eq!(pong.is_ok_and(|pong| pong == "pong"), answered, "{lines}");
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 

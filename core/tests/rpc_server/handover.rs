@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Health, IncomingMessage, Listener, Message, PublishOptions, Result,
-    Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, IncomingMessage, Listener, Message, PublishOptions, Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
@@ -54,7 +54,11 @@ impl Transport for Writing {
         Ok(Box::new(WritingListener { inner, acknowledged, batch: None }))
     }
 
-    async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<oslo_messaging::QueueCounts>> {
+    async fn inspect(
+        &self,
+        address: &Address,
+        deadline: Deadline,
+    ) -> Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.inner.inspect(address, deadline).await
     }
 
@@ -97,6 +101,6 @@ async fn what_was_acknowledged_runs_although_the_stop_has_no_time() {
     acknowledged.notified().await;
     // It may say that it has not stopped in time, and goes on stopping.
     let _ = server.stop(Deadline::after(Duration::ZERO)).await;
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!(shop.logged(), [json!(1)]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oslo_messaging::{Bus, Context, wire};
+use oslo_messaging::{Bus, Context};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn no_more_methods_run_at_once_than_there_are_permits_and_requests_start_i
         assert_eq!(shop.logged().len(), started * 4, "four run, and no fifth");
         shop.release.add_permits(4);
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert_eq!(shop.logged(), (0..20).map(|number| json!(number)).collect::<Vec<_>>());
 }
 
@@ -42,7 +42,7 @@ async fn a_saturated_server_acknowledges_in_batches() {
         shop.entered(1).await;
         shop.release.add_permits(1);
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     let writes = broker.counters().acknowledgement_writes - before;
     assert!(writes * 10 <= requests as u64, "{writes} acknowledgement writes for {requests} requests");
 }
@@ -54,7 +54,7 @@ async fn a_request_that_comes_twice_runs_once_and_a_second_server_has_its_own_me
     let body = request("note", "twin").encode();
     send(&bus, &broker, vec![body.clone(), body]).await;
     assert_eq!(shop.logged(), [json!("twin")]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +65,7 @@ async fn what_cannot_be_read_is_dropped_and_disturbs_nothing() {
     send(&bus, &broker, bodies.into_iter().map(Bytes::from_static).collect()).await;
     send(&bus, &broker, vec![request("note", "after").encode()]).await;
     assert_eq!(shop.logged(), [json!("after")]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();
 }
@@ -75,7 +75,7 @@ async fn a_request_long_past_its_deadline_is_skipped_and_an_absurd_deadline_is_i
     let broker = FakeBroker::new();
     let (bus, server, shop) = bus_server_and_shop(&broker).await;
     let now = u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
-    let with = |unique_id: &str, deadline| wire::Request { deadline, ..request("note", unique_id) }.encode();
+    let with = |unique_id: &str, deadline| request("note", unique_id).with_deadline(deadline).encode();
     let bodies = vec![
         with("six seconds late", Some(now - 6_000)),
         with("a little late", Some(now - 1_000)),
@@ -84,7 +84,7 @@ async fn a_request_long_past_its_deadline_is_skipped_and_an_absurd_deadline_is_i
     ];
     send(&bus, &broker, bodies).await;
     assert_eq!(shop.logged(), [json!("a little late"), json!("years late"), json!("in time")]);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn a_request_that_became_stale_in_the_reserve_is_skipped() {
         shop.release.add_permits(1);
         let _: Value = client(&bus).call(&Context::new(), "note", &json!({"arg": "fence"})).await.unwrap();
         assert_eq!(shop.logged(), [json!("first"), json!("waits"), json!("fence")]);
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
         bus.close(soon()).await.unwrap();
         broker.assert_idle();
     }

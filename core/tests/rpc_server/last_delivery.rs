@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, DeliveryCount, Executed, Health, IncomingMessage, Listener, Message,
-    PublishOptions, QueueCounts, Result, Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, DeliveryCount, IncomingMessage, Listener, Message, PublishOptions, QueueCounts,
+    Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -37,8 +38,7 @@ struct Counted {
 
 impl Counting {
     fn bus(broker: &FakeBroker, failed: u64, limit: u64) -> Bus {
-        let mut count = DeliveryCount { failed, limit: None };
-        count.limit = Some(limit);
+        let count = DeliveryCount::new(failed, Some(limit));
         Bus::new(Self { inner: broker.transport(), count })
     }
 }
@@ -127,7 +127,7 @@ async fn a_cast_on_its_last_delivery_is_set_aside_and_a_call_is_answered() {
     let error = client(&other).call::<Value>(&Context::new(), "note", &json!({"arg": 2})).await.unwrap_err();
     assert_eq!((error.remote().unwrap().class(), error.executed()), ("RequestFailed", Executed::Maybe));
     assert!(error.to_string().contains("delivered 20 times"), "{error}");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     assert!(shop.logged().is_empty());
     assert_eq!((broker.queue("shop").unwrap().ready, broker.queue("shop.dead").unwrap().ready), (0, 1));
 }
@@ -141,7 +141,7 @@ async fn a_server_that_settles_before_handover_runs_a_request_whatever_its_count
     let _: Value =
         client(&Bus::new(broker.transport())).call(&Context::new(), "note", &json!({"arg": 1})).await.unwrap();
     assert_eq!(shop.logged().len(), 1);
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +160,7 @@ async fn requests_that_failed_before_run_one_at_a_time_and_each_of_them_runs() {
         assert_eq!(shop.logged().len(), run, "another one has begun beside it");
         shop.release.add_permits(1);
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     let ran: BTreeSet<u64> = shop.logged().iter().filter_map(Value::as_u64).collect();
     assert_eq!(ran.len(), REQUESTS);
     broker.assert_idle();

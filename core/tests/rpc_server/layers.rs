@@ -18,10 +18,10 @@ async fn ping_answers_on_option_only() {
     let ping = "oslo_rpc_server_ping";
     let error = client(&bus).call::<String>(&Context::new(), ping, &()).await.unwrap_err();
     assert_eq!(error.remote().unwrap().class(), "NoSuchMethod");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
     let server = builder(&bus, &shop).ping().start(soon()).await.unwrap();
     assert_eq!(client(&bus).call::<String>(&Context::new(), ping, &()).await.unwrap(), "pong");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn any_tower_layer_fits_around_the_dispatcher() {
     assert_eq!(error.remote().unwrap().class(), "RequestFailed", "{error}");
     assert_eq!(started.elapsed().as_secs(), 2);
     assert_eq!(client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,5 +52,5 @@ async fn a_failure_given_back_by_a_layer_stays_what_it_is() {
     let server = builder(&bus, &shop).layer(deny).start(soon()).await.unwrap();
     let error = client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap_err();
     assert_eq!(error.remote().unwrap().class(), "Closed");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

@@ -32,7 +32,7 @@ async fn stop_is_idempotent_and_wait_sees_running_methods_out() {
         one.unwrap();
         two.unwrap();
         shop.release.add_permits(1);
-        server.wait(soon()).await
+        server.shutdown(soon()).await
     };
     let (answered, ended) = tokio::join!(call, stopping);
     assert_eq!(answered.unwrap(), json!(1));
@@ -46,7 +46,7 @@ async fn wait_gives_up_at_its_deadline_and_aborts_what_still_runs() {
     client(&bus).cast(&Context::new(), "hang", &()).await.unwrap();
     shop.entered(1).await;
     let started = Instant::now();
-    let error = server.wait(Deadline::after(secs(3))).await.unwrap_err();
+    let error = server.shutdown(Deadline::after(secs(3))).await.unwrap_err();
     assert_eq!((error.kind(), started.elapsed().as_secs()), (ErrorKind::Timeout, 3));
 }
 
@@ -58,7 +58,7 @@ async fn a_server_starts_again_from_its_builder() {
     for round in 0..3 {
         let server = settings.clone().start(soon()).await.unwrap();
         let _: Value = client(&bus).call(&Context::new(), "note", &json!({ "arg": round })).await.unwrap();
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
     assert_eq!(shop.logged(), [json!(0), json!(1), json!(2)]);
 }
@@ -67,5 +67,5 @@ async fn a_server_starts_again_from_its_builder() {
 async fn a_server_waits_for_a_broker_that_is_on_its_way_back() {
     let bus = Bus::new(crate::common::late::Late::to(&FakeBroker::new()));
     let server = builder(&bus, &Arc::new(Shop::default())).start(soon()).await.unwrap();
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

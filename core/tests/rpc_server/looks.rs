@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Context, Deadline, Error, ErrorKind, Health, Listener, Message, PublishOptions,
-    QueueCounts, Result, RpcClient, Subscription, Target, Transport,
+use oslo_messaging::driver::{
+    Address, Capabilities, Listener, Message, PublishOptions, QueueCounts, Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Health, Result, RpcClient, Target};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::json;
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ async fn a_call_that_times_out_tells_a_server_that_is_gone_from_one_that_is_slow
     let slow = timed_out(&client(&bus), "hang").await;
     assert_eq!(counts(&slow), [Some("1"), Some("0")], "{slow:?}");
     assert_eq!(slow["msg_id"].len(), 32, "{slow:?}");
-    let _ = server.wait(Deadline::after(secs(1))).await;
+    let _ = server.shutdown(Deadline::after(secs(1))).await;
     // What was seen a moment ago is not told of what was not looked at since.
     advance(secs(20)).await;
     let gone = timed_out(&client(&bus), "echo").await;

@@ -21,7 +21,7 @@ async fn a_monitored_call_of_an_unknown_method_leaves_no_heartbeat_behind() {
     tokio::time::advance(secs(60)).await;
     let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
     assert_eq!(broker.counters().published - published, 2, "the request and the reply of the last call, nothing else");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,5 +49,5 @@ async fn a_monitored_call_is_heard_of_while_it_waits_in_the_reserve() {
     tokio::time::advance(secs(60)).await;
     let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
     assert_eq!(broker.counters().published - published, 2, "no heartbeat outlives the answer");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

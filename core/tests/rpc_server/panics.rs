@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use oslo_messaging::{Bus, Context, Endpoint, Executed, Failure, Payload, RpcServerBuilder, Serializer};
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Bus, Context, Endpoint, Executed, Failure, Payload, Serializer};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ async fn survives(bus: &Bus, server: RpcServerBuilder, methods: &[&str]) {
             let answer: Value = client(bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
             assert_eq!(answer, json!(1), "after {method}, {settle}");
         }
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 
@@ -61,11 +62,11 @@ async fn a_panic_in_a_layer_or_in_the_text_of_its_error_costs_its_request_alone(
     let server = builder(&bus, &Arc::new(Shop::default()))
         .endpoint(panicking())
         .layer(tower::util::MapRequestLayer::new(
-            |request: oslo_messaging::Request| {
+            |request: oslo_messaging::rpc::Request| {
                 if request.method == "layer" { explode() } else { request }
             },
         ))
-        .layer(tower::util::MapResultLayer::new(|reply: Result<oslo_messaging::Reply, Infallible>| {
+        .layer(tower::util::MapResultLayer::new(|reply: Result<oslo_messaging::rpc::Reply, Infallible>| {
             let reply = reply.unwrap_or_else(|never| match never {});
             if reply.outcome.as_ref().is_err_and(|failure| failure.class() == "NoSuchMethod") {
                 Err(Bad)
@@ -114,5 +115,5 @@ async fn a_serializer_that_panics_with_such_a_payload_costs_its_request_alone() 
         let answer: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
         assert_eq!(answer, json!(1), "after {method}");
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }

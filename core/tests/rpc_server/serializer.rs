@@ -41,7 +41,7 @@ async fn a_serializer_that_panics_costs_its_call_and_not_the_server() {
         let error = client(&bus).call::<Value>(&Context::new(), "echo", &json!({ "arg": arg })).await.unwrap_err();
         assert!(error.remote().unwrap().message().contains(said), "{error}");
     }
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 /// Takes what a request says from the key that its context names.
@@ -81,7 +81,7 @@ async fn a_serializer_is_given_the_context_that_it_made_itself_for_arguments_and
     let context = Context::new().with("key_name", "alice");
     let answer: String = client(&bus).call(&context, "echo", &json!({"arg": "pear"})).await.unwrap();
     assert_eq!(answer, "key of alice:key of alice:pear");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +99,7 @@ async fn a_refusal_by_a_layer_or_the_serializer_does_not_claim_that_the_method_r
             assert_eq!((remote.module(), remote.class()), ("oslo_messaging_rust", "RequestFailed"), "{error}");
             assert_eq!(error.executed(), Executed::Maybe);
         }
-        server.wait(soon()).await.unwrap();
+        server.shutdown(soon()).await.unwrap();
     }
 }
 

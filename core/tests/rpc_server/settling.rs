@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oslo_messaging::{
-    Address, Bus, Capabilities, Capability, Context, Deadline, ErrorKind, Executed, Health, Listener, Message,
-    PublishOptions, Subscription, Transport, wire,
+use oslo_messaging::driver::{
+    Address, Capabilities, Capability, Listener, Message, PublishOptions, Subscription, Transport,
 };
+use oslo_messaging::{Bus, Context, Deadline, ErrorKind, Executed, Health, wire};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -46,7 +46,7 @@ async fn a_server_killed_before_it_answers_loses_the_request_unless_it_settles_a
         let second = settings(&bus).start(soon()).await.unwrap();
         shop.release.add_permits(10);
         let _: Value = client(&bus).call(&Context::new(), "gated", &json!({"arg": "fence"})).await.unwrap();
-        second.wait(soon()).await.unwrap();
+        second.shutdown(soon()).await.unwrap();
         assert_eq!(shop.logged().iter().filter(|arg| **arg == json!(1)).count(), executions, "{at_least_once}");
     }
 }
@@ -73,7 +73,7 @@ async fn refuse_redelivered_answers_without_running() {
     let error = answered.unwrap_err();
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Remote, Executed::Maybe));
     assert_eq!(shop.logged().len(), 1, "only the first server ran it");
-    server.wait(soon()).await.unwrap();
+    server.shutdown(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,10 +82,7 @@ async fn a_caller_that_is_gone_keeps_no_permit_and_its_reply_is_given_up() {
     let bus = Bus::new(broker.transport());
     let shop = Arc::new(Shop::default());
     let server = builder(&bus, &shop).concurrency(1).reserve(0).start(soon()).await.unwrap();
-    let orphan = wire::Request {
-        call: Some(wire::CallFields { msg_id: "0".repeat(32), reply_q: "reply_gone".into(), monitor: None }),
-        ..request("note", "orphan")
-    };
+    let orphan = request("note", "orphan").with_call(Some(wire::CallFields::new("0".repeat(32), "reply_gone")));
     broker
         .transport()
         .publish(&shop_topic(), Message::new(orphan.encode()), &PublishOptions::by(soon()))
@@ -94,7 +91,7 @@ async fn a_caller_that_is_gone_keeps_no_permit_and_its_reply_is_given_up() {
     let started = Instant::now();
     let _: Value = client(&bus).call(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(10), "the one permit was free: {:?}", started.elapsed());
-    server.wait(Deadline::after(secs(120))).await.unwrap();
+    server.shutdown(Deadline::after(secs(120))).await.unwrap();
     let tried = started.elapsed();
     assert!((secs(55)..=secs(61)).contains(&tried), "the reply is tried for a minute: {tried:?}");
     assert_eq!(shop.logged(), [json!("orphan")]);
@@ -130,7 +127,7 @@ impl Transport for Unmarked {
         &self,
         address: &Address,
         deadline: Deadline,
-    ) -> oslo_messaging::Result<Option<oslo_messaging::QueueCounts>> {
+    ) -> oslo_messaging::Result<Option<oslo_messaging::driver::QueueCounts>> {
         self.0.inspect(address, deadline).await
     }
 

@@ -23,12 +23,12 @@ async fn what_a_stopped_server_had_not_acknowledged_is_left_to_the_next() {
     let begun = first.logged().len();
     let reserve = 16;
     assert_eq!(begun, 64);
-    server.wait(Deadline::after(Duration::from_millis(100))).await.unwrap_err();
+    server.shutdown(Deadline::after(Duration::from_millis(100))).await.unwrap_err();
 
     second.release.add_permits(1_000);
     let next = builder(&other, &second).start(soon()).await.unwrap();
     let _: Value = client(&other).call(&Context::new(), "gated", &json!({"arg": "fence"})).await.unwrap();
-    next.wait(soon()).await.unwrap();
+    next.shutdown(soon()).await.unwrap();
     let all = 500 + 1;
     assert_eq!(second.logged().len(), all - begun - reserve, "only what had begun or was acknowledged is missing");
 }
@@ -45,7 +45,7 @@ async fn a_call_that_a_stopping_server_drops_is_answered_and_did_not_run() {
     let call = caller.call::<Value>(&context, "note", &args);
     let stopping = async {
         tokio::time::sleep(secs(1)).await;
-        server.wait(Deadline::after(secs(10))).await
+        server.shutdown(Deadline::after(secs(10))).await
     };
     let (answered, stopped) = tokio::join!(call, stopping);
     assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Timeout);
@@ -73,10 +73,10 @@ async fn a_method_that_passes_on_a_refusal_does_not_claim_that_it_did_not_run_it
     let (caller, context) = (RpcClient::new(&other, Target::topic("desk")).timeout(secs(600)), Context::new());
     let stopping = async {
         tokio::time::sleep(secs(1)).await;
-        server.wait(Deadline::after(secs(10))).await
+        server.shutdown(Deadline::after(secs(10))).await
     };
     let (answered, _) = tokio::join!(caller.call::<Value>(&context, "relay", &()), stopping);
     let error = answered.unwrap_err();
     assert_eq!((error.remote().unwrap().class(), error.executed()), ("RequestNotRun", Executed::Maybe), "{error}");
-    desk.wait(soon()).await.unwrap();
+    desk.shutdown(soon()).await.unwrap();
 }

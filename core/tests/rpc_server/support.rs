@@ -1,9 +1,8 @@
 //! What these tests have in common.
 
 use bytes::Bytes;
-use oslo_messaging::{
-    Address, Bus, Context, Message, Payload, PublishOptions, RpcClient, Target, Transport as _, wire,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport as _};
+use oslo_messaging::{Bus, Context, Payload, RpcClient, Target, wire};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 
@@ -18,16 +17,8 @@ pub(crate) fn shop_topic() -> Address {
 }
 
 pub(crate) fn request(method: &str, unique_id: &str) -> wire::Request {
-    wire::Request {
-        method: method.to_owned(),
-        args: Payload::encode(&json!({"arg": unique_id})).unwrap(),
-        namespace: None,
-        version: None,
-        call: None,
-        unique_id: unique_id.to_owned(),
-        deadline: None,
-        context: Vec::new(),
-    }
+    wire::Request::new(method.to_owned(), Payload::encode(&json!({"arg": unique_id})).unwrap())
+        .with_unique_id(unique_id.to_owned())
 }
 
 /// Publishes a hand-made request and returns once the server has seen what was sent before and after it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oslo_messaging::Message;
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::Envelope;
 use serde::Deserialize;
 

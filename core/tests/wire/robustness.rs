@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::{Envelope, Format, Notification, Reply, Request, compression};
-use oslo_messaging::{ErrorKind, Message, Payload};
+use oslo_messaging::{ErrorKind, Payload};
 use serde_json::Value;
 
 use crate::corpus::vectors;

@@ -1,7 +1,8 @@
 //! Whatever is written reads back as it was.
 
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::{CallFields, Compression, Format, Notification, Reply, Request, message};
-use oslo_messaging::{Failure, Message, Payload};
+use oslo_messaging::{Failure, Payload};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -59,7 +60,7 @@ prop_compose! {
         context in btree_map(text(), payload(), 0..4),
     ) -> Request {
         let context = context.into_iter().rev().collect();
-        Request { method, args, namespace, version, call, unique_id, deadline, context }
+        Request::new(method, args).with_namespace(namespace).with_version(version).with_call(call).with_unique_id(unique_id).with_deadline(deadline).with_context(context)
     }
 }
 
@@ -77,7 +78,7 @@ prop_compose! {
     fn reply()(
         msg_id in text(), unique_id in text(), result in payload(), failure in option::of(failure()), ending: bool,
     ) -> Reply {
-        Reply { msg_id, unique_id, result, failure: failure.map(Into::into), ending }
+        Reply::result(msg_id, unique_id, result).with_failure(failure.map(Into::into)).with_ending(ending)
     }
 }
 
@@ -88,10 +89,11 @@ prop_compose! {
     ) -> Notification {
         let mut texts = texts.into_iter();
         let mut next = || texts.next().flatten();
-        Notification {
-            message_id: next(), publisher_id: next(), event_type: next(), priority: next(), timestamp: next(),
-            payload, unique_id, context: context.into_iter().rev().collect(),
-        }
+        let mut notification = Notification::new(payload);
+        (notification.message_id, notification.publisher_id, notification.event_type) = (next(), next(), next());
+        (notification.priority, notification.timestamp) = (next(), next());
+        (notification.unique_id, notification.context) = (unique_id, context.into_iter().rev().collect());
+        notification
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every message of the reference is read as it was meant, and written again as it was.
 
+use oslo_messaging::driver::Message;
 use oslo_messaging::wire::{Envelope, Format, Notification, Reply, Request};
-use oslo_messaging::{Failure, Message, Payload};
+use oslo_messaging::{Failure, Payload};
 use serde_json::json;
 
 use crate::corpus::{content, normal, vectors};

@@ -1,34 +1,43 @@
-//! What a transport learned of each broker that its URL names, kept from one link to the next.
+//! What is known about each broker of a URL. It survives the loss of a link.
 
-pub(crate) mod channels;
+pub(crate) mod channel_quota;
 
 use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-use crate::probe::Transient;
-
-/// What was learned of one broker.
-#[derive(Debug, Default)]
-pub(crate) struct BrokerNotes {
-    transient: Mutex<Option<Transient>>,
+/// Whether a broker allows queues that are neither durable nor exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransientQueues {
+    Allowed,
+    /// The broker refused the probe for another reason. The driver declares transient queues; the result
+    /// decides.
+    Unknown,
+    /// The broker closes the connection that declares one.
+    Denied,
 }
 
-impl BrokerNotes {
-    /// The broker's answer about transient queues, if it gave one. It is asked once: what it takes later shows when something
-    /// is declared.
-    pub(crate) fn transient(&self) -> Option<Transient> {
+/// What is known about one broker.
+#[derive(Debug, Default)]
+pub(crate) struct BrokerFacts {
+    transient: Mutex<Option<TransientQueues>>,
+}
+
+impl BrokerFacts {
+    /// Whether the broker allows transient queues; `None` before the first probe. A later change shows in the
+    /// errors of declarations.
+    pub(crate) fn transient(&self) -> Option<TransientQueues> {
         *self.transient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the broker at `host` thinks of transient queues. Warns once if it denies them.
-    pub(crate) fn learn(&self, host: &str, answer: Transient) {
+    /// Records whether the broker at `host` allows transient queues. Logs once that it denies them.
+    pub(crate) fn learn(&self, host: &str, answer: TransientQueues) {
         let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
-        if answer == Transient::Denied && known != Some(Transient::Denied) {
+        if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {
             warn!(
                 host,
-                "the broker denies transient queues: exchanges and shared queues are declared durable; \
-                 say so with amqp_durable_queues and rabbit_transient_quorum_queue, which peers in Python must have there"
+                "the broker denies transient queues; the driver declares exchanges and shared queues durable: set \
+                 amqp_durable_queues and rabbit_transient_quorum_queue, which Python peers of this broker require"
             );
         }
     }
@@ -40,11 +49,11 @@ mod tests {
 
     #[test]
     fn the_last_answer_counts_and_there_is_none_before_the_first() {
-        let notes = BrokerNotes::default();
-        assert_eq!(notes.transient(), None);
-        for answer in [Transient::Unknown, Transient::Denied, Transient::Allowed] {
-            notes.learn("h:5672", answer);
-            assert_eq!(notes.transient(), Some(answer));
+        let facts = BrokerFacts::default();
+        assert_eq!(facts.transient(), None);
+        for answer in [TransientQueues::Unknown, TransientQueues::Denied, TransientQueues::Allowed] {
+            facts.learn("h:5672", answer);
+            assert_eq!(facts.transient(), Some(answer));
         }
     }
 }

@@ -1,3 +1,6 @@
+use oslo_messaging::ConfigFile;
+use oslo_messaging::config::TransportUrl;
+
 use super::*;
 
 fn read(url: &str) -> Result<AmqpConfig> {
@@ -38,7 +41,7 @@ fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
 }
 
 #[test]
-fn a_time_that_leaves_nothing_to_wait_for_or_cannot_be_told_to_the_broker_is_refused() {
+fn a_timeout_of_zero_and_a_heartbeat_that_amqp_cannot_carry_are_refused() {
     let (none, default) = (Duration::ZERO, AmqpConfig::default());
     let secs = Duration::from_secs;
     for (option, config) in [
@@ -59,7 +62,7 @@ fn a_time_that_leaves_nothing_to_wait_for_or_cannot_be_told_to_the_broker_is_ref
 
 #[test]
 fn a_name_is_waited_for_until_the_broker_has_missed_two_heartbeats() {
-    let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.patience_for_a_name().as_secs();
+    let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.name_release_timeout().as_secs();
     assert_eq!([Duration::from_secs(7), Duration::ZERO].map(patience), [14, 120]);
 }
 

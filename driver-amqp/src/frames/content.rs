@@ -1,17 +1,17 @@
-//! The messages whose content is due, by their channels.
+//! Tracks which message content is expected on each channel.
 
-/// What a content header, or a body, on a channel belongs to.
+/// What the next content header or body of a channel belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// A delivery whose content header is due.
+    /// A delivery; its content header comes next.
     Delivery { tag: u64 },
-    /// A returned message whose content header is due.
+    /// A returned message; its content header comes next.
     Return { code: u16, text: String },
-    /// A returned message of whose body so much is due.
+    /// A returned message; so many bytes of its body are still to come.
     ReturnBody { left: u64 },
 }
 
-/// Hardly ever more than one: a broker writes a message as a whole. They are in the order of their channels.
+/// Sorted by channel. Rarely more than one entry: a broker usually writes a message without interruption.
 #[derive(Debug, Default)]
 pub(super) struct Contents(Vec<(u16, Content)>);
 
@@ -33,7 +33,7 @@ impl Contents {
         Some(self.0.remove(index).1)
     }
 
-    /// Whether the rest of a returned message is due on `channel`.
+    /// Whether a part of a returned message is still to come on `channel`.
     pub(super) fn is_return(&self, channel: u16) -> bool {
         self.find(channel).is_ok_and(|index| !matches!(self.0[index].1, Content::Delivery { .. }))
     }

@@ -1,4 +1,4 @@
-//! What the reader of a connection reported, for those who need it.
+//! The reports of one connection's frame reader, for publishers and listeners.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,21 +6,21 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use metrics::counter;
 
-use super::report::{Repairs, Report, Returned};
+use super::parse::repairs::Repairs;
+use super::parse::violation::Violation;
+use super::report::{Report, Returned};
 use super::version::ServerVersion;
-use super::violation::Violation;
 
-/// How many reports may wait. There are no more of them than messages that are unconfirmed or unacknowledged, unless the
-/// broker reports what was never sent.
+/// How many reports may wait. A correct broker causes at most one per unconfirmed or unacknowledged message.
 const MOST: usize = 65_536;
 
-/// Filled by the reader of a connection before lapin sees what comes next in the stream; so whoever has seen that finds
-/// here what was reported before it.
+/// The frame reader adds a report before lapin sees the next frame. So a user that has seen a later frame finds
+/// every earlier report here.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     server: OnceLock<ServerVersion>,
     waiting: Mutex<Waiting>,
-    /// How many there are of either, so that nobody needs the lock while there are none.
+    /// The numbers of both, so that the lock is not needed while there are none.
     undecodable: AtomicUsize,
     returned: AtomicUsize,
 }
@@ -32,12 +32,12 @@ pub(super) struct Waiting {
 }
 
 impl Notices {
-    /// The version that the broker gave before login.
+    /// The version that the broker sent before login.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.server.get().copied()
     }
 
-    /// Why the properties of a delivery cannot be decoded; `None` if they could be. It is told once.
+    /// Why the properties of a delivery could not be decoded; `None` if they could. Removes the report.
     pub(crate) fn take_undecodable(&self, channel: u16, delivery_tag: u64) -> Option<String> {
         if self.undecodable.load(Ordering::Acquire) == 0 {
             return None;
@@ -48,7 +48,7 @@ impl Notices {
         reason
     }
 
-    /// The messages that were returned on `channel` since this was asked last, in their order.
+    /// Removes and returns the reports of messages that were returned on `channel`, in order.
     pub(crate) fn take_returned(&self, channel: u16) -> Vec<Returned> {
         if self.returned.load(Ordering::Acquire) == 0 {
             return Vec::new();
@@ -59,16 +59,16 @@ impl Notices {
         returned
     }
 
-    /// Everything that waits, for comparison.
+    /// All reports, for comparison in tests.
     #[cfg(any(test, fuzzing))]
     pub(super) fn snapshot(&self) -> (Option<ServerVersion>, Waiting) {
         (self.server_version(), self.lock().clone())
     }
 
-    /// Takes in a report.
+    /// Adds a report.
     ///
     /// # Errors
-    /// Too many wait already.
+    /// [`Violation::TooManyReports`].
     pub(super) fn note(&self, report: Report) -> Result<(), Violation> {
         if let Report::Server(version) = report {
             let _ = self.server.set(version);
@@ -77,7 +77,12 @@ impl Notices {
         let mut waiting = self.lock();
         match report {
             Report::Undecodable { channel, delivery_tag, reason } => {
-                tracing::debug!(channel, delivery_tag, reason, "the properties of a message cannot be decoded");
+                tracing::debug!(
+                    channel,
+                    delivery_tag,
+                    reason,
+                    "the frame reader could not decode the properties of a message; the message is delivered with empty properties"
+                );
                 waiting.undecodable.insert((channel, delivery_tag), reason);
             }
             Report::Returned { channel, returned } => waiting.returned.entry(channel).or_default().push(returned),
@@ -92,9 +97,9 @@ impl Notices {
         if total > MOST { Err(Violation::TooManyReports(MOST)) } else { Ok(()) }
     }
 
-    /// Counts what was repaired.
+    /// Adds the repairs to the metric.
     pub(super) fn note_repairs(repairs: Repairs) {
-        tracing::debug!(?repairs, "frames that lapin cannot take were repaired");
+        tracing::debug!(?repairs, "the frame reader repaired frames that lapin cannot parse");
         for (repair, count) in [
             ("short_string", repairs.short_strings),
             ("too_deep", repairs.too_deep),

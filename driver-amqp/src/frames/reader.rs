@@ -1,22 +1,23 @@
-//! The reader: where it is in the stream, and what becomes of each frame.
+//! The frame reader: keeps track of the stream, and decides about each frame.
 
 use std::ops::Range;
 
 use super::content::{Content, Contents};
-use super::fields::{Malformed, u16_at, u32_at, u64_at};
-use super::head::{END, HEAD, Head, Kind, OVERHEAD};
-use super::header::{self, Header};
-use super::method;
-use super::report::{Repairs, Report, Returned};
-use super::trim::trim;
+use super::parse::fields::{Malformed, u16_at, u32_at, u64_at};
+use super::parse::head::{END, HEAD, Head, Kind, OVERHEAD};
+use super::parse::header::{self, Header};
+use super::parse::method;
+use super::parse::repairs::Repairs;
+use super::parse::trim::trim;
+use super::parse::violation::Violation;
+use super::report::{Report, Returned};
 use super::version::ServerVersion;
-use super::violation::Violation;
 use super::{FRAME_MAX, FRAME_MAX_LEAST};
 
 /// Reads the stream of one connection from its first byte.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
-    /// The largest frame that was agreed upon.
+    /// The agreed frame limit, in bytes.
     limit: usize,
     /// The rest of a frame that passes unread.
     passing: Option<Passing>,
@@ -26,30 +27,31 @@ pub(crate) struct FrameReader {
     violation: Option<Violation>,
 }
 
-/// A frame whose head was read and whose payload is not looked at.
+/// A frame whose head was read and whose payload is not parsed.
 #[derive(Debug)]
 struct Passing {
     kind: Kind,
-    /// What is left of it, its last byte included.
+    /// The bytes that are still to come, with the end byte.
     left: usize,
-    /// Whether it is taken out of the stream.
+    /// Whether the frame is removed from the stream.
     swallow: bool,
 }
 
-/// What became of some bytes.
+/// The result of one [`FrameReader::work`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work {
-    /// So many of them, from the first, are for lapin.
+    /// How many bytes, from the first, are for lapin.
     pub(crate) output: usize,
-    /// So many of them, up to the last, are the torn end of a frame: they come again with what follows them.
+    /// How many bytes, up to the last, are the beginning of a frame: they must be passed again with those that
+    /// follow.
     pub(crate) torn: usize,
-    /// Whether some were taken out of the stream.
+    /// Whether bytes were removed from the stream.
     pub(crate) swallowed: bool,
 }
 
-/// What becomes of a frame that was judged.
-enum Verdict {
-    /// So much of it is for lapin.
+/// What to do with a parsed frame.
+enum FrameAction {
+    /// Pass so many of its bytes to lapin.
     Pass(usize),
     Swallow,
 }
@@ -68,7 +70,7 @@ impl Default for FrameReader {
 }
 
 impl FrameReader {
-    /// Works on `bytes`, which are what was torn last time and what has come since.
+    /// Processes `bytes`: the torn end of the last call, and what has been read since. Works in place.
     pub(crate) fn work(&mut self, bytes: &mut [u8]) -> Work {
         let (mut from, mut work) = (0, Work::default());
         while from < bytes.len() && self.violation.is_none() {
@@ -90,27 +92,27 @@ impl FrameReader {
         work
     }
 
-    /// Why nothing more comes out, once that is so.
+    /// Why the stream has ended; after a violation no byte comes out.
     pub(crate) fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
     }
 
-    /// Ends the connection for a reason that others see.
+    /// Ends the stream for a reason that another component found.
     pub(crate) fn fail(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
 
-    /// Takes out what there is to report, which concerns what came out so far and what comes out next.
+    /// Takes the reports. They belong to the bytes that came out so far.
     pub(crate) fn reports(&mut self) -> std::vec::Drain<'_, Report> {
         self.reports.drain(..)
     }
 
-    /// What was repaired since this was asked last.
+    /// Takes the counts of repairs since the last call.
     pub(crate) fn repairs(&mut self) -> Repairs {
         std::mem::take(&mut self.repairs)
     }
 
-    /// Passes on, or swallows, what there is of a frame; returns how much that is.
+    /// Passes or removes the available bytes of a frame; returns how many.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
         let taken = passing.left.min(bytes.len() - from);
@@ -120,7 +122,7 @@ impl FrameReader {
         if passing.swallow {
             work.swallowed = true;
         } else {
-            // The bytes before a wrong end may have been passed on already.
+            // The bytes before a wrong end byte may have been passed on already.
             output(bytes, from..from + taken - usize::from(!sound), work);
         }
         if !sound {
@@ -132,7 +134,7 @@ impl FrameReader {
         taken
     }
 
-    /// Reads the frame at `from`; returns how many bytes that took, none if it is torn.
+    /// Reads the frame at `from`; returns how many bytes it took, 0 if it is incomplete.
     fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
         let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
         match head.kind {
@@ -156,21 +158,21 @@ impl FrameReader {
                 if frame[taken - 1] != END {
                     return Err(Violation::FrameEnd { kind: head.kind.name() });
                 }
-                let verdict = match head.kind {
+                let action = match head.kind {
                     Kind::Method => self.method(head.channel, &mut frame[HEAD..taken - 1])?,
                     _ => self.header(head.channel, frame)?,
                 };
-                match verdict {
-                    Verdict::Pass(length) => output(bytes, from..from + length, work),
-                    Verdict::Swallow => work.swallowed = true,
+                match action {
+                    FrameAction::Pass(length) => output(bytes, from..from + length, work),
+                    FrameAction::Swallow => work.swallowed = true,
                 }
                 Ok(taken)
             }
         }
     }
 
-    /// Judges a method.
-    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<Verdict, Violation> {
+    /// Repairs a method, and decides about it.
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<FrameAction, Violation> {
         let ids = method::ids(payload)?;
         let mut strings = [const { 0..0 }; 4];
         method::repair(ids, payload, &mut self.repairs, &mut strings)?;
@@ -179,14 +181,14 @@ impl FrameReader {
         }
         match ids {
             method::BASIC_DELIVER => {
-                // The tag follows the consumer's.
+                // The delivery tag follows the consumer tag.
                 let tag = u64_at(payload, strings[0].end);
                 self.contents.set(channel, Content::Delivery { tag });
             }
             method::BASIC_RETURN => {
                 let text = String::from_utf8_lossy(&payload[strings[0].clone()]).into_owned();
                 self.contents.set(channel, Content::Return { code: u16_at(payload, method::IDS), text });
-                return Ok(Verdict::Swallow);
+                return Ok(FrameAction::Swallow);
             }
             method::CHANNEL_OPEN_OK => {
                 self.contents.remove(channel);
@@ -199,10 +201,10 @@ impl FrameReader {
             method::CONNECTION_TUNE => self.tune(u32_at(payload, method::IDS + 2))?,
             _ => {}
         }
-        Ok(Verdict::Pass(payload.len() + OVERHEAD))
+        Ok(FrameAction::Pass(payload.len() + OVERHEAD))
     }
 
-    /// Takes in the broker's own limit, as lapin does: 0 is none.
+    /// Applies the broker's frame limit as lapin does: 0 means none.
     fn tune(&mut self, frame_max: u32) -> Result<(), Violation> {
         match frame_max {
             0 => Ok(()),
@@ -214,8 +216,8 @@ impl FrameReader {
         }
     }
 
-    /// Judges a content header.
-    fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<Verdict, Violation> {
+    /// Repairs a content header, and decides about it.
+    fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<FrameAction, Violation> {
         let payload_end = frame.len() - 1;
         let payload = &mut frame[HEAD..payload_end];
         let body_size = header::body_size(payload)?;
@@ -246,11 +248,11 @@ impl FrameReader {
             frame[HEAD - 4..HEAD].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
             frame[HEAD + length] = END;
         }
-        Ok(Verdict::Pass(length + OVERHEAD))
+        Ok(FrameAction::Pass(length + OVERHEAD))
     }
 
-    /// Takes in the content header of a returned message.
-    fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<Verdict, Violation> {
+    /// Handles the content header of a returned message.
+    fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<FrameAction, Violation> {
         let message_id = match Header::repair(payload, &mut self.repairs) {
             Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
             _ => String::new(),
@@ -262,10 +264,10 @@ impl FrameReader {
         if body_size > 0 {
             self.contents.set(channel, Content::ReturnBody { left: body_size });
         }
-        Ok(Verdict::Swallow)
+        Ok(FrameAction::Swallow)
     }
 
-    /// Whether a body frame is a part of a returned message.
+    /// Whether a body frame belongs to a returned message.
     fn is_of_return(&mut self, head: Head) -> Result<bool, Violation> {
         let unexpected = Violation::Unexpected { channel: head.channel, kind: head.kind.name() };
         match self.contents.get_mut(head.channel) {
@@ -282,7 +284,7 @@ impl FrameReader {
     }
 }
 
-/// Adds `range` to what is for lapin.
+/// Appends `range` to the bytes for lapin.
 fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
     let length = range.len();
     if range.start != work.output {

@@ -1,44 +1,25 @@
-//! What a reader says beside the stream.
+//! The reports of a frame reader.
 
 use super::version::ServerVersion;
 
-/// One thing that others need to know, in the order of the stream.
+/// Something that publishers or listeners need to know, in the order of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// The broker says which version it is.
+    /// The broker sent its version.
     Server(ServerVersion),
-    /// The properties of a message cannot be decoded, and are empty now.
+    /// The properties of a message could not be decoded, and were removed.
     Undecodable { channel: u16, delivery_tag: u64, reason: String },
-    /// The broker returned a message.
+    /// The broker returned a message, which was removed from the stream.
     Returned { channel: u16, returned: Returned },
-    /// A channel was opened: whatever was reported of an earlier one of its number is past.
+    /// A channel was opened: reports about an earlier channel of this number are obsolete.
     Opened { channel: u16 },
 }
 
-/// A message that no queue took.
+/// A message that the broker returned because no queue took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Returned {
-    /// The id of the message; empty if it cannot be read.
+    /// The message id; empty if it cannot be decoded.
     pub(crate) message_id: String,
     pub(crate) code: u16,
     pub(crate) text: String,
-}
-
-/// How often something was repaired.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Repairs {
-    /// Short strings that were not UTF-8.
-    pub(crate) short_strings: u64,
-    /// Arrays and tables that were nested too deeply.
-    pub(crate) too_deep: u64,
-    /// Content headers that lost headers to fit into a frame.
-    pub(crate) trimmed: u64,
-    /// Content headers that lost all properties.
-    pub(crate) emptied: u64,
-}
-
-impl Repairs {
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }

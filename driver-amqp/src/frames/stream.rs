@@ -1,38 +1,39 @@
-//! The reader on a byte stream: what is read through it is what lapin can take.
+//! Puts the frame reader on a byte stream, so that lapin can parse whatever it reads.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Notices;
-use super::head::{HEARTBEAT, Head};
+use super::parse::head::{HEARTBEAT, Head};
 use super::reader::{FrameReader, Work};
+use super::write_unchanged::write_unchanged;
 
-/// Up to so much of a torn frame is put in front of what is read next; more of it is completed where it is.
+/// A torn frame up to this size is copied in front of the next read; a longer one is completed in its own buffer.
 const MOVED: usize = 4 * 1024;
-/// How much memory a torn frame gets at a time, whatever its head claims.
+/// How much memory a torn frame is given at a time, in bytes, whatever length its head claims.
 const STEP: usize = 64 * 1024;
 
-/// A stream with a [`FrameReader`] in its reading half. Writing is not touched.
+/// A stream with a [`FrameReader`] in its reading half. Writes pass unchanged.
 ///
-/// A read works in the buffer that it is given. It returns no bytes only at the end of the stream, and waits only if there
-/// is nothing to return.
+/// A read works in the buffer of the caller. It returns no bytes only at the end of the stream, and is pending only
+/// if nothing can be returned.
 #[derive(Debug)]
 pub(crate) struct Framed<S> {
     stream: S,
     reader: FrameReader,
     notices: Arc<Notices>,
-    /// The torn end of what was read.
+    /// The incomplete frame at the end of what was read.
     torn: Vec<u8>,
-    /// What was judged and had no room yet, and how much of it is gone.
+    /// Processed bytes that did not fit into the caller's buffer, and how many of them were returned.
     output: (Vec<u8>, usize),
 }
 
 impl<S> Framed<S> {
-    /// Over a stream on which nothing was read yet. `notices` are filled with what the reader reports.
+    /// Wraps a stream from which nothing was read yet. Reports go to `notices`.
     pub(crate) fn new(stream: S, notices: Arc<Notices>) -> Self {
         Self { stream, reader: FrameReader::default(), notices, torn: Vec::new(), output: Default::default() }
     }
@@ -47,7 +48,7 @@ impl<S> Framed<S> {
         &mut self.stream
     }
 
-    /// Gives out what waits; false if nothing does.
+    /// Returns waiting bytes; false if there are none.
     fn give_out(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let (bytes, gone) = &mut self.output;
         let waiting = &bytes[*gone..];
@@ -60,7 +61,7 @@ impl<S> Framed<S> {
         true
     }
 
-    /// Lets `bytes` wait for room.
+    /// Keeps `bytes` for the next read.
     fn put_back(&mut self, bytes: &[u8]) {
         let (waiting, gone) = &mut self.output;
         waiting.clear();
@@ -68,7 +69,7 @@ impl<S> Framed<S> {
         *gone = 0;
     }
 
-    /// Hands on what the reader reports, before lapin gets what follows.
+    /// Publishes the reports of the reader before lapin gets the bytes after them.
     fn report(&mut self) {
         let mut failed = None;
         for report in self.reader.reports() {
@@ -85,7 +86,7 @@ impl<S> Framed<S> {
 }
 
 impl<S: AsyncRead + Unpin> Framed<S> {
-    /// Reads behind the torn end and works on both; `None` at the end of the stream.
+    /// Reads behind the torn frame and processes both; `None` at the end of the stream.
     fn read_in_place(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<Option<Work>>> {
         let start = into.filled().len();
         into.put_slice(&self.torn);
@@ -104,7 +105,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
         Poll::Ready(Ok(Some(work)))
     }
 
-    /// Reads no more than the torn frame lacks, and works on it once it is whole; `None` at the end of the stream.
+    /// Reads at most what the torn frame lacks, and processes it once it is complete; `None` at the end of the
+    /// stream.
     fn read_aside(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Work>>> {
         let before = self.torn.len();
         self.torn.resize(Head::needed(&self.torn).clamp(before + 1, before + STEP), 0);
@@ -148,35 +150,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
                 return Poll::Ready(Ok(()));
             }
             if work.swallowed && this.output.1 == this.output.0.len() {
-                // lapin takes silence for a loss.
+                // lapin takes silence for a lost connection, so a heartbeat stands in for what was
+                // removed.
                 this.put_back(&HEARTBEAT);
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+write_unchanged!(Framed);

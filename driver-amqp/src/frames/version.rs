@@ -1,10 +1,10 @@
-//! The version of a broker, as it says it before login.
+//! The version that a broker sends before login.
 
 use std::fmt;
 
-use super::fields::{plain_length, u32_at};
+use super::parse::fields::{plain_length, u32_at};
 
-/// The version of a broker.
+/// The version of a broker. Ordered by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerVersion {
     pub(crate) major: u16,
@@ -13,7 +13,7 @@ pub(crate) struct ServerVersion {
 }
 
 impl ServerVersion {
-    /// The version that begins `text`: `3.10.8`, `4.3.0-rc.1`, `4.0`.
+    /// Parses the numbers at the start of `text`: `3.10.8`, `4.3.0-rc.1`, `4.0`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().splitn(3, '.').map(|part| {
             let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
@@ -23,7 +23,7 @@ impl ServerVersion {
         Some(Self { major, minor, patch: numbers.next().flatten().unwrap_or_default() })
     }
 
-    /// The version in `table`, the server's properties with their length in front, which were judged already.
+    /// The version in `table`: the server properties, checked, with their length in front.
     pub(super) fn of_properties(table: &[u8]) -> Option<Self> {
         let mut rest = table.get(4..)?;
         while let Some((&length, after)) = rest.split_first() {

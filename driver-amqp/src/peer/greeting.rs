@@ -1,16 +1,17 @@
-//! A stream that looks at its first bytes.
+//! Checks the first bytes of a connection.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Peer;
-use super::identity::{ENOUGH, Verdict, identify};
+use super::identity::{ENOUGH, Identity, identify};
+use crate::frames::write_unchanged::write_unchanged;
 
-/// Passes everything on, but for the first bytes of a peer that is no broker, of which lapin says that they cannot be parsed.
-/// They end the stream with an error, and [`Peer`] knows why.
+/// Passes everything through, unless the first bytes are not those of a broker: then the stream ends with an error,
+/// and [`Peer`] has the reason. lapin would only report that they cannot be parsed.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,
@@ -20,9 +21,9 @@ pub(crate) struct Greeting<S> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Nothing was passed on yet; these bytes came.
+    /// These bytes have arrived, and nothing was passed on.
     Unknown(Vec<u8>),
-    /// Nothing is looked at any more.
+    /// The peer is known; nothing is checked any more.
     Known,
 }
 
@@ -33,7 +34,8 @@ impl<S> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> Greeting<S> {
-    /// Reads until the peer is known. The first byte of a broker says so, so nothing of it is ever held back.
+    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever
+    /// delayed.
     fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         while let Phase::Unknown(seen) = &mut self.phase {
@@ -46,16 +48,16 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
             }
             seen.extend_from_slice(&came[..came.len().min(ENOUGH)]);
             match identify(seen, ended) {
-                Verdict::Broker => {
+                Identity::Broker => {
                     self.phase = Phase::Known;
                 }
-                Verdict::Stranger(stranger) => {
-                    let error = io::Error::other(stranger.to_string());
+                Identity::ForeignPeer(foreign) => {
+                    let error = io::Error::other(foreign.to_string());
                     into.set_filled(before);
-                    let _ = self.peer.0.stranger.set(stranger);
+                    let _ = self.peer.0.foreign.set(foreign);
                     return Poll::Ready(Err(error));
                 }
-                Verdict::Open => into.set_filled(before),
+                Identity::Incomplete => into.set_filled(before),
             }
         }
         Poll::Ready(Ok(()))
@@ -71,31 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeting<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+write_unchanged!(Greeting);
 
 #[cfg(test)]
 mod tests {

@@ -1,44 +1,44 @@
-//! What the first bytes of a peer mean. Pure.
+//! Identifies a peer by its first bytes. Pure.
 
 use std::fmt;
 
 use oslo_messaging::ErrorKind;
 
-/// The first byte of a broker's greeting: it is a method frame.
+/// The first byte of a broker: connection.start is a method frame.
 const METHOD: u8 = 1;
-/// The first byte of an alert of TLS.
+/// The first byte of a TLS alert.
 const ALERT: u8 = 0x15;
-/// AMQP, its kind of protocol, and its version.
+/// The length of `AMQP`, a protocol id and a version.
 const PROTOCOL_HEADER: usize = 8;
-/// How much of a first line is looked at.
+/// How many bytes of a first line are read at most.
 pub(super) const ENOUGH: usize = 96;
 
-/// What is told of the first bytes.
+/// What the first bytes say about the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// A greeting of AMQP 0-9-1, as far as its first byte says.
+pub(super) enum Identity {
+    /// A broker with AMQP 0-9-1, according to its first byte.
     Broker,
-    Stranger(Stranger),
-    /// More is needed.
-    Open,
+    ForeignPeer(ForeignPeer),
+    /// More bytes are needed.
+    Incomplete,
 }
 
 /// A peer that does not speak AMQP 0-9-1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stranger {
-    /// A balancer or a web server, with its status line.
+pub(super) enum ForeignPeer {
+    /// A load balancer or web server, with its status line.
     Http(String),
-    /// Another protocol of the name, with its version.
+    /// Another version of AMQP.
     OtherAmqp(String),
-    /// A port of TLS.
+    /// A port that expects TLS.
     Tls,
-    /// Anything else, with its beginning.
+    /// Anything else, with its first bytes.
     Unknown(String),
 }
 
-impl Stranger {
-    /// What answers in place of a broker, a balancer whose backends are away for example, may give way to it again at any
-    /// time; a port of TLS stays one.
+impl ForeignPeer {
+    /// The kind of the error. A load balancer without backends may soon have a broker again, so that is
+    /// retried; a TLS port is a configuration error.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(_) | Self::OtherAmqp(_) | Self::Unknown(_) => ErrorKind::Disconnected,
@@ -47,7 +47,7 @@ impl Stranger {
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for ForeignPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(line) => write!(f, "the peer answered HTTP: {line}"),
@@ -58,38 +58,38 @@ impl fmt::Display for Stranger {
     }
 }
 
-/// What `bytes`, the first of a connection, say; `ended` if no more will come.
-pub(super) fn identify(bytes: &[u8], ended: bool) -> Verdict {
+/// Identifies the peer from its first `bytes`. `ended` means that no more follow.
+pub(super) fn identify(bytes: &[u8], ended: bool) -> Identity {
     let complete = ended || bytes.len() >= ENOUGH;
     match bytes {
-        [] => Verdict::Open,
-        [METHOD, ..] => Verdict::Broker,
-        [ALERT, 3, ..] => Verdict::Stranger(Stranger::Tls),
+        [] => Identity::Incomplete,
+        [METHOD, ..] => Identity::Broker,
+        [ALERT, 3, ..] => Identity::ForeignPeer(ForeignPeer::Tls),
         _ if b"AMQP".starts_with(&bytes[..bytes.len().min(4)]) => {
             if let Some(&[kind, major, minor, revision]) = bytes.get(4..PROTOCOL_HEADER) {
-                return Verdict::Stranger(Stranger::OtherAmqp(version([kind, major, minor, revision])));
+                return Identity::ForeignPeer(ForeignPeer::OtherAmqp(version([kind, major, minor, revision])));
             }
-            if complete { unknown(bytes) } else { Verdict::Open }
+            if complete { unknown(bytes) } else { Identity::Incomplete }
         }
         _ if complete || bytes.contains(&b'\n') => {
             if bytes.starts_with(b"HTTP/") {
-                Verdict::Stranger(Stranger::Http(line(bytes)))
+                Identity::ForeignPeer(ForeignPeer::Http(line(bytes)))
             } else {
                 unknown(bytes)
             }
         }
-        // HTTP says its status in a whole line. Of anything else the first bytes are enough.
-        _ if b"HTTP/".starts_with(&bytes[..bytes.len().min(5)]) => Verdict::Open,
+        // An HTTP status takes a whole line; for anything else a few bytes suffice.
+        _ if b"HTTP/".starts_with(&bytes[..bytes.len().min(5)]) => Identity::Incomplete,
         _ if bytes.len() >= PROTOCOL_HEADER => unknown(bytes),
-        _ => Verdict::Open,
+        _ => Identity::Incomplete,
     }
 }
 
-fn unknown(bytes: &[u8]) -> Verdict {
-    Verdict::Stranger(Stranger::Unknown(line(bytes)))
+fn unknown(bytes: &[u8]) -> Identity {
+    Identity::ForeignPeer(ForeignPeer::Unknown(line(bytes)))
 }
 
-/// The version in a protocol header: 1.0 says its kind of protocol in front of it, older ones do not.
+/// The version in a protocol header. Only 1.0 has a protocol id before it.
 fn version(header: [u8; 4]) -> String {
     match header {
         [_, 1, 0, 0] => "1.0".to_owned(),
@@ -97,7 +97,7 @@ fn version(header: [u8; 4]) -> String {
     }
 }
 
-/// The first line, escaped and cut.
+/// The first line, escaped and cut to [`ENOUGH`] bytes.
 fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     bytes[..end.min(ENOUGH)].escape_ascii().to_string()
@@ -107,9 +107,9 @@ fn line(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn told(bytes: &[u8]) -> String {
+    fn identified(bytes: &[u8]) -> String {
         match identify(bytes, false) {
-            Verdict::Stranger(stranger) => stranger.to_string(),
+            Identity::ForeignPeer(foreign) => foreign.to_string(),
             other => format!("{other:?}"),
         }
     }
@@ -127,21 +127,21 @@ mod tests {
             (b"\x15\x03\x03\x00\x02\x02F", "the peer speaks TLS at this port; write amqps:// or the option ssl=true"),
             (b"SSH-2.0-Open\x1bSSH\r\n", "the peer does not speak AMQP; it began with \"SSH-2.0-Open\\x1bSSH\""),
             (b"\x01\x00\x00", "Broker"),
-            (b"", "Open"),
-            (b"HTTP/1.1 503", "Open"),
-            (b"AMQP\x00\x01", "Open"),
+            (b"", "Incomplete"),
+            (b"HTTP/1.1 503", "Incomplete"),
+            (b"AMQP\x00\x01", "Incomplete"),
         ] {
-            assert_eq!(told(bytes), expected, "{}", bytes.escape_ascii());
+            assert_eq!(identified(bytes), expected, "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
     fn the_end_and_a_long_line_are_enough_to_judge() {
         for bytes in [&b"HTTP/1.1 503"[..], b"AMQP", b"x"] {
-            assert!(matches!(identify(bytes, true), Verdict::Stranger(_)), "{}", bytes.escape_ascii());
+            assert!(matches!(identify(bytes, true), Identity::ForeignPeer(_)), "{}", bytes.escape_ascii());
         }
         let long = [b"HTTP/1.1 503 ".as_slice(), &[b'x'; 4096]].concat();
-        let Verdict::Stranger(stranger) = identify(&long, false) else { panic!("a stranger") };
-        assert!(stranger.to_string().len() < 2 * ENOUGH, "{stranger}");
+        let Identity::ForeignPeer(foreign) = identify(&long, false) else { panic!("a foreign") };
+        assert!(foreign.to_string().len() < 2 * ENOUGH, "{foreign}");
     }
 }

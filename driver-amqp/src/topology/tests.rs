@@ -12,37 +12,37 @@ const NAMES: &str = "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for q
 #[test]
 fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
     for (kind, text, strict, expected) in [
-        (ErrorKind::Topology, DURABLE, false, Verdict::Adopt),
-        (ErrorKind::Topology, DURABLE, true, Verdict::Refuse),
-        (ErrorKind::Topology, TYPE, false, Verdict::Refuse),
-        (ErrorKind::Topology, STREAM, false, Verdict::Refuse),
-        (ErrorKind::Topology, WANTED, false, Verdict::Refuse),
-        (ErrorKind::Topology, QUORUM, false, Verdict::Adopt),
-        (ErrorKind::Topology, QUORUM, true, Verdict::Refuse),
-        (ErrorKind::Topology, NAMES, false, Verdict::Adopt),
-        (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, Verdict::Refuse),
-        (ErrorKind::Denied, "ACCESS_REFUSED", false, Verdict::Refuse),
+        (ErrorKind::Topology, DURABLE, false, MismatchAction::Adopt),
+        (ErrorKind::Topology, DURABLE, true, MismatchAction::Refuse),
+        (ErrorKind::Topology, TYPE, false, MismatchAction::Refuse),
+        (ErrorKind::Topology, STREAM, false, MismatchAction::Refuse),
+        (ErrorKind::Topology, WANTED, false, MismatchAction::Refuse),
+        (ErrorKind::Topology, QUORUM, false, MismatchAction::Adopt),
+        (ErrorKind::Topology, QUORUM, true, MismatchAction::Refuse),
+        (ErrorKind::Topology, NAMES, false, MismatchAction::Adopt),
+        (ErrorKind::Topology, "RESOURCE_LOCKED - cannot obtain exclusive access", false, MismatchAction::Refuse),
+        (ErrorKind::Denied, "ACCESS_REFUSED", false, MismatchAction::Refuse),
     ] {
-        assert_eq!(verdict(kind, text, strict), expected, "{text}");
+        assert_eq!(mismatch_action(kind, text, strict), expected, "{text}");
     }
 }
 
 #[test]
 fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
     let config = AmqpConfig::default();
-    let private = queue_form(Lifetime::Private, &config, Transient::Allowed);
+    let private = queue_form(Lifetime::Private, &config, TransientQueues::Allowed);
     assert!(private.durable && !private.auto_delete);
     assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(1_800_000)));
-    let shared = queue_form(Lifetime::Shared, &config, Transient::Allowed);
+    let shared = queue_form(Lifetime::Shared, &config, TransientQueues::Allowed);
     assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
 }
 
 #[test]
 fn each_of_the_three_options_makes_durable_what_is_its() {
     let forms = |config: &AmqpConfig| {
-        let durable = |kind| exchange_form(kind, config, Transient::Allowed).durable;
+        let durable = |kind| exchange_form(kind, config, TransientQueues::Allowed).durable;
         let queue = |lifetime| {
-            let form = queue_form(lifetime, config, Transient::Allowed);
+            let form = queue_form(lifetime, config, TransientQueues::Allowed);
             (form.durable, form.arguments.contains_key("x-queue-type"))
         };
         let (topic, fanout) = (durable(ExchangeKind::Topic), durable(ExchangeKind::Fanout));
@@ -58,7 +58,7 @@ fn each_of_the_three_options_makes_durable_what_is_its() {
 
 #[test]
 fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_together() {
-    let (config, denied) = (AmqpConfig::default(), Transient::Denied);
+    let (config, denied) = (AmqpConfig::default(), TransientQueues::Denied);
     for kind in [ExchangeKind::Topic, ExchangeKind::Fanout] {
         let form = exchange_form(kind, &config, denied);
         assert_eq!((form.durable, form.auto_delete), (true, kind == ExchangeKind::Fanout));
@@ -66,7 +66,7 @@ fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_tog
     let shared = queue_form(Lifetime::Shared, &config, denied);
     assert!(shared.durable && shared.arguments.inner().is_empty());
     let quorum = AmqpConfig::quorum();
-    let both = [denied, Transient::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
+    let both = [denied, TransientQueues::Allowed].map(|transient| queue_form(Lifetime::Shared, &quorum, transient));
     assert_eq!(both[0], both[1]);
 }
 
@@ -74,10 +74,10 @@ fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_tog
 fn what_goes_with_its_last_user_is_shared_and_what_expires_is_private() {
     let config =
         AmqpConfig { auto_delete: true, transient_queues_ttl: Duration::from_secs(60), ..AmqpConfig::default() };
-    let form = |config: &AmqpConfig, lifetime| queue_form(lifetime, config, Transient::Allowed);
+    let form = |config: &AmqpConfig, lifetime| queue_form(lifetime, config, TransientQueues::Allowed);
     let (shared, private) = (form(&config, Lifetime::Shared), form(&config, Lifetime::Private));
     assert_eq!((shared.auto_delete, private.auto_delete), (true, false));
-    assert!(exchange_form(ExchangeKind::Topic, &config, Transient::Allowed).auto_delete);
+    assert!(exchange_form(ExchangeKind::Topic, &config, TransientQueues::Allowed).auto_delete);
     assert_eq!(private.arguments.inner().get("x-expires"), Some(&AMQPValue::LongLongInt(60_000)));
     assert!(!shared.arguments.contains_key("x-expires"));
     let kept = AmqpConfig { transient_queues_ttl: Duration::ZERO, ..config };
@@ -93,7 +93,7 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
         ..config
     };
     let limits = |config: &AmqpConfig, lifetime| {
-        let form = queue_form(lifetime, config, Transient::Allowed);
+        let form = queue_form(lifetime, config, TransientQueues::Allowed);
         ["x-delivery-limit", "x-max-in-memory-length", "x-max-in-memory-bytes"]
             .map(|argument| form.arguments.inner().get(argument).and_then(AMQPValue::as_long_long_int))
     };

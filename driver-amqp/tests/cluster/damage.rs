@@ -1,4 +1,4 @@
-//! What happens to the members of a cluster while a bus is at work.
+//! Faults of the members of a cluster while workloads run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,29 +7,29 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use xtask::broker::Cluster;
 
-use crate::stage::{ARRIVE, blocking, unique, url, within};
-use crate::troupe::Troupe;
+use crate::cluster_workload::ClusterWorkload;
 use crate::verdict::Verdict;
+use testkit::stage::{ARRIVE, blocking, unique, url, within};
 
 /// How many nodes: the fewest of which one may be missing.
 const MEMBERS: usize = 3;
-/// How long members are hurt, one after the other, unless the environment says how many seconds.
-const LASTING: Duration = Duration::from_secs(20);
+/// How long members are hurt, one after the other, unless the environment sets the seconds.
+const USUAL_DURATION: Duration = Duration::from_secs(20);
 const SECONDS: &str = "OSLO_TEST_CLUSTER_SECONDS";
-/// How long everybody works before, between and after what happens.
+/// How long the workloads run before, between and after the blows.
 const UNHURT: Duration = Duration::from_secs(2);
-/// How long everything may take to work without a member, and again once it is back: far over ten times what it takes.
+/// How long the workloads may take to recover without a member, and again once it is back: ten times the usual and more.
 const RECOVERY: Duration = Duration::from_secs(60);
 
 /// The one cluster of this process: starting three nodes takes longer than what is done to them.
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
 
-/// Has whatever runs end, and its directories removed.
+/// Ends the cluster, if one runs, and removes its directories.
 pub(crate) fn stop() {
     drop(CLUSTER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
-/// Whoever leads the topic's queue is killed, and started again once everything works without it.
+/// Kills the leader of the topic's queue, and starts it again once everything works without it.
 pub(crate) async fn leaders_are_killed() {
     let kill = |cluster: &mut Cluster, target: Target| {
         let leader = target.leader(cluster);
@@ -39,7 +39,7 @@ pub(crate) async fn leaders_are_killed() {
     scene("leaders killed", Blow { strike: kill, heal: restart }).await;
 }
 
-/// Each member in turn is shut down, and started again once everything works without it.
+/// Shuts each member down in turn, and starts it again once everything works without it.
 pub(crate) async fn members_are_restarted() {
     let shut_down = |cluster: &mut Cluster, target: Target| {
         let member = target.hit % MEMBERS;
@@ -49,7 +49,8 @@ pub(crate) async fn members_are_restarted() {
     scene("members restarted", Blow { strike: shut_down, heal: restart }).await;
 }
 
-/// Whoever leads the topic's queue is cut off from the others and pauses, and is let back once everything works without it.
+/// Cuts the leader of the topic's queue off from the others, so that it pauses, and lets it back once everything works without
+/// it.
 pub(crate) async fn leaders_are_cut_off() {
     let isolate = |cluster: &mut Cluster, target: Target| {
         let leader = target.leader(cluster);
@@ -60,19 +61,19 @@ pub(crate) async fn leaders_are_cut_off() {
     scene("leaders cut off", Blow { strike: isolate, heal: rejoin }).await;
 }
 
-/// What happens to one member at a time.
+/// A fault of one member, and its end.
 struct Blow {
-    /// Hurts one, and says which.
+    /// Hurts a member, and returns its number.
     strike: fn(&mut Cluster, Target) -> usize,
     heal: fn(&mut Cluster, usize),
 }
 
-/// What a blow may be aimed at.
+/// What a blow is aimed at.
 struct Target {
-    /// How many blows there were.
+    /// How many blows came before.
     hit: usize,
     vhost: String,
-    /// The queue of one of the troupes, by turns.
+    /// The queue of one of the workloads, in turn.
     topic: String,
 }
 
@@ -86,18 +87,18 @@ fn restart(cluster: &mut Cluster, member: usize) {
     cluster.restart(member).expect("it comes back");
 }
 
-/// Whether everybody who is hurt in turn has a turn.
+/// Whether there is time for each member to be hurt once.
 pub(crate) fn is_long() -> bool {
-    lasting() > LASTING
+    duration() > USUAL_DURATION
 }
 
 /// How long members are hurt in each scenario.
-pub(crate) fn lasting() -> Duration {
+pub(crate) fn duration() -> Duration {
     let seconds = std::env::var(SECONDS).ok();
-    seconds.map_or(LASTING, |seconds| Duration::from_secs(seconds.parse().expect("a number of seconds")))
+    seconds.map_or(USUAL_DURATION, |seconds| Duration::from_secs(seconds.parse().expect("a number of seconds")))
 }
 
-/// Lets two troupes work while members are hurt one after the other, and judges.
+/// Runs two workloads while members are hurt one after the other, and checks the verdict.
 async fn scene(what: &'static str, blow: Blow) {
     let vhost = unique("v");
     let name = vhost.clone();
@@ -106,22 +107,22 @@ async fn scene(what: &'static str, blow: Blow) {
         url(&cluster.url(&name))
     })
     .await;
-    let troupes = [Troupe::start(&address, true).await, Troupe::start(&address, false).await];
+    let workloads = [ClusterWorkload::start(&address, true).await, ClusterWorkload::start(&address, false).await];
     let begun = Instant::now();
     let (done, mut verdict) = (AtomicBool::new(false), Verdict::default());
     let damage = async {
         sleep(UNHURT).await;
-        while begun.elapsed() < lasting() {
+        while begun.elapsed() < duration() {
             let hit = verdict.with.len();
-            let target = Target { hit, vhost: vhost.clone(), topic: troupes[hit % 2].topic().to_owned() };
+            let target = Target { hit, vhost: vhost.clone(), topic: workloads[hit % 2].topic().to_owned() };
             let struck_at = Instant::now();
             let member = with(move |cluster| (blow.strike)(cluster, target)).await;
             let hurt_at = Instant::now();
-            tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
+            tokio::join!(workloads[0].recovered(RECOVERY), workloads[1].recovered(RECOVERY));
             verdict.without.push(hurt_at.elapsed());
             with(move |cluster| (blow.heal)(cluster, member)).await;
             let back_at = Instant::now();
-            tokio::join!(troupes[0].recovered(RECOVERY), troupes[1].recovered(RECOVERY));
+            tokio::join!(workloads[0].recovered(RECOVERY), workloads[1].recovered(RECOVERY));
             verdict.with.push(back_at.elapsed());
             // The next begins as soon as everything works without the member: it is one window until it is back.
             verdict.windows.push((struck_at, Instant::now()));
@@ -129,12 +130,13 @@ async fn scene(what: &'static str, blow: Blow) {
         }
         done.store(true, Ordering::Release);
     };
-    tokio::join!(damage, troupes[0].work(&done), troupes[1].work(&done));
+    tokio::join!(damage, workloads[0].work(&done), workloads[1].work(&done));
     verdict.lasted = begun.elapsed();
     let bare = bare(&vhost).await;
-    for troupe in troupes {
-        troupe.recovered(RECOVERY).await;
-        verdict.add(&troupe.end(&bare).await);
+    for workload in workloads {
+        workload.recovered(RECOVERY).await;
+        let (workload_start, history) = workload.end(&bare).await;
+        verdict.add(workload_start, &history);
     }
     eprintln!("{what}: {verdict}");
     verdict.check();
@@ -148,7 +150,7 @@ async fn bare(vhost: &str) -> lapin::Connection {
     within(ARRIVE, "connect", connecting).await.expect("a bare connection")
 }
 
-/// Does something with the cluster, which it starts if there is none.
+/// Calls `act` with the cluster, which it starts if there is none.
 async fn with<T: Send + 'static>(act: impl FnOnce(&mut Cluster) -> T + Send + 'static) -> T {
     blocking(|| {
         let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,10 @@
 //! The conformance suite on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: with the options that are usual, then with
 //! quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 use std::process::ExitCode;
 
-use harness::Rabbit;
 use oslo_messaging_conformance::{Arguments, ignore_all, run};
+use testkit::harness::Rabbit;
 use xtask::profile::Profile;
 
 fn main() -> ExitCode {

@@ -3,14 +3,12 @@
 
 #[path = "../../../driver-fake/tests/harness/mod.rs"]
 mod fake;
-#[path = "../harness/mod.rs"]
-mod harness;
 
 use std::process::ExitCode;
 
 use fake::Fake;
-use harness::Rabbit;
 use oslo_messaging_conformance::programs::differential;
+use testkit::harness::Rabbit;
 use xtask::profile::Profile;
 
 fn main() -> ExitCode {

@@ -1,29 +1,27 @@
 //! The cases of the conformance suite that cut connections, block publishers and restart the bus, on a node of their own:
-//! once where queues are durable and once where they are quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
-
-#[path = "../harness/disturbed.rs"]
-mod harness;
+//! with durable queues and with quorum queues, or in the profiles that `OSLO_TEST_PROFILES` names.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::Trial;
 use oslo_messaging_conformance::{Arguments, cases, run};
-use xtask::broker::{Node, RABBIT_URL, REQUIRE_LIVE};
+use xtask::broker::{Node, RABBIT_URL};
 use xtask::profile::Profile;
 
-use harness::Disturbed;
+use testkit::case::{must_run, skipped};
+use testkit::harness::disturbed::Disturbed;
 
-/// The cases that disturb the bus, so that none stops running in silence.
+/// The cases that disturb the bus: one that is missing fails the run.
 const PINNED: &str = include_str!("expected.txt");
 const AREA: &str = "disturb::";
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.filter.get_or_insert_with(|| AREA.to_owned());
-    // The node is everybody's.
+    // All cases share the node.
     arguments.test_threads = Some(1);
     if env::var_os(RABBIT_URL).is_none() {
         return ignored(&arguments);
@@ -62,12 +60,9 @@ fn disturbing() -> impl Iterator<Item = &'static str> {
 
 /// One trial that says what is missing; where nothing may be skipped, it fails.
 fn ignored(arguments: &Arguments) -> ExitCode {
-    let required = [("CI", "true"), (REQUIRE_LIVE, "1")];
-    let strict = required.iter().any(|(variable, value)| env::var(variable).is_ok_and(|is| is == *value));
-    let trial = Trial::ignorable_test(format!("{AREA}all"), move || {
-        let reason = "it needs RabbitMQ: run `cargo xtask test`";
-        if strict { Err(reason.into()) } else { Ok(Completion::ignored_with(reason)) }
+    let trial = Trial::ignorable_test(format!("{AREA}all"), || {
+        skipped(&format!("{RABBIT_URL} is not set: run `cargo xtask test`"))
     });
-    let trial = trial.with_ignored_flag(!strict && arguments.list);
+    let trial = trial.with_ignored_flag(must_run().is_none() && arguments.list);
     libtest_mimic::run(arguments, vec![trial]).exit_code()
 }

@@ -9,17 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Event, Failure, NotificationEndpoint, NotificationListener, NotificationListenerBuilder, Priority, Target,
-    TransportUrl,
-};
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::notify::NotificationListenerBuilder;
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::runtime::Runtime;
 
-use crate::stage::{ARRIVE, soon, within};
+use testkit::stage::{ARRIVE, soon, within};
 
 /// What the child is to do, as its environment says.
 const TASK: &str = "OSLO_TEST_EVENTS_CHILD";

@@ -1,18 +1,16 @@
-//! Listeners that end without a word.
+//! Listeners that end without a stop.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use oslo_messaging::{
-    Bus, Context, Event, MessagingSink, NotificationEndpoint, NotificationListener, NotificationListenerBuilder,
-    Notifier, Priority, Target,
-};
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::child::{Task, bus};
-use crate::stage::{ARRIVE, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, Stage, soon, unique, within};
 
 const EVENTS: u64 = 1_000;
 
@@ -52,7 +50,7 @@ async fn killed(batch: usize, most: usize) {
             twice.push(n);
         }
     }
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     assert!(twice.len() <= most, "{} events were handled twice: {twice:?}", twice.len());
     bus.close(soon()).await.expect("it closes");
 }
@@ -76,15 +74,15 @@ pub(crate) async fn dropped() {
         let (n, _) = next(&mut heard).await;
         assert!(missing.remove(&n), "{n} was handled twice");
     }
-    staying.wait(soon()).await.expect("it ends");
+    staying.shutdown(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }
 
 /// Publishes events of these numbers.
 pub(crate) async fn tell(bus: &Bus, topic: &str, numbers: std::ops::Range<u64>) {
-    let notifier = Notifier::over("shop.host-1", MessagingSink::new(bus).topics([topic]));
+    let notifier = Notifier::from_sink("shop.host-1", MessagingSink::new(bus).topics([topic]));
     for n in numbers {
-        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("it is told");
+        notifier.info(&Context::new(), "order.created", &json!({ "n": n })).await.expect("a confirm");
     }
 }
 

@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{
-    Bus, DeadLetter, DeadLetters, DeadReason, Event, Failure, NotificationEndpoint, NotificationListener,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationResult};
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use serde_json::Value;
 use xtask::broker::Release;
 
 use crate::killed::tell;
-use crate::stage::{ARRIVE, QUIET, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, unique, within};
 
 /// How often a handler gives its event back before it handles it.
 const REQUEUES: u32 = 50;
@@ -85,7 +83,7 @@ async fn requeued(stage: &Stage, config: AmqpConfig) -> End {
         assert!(tokio::time::Instant::now() < until, "it is gone after {} runs", runs.load(Ordering::SeqCst));
         letter = letters.next(QUIET).await.expect("letters");
     }
-    let ended = join_all(listeners.into_iter().map(|listener| listener.wait(soon()))).await;
+    let ended = join_all(listeners.iter().map(|listener| listener.shutdown(soon()))).await;
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
     let runs = runs.load(Ordering::SeqCst);
     match letter {
@@ -134,13 +132,13 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
         Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
     });
-    let policy = oslo_messaging::FailurePolicy::default().with_tries(1);
+    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
     let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
     let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
     let queue = format!("{topic}.info");
     tell(&bus, topic, 0..3).await;
     arrived(stage, &format!("{queue}.dead"), 3).await;
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     for round in 0..50 {
         let mut letters = DeadLetters::open(&bus, &queue, soon()).await.expect("they open");
         let letter = letters.next(ARRIVE).await.expect("letters");

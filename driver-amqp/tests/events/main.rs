@@ -1,4 +1,4 @@
-//! Notifications on a real RabbitMQ through what may happen to a process and its broker: killed, stopped, kept waiting.
+//! Notifications on a real RabbitMQ while a process or its broker is killed, stopped or blocked.
 //!
 //! Needs the node that `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
 
@@ -9,21 +9,15 @@ mod moving;
 mod outbox;
 mod policy;
 mod slow;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use libtest_mimic::Arguments;
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, live};
 
 /// How many run at once: each waits most of the time.
 const BESIDE: usize = 3;
-
-/// A sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
 
 const CASES: &[Case] = &[
     ("a_listener_of_batches_that_is_killed_loses_nothing", || Box::pin(killed::in_mid_batch())),
@@ -47,30 +41,13 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    // This program is also the listener that is killed.
+    // Cases start this program again as a child: the listener that is killed.
     if let Some(task) = child::Task::from_env() {
         return task.run();
     }
-    let trials = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BESIDE);
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    stage::Lent::end();
+    let conclusion = libtest_mimic::run(&arguments, CASES.iter().map(live).collect());
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

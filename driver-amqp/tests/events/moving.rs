@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oslo_messaging::{
-    Address, Bus, DeadLetters, Event, Failure, FailurePolicy, Message, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, Priority, PublishOptions, Target, Transport,
-};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
 use xtask::broker::{Node, Settings};
 
 use crate::killed::tell;
 use crate::limit::arrived;
-use crate::stage::{ARRIVE, Stage, blocking, soon, unique, until, url};
+use testkit::stage::{ARRIVE, Stage, blocking, soon, unique, until, url};
 
 /// How often handlers of bad and of good events have run.
 #[derive(Debug, Default)]
@@ -44,7 +43,7 @@ fn listener(bus: &Bus, topic: &str, runs: &Arc<Runs>) -> NotificationListenerBui
         },
     );
     let builder = NotificationListener::builder(bus).target(Target::topic(topic)).endpoint(endpoint);
-    builder.on_failure(FailurePolicy::default().with_tries(1))
+    builder.on_failure(FailurePolicy::default().with_attempts(1))
 }
 
 pub(crate) async fn that_the_user_may_not_declare() {
@@ -75,7 +74,7 @@ pub(crate) async fn that_the_user_may_not_declare() {
     arrived(&stage, &dead, 150).await;
     assert_eq!(runs.both(), (150, 50), "no handler ran twice");
     assert!(health.borrow().unhealthy.is_empty(), "{:?}", health.borrow().unhealthy);
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }
 
@@ -129,7 +128,7 @@ async fn moved(stage: &Stage, bus: Bus, topic: &str) {
     let runs = Arc::<Runs>::default();
     let listener = listener(&bus, topic, &runs).start(soon()).await.expect("it starts");
     arrived(stage, &format!("{topic}.info.dead"), 1).await;
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     let mut letters = DeadLetters::open(&bus, &format!("{topic}.info"), soon()).await.expect("they open");
     let letter = letters.next(ARRIVE).await.expect("letters").expect("one");
     assert_eq!(

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use oslo_messaging::{
-    BackgroundNotifier, Bus, Context, Deadline, MessagingSink, Notifier, OutboxConfig, OutboxCounts, Queued,
-};
+use oslo_messaging::notify::{MessagingSink, OutboxConfig, OutboxCounts, Queued};
+use oslo_messaging::{BackgroundNotifier, Bus, Context, Deadline, Notifier};
 use serde_json::json;
 
 use crate::child::bus;
 use crate::killed::{listener, next};
-use crate::stage::{ARRIVE, Lent, Stage, blocking, soon, unique, until, within};
+use testkit::stage::{ARRIVE, BorrowedNode, Stage, blocking, soon, unique, until, within};
 
 /// How many events fit.
 const ROOM: u64 = 2_000;
@@ -43,7 +42,7 @@ pub(crate) async fn while_the_broker_is_away() {
     while last < ROOM - 1 {
         last = next(&mut heard).await.0;
     }
-    within(ARRIVE, "the end", listener.wait(soon())).await.expect("it ends");
+    within(ARRIVE, "the end", listener.shutdown(soon())).await.expect("it ends");
     assert_eq!(notifier.close(soon()).await, 0);
 }
 
@@ -65,14 +64,14 @@ pub(crate) async fn too_old() {
 fn background(bus: &Bus, topic: &str, age: Duration) -> BackgroundNotifier {
     let room = usize::try_from(ROOM).expect("it is small");
     let config = OutboxConfig::default().with_max_events(room).with_age(age);
-    Notifier::over("shop.host-1", MessagingSink::new(bus).topics([topic])).background(config)
+    Notifier::from_sink("shop.host-1", MessagingSink::new(bus).topics([topic])).background(config)
 }
 
 fn tell(notifier: &BackgroundNotifier, n: u64) -> Queued {
     notifier.info(&Context::new(), "order.created", &json!({ "n": n })).expect("it has a JSON form")
 }
 
-async fn killed(mut node: Lent) -> Lent {
+async fn killed(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.kill().expect("it is dead");
         node

@@ -1,9 +1,10 @@
 //! The policies that the README shows, on a real node.
 
-use oslo_messaging::{Address, ErrorKind, Message, PublishOptions, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 
 use crate::limit::messages;
-use crate::stage::{Stage, soon, until};
+use testkit::stage::{Stage, soon, until};
 
 const README: &str = include_str!("../../../README.md");
 /// The limit in the README's lines, and one that a test can reach.

@@ -1,4 +1,4 @@
-//! One handler that takes its time.
+//! One slow handler.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::child::bus;
 use crate::killed::tell;
-use crate::stage::{ARRIVE, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, Stage, soon, unique, within};
 
-/// Where events are told, and what the first of them waits for.
+/// Where events are counted, and what the first of them waits for.
 struct Handler {
     to: UnboundedSender<u64>,
     gate: Arc<Semaphore>,
@@ -31,7 +31,7 @@ pub(crate) async fn stops_no_other() {
         async |handler: Arc<Handler>, event: Event<Value>| {
             let n = event.payload["n"].as_u64().unwrap_or(u64::MAX);
             if n == 0 {
-                handler.gate.acquire().await.expect("nobody closes it").forget();
+                handler.gate.acquire().await.expect("it is not closed").forget();
             }
             let _ = handler.to.send(n);
             Ok::<_, Infallible>(())
@@ -47,6 +47,6 @@ pub(crate) async fn stops_no_other() {
     assert!(!others.contains(&0), "it did not wait");
     gate.add_permits(1);
     assert_eq!(within(ARRIVE, "the long one", heard.recv()).await, Some(0));
-    listener.wait(soon()).await.expect("it ends");
+    listener.shutdown(soon()).await.expect("it ends");
     bus.close(soon()).await.expect("it closes");
 }

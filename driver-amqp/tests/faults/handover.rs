@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Address, Settle, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::time::{sleep, timeout};
 
-use crate::proxy::Fault;
-use crate::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subscribe, texts, until, within};
-use crate::weather::behind_a_relay;
+use crate::network::behind_a_relay;
+use testkit::proxy::Fault;
+use testkit::stage::{ARRIVE, QUIET, Stage, all, handed_over, publish, soon, subscribe, texts, until, within};
 
 /// The connection of a link on which listeners live.
 const CONSUMING: usize = 1;
-/// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: whoever is told so writes nothing any more.
+/// `connection.blocked` (RabbitMQ's class 10, method 60), without a reason: after it a client writes nothing more.
 const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, 0xce];
 
-/// A listener that was put back is stopped before anybody polls it. What it was acknowledging before fails only then.
+/// A listener that was restored is stopped before its next poll. Its earlier acknowledgement fails only then.
 pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_next_connection_with_it() {
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();
@@ -35,7 +35,7 @@ pub(crate) async fn what_cannot_be_handed_over_any_more_takes_nothing_of_the_nex
     };
     within(ARRIVE, "an acknowledgement", asking).await;
     relay.strike(Fault::Cut);
-    until("the listener to be back", async || transport.counters().revivals == 1).await;
+    until("the listener to be back", async || transport.counters().recoveries == 1).await;
     handed_over(&stage, 1).await;
     listener.stop(soon()).await.expect("a stop");
     // What the next session has and did not acknowledge before the stop is the broker's again, once this one is closed.

@@ -8,13 +8,14 @@ use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
-use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, PublishOptions, Result, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinSet;
 
-use crate::proxy::{Direction, Fault, Proxy};
-use crate::stage::{ARRIVE, Stage, back, options, soon, until, url, within};
 use crate::wire::{self, Concern};
+use testkit::proxy::{Direction, Fault, Proxy};
+use testkit::stage::{ARRIVE, Stage, back, options, soon, until, url, within};
 
 /// As many threads as keep two cores from agreeing on an order.
 const THREADS: usize = 8;
@@ -22,7 +23,7 @@ const MESSAGES: usize = 600;
 
 /// lapin numbers a publish and queues its frames in two steps, and hands a return to the next confirm. On a channel that
 /// threads share, the fates of their messages are exchanged; ours have one owner.
-pub(crate) async fn publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses() {
+pub(crate) async fn publishers_on_many_threads_get_their_own_results_also_when_the_broker_refuses() {
     let stage = Stage::shared().await;
     let bare = stage.bare().await;
     let channel = within(ARRIVE, "a channel", bare.create_channel()).await.expect("a channel");
@@ -35,7 +36,7 @@ pub(crate) async fn publishers_on_many_threads_are_told_their_own_fate_also_when
     }
     fill(&channel, "full").await;
     let mut config = AmqpConfig::default();
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = Arc::new(stage.connect_with(config).await);
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -43,15 +44,18 @@ pub(crate) async fn publishers_on_many_threads_are_told_their_own_fate_also_when
             tokio::task::spawn_blocking(move || runtime.block_on(misled(&transport, thread)))
         })
         .collect();
-    let misled: usize =
-        within(ARRIVE * 3, "publishing", join_all(threads)).await.into_iter().map(|told| told.expect("no panic")).sum();
+    let misled: usize = within(ARRIVE * 3, "publishing", join_all(threads))
+        .await
+        .into_iter()
+        .map(|result| result.expect("no panic"))
+        .sum();
     assert_eq!(misled, 0);
     let counters = transport.counters();
     let sent = (THREADS * MESSAGES) as u64;
     assert_eq!((counters.publishes, counters.confirms, counters.returns), (sent, sent, sent / 3), "{counters:?}");
 }
 
-/// Publishes to a queue that is there, one that is full and one that is not there, in turn; how many are told the fate of
+/// Publishes to a queue that is there, one that is full and one that is not there, in turn; how many get the result of
 /// another.
 async fn misled(transport: &AmqpTransport, thread: usize) -> usize {
     let names = ["here", "full", "nowhere"];
@@ -60,8 +64,8 @@ async fn misled(transport: &AmqpTransport, thread: usize) -> usize {
         let publishes = (first..first + 60).map(async |number| {
             let name = names[(thread + number) % names.len()];
             let to = Address::Direct { queue: name.to_owned() };
-            let told = transport.publish(&to, Message::new("m"), &options().mandatory()).await;
-            match (name, told) {
+            let result = transport.publish(&to, Message::new("m"), &options().mandatory()).await;
+            match (name, result) {
                 ("here", Ok(())) => 0,
                 ("full", Err(error)) if (error.kind(), error.executed()) == (ErrorKind::Refused, Executed::Maybe) => 0,
                 ("nowhere", Err(error)) if error.kind() == ErrorKind::Undeliverable => 0,
@@ -79,20 +83,20 @@ async fn fill(channel: &Channel, queue: &'static str) {
     until("the queue to be full", async || {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent = channel.basic_publish("".into(), queue.into(), options, b"m", properties).await.expect("it is sent");
-        sent.await.expect("it is told").is_nack()
+        sent.await.expect("a confirm").is_nack()
     })
     .await;
 }
 
-/// lapin keeps each confirm that nobody waits for until the channel ends, and gives a return to the next that comes. A
+/// lapin keeps each confirm that is not awaited until the channel ends, and gives a return to the next that comes. A
 /// lane waits for every one, also when its publisher has gone.
-pub(crate) async fn what_its_publishers_gave_up_is_confirmed_all_the_same() {
+pub(crate) async fn messages_whose_publishers_gave_up_are_confirmed_all_the_same() {
     let bench = Bench::open().await;
     bench.relay.strike(Fault::Stall);
     // Long enough for all of them to leave on a slow machine.
     let given_up = bench.publish(400, 1, PublishOptions::by(Deadline::after(10 * SHORT)));
-    for told in given_up.join_all().await {
-        let error = told.expect_err("nothing gets through");
+    for result in given_up.join_all().await {
+        let error = result.expect_err("nothing gets through");
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::Maybe), "{error}");
     }
     bench.relay.heal();
@@ -108,7 +112,7 @@ pub(crate) async fn what_a_stalled_network_does_not_take_waits_in_our_window() {
     const WINDOW: u64 = 64;
     const SENT: usize = 5_000;
     let mut config = AmqpConfig::default();
-    (config.lanes, config.publish_window) = (1, usize::try_from(WINDOW).expect("it is small"));
+    (config.publish_channels, config.publish_window) = (1, usize::try_from(WINDOW).expect("it is small"));
     let bench = Bench::open_with(config).await;
     bench.relay.strike(Fault::Stall);
     let publishing = bench.publish(SENT, 4096, options());
@@ -118,8 +122,8 @@ pub(crate) async fn what_a_stalled_network_does_not_take_waits_in_our_window() {
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::No), "{error}");
     assert_eq!(bench.transport.counters().publishes, FIRST + WINDOW);
     bench.relay.heal();
-    for told in within(ARRIVE, "publishing", publishing.join_all()).await {
-        assert_eq!(told.expect_err("there is no queue").kind(), ErrorKind::Undeliverable);
+    for result in within(ARRIVE, "publishing", publishing.join_all()).await {
+        assert_eq!(result.expect_err("there is no queue").kind(), ErrorKind::Undeliverable);
     }
     assert_eq!(bench.transport.counters().losses, 0);
     bench.works().await;
@@ -141,7 +145,7 @@ pub(crate) async fn a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_
     bench.works().await;
 }
 
-/// lapin tells nobody of a connection that the broker closes with a code that is not in its list.
+/// lapin does not report a connection that the broker closes with a code that is not in its list.
 pub(crate) async fn a_connection_that_is_closed_with_an_unknown_code_is_made_again() {
     let bench = Bench::open().await;
     bench.relay.forge(0, &goodbye(999));
@@ -190,7 +194,7 @@ struct Bench {
 impl Bench {
     async fn open() -> Self {
         let mut config = AmqpConfig::default();
-        config.lanes = 1;
+        config.publish_channels = 1;
         Self::open_with(config).await
     }
 
@@ -218,10 +222,10 @@ impl Bench {
         publishing
     }
 
-    /// Messages are told their fates.
+    /// Publishes get their own results.
     async fn works(&self) {
-        for told in within(ARRIVE, "publishing", self.publish(100, 1, options()).join_all()).await {
-            assert_eq!(told.expect_err("there is no queue").kind(), ErrorKind::Undeliverable);
+        for result in within(ARRIVE, "publishing", self.publish(100, 1, options()).join_all()).await {
+            assert_eq!(result.expect_err("there is no queue").kind(), ErrorKind::Undeliverable);
         }
     }
 }

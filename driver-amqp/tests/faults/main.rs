@@ -1,53 +1,29 @@
-//! What a network and a broker can do to a connection while a bus is at work, and what must hold all the same.
+//! Faults of the network and of the broker while a bus is at work, and what must hold all the same.
 //!
-//! The relay and the rules are tried by themselves; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
+//! The relay and the points are tested without a broker; the rest needs the node that `OSLO_TEST_RABBIT_URL` names, and
 //! `cargo xtask test` provides it.
 
 mod broker;
 mod handover;
 mod hazard;
+mod network;
 mod node;
-mod office;
-#[path = "../live/process.rs"]
-mod process;
-#[path = "../proxy/mod.rs"]
-mod proxy;
 mod refused;
 mod relay;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 mod sweep;
-mod weather;
 mod wire;
+mod workload;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use libtest_mimic::{Arguments, Trial};
 
-use sweep::{lateness, points, rules, tally};
+use sweep::points;
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, PureCase, live, live_with, pure};
+use testkit::{cases, pure_cases, stage};
 
-/// One case: a sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
-/// One case that needs neither a network nor a clock.
-type Pure = (&'static str, fn());
-
-/// The cases of one module, named after it and them.
-macro_rules! cases {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
-    };
-}
-
-macro_rules! pure {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), $module::tests::$case as fn())),+),+]
-    };
-}
-
-const PURE: &[Pure] = &pure! {
+const PURE: &[PureCase] = &pure_cases! {
     wire:
         a_stream_is_read_frame_by_frame,
         a_content_belongs_to_the_last_method_of_its_own_channel,
@@ -60,25 +36,6 @@ const PURE: &[Pure] = &pure! {
         every_offset_of_every_stream_is_one_point,
         each_frame_is_cut_once_within_and_once_behind_it,
         a_point_is_read_as_it_is_printed;
-    rules:
-        what_is_sound_breaks_nothing,
-        a_confirmed_message_that_is_nowhere_is_lost,
-        a_method_that_ran_answers,
-        what_is_said_not_to_have_happened_did_not,
-        only_who_sent_to_nobody_is_told_so,
-        nothing_ends_after_its_deadline,
-        what_fails_afterwards_does_not_work_again,
-        a_second_run_is_marked_and_comes_of_a_loss_or_not_at_all,
-        events_handled_twice_are_marked_and_few,
-        what_one_task_sends_to_one_server_starts_in_its_order;
-    lateness:
-        half_of_those_that_reach_their_deadline_may_be_late_and_more_may_not,
-        it_is_told_how_late_those_were_that_had_no_time_left;
-    tally:
-        enough_is_enough,
-        whatever_always_fails_is_a_shortfall_of_its_own,
-        a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum,
-        nothing_at_all_is_not_enough;
 };
 
 /// What needs sockets and no broker.
@@ -102,33 +59,33 @@ const LIVE: &[Case] = &cases! {
     refused:
         what_lapin_refuses_at_once_is_not_counted_as_sent;
     hazard:
-        publishers_on_many_threads_are_told_their_own_fate_also_when_the_broker_refuses,
-        what_its_publishers_gave_up_is_confirmed_all_the_same,
+        publishers_on_many_threads_get_their_own_results_also_when_the_broker_refuses,
+        messages_whose_publishers_gave_up_are_confirmed_all_the_same,
         what_a_stalled_network_does_not_take_waits_in_our_window,
         a_confirm_of_what_was_never_sent_costs_the_link_and_nothing_else,
         a_connection_that_is_closed_with_an_unknown_code_is_made_again;
-    weather:
+    network:
         single_bytes_make_whole_messages,
         a_delay_is_waited_for_and_costs_no_connection,
         a_broker_that_shakes_hands_slowly_is_connected_to_again,
-        a_consumer_whose_start_is_not_told_in_time_is_started_on_another_channel,
-        who_is_out_is_told_what_came_of_it_while_the_next_one_waits_for_its_exchange,
-        a_network_that_stands_still_keeps_nobody_past_the_deadline,
-        a_network_that_swallows_everything_keeps_nobody_past_the_deadline,
-        what_is_lost_while_it_is_made_is_told_at_once,
-        a_goodbye_that_is_swallowed_ends_by_its_deadline;
+        a_consumer_whose_start_is_not_confirmed_in_time_is_started_on_another_channel,
+        an_unconfirmed_publish_gets_its_result_while_the_next_one_waits_for_its_exchange,
+        a_network_that_stands_still_delays_nothing_past_the_deadline,
+        a_network_that_swallows_everything_delays_nothing_past_the_deadline,
+        a_connection_that_is_lost_while_it_is_made_is_reported_at_once,
+        a_close_that_is_swallowed_ends_by_its_deadline;
     broker:
         a_reply_queue_that_is_deleted_in_mid_call_costs_no_answer,
         queues_that_are_deleted_under_a_server_and_a_listener_are_made_again,
         connections_that_are_closed_in_mid_call_cost_no_answer,
         an_alarm_in_mid_call_delays_the_answer,
-        rights_that_are_taken_away_are_told_and_everything_goes_on_with_them;
+        rights_that_are_taken_away_are_reported_and_everything_works_once_they_are_back;
     node:
         a_node_that_is_killed_in_mid_call_costs_no_answer,
         a_node_that_an_operator_restarts_in_mid_call_costs_no_answer,
-        a_node_that_stands_still_keeps_nobody_past_the_deadline,
+        a_node_that_stands_still_delays_nothing_past_the_deadline,
         a_disk_that_is_full_at_the_start_is_waited_for,
-        queues_that_somebody_declared_in_another_form_are_used;
+        queues_that_were_declared_in_another_form_before_are_used;
 };
 
 /// What needs a broker, and is alone in the process: connections are counted, and time is short.
@@ -139,38 +96,16 @@ const SWEEPS: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
-    let pure = PURE.iter().map(|&(name, case)| {
-        Trial::test(name, move || {
-            case();
-            Ok(())
-        })
-    });
     let relayed = RELAYED.iter().map(|&(name, case)| {
         Trial::test(name, move || {
             stage::run(case());
             Ok(())
         })
     });
-    let sweeps = SWEEPS.iter().map(|&(name, case)| live(name, move || stage::run_alone_within(sweep::limit(), case())));
-    let lives = LIVE.iter().map(|&(name, case)| live(name, move || stage::run(case())));
-    let conclusion =
-        libtest_mimic::run(&Arguments::from_args(), pure.chain(relayed).chain(lives).chain(sweeps).collect());
-    stage::Lent::end();
+    let sweeps =
+        SWEEPS.iter().map(|&(name, case)| live_with(name, move || stage::run_alone_within(sweep::limit(), case())));
+    let trials = PURE.iter().map(pure).chain(relayed).chain(LIVE.iter().map(live)).chain(sweeps);
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// A trial on a node, ignored without one; where nothing may be skipped, it fails instead.
-fn live(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

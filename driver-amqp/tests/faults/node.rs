@@ -1,16 +1,17 @@
-//! What happens to a node as a whole while a bus is at work, and what somebody else did to it before.
+//! Faults of a whole node while a bus is at work, and queues that were declared on it before.
 
 use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{ErrorKind, Executed, State, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{ErrorKind, Executed, State};
 use tokio::time::{Instant, sleep_until};
 use xtask::broker::Node;
-use xtask::lasting::lasting;
+use xtask::fault_duration::fault_duration;
 
-use crate::office::Office;
-use crate::stage::{ARRIVE, Lent, SLACK, Stage, back, blocking, until, url, within};
+use crate::workload::Workload;
+use testkit::stage::{ARRIVE, BorrowedNode, SLACK, Stage, back, blocking, until, url, within};
 
 /// Queues outlive the node.
 const DURABLE: &str = "?amqp_durable_queues=true";
@@ -22,102 +23,102 @@ const FROZEN: Duration = Duration::from_secs(8);
 /// The answer to what ran when the node died reaches its caller, and what is begun while there is none is done afterwards.
 pub(crate) async fn a_node_that_is_killed_in_mid_call_costs_no_answer() {
     let (node, stage) = Stage::own().await;
-    let office = at(stage, DURABLE).await;
-    let call = office.call_waiting(7, PATIENT);
+    let workload = at(stage, DURABLE).await;
+    let call = workload.call_waiting(7, PATIENT);
     let killing = async {
-        within(ARRIVE, "the request", office.waiting.acquire()).await.expect("it is open").forget();
+        within(ARRIVE, "the request", workload.waiting.acquire()).await.expect("it is open").forget();
         let node = changed(node, |node| node.kill().expect("it is dead")).await;
-        office.release.add_permits(1);
-        missed(&office).await;
-        let (answer, told, node) = tokio::join!(
-            office.call(8, PATIENT),
-            office.tell(8, PATIENT),
+        workload.release.add_permits(1);
+        missed(&workload).await;
+        let (answer, confirmed, node) = tokio::join!(
+            workload.call(8, PATIENT),
+            workload.notify(8, PATIENT),
             changed(node, |node| node.restart().expect("it is back")),
         );
         answer.expect("the node is back in time");
-        told.expect("the node is back in time");
+        confirmed.expect("the node is back in time");
         node
     };
     let (answer, _node) = tokio::join!(call, killing);
     answer.expect("it ran, and its reply queue outlived the node");
-    office.works().await;
-    office.close().await;
+    workload.works().await;
+    workload.close().await;
 }
 
 pub(crate) async fn a_node_that_an_operator_restarts_in_mid_call_costs_no_answer() {
     let (_node, stage) = Stage::own().await;
-    let office = at(stage, DURABLE).await;
-    let call = office.call_waiting(7, PATIENT);
+    let workload = at(stage, DURABLE).await;
+    let call = workload.call_waiting(7, PATIENT);
     let restarting = async {
-        within(ARRIVE, "the request", office.waiting.acquire()).await.expect("it is open").forget();
-        office.stage.control(|stage| stage.node.rabbitmqctl(&["stop_app"]).expect("it stops")).await;
-        office.release.add_permits(1);
-        missed(&office).await;
-        let starting = office.stage.control(|stage| stage.node.rabbitmqctl(&["start_app"]).expect("it starts"));
-        let (answer, told, _) = tokio::join!(office.call(8, PATIENT), office.tell(8, PATIENT), starting);
+        within(ARRIVE, "the request", workload.waiting.acquire()).await.expect("it is open").forget();
+        workload.stage.control(|stage| stage.node.rabbitmqctl(&["stop_app"]).expect("it stops")).await;
+        workload.release.add_permits(1);
+        missed(&workload).await;
+        let starting = workload.stage.control(|stage| stage.node.rabbitmqctl(&["start_app"]).expect("it starts"));
+        let (answer, confirmed, _) = tokio::join!(workload.call(8, PATIENT), workload.notify(8, PATIENT), starting);
         answer.expect("the node is back in time");
-        told.expect("the node is back in time");
+        confirmed.expect("the node is back in time");
     };
     let (answer, ()) = tokio::join!(call, restarting);
     answer.expect("it ran, and its reply queue outlived the node");
-    office.works().await;
-    office.close().await;
+    workload.works().await;
+    workload.close().await;
 }
 
-/// Nobody waits past his deadline, and once the node goes on everything does.
-pub(crate) async fn a_node_that_stands_still_keeps_nobody_past_the_deadline() {
+/// Nothing waits past its deadline, and everything works once the node goes on.
+pub(crate) async fn a_node_that_stands_still_delays_nothing_past_the_deadline() {
     const SHORT: Duration = Duration::from_millis(500);
     let (_node, stage) = Stage::own().await;
-    let office = at(stage, "?amqp_durable_queues=true&heartbeat_timeout_threshold=1").await;
-    let frozen = office.stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
-    let end = Instant::now() + lasting(FROZEN);
+    let workload = at(stage, "?amqp_durable_queues=true&heartbeat_timeout_threshold=1").await;
+    let frozen = workload.stage.control(|stage| stage.node.pause().expect("it is frozen")).await;
+    let end = Instant::now() + fault_duration(FROZEN);
     for number in 0..6 {
         let begun = Instant::now();
-        office.call(number, SHORT).await.expect_err("nobody answers");
-        office.tell(number, SHORT).await.expect_err("nobody confirms");
+        workload.call(number, SHORT).await.expect_err("the node does not answer");
+        workload.notify(number, SHORT).await.expect_err("the node does not confirm");
         assert!(begun.elapsed() < 2 * (SHORT + SLACK), "{:?}", begun.elapsed());
     }
     // Each try to connect meets a host that accepts and says nothing.
     sleep_until(end).await;
     drop(frozen);
-    back(&office.transport, 1).await;
-    office.works().await;
-    office.close().await;
+    back(&workload.transport, 1).await;
+    workload.works().await;
+    workload.close().await;
 }
 
-/// A node whose disk is full lets everybody connect and nobody publish; when it has room again everything works by itself.
+/// A node whose disk is full accepts connections and no publishes; once it has room everything works by itself.
 pub(crate) async fn a_disk_that_is_full_at_the_start_is_waited_for() {
     let (_node, stage) = Stage::own().await;
     stage.control(|stage| stage.node.rabbitmqctl(&["set_disk_free_limit", "1000000GB"]).expect("an alarm")).await;
     let address = stage.url();
-    let office = within(ARRIVE, "starting", Office::set_up(stage, "guest", "guest", "", &address)).await;
+    let workload = within(ARRIVE, "starting", Workload::set_up(stage, "guest", "guest", "", &address)).await;
     for number in 0..2 {
-        let error = office.call(number, SLACK).await.expect_err("publishers are stopped");
+        let error = workload.call(number, SLACK).await.expect_err("publishers are stopped");
         assert!(matches!(error.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{error}");
-        let error = office.tell(number, SLACK).await.expect_err("publishers are stopped");
+        let error = workload.notify(number, SLACK).await.expect_err("publishers are stopped");
         assert!(matches!(error.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{error}");
     }
-    let mut health = office.transport.health();
+    let mut health = workload.transport.health();
     let blocked =
         health.wait_for(|health| matches!(&health.state, State::Blocked { reason } if reason.contains("disk")));
     within(ARRIVE, "the alarm", blocked).await.expect("a state");
-    let error = office.call(2, SLACK).await.expect_err("publishers are stopped");
+    let error = workload.call(2, SLACK).await.expect_err("publishers are stopped");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Blocked, Executed::No), "{error}");
     let relieving =
-        office.stage.control(|stage| stage.node.rabbitmqctl(&["set_disk_free_limit", "1MB"]).expect("room"));
-    let (answer, _) = tokio::join!(office.call(3, PATIENT), relieving);
+        workload.stage.control(|stage| stage.node.rabbitmqctl(&["set_disk_free_limit", "1MB"]).expect("room"));
+    let (answer, _) = tokio::join!(workload.call(3, PATIENT), relieving);
     answer.expect("there is room in time");
-    office.works().await;
-    assert_eq!(office.transport.counters().losses, 0);
-    office.close().await;
+    workload.works().await;
+    assert_eq!(workload.transport.counters().losses, 0);
+    workload.close().await;
 }
 
-/// Queues of other forms that somebody has declared before us are used as they are, and told.
-pub(crate) async fn queues_that_somebody_declared_in_another_form_are_used() {
+/// Queues that were declared in another form before are used as they are, and reported.
+pub(crate) async fn queues_that_were_declared_in_another_form_before_are_used() {
     let stage = Stage::shared().await;
     let bare = stage.bare().await;
     let channel = within(ARRIVE, "a channel", bare.create_channel()).await.expect("a channel");
-    for queue in ["office", "office.one", "events.info"] {
+    for queue in ["workload", "workload.one", "events.info"] {
         let mut arguments = FieldTable::default();
         arguments.insert("x-max-length".into(), AMQPValue::LongInt(10_000));
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
@@ -125,27 +126,27 @@ pub(crate) async fn queues_that_somebody_declared_in_another_form_are_used() {
         within(ARRIVE, "declaring", declaring).await.expect("it is new");
     }
     let address = stage.url();
-    let office = Office::with(stage, "guest", "guest", "", &address).await;
-    let drift = office.serving.health().borrow().drift.clone();
-    assert!(drift.iter().any(|text| text.contains("'office'")), "{drift:?}");
-    office.stage.close_connections("once more").await;
-    back(&office.transport, 1).await;
-    office.works().await;
-    office.close().await;
+    let workload = Workload::with(stage, "guest", "guest", "", &address).await;
+    let drift = workload.serving.health().borrow().drift.clone();
+    assert!(drift.iter().any(|text| text.contains("'workload'")), "{drift:?}");
+    workload.stage.close_connections("once more").await;
+    back(&workload.transport, 1).await;
+    workload.works().await;
+    workload.close().await;
 }
 
 /// Waits until the client has missed its connection: what is sent before that is lost with it.
-async fn missed(office: &Office) {
-    until("the loss", async || office.transport.counters().losses > 0).await;
+async fn missed(workload: &Workload) {
+    until("the loss", async || workload.transport.counters().losses > 0).await;
 }
 
-/// Everybody with the options of `query`.
-async fn at(stage: Stage, query: &str) -> Office {
+/// A workload whose parts all have the options of `query`.
+async fn at(stage: Stage, query: &str) -> Workload {
     let address = url(&format!("{}{query}", stage.node.url_as("guest", "guest", &stage.vhost)));
-    Office::with(stage, "guest", "guest", query, &address).await
+    Workload::with(stage, "guest", "guest", query, &address).await
 }
 
-async fn changed(mut node: Lent, change: impl FnOnce(&mut Node) + Send + 'static) -> Lent {
+async fn changed(mut node: BorrowedNode, change: impl FnOnce(&mut Node) + Send + 'static) -> BorrowedNode {
     blocking(move || {
         change(&mut node);
         node

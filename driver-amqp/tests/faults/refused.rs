@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Address, Message, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 
-use crate::proxy::{Direction, Fault};
-use crate::stage::{Stage, options, refusal, until};
-use crate::weather::behind_a_relay;
+use crate::network::behind_a_relay;
+use testkit::proxy::{Direction, Fault};
+use testkit::stage::{Stage, options, refusal, until};
 
 /// The connection of a link that publishes, and the channel on it of the only lane that does.
 const PUBLISHING: usize = 0;
@@ -18,7 +18,7 @@ const CLOSED: [u8; 19] = [1, 0, 1, 0, 0, 0, 11, 0, 20, 0, 40, 0x01, 0x94, 0, 0, 
 pub(crate) async fn what_lapin_refuses_at_once_is_not_counted_as_sent() {
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();
-    (config.lanes, config.heartbeat) = (1, Duration::from_secs(60));
+    (config.publish_channels, config.heartbeat) = (1, Duration::from_secs(60));
     let (relay, transport) = behind_a_relay(&stage, config).await;
     let publish = async || {
         let to = Address::Direct { queue: "nowhere".into() };

@@ -1,4 +1,4 @@
-//! What the relay does to a connection, tried with a peer that answers everything with the same.
+//! What the relay does to a connection to a peer that echoes.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::proxy::{At, Direction, Fault, Proxy};
-use crate::stage::{ARRIVE, QUIET, until, within};
+use testkit::proxy::{At, Direction, Fault, Proxy};
+use testkit::stage::{ARRIVE, QUIET, until, within};
 
 /// Sends back what it is sent.
 async fn echo() -> (u16, AbortOnDropHandle<()>) {
@@ -79,7 +79,7 @@ pub(crate) async fn a_cut_is_orderly_and_a_reset_is_not() {
     answered(&mut client, b"before").await;
     proxy.strike(Fault::Cut);
     assert_eq!(rest(&mut client).await, (vec![], true));
-    // Who comes again is let through.
+    // A new connection is let through.
     let mut again = connect(&proxy).await;
     answered(&mut again, b"after").await;
     proxy.strike(Fault::Reset);
@@ -183,7 +183,7 @@ pub(crate) async fn a_peer_that_is_not_there_and_one_that_closes_end_the_connect
     answered(&mut client, b"hello").await;
     drop(echo);
     rest(&mut client).await;
-    until("nobody to listen", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
+    until("the listener to be gone", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
     let mut alone = connect(&proxy).await;
     rest(&mut alone).await;
 }

@@ -3,14 +3,9 @@
 //! Each attack goes on beside a service on a sound broker, which must not notice. Needs the node that
 //! `OSLO_TEST_RABBIT_URL` names; `cargo xtask test` provides it.
 
-mod frame;
 mod message;
 mod messages;
 mod misbehaviour;
-mod raw_publisher;
-#[path = "../live/stage.rs"]
-#[allow(dead_code, reason = "only a part of it is used here")]
-mod stage;
 mod trace;
 mod victim;
 mod wrong;
@@ -18,17 +13,14 @@ mod wrong_broker;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::Arguments;
 use peak_alloc::PeakAlloc;
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE};
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, live, live_alone};
 
 /// Counts the bytes of this process.
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-/// A sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
 
 /// What may run beside each other.
 const CASES: &[Case] = &[
@@ -51,29 +43,14 @@ const ALONE: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    // This program is also the one whose log is searched.
+    // A case starts this program again as a child, to search its log.
     if let Some(ended) = trace::child() {
         return ended;
     }
-    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
-    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), beside.chain(alone).collect());
-    stage::Lent::end();
+    let conclusion = libtest_mimic::run(
+        &Arguments::from_args(),
+        CASES.iter().map(live).chain(ALONE.iter().map(live_alone)).collect(),
+    );
+    BorrowedNode::end();
     conclusion.exit_code()
-}
-
-/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
 }

@@ -1,6 +1,6 @@
-//! Messages that were made to hurt who reads them.
+//! Messages that attack their reader.
 
-use crate::frame::{Payload, entry, headers, nested};
+use testkit::raw::frame::{Payload, entry, headers, nested};
 
 /// 120 MiB of zeros, compressed to a few hundred bytes.
 const BOMB: &[u8] = include_bytes!("bomb.bz2");

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use oslo_messaging::driver::{Address, Transport as _};
+use oslo_messaging::notify::DeadLetters;
 use oslo_messaging::{
-    Address, Bus, Context, DeadLetters, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority,
-    RpcClient, RpcServer, Target, Transport as _,
+    Bus, Context, Endpoint, Event, NotificationEndpoint, NotificationListener, Priority, RpcClient, RpcServer, Target,
 };
 use oslo_messaging_amqp::AmqpTransport;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::MEMORY;
-use crate::frame::Payload;
 use crate::message::{Hostile, hostile};
-use crate::raw_publisher::RawPublisher;
-use crate::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 use crate::victim::Victim;
+use testkit::raw::frame::Payload;
+use testkit::raw::publisher::RawPublisher;
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, until, within};
 
 /// How much a process may hold at once because of what it is sent: the budget of decompressed bodies of one bus, twice what one
 /// body may come to, and the buffers of its connections.
@@ -96,7 +97,7 @@ pub(crate) async fn to_a_server() {
     let ((), probes) = victim.during(Box::pin(attack)).await;
     assert_eq!(ran.load(Ordering::SeqCst), 2 + handled);
     Victim::judge(probes);
-    server.wait(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     attacked.judge(before).await;
     victim.end().await;
 }
@@ -123,7 +124,7 @@ pub(crate) async fn to_a_caller() {
     let mut waiting = Box::pin(client.call::<String>(&context, "wait", &()));
     assert!(tokio::time::timeout(QUIET, &mut waiting).await.is_err(), "the method waits");
     let messages = hostile(|number| {
-        let reply = json!({"_msg_id": "of nobody", "result": null, "_unique_id": format!("u{number}")});
+        let reply = json!({"_msg_id": "of no call", "result": null, "_unique_id": format!("u{number}")});
         json!({"oslo.version": "2.0", "oslo.message": reply.to_string()}).to_string()
     });
     let attack = async {
@@ -134,7 +135,7 @@ pub(crate) async fn to_a_caller() {
     let ((), probes) = victim.during(Box::pin(attack)).await;
     Victim::judge(probes);
     drop(waiting);
-    server.wait(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     serving.close(soon()).await.expect("it closes");
     attacked.judge(before).await;
     victim.end().await;
@@ -171,7 +172,7 @@ pub(crate) async fn to_a_listener() {
         counts.is_some_and(|counts| counts.ready == hostile)
     };
     until("every hostile event to be a dead letter", moved).await;
-    listener.wait(soon()).await.expect("it stops");
+    listener.shutdown(soon()).await.expect("it stops");
     let mut dead = DeadLetters::open(&attacked.bus, "events.info", soon()).await.expect("dead letters");
     assert_eq!(dead.purge(Duration::from_secs(1)).await.expect("they are there"), hostile);
     dead.close(soon()).await.expect("it closes");

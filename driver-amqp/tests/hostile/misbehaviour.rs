@@ -2,8 +2,10 @@
 
 use oslo_messaging::ErrorKind;
 
-use crate::frame::{BASIC, BODY, METHOD, Payload, entry, frame, header, headers, method, nested, no_properties};
-use crate::wrong_broker::{What, When, close, heartbeat, start_with, tune};
+use crate::wrong_broker::{What, When, close, heartbeat, start_with};
+use testkit::raw::frame::{
+    BASIC, BODY, METHOD, Payload, entry, frame, header, headers, method, nested, no_properties, tune,
+};
 
 /// One way of being wrong.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ const QUEUE_DECLARE: When = When::Method(50, 10);
 const CONSUME: When = When::Method(60, 20);
 const PUBLISH: When = When::Method(60, 40);
 
-/// Those before anybody has logged in, or while.
+/// Misbehaviour before or during the login.
 pub(crate) fn before_login() -> Vec<Misbehaviour> {
     use ErrorKind::{Config, Denied, Disconnected, Timeout};
     let fails = |name, when, what, kind| Misbehaviour { name, when, what, connecting: Some(kind) };
@@ -63,7 +65,7 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
         may("offers an unknown way to log in", GREETING, What::Instead(start_with(b"", b"FOO"))),
         fails("greets byte by byte", GREETING, What::Trickle(start_with(b"", b"PLAIN")), Timeout),
         may("greets twice", GREETING, What::Also(start_with(b"", b"PLAIN"))),
-        may("tunes before it greets", GREETING, What::Instead(tune(2_047, 131_072, 10))),
+        may("tunes before it greets", GREETING, What::Instead(tune(30, 2_047, 131_072, 10))),
         may("sends a body before its greeting", GREETING, What::Instead(frame(BODY, 1, b"body"))),
         may("greets on another channel", GREETING, What::Instead(on_channel(7, start_with(b"", b"PLAIN")))),
         fails("never tunes", START_OK, What::Silence, Timeout),
@@ -80,9 +82,9 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
             START_OK,
             What::Flood(method(0, 10, 20, Payload::default().long(b"more"))),
         ),
-        may("tunes to no limit of frames", START_OK, What::Instead(tune(0, 0, 0))),
-        may("tunes to frames of 1 GiB", START_OK, What::Instead(tune(2_047, 1 << 30, 10))),
-        fails("tunes to frames of 100 bytes", START_OK, What::Instead(tune(2_047, 100, 10)), Config),
+        may("tunes to no limit of frames", START_OK, What::Instead(tune(30, 0, 0, 0))),
+        may("tunes to frames of 1 GiB", START_OK, What::Instead(tune(30, 2_047, 1 << 30, 10))),
+        fails("tunes to frames of 100 bytes", START_OK, What::Instead(tune(30, 2_047, 100, 10)), Config),
         fails("never opens", OPEN, What::Silence, Timeout),
         fails(
             "has no such virtual host",
@@ -94,7 +96,7 @@ pub(crate) fn before_login() -> Vec<Misbehaviour> {
     ]
 }
 
-/// Those of a broker to which one has logged in. Connecting may fail of them, or what is done then, or nothing.
+/// Misbehaviour after the login. Connecting may fail, a later operation may, or nothing does.
 pub(crate) fn after_login() -> Vec<Misbehaviour> {
     let wrong = |name, when, what| Misbehaviour { name, when, what, connecting: None };
     let ack = |tag, multiple| method(1, BASIC, 80, Payload::default().number64(tag).byte(multiple));

@@ -5,9 +5,11 @@ use std::env;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
+use oslo_messaging::config::TransportUrl;
+use oslo_messaging::notify::{DeadLetters, FailurePolicy, MessagingSink};
 use oslo_messaging::{
-    Bus, Context, DeadLetters, Endpoint, Event, Failure, FailurePolicy, MessagingSink, NotificationEndpoint,
-    NotificationListener, Notifier, Priority, RpcClient, RpcServer, Target, TransportUrl,
+    Bus, Context, Endpoint, Event, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, RpcClient,
+    RpcServer, Target,
 };
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::stage::{ARRIVE, Stage, soon, within};
+use testkit::stage::{ARRIVE, Stage, soon, within};
 
 /// The URL that the child connects to; its password is a marker.
 const URL: &str = "OSLO_TEST_TRACE_URL";
@@ -76,10 +78,11 @@ async fn scenario(url: &str) {
         Err::<(), _>(Failure::new("shop", "Broken", "it fails"))
     });
     let listener = NotificationListener::builder(&bus).target(Target::topic("events")).endpoint(failing);
-    let listener = listener.on_failure(FailurePolicy::default().with_tries(1)).start(soon()).await.expect("a listener");
+    let listener =
+        listener.on_failure(FailurePolicy::default().with_attempts(1)).start(soon()).await.expect("a listener");
     let client = RpcClient::new(&bus, Target::topic("t"));
     let nowhere = RpcClient::new(&bus, Target::topic("nowhere"));
-    let notifier = Notifier::over("shop", MessagingSink::new(&bus).topics(["events"]));
+    let notifier = Notifier::from_sink("shop", MessagingSink::new(&bus).topics(["events"]));
     let context = Context::new();
     for _ in 0..TIMES {
         let answer: Value =
@@ -98,8 +101,8 @@ async fn scenario(url: &str) {
     let wrong = url.replace(marker("a password"), marker("a wrong password"));
     let refused = AmqpTransport::connect(&transport_url(&wrong), AmqpConfig::default(), soon()).await;
     tracing::error!(error = %refused.expect_err("the password is wrong"), "refused");
-    listener.wait(soon()).await.expect("it stops");
-    server.wait(soon()).await.expect("it stops");
+    listener.shutdown(soon()).await.expect("it stops");
+    server.shutdown(soon()).await.expect("it stops");
     bus.close(soon()).await.expect("it closes");
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::stage::{Stage, soon};
+use testkit::stage::{Stage, soon};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(200);
@@ -57,7 +57,7 @@ impl Victim {
     }
 
     pub(crate) async fn end(self) {
-        self.server.wait(soon()).await.expect("the server stops");
+        self.server.shutdown(soon()).await.expect("the server stops");
         self.bus.close(soon()).await.expect("the bus closes");
     }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use oslo_messaging::{Address, Deadline, Message, PublishOptions, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
 use crate::misbehaviour::{Misbehaviour, after_login, before_login};
-use crate::stage::{SLACK, Stage, url};
 use crate::victim::{Victim, shortly};
 use crate::wrong_broker::WrongBroker;
+use testkit::stage::{SLACK, Stage, url};
 
 /// How many wrong brokers one process meets at once.
 const AT_ONCE: usize = 6;

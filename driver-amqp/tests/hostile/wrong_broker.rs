@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::frame::{HEAD, METHOD, PROTOCOL_HEADER, Payload, frame, method};
+use testkit::raw::frame::{HEAD, METHOD, PROTOCOL_HEADER, Payload, frame, method, tune};
 
 /// The largest frame that a client of ours sends.
 const LARGEST: usize = 1 << 20;
@@ -37,7 +37,7 @@ pub(crate) enum What {
     Also(Vec<u8>),
     /// It answers nothing, and goes on reading.
     Silence,
-    /// It ends the connection in an orderly way, without a word.
+    /// It ends the connection in an orderly way, without `connection.close`.
     Close,
     /// It resets the connection.
     Reset,
@@ -184,11 +184,6 @@ fn start() -> Vec<u8> {
     start_with(b"", b"PLAIN AMQPLAIN")
 }
 
-/// `connection.tune`.
-pub(crate) fn tune(channel_max: u16, frame_max: u32, heartbeat: u16) -> Vec<u8> {
-    method(0, 10, 30, Payload::default().number16(channel_max).number32(frame_max).number16(heartbeat))
-}
-
 /// `connection.close` or `channel.close` for a reason.
 pub(crate) fn close(channel: u16, code: u16, text: &[u8]) -> Vec<u8> {
     let (class, number) = if channel == 0 { (10, 50) } else { (20, 40) };
@@ -199,7 +194,7 @@ pub(crate) fn close(channel: u16, code: u16, text: &[u8]) -> Vec<u8> {
 fn answer(channel: u16, class: u16, number: u16, arguments: &[u8], confirmed: u64) -> Vec<u8> {
     let empty = Payload::default;
     match (class, number) {
-        (10, 11) => tune(2_047, 131_072, 10),
+        (10, 11) => tune(30, 2_047, 131_072, 10),
         (10, 40) => method(0, 10, 41, empty().byte(0)),
         (10, 50) => method(0, 10, 51, empty()),
         (20, 10) => method(channel, 20, 11, empty().number32(0)),
@@ -233,5 +228,5 @@ fn short_at(bytes: &[u8], at: usize) -> &[u8] {
 
 /// A heartbeat, on the channel on which there must be none.
 pub(crate) fn heartbeat(channel: u16, payload: &[u8]) -> Vec<u8> {
-    frame(crate::frame::HEARTBEAT, channel, payload)
+    frame(testkit::raw::frame::HEARTBEAT, channel, payload)
 }

@@ -1,5 +1,4 @@
-//! What happens to a broker between Rust and Python: a Python server with Rust clients and a Rust server with Python
-//! clients, listeners of either kind too, and all of it goes on afterwards.
+//! Faults of the broker between Rust and Python: servers, clients and listeners of either kind recover afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use xtask::broker::{AttachedNode, Node};
-use xtask::lasting::lasting;
+use xtask::fault_duration::fault_duration;
 
 use crate::budget::{ARRIVE, soon};
 use crate::command::{call, client, with};
@@ -86,7 +85,7 @@ async fn both_ways_everything_goes_on_after_a_node_stood_still(setting: Arc<Sett
     let mut company = Company::meet(&peer, &url).await;
     let attached = node.attached().clone();
     let frozen = blocking(move || attached.pause().expect("it is frozen")).await;
-    sleep(lasting(STANDSTILL)).await;
+    sleep(fault_duration(STANDSTILL)).await;
     drop(frozen);
     company.works().await;
     company.part().await;
@@ -188,10 +187,10 @@ impl<'a> Company<'a> {
             assert_eq!(answer, number, "an answer from Rust");
         }
         let events = self.next..self.next + count;
-        let told = json!({"do": "notify", "topic": EVENTS_TO_RUST, "driver": "messagingv2", "event_type": "e"});
+        let request = json!({"do": "notify", "topic": EVENTS_TO_RUST, "driver": "messagingv2", "event_type": "e"});
         // A pooled connection of the reference may have ended unseen; one try would lose the event in silence.
-        let told = with(with(told, "retry", json!(5)), "payloads", payloads(events.clone()).into());
-        self.peer.ok(told).await;
+        let request = with(with(request, "retry", json!(5)), "payloads", payloads(events.clone()).into());
+        self.peer.ok(request).await;
         for number in events.clone() {
             self.tell(number, ARRIVE).await;
         }
@@ -234,7 +233,7 @@ impl<'a> Company<'a> {
 
     async fn part(self) {
         self.python_listener.stop().await;
-        self.rust_listener.wait(soon()).await.unwrap();
+        self.rust_listener.shutdown(soon()).await.unwrap();
         self.python.stop().await;
         self.rust.stop().await;
         self.peer.quit().await;

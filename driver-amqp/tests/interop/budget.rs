@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(1_300);
 /// seconds, and send none if that is less than one.
 pub(crate) const MONITOR: Duration = Duration::from_secs(2);
 
-/// Asserts that what `count` counts stays as it is.
+/// Asserts that `count` does not change.
 ///
 /// # Panics
 /// As soon as it does not.

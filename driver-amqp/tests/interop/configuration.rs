@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use oslo_messaging::{ConfigFile, Host, Result, Retry, TransportUrl};
+use oslo_messaging::config::{Host, TransportUrl};
+use oslo_messaging::{ConfigFile, Result, Retry};
 use oslo_messaging_amqp::AmqpConfig;
 use serde_json::{Map, Value, json};
 
@@ -110,7 +111,7 @@ fn retry(retry: Retry) -> Value {
 
 fn place(url: &TransportUrl) -> Value {
     let host = |host: &Host| {
-        let password = host.password.as_ref().map(oslo_messaging::Password::expose);
+        let password = host.password.as_ref().map(oslo_messaging::config::Password::expose);
         json!([host.username, password, host.hostname, host.port])
     };
     let hosts: Vec<_> = url.hosts().iter().map(host).collect();

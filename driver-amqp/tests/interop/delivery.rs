@@ -1,4 +1,4 @@
-//! Who gets a request: the server it names, one of a group, or all; and each of them once.
+//! Which server gets a request: the named one, one of a group, or all; and each of them once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,11 +94,11 @@ async fn a_directed_call_reaches_the_server_it_names(setting: Arc<Setting>) {
 
 async fn a_fanout_reaches_every_server_once(setting: Arc<Setting>) {
     let group = Group::start(&setting, &["rust-1"], ["python-1", "python-2"]).await;
-    let everybody = group.client().fanout();
-    everybody.cast(&Context::new(), "record", &json!({"n": 1})).await.unwrap();
+    let fanout = group.client().fanout();
+    fanout.cast(&Context::new(), "record", &json!({"n": 1})).await.unwrap();
     group.peer.ok(cast(json!({"topic": group.topic, "fanout": true}), "record", json!({"n": 2}))).await;
     // Behind the others in every queue: once it is there, so is every copy of those.
-    everybody.cast(&Context::new(), "record", &json!({"n": 3})).await.unwrap();
+    fanout.cast(&Context::new(), "record", &json!({"n": 3})).await.unwrap();
     for name in ["rust-1", "python-1", "python-2"] {
         assert_eq!(sorted(&group.recorded(name, 3).await), [1, 2, 3], "{name}");
     }
@@ -110,7 +110,7 @@ async fn servers_of_both_kinds_share_what_reaches_their_topic(setting: Arc<Setti
     let client = group.client();
     let (context, target) = (Context::new(), json!({"topic": group.topic}));
     let of_rust = stream::iter(0..150)
-        .map(async |n| client.call::<String>(&context, "record", &json!({"n": n})).await.expect("somebody answers"));
+        .map(async |n| client.call::<String>(&context, "record", &json!({"n": n})).await.expect("a server answers"));
     let of_python = stream::iter(150..300).map(async |n| {
         let name = group.peer.ok(call(target.clone(), "record", json!({"n": n}))).await;
         name.as_str().expect("a name").to_owned()

@@ -4,10 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Event, MessagingSink, NotificationEndpoint, NotificationListener, NotificationListenerBuilder, Notifier,
-    Priority, Target,
-};
+use oslo_messaging::notify::{MessagingSink, NotificationListenerBuilder};
+use oslo_messaging::{Bus, Event, NotificationEndpoint, NotificationListener, Notifier, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -45,9 +43,9 @@ pub(crate) async fn started(bus: &Bus, topic: &str) -> (NotificationListener, He
     (builder.start(soon()).await.expect("it starts"), heard)
 }
 
-/// What tells events on `topic`.
+/// A notifier on `topic`.
 pub(crate) fn notifier(bus: &Bus, topic: &str) -> Notifier {
-    Notifier::over("shop.rust", MessagingSink::new(bus).topics([topic]))
+    Notifier::from_sink("shop.rust", MessagingSink::new(bus).topics([topic]))
 }
 
 impl Heard {

@@ -48,21 +48,19 @@ fn payload(value: &Value) -> Payload {
 }
 
 async fn the_reference_reads_our_requests(setting: Arc<Setting>) {
-    let cast = Request { unique_id: "u1".into(), ..Request::new("ping", payload(&json!({}))) };
-    let call = Request {
-        namespace: Some("ns".into()),
-        version: Some("1.1".into()),
-        call: Some(CallFields::new("m2", "reply_2")),
-        unique_id: "u2".into(),
-        deadline: Some(1_798_761_600_000),
-        context: vec![
+    let cast = Request::new("ping", payload(&json!({}))).with_unique_id("u1");
+    let call = Request::new("echo", payload(&json!({"arg": {"k": [1, "ü\"\\", null, true]}})))
+        .with_namespace(Some("ns".into()))
+        .with_version(Some("1.1".into()))
+        .with_call(Some(CallFields::new("m2", "reply_2")))
+        .with_unique_id("u2")
+        .with_deadline(Some(1_798_761_600_000))
+        .with_context(vec![
             ("user".into(), payload(&json!("älice"))),
             ("nested".into(), payload(&json!({"a": [1, 2.5, null, {"deep": {}}]}))),
-        ],
-        ..Request::new("echo", payload(&json!({"arg": {"k": [1, "ü\"\\", null, true]}})))
-    };
-    let mut monitored = Request { unique_id: "u3".into(), ..Request::new("slow", payload(&json!({"secs": 4}))) };
-    monitored.call = Some(CallFields { monitor: Some(2.0), ..CallFields::new("m3", "reply_3") });
+        ]);
+    let mut monitored = Request::new("slow", payload(&json!({"secs": 4}))).with_unique_id("u3");
+    monitored.call = Some(CallFields::new("m3", "reply_3").with_monitor(Some(2.0)));
     let decoded = decoded(&setting, [cast, call, monitored].iter().map(Request::encode)).await;
     assert_eq!(decoded[0], json!({"value": {"method": "ping", "args": {}, "_unique_id": "u1"}}));
     let expected = json!({

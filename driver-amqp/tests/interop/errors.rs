@@ -1,4 +1,4 @@
-//! What a method fails with, as the other side is told.
+//! How the error of a method reaches the other side.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test!(a_builtin_exception_of_python_reaches_rust_whole),
     test!(an_exception_of_python_reaches_rust_with_its_arguments),
-    test!(what_python_does_not_have_or_cannot_take_is_told_to_rust),
+    test!(what_python_does_not_have_or_cannot_take_is_reported_to_rust),
     test!(a_builtin_failure_of_rust_is_that_exception_in_python),
     test!(a_failure_of_rust_in_an_allowed_module_is_that_class_in_python),
     test!(a_failure_of_rust_in_another_module_is_a_remote_error_in_python),
-    test!(what_rust_does_not_have_or_cannot_take_is_told_to_python),
+    test!(what_rust_does_not_have_or_cannot_take_is_reported_to_python),
     test!(a_failure_of_python_passes_through_rust_as_it_came),
 ];
 
@@ -64,7 +64,7 @@ async fn an_exception_of_python_reaches_rust_with_its_arguments(setting: Arc<Set
     assert_eq!(error.args().as_str(), r#"["k"]"#);
 }
 
-async fn what_python_does_not_have_or_cannot_take_is_told_to_rust(setting: Arc<Setting>) {
+async fn what_python_does_not_have_or_cannot_take_is_reported_to_rust(setting: Arc<Setting>) {
     let (error, executed) = failure_of_python(&setting, "missing", json!({})).await;
     assert_eq!((error.module(), error.class()), ("oslo_messaging.rpc.dispatcher", "NoSuchMethod"));
     assert_eq!(error.message(), "Endpoint does not support RPC method missing");
@@ -105,7 +105,7 @@ async fn a_failure_of_rust_in_another_module_is_a_remote_error_in_python(setting
     assert_eq!((&error["value"], &error["traceback"]), (&json!("no tea left"), &json!(["OutOfStock: in Rust\n"])));
 }
 
-async fn what_rust_does_not_have_or_cannot_take_is_told_to_python(setting: Arc<Setting>) {
+async fn what_rust_does_not_have_or_cannot_take_is_reported_to_python(setting: Arc<Setting>) {
     let error = failure_of_rust(&setting, "missing", json!({})).await;
     assert_eq!((&error["class"], &error["exc_type"]), (&json!("RemoteError"), &json!("NoSuchMethod")));
     assert_eq!(error["value"], "Endpoint does not support RPC method missing");

@@ -155,10 +155,5 @@ fn trial(test: &'static Test, setting: Arc<Setting>, runtime: Arc<Runtime>) -> T
 }
 
 fn skipped(test: &'static Test, missing: String) -> Trial {
-    Trial::ignorable_test(test.name(), move || {
-        if setting::skipping_is_a_failure() {
-            return Err(Failed::from(missing));
-        }
-        Ok(Completion::ignored_with(missing))
-    })
+    Trial::ignorable_test(test.name(), move || testkit::case::skipped(&missing))
 }

@@ -95,7 +95,7 @@ async fn a_late_reply_of_rust_disturbs_no_other_call_of_python(setting: Arc<Sett
     assert_eq!(after, 3);
     assert_eq!(peer.ok(call(target.clone(), "add", json!({"a": 1, "b": 2}))).await, 3);
     server.stop().await;
-    // All three were answered once, the late one too: the reply queue is there, only nobody waits any more.
+    // All three were answered once, the late one too: the reply queue is there, only its caller has given up.
     assert_eq!(transport.counters().publishes, 3);
     bus.close(soon()).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Events that Python tells and Rust hears.
+//! Events from Python to Rust.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(rust_hears_a_request_context_as_python_redacted_it),
     test!(rust_hears_nothing_of_a_plain_dictionary),
     test!(rust_hears_what_python_compressed),
-    test!(rust_hears_later_what_python_told_before),
+    test!(rust_handles_later_what_python_notified_before),
     test!(rust_hears_what_python_logs),
 ];
 
@@ -44,7 +44,7 @@ async fn rust_hears_every_priority_in_either_format(setting: Arc<Setting>) {
             assert_eq!(event.payload, payload, "{driver}");
             assert_eq!((event.message_id.len(), event.timestamp.len()), (36, 26), "{event:?}");
         }
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     }
     bus.close(soon()).await.unwrap();
 }
@@ -64,7 +64,7 @@ async fn rust_hears_a_request_context_as_python_redacted_it(setting: Arc<Setting
         assert_eq!(context.get::<String>("request_id").as_deref(), Some("req-1"), "{driver}");
         assert_eq!(context.get::<Option<String>>("auth_token"), Some(None), "{driver}");
         assert!(context.values().all(|(name, value)| name != "client_timeout" && !value.as_str().contains("secret")));
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     }
     bus.close(soon()).await.unwrap();
 }
@@ -79,7 +79,7 @@ async fn rust_hears_nothing_of_a_plain_dictionary(setting: Arc<Setting>) {
     setting.peer().await.ok(notify).await;
     let event = heard.next().await;
     assert_eq!((event.context.values().count(), event.payload), (0, json!([1])));
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }
 
@@ -95,12 +95,12 @@ async fn rust_hears_what_python_compressed(setting: Arc<Setting>) {
         });
         setting.peer().await.ok(notify).await;
         assert!(heard.next().await.payload == payload, "{kombu}");
-        listener.wait(soon()).await.unwrap();
+        listener.shutdown(soon()).await.unwrap();
     }
     bus.close(soon()).await.unwrap();
 }
 
-async fn rust_hears_later_what_python_told_before(setting: Arc<Setting>) {
+async fn rust_handles_later_what_python_notified_before(setting: Arc<Setting>) {
     let (bus, topic) = (setting.bus().await, setting.unique("events"));
     let notify = json!({
         "do": "notify", "topic": topic, "driver": "messagingv2", "event_type": "e", "payloads": payloads(0..20),
@@ -108,7 +108,7 @@ async fn rust_hears_later_what_python_told_before(setting: Arc<Setting>) {
     setting.peer().await.ok(notify).await;
     let (listener, mut heard) = started(&bus, &topic).await;
     assert_eq!(heard.numbers(20).await, (0..20).collect::<Vec<_>>());
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }
 
@@ -128,6 +128,6 @@ async fn rust_hears_what_python_logs(setting: Arc<Setting>) {
     let expected =
         [("critical", "CRITICAL"), ("debug", "DEBUG"), ("error", "ERROR"), ("info", "INFO"), ("warn", "WARNING")];
     assert_eq!(seen, expected.map(|(priority, level)| (priority, level.to_owned())));
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Bus, Context, DeadLetters, DeadReason, Event, Failure, FailurePolicy, NotificationEndpoint, NotificationListener,
-    NotificationResult, Priority, Target,
-};
+use oslo_messaging::notify::{DeadLetters, DeadReason, FailurePolicy, NotificationResult};
+use oslo_messaging::{Bus, Context, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -47,7 +45,7 @@ async fn two_hundred_events_are_shared_and_none_is_lost_or_doubled(setting: Arc<
             break of_python;
         }
     };
-    rust.wait(soon()).await.unwrap();
+    rust.shutdown(soon()).await.unwrap();
     python.stop().await;
     assert!(of_rust.len() >= 25 && of_python.len() >= 25, "{} and {}", of_rust.len(), of_python.len());
     let mut all = [of_rust, of_python].concat();
@@ -73,7 +71,7 @@ async fn answering(
             async move { answer }
         },
     );
-    let policy = FailurePolicy::default().with_tries(2).with_first_wait(Duration::from_millis(50));
+    let policy = FailurePolicy::default().with_attempts(2).with_first_wait(Duration::from_millis(50));
     let builder = NotificationListener::builder(bus).target(Target::topic(topic)).endpoint(endpoint).pool(pool);
     (builder.on_failure(policy).start(soon()).await.unwrap(), heard)
 }
@@ -85,7 +83,7 @@ async fn python_has_what_rust_gives_back(setting: Arc<Setting>) {
     assert_eq!(timeout(ARRIVE, heard.recv()).await.unwrap(), Some(7));
     let python = PythonListener::start(setting.peer().await, &topic, json!({ "pool": pool })).await;
     assert_eq!(python.numbers(1).await, [7]);
-    rust.wait(soon()).await.unwrap();
+    rust.shutdown(soon()).await.unwrap();
     python.stop().await;
     bus.close(soon()).await.unwrap();
 }
@@ -99,7 +97,7 @@ async fn rust_has_what_python_gives_back(setting: Arc<Setting>) {
     let rust = builder.pool(&pool).start(soon()).await.unwrap();
     assert!(heard.next().await.redelivered);
     assert!(python.heard(0).await.is_empty());
-    rust.wait(soon()).await.unwrap();
+    rust.shutdown(soon()).await.unwrap();
     python.stop().await;
     bus.close(soon()).await.unwrap();
 }
@@ -123,7 +121,7 @@ async fn dead_letters_break_no_publisher_in_python_and_lose_nothing(setting: Arc
     for _ in 0..15 {
         timeout(ARRIVE, tried.recv()).await.expect("odd ones are tried twice").unwrap();
     }
-    failing.wait(soon()).await.unwrap();
+    failing.shutdown(soon()).await.unwrap();
     notify(10..20).await;
     assert_eq!(plainly.numbers(20).await, (0..20).collect::<Vec<_>>());
 
@@ -142,6 +140,6 @@ async fn dead_letters_break_no_publisher_in_python_and_lose_nothing(setting: Arc
     heard.sort_unstable();
     assert_eq!(heard, [1, 3, 5, 7, 9].into_iter().chain(10..20).collect::<Vec<_>>());
     python.stop().await;
-    plain.wait(soon()).await.unwrap();
+    plain.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
 }

@@ -1,9 +1,10 @@
-//! Events that Rust tells and Python hears.
+//! Events from Rust to Python.
 
 use std::sync::Arc;
 
+use oslo_messaging::notify::{LogRecordLayer, MessagingSink, OutboxConfig};
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, LogRecordLayer, MessagingSink, Notifier, OutboxConfig, Priority};
+use oslo_messaging::{Bus, Context, Notifier, Priority};
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -18,7 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(a_pool_in_python_has_its_copy),
     test!(python_hears_batches),
     test!(python_hears_what_rust_compressed),
-    test!(python_hears_later_what_rust_told_before),
+    test!(python_handles_later_what_rust_notified_before),
     test!(python_hears_what_rust_logs),
 ];
 
@@ -27,7 +28,7 @@ async fn python_hears_every_priority_in_either_format(setting: Arc<Setting>) {
     for format in [Format::V1, Format::V2] {
         let topic = setting.unique("events");
         let listener = PythonListener::start(peer, &topic, json!({})).await;
-        let notifier = Notifier::over("shop.rust", MessagingSink::new(&bus).topics([&topic]).format(format));
+        let notifier = Notifier::from_sink("shop.rust", MessagingSink::new(&bus).topics([&topic]).format(format));
         let payload = json!({"text": "grün\u{1f600}\n", "list": [1, null, {"deep": true}]});
         for priority in Priority::ALL {
             notifier.notify(priority, &Context::new(), "order.created", &payload).await.unwrap();
@@ -103,7 +104,7 @@ async fn python_hears_what_rust_compressed(setting: Arc<Setting>) {
     }
 }
 
-async fn python_hears_later_what_rust_told_before(setting: Arc<Setting>) {
+async fn python_handles_later_what_rust_notified_before(setting: Arc<Setting>) {
     let (bus, topic) = (setting.bus().await, setting.unique("events"));
     tell(&notifier(&bus, &topic), 0..20).await;
     bus.close(soon()).await.unwrap();

@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long it may take to stop its servers and end.
 const QUIT: Duration = Duration::from_secs(20);
 
-/// Who waits for which answer; `None` once the peer has closed its output and no answer can come.
+/// The requests without an answer; `None` once the peer has closed its output.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>>;
 
 /// A running peer. Several commands may be under way at once. Dropping it kills the process.
@@ -120,7 +120,7 @@ impl Peer {
     async fn send(&self, command: &Value) {
         let line = format!("{command}\n");
         let mut commands = self.commands.lock().await;
-        let pipe = commands.as_mut().expect("nobody asks after quit");
+        let pipe = commands.as_mut().expect("no request follows quit");
         timeout(ANSWER, pipe.write_all(line.as_bytes())).await.expect("the peer reads").expect("the peer is there");
     }
 }
@@ -134,7 +134,7 @@ fn shortened(value: &Value) -> String {
     }
 }
 
-/// Reads answers until the peer closes its output, and hands each to whom it is for.
+/// Reads answers until the peer closes its output, and gives each to its request.
 async fn hand_out(answers: ChildStdout, waiting: Waiting) {
     let mut lines = BufReader::new(answers).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -142,9 +142,9 @@ async fn hand_out(answers: ChildStdout, waiting: Waiting) {
         let id = answer["id"].as_u64().unwrap_or_default();
         let waiter =
             waiting.lock().expect("no panic while holding it").as_mut().and_then(|waiting| waiting.remove(&id));
-        // Whoever gave up waiting has no use for the answer.
+        // A caller that gave up does not need the answer.
         let _ = waiter.map(|waiter| waiter.send(answer));
     }
-    // Dropping the senders tells all who wait.
+    // Dropping the senders ends every waiting request.
     waiting.lock().expect("no panic while holding it").take();
 }

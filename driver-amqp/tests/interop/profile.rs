@@ -1,9 +1,5 @@
 //! Both sides with the same options in the same URL: durable queues, quorum queues, streams, names that stay, TLS.
 
-#[path = "../live/tls/papers.rs"]
-#[allow(dead_code, reason = "the tests of TLS alone need more of it")]
-mod papers;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::{env, fs};
@@ -19,7 +15,7 @@ use crate::rust_server::RustServer;
 use crate::setting::{Setting, transport};
 use crate::topology::{TOPIC, ask, use_everything};
 use crate::{Test, test};
-use papers::{Papers, Validity};
+use testkit::certificates::{Certificates, Validity};
 
 pub(crate) const TESTS: &[Test] = &[
     test!(both_sides_agree_on_durable_queues),
@@ -97,8 +93,8 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
 
         // It reads what it has declared a little later.
         let first = setting.bus_with(&format!("{options}&processname=first")).await;
-        let everybody = RpcClient::new(&first, Target::topic(&topic)).fanout();
-        everybody.cast(&Context::new(), "record", &json!({"n": 10})).await.unwrap();
+        let fanout = RpcClient::new(&first, Target::topic(&topic)).fanout();
+        fanout.cast(&Context::new(), "record", &json!({"n": 10})).await.unwrap();
         assert_eq!(python.recorded(1).await.len(), 1);
         first.close(soon()).await.unwrap();
 
@@ -126,13 +122,15 @@ async fn a_name_that_python_has_is_refused_and_nothing_is_taken_from_it(setting:
 }
 
 async fn both_sides_meet_inside_of_tls(setting: Arc<Setting>) {
-    let papers = Papers::new(&setting.unique("interop"));
-    papers.issue(Validity::Now);
+    let certificates = Certificates::new(&setting.unique("interop"));
+    certificates.issue(Validity::Now);
     let [port] = free_ports().unwrap();
-    let settings =
-        Settings { configuration: papers.configuration(port), plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()] };
+    let settings = Settings {
+        configuration: certificates.configuration(port),
+        plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()],
+    };
     let node = tokio::task::spawn_blocking(move || Node::start_with(&settings)).await.unwrap().expect("a node");
-    let authority = papers.authority();
+    let authority = certificates.authority();
     let url = format!("rabbit://guest:guest@localhost:{port}/?ssl=true&ssl_ca_file={}", authority.display());
     meet(&setting, &url, &url).await;
     drop(node);
@@ -154,7 +152,7 @@ async fn in_a_virtual_host(setting: &Setting, query: &str) -> Vec<Value> {
     meetings(setting, query, 1).await
 }
 
-/// As [`in_a_virtual_host`], with both sides started anew and met again.
+/// As [`in_a_virtual_host`], with both sides restarted, and met again.
 async fn in_a_virtual_host_twice(setting: &Setting, query: &str) -> Vec<Value> {
     meetings(setting, query, 2).await
 }
@@ -185,10 +183,10 @@ async fn meet(setting: &Setting, ours: &str, pythons: &str) {
     assert_eq!((rust.recorded(2).await.len(), python.recorded(2).await.len()), (2, 2));
 
     let (listener, mut heard) = started(&bus, "to_rust").await;
-    let told = json!({
+    let request = json!({
         "do": "notify", "topic": "to_rust", "driver": "messagingv2", "event_type": "e", "payloads": payloads(0..3),
     });
-    peer.ok(told).await;
+    peer.ok(request).await;
     assert_eq!(heard.numbers(3).await.len(), 3);
     let python_listener = PythonListener::start(&peer, "to_python", json!({})).await;
     notifier(&bus, "to_python").info(&Context::new(), "order.created", &json!({"n": 7})).await.unwrap();
@@ -196,7 +194,7 @@ async fn meet(setting: &Setting, ours: &str, pythons: &str) {
 
     assert!(bus.health().borrow().drift.is_empty(), "{:?}", bus.health().borrow());
     python_listener.stop().await;
-    listener.wait(soon()).await.unwrap();
+    listener.shutdown(soon()).await.unwrap();
     rust.stop().await;
     python.stop().await;
     peer.quit().await;

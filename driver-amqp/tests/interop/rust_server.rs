@@ -95,7 +95,7 @@ impl RustServer {
 
     /// Stops it and waits for its methods.
     pub(crate) async fn stop(self) {
-        self.server.wait(soon()).await.expect("nothing ended it before");
+        self.server.shutdown(soon()).await.expect("nothing ended it before");
     }
 }
 

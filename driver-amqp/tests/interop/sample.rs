@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone)]
 pub(crate) struct Json {
     pub(crate) written: String,
-    pub(crate) told: Value,
+    pub(crate) parsed: Value,
 }
 
 /// A failure of a known class, and the class that the reference makes of it.
@@ -28,24 +28,24 @@ pub(crate) fn request() -> impl Strategy<Value = (Request, Value)> {
     let optional = (option::of(text()), option::of(text()), option::of(any::<u64>()));
     (text(), object(), optional, option::of(call()), id(), btree_map(text(), value(), 0..4)).prop_map(
         |(method, args, (namespace, version, deadline), call, unique_id, context)| {
-            let mut told = Map::new();
-            told.insert("method".into(), json!(method));
-            told.insert("args".into(), args.told);
-            told.extend(namespace.iter().map(|namespace| ("namespace".into(), json!(namespace))));
-            told.extend(version.iter().map(|version| ("version".into(), json!(version))));
+            let mut parsed = Map::new();
+            parsed.insert("method".into(), json!(method));
+            parsed.insert("args".into(), args.parsed);
+            parsed.extend(namespace.iter().map(|namespace| ("namespace".into(), json!(namespace))));
+            parsed.extend(version.iter().map(|version| ("version".into(), json!(version))));
             if let Some((call, timeout)) = &call {
-                told.insert("_msg_id".into(), json!(call.msg_id));
-                told.insert("_reply_q".into(), json!(call.reply_q));
-                told.insert("_timeout".into(), timeout.clone());
+                parsed.insert("_msg_id".into(), json!(call.msg_id));
+                parsed.insert("_reply_q".into(), json!(call.reply_q));
+                parsed.insert("_timeout".into(), timeout.clone());
             }
-            told.insert("_unique_id".into(), json!(unique_id));
-            told.extend(deadline.iter().map(|deadline| ("_deadline".into(), json!(deadline))));
-            told.extend(context.iter().map(|(name, value)| (format!("_context_{name}"), value.told.clone())));
+            parsed.insert("_unique_id".into(), json!(unique_id));
+            parsed.extend(deadline.iter().map(|deadline| ("_deadline".into(), json!(deadline))));
+            parsed.extend(context.iter().map(|(name, value)| (format!("_context_{name}"), value.parsed.clone())));
             let mut request = Request::new(method, payload(&args.written));
             (request.namespace, request.version, request.deadline) = (namespace, version, deadline);
             (request.call, request.unique_id) = (call.map(|(call, _)| call), unique_id);
             request.context = context.into_iter().map(|(name, value)| (name, payload(&value.written))).collect();
-            (request, Value::Object(told))
+            (request, Value::Object(parsed))
         },
     )
 }
@@ -53,9 +53,9 @@ pub(crate) fn request() -> impl Strategy<Value = (Request, Value)> {
 /// A reply without a failure, and all its fields.
 pub(crate) fn reply() -> impl Strategy<Value = (Reply, Value)> {
     (id(), id(), value(), any::<bool>()).prop_map(|(msg_id, unique_id, result, ending)| {
-        let told = json!({
-            "result": result.told, "failure": null, "ending": ending, "_msg_id": msg_id, "_unique_id": unique_id});
-        (Reply { ending, ..Reply::result(msg_id, unique_id, payload(&result.written)) }, told)
+        let parsed = json!({
+            "result": result.parsed, "failure": null, "ending": ending, "_msg_id": msg_id, "_unique_id": unique_id});
+        (Reply::result(msg_id, unique_id, payload(&result.written)).with_ending(ending), parsed)
     })
 }
 
@@ -69,11 +69,11 @@ pub(crate) fn failed() -> impl Strategy<Value = Failed> {
     (prop::sample::select(kinds.to_vec()), text(), vec(value(), 0..4), object(), vec(text(), 0..3)).prop_map(
         |((module, class, rebuilt), message, args, kwargs, traceback)| {
             // Those of Python's own take none.
-            let none = Json { written: "{}".into(), told: json!({}) };
+            let none = Json { written: "{}".into(), parsed: json!({}) };
             let kwargs = if module == "builtins" { none } else { kwargs };
             let serialized = json!({
                 "class": class, "module": module, "message": message, "tb": traceback,
-                "args": args.iter().map(|arg| &arg.told).collect::<Vec<_>>(), "kwargs": kwargs.told});
+                "args": args.iter().map(|arg| &arg.parsed).collect::<Vec<_>>(), "kwargs": kwargs.parsed});
             let failure = Failure::new(module, class, message)
                 .with_args(args.iter().map(|arg| payload(&arg.written)).collect::<Vec<_>>())
                 .with_kwargs(payload(&kwargs.written))
@@ -107,7 +107,7 @@ fn fraction() -> impl Strategy<Value = f64> {
 
 /// With integers that no machine word holds, which the peer tells as text.
 fn value() -> impl Strategy<Value = Json> {
-    let plain = |told: Value| Json { written: told.to_string(), told };
+    let plain = |parsed: Value| Json { written: parsed.to_string(), parsed };
     let leaf = prop_oneof![
         Just(Value::Null).prop_map(plain),
         any::<bool>().prop_map(Value::from).prop_map(plain),
@@ -115,14 +115,14 @@ fn value() -> impl Strategy<Value = Json> {
         any::<u64>().prop_map(Value::from).prop_map(plain),
         fraction().prop_map(Value::from).prop_map(plain),
         text().prop_map(Value::from).prop_map(plain),
-        "-?[1-9][0-9]{25,60}".prop_map(|written| Json { told: json!({"$int": written}), written }),
+        "-?[1-9][0-9]{25,60}".prop_map(|written| Json { parsed: json!({"$int": written}), written }),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let list = vec(inner.clone(), 0..4).prop_map(|items| {
             let written: Vec<_> = items.iter().map(|item| &*item.written).collect();
             Json {
                 written: format!("[{}]", written.join(", ")),
-                told: items.into_iter().map(|item| item.told).collect(),
+                parsed: items.into_iter().map(|item| item.parsed).collect(),
             }
         });
         prop_oneof![list, object_of(inner)]
@@ -137,8 +137,8 @@ fn object_of(value: impl Strategy<Value = Json>) -> impl Strategy<Value = Json> 
     btree_map(text(), value, 0..4).prop_map(|members| {
         let member = |(name, value): (&String, &Json)| format!("{}:\n{}", Value::from(&**name), value.written);
         let written: Vec<_> = members.iter().map(member).collect();
-        let told = members.iter().map(|(name, value)| (name.clone(), value.told.clone())).collect();
-        Json { written: format!("{{{}}}", written.join(",")), told: Value::Object(told) }
+        let parsed = members.iter().map(|(name, value)| (name.clone(), value.parsed.clone())).collect();
+        Json { written: format!("{{{}}}", written.join(",")), parsed: Value::Object(parsed) }
     })
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oslo_messaging::{Bus, TransportUrl};
+use oslo_messaging::Bus;
+use oslo_messaging::config::TransportUrl;
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::json;
 use tokio::sync::OnceCell;
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
-use xtask::python::PYTHON;
+use xtask::broker::{RABBIT_URL, Release};
+use xtask::setup::python::PYTHON;
 
 use crate::budget::soon;
 use crate::peer::Peer;
@@ -55,7 +56,7 @@ impl Setting {
         &self.python
     }
 
-    /// A bus of our own on the broker, and its driver for those who count what it sends.
+    /// A bus of our own on the broker, and its driver, whose counters some tests read.
     pub(crate) async fn bus_and_transport(&self) -> (Bus, Arc<AmqpTransport>) {
         let transport = Arc::new(transport(&self.url).await);
         (Bus::new(Arc::clone(&transport)), transport)
@@ -126,12 +127,6 @@ impl Setting {
 
 /// A driver of our own for `url`.
 pub(crate) async fn transport(url: &str) -> AmqpTransport {
-    let url = TransportUrl::parse(url).expect("whoever sets the variable sets a URL");
+    let url = TransportUrl::parse(url).expect("the variable holds a URL");
     AmqpTransport::connect(&url, AmqpConfig::default(), soon()).await.expect("the broker is there")
-}
-
-/// Whether a test that cannot run must fail, because somebody relies on its having run.
-pub(crate) fn skipping_is_a_failure() -> bool {
-    let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
-    is("CI", "true") || is(REQUIRE_LIVE, "1")
 }

@@ -9,7 +9,7 @@ use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
     test!(python_calls_python),
-    test!(what_python_raises_is_told),
+    test!(what_python_raises_is_reported),
     test!(casts_of_python_are_recorded),
     test!(the_reference_decodes_what_it_is_given),
     test!(compression_reaches_the_wire),
@@ -26,7 +26,7 @@ async fn python_calls_python(setting: Arc<Setting>) {
     client.quit().await;
 }
 
-async fn what_python_raises_is_told(setting: Arc<Setting>) {
+async fn what_python_raises_is_reported(setting: Arc<Setting>) {
     let (peer, topic) = (setting.peer().await, setting.unique("smoke"));
     let server = peer.ok(json!({"do": "serve", "topic": topic, "server": "one"})).await;
     let call = json!({"do": "call", "target": {"topic": topic}, "method": "custom", "client": {"timeout": 30}});

@@ -1,4 +1,4 @@
-//! What both sides declare on one broker, exactly, whoever comes first.
+//! What both sides declare on one broker, exactly, in either order.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -99,12 +99,12 @@ fn rows(table: Vec<Map<String, Value>>, name: &str, columns: &[&str]) -> Vec<Val
         |row: &Map<String, Value>| row[name].as_str().is_none_or(|name| name.is_empty() || name.starts_with("amq."));
     let tell = |row: Map<String, Value>| {
         let columns = [&[name], columns].concat();
-        Value::Array(columns.into_iter().map(|column| told(column, &row[column])).collect())
+        Value::Array(columns.into_iter().map(|column| normalized(column, &row[column])).collect())
     };
     sorted(table.into_iter().filter(|row| !brokers_own(row)).map(tell).collect())
 }
 
-fn told(column: &str, value: &Value) -> Value {
+fn normalized(column: &str, value: &Value) -> Value {
     match value {
         Value::String(text) => json!(without_uuid(text)),
         // Triples of name, type and value; the broker takes an integer for an integer, however wide.

@@ -1,4 +1,4 @@
-//! Namespaces and versions: which endpoint answers, and who refuses what none does.
+//! Namespaces and versions: which endpoint answers, and how a request without one is refused.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ const CASES: [(Option<&str>, Option<&str>, Answer); 11] = [
 enum Answer {
     /// By the endpoint of this namespace and version.
     By(Option<&'static str>, &'static str),
-    /// As a version that nobody has.
+    /// As a version that no server has.
     Refused(&'static str),
 }
 

@@ -1,18 +1,17 @@
 //! Limits that an operator sets: of queues, connections, channels, rights, time and retention. What fits goes on, and what
 //! does not fit is named.
 
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Listener, Message, Settle, Source, State, Subscription, Transport, UnhealthyPart,
-};
+use oslo_messaging::driver::{Address, Listener, Message, Settle, Source, Subscription, Transport, UnhealthyPart};
+use oslo_messaging::{Deadline, ErrorKind, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::{Instant, sleep};
 use xtask::broker::Release;
 
-use crate::stage::{
-    ARRIVE, Lent, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon, subscribe,
-    take, text, texts, topic, unique, until, url, within,
-};
 use crate::traffic::a_hundred;
+use testkit::stage::{
+    ARRIVE, BorrowedNode, QUIET, SLACK, Stage, all, back, blocking, fanout, options, publish, refusal, server, soon,
+    subscribe, take, text, texts, topic, unique, until, url, within,
+};
 
 /// A handler takes longer than the broker lets a consumer hold a message. From 4.3 on the consumer of a replicated queue is
 /// ended, before that its channel is closed.
@@ -50,10 +49,10 @@ async fn take_while_back(
     transport: &AmqpTransport,
     listener: &mut dyn Listener,
     times: u64,
-) -> Vec<Box<dyn oslo_messaging::IncomingMessage>> {
+) -> Vec<Box<dyn oslo_messaging::driver::IncomingMessage>> {
     let mut taken = Vec::new();
     let polling = async {
-        while transport.counters().revivals < times || taken.is_empty() {
+        while transport.counters().recoveries < times || taken.is_empty() {
             taken.extend(listener.poll(all()).await.expect("messages").expect("not the end"));
         }
     };
@@ -61,8 +60,8 @@ async fn take_while_back(
     taken
 }
 
-/// A virtual host that may have no more queues keeps nobody out whose queues exist.
-pub(crate) async fn a_limit_of_queues_keeps_nobody_from_what_exists() {
+/// A virtual host that may have no more queues lets clients use those that exist.
+pub(crate) async fn a_limit_of_queues_leaves_existing_queues_usable() {
     let stage = Stage::shared().await;
     let first = stage.connect().await;
     let queue = Address::Queue { name: "full".into() };
@@ -99,7 +98,7 @@ pub(crate) async fn rights_to_few_names_are_enough_to_learn_what_the_broker_deni
     }
 }
 
-pub(crate) async fn a_limit_of_connections_passes_and_is_told_in_the_broker_s_words() {
+pub(crate) async fn a_limit_of_connections_is_reported_in_the_broker_s_words_and_passes() {
     let stage = Stage::shared().await;
     let user = user_with(&stage, ".*").await;
     let of_user = async |limits: &'static str| limit_user(&stage, &user, limits).await;
@@ -119,15 +118,15 @@ pub(crate) async fn a_limit_of_connections_passes_and_is_told_in_the_broker_s_wo
     of_vhost(r#"{"max-connections": 0}"#).await;
     stage.close_connections("a loss").await;
     let mut health = transport.health();
-    let told = |state: &State| matches!(state, State::Lost { reason } if reason.contains("connection limit"));
-    within(ARRIVE, "the alarm", health.wait_for(|health| told(&health.state))).await.expect("a state");
+    let is_limited = |state: &State| matches!(state, State::Lost { reason } if reason.contains("connection limit"));
+    within(ARRIVE, "the alarm", health.wait_for(|health| is_limited(&health.state))).await.expect("a state");
     of_vhost("{}").await;
     back(&transport, 1).await;
     a_hundred(&transport, &topic("limited"), listener.as_mut()).await;
 }
 
 /// The broker ends the connection that opens one channel too many. One such end shows how many there may be.
-pub(crate) async fn one_channel_too_many_makes_the_last_listener_sick_and_no_other() {
+pub(crate) async fn one_channel_too_many_fails_the_last_listener_and_no_other() {
     let stage = Stage::shared().await;
     let (user, outside) = (user_with(&stage, ".*").await, stage.connect().await);
     let transport = connect_as(&stage, &user).await.expect("a connection");
@@ -227,7 +226,7 @@ pub(crate) async fn a_stream_whose_replica_has_not_started_is_waited_for() {
     }
 }
 
-/// Callers wait for whoever was lost, so the first other host is tried almost at once, and asked nothing twice.
+/// Callers wait for the connection, so the first other host is tried almost at once, and asked nothing twice.
 pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
     let ((one, stage), (two, other)) = tokio::join!(Stage::own(), Stage::own());
     let vhost = stage.vhost.clone();
@@ -244,12 +243,12 @@ pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
     let connected = usize::from(stage.control(connections).await == 0);
     let victim = nodes[connected].take().expect("it is there");
     let killed = blocking(move || {
-        let mut victim: Lent = victim;
+        let mut victim: BorrowedNode = victim;
         victim.kill().expect("it is dead");
         Instant::now()
     })
     .await;
-    until("the listener to be back", async || transport.counters().revivals == 1).await;
+    until("the listener to be back", async || transport.counters().recoveries == 1).await;
     let away = killed.elapsed();
     assert!(away < 5 * SLACK / 2, "{away:?}");
     a_hundred(&transport, &topic("two"), listener.as_mut()).await;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Source, Subscription, Transport};
 
-use crate::stage::{ARRIVE, Lent, Stage, publish, server, soon, subscribe, take, text, topic, within};
+use testkit::stage::{ARRIVE, BorrowedNode, Stage, publish, server, soon, subscribe, take, text, topic, within};
 
 /// lapin keeps the broker's last words about a channel for the next one of its number. Here each listener costs a channel or
 /// two, since its queue exists in another form.
-pub(crate) async fn a_number_whose_channel_the_broker_has_closed_stops_nobody() {
+pub(crate) async fn a_channel_number_that_the_broker_has_closed_blocks_no_other() {
     let (_node, stage) = few_channels().await;
     let bare = stage.bare().await;
     let channel = within(ARRIVE, "a channel", bare.create_channel()).await.expect("a channel");
@@ -31,7 +32,7 @@ pub(crate) async fn a_number_whose_channel_the_broker_has_closed_stops_nobody() 
 }
 
 /// Those that are in use are not had back by making the connection again.
-pub(crate) async fn a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own() {
+pub(crate) async fn a_limit_of_channels_in_use_is_reported_and_costs_no_open_channel() {
     let (_node, stage) = few_channels().await;
     let transport = stage.connect().await;
     let mut listeners = Vec::new();
@@ -53,7 +54,7 @@ pub(crate) async fn a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own(
 }
 
 /// A node that takes eight channels on a connection.
-async fn few_channels() -> (Lent, Stage) {
+async fn few_channels() -> (BorrowedNode, Stage) {
     let (mut node, stage) = Stage::own().await;
     node.spoil();
     let few = "application:set_env(rabbit, channel_max, 8).";

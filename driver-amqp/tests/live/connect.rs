@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Executed, RpcClient, State, Target, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Bus, Context, Deadline, Error, ErrorKind, Executed, RpcClient, State, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, Stage, blocking, refusal, server, soon, subscribe, unique, until, url, within};
+use testkit::stage::{ARRIVE, Stage, blocking, refusal, server, soon, subscribe, unique, until, url, within};
 
 const PASSWORD: &str = "s3cr3t-passphrase";
 
@@ -29,7 +30,7 @@ pub(crate) async fn an_unknown_virtual_host_is_named() {
     let (stage, vhost) = (Stage::shared().await, unique("missing"));
     let error = refused(&stage.node.url_as("guest", "guest", &vhost)).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-    assert!(error.context().any(|fact| fact == ("virtual host", &vhost)), "{error}");
+    assert!(error.context().any(|fact| fact == ("virtual_host", &vhost)), "{error}");
 }
 
 pub(crate) async fn a_virtual_host_that_is_closed_to_the_user_is_denied() {
@@ -54,13 +55,13 @@ pub(crate) async fn nothing_listening_is_disconnected() {
 }
 
 pub(crate) async fn unknown_options_and_values_are_refused_before_connecting() {
-    for (url, told) in [
+    for (url, reason) in [
         ("rabbit://127.0.0.1:1/?rabbit_quantum_queue=true", "rabbit_quantum_queue"),
         ("rabbit://127.0.0.1:1/?amqp_durable_queues=perhaps", "perhaps"),
     ] {
         let error = refused(url).await;
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) async fn a_second_host_is_taken_when_the_first_never_answers() {
 }
 
 pub(crate) async fn a_peer_that_is_no_broker_is_called_what_it_is() {
-    for (answer, kind, told) in [
+    for (answer, kind, reason) in [
         (
             &b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"[..],
             ErrorKind::Disconnected,
@@ -100,7 +101,7 @@ pub(crate) async fn a_peer_that_is_no_broker_is_called_what_it_is() {
         // Half of what one host may take: the stranger keeps its side open, and is not waited for.
         let deadline = Deadline::after(AmqpConfig::default().connect_timeout / 2);
         let error = refusal(AmqpTransport::connect(&address, AmqpConfig::default(), deadline).await);
-        assert!(error.kind() == kind && error.to_string().contains(told), "{error}");
+        assert!(error.kind() == kind && error.to_string().contains(reason), "{error}");
         // As after a plain close, the next try comes soon: a balancer may have its broker back.
         assert_eq!(error.is_transient(), kind == ErrorKind::Disconnected, "{error}");
     }
@@ -159,7 +160,7 @@ pub(crate) async fn a_broker_that_starts_late_is_found_by_the_first_connection()
     transport.close(soon()).await.expect("it answers");
 }
 
-/// Whose runtime is gone has nobody left who would read, write or connect again.
+/// Without its runtime a transport has no task that reads, writes or connects again.
 pub(crate) async fn a_transport_whose_runtime_is_dropped_is_closed() {
     let stage = Stage::shared().await;
     let runtime = Runtime::new().expect("a runtime");
@@ -171,8 +172,8 @@ pub(crate) async fn a_transport_whose_runtime_is_dropped_is_closed() {
             let bus = Bus::new(Arc::clone(&transport));
             let client = RpcClient::new(&bus, Target::topic("gone").exchange("x-gone"));
             // The inbox is opened by the first call, so on this runtime.
-            let nobody = client.timeout(Duration::from_millis(300)).call::<()>(&Context::new(), "m", &()).await;
-            assert_eq!(refusal(nobody).kind(), ErrorKind::Timeout);
+            let unanswered = client.timeout(Duration::from_millis(300)).call::<()>(&Context::new(), "m", &()).await;
+            assert_eq!(refusal(unanswered).kind(), ErrorKind::Timeout);
             (transport, bus, reader)
         })
     })

@@ -1,14 +1,15 @@
-//! What is done about objects that exist in another form, and about those we may not touch.
+//! Objects that exist in another form, and objects that the user may not declare.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 
 use crate::log::Warnings;
-use crate::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
+use testkit::stage::{Stage, publish, refusal, server, soon, subscribe, take, text, topic, unique, url};
 
 pub(crate) async fn an_exchange_of_another_type_is_a_topology_error() {
     let stage = Stage::shared().await;
@@ -54,7 +55,7 @@ pub(crate) async fn strict_mode_refuses_what_differs() {
     assert!(error.to_string().contains("inequivalent arg"), "{error}");
 }
 
-pub(crate) async fn several_differences_are_adopted_and_each_is_told() {
+pub(crate) async fn several_differences_are_adopted_and_each_is_reported() {
     let stage = Stage::shared().await;
     let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::durable() };
     existing(&stage, "several", options, &[("x-max-length", AMQPValue::LongInt(100))]).await;
@@ -68,7 +69,7 @@ pub(crate) async fn several_differences_are_adopted_and_each_is_told() {
     }
 }
 
-pub(crate) async fn an_exclusive_queue_of_somebody_else_is_a_topology_error() {
+pub(crate) async fn an_exclusive_queue_of_another_connection_is_a_topology_error() {
     let stage = Stage::shared().await;
     let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let _owner = existing(&stage, "exclusive", exclusive, &[]).await;
@@ -119,14 +120,14 @@ pub(crate) async fn a_quorum_queue_and_a_classic_one_are_each_used_where_the_oth
         assert!(kept.is_empty(), "{kept:?}");
         for queue in [name.to_owned(), format!("{name}.host-1")] {
             let text = format!("inequivalent arg 'x-queue-type' for queue '{queue}'");
-            assert!(differing.iter().any(|told| told.contains(&text)), "{differing:?}");
+            assert!(differing.iter().any(|line| line.contains(&text)), "{differing:?}");
         }
         let strict = stage.connect_with(second.with_strict(true)).await;
         assert_eq!(refusal(strict.subscribe(&server(name), soon()).await).kind(), ErrorKind::Topology);
     }
 }
 
-/// Whoever comes first, the queue is one: what fell into it outlives the broker, and its last reader.
+/// In either order it is one queue: its messages outlive the broker and the last consumer.
 pub(crate) async fn a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it() {
     let stage = Stage::shared().await;
     let limited = AmqpConfig::quorum().with_option("rabbit_quorum_delivery_limit", "5").expect("an option");
@@ -171,7 +172,7 @@ pub(crate) async fn a_lifted_delivery_limit_is_sent_and_warned_of_where_it_means
     transport.close(soon()).await.expect("a close");
 }
 
-pub(crate) async fn a_user_without_rights_is_denied_and_told_where() {
+pub(crate) async fn a_user_without_rights_is_denied_and_the_error_says_where() {
     let stage = Stage::shared().await;
     let user = unique("u");
     let name = user.clone();
@@ -208,7 +209,7 @@ async fn form(stage: &Stage, name: &'static str) -> (bool, bool, Value) {
     (flag("durable"), flag("auto_delete"), queue["arguments"].clone())
 }
 
-/// A queue that somebody else has made.
+/// A queue that another client declared.
 async fn existing(
     stage: &Stage,
     name: &str,

@@ -6,13 +6,14 @@ use std::io::Write as _;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use oslo_messaging::{State, Transport};
+use oslo_messaging::State;
+use oslo_messaging::driver::Transport;
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
-use crate::stage::{Stage, back, server, soon, subscribe, url, within};
+use testkit::stage::{Stage, back, server, soon, subscribe, url, within};
 
 /// The URL of the broker, for the process that runs out.
 const CHILD: &str = "OSLO_TEST_DESCRIPTORS_CHILD";

@@ -1,10 +1,11 @@
 //! What is too large: names, headers, bodies.
 
 use futures_util::future::join_all;
-use oslo_messaging::{Address, ErrorKind, Executed, Message, Settle, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, Settle, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, Executed};
 use oslo_messaging_amqp::AmqpConfig;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, options, publish, refusal, server, soon, subscribe, take, texts, topic, unique, within,
 };
 
@@ -31,7 +32,7 @@ pub(crate) async fn a_name_of_256_bytes_is_refused_wherever_it_stands() {
     transport.close(soon()).await.expect("the connection has survived");
 }
 
-pub(crate) async fn headers_over_a_frame_are_refused_and_nobody_else_suffers() {
+pub(crate) async fn headers_over_a_frame_are_refused_and_disturb_no_other_publish() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
     let (name, to) = (unique("t"), topic("headers"));
@@ -51,7 +52,7 @@ pub(crate) async fn a_body_over_our_own_limit_is_refused_before_it_is_sent() {
 }
 
 /// The broker closes the channel over such a body, with everything that is out on it.
-pub(crate) async fn a_body_over_the_broker_s_limit_takes_nobody_with_it() {
+pub(crate) async fn a_body_over_the_broker_s_limit_fails_no_other_publish() {
     let (mut node, stage) = Stage::own().await;
     node.spoil();
     let limit = "application:set_env(rabbit, max_message_size, 65536), persistent_term:put(max_message_size, 65536).";
@@ -63,10 +64,10 @@ pub(crate) async fn a_body_over_the_broker_s_limit_takes_nobody_with_it() {
     let large = "b".repeat(70_000);
     let bodies: Vec<String> = (0..60).map(|n| if n == 10 { large.clone() } else { format!("{n:02}") }).collect();
     let publishing = join_all(bodies.iter().map(|body| publish(&transport, &to, body)));
-    let told = within(ARRIVE, "publishing", publishing).await;
+    let results = within(ARRIVE, "publishing", publishing).await;
     let mut confirmed = Vec::new();
-    for (n, (body, told)) in bodies.iter().zip(told).enumerate() {
-        match told {
+    for (n, (body, result)) in bodies.iter().zip(results).enumerate() {
+        match result {
             Err(error) if n == 10 => {
                 assert_eq!((error.kind(), error.executed()), (ErrorKind::TooLarge, Executed::No), "{error}");
                 assert!(error.to_string().contains("65536"), "{error}");

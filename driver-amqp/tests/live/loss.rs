@@ -1,22 +1,21 @@
-//! What everybody is told when the broker goes, freezes or raises an alarm: something, and in time.
+//! What operations return when the broker goes, freezes or raises an alarm: an error, and in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Deadline, Error, ErrorKind, Executed, Message, PublishOptions, Source, State, Subscription, Transport,
-};
+use oslo_messaging::driver::{Message, PublishOptions, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, State};
 use oslo_messaging_amqp::AmqpTransport;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, SLACK, Stage, all, publish, refusal, server, soon, subscribe, take, take_until_after, topic, until, within,
 };
 
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Nobody waits for a broker that is not there.
+/// Nothing waits for a broker that is not there.
 pub(crate) async fn a_close_ends_everything_while_the_node_is_gone() {
     let (_node, stage) = Stage::own().await;
     let transport = Arc::new(stage.connect().await);
@@ -34,12 +33,12 @@ pub(crate) async fn a_close_ends_everything_while_the_node_is_gone() {
     let publishing = tokio::spawn(async move { publish(&waiting, &topic("lost"), "waiting").await });
     let closing = async {
         tokio::task::yield_now().await;
-        within(2 * SLACK, "closing", transport.close(soon())).await.expect("there is nobody to say goodbye to");
+        within(2 * SLACK, "closing", transport.close(soon())).await.expect("there is no peer to wait for");
     };
     let (polled, ()) = within(ARRIVE, "polling", async { tokio::join!(listener.poll(all()), closing) }).await;
     assert_eq!(refusal(polled).kind(), ErrorKind::Closed);
-    for told in [publishing, inbox] {
-        let error = refusal(within(SLACK, "being told", told).await.expect("no panic"));
+    for outcome in [publishing, inbox] {
+        let error = refusal(within(SLACK, "the result", outcome).await.expect("no panic"));
         assert_eq!((error.kind(), error.executed()), (ErrorKind::Closed, Executed::No), "{error}");
     }
     assert_eq!(health.borrow().state, State::Closed);
@@ -62,7 +61,7 @@ pub(crate) async fn a_frozen_stop_ends_every_consumer_once_the_node_goes_on() {
     assert_eq!(timed(listener.stop(Deadline::after(SHORT))).await.kind(), ErrorKind::Timeout);
     assert_eq!(timed(listener.stop(Deadline::after(SHORT))).await.kind(), ErrorKind::Timeout, "it stays so");
     drop(frozen);
-    until("nobody to consume", async || {
+    until("the consumers to be gone", async || {
         let queues = stage.control(|stage| stage.node.queues(&stage.vhost).expect("the queues")).await;
         queues.len() == 3 && queues.iter().all(|queue| queue["consumers"] == 0)
     })
@@ -83,13 +82,13 @@ pub(crate) async fn what_was_out_when_the_node_was_killed_may_have_arrived() {
         until("the publish to be out", async || transport.counters().publishes > before).await;
         stage.control(|stage| stage.node.kill().expect("it is dead")).await;
     };
-    let (told, ()) = within(ARRIVE, "publishing", async { tokio::join!(publishing, killing) }).await;
-    let error = refusal(told);
+    let (outcome, ()) = within(ARRIVE, "publishing", async { tokio::join!(publishing, killing) }).await;
+    let error = refusal(outcome);
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
     drop(frozen);
 }
 
-pub(crate) async fn a_frozen_node_keeps_nobody_past_the_deadline() {
+pub(crate) async fn a_frozen_node_delays_nothing_past_the_deadline() {
     let (_node, stage) = Stage::own().await;
     let transport = stage.connect().await;
     let mut listener = subscribe(&transport, &server("frozen")).await;
@@ -143,7 +142,7 @@ pub(crate) async fn an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on()
     assert_eq!(arrived, ["patient", "after"]);
 }
 
-/// A broker tells a connection of its alarm when it publishes, and that publish is out.
+/// A broker notifies a connection of its alarm when it publishes, and that publish is sent.
 async fn blocked(transport: &AmqpTransport) {
     let options = PublishOptions::by(Deadline::after(SHORT));
     let error = timed(transport.publish(&topic("alarm"), Message::new("probe"), &options)).await;

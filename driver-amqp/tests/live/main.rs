@@ -17,15 +17,12 @@ mod memory;
 mod metrics;
 mod names;
 mod orderly;
-mod process;
 mod properties;
 mod quiet;
-mod raw;
 mod recovery;
 mod revival;
 mod settle;
 mod silent;
-mod stage;
 mod stream;
 mod thread;
 mod tls;
@@ -35,33 +32,25 @@ mod vanished;
 
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
-use xtask::broker::{RABBIT_URL, REQUIRE_LIVE, Release};
-
-/// One case: a sentence, and how to try it.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
-
-/// The cases of one module, named after it and them.
-macro_rules! cases {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        [$($((concat!(stringify!($module), "::", stringify!($case)), (|| Box::pin($module::$case())) as fn() -> BoxFuture<'static, ()>)),+),+]
-    };
-}
+use testkit::borrowed_node::BorrowedNode;
+use testkit::case::{Case, live, live_alone};
+use testkit::cases;
+use xtask::broker::Release;
 
 const CASES: &[Case] = &cases! {
     broker_limits:
         a_consumer_that_timed_out_comes_back_and_nothing_else_is_disturbed,
-        a_limit_of_queues_keeps_nobody_from_what_exists,
+        a_limit_of_queues_leaves_existing_queues_usable,
         rights_to_few_names_are_enough_to_learn_what_the_broker_denies,
-        a_limit_of_connections_passes_and_is_told_in_the_broker_s_words,
-        one_channel_too_many_makes_the_last_listener_sick_and_no_other,
+        a_limit_of_connections_is_reported_in_the_broker_s_words_and_passes,
+        one_channel_too_many_fails_the_last_listener_and_no_other,
         what_retention_takes_from_a_slow_reader_of_a_stream_is_counted,
         a_stream_whose_replica_has_not_started_is_waited_for,
         another_host_is_taken_at_once_when_one_is_killed;
     channels:
-        a_number_whose_channel_the_broker_has_closed_stops_nobody,
-        a_limit_of_channels_in_use_is_told_and_costs_nobody_his_own;
+        a_channel_number_that_the_broker_has_closed_blocks_no_other,
+        a_limit_of_channels_in_use_is_reported_and_costs_no_open_channel;
     connect:
         a_wrong_password_is_denied_and_never_shown,
         an_unknown_virtual_host_is_named,
@@ -80,14 +69,14 @@ const CASES: &[Case] = &cases! {
         an_exchange_of_another_type_is_a_topology_error,
         a_durable_queue_where_ours_is_not_is_used_with_one_warning,
         strict_mode_refuses_what_differs,
-        several_differences_are_adopted_and_each_is_told,
-        an_exclusive_queue_of_somebody_else_is_a_topology_error,
+        several_differences_are_adopted_and_each_is_reported,
+        an_exclusive_queue_of_another_connection_is_a_topology_error,
         a_stream_where_a_queue_is_expected_is_a_topology_error,
         a_queue_that_is_called_stream_is_used_as_any_other,
         a_quorum_queue_and_a_classic_one_are_each_used_where_the_other_is_expected,
         a_queue_of_ours_is_the_same_whether_its_reader_or_its_publisher_declares_it,
         a_lifted_delivery_limit_is_sent_and_warned_of_where_it_means_none,
-        a_user_without_rights_is_denied_and_told_where;
+        a_user_without_rights_is_denied_and_the_error_says_where;
     hostile_headers:
         headers_nested_1200_deep_cost_no_connection_of_a_server_or_a_caller,
         short_strings_that_are_not_utf_8_are_read_with_question_marks,
@@ -99,20 +88,20 @@ const CASES: &[Case] = &cases! {
         a_process_that_runs_out_of_them_once_panics_neither_then_nor_later;
     limit:
         a_name_of_256_bytes_is_refused_wherever_it_stands,
-        headers_over_a_frame_are_refused_and_nobody_else_suffers,
+        headers_over_a_frame_are_refused_and_disturb_no_other_publish,
         a_body_over_our_own_limit_is_refused_before_it_is_sent,
-        a_body_over_the_broker_s_limit_takes_nobody_with_it;
+        a_body_over_the_broker_s_limit_fails_no_other_publish;
     mandatory:
-        each_of_3000_pipelined_publishers_is_told_its_own_fate,
+        each_of_3000_pipelined_publishers_gets_its_own_result,
         a_confirmed_publish_does_not_wait_for_one_that_is_stuck,
-        two_messages_of_one_id_are_both_told,
-        a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went,
+        two_messages_of_one_id_both_get_their_results,
+        a_fanout_without_a_binding_succeeds_even_after_its_exchange_went,
         fanouts_keep_their_order_when_their_exchange_went,
         a_topic_exchange_that_an_operator_deleted_is_declared_again,
         a_queue_of_ours_that_an_operator_deleted_is_declared_again,
-        an_undeliverable_message_certainly_reached_nobody,
+        an_undeliverable_message_certainly_reached_no_queue,
         a_fanout_that_one_queue_refuses_may_have_reached_the_others,
-        what_is_refused_certainly_reached_nobody_where_queues_are_replicated_alone,
+        what_is_refused_certainly_reached_no_queue_where_queues_are_replicated_alone,
         a_call_right_after_a_loss_waits_for_its_server_to_come_back_too;
     metrics:
         what_is_sent_and_what_happens_to_a_connection_is_counted;
@@ -148,7 +137,7 @@ const CASES: &[Case] = &cases! {
         polls_dropped_after_one_step_lose_nothing,
         a_close_deletes_private_queues_and_a_drop_leaves_them_to_expire;
     tls:
-        a_broker_is_verified_and_each_refusal_is_told_apart,
+        a_broker_is_verified_and_each_refusal_has_its_own_text,
         a_client_that_the_broker_does_not_know_is_refused,
         every_login_method_logs_in;
     topology:
@@ -157,7 +146,7 @@ const CASES: &[Case] = &cases! {
         a_server_starts_while_the_last_one_of_its_topic_stops;
     loss:
         what_was_out_when_the_node_was_killed_may_have_arrived,
-        a_frozen_node_keeps_nobody_past_the_deadline,
+        a_frozen_node_delays_nothing_past_the_deadline,
         an_alarm_keeps_publishers_waiting_and_lets_consumers_go_on,
         a_close_ends_everything_while_the_node_is_gone,
         a_frozen_stop_ends_every_consumer_once_the_node_goes_on;
@@ -189,7 +178,7 @@ const CASES: &[Case] = &cases! {
         the_queues_of_a_server_that_are_forgotten_are_put_back_at_the_next_look,
         a_topic_exchange_that_is_deleted_under_a_server_comes_back_with_its_bindings,
         a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look,
-        a_call_that_times_out_says_whether_anybody_reads_the_queue;
+        a_call_that_times_out_says_whether_the_queue_has_a_consumer;
 };
 
 /// A case that cannot hold on every release: on which it cannot, and why.
@@ -201,12 +190,12 @@ const EXCEPTIONS: [Exception; 3] = [
         Release::denies_transient,
         OURS_ARE_DURABLE,
     ),
-    ("declare::several_differences_are_adopted_and_each_is_told", Release::denies_transient, OURS_ARE_DURABLE),
+    ("declare::several_differences_are_adopted_and_each_is_reported", Release::denies_transient, OURS_ARE_DURABLE),
     ("topology::a_server_starts_while_the_last_one_of_its_topic_stops", is_4_3, HALF_AN_EXCHANGE),
 ];
 const OURS_ARE_DURABLE: &str = "the broker denies transient queues, so ours are durable too";
-/// Once in some two hundred times. The exchange is then on record as `undefined`; whoever declares it, and who lists the
-/// exchanges, meets an internal error (`rabbit_exchange:assert_equivalence/6`, `function_clause`).
+/// Once in some two hundred times. The exchange is then on record as `undefined`; declaring it, or listing the
+/// exchanges, fails with an internal error (`rabbit_exchange:assert_equivalence/6`, `function_clause`).
 const HALF_AN_EXCHANGE: &str = "RabbitMQ 4.3.6 may keep half of an exchange that deletes itself while it is declared, and then refuses it for ever";
 
 /// How many cases run at once.
@@ -225,40 +214,29 @@ const ALONE: &[Case] = &cases! {
 };
 
 fn main() -> ExitCode {
-    // This program is also the one that is looked at from outside.
+    // Two cases start this program again as a child, to read its log and to use up its descriptors.
     if let Some(code) = quiet::child().or_else(descriptors::child) {
         return code;
     }
-    let beside = CASES.iter().map(|&(name, case)| trial(name, move || stage::run(case())));
-    let alone = ALONE.iter().map(|&(name, case)| trial(name, move || stage::run_alone(case())));
     let mut arguments = Arguments::from_args();
     // Most of them wait for a broker most of the time.
     arguments.test_threads.get_or_insert(BESIDE);
-    let conclusion = libtest_mimic::run(&arguments, beside.chain(alone).collect());
-    stage::Lent::end();
+    let conclusion = libtest_mimic::run(
+        &arguments,
+        CASES.iter().map(|case| unless_excepted(case, live(case))).chain(ALONE.iter().map(live_alone)).collect(),
+    );
+    BorrowedNode::end();
     conclusion.exit_code()
 }
 
-/// One trial, ignored without a node; where nothing may be skipped, it fails instead.
-fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    let exception = Release::from_env().ok().flatten().and_then(|release| {
-        EXCEPTIONS.iter().find(|(case, cannot, _)| *case == name && cannot(release)).map(|(_, _, reason)| *reason)
-    });
-    Trial::ignorable_test(name, move || {
-        if let Some(reason) = exception {
-            return Ok(Completion::ignored_with(reason));
-        }
-        if std::env::var_os(RABBIT_URL).is_some() {
-            run();
-            return Ok(Completion::Completed);
-        }
-        for (variable, value) in [("CI", "true"), (REQUIRE_LIVE, "1")] {
-            if std::env::var(variable).is_ok_and(|is| is == value) {
-                return Err(format!("nothing may be skipped where {variable} is {value}").into());
-            }
-        }
-        Ok(Completion::ignored_with("it needs RabbitMQ: run `cargo xtask test`"))
-    })
+/// The trial of `case`, or one that is ignored where the case cannot hold.
+fn unless_excepted((name, _): &Case, trial: Trial) -> Trial {
+    let release = Release::from_env().ok().flatten();
+    let excepts = |(case, cannot, _): &&Exception| case == name && release.is_some_and(cannot);
+    match EXCEPTIONS.iter().find(excepts) {
+        Some(&(.., reason)) => Trial::ignorable_test(*name, move || Ok(Completion::ignored_with(reason))),
+        None => trial,
+    }
 }
 
 fn is_4_3(release: Release) -> bool {

@@ -1,4 +1,4 @@
-//! Who is told that a message went nowhere, or not everywhere, and what becomes of exchanges that went.
+//! What a publisher gets for a message that reached no queue, or not every one, and what becomes of deleted exchanges.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,14 +7,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lapin::options::{ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{
-    Address, Bus, Context, Endpoint, ErrorKind, Executed, Message, Retry, RpcClient, RpcServer, Source, Subscription,
-    Target, Transport,
-};
+use oslo_messaging::driver::{Address, Message, Source, Subscription, Transport};
+use oslo_messaging::{Bus, Context, Endpoint, ErrorKind, Executed, Retry, RpcClient, RpcServer, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::task::JoinSet;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, assert_quiet, back, fanout, options, publish, refusal, server, soon, subscribe, take, texts, topic,
     until, within,
 };
@@ -22,13 +20,13 @@ use crate::stage::{
 const TASKS: usize = 64;
 const MESSAGES: usize = 3_000;
 
-/// lapin gives a returned message to whichever confirm comes next; with this many out at once, that is somebody else's.
-pub(crate) async fn each_of_3000_pipelined_publishers_is_told_its_own_fate() {
+/// lapin gives a returned message to the confirm that comes next; with this many unconfirmed, that is another's.
+pub(crate) async fn each_of_3000_pipelined_publishers_gets_its_own_result() {
     let stage = Stage::shared().await;
     let mut config = AmqpConfig::default();
     // All on one channel, and into queues that confirm at once: so more than a hundred returns come with a confirm that
     // is not their own.
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = Arc::new(stage.connect_with(config).await);
     let (mut names, mut listeners) = (Vec::new(), Vec::new());
     for n in 0..4 {
@@ -48,8 +46,8 @@ pub(crate) async fn each_of_3000_pipelined_publishers_is_told_its_own_fate() {
                     let (transport, options) = (Arc::clone(&transport), options().mandatory());
                     async move { transport.publish(&to, Message::new("m"), &options).await }
                 });
-                for (n, told) in few.iter().zip(join_all(publishes).await) {
-                    let undeliverable = match told {
+                for (n, outcome) in few.iter().zip(join_all(publishes).await) {
+                    let undeliverable = match outcome {
                         Ok(()) => false,
                         Err(error) if error.kind() == ErrorKind::Undeliverable => true,
                         Err(error) => panic!("{n}: {error}"),
@@ -82,7 +80,7 @@ pub(crate) async fn a_confirmed_publish_does_not_wait_for_one_that_is_stuck() {
     };
     act("suspend").await;
     let mut config = AmqpConfig::default();
-    config.lanes = 1;
+    config.publish_channels = 1;
     let transport = stage.connect_with(config).await;
     let options = options().mandatory();
     let publish = |queue: &str| {
@@ -101,24 +99,24 @@ pub(crate) async fn a_confirmed_publish_does_not_wait_for_one_that_is_stuck() {
     within(ARRIVE, "the one that was stuck", stuck).await.expect("it is confirmed at last");
 }
 
-pub(crate) async fn two_messages_of_one_id_are_both_told() {
+pub(crate) async fn two_messages_of_one_id_both_get_their_results() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
     let to = Address::Direct { queue: "nowhere".into() };
     let twin = || Message::new("m").with_id("twin");
     let options = options().mandatory();
-    for told in join_all((0..10).map(|_| transport.publish(&to, twin(), &options))).await {
-        assert_eq!(refusal(told).kind(), ErrorKind::Undeliverable);
+    for outcome in join_all((0..10).map(|_| transport.publish(&to, twin(), &options))).await {
+        assert_eq!(refusal(outcome).kind(), ErrorKind::Undeliverable);
     }
 }
 
-pub(crate) async fn a_fanout_with_nobody_bound_succeeds_even_after_its_exchange_went() {
+pub(crate) async fn a_fanout_without_a_binding_succeeds_even_after_its_exchange_went() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
-    publish(&transport, &fanout("comings"), "before anybody").await.expect("nobody is bound, and that is fine");
+    publish(&transport, &fanout("comings"), "before any").await.expect("no queue is bound, which is no error");
     let listener = subscribe(&transport, &server("comings")).await;
     listener.close(soon()).await.expect("a close, and with it the exchange is deleted");
-    publish(&transport, &fanout("comings"), "after everybody").await.expect("it is declared again");
+    publish(&transport, &fanout("comings"), "after all").await.expect("it is declared again");
 }
 
 pub(crate) async fn fanouts_keep_their_order_when_their_exchange_went() {
@@ -130,11 +128,11 @@ pub(crate) async fn fanouts_keep_their_order_when_their_exchange_went() {
         // Deleted behind the publisher's back: the first of the next ones costs the channel.
         subscribe(&hearing, &server("order")).await.close(soon()).await.expect("a close");
         let bodies: Vec<String> = (0..50).map(|n| format!("{n:02}")).collect();
-        let told = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
-        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        let outcome = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
+        assert!(outcome.iter().all(Result::is_ok), "{outcome:?}");
         let mut listener = subscribe(&hearing, &server("order")).await;
-        let told = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
-        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        let outcome = join_all(bodies.iter().map(|body| publish(&transport, &to, body))).await;
+        assert!(outcome.iter().all(Result::is_ok), "{outcome:?}");
         assert_eq!(texts(&take(listener.as_mut(), 50).await), bodies);
         listener.close(soon()).await.expect("a close");
     }
@@ -165,13 +163,13 @@ pub(crate) async fn a_queue_of_ours_that_an_operator_deleted_is_declared_again()
     assert_eq!(texts(&take(listener.as_mut(), 1).await), ["kept"]);
 }
 
-pub(crate) async fn an_undeliverable_message_certainly_reached_nobody() {
+pub(crate) async fn an_undeliverable_message_certainly_reached_no_queue() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
-    let error = refusal(transport.publish(&topic("nobody"), Message::new(""), &options().mandatory()).await);
-    let told = (error.kind(), error.executed(), error.is_transient());
-    assert_eq!(told, (ErrorKind::Undeliverable, Executed::No, false), "{error}");
-    assert!(error.to_string().contains("x-nobody") && error.to_string().contains("312"), "{error}");
+    let error = refusal(transport.publish(&topic("unserved"), Message::new(""), &options().mandatory()).await);
+    let outcome = (error.kind(), error.executed(), error.is_transient());
+    assert_eq!(outcome, (ErrorKind::Undeliverable, Executed::No, false), "{error}");
+    assert!(error.to_string().contains("x-unserved") && error.to_string().contains("312"), "{error}");
 }
 
 /// Servers come back when callers do, and perhaps a little later.
@@ -179,7 +177,7 @@ pub(crate) async fn a_call_right_after_a_loss_waits_for_its_server_to_come_back_
     let stage = Stage::shared().await;
     let (serving, calling) = (stage.connect().await, Arc::new(stage.connect().await));
     let bus = Bus::new(Arc::clone(&calling));
-    stage.close_connections("everybody out").await;
+    stage.close_connections("all out").await;
     back(&calling, 1).await;
     let target = Target::topic("late");
     let client = RpcClient::new(&bus, target.clone()).timeout(ARRIVE);
@@ -224,12 +222,12 @@ pub(crate) async fn a_fanout_that_one_queue_refuses_may_have_reached_the_others(
     let client = client.retry(Retry::times(3)).timeout(ARRIVE);
     let error = client.cast(&Context::new(), "work", &()).await.expect_err("the queue stays full");
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Refused, Executed::Maybe), "{error}");
-    assert!(error.context().any(|(key, value)| key == "tries" && value == "4"), "{error}");
+    assert!(error.context().any(|(key, value)| key == "attempts" && value == "4"), "{error}");
 }
 
 /// A classic queue may hand a message over and then refuse it, when its process dies before the disk has it; a quorum queue
 /// refuses before it takes anything.
-pub(crate) async fn what_is_refused_certainly_reached_nobody_where_queues_are_replicated_alone() {
+pub(crate) async fn what_is_refused_certainly_reached_no_queue_where_queues_are_replicated_alone() {
     let configs = [(AmqpConfig::default(), "classic", Executed::Maybe), (AmqpConfig::quorum(), "quorum", Executed::No)];
     for (config, kind, executed) in configs {
         let stage = Stage::shared().await;

@@ -3,9 +3,9 @@
 use std::env;
 use std::process::Command;
 
-use oslo_messaging::Transport as _;
+use oslo_messaging::driver::Transport as _;
 
-use crate::stage::{Stage, soon};
+use testkit::stage::{Stage, soon};
 
 /// How many are idle.
 const IDLE: usize = 10;

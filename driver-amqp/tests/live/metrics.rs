@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
 };
-use oslo_messaging::{Address, ErrorKind, Message, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Message, Transport};
 use tokio::runtime::Builder;
 
-use crate::stage::{Stage, back, blocking, options, publish, refusal, server, soon, subscribe, take, topic};
+use testkit::stage::{Stage, back, blocking, options, publish, refusal, server, soon, subscribe, take, topic};
 
 /// Counts, and of gauges how far they are and how far they ever were, by name and label.
 #[derive(Clone, Default)]
@@ -25,7 +26,7 @@ struct Dial(Meter, String);
 
 impl Meter {
     fn read(&self, name: &str) -> Measure {
-        self.0.lock().expect("nobody panics with it").get(name).copied().unwrap_or_default()
+        self.0.lock().expect("no panic while holding it").get(name).copied().unwrap_or_default()
     }
 
     /// What was counted under `name`.
@@ -47,7 +48,7 @@ impl Meter {
 
 impl Dial {
     fn turn(&self, by: i64) {
-        let mut all = self.0.0.lock().expect("nobody panics with it");
+        let mut all = self.0.0.lock().expect("no panic while holding it");
         let measure = all.entry(self.1.clone()).or_default();
         measure.now += by;
         measure.most = measure.most.max(measure.now);
@@ -126,7 +127,7 @@ async fn count(stage: &Stage, meter: &Meter) {
         ("returns", counters.returns),
         ("losses", counters.losses),
         ("reconnects", counters.reconnects),
-        ("revivals", counters.revivals),
+        ("recoveries", counters.recoveries),
         ("settlements_dropped", counters.settlements_dropped),
         ("deliveries_dropped", counters.deliveries_dropped),
     ] {

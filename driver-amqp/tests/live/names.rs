@@ -2,11 +2,12 @@
 
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
-use oslo_messaging::{Address, ErrorKind, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
-use crate::stage::{Stage, back, fanout, publish, refusal, server, soon, subscribe, take, texts, unique, url};
 use crate::traffic::a_hundred;
+use testkit::stage::{Stage, back, fanout, publish, refusal, server, soon, subscribe, take, texts, unique, url};
 
 /// A process of its own machine, so that no other test has its names.
 struct Process {
@@ -75,7 +76,7 @@ pub(crate) async fn a_name_is_its_reader_s_alone_and_comes_back_after_a_loss() {
     }
 }
 
-/// Somebody on another machine, with whose claims ours never meet.
+/// A process on another machine, whose claims ours never meets.
 pub(crate) async fn a_name_that_stays_taken_is_an_error_and_its_reader_keeps_its_messages() {
     for process in Process::each() {
         let stage = Stage::shared().await;
@@ -85,7 +86,7 @@ pub(crate) async fn a_name_that_stays_taken_is_an_error_and_its_reader_keeps_its
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let name = process.queue("reply");
         let reading = twin.basic_consume(name.clone().into(), "t".into(), options, FieldTable::default());
-        let mut reading = reading.await.expect("nobody reads it");
+        let mut reading = reading.await.expect("the name is free");
         let transport = process.connect_with(&stage, "&heartbeat_timeout_threshold=2").await;
         let error = refusal(transport.subscribe(&Subscription::new(Source::Inbox), soon()).await);
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Topology, false), "{error}");

@@ -1,4 +1,4 @@
-//! What servers and callers lose, and do not lose, when one of them leaves in good order or is cut off.
+//! What servers and callers lose, and do not lose, when one of them stops or is cut off.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target};
 use tokio::sync::Semaphore;
 
-use crate::stage::{ARRIVE, Stage, soon, until, within};
+use testkit::stage::{ARRIVE, Stage, soon, until, within};
 
 const CONCURRENCY: usize = 64;
 
@@ -55,13 +55,13 @@ pub(crate) async fn a_server_that_stops_leaves_what_it_had_not_acknowledged_to_t
         client.cast(&Context::new(), "wait", &()).await.expect("a cast");
     }
     until("every handler to be busy", async || first.begun() == CONCURRENCY).await;
-    server.wait(Deadline::after(Duration::from_millis(100))).await.expect_err("no method ends");
+    server.shutdown(Deadline::after(Duration::from_millis(100))).await.expect_err("no method ends");
 
     second.gate.add_permits(REQUESTS + 1);
     let next = second.serve(&other).await;
     // A caller that waits behind all that is left.
     client.call::<()>(&Context::new(), "wait", &()).await.expect("an answer");
-    next.wait(soon()).await.expect("an end");
+    next.shutdown(soon()).await.expect("an end");
     let reserve = CONCURRENCY / 4;
     let lost = REQUESTS - first.begun() - (second.begun() - 1);
     assert!(lost <= reserve, "{lost} requests were neither begun nor left, and {reserve} can have been acknowledged");
@@ -81,7 +81,7 @@ pub(crate) async fn a_caller_that_is_cut_with_400_calls_in_flight_gets_every_ans
         })
         .collect();
     until("every handler to be busy", async || desk.begun() == CONCURRENCY).await;
-    stage.close_connections("everybody out").await;
+    stage.close_connections("all out").await;
     desk.gate.add_permits(CALLS);
     let mut failed = Vec::new();
     for call in calls {
@@ -89,7 +89,7 @@ pub(crate) async fn a_caller_that_is_cut_with_400_calls_in_flight_gets_every_ans
     }
     // What was on its way to the server when it was cut comes again or has run; no caller is left without its answer.
     assert!(failed.is_empty(), "{} of {CALLS} calls failed: {:?}", failed.len(), failed.first());
-    server.wait(soon()).await.expect("an end");
+    server.shutdown(soon()).await.expect("an end");
 }
 
 /// A caller that leaves with calls in flight: its reply queue is gone, and another caller does not notice.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::{Address, Message, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
 
-use crate::stage::{Stage, options};
+use testkit::stage::{Stage, options};
 
 pub(crate) async fn they_are_the_reference_s_and_an_id() {
     let plain = on_the_wire(Message::new("{}").with_id("an-id")).await;

@@ -1,5 +1,4 @@
-//! What a process logs while all is well: nothing worse than an `info`. It runs as a process of its own, so that the log is
-//! its own too.
+//! What a process logs without faults: nothing above `info`. It runs as a process of its own, and so has its own log.
 
 use std::env;
 use std::process::{ExitCode, Stdio};
@@ -16,7 +15,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::stage::{Stage, soon, url, within};
+use testkit::stage::{Stage, soon, url, within};
 
 /// The URL of the broker, for the process that is looked at.
 const CHILD: &str = "OSLO_TEST_QUIET_CHILD";
@@ -79,7 +78,7 @@ async fn calls_and_casts(address: &str, stop: bool) {
     client.prepare().server("north").cast(&Context::new(), "buy", &json!({})).await.expect("a cast");
     client.prepare().fanout().cast(&Context::new(), "buy", &json!({})).await.expect("a fanout");
     if stop {
-        server.wait(soon()).await.expect("a stop");
+        server.shutdown(soon()).await.expect("a stop");
         bus.close(soon()).await.expect("a close");
     } else {
         bus.close(soon()).await.expect("a close");
@@ -103,7 +102,7 @@ async fn events(address: &str) {
     let notifier = Notifier::new(&bus, "quiet");
     notifier.info(&Context::new(), "order.created", &json!({"id": 7})).await.expect("an event");
     within(WORK, "the event", handled.acquire()).await.expect("it is never closed").forget();
-    listener.wait(soon()).await.expect("a stop");
+    listener.shutdown(soon()).await.expect("a stop");
     bus.close(soon()).await.expect("a close");
 }
 

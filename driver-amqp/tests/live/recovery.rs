@@ -1,5 +1,4 @@
-//! Every fault of a broker is survived: who publishes and who reads go on by themselves, and lose nothing that was
-//! confirmed.
+//! Faults of a broker: publishers and consumers recover by themselves, and nothing confirmed is lost.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,19 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use oslo_messaging::{
-    Bus, Context, Deadline, Endpoint, ErrorKind, Executed, Message, PublishOptions, RpcClient, RpcServer, Settle,
-    State, Target, Transport,
-};
+use oslo_messaging::driver::{Message, PublishOptions, Settle, Transport};
+use oslo_messaging::{Bus, Context, Deadline, Endpoint, ErrorKind, Executed, RpcClient, RpcServer, State, Target};
 use oslo_messaging_amqp::AmqpConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::stage::{
-    ARRIVE, Lent, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take, take_until_after,
-    texts, topic, unique, until, url, within,
-};
 use crate::traffic::{Traffic, a_hundred};
+use testkit::stage::{
+    ARRIVE, BorrowedNode, SLACK, Stage, back, blocking, publish, refusal, server, soon, subscribe, take,
+    take_until_after, texts, topic, unique, until, url, within,
+};
 
 /// What a broker that is killed keeps.
 fn durable() -> AmqpConfig {
@@ -77,7 +74,7 @@ pub(crate) async fn calls_go_on_after_a_node_was_killed() {
         restarted(node).await
     };
     let calls = async {
-        // Whatever was executed or not, nobody waits past his time; and a call in the middle of it all is answered.
+        // Executed or not, nothing waits past its deadline; and a call in the middle of it is answered.
         for number in 0..1_000 {
             let started = Instant::now();
             let _ = call(number, SLACK).await;
@@ -96,7 +93,7 @@ pub(crate) async fn calls_go_on_after_a_node_was_killed() {
     for number in 0..100 {
         call(number, ARRIVE).await.expect("an answer");
     }
-    server.wait(soon()).await.expect("the broker answers");
+    server.shutdown(soon()).await.expect("the broker answers");
     bus.close(soon()).await.expect("the broker answers");
 }
 
@@ -143,7 +140,7 @@ pub(crate) async fn a_node_that_freezes_for_a_while_is_found_again() {
     traffic.survived().await;
 }
 
-/// The socket is full, and lapin's thread wants to write; every publisher is told in time, and nothing that was confirmed is
+/// The socket is full, and lapin's thread wants to write; every publish ends in time, and nothing that was confirmed is
 /// lost.
 pub(crate) async fn a_node_that_freezes_with_much_on_the_way_is_found_again() {
     let (_node, stage) = Stage::own().await;
@@ -160,11 +157,11 @@ pub(crate) async fn a_node_that_freezes_with_much_on_the_way_is_found_again() {
         until("the loss", async || transport.counters().losses == 1).await;
         drop(frozen);
     };
-    let (told, ()) = within(2 * ARRIVE, "publishing", async { tokio::join!(publishing, thawing) }).await;
+    let (outcome, ()) = within(2 * ARRIVE, "publishing", async { tokio::join!(publishing, thawing) }).await;
     back(&transport, 1).await;
     let mut confirmed: Vec<&str> = Vec::new();
-    for (body, told) in bodies.iter().zip(told) {
-        match told {
+    for (body, outcome) in bodies.iter().zip(outcome) {
+        match outcome {
             Ok(()) => confirmed.push(&body[..2]),
             Err(error) => {
                 assert_eq!((error.kind(), error.executed()), (ErrorKind::Disconnected, Executed::Maybe), "{error}");
@@ -189,8 +186,8 @@ pub(crate) async fn an_alarm_stops_publishers_alone_and_costs_no_connection() {
     let blocked = health.wait_for(|health| matches!(health.state, State::Blocked { .. }));
     within(ARRIVE, "the alarm", blocked).await.expect("a state");
     let options = PublishOptions::by(Deadline::after(SLACK));
-    let told = traffic.transport.publish(&topic("traffic"), Message::new("never"), &options).await;
-    let error = refusal(told);
+    let outcome = traffic.transport.publish(&topic("traffic"), Message::new("never"), &options).await;
+    let error = refusal(outcome);
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Blocked, Executed::No), "{error}");
     stage.control(move |_| drop(alarm)).await;
     within(ARRIVE, "the end", health.wait_for(|health| health.state == State::Ready)).await.expect("a state");
@@ -200,7 +197,7 @@ pub(crate) async fn an_alarm_stops_publishers_alone_and_costs_no_connection() {
     traffic.survived().await;
 }
 
-/// The next host in turn is one that nobody listens on.
+/// Nothing listens on the next host.
 pub(crate) async fn a_host_that_is_not_there_is_passed_over() {
     let stage = Stage::shared().await;
     let bad = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
@@ -216,7 +213,7 @@ pub(crate) async fn a_host_that_is_not_there_is_passed_over() {
     }
 }
 
-/// What was wrong at first is an error; what goes wrong later is an alarm, until somebody mends it.
+/// What was wrong at first is an error; what goes wrong later is an alarm until it is mended.
 pub(crate) async fn a_password_that_is_changed_is_an_alarm_until_it_is_changed_back() {
     let (stage, user) = (Stage::shared().await, unique("u"));
     let name = user.clone();
@@ -239,8 +236,8 @@ pub(crate) async fn a_password_that_is_changed_is_an_alarm_until_it_is_changed_b
     let mut health = transport.health();
     let denied =
         health.wait_for(|health| matches!(&health.state, State::Lost { reason } if reason.contains("access denied")));
-    let told = format!("{:?}", *within(ARRIVE, "the alarm", denied).await.expect("a state"));
-    assert!(told.contains(&user) && !told.contains("before"), "{told}");
+    let outcome = format!("{:?}", *within(ARRIVE, "the alarm", denied).await.expect("a state"));
+    assert!(outcome.contains(&user) && !outcome.contains("before"), "{outcome}");
     change("before").await;
     back(&transport, 1).await;
     a_hundred(&transport, &topic("alarm"), listener.as_mut()).await;
@@ -283,8 +280,8 @@ pub(crate) async fn a_publish_waits_for_the_broker_until_its_deadline() {
     for to in [topic("wait"), topic("undeclared"), listener.address().clone()] {
         let (started, options) = (Instant::now(), PublishOptions::by(Deadline::after(SLACK)));
         let error = refusal(transport.publish(&to, Message::new("impatient"), &options).await);
-        let told = (error.kind(), error.executed(), error.is_transient());
-        assert_eq!(told, (ErrorKind::Disconnected, Executed::No, true), "{error}");
+        let outcome = (error.kind(), error.executed(), error.is_transient());
+        assert_eq!(outcome, (ErrorKind::Disconnected, Executed::No, true), "{error}");
         assert!(started.elapsed() < 2 * SLACK, "{:?}", started.elapsed());
     }
     let options = PublishOptions::by(Deadline::after(4 * ARRIVE));
@@ -295,7 +292,7 @@ pub(crate) async fn a_publish_waits_for_the_broker_until_its_deadline() {
     assert_eq!(texts(&take(listener.as_mut(), 1).await), ["patient"], "and what was given up did not arrive");
 }
 
-async fn killed(mut node: Lent) -> Lent {
+async fn killed(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.kill().expect("it is dead");
         node
@@ -303,7 +300,7 @@ async fn killed(mut node: Lent) -> Lent {
     .await
 }
 
-async fn restarted(mut node: Lent) -> Lent {
+async fn restarted(mut node: BorrowedNode) -> BorrowedNode {
     blocking(move || {
         node.restart().expect("it is back");
         node

@@ -1,16 +1,17 @@
-//! A listener alone can lose its queue or its channel, and comes back without anybody else noticing.
+//! A listener that loses its queue or its channel comes back, and no other listener notices.
 
 use futures_util::future::poll_immediate;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
-use oslo_messaging::{Address, ErrorKind, Settle, Source, State, Subscription, Transport};
+use oslo_messaging::driver::{Address, Settle, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, State};
 use tokio::time::timeout;
 
-use crate::stage::{
+use crate::traffic::a_hundred;
+use testkit::stage::{
     ARRIVE, Stage, all, assert_quiet, back, fanout, only, publish, refusal, server, subscribe, take, text, texts,
     topic, until, within,
 };
-use crate::traffic::a_hundred;
 
 pub(crate) async fn a_queue_deleted_under_its_consumer_is_made_again_and_the_others_do_not_notice() {
     let stage = Stage::shared().await;
@@ -22,7 +23,7 @@ pub(crate) async fn a_queue_deleted_under_its_consumer_is_made_again_and_the_oth
     for times in 1..=3 {
         delete(&stage, "cut").await;
         let revived = async {
-            until("the consumer to be back", async || transport.counters().revivals == times).await;
+            until("the consumer to be back", async || transport.counters().recoveries == times).await;
             publish(&transport, &topic("cut"), "again").await.expect("a publish");
         };
         let ((), again) = tokio::join!(revived, take(listener.as_mut(), 1));
@@ -45,7 +46,7 @@ pub(crate) async fn an_inbox_whose_queue_is_deleted_has_it_back_under_its_name()
     let to = inbox.address().clone();
     a_hundred(&transport, &to, inbox.as_mut()).await;
     delete(&stage, &to.routing_key()).await;
-    let revived = until("the inbox to be back", async || transport.counters().revivals == 1);
+    let revived = until("the inbox to be back", async || transport.counters().recoveries == 1);
     tokio::select! {
         polled = inbox.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}
@@ -54,7 +55,7 @@ pub(crate) async fn an_inbox_whose_queue_is_deleted_has_it_back_under_its_name()
     a_hundred(&transport, &to, inbox.as_mut()).await;
 }
 
-/// Somebody else was faster, and keeps the name for himself.
+/// Another connection declared the name first, exclusively.
 pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queue_takes_a_new_name() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -69,7 +70,7 @@ pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queu
     assert_eq!(refusal(inbox.poll(all()).await).kind(), ErrorKind::Topology, "and it stays so");
 
     steal(&thief, &shares).await;
-    let revived = until("the reader to be back", async || transport.counters().revivals == 1);
+    let revived = until("the reader to be back", async || transport.counters().recoveries == 1);
     tokio::select! {
         polled = reader.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}
@@ -82,7 +83,7 @@ pub(crate) async fn an_inbox_that_cannot_come_back_ends_and_another_private_queu
     assert_eq!(transport.health().borrow().state, State::Ready);
 }
 
-/// A queue that cannot be declared any more is seen, and tried again until somebody mends it.
+/// A queue that cannot be declared any more is seen, and tried again until it is mended.
 pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_can() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -95,7 +96,7 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
         let seen = health.wait_for(|health| matches!(&health.state, State::Lost { reason } if lost(reason)));
         within(ARRIVE, "the alarm", seen).await.expect("a state");
         release(&thief).await;
-        until("the listener to be back", async || transport.counters().revivals == 1).await;
+        until("the listener to be back", async || transport.counters().recoveries == 1).await;
     };
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
@@ -106,7 +107,7 @@ pub(crate) async fn a_shared_queue_that_cannot_come_back_is_an_alarm_until_it_ca
     a_hundred(&transport, &topic("locked"), listener.as_mut()).await;
 }
 
-/// What becomes of one queue of a listener is nothing to its others.
+/// The loss of one queue of a listener does not affect its other queues.
 pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -120,19 +121,19 @@ pub(crate) async fn a_consumer_that_cannot_come_back_keeps_no_other_waiting() {
         let seen = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
         within(ARRIVE, "the alarm", seen).await.expect("a state");
         delete(&stage, &shares).await;
-        until("the other consumer to be back", async || transport.counters().revivals == 1).await;
+        until("the other consumer to be back", async || transport.counters().recoveries == 1).await;
         publish(&transport, &fanout("stuck"), "to all").await.expect("a publish");
     };
     let ((), arrived) = tokio::join!(breaking, take(listener.as_mut(), 1));
     assert_eq!(texts(&arrived), ["to all"]);
-    let is_told = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
-    assert!(is_told(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
+    let is_reported = |state: &State| matches!(state, State::Lost { reason } if reason.contains("RESOURCE_LOCKED"));
+    assert!(is_reported(&transport.health().borrow().state), "one is still lost: {:?}", transport.health().borrow());
     for message in arrived {
         message.acknowledge().await.expect("it is the same channel");
     }
     let mending = async {
         release(&thief).await;
-        until("the consumer to be back", async || transport.counters().revivals == 2).await;
+        until("the consumer to be back", async || transport.counters().recoveries == 2).await;
     };
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
@@ -169,8 +170,8 @@ pub(crate) async fn a_channel_that_the_broker_closes_is_opened_again_on_the_same
     assert_eq!(transport.counters().losses, 0);
 }
 
-/// What the receiver has not settled is the broker's again: what it holds cannot be settled, and what it was not given yet
-/// is not given to it any more.
+/// The broker requeues what the receiver has not settled: messages in hand cannot be settled, and messages that wait in the
+/// listener are not handed over.
 pub(crate) async fn nothing_of_a_lost_connection_is_settled_or_handed_over() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -203,7 +204,7 @@ pub(crate) async fn nothing_of_a_lost_connection_is_settled_or_handed_over() {
     assert_quiet(listener.as_mut()).await;
 }
 
-/// It was on its way through three consumers, and the first of them tells of the loss.
+/// The messages of three consumers waited, and the loss of the first counts them.
 pub(crate) async fn what_any_queue_had_ready_when_the_channel_went_is_counted() {
     let stage = Stage::shared().await;
     let transport = stage.connect().await;
@@ -270,7 +271,7 @@ async fn delete(stage: &Stage, queue: &str) {
     stage.control(delete).await;
 }
 
-/// Deletes a queue and takes its name, until that is done before anybody who lost it declares it again.
+/// Deletes a queue and takes its name, until that is done before the listener declares it again.
 async fn steal(thief: &lapin::Connection, queue: &str) {
     let stealing = async {
         loop {

@@ -1,15 +1,16 @@
-//! Who settles what, in how many frames, and what comes back.
+//! Settling: in how many frames, and what comes back.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use oslo_messaging::{ErrorKind, Listener, Settle, Source, Subscription, Transport};
+use oslo_messaging::ErrorKind;
+use oslo_messaging::driver::{Listener, Settle, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpTransport;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, all, assert_quiet, back, blocking, handed_over, only, publish, refusal, soon, subscribe, take, text,
     texts, until, within,
 };
@@ -101,7 +102,7 @@ pub(crate) async fn what_was_acknowledged_before_the_transport_closes_is_gone() 
     let kept = taken.pop().expect("two were taken");
     taken.remove(0).acknowledge().await.expect("an acknowledgement");
     transport.close(soon()).await.expect("it closes");
-    let refused = kept.acknowledge().await.expect_err("nobody is there");
+    let refused = kept.acknowledge().await.expect_err("the transport is gone");
     assert!(matches!(refused.kind(), ErrorKind::Closed | ErrorKind::Disconnected), "{refused}");
     let mut listener = filled(&other, Settle::ByReceiver, 0).await;
     let again = take(listener.as_mut(), 1).await;
@@ -204,7 +205,7 @@ pub(crate) async fn a_stopped_listener_hands_over_nothing_of_a_channel_that_is_g
         let mut listener = filled(&other, settle, 0).await;
         handed_over(&stage, 3).await;
         listener.stop(soon()).await.expect("a stop");
-        stage.close_connections("everybody out").await;
+        stage.close_connections("all out").await;
         back(&other, 1).await;
         let polled = within(ARRIVE, "polling", listener.poll(all())).await.expect("no error");
         assert!(polled.is_none(), "{settle:?}: {polled:?}");
@@ -272,7 +273,7 @@ pub(crate) async fn a_close_deletes_private_queues_and_a_drop_leaves_them_to_exp
     let transport = stage.connect().await;
     let closed = subscribe(&transport, &Subscription::new(Source::Inbox)).await;
     let dropped = subscribe(&transport, &Subscription::new(Source::Inbox)).await;
-    let oslo_messaging::Address::Direct { queue: left } = dropped.address().clone() else { panic!("an inbox") };
+    let oslo_messaging::driver::Address::Direct { queue: left } = dropped.address().clone() else { panic!("an inbox") };
     closed.close(soon()).await.expect("a close");
     drop(dropped);
     until("the dropped consumer to be gone", async || {
@@ -298,10 +299,10 @@ async fn filled(transport: &AmqpTransport, settle: Settle, count: usize) -> Box<
 }
 
 async fn send(transport: &AmqpTransport, numbers: std::ops::Range<usize>) {
-    let to = oslo_messaging::Address::Queue { name: "filled".into() };
+    let to = oslo_messaging::driver::Address::Queue { name: "filled".into() };
     let bodies = bodies(numbers);
-    for told in futures_util::future::join_all(bodies.iter().map(|body| publish(transport, &to, body))).await {
-        told.expect("a publish");
+    for outcome in futures_util::future::join_all(bodies.iter().map(|body| publish(transport, &to, body))).await {
+        outcome.expect("a publish");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A host that accepts connections and never says a word.
+//! A host that accepts connections and never answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

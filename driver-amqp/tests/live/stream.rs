@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
-use oslo_messaging::{Listener, Settle};
+use oslo_messaging::driver::{Listener, Settle};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::sleep;
 
-use crate::stage::{
+use testkit::stage::{
     QUIET, Stage, all, assert_quiet, back, fanout, publish, server, soon, subscribe, take, text, texts, unique, until,
     url,
 };
@@ -92,18 +92,18 @@ pub(crate) async fn a_reader_goes_on_where_it_was_after_a_loss() {
     assert_quiet(idle.as_mut()).await;
 }
 
-/// Its offsets begin anew, and with it the reader.
+/// Its offsets begin at zero again, and so does its consumer.
 pub(crate) async fn a_stream_that_is_deleted_is_made_again() {
     let stage = Stage::shared().await;
     let transport = Arc::new(connect(&stage).await);
-    let mut listener = server_of(&transport, "anew").await;
+    let mut listener = server_of(&transport, "again").await;
     for number in 0..10 {
-        publish(&transport, &fanout("anew"), &number.to_string()).await.expect("a publish");
+        publish(&transport, &fanout("again"), &number.to_string()).await.expect("a publish");
     }
     take(listener.as_mut(), 10).await;
     let channel = stage.bare().await.create_channel().await.expect("a channel");
-    channel.queue_delete("anew_fanout".into(), QueueDeleteOptions::default()).await.expect("a deletion");
-    let revived = until("the consumer to be back", async || transport.counters().revivals >= 1);
+    channel.queue_delete("again_fanout".into(), QueueDeleteOptions::default()).await.expect("a deletion");
+    let revived = until("the consumer to be back", async || transport.counters().recoveries >= 1);
     tokio::select! {
         polled = listener.poll(all()) => panic!("nothing was sent, and {polled:?} came"),
         () = revived => {}
@@ -111,7 +111,7 @@ pub(crate) async fn a_stream_that_is_deleted_is_made_again() {
     // The broker may still have had the old one when it was asked, and then takes it away as well.
     let telling = async {
         loop {
-            publish(&transport, &fanout("anew"), "after").await.expect("a publish");
+            publish(&transport, &fanout("again"), "after").await.expect("a publish");
             sleep(QUIET).await;
         }
     };

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, ErrorKind};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::time::Instant;
 
-use crate::process::{self, io_threads};
 use crate::silent::Silent;
-use crate::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
+use testkit::process::{self, io_threads};
+use testkit::stage::{ARRIVE, SLACK, Stage, back, blocking, refusal, server, soon, subscribe, until, url, within};
 
 pub(crate) async fn a_host_that_never_answers_times_out_and_leaves_none() {
     none_is_left().await;
@@ -30,7 +31,7 @@ pub(crate) async fn a_connect_that_is_dropped_leaves_none() {
     let address = url(&silent.url());
     let mut connecting = Box::pin(AmqpTransport::connect(&address, AmqpConfig::default(), soon()));
     tokio::select! {
-        _ = &mut connecting => panic!("nobody answers"),
+        _ = &mut connecting => panic!("the host does not answer"),
         () = until("the connection", async || silent.connections() == 1) => {}
     }
     drop(connecting);
@@ -81,7 +82,7 @@ pub(crate) async fn a_transport_that_is_connecting_again_leaves_none_after_a_clo
     let listener = subscribe(&dropped, &server("again")).await;
     blocking(move || node.kill().expect("it is killed")).await;
     until("tries to connect again", async || silent.connections() == 2).await;
-    within(SLACK, "closing", closed.close(soon())).await.expect("there is nobody to say goodbye to");
+    within(SLACK, "closing", closed.close(soon())).await.expect("there is no peer to wait for");
     until("one try to be over", async || silent.connections() == 1).await;
     drop((closed, dropped, listener));
     until("the other try to be over", async || silent.connections() == 0).await;

@@ -1,31 +1,30 @@
-//! TLS on a real node: who is believed, who is not and why, and how one logs in.
-
-mod papers;
+//! TLS on a real node: which certificates are accepted, why others are not, and the login methods.
 
 use std::time::Duration;
 
-use oslo_messaging::{Deadline, ErrorKind, Result, Transport as _};
+use oslo_messaging::driver::Transport as _;
+use oslo_messaging::{Deadline, ErrorKind, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport, Login, Tls};
-use papers::{Papers, Validity};
+use testkit::certificates::{Certificates, Validity};
 use tokio::net::TcpListener;
 use xtask::broker::{Node, Settings, free_ports};
 
-use crate::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
+use testkit::stage::{blocking, publish, refusal, server, soon, subscribe, take, texts, topic, unique, url};
 
 /// The user whose name the client's certificate has.
 const CLIENT: &str = "client";
 
-/// A node that listens inside of TLS too, and the papers of both sides.
+/// A node that listens inside of TLS too, and the certificates of both sides.
 struct Secure {
     node: Node,
     port: u16,
-    papers: Papers,
+    certificates: Certificates,
 }
 
-pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
+pub(crate) async fn a_broker_is_verified_and_each_refusal_has_its_own_text() {
     let secure = Secure::start().await;
-    let (papers, port) = (&secure.papers, secure.port);
-    let trusting = Tls::new().with_ca_file(papers.authority());
+    let (certificates, port) = (&secure.certificates, secure.port);
+    let trusting = Tls::new().with_ca_file(certificates.authority());
 
     let transport = secure.connect("localhost", &trusting, Login::AmqPlain).await.expect("a verified broker");
     let topic_name = unique("secured");
@@ -35,17 +34,17 @@ pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
     assert_eq!(texts(&take(&mut *listener, 1).await), [large]);
     transport.close(soon()).await.expect("the broker answers");
 
-    let told = async |host: &str, tls: &Tls| {
+    let refusal_of = async |host: &str, tls: &Tls| {
         let error = refusal(secure.connect(host, tls, Login::AmqPlain).await.map(drop));
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Denied, false), "{error}");
         error.to_string()
     };
-    assert!(told("127.0.0.1", &trusting).await.contains("for another host name"));
-    let mistaken = Tls::new().with_ca_file(papers.other_authority());
-    assert!(told("localhost", &mistaken).await.contains("an authority that is not trusted"));
-    assert!(told("localhost", &Tls::new()).await.contains("an authority that is not trusted"), "the system's");
-    secure.show(Validity::Over).await;
-    assert!(told("localhost", &trusting).await.contains("has expired"));
+    assert!(refusal_of("127.0.0.1", &trusting).await.contains("for another host name"));
+    let mistaken = Tls::new().with_ca_file(certificates.other_authority());
+    assert!(refusal_of("localhost", &mistaken).await.contains("an authority that is not trusted"));
+    assert!(refusal_of("localhost", &Tls::new()).await.contains("an authority that is not trusted"), "the system's");
+    secure.show(Validity::Expired).await;
+    assert!(refusal_of("localhost", &trusting).await.contains("has expired"));
     // What was renewed is used from the next connection on.
     secure.show(Validity::Now).await;
     secure.connect("localhost", &trusting, Login::AmqPlain).await.expect("the certificate is good again");
@@ -56,32 +55,33 @@ pub(crate) async fn a_broker_is_verified_and_each_refusal_is_told_apart() {
         AmqpTransport::connect(&url(&plain), AmqpConfig::default().with_tls(trusting.clone()), soon()).await.map(drop),
     );
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
-    let nobody = format!("amqps://localhost:{nobody}/");
-    let error = refusal(AmqpTransport::connect(&url(&nobody), AmqpConfig::default(), briefly()).await.map(drop));
+    let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    let unused = format!("amqps://localhost:{unused}/");
+    let error = refusal(AmqpTransport::connect(&url(&unused), AmqpConfig::default(), briefly()).await.map(drop));
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     assert_ne!(port, plain_port);
 }
 
-/// Whether the alert of the broker is read before the end of the connection is chance; the suspicion is told either way.
+/// Whether the alert of the broker is read before the end of the connection is chance; the error says so either way.
 pub(crate) async fn a_client_that_the_broker_does_not_know_is_refused() {
     let secure = Secure::start().await;
-    let stranger = secure.papers.client("stranger", secure.papers.other());
-    let tls = Tls::new().with_ca_file(secure.papers.authority()).with_identity(stranger.certificate, stranger.key);
+    let stranger = secure.certificates.client("stranger", secure.certificates.other());
+    let tls =
+        Tls::new().with_ca_file(secure.certificates.authority()).with_identity(stranger.certificate, stranger.key);
     let error = refusal(secure.connect("localhost", &tls, Login::AmqPlain).await.map(drop));
     assert!(error.to_string().contains("not accept our certificate"), "{error}");
 }
 
 pub(crate) async fn every_login_method_logs_in() {
     let secure = Secure::start().await;
-    let trusting = Tls::new().with_ca_file(secure.papers.authority());
+    let trusting = Tls::new().with_ca_file(secure.certificates.authority());
     for login in [Login::Plain, Login::AmqPlain, Login::RabbitCrDemo] {
         let connected = secure.connect("localhost", &trusting, login).await;
         connected.unwrap_or_else(|error| panic!("{login:?}: {error}")).close(soon()).await.expect("the broker answers");
     }
     let error = refusal(secure.connect("localhost", &trusting, Login::External).await.map(drop));
-    assert_eq!(error.kind(), ErrorKind::Denied, "without a certificate nobody vouches for us: {error}");
-    let ours = secure.papers.client(CLIENT, secure.papers.trusted());
+    assert_eq!(error.kind(), ErrorKind::Denied, "EXTERNAL needs a certificate: {error}");
+    let ours = secure.certificates.client(CLIENT, secure.certificates.trusted());
     let ours = trusting.with_identity(&ours.certificate, &ours.key);
     let transport = secure.connect("localhost", &ours, Login::External).await.expect("the certificate says who we are");
     let users = secure.control(&["list_connections", "user", "auth_mechanism"]).await;
@@ -97,17 +97,17 @@ fn briefly() -> Deadline {
 impl Secure {
     async fn start() -> Self {
         blocking(|| {
-            let papers = Papers::new(&unique("live"));
-            papers.issue(Validity::Now);
+            let certificates = Certificates::new(&unique("live"));
+            certificates.issue(Validity::Now);
             let [port] = free_ports().expect("a port");
             let settings = Settings {
-                configuration: papers.configuration(port),
+                configuration: certificates.configuration(port),
                 plugins: vec!["rabbitmq_auth_mechanism_ssl".to_owned()],
             };
             let node = Node::start_with(&settings).expect("a node");
             node.rabbitmqctl(&["add_user", CLIENT, "never used"]).expect("a user");
             node.rabbitmqctl(&["set_permissions", CLIENT, ".*", ".*", ".*"]).expect("its rights");
-            Self { node, port, papers }
+            Self { node, port, certificates }
         })
         .await
     }
@@ -119,7 +119,7 @@ impl Secure {
 
     /// Gives the broker another certificate, which it shows from now on.
     async fn show(&self, validity: Validity) {
-        self.papers.issue(validity);
+        self.certificates.issue(validity);
         self.control(&["eval", "ssl:clear_pem_cache()."]).await;
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use oslo_messaging::{Address, Message, Source, Subscription, Transport};
+use oslo_messaging::driver::{Address, Message, Source, Subscription, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 use xtask::broker::Release;
 
-use crate::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
+use testkit::stage::{Stage, fanout, options, publish, server, soon, subscribe, take, texts, topic};
 
 /// How often a server takes over from the last one of its topic. Without the second declaration one in some twenty fails.
 const HANDOVERS: usize = 200;

@@ -1,26 +1,24 @@
-//! A publisher and a reader that go on whatever happens, and what must hold of them afterwards.
+//! A publisher and a consumer that go on through faults, and what must hold of them afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, Error, ErrorKind, Executed, Listener, Message, PublishOptions, Settle, Source, State,
-    Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Listener, Message, PublishOptions, Settle, Source, Subscription, Transport};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, State};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{
+use testkit::stage::{
     ARRIVE, Stage, all, back, options, publish, server, soon, subscribe, take, text, texts, topic, within,
 };
 
 /// Longer than any fault of these tests, and its repair.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Told to the reader when nothing comes any more.
+/// The message after which nothing comes.
 const END: &str = "end";
 
-/// A server-like reader and a publisher at work, an inbox that nobody polls, and what the broker had of them before.
+/// A server-like reader and a publisher at work, an inbox that is not polled, and what the broker had of them before.
 pub(crate) struct Traffic {
     pub(crate) transport: Arc<AmqpTransport>,
     stage: Stage,
@@ -55,10 +53,10 @@ impl Traffic {
     /// Waits until something has been confirmed.
     async fn flows(&mut self) {
         let confirmed = self.transport.counters().confirms;
-        crate::stage::until("traffic", async || self.transport.counters().confirms > confirmed + 10).await;
+        testkit::stage::until("traffic", async || self.transport.counters().confirms > confirmed + 10).await;
     }
 
-    /// Waits until the loss is noticed, and returns what is said of it.
+    /// Waits until the loss is noticed, and returns its reason.
     pub(crate) async fn lost(&mut self) -> String {
         let mut health = self.transport.health();
         let lost = health.wait_for(|health| matches!(health.state, State::Lost { .. }));
@@ -114,7 +112,7 @@ pub(crate) async fn a_hundred(transport: &AmqpTransport, to: &Address, listener:
     assert_eq!(arrived, bodies);
 }
 
-/// Publishes one after the other; of what is lost nobody is left in doubt about what is known.
+/// Publishes one after the other; the error of a lost publish says whether it may have been executed.
 async fn keep_publishing(transport: Arc<AmqpTransport>, stop: CancellationToken) -> Vec<String> {
     let mut confirmed = Vec::new();
     for number in 0.. {
@@ -132,17 +130,17 @@ async fn keep_publishing(transport: Arc<AmqpTransport>, stop: CancellationToken)
     confirmed
 }
 
-/// A publish that fails through a fault was out, and says so.
+/// A publish that fails through a fault was sent, and its error says so.
 fn in_doubt(error: &Error) {
-    let told = (error.kind(), error.executed(), error.is_transient());
-    assert_eq!(told, (ErrorKind::Disconnected, Executed::Maybe, true), "{error}");
+    let outcome = (error.kind(), error.executed(), error.is_transient());
+    assert_eq!(outcome, (ErrorKind::Disconnected, Executed::Maybe, true), "{error}");
 }
 
-/// Reads until the end is told; a message that cannot be acknowledged comes again.
+/// Reads until the last message; a message that cannot be acknowledged comes again.
 async fn keep_reading(mut listener: Box<dyn Listener>) -> (Vec<String>, Box<dyn Listener>) {
     let mut arrived = Vec::new();
     loop {
-        let messages = listener.poll(all()).await.expect("no fault surfaces").expect("nobody stops it");
+        let messages = listener.poll(all()).await.expect("no fault surfaces").expect("it was not stopped");
         for message in messages {
             let body = text(message.as_ref());
             match message.acknowledge().await {

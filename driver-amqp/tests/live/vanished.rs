@@ -1,4 +1,4 @@
-//! Queues and exchanges that go without a word to those who use them.
+//! Queues and exchanges that vanish without a notification.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::ExchangeDeleteOptions;
-use oslo_messaging::{Bus, Context, Endpoint, Error, ErrorKind, RpcClient, RpcServer, State, Target, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Bus, Context, Endpoint, Error, ErrorKind, RpcClient, RpcServer, State, Target};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
-use crate::stage::{ARRIVE, Stage, refusal, soon, until, within};
+use testkit::stage::{ARRIVE, Stage, refusal, soon, until, within};
 
-/// How often queues are looked at where nothing says that one is gone.
+/// How often listeners check that their queues exist.
 const OFTEN: Duration = Duration::from_secs(1);
 /// For calls that are to time out.
 const SHORT: Duration = Duration::from_secs(5);
@@ -57,7 +58,7 @@ async fn call(client: &RpcClient, method: &str) -> Result<u32, Error> {
     Box::pin(client.call::<u32>(&Context::new(), method, &BTreeMap::from([("number", 7)]))).await
 }
 
-/// Takes a queue off the broker's records, which tells its consumers nothing.
+/// Removes a queue from the broker's records, of which its consumers get no notification.
 async fn forget(stage: &Stage, queue: &str) {
     let expression = format!(
         "N = rabbit_misc:r(<<\"{}\">>, queue, <<\"{queue}\">>), {{ok, Q}} = rabbit_amqqueue:lookup(N), \
@@ -66,8 +67,8 @@ async fn forget(stage: &Stage, queue: &str) {
         stage.vhost
     );
     let forget = move |stage: &Stage| stage.node.rabbitmqctl(&["eval", &expression]).expect("it is forgotten");
-    let told = stage.control(forget).await;
-    assert!(!told.contains("error"), "{told}");
+    let output = stage.control(forget).await;
+    assert!(!output.contains("error"), "{output}");
 }
 
 /// Calls until one is answered.
@@ -119,7 +120,7 @@ pub(crate) async fn a_topic_exchange_that_is_deleted_under_a_server_comes_back_w
     assert_eq!(answer.expect("the bindings are back"), 7);
     let elsewhere = Party::join(&stage, AmqpConfig::default()).await;
     assert_eq!(call(&elsewhere.client(SHORT), "echo").await.expect("an answer"), 7);
-    assert_eq!(party.transport.counters().revivals, 0, "its consumers were not disturbed");
+    assert_eq!(party.transport.counters().recoveries, 0, "its consumers were not disturbed");
 }
 
 pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queues_at_the_next_look() {
@@ -131,20 +132,20 @@ pub(crate) async fn a_server_whose_exchange_is_deleted_by_others_binds_its_queue
     assert_eq!(call(&client, "echo").await.expect("an answer"), 7);
     delete_exchange(&stage).await;
     answered_again(&client).await;
-    assert_eq!(serving.transport.counters().revivals, 0, "its consumers were not disturbed");
+    assert_eq!(serving.transport.counters().recoveries, 0, "its consumers were not disturbed");
 }
 
-pub(crate) async fn a_call_that_times_out_says_whether_anybody_reads_the_queue() {
+pub(crate) async fn a_call_that_times_out_says_whether_the_queue_has_a_consumer() {
     let stage = Stage::shared().await;
     let (serving, calling) =
         (Party::join(&stage, AmqpConfig::default()).await, Party::join(&stage, AmqpConfig::default()).await);
     let server = serving.serve().await;
-    let told = async |method: &str| {
+    let failure_of = async |method: &str| {
         let error = refusal(call(&calling.client(SHORT), method).await);
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         error.to_string()
     };
-    let slow = told("hang").await;
+    let slow = failure_of("hang").await;
     assert!(slow.contains("consumers: 1, ready: 0") && slow.contains("msg_id: "), "{slow}");
     drop(server);
     until("the consumers to go", async || {

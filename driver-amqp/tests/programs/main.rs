@@ -1,16 +1,12 @@
 //! Generated programs on a RabbitMQ node, which `OSLO_TEST_RABBIT_URL` names: played by this library, whose connections are
 //! lost now and then, by the reference implementation in Python, whose interpreter `OSLO_TEST_PYTHON` names, and by both together.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../harness/relayed.rs"]
-mod relayed;
 mod stand;
 
 use std::process::ExitCode;
 
-use harness::Rabbit;
 use oslo_messaging_conformance::programs::{self, Actors, Plan};
+use testkit::harness::Rabbit;
 use xtask::profile::Profile;
 
 use stand::Stand;

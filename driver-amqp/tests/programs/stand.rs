@@ -5,14 +5,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use oslo_messaging::{Deadline, Result, Transport};
+use oslo_messaging::driver::Transport;
+use oslo_messaging::{Deadline, Result};
 use oslo_messaging_conformance::programs::Foreign;
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{AttachedNode, RABBIT_URL, Release};
-use xtask::python::PYTHON;
+use xtask::setup::python::PYTHON;
 
-use crate::harness::Rabbit;
-use crate::relayed::Relayed;
+use testkit::harness::Rabbit;
+use testkit::harness::relayed::Relayed;
 
 /// A node behind a relay, with processes of the reference implementation beside our own connections.
 #[derive(Debug)]

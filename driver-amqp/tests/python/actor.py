@@ -308,9 +308,9 @@ def main():
         if 'answer' in said:
             asking.answer(**said['answer'])
         else:
-            # Daemons: a call that nobody answers must not keep the process when nobody listens any more.
+            # Daemons: an unanswered call must not keep the process when its listener is gone.
             threading.Thread(target=do, args=(said,), daemon=True).start()
-    # Nobody is left to wait for what still runs.
+    # What still runs has no caller left.
     os._exit(0)
 
 

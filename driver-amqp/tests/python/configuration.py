@@ -38,7 +38,7 @@ def read(case):
     conf.register_opts([cfg.StrOpt("host"), cfg.StrOpt("name")], group="mq")
     if case.get("exchange"):
         conf.set_default("control_exchange", case["exchange"])
-    conf(case["arguments"], project="nobody", default_config_files=[], default_config_dirs=[])
+    conf(case["arguments"], project="none", default_config_files=[], default_config_dirs=[])
     notifications = conf.oslo_messaging_notifications
     return {
         "url": place(TransportURL.parse(conf)),

@@ -129,7 +129,7 @@ class Peer:
 
 
 def main():
-    # A handler that fails is what many tests ask for; its traceback belongs in their output only when somebody looks.
+    # A handler that fails is what many tests ask for; its traceback would clutter their output.
     logging.basicConfig(stream=sys.stderr, level=os.environ.get('PEER_LOG', 'CRITICAL'))
     cfg.CONF([], project='peer')
     peer = Peer(sys.argv[1])
@@ -144,7 +144,7 @@ def main():
         request = json.loads(line)
         if request['do'] == 'quit':
             break
-        # Daemons: a call that nobody answers must not keep the process when the test is over.
+        # Daemons: an unanswered call must not keep the process when the test is over.
         threading.Thread(target=do, args=(request,), daemon=True).start()
     peer.close()
 

@@ -16,7 +16,7 @@ class Raw:
 
     def __init__(self, url):
         self._url, _, options = url.replace('rabbit://', 'amqp://', 1).partition('?')
-        # What the reference is told of its queues holds for those that are declared without it.
+        # The options that the reference has for its queues hold for those that are declared without it.
         self._durable = 'amqp_durable_queues=true' in options
 
     def declare(self, request):

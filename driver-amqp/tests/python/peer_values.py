@@ -48,7 +48,7 @@ def from_test(value):
 
 def error_to_test(error):
     """What can be known of an exception, in the names of its own attributes."""
-    told = {
+    report = {
         'class': type(error).__name__,
         'module': type(error).__module__,
         'message': str(error),
@@ -57,8 +57,8 @@ def error_to_test(error):
     }
     for attribute in ('kwargs', 'exc_type', 'value', 'traceback', 'exchange', 'routing_key', 'version', 'method'):
         if hasattr(error, attribute):
-            told[attribute] = getattr(error, attribute)
-    return to_test(told)
+            report[attribute] = getattr(error, attribute)
+    return to_test(report)
 
 
 def _is_unicode(text):

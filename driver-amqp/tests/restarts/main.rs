@@ -1,31 +1,29 @@
-//! Generated programs in which the broker is restarted under everybody, where otherwise connections are lost, on a node of
-//! their own and with durable queues: everything that was confirmed is there afterwards.
-
-#[path = "../harness/disturbed.rs"]
-mod harness;
+//! Generated programs on a node of their own with durable queues, in which the broker is restarted where other programs lose
+//! connections: everything that was confirmed is there afterwards.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use oslo_messaging::{Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Transport;
 use oslo_messaging_conformance::programs::{self, Plan};
 use oslo_messaging_conformance::{Budget, Disturbance, Harness, async_trait};
 use xtask::broker::{Node, RABBIT_URL};
 use xtask::profile::Profile;
 
-use harness::Disturbed;
+use testkit::harness::disturbed::Disturbed;
 
 /// How many programs of each kind. About every third has a restart, which takes some seconds.
 const PROGRAMS: u64 = 8;
 
-/// Started by the first program: who only wants a list needs none.
+/// Started by the first program: listing the programs needs none.
 static NODE: LazyLock<Arc<Mutex<Node>>> = LazyLock::new(|| Arc::new(Mutex::new(Node::start().expect("a node"))));
 static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
 fn main() -> ExitCode {
-    // What one program does to the node is felt by all.
+    // A restart affects every program on the node.
     let plan = Plan::from(PROGRAMS).one_at_a_time();
     if std::env::var_os(RABBIT_URL).is_none() {
         return programs::ignore_all(plan, &format!("{RABBIT_URL} is not set"));

@@ -1,76 +1,78 @@
-//! What a client does, and what it is told.
+//! The operations of the client, at random.
 
-use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use oslo_messaging::{Bus, Context, MessagingSink, Notifier, Result, RpcClient, Target};
+use oslo_messaging::{Bus, RpcClient, Target};
+use testkit::workload::client::{Client, Operation};
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Kind, Phase};
+use testkit::workload::servers::{METHOD, name};
 
-use super::journal::Journal;
-use super::record::{Ended, Kind, Record};
-use super::staff::{EVENTS, METHOD, NOBODY, ONCE, TOPIC, Work, name};
+/// The topic of two servers that run what the broker delivers a second time, and mark it.
+pub(crate) const TOPIC: &str = "work";
+/// The topic of two servers that refuse it.
+pub(crate) const ONCE: &str = "once";
+pub(crate) const EVENTS: &str = "events";
+/// A topic without a server.
+const UNSERVED: &str = "unserved";
 
-/// How long a call with little time may take, and one that asks whether everything works.
+/// How long a hasty call may take, and one that asks whether everything works.
 const HASTE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct SoakClient {
+    client: Client,
     work: RpcClient,
     once: RpcClient,
-    nobody: RpcClient,
-    notifier: Notifier,
-    journal: Journal,
-    numbers: AtomicU32,
-    failed: AtomicU64,
-    /// How long most of it may take.
-    patience: Duration,
+    unserved: RpcClient,
+    /// How long most operations may take.
+    timeout: Duration,
 }
 
-impl Client {
-    pub(crate) fn new(bus: &Bus, patience: Duration, journal: &Journal) -> Self {
+impl SoakClient {
+    pub(crate) fn new(bus: &Bus, timeout: Duration, journal: &Journal) -> Self {
         Self {
+            client: Client::new(bus, EVENTS, journal),
             work: RpcClient::new(bus, Target::topic(TOPIC)),
             once: RpcClient::new(bus, Target::topic(ONCE)),
-            nobody: RpcClient::new(bus, Target::topic(NOBODY)).mandatory(true),
-            notifier: Notifier::over("soak.client", MessagingSink::new(bus).topics([EVENTS])),
-            journal: journal.clone(),
-            numbers: AtomicU32::new(0),
-            failed: AtomicU64::new(0),
-            patience,
+            unserved: RpcClient::new(bus, Target::topic(UNSERVED)).mandatory(true),
+            timeout,
         }
     }
 
-    /// How much it has begun.
+    /// How many operations it has begun.
     pub(crate) fn attempted(&self) -> u32 {
-        self.numbers.load(Ordering::Relaxed)
+        self.client.attempted()
     }
 
-    /// How much of it has failed.
+    /// How many of them have failed.
     pub(crate) fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.client.failed()
     }
 
-    /// Does one thing of `kind`; what takes its time takes `ms`. True if it succeeded.
-    pub(crate) async fn act(&self, kind: Kind, ms: u64) -> bool {
+    /// Does one operation of `kind`; the method of a call takes `ms`.
+    pub(crate) async fn act(&self, kind: Kind, ms: u64) {
+        let (client, operation) = (&self.client, operation(kind, self.timeout));
         match kind {
-            Kind::Call => self.call(kind, &self.work, self.patience, ms).await,
-            Kind::Hasty => self.call(kind, &self.work, HASTE, ms).await,
-            Kind::Once => self.call(kind, &self.once, self.patience, ms).await,
-            Kind::Cast => self.cast(kind, &self.work, None).await,
-            Kind::Fanout => self.cast(kind, &self.work.prepare().fanout(), None).await,
-            Kind::Undeliverable => self.cast(kind, &self.nobody, None).await,
-            Kind::Notification => self.notify(self.patience).await,
+            Kind::Call => client.call(operation, &self.work, METHOD, ms).await,
+            Kind::Hasty => client.call(Operation { timeout: HASTE, ..operation }, &self.work, METHOD, ms).await,
+            Kind::Once => client.call(operation, &self.once, METHOD, ms).await,
+            Kind::Cast => client.cast(operation, &self.work, METHOD).await,
+            Kind::Fanout => client.cast(operation, &self.work.prepare().fanout(), METHOD).await,
+            Kind::Undeliverable => client.cast(operation, &self.unserved, METHOD).await,
+            Kind::Notification => client.notify(operation).await,
             Kind::Probe => self.works().await,
-        }
+        };
     }
 
-    /// Casts to one server; `place` says where among what its sender sends there.
+    /// Casts to one server; `place` is the sender, and the place among what it sends there.
     pub(crate) async fn cast_in_order(&self, server: u8, place: (u32, u32)) {
-        self.cast(Kind::Cast, &self.work.prepare().server(name(server)), Some(place)).await;
+        let operation = Operation { place: Some(place), ..operation(Kind::Cast, self.timeout) };
+        self.client.cast(operation, &self.work.prepare().server(name(server)), METHOD).await;
     }
 
-    /// Whether every queue is served: each is asked so often that every reader of it has its turn, also one that is gone and
-    /// that the broker has not missed yet.
+    /// Whether every queue is served: each is called so often that every consumer of it has its turn, also one that is gone
+    /// and that the broker has not missed yet.
     pub(crate) async fn works(&self) -> bool {
         let mut works = true;
         for client in [&self.work, &self.once] {
@@ -79,54 +81,13 @@ impl Client {
                     Some(server) => client.prepare().server(name(server)),
                     None => client.prepare(),
                 };
-                works &= self.call(Kind::Probe, &client, HASTE, 0).await;
+                works &= self.client.call(operation(Kind::Probe, HASTE), &client, METHOD, 0).await;
             }
         }
-        works & self.notify(HASTE).await
+        works & self.client.notify(operation(Kind::Notification, HASTE)).await
     }
+}
 
-    async fn call(&self, kind: Kind, client: &RpcClient, allowed: Duration, ms: u64) -> bool {
-        let calling = async |number| {
-            let client = client.prepare().timeout(allowed);
-            let answer: u32 = client.call(&Context::new(), METHOD, &Work { number, ms }).await?;
-            if answer != number {
-                self.journal.trouble(format!("call {number} was answered with {answer}"));
-            }
-            Ok(())
-        };
-        self.told(kind, allowed, None, calling).await
-    }
-
-    async fn cast(&self, kind: Kind, client: &RpcClient, place: Option<(u32, u32)>) -> bool {
-        let casting = async |number| {
-            client.prepare().timeout(self.patience).cast(&Context::new(), METHOD, &Work { number, ms: 0 }).await
-        };
-        self.told(kind, self.patience, place, casting).await
-    }
-
-    async fn notify(&self, allowed: Duration) -> bool {
-        let notifying = async |number| {
-            self.notifier.prepare().timeout(allowed).info(&Context::new(), METHOD, &Work { number, ms: 0 }).await
-        };
-        self.told(Kind::Notification, allowed, None, notifying).await
-    }
-
-    /// Does something with a number of its own, and writes down what it is told; true if it succeeded.
-    async fn told<Fut: Future<Output = Result<()>>>(
-        &self,
-        kind: Kind,
-        allowed: Duration,
-        place: Option<(u32, u32)>,
-        act: impl FnOnce(u32) -> Fut,
-    ) -> bool {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let begun = self.journal.now();
-        let told = act(number).await.err().map(Into::into);
-        let done = self.journal.now();
-        let ended = Ended { number, kind, place, begun, done, allowed, told };
-        let succeeded = ended.succeeded();
-        self.failed.fetch_add(u64::from(!succeeded), Ordering::Relaxed);
-        self.journal.write(Record::Ended(ended));
-        succeeded
-    }
+fn operation(kind: Kind, timeout: Duration) -> Operation {
+    Operation { kind, phase: Phase::During, place: None, timeout }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::record::Sample;
+use testkit::workload::record::Sample;
 
 /// What it holds now. What the system does not tell is 0.
 pub(crate) fn sample(at: Duration) -> Sample {

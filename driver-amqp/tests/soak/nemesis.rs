@@ -1,24 +1,21 @@
-//! Who hurts connections and the node, one thing after the other, and waits each time until everything works again.
+//! Faults of the connections and the node, one after the other, each until everything works again.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use xtask::broker::Node;
 
-use super::client::Client;
-use super::journal::Journal;
+use super::client::SoakClient;
 use super::party::Parties;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::record::{Fault, Hurt, Record, Whose};
-use crate::dice::Dice;
-use crate::proxy;
-use crate::stage::blocking;
+use testkit::proxy;
+use testkit::stage::blocking;
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Fault, FaultKind, FaultTarget, Record};
 
-/// How long everything may take to work again: twice the heartbeat and the longest pause between two tries to connect, with
-/// room for a machine under load.
-pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
-/// How long to go on trying after that.
+/// How long to wait until everything works before the fault counts as not recovered.
 const GIVE_UP: Duration = Duration::from_secs(90);
 /// How long a lost connection may take to be missed.
 const NOTICED: Duration = Duration::from_secs(10);
@@ -31,21 +28,21 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a node can suffer, and the network to it.
 const KINDS: usize = 6;
-const WHOSE: &[Whose] = &[Whose::Client, Whose::First, Whose::Second, Whose::Everybody];
+const TARGETS: &[FaultTarget] = &[FaultTarget::Client, FaultTarget::First, FaultTarget::Second, FaultTarget::All];
 
 #[derive(Debug)]
 pub(crate) struct Nemesis<'a> {
     pub(crate) node: Node,
     pub(crate) parties: &'a Parties,
-    pub(crate) client: &'a Client,
+    pub(crate) client: &'a SoakClient,
     pub(crate) journal: &'a Journal,
     pub(crate) progress: &'a Progress,
     pub(crate) dice: Dice,
 }
 
 impl Nemesis<'_> {
-    /// Goes on until the time of `plan` is nearly over, or, if that is short, until each kind of fault has come once. Gives
-    /// the node back, whole.
+    /// Goes on until the time of `plan` is nearly over or, if `plan` is short, until each kind of fault has come once.
+    /// Returns the node, whole.
     pub(crate) async fn rage(mut self, plan: &Plan) -> Node {
         let end = plan.length.saturating_sub(plan.calm());
         loop {
@@ -60,8 +57,8 @@ impl Nemesis<'_> {
                     return self.node;
                 }
                 sleep(pause).await;
-                let hurt = self.throw(kind);
-                self = self.hurt(hurt, plan).await;
+                let fault = self.throw(kind);
+                self = self.hurt(fault, plan).await;
             }
             if plan.is_short() {
                 return self.node;
@@ -69,41 +66,41 @@ impl Nemesis<'_> {
         }
     }
 
-    fn throw(&mut self, kind: usize) -> Hurt {
+    fn throw(&mut self, kind: usize) -> FaultKind {
         match kind {
-            0 => Hurt::Cut(self.dice.one_of(WHOSE)),
-            1 => Hurt::Reset(self.dice.one_of(WHOSE)),
-            2 => Hurt::Kill,
-            3 => Hurt::Freeze,
-            4 => Hurt::Alarm,
-            _ => Hurt::CloseAll,
+            0 => FaultKind::Cut(self.dice.one_of(TARGETS)),
+            1 => FaultKind::Reset(self.dice.one_of(TARGETS)),
+            2 => FaultKind::Kill,
+            3 => FaultKind::Freeze,
+            4 => FaultKind::Alarm,
+            _ => FaultKind::CloseAll,
         }
     }
 
-    /// Does one thing, undoes it, and waits until everything works.
-    async fn hurt(mut self, hurt: Hurt, plan: &Plan) -> Self {
+    /// Causes one fault, ends it, and waits until everything works.
+    async fn hurt(mut self, kind: FaultKind, plan: &Plan) -> Self {
         let begun = self.journal.now();
-        self.progress.note(&format!("{hurt}"));
-        let (whose, lasting) = (loses(hurt), self.lasting(hurt, plan));
-        let before = whose.map(|whose| self.parties.losses(whose));
-        self = self.strike(hurt, lasting).await;
+        self.progress.note(&format!("{kind}"));
+        let (target, duration) = (loses(kind), self.duration(kind, plan));
+        let before = target.map(|target| self.parties.losses(target));
+        self = self.strike(kind, duration).await;
         let over = self.journal.now();
-        if let (Some(whose), Some(before)) = (whose, before) {
-            self.noticed(hurt, whose, &before).await;
+        if let (Some(target), Some(before)) = (target, before) {
+            self.noticed(kind, target, &before).await;
         }
         let recovered = timeout(GIVE_UP, self.everything_works()).await.is_ok();
         let closed = self.journal.now();
-        let fault = Fault { hurt, begun, over, closed, recovered };
-        self.progress.note(&format!("{hurt}: works again {:.1} s after", fault.recovery().as_secs_f64()));
+        let fault = Fault { kind, begun, over, closed, recovered };
+        self.progress.note(&format!("{kind}: works again {:.1} s after", fault.recovery().as_secs_f64()));
         self.journal.write(Record::Fault(fault));
         self
     }
 
-    async fn strike(mut self, hurt: Hurt, lasting: Duration) -> Self {
-        match hurt {
-            Hurt::Cut(whose) => self.parties.strike(whose, proxy::Fault::Cut),
-            Hurt::Reset(whose) => self.parties.strike(whose, proxy::Fault::Reset),
-            Hurt::Kill => {
+    async fn strike(mut self, kind: FaultKind, duration: Duration) -> Self {
+        match kind {
+            FaultKind::Cut(target) => self.parties.strike(target, proxy::Fault::Cut),
+            FaultKind::Reset(target) => self.parties.strike(target, proxy::Fault::Reset),
+            FaultKind::Kill => {
                 let mut node = self.node;
                 let restarting = blocking(move || {
                     node.kill().expect("it is dead");
@@ -112,19 +109,19 @@ impl Nemesis<'_> {
                 });
                 self.node = restarting.await;
             }
-            Hurt::Freeze => {
+            FaultKind::Freeze => {
                 let attached = self.node.attached().clone();
                 let frozen = blocking(move || attached.pause().expect("it is frozen")).await;
-                sleep(lasting).await;
+                sleep(duration).await;
                 drop(frozen);
             }
-            Hurt::Alarm => {
+            FaultKind::Alarm => {
                 let attached = self.node.attached().clone();
                 let alarm = blocking(move || attached.memory_alarm().expect("an alarm")).await;
-                sleep(lasting).await;
+                sleep(duration).await;
                 blocking(move || drop(alarm)).await;
             }
-            Hurt::CloseAll => {
+            FaultKind::CloseAll => {
                 let attached = self.node.attached().clone();
                 blocking(move || attached.close_all_connections("a soak").expect("they are closed")).await;
             }
@@ -132,26 +129,26 @@ impl Nemesis<'_> {
         self
     }
 
-    /// How long what has a length lasts.
-    fn lasting(&mut self, hurt: Hurt, plan: &Plan) -> Duration {
-        let (least, more) = match hurt {
-            Hurt::Freeze => (3_000, 5_000),
-            Hurt::Alarm => (1_000, 4_000),
+    /// How long a freeze or an alarm lasts.
+    fn duration(&mut self, kind: FaultKind, plan: &Plan) -> Duration {
+        let (least, more) = match kind {
+            FaultKind::Freeze => (3_000, 5_000),
+            FaultKind::Alarm => (1_000, 4_000),
             _ => return Duration::ZERO,
         };
         let more = if plan.is_short() { 0 } else { self.dice.below(more) as u64 };
         Duration::from_millis(least + more)
     }
 
-    /// Waits until everybody who has lost a connection has seen it: until then what is asked may be answered as before.
-    async fn noticed(&self, hurt: Hurt, whose: Whose, before: &[u64]) {
+    /// Waits until each party of `target` has noticed its loss: until then it may be answered as before.
+    async fn noticed(&self, kind: FaultKind, target: FaultTarget, before: &[u64]) {
         let seen = async {
-            while self.parties.losses(whose).iter().zip(before).any(|(now, before)| now == before) {
+            while self.parties.losses(target).iter().zip(before).any(|(now, before)| now == before) {
                 sleep(PAUSE / 5).await;
             }
         };
         if timeout(NOTICED, seen).await.is_err() {
-            self.journal.trouble(format!("{hurt}: not everybody has seen it within {NOTICED:?}"));
+            self.journal.trouble(format!("{kind}: not every loss was noticed within {NOTICED:?}"));
         }
     }
 
@@ -166,11 +163,11 @@ impl Nemesis<'_> {
     }
 }
 
-/// Whose connections certainly do not survive it.
-fn loses(hurt: Hurt) -> Option<Whose> {
-    match hurt {
-        Hurt::Cut(whose) | Hurt::Reset(whose) => Some(whose),
-        Hurt::Kill | Hurt::CloseAll => Some(Whose::Everybody),
-        Hurt::Freeze | Hurt::Alarm => None,
+/// The connections that certainly end.
+fn loses(kind: FaultKind) -> Option<FaultTarget> {
+    match kind {
+        FaultKind::Cut(target) | FaultKind::Reset(target) => Some(target),
+        FaultKind::Kill | FaultKind::CloseAll => Some(FaultTarget::All),
+        FaultKind::Freeze | FaultKind::Alarm => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Those who take part, each behind a relay of its own: a client, and two servers.
+//! The client and the two servers, each behind a relay of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,10 @@ use oslo_messaging::{Bus, Result};
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
 
 use super::plan::Plan;
-use super::record::{Queues, Whose};
-use crate::proxy::{Fault, Proxy};
-use crate::stage::{Stage, soon, url};
-
-/// After how much silence a connection is given up: some freezes are longer than twice this, others are shorter.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
+use testkit::proxy::{Fault, Proxy};
+use testkit::stage::{Stage, soon, url};
+use testkit::workload::record::{FaultTarget, Queues};
+use testkit::workload::rules::soak::HEARTBEAT;
 
 /// A bus behind a relay.
 #[derive(Debug)]
@@ -56,22 +54,22 @@ impl Parties {
         self.0.each_ref().map(|party| &party.bus)
     }
 
-    /// Has `fault` come to the connections of `whose`.
-    pub(crate) fn strike(&self, whose: Whose, fault: Fault) {
-        self.hurt_by(whose).for_each(|party| party.relay.strike(fault));
+    /// Strikes the connections of `target` with `fault`.
+    pub(crate) fn strike(&self, target: FaultTarget, fault: Fault) {
+        self.hurt_by(target).for_each(|party| party.relay.strike(fault));
     }
 
-    /// How many connections `whose` have lost so far, each.
-    pub(crate) fn losses(&self, whose: Whose) -> Vec<u64> {
-        self.hurt_by(whose).map(|party| party.transport.counters().losses).collect()
+    /// How many connections each party of `target` has lost so far.
+    pub(crate) fn losses(&self, target: FaultTarget) -> Vec<u64> {
+        self.hurt_by(target).map(|party| party.transport.counters().losses).collect()
     }
 
-    fn hurt_by(&self, whose: Whose) -> impl Iterator<Item = &Party> {
-        let its = match whose {
-            Whose::Client => 0..1,
-            Whose::First => 1..2,
-            Whose::Second => 2..3,
-            Whose::Everybody => 0..3,
+    fn hurt_by(&self, target: FaultTarget) -> impl Iterator<Item = &Party> {
+        let its = match target {
+            FaultTarget::Client => 0..1,
+            FaultTarget::First => 1..2,
+            FaultTarget::Second => 2..3,
+            FaultTarget::All => 0..3,
         };
         self.0[its].iter()
     }

@@ -1,11 +1,11 @@
-//! What a run is to be.
+//! The parameters of a run.
 
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::record::Queues;
-use crate::dice;
+use testkit::workload::dice;
+use testkit::workload::record::Queues;
 
 /// How many seconds a run takes; `cargo xtask soak` sets it.
 const SECONDS: &str = "OSLO_SOAK_SECONDS";
@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) history: PathBuf,
 }
 
-/// What this process was asked for.
+/// What the environment asks this process for.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     /// To run as a test among others.
@@ -72,7 +72,7 @@ impl Plan {
 
     /// How long most of what is done may take: longer than a node takes to come back, if there is time. What was lost takes
     /// all of it.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(if self.is_short() { 5 } else { 20 })
     }
 

@@ -9,12 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How long there is no word where there is no terminal.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Tells how far a run has come. When it is dropped its bar goes.
+/// Shows how far a run has come. Dropping it removes the bar.
 #[derive(Debug)]
 pub(crate) struct Progress {
     length: Duration,
     bar: Option<ProgressBar>,
-    told: Mutex<Duration>,
+    reported: Mutex<Duration>,
 }
 
 impl Progress {
@@ -24,10 +24,10 @@ impl Progress {
                 ProgressStyle::with_template("soak {bar:30} {pos}/{len} s, {msg}").expect("the template is right");
             ProgressBar::new(length.as_secs()).with_style(style)
         });
-        Self { length, bar, told: Mutex::new(Duration::ZERO) }
+        Self { length, bar, reported: Mutex::new(Duration::ZERO) }
     }
 
-    /// Tells what has been done by now.
+    /// Shows the operations by now.
     pub(crate) fn at(&self, now: Duration, attempted: u32, failed: u64) {
         let done = format!("{attempted} operations, {failed} failed");
         if let Some(bar) = &self.bar {
@@ -35,14 +35,14 @@ impl Progress {
             bar.set_message(done);
             return;
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= *told + SILENCE {
-            *told = now;
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= *reported + SILENCE {
+            *reported = now;
             eprintln!("soak: {} of {} s, {done}", now.as_secs(), self.length.as_secs());
         }
     }
 
-    /// Tells what happens.
+    /// Shows an event.
     pub(crate) fn note(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.println(what),

@@ -1,34 +1,34 @@
-//! One run: everybody is set up, kept busy and hurt, and in the end everything is let out and put away.
+//! One run: it starts a node and a workload, causes faults, and checks at the end what is left in the queues.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::options::BasicGetOptions;
 use oslo_messaging::{NotificationListener, RpcServer};
-use serde_json::Value;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use xtask::broker::Node;
 
-use super::client::Client;
-use super::journal::Journal;
+use super::client::{EVENTS, ONCE, SoakClient, TOPIC};
+use super::gauge;
 use super::nemesis::Nemesis;
 use super::party::Parties;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::record::{Begun, Over, Record};
 use super::workers::Workers;
-use super::{gauge, staff};
-use crate::dice::Dice;
-use crate::stage::{ARRIVE, Stage, blocking, soon, within};
+use testkit::stage::{Stage, blocking, soon};
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::queues::{Emptied, drain};
+use testkit::workload::record::{Begun, Over, Record};
+use testkit::workload::servers::{listen, serve, shared_queues};
 
-/// How often it is looked at what the process holds.
+/// How often the usage of the process is sampled.
 const SAMPLING: Duration = Duration::from_secs(1);
 /// How long everything that was confirmed may take to come out in the end.
 const OUT: Duration = Duration::from_secs(60);
 
-/// Runs as `plan` says, into the file that it names. What went wrong is in there.
+/// Runs as `plan` says, and records everything in the file that it names.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -50,10 +50,14 @@ async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
     let stage = Stage::on(node.attached().clone()).await;
     let parties = Parties::connect(&stage, plan).await.expect("a node that has just started");
     let [own, first, second] = parties.buses();
-    let servers = [staff::serve(first, 0, journal).await, staff::serve(second, 1, journal).await];
-    let servers = servers.map(|servers| servers.expect("the queues are new"));
-    let listener = staff::listen(first, journal).await.expect("the queue is new");
-    let client = Arc::new(Client::new(own, plan.patience(), journal));
+    let mut servers = Vec::new();
+    for (topic, refusing) in [(TOPIC, false), (ONCE, true)] {
+        for (number, bus) in [(0, first), (1, second)] {
+            servers.push(serve(bus, topic, number, refusing, journal).await.expect("the queues are new"));
+        }
+    }
+    let listener = listen(first, EVENTS, journal).await.expect("the queue is new");
+    let client = Arc::new(SoakClient::new(own, plan.timeout(), journal));
     let mut dice = Dice::new(plan.seed);
 
     let sampling =
@@ -65,7 +69,7 @@ async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
     let nemesis = Nemesis { node, parties: &parties, client: &client, journal, progress, dice };
     let node = nemesis.rage(plan).await;
     sleep(plan.length.saturating_sub(journal.now()).max(plan.calm())).await;
-    workers.stop(plan.patience(), journal).await;
+    workers.stop(plan.timeout(), journal).await;
     drop(sampling);
 
     come_out(&stage, journal).await;
@@ -77,7 +81,7 @@ async fn soak(plan: &Plan, journal: &Journal, progress: &Arc<Progress>) {
 }
 
 /// Writes down what the process holds, again and again.
-async fn sample(journal: Journal, client: Arc<Client>, progress: Arc<Progress>) {
+async fn sample(journal: Journal, client: Arc<SoakClient>, progress: Arc<Progress>) {
     let mut ticks = interval(SAMPLING);
     loop {
         ticks.tick().await;
@@ -103,14 +107,14 @@ async fn come_out(stage: &Stage, journal: &Journal) {
     }
 }
 
-async fn end(servers: [[RpcServer; 2]; 2], listener: NotificationListener, parties: &Parties, journal: &Journal) {
-    for server in servers.into_iter().flatten() {
+async fn end(servers: Vec<RpcServer>, listener: NotificationListener, parties: &Parties, journal: &Journal) {
+    for server in servers {
         let target = server.target().to_string();
-        if let Err(error) = server.wait(soon()).await {
+        if let Err(error) = server.shutdown(soon()).await {
             journal.trouble(format!("the server {target} did not end well: {error}"));
         }
     }
-    if let Err(error) = listener.wait(soon()).await {
+    if let Err(error) = listener.shutdown(soon()).await {
         journal.trouble(format!("the listener did not end well: {error}"));
     }
     for bus in parties.buses() {
@@ -124,31 +128,19 @@ async fn end(servers: [[RpcServer; 2]; 2], listener: NotificationListener, parti
 async fn look(stage: &Stage, journal: &Journal) {
     let bare = stage.bare().await;
     let there = stage.queue_names().await;
-    let looking = async {
-        let channel = bare.create_channel().await?;
-        for queue in staff::shared_queues().iter().filter(|queue| there.contains(queue)) {
-            while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await?
-            {
-                match number(&message.delivery.data) {
-                    Some(number) => journal.write(Record::Left(number)),
-                    None => journal.trouble(format!("{queue} holds something that nobody sent")),
-                }
-            }
+    let events = [format!("{EVENTS}.info"), format!("{EVENTS}.info.dead")];
+    let mut queues = [&shared_queues(TOPIC)[..], &shared_queues(ONCE), &events].concat();
+    queues.retain(|queue| there.contains(queue));
+    for number in drain(&bare, &queues, Emptied::Stays).await {
+        match number {
+            Some(number) => journal.write(Record::Left(number)),
+            None => journal.trouble("a shared queue holds a message that no client sent"),
         }
-        Ok::<_, lapin::Error>(())
-    };
-    within(ARRIVE, "looking into the queues", looking).await.expect("the node is whole");
+    }
 }
 
 async fn put_away(node: Node, journal: &Journal) {
     if let Err(error) = blocking(move || node.stop()).await {
         journal.trouble(format!("the node did not stop: {error:#}"));
     }
-}
-
-fn number(body: &[u8]) -> Option<u32> {
-    let envelope: Value = serde_json::from_slice(body).ok()?;
-    let message: Value = serde_json::from_str(envelope["oslo.message"].as_str()?).ok()?;
-    let of = |part: &str| message[part]["number"].as_u64();
-    u32::try_from(of("args").or_else(|| of("payload"))?).ok()
 }

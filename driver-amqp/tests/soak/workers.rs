@@ -1,4 +1,4 @@
-//! Those who keep a client busy, as fast as it goes or at a pace.
+//! Tasks that keep the client busy, at full speed or at a pace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::client::Client;
-use super::journal::Journal;
-use super::record::{Kind, Paced};
-use crate::dice::Dice;
+use super::client::SoakClient;
+use testkit::workload::dice::Dice;
+use testkit::workload::journal::Journal;
+use testkit::workload::record::{Kind, Paced};
 
-/// How many things are under way at once, at most: what comes while they wait for a broker that stands still is not begun.
+/// How many operations are under way at once, at most: while all wait for a broker that is frozen, none begins.
 const WORKERS: u32 = 64;
 /// How many of them only cast, each to one server, so that its order can be seen.
 const ORDERED: u32 = 8;
@@ -28,7 +28,7 @@ const MIX: &[(Kind, usize)] = &[
 ];
 /// The longest that a method takes, in milliseconds.
 const LONGEST: usize = 10;
-/// How far past its deadline something may end before the run goes on without it.
+/// How far past its deadline an operation may end before the run goes on without it.
 const LATE: Duration = Duration::from_secs(10);
 
 /// How fast each of them is.
@@ -42,14 +42,14 @@ enum Pace {
 /// The workers, at work. Dropping it aborts them.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    client: Arc<Client>,
+    client: Arc<SoakClient>,
     pace: watch::Sender<Pace>,
     tasks: JoinSet<()>,
 }
 
 impl Workers {
     /// Has them start at full speed.
-    pub(crate) fn start(client: &Arc<Client>, dice: &mut Dice) -> Self {
+    pub(crate) fn start(client: &Arc<SoakClient>, dice: &mut Dice) -> Self {
         let (pace, paces) = watch::channel(Pace::Full);
         let mut tasks = JoinSet::new();
         for number in 0..WORKERS {
@@ -73,8 +73,8 @@ impl Workers {
         Paced { workers: WORKERS, capacity, pace: capacity / 2 }
     }
 
-    /// Has them end what they are doing; whoever does not is told of.
-    pub(crate) async fn stop(mut self, patience: Duration, journal: &Journal) {
+    /// Stops the workers once each has finished its operation; the journal names those that do not.
+    pub(crate) async fn stop(mut self, timeout_of_each: Duration, journal: &Journal) {
         self.pace.send_replace(Pace::Stop);
         let ending = async {
             while let Some(ended) = self.tasks.join_next().await {
@@ -83,13 +83,13 @@ impl Workers {
                 }
             }
         };
-        if timeout(patience + LATE, ending).await.is_err() {
+        if timeout(timeout_of_each + LATE, ending).await.is_err() {
             journal.trouble(format!("{} workers do something that does not end", self.tasks.len()));
         }
     }
 }
 
-async fn work(number: u32, client: Arc<Client>, mut paces: watch::Receiver<Pace>, mut dice: Dice) {
+async fn work(number: u32, client: Arc<SoakClient>, mut paces: watch::Receiver<Pace>, mut dice: Dice) {
     let (mut next, mut sequence) = (None, 0);
     loop {
         let pace = *paces.borrow_and_update();

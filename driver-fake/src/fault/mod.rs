@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oslo_messaging::{Address, Message};
+use oslo_messaging::driver::{Address, Message};
 
 /// When the publisher's connection is cut, relative to its message.
 ///

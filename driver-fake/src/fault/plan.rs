@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oslo_messaging::{Address, Message};
+use oslo_messaging::driver::{Address, Message};
 
 use super::{Fault, FaultRule};
 

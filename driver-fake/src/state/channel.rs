@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use oslo_messaging::{Settle, Subscription};
+use oslo_messaging::driver::{Settle, Subscription};
 use tokio::time::Instant;
 
 use crate::delivery_limit::ReturnReason;

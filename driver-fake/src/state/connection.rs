@@ -21,8 +21,10 @@ impl EndReason {
     /// The error of an `operation` that was called after the end: it had no effect.
     pub(crate) fn error(&self, operation: &'static str) -> Error {
         match self {
-            Self::Closed => Error::closed(operation),
-            Self::Lost(reason) => Error::new(ErrorKind::Disconnected, operation).with("reason", reason),
+            Self::Closed => Error::closed(operation).with_executed(Executed::No),
+            Self::Lost(reason) => Error::new(ErrorKind::Disconnected, operation)
+                .with_executed(Executed::No)
+                .with_context("reason", reason),
         }
     }
 
@@ -121,7 +123,7 @@ impl BrokerState {
         match self.connections.get(&connection).map(|connection| &connection.end) {
             Some(None) => Ok(()),
             Some(Some(end)) => Err(end.error(operation)),
-            None => Err(Error::closed(operation)),
+            None => Err(Error::closed(operation).with_executed(Executed::No)),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use oslo_messaging::{Message, Result};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Message;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 //! An address as a publish needs it: what to declare, and where to route.
 
-use oslo_messaging::{Address, Exchange, PublishOptions};
+use oslo_messaging::driver::{Address, Exchange, PublishOptions};
 
 /// The queue that a publish declares first.
 ///

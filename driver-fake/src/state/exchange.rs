@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oslo_messaging::ExchangeKind;
+use oslo_messaging::driver::ExchangeKind;
 
 use crate::state::id::Id;
 

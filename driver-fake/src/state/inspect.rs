@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oslo_messaging::{ExchangeKind, Lifetime};
+use oslo_messaging::driver::{ExchangeKind, Lifetime};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;

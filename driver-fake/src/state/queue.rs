@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use oslo_messaging::{Lifetime, Message};
+use oslo_messaging::driver::{Lifetime, Message};
 use tokio::time::Instant;
 
 use crate::delivery_limit::DeliveryLimit;

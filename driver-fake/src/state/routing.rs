@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, ExchangeKind, Message, Origin, Result};
+use oslo_messaging::driver::{ExchangeKind, Message, Origin};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
@@ -33,7 +34,7 @@ impl BrokerState {
 
     /// Puts the message into every queue that is bound, without declaring any.
     pub(crate) fn route(&mut self, to: &Destination, message: Message, mandatory: bool) -> Result<()> {
-        let origin = Origin { exchange: to.exchange.name.clone(), routing_key: to.key.clone() };
+        let origin = Origin::new(to.exchange.name.clone(), to.key.clone());
         let message = message.with_origin(Arc::new(origin));
         let mut queues = std::mem::take(&mut self.routed);
         queues.clear();
@@ -63,7 +64,9 @@ impl BrokerState {
     /// Counts a returned message; the error is for its publisher.
     pub(crate) fn returned(&mut self, to: &Destination) -> Error {
         self.counters.returned += 1;
-        Error::new(ErrorKind::Undeliverable, "publish").with("exchange", &to.exchange.name).with("routing_key", &to.key)
+        Error::new(ErrorKind::Undeliverable, "publish")
+            .with_context("exchange", &to.exchange.name)
+            .with_context("routing_key", &to.key)
     }
 
     /// The default exchange routes to the queue that has the key as its name.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Error, ErrorKind, Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan, Result};
+use oslo_messaging::driver::{Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan};
+use oslo_messaging::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
@@ -63,9 +64,9 @@ impl BrokerState {
             }
             Some(existing) if existing.kind == exchange.kind => Ok(()),
             Some(existing) => Err(Error::new(ErrorKind::Topology, operation)
-                .with("exchange", &exchange.name)
-                .with("declared_as", format!("{:?}", exchange.kind))
-                .with("exists_as", format!("{:?}", existing.kind))),
+                .with_context("exchange", &exchange.name)
+                .with_context("declared_as", format!("{:?}", exchange.kind))
+                .with_context("exists_as", format!("{:?}", existing.kind))),
         }
     }
 
@@ -86,8 +87,8 @@ impl BrokerState {
         let queue = self.queues.get(&id).expect("a name leads to a queue");
         if queue.exclusive {
             return Err(Error::new(ErrorKind::Topology, operation)
-                .with("queue", name)
-                .with("reason", "it is exclusive to another connection"));
+                .with_context("queue", name)
+                .with_context("reason", "it is exclusive to another connection"));
         }
         if queue.lifetime != lifetime {
             let difference = match queue.lifetime {

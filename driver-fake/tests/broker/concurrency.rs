@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use oslo_messaging::{Listener, Settle};
+use oslo_messaging::driver::{Listener, Settle};
 use oslo_messaging_fake::FakeBroker;
 use tokio::task::JoinSet;
 

@@ -1,7 +1,7 @@
 //! The delivery limit of quorum queues: what counts, what receivers see, and when a message is dropped.
 
 use crate::support::*;
-use oslo_messaging::{DeliveryCount, IncomingMessage, Listener};
+use oslo_messaging::driver::{DeliveryCount, IncomingMessage, Listener};
 use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker, FakeConfig, FakeTransport};
 
 /// A broker with a limit of two failures, with one message in `q`.

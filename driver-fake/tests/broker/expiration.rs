@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::*;
-use oslo_messaging::{Message, Transport};
+use oslo_messaging::driver::{Message, Transport};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::time::advance;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::support::*;
-use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, PublishOptions, State, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, State};
 use oslo_messaging_fake::{Cut, FakeBroker, Fault, FaultRule};
 
 /// A delay that no deadline of these tests reaches by itself.

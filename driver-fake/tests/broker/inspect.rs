@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::support::*;
-use oslo_messaging::{Address, ErrorKind, Message, State, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
+use oslo_messaging::{ErrorKind, State};
 use oslo_messaging_fake::{FakeBroker, FakeConfig};
 use tokio::time::advance;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use futures_util::FutureExt;
-use oslo_messaging::{Address, Deadline, ErrorKind, Executed, Message, State, Transport};
+use oslo_messaging::driver::{Address, Message, Transport};
+use oslo_messaging::{Deadline, ErrorKind, Executed, State};
 use oslo_messaging_fake::FakeBroker;
 use tokio::time::advance;
 
@@ -167,7 +168,7 @@ async fn an_operation_past_its_deadline_times_out() {
     let transport = broker.transport();
     let mut listener = listen(&transport, &inbox()).await;
     let past = Deadline::after(Duration::ZERO);
-    let options = oslo_messaging::PublishOptions::by(past);
+    let options = oslo_messaging::driver::PublishOptions::by(past);
     let error = fail(&transport, &fanout(), &options).await;
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::No));
     assert_eq!(transport.subscribe(&queue("q"), past).await.unwrap_err().kind(), ErrorKind::Timeout);

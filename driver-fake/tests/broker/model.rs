@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
 use futures_util::FutureExt;
-use oslo_messaging::{IncomingMessage, Listener, Settle, Subscription};
+use oslo_messaging::driver::{IncomingMessage, Listener, Settle, Subscription};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

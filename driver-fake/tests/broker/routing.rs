@@ -1,9 +1,8 @@
 //! Routing, and the errors of messages without a queue.
 
 use crate::support::*;
-use oslo_messaging::{
-    Address, Capability, ErrorKind, Exchange, Executed, Lifetime, Message, Source, Subscription, Transport,
-};
+use oslo_messaging::driver::{Address, Capability, Exchange, Lifetime, Message, Source, Subscription, Transport};
+use oslo_messaging::{ErrorKind, Executed};
 use oslo_messaging_fake::FakeBroker;
 
 #[tokio::test(start_paused = true)]

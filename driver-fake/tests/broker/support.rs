@@ -3,10 +3,10 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
 
-use oslo_messaging::{
-    Address, Deadline, IncomingMessage, Listener, Message, PublishOptions, Result, Settle, Source, Subscription,
-    Transport,
+use oslo_messaging::driver::{
+    Address, IncomingMessage, Listener, Message, PublishOptions, Settle, Source, Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Result};
 use oslo_messaging_fake::FakeTransport;
 
 /// How long what must happen may take; ends early.

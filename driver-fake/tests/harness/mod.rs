@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Lifetime, Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::{Lifetime, Transport};
 use oslo_messaging_conformance::{Budget, Clock, DELIVERY_LIMIT, Disturbance, Harness, async_trait};
 use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker};
 

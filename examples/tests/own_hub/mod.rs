@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oslo_messaging::{Result, Transport};
+use oslo_messaging::Result;
+use oslo_messaging::driver::Transport;
 use oslo_messaging_conformance::{Budget, Clock, Harness, async_trait};
 
 // The example's own `main` is not run here.

@@ -1,4 +1,4 @@
-//! A running node as a test sees it: its URL, its contents, and the levers that hurt it.
+//! A running node as a test sees it: its URL, its contents, and its faults.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::layout::Layout;
 use super::ready;
 use super::release::{BROKER, Release};
-use crate::command::output_within;
+use crate::process::command::output_within;
 
 /// The variable that names where clients connect to.
 pub const RABBIT_URL: &str = "OSLO_TEST_RABBIT_URL";
@@ -25,16 +25,16 @@ pub const RABBIT_NODE: &str = "OSLO_TEST_RABBIT_NODE";
 /// How long one `rabbitmqctl` may take: a second or two, most of it to start Erlang.
 const CONTROL: Duration = Duration::from_secs(60);
 
-/// How long a node may run on after it was told to stop: milliseconds, or as long as the machine is busy.
+/// How long a node may run on after `SIGSTOP`: milliseconds, or as long as the machine is busy.
 const FREEZING: Duration = Duration::from_secs(20);
 
 /// What RabbitMQ notes of a queue whose declaration says nothing of its type.
 const DEFAULT_TYPE: (Option<&str>, Option<&str>) = (Some("x-queue-type"), Some("classic"));
 
-/// The share of memory above which RabbitMQ stops publishers unless told otherwise.
+/// The share of memory above which RabbitMQ stops publishers by default.
 const USUAL_WATERMARK: &str = "0.4";
 
-/// A node that somebody else started and will stop.
+/// A running node, whose owner is elsewhere.
 #[derive(Debug, Clone)]
 pub struct AttachedNode {
     url: String,
@@ -239,7 +239,7 @@ impl AttachedNode {
         Ok(paused)
     }
 
-    /// Kills the server without a farewell. Only who started it can start it again.
+    /// Kills the server with `SIGKILL`. Only its owner can start it again.
     ///
     /// # Errors
     /// When the server cannot be signalled.

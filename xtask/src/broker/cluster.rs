@@ -70,7 +70,7 @@ impl Cluster {
         let leads = |node: &Node| queue["leader"] == node.attached().layout().name();
         match self.nodes.iter().position(leads) {
             Some(index) => Ok(index),
-            None => bail!("nobody leads {name}: {queue}"),
+            None => bail!("{name} has no leader: {queue}"),
         }
     }
 
@@ -105,7 +105,7 @@ impl Cluster {
     /// others, so both sides notice at once; what a network does that swallows packets is noticed after a minute or so.
     ///
     /// # Errors
-    /// When the member cannot be told, or goes on.
+    /// When the member cannot be reached, or goes on.
     pub fn isolate(&self, index: usize) -> Result<()> {
         let others = self.others(index);
         let forget =
@@ -117,7 +117,7 @@ impl Cluster {
     /// Lets a member that was cut off reach the others again, and returns once it has joined them.
     ///
     /// # Errors
-    /// When it cannot be told, or does not come back.
+    /// When it cannot be reached, or does not come back.
     pub fn rejoin(&mut self, index: usize) -> Result<()> {
         let remember = format!("[erlang:set_cookie(N, erlang:get_cookie()) || N <- {}].", self.others(index));
         self.node(index).rabbitmqctl(&["eval", &remember])?;

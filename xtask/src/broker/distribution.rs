@@ -14,9 +14,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::programs::Programs;
 use super::release::Release;
-use crate::command::{output_within, run};
-use crate::interrupt::Interrupt;
-use crate::{install, workspace_root};
+use crate::process::command::{output_within, run};
+use crate::process::interrupt::Interrupt;
+use crate::setup::install;
+use crate::workspace_root;
 
 /// How long an engine may take to say that it runs, or to make and remove a container.
 const ENGINE: Duration = Duration::from_secs(30);
@@ -96,7 +97,7 @@ fn home(release: Release) -> PathBuf {
 
 fn fill(release: Release, making: &Path, interrupt: &Interrupt) -> Result<()> {
     let root = making.join("root");
-    // Nobody must be able to enter it, as in a distribution that runs.
+    // The user `nobody` must be able to enter it.
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&root)?;
     eprintln!("making {} with RabbitMQ {}", home(release).display(), release.version());
     let mut command = if engine_runs() {
@@ -133,7 +134,7 @@ fn settle(release: Release, making: &Path) -> Result<()> {
         bail!("what is offered is RabbitMQ {version}: Debian's {} has moved on", release.suite());
     }
     match fs::rename(making, home(release)) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if find(release).is_ok() => fs::remove_dir_all(making).map_err(Into::into),
         moved => moved.map_err(Into::into),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::wait_within;
+use crate::process::command::wait_within;
 
 /// Each line names the process groups to end; the last one counts. The end of input means that we are gone.
 /// A process dies a moment after it is killed and may write until then, hence the repeated removal.

@@ -1,4 +1,4 @@
-//! Ports that nobody takes before a node binds them.
+//! Ports that no other node takes before a node binds them.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process;
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Result, bail};
 
 /// Below those that systems give to clients, and to servers that do not care: a node binds its ports seconds after they were
-/// chosen, and RabbitMQ starts without a TLS port that somebody else has.
+/// chosen, and RabbitMQ starts without a TLS port that is in use.
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 22_000;
 
-/// Ports that are free, and that this process gives to nobody else.
+/// Ports that are free, each given out once in this process.
 ///
 /// # Errors
 /// When none of them is free.

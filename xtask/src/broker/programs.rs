@@ -9,6 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::setup::install::apt;
+
 /// Names the directory of another RabbitMQ's scripts, to test against that version.
 const RABBIT_BIN: &str = "OSLO_TEST_RABBIT_BIN";
 
@@ -62,6 +64,16 @@ impl Programs {
             bail!("`epmd`, a part of Erlang, is not in PATH");
         };
         Ok(Self { scripts, mapper, root: None })
+    }
+
+    /// Makes sure that RabbitMQ is installed. The service of its package is not started.
+    ///
+    /// # Errors
+    /// When it is missing and cannot be installed; the message says how to.
+    pub fn install() -> Result<()> {
+        let Err(missing) = Self::find() else { return Ok(()) };
+        apt("rabbitmq-server").context(missing)?;
+        Self::find().map(drop)
     }
 
     /// Looks in the distribution below `root`: Debian's, or that of the official image.
@@ -145,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_with_its_place() {
+    fn what_is_missing_is_reported_with_its_place() {
         let error = Programs::find_in(Path::new("/nonexistent")).unwrap_err().to_string();
         assert_eq!(error, "/nonexistent holds no RabbitMQ");
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Pid;
 
-use crate::command::{POLL, output_within};
+use crate::process::command::{POLL, output_within};
 
 /// What an AMQP 0-9-1 client says first. The broker answers with a method frame (type 1) on channel 0.
 const PROTOCOL_HEADER: &[u8; 8] = b"AMQP\0\0\x09\x01";
@@ -32,12 +32,12 @@ impl fmt::Display for EndedEarly {
 
 impl std::error::Error for EndedEarly {}
 
-/// Whether the server ended by itself, so that starting it anew may help.
+/// Whether the server ended by itself, so that another start may help.
 pub(super) fn ended_early(error: &anyhow::Error) -> bool {
     error.is::<EndedEarly>()
 }
 
-/// Waits until the port mapper listens: a server that finds none starts one of its own, which nobody would end.
+/// Waits until the port mapper listens: a server that finds none starts one of its own, which would stay behind.
 pub(super) fn mapper(port: u16, budget: Duration) -> Result<()> {
     let end = Instant::now() + budget;
     while connect(port).is_err() {
@@ -78,7 +78,7 @@ pub(super) fn application(mut rabbitmqctl: Command, budget: Duration) -> Result<
         .context("RabbitMQ speaks AMQP and does not finish its start")
 }
 
-/// Waits until nobody listens on `port` any more.
+/// Waits until `port` is closed.
 pub(super) fn deaf(port: u16, budget: Duration) -> Result<()> {
     let end = Instant::now() + budget;
     while connect(port).is_ok() {

@@ -76,13 +76,13 @@ impl Release {
         }
     }
 
-    /// Whether whoever declares a queue that is neither durable nor exclusive loses the connection.
+    /// Whether declaring a queue that is neither durable nor exclusive costs the connection.
     #[must_use]
     pub fn denies_transient(self) -> bool {
         self == Self::V4_3Denied
     }
 
-    /// Whether a member of a cluster that is cut off from most others pauses if it is told to. Later releases have no such
+    /// Whether a member of a cluster that is cut off from most others pauses if it is configured to. Later releases have no such
     /// setting: it goes on, and confirms nothing.
     #[must_use]
     pub fn pauses_minorities(self) -> bool {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_told_what_it_needs_and_nothing_else() {
+    fn the_reference_gets_the_options_it_needs_and_no_others() {
         let denied = Release::V4_3Denied.reference_url("rabbit://h/?ssl=true");
         assert_eq!(denied, "rabbit://h/?ssl=true&amqp_durable_queues=true&rabbit_transient_quorum_queue=true");
         assert_eq!(Release::V4_0.reference_url("rabbit://h/"), "rabbit://h/");

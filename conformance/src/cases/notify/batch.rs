@@ -39,7 +39,7 @@ async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage
     let batches = recorder.at("recording");
     assert_eq!(batches.iter().map(|batch| batch.split(' ').count()).collect::<Vec<_>>(), [100, 100, 5]);
     assert_eq!(batches.join(" "), (0..205).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> Outcome {
@@ -56,7 +56,7 @@ async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> 
     let waited = begun.elapsed();
     assert_eq!(recorder.at("recording"), ["1 2"]);
     assert!(waited >= WINDOW && waited < WINDOW * 4, "{waited:?}");
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
@@ -75,9 +75,9 @@ async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
     let mut batches = recorder.at("recording");
     batches.sort();
     assert_eq!(batches, ["0 1 2", "3 4 5", "3 4 5", "6 7 8"]);
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     let queue = queue(stage, "t", Priority::Info);
-    let mut dead = oslo_messaging::DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
+    let mut dead = oslo_messaging::notify::DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
     assert_eq!(dead.purge(stage.budget().quiet).await?, 3);
     Ok(dead.close(stage.soon()).await?)
 }
@@ -101,5 +101,5 @@ async fn priorities_come_apart(stage: &Stage) -> Outcome {
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!((recorder.at("info"), recorder.at("error")), (vec!["0 2".to_owned()], vec!["1 3".to_owned()]));
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use oslo_messaging::driver::{Address, Message, PublishOptions};
+use oslo_messaging::notify::{DeadLetters, DeadReason, GiveUp, NotificationResult};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{
-    Address, DeadLetters, DeadReason, GiveUp, Message, NotificationResult, Payload, Priority, PublishOptions,
-};
+use oslo_messaging::{Payload, Priority};
 use serde_json::json;
 
 use super::{HandlerFailed, answering, impatient, listener, notifier, queue, recording, send_events, sorted};
@@ -65,7 +65,7 @@ async fn a_requeued_event_comes_back(stage: &Stage) -> Outcome {
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!(recorder.at("recording"), ["1", "1"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn another_member_has_what_one_gives_back(stage: &Stage) -> Outcome {
@@ -83,7 +83,7 @@ async fn another_member_has_what_one_gives_back(stage: &Stage) -> Outcome {
     }
     others.wait(1).await?;
     for listener in [without, giving, taking] {
-        listener.wait(stage.soon()).await?;
+        listener.shutdown(stage.soon()).await?;
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, 0..10).await?;
     recorder.wait(14).await?;
     recorder.quiet().await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     let heard = recorder.at("recording");
     assert_eq!(heard.iter().filter(|n| *n == "0").count(), 5, "{heard:?}");
     assert_eq!(sorted(heard.into_iter().filter(|n| n != "0"))?, (1..10).collect::<Vec<_>>());
@@ -113,7 +113,7 @@ async fn a_dead_letter_says_why_and_where_from(stage: &Stage) -> Outcome {
     let listener = builder.on_failure(impatient(2)).start(stage.soon()).await?;
     send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(2).await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     let queue = queue(stage, "t", Priority::Info);
     let mut dead = DeadLetters::open(&stage.bus().await?, &queue, stage.soon()).await?;
     let letter = dead.next(stage.budget().arrive).await?.ok_or("there is a dead letter")?;
@@ -135,7 +135,7 @@ async fn a_second_try_may_succeed(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(2).await?;
     recorder.quiet().await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     assert_eq!(dead_letters(stage, &queue(stage, "t", Priority::Info)).await?, []);
     Ok(())
 }
@@ -148,7 +148,7 @@ async fn an_event_may_be_dropped_instead(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(2).await?;
     recorder.quiet().await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     assert_eq!(dead_letters(stage, &queue(stage, "t", Priority::Info)).await?, []);
     Ok(())
 }
@@ -171,7 +171,7 @@ async fn what_is_no_notification_is_kept_as_a_dead_letter(stage: &Stage) -> Outc
     publish_raw(stage, ["not json", "[1]", r#"{"oslo.version": "3.0", "oslo.message": "{}"}"#]).await?;
     send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(1).await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     let dead = dead_letters(stage, &queue(stage, "t", Priority::Info)).await?;
     assert_eq!(dead, vec![(DeadReason::Undecodable, 0, String::new()); 3]);
     Ok(())
@@ -195,7 +195,7 @@ async fn an_unknown_priority_is_skipped(stage: &Stage) -> Outcome {
     recorder.wait(1).await?;
     recorder.quiet().await?;
     assert_eq!(recorder.at("recording"), ["2"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn a_copy_is_handled_once(stage: &Stage) -> Outcome {
@@ -208,7 +208,7 @@ async fn a_copy_is_handled_once(stage: &Stage) -> Outcome {
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!(recorder.at("recording"), ["1", "2"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn a_dead_letter_goes_back_to_its_own_queue(stage: &Stage) -> Outcome {
@@ -220,7 +220,7 @@ async fn a_dead_letter_goes_back_to_its_own_queue(stage: &Stage) -> Outcome {
     let failing = builder.start(stage.soon()).await?;
     send_events(&notifier(stage, &["t"]).await?, [1]).await?;
     recorder.wait(1).await?;
-    failing.wait(stage.soon()).await?;
+    failing.shutdown(stage.soon()).await?;
     let mut dead = DeadLetters::open(&stage.bus().await?, &pool, stage.soon()).await?;
     assert_eq!(dead.replay_all(stage.budget().quiet, stage.soon()).await?, 1);
     dead.close(stage.soon()).await?;
@@ -230,8 +230,8 @@ async fn a_dead_letter_goes_back_to_its_own_queue(stage: &Stage) -> Outcome {
     assert_eq!(recorder.at("well"), ["1"]);
     others.wait(1).await?;
     others.quiet().await?;
-    well.wait(stage.soon()).await?;
-    Ok(without.wait(stage.soon()).await?)
+    well.shutdown(stage.soon()).await?;
+    Ok(without.shutdown(stage.soon()).await?)
 }
 
 async fn one_that_takes_long_stops_no_other(stage: &Stage) -> Outcome {
@@ -258,5 +258,5 @@ async fn one_that_takes_long_stops_no_other(stage: &Stage) -> Outcome {
     assert!(!recorder.at("recording").contains(&"0".to_owned()));
     gate.add_permits(1);
     recorder.wait(201).await?;
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::{Format, Notification};
-use oslo_messaging::{
-    Address, Deadline, ErrorKind, Event, Message, NotificationEndpoint, NotificationListener, Payload, Priority,
-    PublishOptions, Source, Subscription,
-};
+use oslo_messaging::{Deadline, ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -18,7 +16,7 @@ use crate::{Outcome, Recorder, Stage};
 cases! { notify_life;
     /// NotificationListener::stop: Stops taking events. Handlers go on.
     a_stopped_listener_finishes_what_it_handles_and_takes_no_more [Retention];
-    /// NotificationListener::wait: Timeout if deadline passes first, and then every handler that still runs is aborted
+    /// NotificationListener::shutdown: Timeout if deadline passes first, and then every handler that still runs is aborted
     /// and its events go back to the broker.
     what_is_handled_past_the_deadline_goes_back [Retention, RedeliveredFlag];
     /// NotificationListener: Dropping it without wait aborts its handlers; what is unsettled goes back to the broker.
@@ -59,7 +57,7 @@ async fn next(stage: &Stage, count: usize) -> Result<Vec<String>, Failed> {
     let next = builder.start(stage.soon()).await?;
     recorder.wait(2 * count).await?;
     recorder.quiet().await?;
-    next.wait(stage.soon()).await?;
+    next.shutdown(stage.soon()).await?;
     Ok(recorder.at("next"))
 }
 
@@ -70,7 +68,7 @@ async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &S
     send_events(&notifier(stage, &["t"]).await?, [2]).await?;
     assert_eq!(recorder.quiet().await?.len(), 1, "it takes no more");
     gate.add_permits(2);
-    first.wait(stage.soon()).await?;
+    first.shutdown(stage.soon()).await?;
     assert_eq!(recorder.at("first"), ["1 began", "1 ended, redelivered: false"]);
     assert_eq!(next(stage, 1).await?, ["2 began", "2 ended, redelivered: false"]);
     Ok(())
@@ -79,7 +77,7 @@ async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &S
 async fn what_is_handled_past_the_deadline_goes_back(stage: &Stage) -> Outcome {
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
     let first = holding(stage, &recorder, &gate).await?;
-    let error = first.wait(Deadline::after(stage.budget().quiet)).await.expect_err("the gate is shut");
+    let error = first.shutdown(Deadline::after(stage.budget().quiet)).await.expect_err("the gate is shut");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(next(stage, 1).await?, ["1 began", "1 ended, redelivered: true"]);
     assert_eq!(recorder.at("first"), ["1 began"], "its handler was aborted");
@@ -104,8 +102,8 @@ async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
         recorder.wait(usize::try_from(n)?).await?;
         let (one, two) = tokio::join!(listener.stop(stage.soon()), listener.stop(stage.soon()));
         one.and(two)?;
-        stage.soon().run("end", listener.ended()).await??;
-        listener.wait(stage.soon()).await?;
+        stage.soon().run("end", listener.wait()).await??;
+        listener.shutdown(stage.soon()).await?;
     }
     assert_eq!(recorder.at("recording"), ["1", "2", "3"]);
     Ok(())
@@ -123,7 +121,7 @@ async fn a_copy_is_settled_too(stage: &Stage) -> Outcome {
         transport.publish(&to, message, &PublishOptions::by(stage.soon())).await?;
     }
     recorder.wait(2).await?;
-    listener.wait(stage.soon()).await?;
+    listener.shutdown(stage.soon()).await?;
     assert_eq!(recorder.at("recording"), ["1", "2"]);
     let source = Source::Notifications { addresses: vec![to], pool: None };
     stage.read(&transport, Subscription::new(source)).await?.quiet().await

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use oslo_messaging::notify::NotificationFilter;
 use oslo_messaging::wire::{Compression, Format};
-use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, NotificationFilter, Notifier, Priority};
+use oslo_messaging::{Bus, Context, Event, NotificationEndpoint, Notifier, Priority};
 use serde_json::{Value, json};
 
 use super::{Recording, listener, notifier, recording, send_events, sink, sorted};
@@ -65,7 +66,7 @@ async fn parts_arrive(stage: &Stage, notifier: Notifier) -> Outcome {
     let heard = recorder.wait(1).await?;
     let expected = json!(["conformance.host-1", "order.refused", "warn", payload, "bob", [36, 26], false, 1]);
     assert_eq!(heard[0].what, expected.to_string());
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn an_event_arrives_with_all_its_parts(stage: &Stage) -> Outcome {
@@ -74,13 +75,13 @@ async fn an_event_arrives_with_all_its_parts(stage: &Stage) -> Outcome {
 
 async fn both_formats_are_read_alike(stage: &Stage) -> Outcome {
     let sink = sink(stage, &["t"]).await?.format(Format::V1);
-    parts_arrive(stage, Notifier::over("conformance.host-1", sink)).await
+    parts_arrive(stage, Notifier::from_sink("conformance.host-1", sink)).await
 }
 
 async fn a_compressed_event_arrives_as_it_was(stage: &Stage) -> Outcome {
     let bus = Bus::builder(stage.connect().await?).compression(Compression::Zlib).build();
-    let sink = oslo_messaging::MessagingSink::new(&bus).topics([stage.name("t")]).exchange(stage.name("e"));
-    parts_arrive(stage, Notifier::over("conformance.host-1", sink)).await
+    let sink = oslo_messaging::notify::MessagingSink::new(&bus).topics([stage.name("t")]).exchange(stage.name("e"));
+    parts_arrive(stage, Notifier::from_sink("conformance.host-1", sink)).await
 }
 
 async fn every_priority_is_heard(stage: &Stage) -> Outcome {
@@ -94,7 +95,7 @@ async fn every_priority_is_heard(stage: &Stage) -> Outcome {
     recorder.wait(7).await?;
     recorder.quiet().await?;
     assert_eq!(sorted(recorder.at("recording"))?, [0, 1, 2, 3, 4, 5, 6]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
@@ -107,8 +108,8 @@ async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
     recorder.wait(3).await?;
     recorder.quiet().await?;
     assert_eq!((sorted(recorder.at("both"))?, recorder.at("other")), (vec![1, 2], vec!["3".to_owned()]));
-    both.wait(stage.soon()).await?;
-    Ok(other.wait(stage.soon()).await?)
+    both.shutdown(stage.soon()).await?;
+    Ok(other.shutdown(stage.soon()).await?)
 }
 
 async fn an_event_on_two_topics_is_heard_on_each(stage: &Stage) -> Outcome {
@@ -119,7 +120,7 @@ async fn an_event_on_two_topics_is_heard_on_each(stage: &Stage) -> Outcome {
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!(recorder.at("recording"), ["1", "1"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
@@ -134,8 +135,8 @@ async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
     let mut all = shares.concat();
     all.sort_unstable();
     assert_eq!(all, (0..20).collect::<Vec<_>>());
-    first.wait(stage.soon()).await?;
-    Ok(second.wait(stage.soon()).await?)
+    first.shutdown(stage.soon()).await?;
+    Ok(second.shutdown(stage.soon()).await?)
 }
 
 async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
@@ -147,7 +148,7 @@ async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
     recorder.wait(2).await?;
     let heard: Vec<_> = recorder.quiet().await?.into_iter().map(|event| event.place).collect();
     assert_eq!(heard, ["first", "second"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome {
@@ -162,7 +163,7 @@ async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome
     recorder.wait(4).await?;
     recorder.quiet().await?;
     assert_eq!((recorder.at("picky"), sorted(recorder.at("all"))?), (vec!["3".to_owned()], vec![1, 2, 3]));
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn what_is_told_before_anybody_listens_is_kept(stage: &Stage) -> Outcome {
@@ -172,11 +173,11 @@ async fn what_is_told_before_anybody_listens_is_kept(stage: &Stage) -> Outcome {
         listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder)).start(stage.soon()).await?;
     recorder.wait(10).await?;
     assert_eq!(recorder.at("recording"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn without_a_queue_nothing_is_kept(stage: &Stage) -> Outcome {
-    let notifier = Notifier::over("conformance.host-1", sink(stage, &["t"]).await?.without_queue());
+    let notifier = Notifier::from_sink("conformance.host-1", sink(stage, &["t"]).await?.without_queue());
     send_events(&notifier, [1]).await?;
     let recorder = stage.recorder();
     let listener =
@@ -185,7 +186,7 @@ async fn without_a_queue_nothing_is_kept(stage: &Stage) -> Outcome {
     recorder.wait(1).await?;
     recorder.quiet().await?;
     assert_eq!(recorder.at("recording"), ["2"]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 async fn order_holds_from_one_publisher(stage: &Stage) -> Outcome {
@@ -195,5 +196,5 @@ async fn order_holds_from_one_publisher(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, 0..200).await?;
     recorder.wait(200).await?;
     assert_eq!(recorder.at("recording"), (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }

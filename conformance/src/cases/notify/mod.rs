@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+use oslo_messaging::notify::{FailurePolicy, MessagingSink, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::{
-    Context, Event, Exception, Failure, FailurePolicy, MessagingSink, NotificationEndpoint, NotificationListener,
-    NotificationListenerBuilder, NotificationResult, Notifier, Priority, Result, Target,
+    Context, Event, Exception, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use serde_json::{Value, json};
 
@@ -115,7 +115,7 @@ pub(super) async fn sink(stage: &Stage, topics: &[&str]) -> Result<MessagingSink
 
 /// A notifier to `topics`.
 pub(super) async fn notifier(stage: &Stage, topics: &[&str]) -> Result<Notifier> {
-    Ok(Notifier::over("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
+    Ok(Notifier::from_sink("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
 }
 
 /// Sends an `info` event for each of `numbers`, one after the other.
@@ -128,7 +128,7 @@ pub(super) async fn send_events(notifier: &Notifier, numbers: impl IntoIterator<
 
 /// A policy of `tries` tries with short waits, for a real clock.
 pub(super) fn impatient(tries: u32) -> FailurePolicy {
-    FailurePolicy::default().with_tries(tries).with_first_wait(Duration::from_millis(5))
+    FailurePolicy::default().with_attempts(tries).with_first_wait(Duration::from_millis(5))
 }
 
 /// A batch size.

@@ -43,7 +43,7 @@ async fn every_pool_has_every_event(stage: &Stage) -> Outcome {
         assert_eq!(recorder.at(name), (0..20).map(|n| n.to_string()).collect::<Vec<_>>(), "{name}");
     }
     for member in members {
-        member.wait(stage.soon()).await?;
+        member.shutdown(stage.soon()).await?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     let notifier = notifier(stage, &["t"]).await?;
     send_events(&notifier, 0..50).await?;
     recorder.wait(50).await?;
-    leaving.wait(stage.soon()).await?;
+    leaving.shutdown(stage.soon()).await?;
     send_events(&notifier, 50..60).await?;
     let back = member(stage, "leaving", Some("a"), &recorder).await?;
     send_events(&notifier, 60..100).await?;
@@ -68,7 +68,7 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     }
     others.wait(100).await?;
     for listener in [without, staying, back] {
-        listener.wait(stage.soon()).await?;
+        listener.shutdown(stage.soon()).await?;
     }
     Ok(())
 }
@@ -76,14 +76,14 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
 async fn a_pool_keeps_its_copy_while_nobody_reads_it(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = member(stage, "none", None, &others).await?;
-    member(stage, "first", Some("a"), &recorder).await?.wait(stage.soon()).await?;
+    member(stage, "first", Some("a"), &recorder).await?.shutdown(stage.soon()).await?;
     send_events(&notifier(stage, &["t"]).await?, 0..10).await?;
     let later = member(stage, "later", Some("a"), &recorder).await?;
     recorder.wait(10).await?;
     assert_eq!(recorder.at("later"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
     others.wait(10).await?;
-    later.wait(stage.soon()).await?;
-    Ok(without.wait(stage.soon()).await?)
+    later.shutdown(stage.soon()).await?;
+    Ok(without.shutdown(stage.soon()).await?)
 }
 
 async fn a_tap_takes_nothing_from_anybody(stage: &Stage) -> Outcome {
@@ -93,11 +93,11 @@ async fn a_tap_takes_nothing_from_anybody(stage: &Stage) -> Outcome {
     let notifier = notifier(stage, &["t"]).await?;
     send_events(&notifier, 0..5).await?;
     recorder.wait(10).await?;
-    tap.wait(stage.soon()).await?;
+    tap.shutdown(stage.soon()).await?;
     send_events(&notifier, 5..10).await?;
     recorder.wait(15).await?;
     recorder.quiet().await?;
     let all = |count: u32| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
     assert_eq!((recorder.at("tap"), recorder.at("reader")), (all(5), all(10)));
-    Ok(reader.wait(stage.soon()).await?)
+    Ok(reader.shutdown(stage.soon()).await?)
 }

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::Format;
 use oslo_messaging::{
-    Address, Context, Event, Message, NotificationEndpoint, NotificationListener, Notifier, Payload, Priority,
-    PublishOptions, Result, Serializer, Source, Subscription, Target,
+    Context, Event, NotificationEndpoint, NotificationListener, Notifier, Payload, Priority, Result, Serializer, Target,
 };
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn an_event_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcom
     let mut reading = stage.read(&transport, Subscription::new(source)).await?;
     for format in [Format::V1, Format::V2] {
         let sink = sink(stage, &["t", "u"]).await?.format(format);
-        let notifier = Notifier::over("conformance.host-1", sink).allow_context(["user"]);
+        let notifier = Notifier::from_sink("conformance.host-1", sink).allow_context(["user"]);
         notifier.info(&context, "order.created", &json!({ "n": [1, null] })).await?;
         let mut ids = Vec::new();
         for incoming in reading.take(2).await? {
@@ -86,7 +86,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
     }
     recorder.wait(2).await?;
     assert_eq!(recorder.at("recording"), ["[null,null,123456789012345678901234567890,1e400,\"a\u{fffd}b\"]"; 2]);
-    Ok(listener.wait(stage.soon()).await?)
+    Ok(listener.shutdown(stage.soon()).await?)
 }
 
 /// Wraps what it serialises in a list and takes it out again; puts a mark on a context each way.
@@ -135,8 +135,8 @@ async fn payload_and_context_pass_the_serializers(stage: &Stage) -> Outcome {
     plain.wait(1).await?;
     assert_eq!(recorder.at("recording"), [r#"[{"n":1},["marked","read"]]"#]);
     assert_eq!(plain.at("plain"), [r#"[{"n":1}]"#], "so it travelled");
-    listening.wait(stage.soon()).await?;
-    Ok(looking.wait(stage.soon()).await?)
+    listening.shutdown(stage.soon()).await?;
+    Ok(looking.shutdown(stage.soon()).await?)
 }
 
 async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
@@ -150,13 +150,13 @@ async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     }
     for (topic, exchange, n) in [("one", "e1", 1), ("two", "e2", 2), ("one", "e2", 3), ("two", "e", 4)] {
         let sink = sink(stage, &[topic]).await?.exchange(stage.name(exchange)).without_queue();
-        send_events(&Notifier::over("conformance.host-1", sink), [n]).await?;
+        send_events(&Notifier::from_sink("conformance.host-1", sink), [n]).await?;
     }
     recorder.wait(2).await?;
     recorder.quiet().await?;
     assert_eq!((recorder.at("one"), recorder.at("two")), (vec!["1".to_owned()], vec!["2".to_owned()]));
     for listener in listeners {
-        listener.wait(stage.soon()).await?;
+        listener.shutdown(stage.soon()).await?;
     }
     Ok(())
 }
@@ -169,14 +169,14 @@ async fn one_pool_name_is_one_queue_whatever_the_topics(stage: &Stage) -> Outcom
         members.push(builder.start(stage.soon()).await?);
     }
     let sink = sink(stage, &["t"]).await?.without_queue();
-    send_events(&Notifier::over("conformance.host-1", sink), 0..20).await?;
+    send_events(&Notifier::from_sink("conformance.host-1", sink), 0..20).await?;
     recorder.wait(20).await?;
     recorder.quiet().await?;
     let shares = [recorder.at("t"), recorder.at("u")];
     assert!(shares.iter().all(|share| !share.is_empty()), "the one that listens to u has its share too: {shares:?}");
     assert_eq!(super::sorted(shares.concat())?, (0..20).collect::<Vec<_>>(), "and each event has one of them");
     for member in members {
-        member.wait(stage.soon()).await?;
+        member.shutdown(stage.soon()).await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Casts: which server runs them, and how often.
 
-use oslo_messaging::{Capability, Context, Error, ErrorKind, Executed, RpcClient, Target};
+use oslo_messaging::driver::Capability;
+use oslo_messaging::{Context, Error, ErrorKind, Executed, RpcClient, Target};
 use serde_json::json;
 
 use super::Group;

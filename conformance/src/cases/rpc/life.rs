@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer, RpcServerBuilder, Subscription};
+use oslo_messaging::driver::Subscription;
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -16,7 +18,7 @@ use crate::{Outcome, Stage};
 cases! { rpc_life;
     /// RpcServer::stop: Stops taking requests. Methods go on.
     a_stopped_server_finishes_what_it_runs_and_takes_no_more [Retention];
-    /// RpcServer::wait: Timeout if deadline passes first, and then every method that still runs is aborted.
+    /// RpcServer::shutdown: Timeout if deadline passes first, and then every method that still runs is aborted.
     what_runs_past_the_deadline_is_aborted [];
     /// RpcServer::stop: Timeout if deadline passes first; the server goes on stopping.
     a_stop_past_its_deadline_goes_on [];
@@ -74,7 +76,7 @@ async fn what_runs_past_the_deadline_is_aborted(stage: &Stage) -> Outcome {
     group.client.cast(&Context::new(), "hold", &()).await?;
     group.recorder.wait(1).await?;
     let server = group.servers.pop().ok_or("one was started")?;
-    let error = server.wait(Deadline::after(stage.budget().quiet)).await.expect_err("the gate is shut");
+    let error = server.shutdown(Deadline::after(stage.budget().quiet)).await.expect_err("the gate is shut");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     group.recorder.wait(2).await?;
     assert_eq!(group.recorder.at("a"), ["began", "aborted"]);
@@ -88,7 +90,7 @@ async fn a_stop_past_its_deadline_goes_on(stage: &Stage) -> Outcome {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     }
     group.servers[0].stop(stage.soon()).await?;
-    stage.soon().run("end", group.servers[0].ended()).await??;
+    stage.soon().run("end", group.servers[0].wait()).await??;
     group.stop().await
 }
 
@@ -103,13 +105,13 @@ async fn all_who_stop_it_share_one_outcome(stage: &Stage) -> Outcome {
         Ok(()) as Outcome
     };
     let (first, second, ended, opened) =
-        tokio::join!(server.stop(stage.soon()), server.stop(stage.soon()), server.ended(), opening);
+        tokio::join!(server.stop(stage.soon()), server.stop(stage.soon()), server.wait(), opening);
     opened?;
-    for outcome in [first, second, ended, server.stop(stage.soon()).await, server.ended().await] {
+    for outcome in [first, second, ended, server.stop(stage.soon()).await, server.wait().await] {
         outcome?;
     }
     assert_eq!(group.recorder.at("a"), ["began", "ended"], "the end waited for the method");
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
@@ -121,7 +123,7 @@ async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
         let server = builder.clone().start(stage.soon()).await?;
         let sum: i64 = client.call(&Context::new(), "add", &json!({ "increment": 1 })).await?;
         assert_eq!(sum, total, "its endpoints are the same ones");
-        server.wait(stage.soon()).await?;
+        server.shutdown(stage.soon()).await?;
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{Context, Endpoint, Exception, Failure, RpcClient, RpcServer, RpcServerBuilder, Target};
+use oslo_messaging::rpc::RpcServerBuilder;
+use oslo_messaging::{Context, Endpoint, Exception, Failure, RpcClient, RpcServer, Target};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -66,7 +67,7 @@ impl<'a> Group<'a> {
     /// Stops every server and waits for its methods.
     pub(super) async fn stop(self) -> Outcome {
         for server in self.servers {
-            server.wait(self.stage.soon()).await?;
+            server.shutdown(self.stage.soon()).await?;
         }
         Ok(())
     }

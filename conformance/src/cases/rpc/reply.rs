@@ -202,7 +202,8 @@ async fn a_failure_that_nobody_declared_is_told_with_its_class(stage: &Stage) ->
     let failing = async {
         let request = peer.request().await?;
         let failure = Failure::new("shop.errors", "SoldOut", "no more of it");
-        let failed = oslo_messaging::wire::Reply { failure: Some(failure.into()), ..reply(&request, json!(1), true)? };
+        let mut failed = reply(&request, json!(1), true)?;
+        failed.failure = Some(failure.into());
         peer.answer_raw(&request, failed.encode()).await
     };
     let (answer, answered) = tokio::join!(ask(&client, 1), failing);

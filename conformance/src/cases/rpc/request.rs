@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Settle, Subscription};
 use oslo_messaging::wire::{CallFields, Compression, Request};
-use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer, Settle, Subscription};
+use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer};
 use serde_json::{Value, json};
 
 use super::Group;
@@ -210,7 +211,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
         let reply = peer.reply().await?;
         assert_eq!(reply.result.as_str().replace(", ", ",").replace(": ", ":"), came, "{:?}", reply.failure);
     }
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 async fn a_compressed_one_is_answered(stage: &Stage) -> Outcome {

@@ -198,7 +198,7 @@ async fn the_first_endpoint_that_fits_answers(stage: &Stage) -> Outcome {
         let answered = asked(&client, namespace, version, method).await?;
         assert_eq!(answered, answer, "{namespace:?} {version:?} {method}");
     }
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 async fn version_and_namespace_must_fit(stage: &Stage) -> Outcome {
@@ -211,7 +211,7 @@ async fn version_and_namespace_must_fit(stage: &Stage) -> Outcome {
     assert_eq!(asked(&client, Some("Name1"), Some("7.5"), "foo").await?, "Hi there");
     assert_eq!(asked(&client, Some("Name1"), Some("7.6"), "foo").await?, "UnsupportedVersion");
     assert_eq!(asked(&client, Some("Name2"), Some("7.5"), "foo").await?, "UnsupportedVersion");
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 async fn a_ping_is_answered_only_if_it_is_to_be(stage: &Stage) -> Outcome {

@@ -105,13 +105,13 @@ async fn a_call_from_a_method_ends_by_its_callers_deadline(stage: &Stage) -> Out
     silent.request().await?;
     let ended = recorder.wait(1).await?;
     assert_eq!(ended[0].what, ErrorKind::Timeout.to_string(), "it ended long before its own hour");
-    Ok(server.wait(stage.soon()).await?)
+    Ok(server.shutdown(stage.soon()).await?)
 }
 
 /// A request for `method` whose caller expects a heartbeat every second.
 fn monitored(method: &str, inbox: &str) -> Request {
     let mut request = Request::new(method, Payload::from(json!({})));
-    request.call = Some(CallFields { monitor: Some(1.0), ..CallFields::new("1", inbox) });
+    request.call = Some(CallFields::new("1", inbox).with_monitor(Some(1.0)));
     request
 }
 

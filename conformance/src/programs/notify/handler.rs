@@ -5,11 +5,9 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use oslo_messaging::notify::{NotificationFilter, NotificationResult};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{
-    Context, Event as Received, Exception, Failure, NotificationEndpoint, NotificationFilter, NotificationResult,
-    Result,
-};
+use oslo_messaging::{Context, Event as Received, Exception, Failure, NotificationEndpoint, Result};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 

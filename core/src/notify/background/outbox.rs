@@ -1,15 +1,19 @@
 //! The events that wait, within their limits. No I/O.
+//!
+//! The state machine of the outbox: pure, so that its limits are tested without a broker. Events are numbered in the
+//! order of their arrival; `flush` waits until no event with a number below a given one is left.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::config::{OutboxConfig, WhenFull};
-use super::counts::{Loss, Losses, OutboxCounts, count};
-use crate::notify::outgoing::OutgoingEvent;
+use super::outbox_config::{OutboxConfig, WhenFull};
+use super::outbox_counts::{Loss, Losses, OutboxCounts, count};
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::sink::Sinks;
-use crate::{Deadline, Error, Result};
+use crate::{Deadline, Error, Executed, Result};
 
 /// Whether an event is in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Queued {
     /// It will be published, or given up when it is too old.
     Yes,
@@ -19,30 +23,34 @@ pub enum Queued {
 
 /// An event in the outbox.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct QueuedEvent {
     /// Its place in the order of all.
     pub(super) number: u64,
     pub(super) event: OutgoingEvent,
     pub(super) sinks: Sinks,
+    /// When the event is too old and given up.
     pub(super) deadline: Deadline,
+    /// Its size, as the limits count it.
     bytes: usize,
 }
 
-/// What waits and what is being published, what became of the rest, and what of that was not told yet.
+/// The events that wait or are being published, the counts of the others, and the losses that are not logged yet.
 #[derive(Debug)]
 pub(super) struct Outbox {
     config: OutboxConfig,
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<QueuedEvent>,
     /// The number and the size of each event that is being published.
     in_flight: BTreeMap<u64, usize>,
     bytes: usize,
+    /// The number of the next event.
     end: u64,
     closed: bool,
     counts: OutboxCounts,
-    untold: Losses,
+    unreported: Losses,
 }
 
 impl Outbox {
+    /// An empty outbox.
     pub(super) fn new(config: OutboxConfig) -> Self {
         Self {
             config,
@@ -52,7 +60,7 @@ impl Outbox {
             end: 0,
             closed: false,
             counts: OutboxCounts::default(),
-            untold: Losses::default(),
+            unreported: Losses::default(),
         }
     }
 
@@ -62,15 +70,15 @@ impl Outbox {
     /// `Closed`.
     pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {
         if self.closed {
-            return Err(Error::closed("notify"));
+            return Err(Error::closed("notify").with_executed(Executed::No));
         }
-        let bytes = event.text_len() + size_of::<Entry>();
+        let bytes = event.text_len() + size_of::<QueuedEvent>();
         if !self.make_room(bytes) {
             self.lose(Loss::Full);
             return Ok(Queued::Dropped);
         }
         let deadline = Deadline::after(self.config.age);
-        self.waiting.push_back(Entry { number: self.end, event, sinks: sinks.clone(), deadline, bytes });
+        self.waiting.push_back(QueuedEvent { number: self.end, event, sinks: sinks.clone(), deadline, bytes });
         self.bytes += bytes;
         self.end += 1;
         self.counts.queued += 1;
@@ -78,7 +86,7 @@ impl Outbox {
     }
 
     /// The next event to publish; it stays in the outbox until it is [`settled`](Self::settle).
-    pub(super) fn take(&mut self) -> Option<Entry> {
+    pub(super) fn take(&mut self) -> Option<QueuedEvent> {
         let entry = self.waiting.pop_front()?;
         self.in_flight.insert(entry.number, entry.bytes);
         Some(entry)
@@ -92,7 +100,7 @@ impl Outbox {
             Ok(()) => self.counts.published += 1,
             Err((loss, error)) => {
                 self.lose(loss);
-                self.untold.last_error = error.or(self.untold.last_error.take());
+                self.unreported.last_error = error.or(self.unreported.last_error.take());
             }
         }
     }
@@ -139,14 +147,14 @@ impl Outbox {
         !self.waiting.is_empty()
     }
 
-    /// Whether there are losses to tell of.
-    pub(super) fn has_untold(&self) -> bool {
-        !self.untold.are_none()
+    /// Whether there are losses that are not logged yet.
+    pub(super) fn has_unreported(&self) -> bool {
+        !self.unreported.are_none()
     }
 
-    /// The losses to tell of; they count as told.
-    pub(super) fn take_untold(&mut self) -> Losses {
-        std::mem::take(&mut self.untold)
+    /// Takes the losses that are not logged yet; they count as logged.
+    pub(super) fn take_unreported(&mut self) -> Losses {
+        std::mem::take(&mut self.unreported)
     }
 
     fn held(&self) -> usize {
@@ -176,8 +184,9 @@ impl Outbox {
         events_held < self.config.max_events && bytes_held.saturating_add(bytes) <= self.config.max_bytes
     }
 
+    /// Counts a loss, for the counters, the metric and the next warning.
     fn lose(&mut self, loss: Loss) {
-        self.untold.add(loss);
+        self.unreported.add(loss);
         match loss {
             Loss::Full => {
                 self.counts.dropped += 1;

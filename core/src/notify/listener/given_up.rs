@@ -1,4 +1,8 @@
-//! Which events were given up and are not in their dead-letter queue yet: those are moved, and not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does not run again.
+//!
+//! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
+//! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
+//! that are being moved, and those that went back to the end of their queue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::message_key::MessageKey;
-use crate::notify::dead_letter::DeadLetterInfo;
-use crate::{DeliveryCount, IncomingMessage, Message};
+use crate::delivery::message_key::MessageKey;
+use crate::driver::{DeliveryCount, IncomingMessage, Message};
+use crate::notify::dead_letter::info::DeadLetterInfo;
 
 /// How many events that went back to their queue are remembered. The oldest beyond that are run again.
 const REMEMBERED: usize = 10_000;
 
-/// What tells an event from others: the key of its `_unique_id`, or else of its content.
+/// Identifies an event: by the key of its `_unique_id`, or of its content if it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
+pub(super) struct EventIdentity {
     key: MessageKey,
     /// Whether the event has no `_unique_id`, so that equal events are taken for one.
     by_content: bool,
@@ -29,32 +33,34 @@ pub(super) struct GivenUp {
 
 /// What an arriving message is, as far as events that were given up go.
 #[derive(Debug)]
-pub(super) enum Met {
+pub(super) enum GivenUpMatch {
     /// None of them.
     Other(Box<dyn IncomingMessage>),
     /// Another delivery of one that is being moved: it is settled with that.
     Copy,
     /// One of them: only its move is to be tried.
-    GivenUp(Box<dyn IncomingMessage>, Box<Reason>),
+    GivenUp(Box<dyn IncomingMessage>, Box<GiveUpReason>),
 }
 
 /// Why an event was given up.
 #[derive(Debug, Clone)]
-pub(super) struct Reason {
+pub(super) struct GiveUpReason {
     pub(super) info: DeadLetterInfo,
     /// When it went back to the end of its queue, if it did.
     pub(super) returned: Option<Instant>,
 }
 
+/// The events that were given up, by where they are.
 #[derive(Debug, Default)]
 struct Events {
-    moving: HashMap<Identity, Moving>,
-    returned: HashMap<Identity, Returned>,
+    moving: HashMap<EventIdentity, Moving>,
+    returned: HashMap<EventIdentity, Returned>,
     /// The same ones, oldest first.
-    order: BTreeMap<u64, Identity>,
+    order: BTreeMap<u64, EventIdentity>,
     next: u64,
 }
 
+/// An event that is being moved to the dead-letter queue.
 #[derive(Debug)]
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
@@ -65,14 +71,15 @@ struct Moving {
     last: Arc<Notify>,
 }
 
+/// An event that went back to the end of its queue.
 #[derive(Debug)]
 struct Returned {
     number: u64,
     messages: usize,
-    reason: Reason,
+    reason: GiveUpReason,
 }
 
-impl Identity {
+impl EventIdentity {
     /// The identity of `message`, whose `_unique_id` has this key, or which has none.
     pub(super) fn of(key: Option<MessageKey>, message: &Message) -> Self {
         let by_content = key.is_none();
@@ -87,10 +94,10 @@ impl Identity {
 
 impl GivenUp {
     /// Says what `message` is.
-    pub(super) fn meet(&self, identity: Identity, message: Box<dyn IncomingMessage>) -> Met {
+    pub(super) fn meet(&self, identity: EventIdentity, message: Box<dyn IncomingMessage>) -> GivenUpMatch {
         let mut events = self.events();
         if let Some(reason) = events.take_returned(identity) {
-            return Met::GivenUp(message, Box::new(reason));
+            return GivenUpMatch::GivenUp(message, Box::new(reason));
         }
         match events.moving.get_mut(&identity) {
             Some(moving) if message.redelivered() => {
@@ -98,21 +105,21 @@ impl GivenUp {
                     moving.last.notify_one();
                 }
                 moving.copies.push(message);
-                Met::Copy
+                GivenUpMatch::Copy
             }
             // The publisher sent it twice. It is not settled with the first: it may also be the dead letter, replayed
             // before its confirm arrived here.
             Some(moving) if !identity.by_content => {
-                let reason = Reason { info: moving.info.clone(), returned: None };
-                Met::GivenUp(message, Box::new(reason))
+                let reason = GiveUpReason { info: moving.info.clone(), returned: None };
+                GivenUpMatch::GivenUp(message, Box::new(reason))
             }
-            _ => Met::Other(message),
+            _ => GivenUpMatch::Other(message),
         }
     }
 
     /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another delivery
     /// of it is the last that its queue allows.
-    pub(super) fn begin(&self, identity: Identity, info: &DeadLetterInfo) -> Arc<Notify> {
+    pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {
         let mut events = self.events();
         let moving = events.moving.entry(identity);
         let new = || Moving { messages: 0, copies: Vec::new(), info: info.brief(), last: Arc::default() };
@@ -122,9 +129,9 @@ impl GivenUp {
     }
 
     /// Notes that a copy of an event is about to go back to the end of its queue, where it will be met again.
-    pub(super) fn returning(&self, identity: Identity, info: &DeadLetterInfo) {
+    pub(super) fn returning(&self, identity: EventIdentity, info: &DeadLetterInfo) {
         let mut events = self.events();
-        let reason = Reason { info: info.brief(), returned: Some(Instant::now()) };
+        let reason = GiveUpReason { info: info.brief(), returned: Some(Instant::now()) };
         if let Some(returned) = events.returned.get_mut(&identity) {
             returned.messages += 1;
             returned.reason = reason;
@@ -141,19 +148,19 @@ impl GivenUp {
     }
 
     /// Takes back a [`returning`](Self::returning): the copy did not get there.
-    pub(super) fn not_returned(&self, identity: Identity) {
+    pub(super) fn not_returned(&self, identity: EventIdentity) {
         self.events().take_returned(identity);
     }
 
     /// Whether another delivery of an event that is being moved is the last that its queue allows.
-    pub(super) fn has_last(&self, identity: Identity) -> bool {
+    pub(super) fn has_last(&self, identity: EventIdentity) -> bool {
         let events = self.events();
         let copies = events.moving.get(&identity).map(|moving| moving.copies.as_slice()).unwrap_or_default();
         copies.iter().any(|copy| copy.message().delivery_count.is_some_and(DeliveryCount::is_last))
     }
 
     /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with it.
-    pub(super) fn moved(&self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+    pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let mut events = self.events();
         if !identity.by_content {
             while events.take_returned(identity).is_some() {}
@@ -162,7 +169,7 @@ impl GivenUp {
     }
 
     /// Notes that an event is not held here any more; gives out its other deliveries.
-    pub(super) fn left(&self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+    pub(super) fn left(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         self.events().end(identity)
     }
 
@@ -172,7 +179,8 @@ impl GivenUp {
 }
 
 impl Events {
-    fn take_returned(&mut self, identity: Identity) -> Option<Reason> {
+    /// Takes one returned message of `identity` out of the memory, with the reason that it was given up for.
+    fn take_returned(&mut self, identity: EventIdentity) -> Option<GiveUpReason> {
         let returned = self.returned.get_mut(&identity)?;
         if returned.messages > 1 {
             returned.messages -= 1;
@@ -183,7 +191,8 @@ impl Events {
         Some(reason)
     }
 
-    fn end(&mut self, identity: Identity) -> Vec<Box<dyn IncomingMessage>> {
+    /// Ends one move of `identity`; the copies are returned with the last one.
+    fn end(&mut self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let Some(moving) = self.moving.get_mut(&identity) else { return Vec::new() };
         moving.messages -= 1;
         if moving.messages > 0 {
@@ -232,18 +241,18 @@ mod tests {
         DeadLetterInfo::of_error(&Message::new("{}"), DeadReason::Payload, 3, &error)
     }
 
-    fn meet(events: &GivenUp, identity: Identity, redelivered: bool) -> &'static str {
+    fn meet(events: &GivenUp, identity: EventIdentity, redelivered: bool) -> &'static str {
         match events.meet(identity, Box::new(Arrived(Message::new("{}"), redelivered))) {
-            Met::Other(_) => "other",
-            Met::Copy => "copy",
-            Met::GivenUp(..) => "given up",
+            GivenUpMatch::Other(_) => "other",
+            GivenUpMatch::Copy => "copy",
+            GivenUpMatch::GivenUp(..) => "given up",
         }
     }
 
     #[test]
     fn an_event_is_known_while_it_is_moved_and_where_it_went_back_to_its_queue() {
         let events = GivenUp::default();
-        let id = Identity::of(MessageKey::of("a"), &Message::new("{}"));
+        let id = EventIdentity::of(MessageKey::of("a"), &Message::new("{}"));
         assert_eq!(meet(&events, id, true), "other");
         events.begin(id, &info());
         assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "given up"));
@@ -260,9 +269,9 @@ mod tests {
     fn events_without_an_id_are_known_by_their_content_and_counted() {
         let events = GivenUp::default();
         let message = |id: &str, body: &'static str| Message::new(body).with_id(id);
-        let id = Identity::of(None, &message("m", "1"));
-        assert_eq!(id, Identity::of(None, &message("m", "1")));
-        assert!(id != Identity::of(None, &message("m", "2")) && id != Identity::of(None, &message("n", "1")));
+        let id = EventIdentity::of(None, &message("m", "1"));
+        assert_eq!(id, EventIdentity::of(None, &message("m", "1")));
+        assert!(id != EventIdentity::of(None, &message("m", "2")) && id != EventIdentity::of(None, &message("n", "1")));
         events.begin(id, &info());
         assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "other"));
         events.begin(id, &info());
@@ -273,7 +282,7 @@ mod tests {
     #[test]
     fn only_so_many_events_that_went_back_are_remembered() {
         let events = GivenUp::default();
-        let id = |n: usize| Identity::of(MessageKey::of(&n.to_string()), &Message::new("{}"));
+        let id = |n: usize| EventIdentity::of(MessageKey::of(&n.to_string()), &Message::new("{}"));
         for n in 0..=REMEMBERED {
             events.returning(id(n), &info());
         }

@@ -1,4 +1,7 @@
 //! The task of a listener: takes events, one by one or in batches, and starts work on them in the order they came in.
+//!
+//! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
+//! events until the batch is full or its window has passed, and starts it when a handler is free.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,14 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::reader::{Read, Reader};
-use super::run::Runner;
-use super::unit::{Item, Unit};
+use super::reader::{EventReader, ReadOutcome};
+use super::runner::Runner;
+use super::work_item::{PendingEvent, WorkItem};
 use crate::decoding::{Decoded, DecodingListener};
-use crate::lifecycle::{Phase, Reins, asked, start};
-use crate::rpc::CLOSE_TIMEOUT;
+use crate::driver::DeliveryCount;
+use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start, stop_requested};
 use crate::wire::Notification;
-use crate::{Deadline, DeliveryCount, ErrorKind, Result};
+use crate::{Deadline, ErrorKind, Result};
 
 /// How events are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +29,15 @@ pub(super) struct Batch {
     pub(super) window: Duration,
 }
 
+/// The state of a listener's task.
 pub(super) struct Intake {
     listener: DecodingListener<Notification>,
-    reader: Reader,
+    reader: EventReader,
     runner: Arc<Runner>,
     /// `None`: every event on its own.
     batch: Option<Batch>,
     /// The batch that is being put together, and until when.
-    gathered: Vec<Item>,
+    gathered: Vec<PendingEvent>,
     due: Option<Instant>,
     running: JoinSet<()>,
 }
@@ -41,7 +45,7 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(
         listener: DecodingListener<Notification>,
-        reader: Reader,
+        reader: EventReader,
         runner: Runner,
         batch: Option<Batch>,
     ) -> Self {
@@ -56,14 +60,15 @@ impl Intake {
         }
     }
 
-    pub(super) async fn run(mut self, mut reins: Reins) {
+    /// Runs until the listener is asked to stop or has lost its queues, then until its handlers have ended.
+    pub(super) async fn run(mut self, mut control: TaskControl) {
         self.running.spawn(Arc::clone(&self.runner.mover).watch());
         // What a cancelled turn had in hand goes back to the queue.
         let ended = tokio::select! {
             biased;
-            () = asked(&mut reins.stop) => Ok(()),
+            () = stop_requested(&mut control.stop) => Ok(()),
             ended = self.receive() => {
-                self.runner.halt.lose();
+                self.runner.shutdown.lose();
                 ended
             }
         };
@@ -74,17 +79,17 @@ impl Intake {
                 warn!(%error, "a notification listener has lost its queues and stops");
             }
         }
-        let deadline = (*reins.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
+        let deadline = (*control.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         self.give_back(deadline).await;
-        reins.phase.send_replace(Phase::Stopped);
+        control.phase.send_replace(Phase::Stopped);
         while self.running.join_next().await.is_some() {}
         if let Err(error) = self.listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
             debug!(%error, "a listener was not closed cleanly");
         }
-        reins.phase.send_replace(Phase::Ended(ended));
+        control.phase.send_replace(Phase::Ended(ended));
     }
 
-    /// Stops the listener and gives back what the broker had handed over and nobody works on, for others.
+    /// Stops the listener and requeues the events that were delivered and not started, for other listeners.
     async fn give_back(&mut self, deadline: Deadline) {
         self.gathered.clear();
         if let Err(error) = self.listener.stop(deadline).await {
@@ -124,7 +129,7 @@ impl Intake {
         for message in messages {
             if let Some(item) = self.read(message).await {
                 let permit = self.runner.permit().await;
-                start(Arc::clone(&self.runner).run(Unit::new(vec![item]), permit), &mut self.running);
+                start(Arc::clone(&self.runner).run(WorkItem::new(vec![item]), permit), &mut self.running);
             }
         }
         Ok(true)
@@ -140,8 +145,8 @@ impl Intake {
             biased;
             permit = self.runner.permit(), if missing.is_none() || is_due => {
                 self.due = None;
-                let unit = Unit::new(std::mem::take(&mut self.gathered));
-                start(Arc::clone(&self.runner).run(unit, permit), &mut self.running);
+                let work = WorkItem::new(std::mem::take(&mut self.gathered));
+                start(Arc::clone(&self.runner).run(work, permit), &mut self.running);
             }
             polled = self.listener.poll(missing.unwrap_or(NonZeroUsize::MIN)), if missing.is_some() => {
                 let Some(messages) = polled? else { return Ok(false) };
@@ -159,19 +164,19 @@ impl Intake {
     }
 
     /// The event in `message`. One that no handler is to have is moved at once, and needs no permit for that.
-    async fn read(&mut self, message: Decoded<Notification>) -> Option<Item> {
+    async fn read(&mut self, message: Decoded<Notification>) -> Option<PendingEvent> {
         match self.reader.read(message).await {
-            Read::Event(item) => Some(item),
-            Read::Nothing => None,
-            Read::Undecodable(delivery, error) => {
+            ReadOutcome::Event(item) => Some(item),
+            ReadOutcome::Nothing => None,
+            ReadOutcome::Undecodable(delivery, error) => {
                 start(Arc::clone(&self.runner).run_undecodable(delivery, error), &mut self.running);
                 None
             }
-            Read::Last(delivery) => {
+            ReadOutcome::Last(delivery) => {
                 start(Arc::clone(&self.runner).run_last(delivery), &mut self.running);
                 None
             }
-            Read::GivenUp(event) => {
+            ReadOutcome::GivenUp(event) => {
                 let runner = Arc::clone(&self.runner);
                 start(async move { runner.run_given_up(event).await }, &mut self.running);
                 None

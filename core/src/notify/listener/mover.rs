@@ -13,17 +13,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::given_up::{GivenUp, Identity, Reason};
-use super::halt::{Halt, Halted};
+use super::given_up::{EventIdentity, GiveUpReason, GivenUp};
+use super::shutdown::{ShutdownCause, ShutdownSignal};
+use crate::backoff::Backoff;
 use crate::delivery::{Delivery, settled};
-use crate::notify::dead_letter::DeadLetterInfo;
-use crate::notify::dead_letter_queue::DeadLetterQueue;
-use crate::notify::dead_letter_writer::DeadLetterWriter;
-use crate::{Error, ErrorKind, Executed, IncomingMessage};
+use crate::driver::IncomingMessage;
+use crate::notify::dead_letter::info::DeadLetterInfo;
+use crate::notify::dead_letter::queue::DeadLetterQueue;
+use crate::notify::dead_letter::writer::DeadLetterWriter;
+use crate::{Error, ErrorKind, Executed};
 
-/// The shortest and the longest wait before an event that is held is tried again.
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
+/// The waits between two attempts to move an event that is held in memory.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 /// How often one event goes back to the end of its queue at most.
 const BETWEEN_RETURNS: Duration = Duration::from_secs(60);
 /// How often a queue that could not be declared is declared again.
@@ -34,11 +35,12 @@ const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
 pub(super) struct Mover {
     /// `None`: what is given up is dropped.
     pub(super) writer: Option<DeadLetterWriter>,
+    /// The condition of each dead-letter queue.
     pub(super) queues: DeadLetterQueues,
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
     pub(super) slots: Arc<Semaphore>,
-    pub(super) halt: Halt,
+    pub(super) shutdown: ShutdownSignal,
 }
 
 /// The dead-letter queues of a listener, by the names of the queues that it reads.
@@ -53,18 +55,18 @@ pub(super) struct DeadLetterQueues {
 #[derive(Debug)]
 pub(super) struct PendingMove {
     delivery: Delivery,
-    identity: Identity,
-    reason: Reason,
+    identity: EventIdentity,
+    reason: GiveUpReason,
 }
 
 impl PendingMove {
     /// The event of `delivery`, which is given up because of `info`.
-    pub(super) fn new(delivery: Delivery, identity: Identity, info: DeadLetterInfo) -> Self {
-        Self { delivery, identity, reason: Reason { info, returned: None } }
+    pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
+        Self { delivery, identity, reason: GiveUpReason { info, returned: None } }
     }
 
     /// The event of `delivery`, which was given up before.
-    pub(super) fn again(delivery: Delivery, identity: Identity, reason: Reason) -> Self {
+    pub(super) fn again(delivery: Delivery, identity: EventIdentity, reason: GiveUpReason) -> Self {
         Self { delivery, identity, reason }
     }
 
@@ -86,11 +88,11 @@ impl Mover {
         let Some(writer) = &self.writer else { return drop_event(event).await };
         // What the broker drops with the next failed delivery is not held: its copy counts from zero.
         let mut urgent = event.delivery.is_last();
-        if self.halt.is_lost() && !urgent {
+        if self.shutdown.is_lost() && !urgent {
             // It comes again, to be given up then: a copy now would be one too many.
             return;
         }
-        event.delivery.let_go();
+        event.delivery.release();
         let last_copy = self.given_up.begin(event.identity, event.info());
         let queue = self.queues.of(&event.info().queue);
         let mut slot: Option<OwnedSemaphorePermit> = None;
@@ -111,11 +113,11 @@ impl Mover {
             let wake = match slot {
                 _ if urgent => Instant::now(),
                 None if tries == 0 => event.next_return(),
-                _ => Instant::now() + wait(tries),
+                _ => Instant::now() + BACKOFF.wait(tries),
             };
             tokio::select! {
                 biased;
-                halted = self.halt.halted() => return self.end(event, queue, halted).await,
+                cause = self.shutdown.signalled() => return self.end(event, queue, cause).await,
                 () = recovery.recovered() => {}
                 () = last_copy.notified() => urgent = true,
                 // What was back in its queue and has waited for its next turn there is tried once more before.
@@ -137,7 +139,7 @@ impl Mover {
         loop {
             tokio::select! {
                 biased;
-                _ = self.halt.halted() => return,
+                _ = self.shutdown.signalled() => return,
                 () = sleep(BETWEEN_DECLARATIONS) => {}
             }
             for (name, queue) in &self.queues.known {
@@ -146,7 +148,7 @@ impl Mover {
                 }
                 tokio::select! {
                     biased;
-                    _ = self.halt.halted() => return,
+                    _ = self.shutdown.signalled() => return,
                     declared = writer.declare(name) => if declared.is_ok() {
                         recover(queue, name);
                     }
@@ -155,6 +157,7 @@ impl Mover {
         }
     }
 
+    /// Acknowledges a moved event and its copies.
     async fn moved(&self, event: PendingMove, queue: &DeadLetterQueue) {
         recover(queue, &event.info().queue);
         counter!("oslo_messaging_notifications_total", "outcome" => "dead_letter").increment(1);
@@ -192,7 +195,7 @@ impl Mover {
     }
 
     /// The listener takes no more events.
-    async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, halted: Halted) {
+    async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, cause: ShutdownCause) {
         let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
         let event = if last { self.send_back(event, queue).await } else { Some(event) };
         let Some(event) = event else { return };
@@ -202,12 +205,12 @@ impl Mover {
                 queue = event.info().queue,
                 "an event is at its delivery limit and cannot be kept: the broker drops it"
             );
-        } else if halted == Halted::Stopped {
+        } else if cause == ShutdownCause::Stopped {
             counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         }
         let copies = self.given_up.left(event.identity);
         // Nothing can be settled where the queues are gone: what is dropped comes again.
-        if halted == Halted::Stopped {
+        if cause == ShutdownCause::Stopped {
             event.delivery.requeue().await;
         }
         drop(copies);
@@ -225,6 +228,7 @@ impl PendingMove {
     }
 }
 
+/// Acknowledges and counts an event of a listener that keeps no dead letters.
 async fn drop_event(event: PendingMove) {
     let info = event.info();
     warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
@@ -245,20 +249,17 @@ fn fail(queue: &DeadLetterQueue, info: &DeadLetterInfo, error: &Error) {
     }
 }
 
+/// Notes that a queue takes events, and logs the change.
 fn recover(queue: &DeadLetterQueue, name: &str) {
     if queue.recover() {
         info!(queue = name, "the dead-letter queue takes events again");
     }
 }
 
+/// Settles an event together with its repeated deliveries.
 async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {
     delivery.acknowledge().await;
     for copy in copies {
         settled(copy.acknowledge().await);
     }
-}
-
-/// Twice as long each time.
-fn wait(tries: u32) -> Duration {
-    2_u32.checked_pow(tries).and_then(|factor| FIRST.checked_mul(factor)).unwrap_or(LONGEST).min(LONGEST)
 }

@@ -1,25 +1,28 @@
 //! Makes events of messages.
+//!
+//! The checks in this order: the event was given up before, it is a repeated delivery, it does not decode, it is the
+//! last delivery that its queue permits, its priority is unknown.
 
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::given_up::{GivenUp, Identity, Met};
+use super::given_up::{EventIdentity, GivenUp, GivenUpMatch};
 use super::mover::PendingMove;
-use super::unit::Item;
+use super::work_item::PendingEvent;
 use crate::decoding::Decoded;
-use crate::delivery::{Deliveries, Delivery, Seen, settled};
-use crate::message_key::MessageKey;
+use crate::delivery::message_key::MessageKey;
+use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
+use crate::excerpt::Excerpt;
 use crate::notify::Event;
 use crate::panic::caught;
-use crate::text::Excerpt;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, Result, Serializer};
 
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct EventReader {
     pub(super) deliveries: Deliveries,
     pub(super) serializer: Option<Arc<dyn Serializer>>,
     pub(super) given_up: Arc<GivenUp>,
@@ -27,51 +30,56 @@ pub(super) struct Reader {
 
 /// What a message turned out to be.
 #[derive(Debug)]
-pub(super) enum Read {
-    Event(Item),
+pub(super) enum ReadOutcome {
+    Event(PendingEvent),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
     /// It is the last delivery that its queue allows.
     Last(Delivery),
     /// It was given up before, and not moved.
     GivenUp(PendingMove),
-    /// A copy, or of a priority that nobody knows: settled already.
+    /// A repeated delivery, or an unknown priority; it is settled already.
     Nothing,
 }
 
-impl Reader {
-    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> Read {
+impl EventReader {
+    /// Decides what a message is. Repeated deliveries and unknown priorities are settled here.
+    pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
-        let identity = Identity::of(MessageKey::of(unique_id), message.message());
+        let key = MessageKey::of(unique_id);
+        let identity = EventIdentity::of(key, message.message());
         let message = match self.given_up.meet(identity, message) {
-            Met::Other(message) => message,
-            Met::Copy => return Read::Nothing,
-            Met::GivenUp(message, reason) => {
+            GivenUpMatch::Other(message) => message,
+            GivenUpMatch::Copy => return ReadOutcome::Nothing,
+            GivenUpMatch::GivenUp(message, reason) => {
                 // Without its id, under which nothing is to be settled together with it.
-                let Seen::First(delivery) = self.deliveries.see("", message) else { return Read::Nothing };
-                return Read::GivenUp(PendingMove::again(delivery, identity, *reason));
+                let DuplicateCheck::First(delivery) = self.deliveries.check(None, message) else {
+                    return ReadOutcome::Nothing;
+                };
+                return ReadOutcome::GivenUp(PendingMove::again(delivery, identity, *reason));
             }
         };
-        let mut delivery = match self.deliveries.see(unique_id, message) {
-            Seen::First(delivery) => delivery,
-            Seen::Finished(message) => {
+        let mut delivery = match self.deliveries.check(key, message) {
+            DuplicateCheck::First(delivery) => delivery,
+            DuplicateCheck::Finished(message) => {
+                debug!(unique_id = %Excerpt(unique_id), "a repeated delivery of an event is acknowledged");
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
                 settled(message.acknowledge().await);
-                return Read::Nothing;
+                return ReadOutcome::Nothing;
             }
-            Seen::Running => {
+            DuplicateCheck::InProgress => {
                 counter!("oslo_messaging_notifications_duplicate_total").increment(1);
-                return Read::Nothing;
+                return ReadOutcome::Nothing;
             }
         };
         delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,
-            Err(error) => return Read::Undecodable(delivery, error),
+            Err(error) => return ReadOutcome::Undecodable(delivery, error),
         };
         if delivery.is_last() {
-            return Read::Last(delivery);
+            return ReadOutcome::Last(delivery);
         }
         let priority = notification.priority.clone();
         let Some(event) = Event::received(notification, delivery.redelivered()) else {
@@ -79,11 +87,11 @@ impl Reader {
             let priority = priority.as_deref().map(Excerpt);
             warn!(?priority, queue = ?delivery.message().queue, "a notification of an unknown priority was skipped");
             delivery.acknowledge().await;
-            return Read::Nothing;
+            return ReadOutcome::Nothing;
         };
         match self.translate(event) {
-            Ok(event) => Read::Event(Item { event, delivery }),
-            Err(error) => Read::Undecodable(delivery, error),
+            Ok(event) => ReadOutcome::Event(PendingEvent { event, delivery }),
+            Err(error) => ReadOutcome::Undecodable(delivery, error),
         }
     }
 
@@ -95,6 +103,6 @@ impl Reader {
             event.payload = serializer.deserialize(&event.context, event.payload)?;
             Ok(event)
         });
-        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with("panic", panic)))
+        translated.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic)))
     }
 }

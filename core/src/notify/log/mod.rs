@@ -1,13 +1,16 @@
 //! What a program logs with `tracing`, as events for whatever listens on the bus.
+//!
+//! The layer turns each record into an event and queues it in the background, because a subscriber must not block.
+//! Records of this library and of its AMQP client are left out: publishing them would create further records.
 
-mod record;
+mod log_record;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use self::record::LogRecord;
+use self::log_record::LogRecord;
 use super::background::BackgroundNotifier;
 use super::priority::Priority;
 
@@ -29,7 +32,8 @@ const OWN: [&str; 2] = ["oslo_messaging", "lapin"];
 /// Filter it like any other layer, since each record is a message:
 ///
 /// ```
-/// use oslo_messaging::{BackgroundNotifier, LogRecordLayer};
+/// use oslo_messaging::notify::LogRecordLayer;
+/// use oslo_messaging::BackgroundNotifier;
 /// use tracing_subscriber::filter::LevelFilter;
 /// use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 /// use tracing_subscriber::util::SubscriberInitExt as _;
@@ -65,6 +69,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogRecordLayer {
     }
 }
 
+/// The priority of a level; `None` for `TRACE`, which is not published.
 fn priority_of(level: Level) -> Option<Priority> {
     match level {
         Level::ERROR => Some(Priority::Error),

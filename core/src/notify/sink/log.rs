@@ -1,11 +1,11 @@
-//! The log of the process.
+//! A sink that writes events to the log of the process.
 
 use async_trait::async_trait;
 use tracing::{debug, error, info, warn};
 
 use super::NotificationSink;
 use super::mask::masked;
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::priority::Priority;
 use crate::wire::Format;
 use crate::{Deadline, Payload, Result};

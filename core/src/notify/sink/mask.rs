@@ -1,4 +1,7 @@
 //! JSON with the secrets in it masked.
+//!
+//! The list of names is that of oslo.utils, so that the log shows what the reference's log would show. The JSON is
+//! rewritten as text: numbers and the order of fields stay as they were.
 
 use serde_json::value::RawValue;
 
@@ -6,8 +9,8 @@ use crate::Payload;
 use crate::notify::secret::MASK;
 use crate::wire::fields::Fields;
 
-/// Parts of names, in lower case, that tell a secret (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`; what contains one
-/// that is listed is left out).
+/// Parts of names, in lower case, that mark a secret (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`; names that contain a listed
+/// one are left out).
 const SECRETS: [&str; 29] = [
     "adminpass",
     "admin_pass",
@@ -53,6 +56,7 @@ pub(super) fn masked(value: &Payload) -> String {
     out
 }
 
+/// Writes one JSON value, masking the values of secret names. Text that does not parse is masked whole.
 fn write_masked(out: &mut String, text: &str, depth: usize) {
     match text.as_bytes().first() {
         Some(b'{' | b'[') if depth == DEEPEST => write_mask(out),
@@ -94,6 +98,7 @@ fn write_mask(out: &mut String) {
     out.push('"');
 }
 
+/// Whether `name` contains the name of a secret, in any case.
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     SECRETS.iter().any(|secret| name.contains(secret))

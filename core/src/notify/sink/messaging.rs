@@ -1,4 +1,4 @@
-//! The bus.
+//! A sink that publishes events on a bus.
 
 use std::time::Duration;
 
@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::{NotificationSink, outcome};
-use crate::notify::outgoing::OutgoingEvent;
-use crate::wire::{self, Format};
-use crate::{Address, Bus, Deadline, PublishOptions, Result};
+use crate::driver::{Address, PublishOptions};
+use crate::notify::outgoing_event::OutgoingEvent;
+use crate::wire::Format;
+use crate::{Bus, Deadline, Result, wire};
 
 /// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
 ///
-/// By default it declares that queue, as the reference does, so that an event is kept until somebody reads it. A queue
-/// that nobody ever reads grows for ever: give the events an [`expiration`](Self::expiration), have the operator limit
+/// By default it declares that queue, as the reference does, so that the broker keeps an event until a listener reads it. A queue
+/// without a listener grows without limit: give the events an [`expiration`](Self::expiration), have the operator limit
 /// the queue (`rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`), or publish
 /// [`without_queue`](Self::without_queue).
 #[derive(Debug, Clone)]
@@ -76,13 +77,14 @@ impl MessagingSink {
         self
     }
 
-    /// Leaves the queue to whoever listens: an event that no queue is bound for is gone, and that is no error.
+    /// Leaves the declaration of the queue to listeners: an event without a bound queue is lost, which is no error.
     #[must_use]
     pub fn without_queue(mut self) -> Self {
         self.queue = QueueOfEvent::LeftToListeners;
         self
     }
 
+    /// Publishes to one topic, with the retries of the event.
     async fn publish_to(&self, topic: &str, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         let address = Address::Notification {
             exchange: self.exchange.as_ref().unwrap_or(&self.bus.0.default_exchange).clone(),
@@ -97,7 +99,7 @@ impl MessagingSink {
         };
         // Every try carries the same ids, by which a listener knows a repetition.
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
-        event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with("topic", topic))
+        event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with_context("topic", topic))
     }
 }
 

@@ -1,9 +1,9 @@
-//! Nowhere.
+//! A sink that discards events.
 
 use async_trait::async_trait;
 
 use super::NotificationSink;
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::{Deadline, Result};
 
 /// Takes every event and does nothing: the reference's driver `noop`.

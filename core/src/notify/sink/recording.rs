@@ -1,11 +1,11 @@
-//! A memory of events, for tests.
+//! A sink that keeps events in memory, for tests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::NotificationSink;
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::{Deadline, Result};
 
 /// Keeps every event, for a test to look at: the reference's driver `test`, without its global list.

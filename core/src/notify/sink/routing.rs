@@ -1,11 +1,11 @@
-//! Other sinks, by what happened and how much it matters.
+//! A sink that passes events to other sinks by type and priority.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::{NotificationSink, publish_to_all};
-use crate::notify::outgoing::OutgoingEvent;
+use crate::notify::outgoing_event::OutgoingEvent;
 use crate::notify::pattern::Pattern;
 use crate::notify::priority::Priority;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -16,7 +16,8 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// With the feature `yaml` the routes can come from the reference's routing file: `routes_from_yaml`.
 ///
 /// ```
-/// use oslo_messaging::{LogSink, NoopSink, Notifier, Priority, Route, RoutingSink};
+/// use oslo_messaging::notify::{LogSink, NoopSink, Route, RoutingSink};
+/// use oslo_messaging::{Notifier, Priority};
 ///
 /// # fn main() -> oslo_messaging::Result<()> {
 /// let sink = RoutingSink::new()
@@ -24,7 +25,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 ///     .sink("nowhere", NoopSink)
 ///     .route("log", Route::all().events(["order.*"])?.priorities([Priority::Warn, Priority::Error]))?
 ///     .route("nowhere", Route::all())?;
-/// let notifier = Notifier::over("shop.host-1", sink);
+/// let notifier = Notifier::from_sink("shop.host-1", sink);
 /// # let _ = notifier;
 /// # Ok(())
 /// # }
@@ -34,6 +35,7 @@ pub struct RoutingSink {
     sinks: Vec<Named>,
 }
 
+/// A sink with its name and the routes that lead to it.
 #[derive(Debug, Clone)]
 struct Named {
     name: String,
@@ -72,35 +74,13 @@ impl RoutingSink {
         let known = self.names();
         match self.sinks.iter_mut().find(|sink| sink.name == name) {
             Some(sink) => sink.routes.push(route),
-            None => return Err(Error::new(ErrorKind::Config, "route").with("sink", name).with("known", known)),
+            None => {
+                return Err(Error::new(ErrorKind::Config, "route")
+                    .with_context("sink", name)
+                    .with_context("known", known));
+            }
         }
         Ok(self)
-    }
-
-    /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
-    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
-    ///
-    /// ```
-    /// use oslo_messaging::{LogSink, RoutingSink};
-    ///
-    /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
-    /// billing:
-    ///   log:
-    ///     accepted_events: ['order.*', invoice.?]
-    ///     accepted_priorities: [info, error]
-    /// ")?;
-    /// # let _ = sink;
-    /// # Ok::<(), oslo_messaging::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
-    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
-    #[cfg(feature = "yaml")]
-    pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
-        super::yaml::routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
-            sink.route(&name, route).map_err(|error| error.with("place", place))
-        })
     }
 
     fn names(&self) -> String {
@@ -148,6 +128,7 @@ impl Route {
         self
     }
 
+    /// Whether every check that is set passes.
     fn accepts(&self, event: &OutgoingEvent) -> bool {
         let type_matches = |patterns: &Vec<Pattern>| patterns.iter().any(|pattern| pattern.matches(&event.event_type));
         let priority_matches = |priorities: &Vec<Priority>| priorities.contains(&event.priority);

@@ -2,16 +2,43 @@
 
 use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
 
-use super::routing::Route;
+use super::routing::{Route, RoutingSink};
 use crate::notify::pattern::Pattern;
 use crate::notify::priority::Priority;
 use crate::{Error, ErrorKind, Result};
+
+impl RoutingSink {
+    /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
+    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
+    ///
+    /// ```
+    /// use oslo_messaging::notify::{LogSink, RoutingSink};
+    ///
+    /// let sink = RoutingSink::new().sink("log", LogSink).routes_from_yaml("
+    /// billing:
+    ///   log:
+    ///     accepted_events: ['order.*', invoice.?]
+    ///     accepted_priorities: [info, error]
+    /// ")?;
+    /// # let _ = sink;
+    /// # Ok::<(), oslo_messaging::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
+    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
+    pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
+        routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
+            sink.route(&name, route).map_err(|error| error.with_context("place", place))
+        })
+    }
+}
 
 /// The routes of `text`, each with the name of its sink and where that stands.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] with the place.
-pub(super) fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
+fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
     let [file] = documents.as_slice() else {
         return if documents.is_empty() { Ok(Vec::new()) } else { Err(invalid("the file has more than one document")) };
@@ -29,6 +56,7 @@ pub(super) fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     Ok(routes)
 }
 
+/// The route of one driver: its accepted events and priorities.
 fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     let mut route = Route::all();
     // A driver without rules takes everything, as one with an empty mapping does.
@@ -40,7 +68,9 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
             "accepted_events" => route = route.patterns(each(patterns, Pattern::new)?),
             "accepted_priorities" => route = route.priorities(each(patterns, priorities)?.into_iter().flatten()),
             other => {
-                return Err(at(key, "a driver has accepted_events and accepted_priorities alone").with("key", other));
+                return Err(
+                    at(key, "a driver has accepted_events and accepted_priorities alone").with_context("key", other)
+                );
             }
         }
     }
@@ -53,14 +83,15 @@ fn priorities(pattern: &str) -> Result<Vec<Priority>> {
     let matching: Vec<_> = Priority::ALL.into_iter().filter(|priority| compiled.matches(priority.as_str())).collect();
     if matching.is_empty() {
         return Err(invalid("no priority is called so")
-            .with("pattern", pattern)
-            .with("known", Priority::ALL.map(Priority::as_str).join(", ")));
+            .with_context("pattern", pattern)
+            .with_context("known", Priority::ALL.map(Priority::as_str).join(", ")));
     }
     Ok(matching)
 }
 
 type Fields<'a, 'input> = Vec<(&'a MarkedYaml<'input>, &'a MarkedYaml<'input>)>;
 
+/// The fields of a mapping; an error names `what` should be one.
 fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields<'a, 'input>> {
     match &node.data {
         YamlData::Mapping(fields) => Ok(fields.iter().collect()),
@@ -79,7 +110,7 @@ fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'in
 fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
     let read_one = |item| {
         let text = text_of(item)?;
-        read(text).map_err(|error| error.with("place", place(item)))
+        read(text).map_err(|error| error.with_context("place", place(item)))
     };
     items(node)?.iter().map(read_one).collect()
 }
@@ -93,7 +124,7 @@ fn is_null(node: &MarkedYaml<'_>) -> bool {
 }
 
 fn at(node: &MarkedYaml<'_>, reason: &str) -> Error {
-    invalid(reason).with("place", place(node))
+    invalid(reason).with_context("place", place(node))
 }
 
 fn place(node: &MarkedYaml<'_>) -> String {
@@ -101,5 +132,5 @@ fn place(node: &MarkedYaml<'_>) -> String {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::new(ErrorKind::Config, "read a routing file").with("reason", reason)
+    Error::new(ErrorKind::Config, "read a routing file").with_context("reason", reason)
 }

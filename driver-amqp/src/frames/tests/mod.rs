@@ -6,9 +6,9 @@ mod streams;
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 
+use super::parse::violation::Violation;
 use super::reader::FrameReader;
 use super::report::Report;
-use super::violation::Violation;
 
 /// What comes of `frames` when they are read at once.
 fn read(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>, Option<Violation>) {

@@ -4,11 +4,11 @@ use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::types::{AMQPValue, ShortString};
 
 use super::{parse, read, read_well};
-use crate::frames::build::*;
-use crate::frames::fields::{DEPTH, Malformed};
+use crate::frames::check::build::*;
+use crate::frames::parse::fields::{DEPTH, Malformed};
+use crate::frames::parse::violation::Violation;
 use crate::frames::report::{Report, Returned};
 use crate::frames::version::ServerVersion;
-use crate::frames::violation::Violation;
 
 const BAD: &[u8] = b"caf\xe9";
 
@@ -149,7 +149,7 @@ fn a_header_over_the_frame_limit_without_its_history_keeps_what_is_read_here() {
     assert_eq!(names(&header), ["compression", "oslo.dead.reason", "x-delivery-count", "x-stream-offset"]);
 }
 
-/// Neither the message nor its neighbours are lost, and who reads it is told that it is not sound.
+/// Neither the message nor its neighbours are lost, and its reader learns that it is not sound.
 #[test]
 fn properties_that_cannot_be_decoded_are_emptied_and_reported() {
     let too_long = [b"S", &[0, 0, 0, 9][..], b"12345678"].concat();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::time::timeout;
 
-use crate::frames::build::*;
-use crate::frames::head::HEARTBEAT;
+use crate::frames::check::build::*;
+use crate::frames::parse::head::HEARTBEAT;
 use crate::frames::{Framed, Notices, Violation};
 
 #[tokio::test(start_paused = true)]
@@ -92,5 +92,5 @@ async fn what_was_reported_of_a_channel_is_past_when_its_number_is_used_again() 
     assert_eq!(notices.take_returned(1).len(), 0);
     assert_eq!(notices.take_undecodable(2, 1), None, "of another channel");
     assert!(notices.take_undecodable(1, 1).is_some());
-    assert_eq!(notices.take_undecodable(1, 1), None, "it is told once");
+    assert_eq!(notices.take_undecodable(1, 1), None, "it is reported once");
 }

@@ -1,14 +1,14 @@
-//! A scenario in which nothing works is counted as one.
+//! A scenario in which nothing works does not pass.
 
 use std::time::Duration;
 
-use oslo_messaging::{ErrorKind, Executed};
 use tokio::time::Instant;
 
 use super::{AFTERWARDS, MEANWHILE, Verdict};
-use crate::sweep::history::{Ended, History, Kind, Phase, Started, Told};
+use testkit::workload::history::History;
+use testkit::workload::record::{Ended, Execution, Failure, Kind, Phase, Record, Start};
 
-/// What a troupe did in ten seconds, one blow from the fourth to the sixth: enough of everything, unless `fails` says
+/// What a workload did in ten seconds, one blow from the fourth to the sixth: enough of everything, unless `fails` says
 /// otherwise of what was begun so many seconds in.
 fn verdict(fails: impl Fn(Phase, Kind, u64) -> bool) -> Verdict {
     let (start, took) = (Instant::now(), Duration::from_millis(10));
@@ -20,33 +20,37 @@ fn verdict(fails: impl Fn(Phase, Kind, u64) -> bool) -> Verdict {
         for place in 0..minimum.attempts {
             let (kind, phase, number) = (minimum.kind, minimum.phase, history.ended.len().try_into().expect("few"));
             let second = if phase == Phase::During { (place % 10) as u64 } else { 10 };
-            let refused = |kind| Err(Told { kind, executed: Executed::Maybe, text: String::new() });
-            let told = match kind {
-                _ if fails(phase, kind, second) => refused(ErrorKind::Timeout),
-                Kind::Undeliverable => refused(ErrorKind::Undeliverable),
-                _ => Ok(()),
+            let failed =
+                |kind: &str| Some(Failure { kind: kind.to_owned(), executed: Execution::Maybe, text: String::new() });
+            let failure = match kind {
+                _ if fails(phase, kind, second) => failed("Timeout"),
+                Kind::Undeliverable => failed("Undeliverable"),
+                _ => None,
             };
-            if told.is_ok() {
-                let start = |server| Started { number, server, redelivered: false };
+            if failure.is_none() {
+                let start = |server| Start { number, server, redelivered: false, at: Duration::from_secs(second) };
                 match kind {
-                    Kind::Notification => history.events.push(start(0)),
-                    Kind::Fanout => history.methods.extend([start(0), start(1)]),
-                    _ => history.methods.push(start(0)),
+                    Kind::Notification => history.add(Record::EventStarted(start(0))),
+                    Kind::Fanout => {
+                        history.add(Record::MethodStarted(start(0)));
+                        history.add(Record::MethodStarted(start(1)));
+                    }
+                    _ => history.add(Record::MethodStarted(start(0))),
                 }
             }
             history.ended.push(Ended {
                 number,
                 kind,
                 phase,
-                sequence: None,
-                told,
-                begun: at(second),
-                took,
+                place: None,
+                begun: Duration::from_secs(second),
+                done: Duration::from_secs(second) + took,
                 allowed: took,
+                failure,
             });
         }
     }
-    verdict.add(&history);
+    verdict.add(start, &history);
     verdict
 }
 
@@ -64,8 +68,8 @@ pub(crate) fn what_fails_within_a_window_may() {
 pub(crate) fn a_library_whose_every_call_times_out_does_not_pass() {
     let verdict = verdict(|_, kind, _| kind == Kind::Call);
     let (objections, report) = (verdict.objections().join("\n"), verdict.to_string());
-    for told in ["call during", "call afterwards", "too few calls succeeded outside faults"] {
-        assert!(objections.contains(told), "{told}: {objections}");
+    for text in ["call during", "call afterwards", "too few calls succeeded outside faults"] {
+        assert!(objections.contains(text), "{text}: {objections}");
     }
     assert!(report.contains("60         0     60  60 Timeout"), "{report}");
 }
@@ -73,12 +77,12 @@ pub(crate) fn a_library_whose_every_call_times_out_does_not_pass() {
 pub(crate) fn a_library_that_ends_everything_with_a_timeout_falls_short_of_every_minimum() {
     let objections = verdict(|_, _, _| true).objections();
     for minimum in MEANWHILE.iter().chain(AFTERWARDS) {
-        let told = format!("{} {}: ", minimum.kind, minimum.phase);
-        assert!(objections.iter().any(|objection| objection.starts_with(&told)), "{told}{objections:?}");
+        let text = format!("{} {}: ", minimum.kind, minimum.phase);
+        assert!(objections.iter().any(|objection| objection.starts_with(&text)), "{text}{objections:?}");
     }
 }
 
-pub(crate) fn who_calls_hardly_ever_outside_faults_does_not_pass() {
+pub(crate) fn a_library_that_hardly_calls_outside_faults_does_not_pass() {
     let mut verdict = verdict(|_, _, _| false);
     verdict.outside_meanwhile = 1;
     let objections = verdict.objections();

@@ -1,15 +1,15 @@
-//! What came of all runs together.
+//! The results of all runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::lateness::Lateness;
 use super::points::Point;
-use super::rules::{self, Repeats};
 use super::run::Outcome;
-use super::tally::{Minimum, Tally};
 use crate::wire::Concern;
+use testkit::workload::lateness::Lateness;
+use testkit::workload::rules::{Repeats, repeats};
+use testkit::workload::tally::{Minimum, Tally};
 
 /// After how many runs a long sweep says how far it is.
 const STRIDE: usize = 1_000;
@@ -37,7 +37,7 @@ impl Report {
         Self { planned, ..Self::default() }
     }
 
-    /// Adds a run, or why there is none. What failed is told at once.
+    /// Adds a run, or why there is none. Prints failures at once.
     pub(crate) fn add(&mut self, (point, outcome): (Point, Result<Outcome, String>)) {
         self.runs += 1;
         let known = self.failures.len();
@@ -61,7 +61,7 @@ impl Report {
         }
         self.tally.add(&outcome.history);
         self.lateness.add(&outcome.history);
-        let repeats = rules::repeats(&outcome.history);
+        let repeats = repeats(&outcome.history);
         self.repeats.methods += repeats.methods;
         self.repeats.events += repeats.events;
         self.recoveries.push(outcome.recovery);

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::options::{BasicGetOptions, QueueDeleteOptions};
 use oslo_messaging::Bus;
 use oslo_messaging_amqp::{AmqpConfig, AmqpTransport};
-use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::Client;
-use super::history::History;
 use super::points::{Party, Point, Reach, Stream};
-use super::rules;
-use super::staff::{self, Log};
-use crate::proxy::{Direction, Proxy, Trip};
-use crate::stage::{ARRIVE, soon, unique, until, url, within};
 use crate::wire::{Concern, Kind, frame_at, frames};
+use testkit::proxy::{Direction, Proxy, Trip};
+use testkit::stage::{soon, unique, until, url};
+use testkit::workload::history::History;
+use testkit::workload::journal::Journal;
+use testkit::workload::queues::{Emptied, drain};
+use testkit::workload::rules;
+use testkit::workload::script::ScriptedClient;
+use testkit::workload::servers::{listen, serve, shared_queues};
 
 /// How long what was confirmed may take to come out.
 const OUT: Duration = Duration::from_secs(10);
@@ -36,12 +36,12 @@ pub(crate) struct Manner {
     /// What it calls.
     pub(crate) method: &'static str,
     /// How long it waits each time.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     /// How long it gives everything to work again.
     pub(crate) recovery: Duration,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) history: History,
@@ -63,17 +63,18 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
         arm(&proxies, point);
     }
     let mut violations = Vec::new();
-    let (topic, events, log) = (unique("t"), unique("e"), Arc::new(Log::default()));
+    let (topic, events) = (unique("t"), unique("e"));
+    let (journal, records) = Journal::in_memory();
     let refusing = point.is_some_and(|point| point.refusing);
     let [client_proxy, first_proxy, second_proxy] = &proxies;
     let connect = async |proxy, violations: &mut _| Peer::connect(proxy, &proxies, &field.vhost, violations).await;
     let first = connect(first_proxy, &mut violations).await;
     let second = connect(second_proxy, &mut violations).await;
-    let one = staff::serve(&first.bus, &topic, 0, refusing, &log).await.expect("the first server");
-    let two = staff::serve(&second.bus, &topic, 1, refusing, &log).await.expect("the second server");
-    let listener = staff::listen(&first.bus, &events, &log).await.expect("the listener");
+    let one = serve(&first.bus, &topic, 0, refusing, &journal).await.expect("the first server");
+    let two = serve(&second.bus, &topic, 1, refusing, &journal).await.expect("the second server");
+    let listener = listen(&first.bus, &events, &journal).await.expect("the listener");
     let own = connect(client_proxy, &mut violations).await;
-    let client = Client::new(&own.bus, &topic, &events, manner.method, manner.patience);
+    let client = ScriptedClient::new(&own.bus, &topic, &events, manner.method, manner.timeout, &journal);
 
     Box::pin(client.during()).await;
     let streams = streams(&proxies);
@@ -86,34 +87,32 @@ pub(crate) async fn run(field: Arc<Field>, point: Option<Point>, manner: Manner)
     let recovery = trip.map(|trip| trip.when.elapsed()).unwrap_or_default();
     Box::pin(client.afterwards()).await;
 
-    let mut history = History { refusing, ..History::default() };
-    mark_hurt(&mut history, point);
-    let look = |history: &mut History| {
-        (history.ended, history.methods, history.events) = (client.ended(), log.methods(), log.events());
-    };
-    look(&mut history);
-    let coming_out = async {
+    let mut history = History::new(refusing, servers_hurt(point));
+    history.add_all(&records);
+    let arriving = async {
         while !history.is_complete() {
             sleep(Duration::from_millis(10)).await;
-            look(&mut history);
+            history.add_all(&records);
         }
     };
-    // What does not come out is told below.
-    let _ = timeout(OUT, coming_out).await;
+    // The rules report what does not arrive.
+    let _ = timeout(OUT, arriving).await;
 
     let ends = [
-        ("the first server", one.wait(soon()).await),
-        ("the second server", two.wait(soon()).await),
-        ("the listener", listener.wait(soon()).await),
+        ("the first server", one.shutdown(soon()).await),
+        ("the second server", two.shutdown(soon()).await),
+        ("the listener", listener.shutdown(soon()).await),
         ("the client's bus", own.bus.close(soon()).await),
         ("the first server's bus", first.bus.close(soon()).await),
         ("the second server's bus", second.bus.close(soon()).await),
     ];
     let failed = ends.into_iter().filter_map(|(what, end)| Some(format!("{what} did not end well: {}", end.err()?)));
     violations.extend(failed);
-    look(&mut history);
-    history.left = left(&field, &topic, &events).await;
-    violations.extend(rules::violations(&history));
+    history.add_all(&records);
+    let queues = [&shared_queues(&topic)[..], &[format!("{events}.info")]].concat();
+    let left = drain(&field.bare, &queues, Emptied::Deleted).await;
+    history.left = left.into_iter().map(|number| number.expect("every message has a number")).collect();
+    violations.extend(rules::sweep::violations(&history));
     let torn = point.and_then(|point| torn(&proxies, point, trip?));
     Outcome { history, violations, trip, torn, recovery, streams }
 }
@@ -122,15 +121,13 @@ fn arm(proxies: &[Proxy; 3], point: Point) {
     let (its, others): (Vec<_>, Vec<_>) = Party::ALL.iter().zip(proxies).partition(|(party, _)| **party == point.party);
     let others: Vec<&Proxy> = match point.reach {
         Reach::Alone => vec![],
-        Reach::Everybody => others.into_iter().map(|(_, proxy)| proxy).collect(),
+        Reach::All => others.into_iter().map(|(_, proxy)| proxy).collect(),
     };
     its[0].1.arm(point.at, point.fault, &others);
 }
 
-fn mark_hurt(history: &mut History, point: Option<Point>) {
-    let hurt = |party| point.is_some_and(|point| point.hurts(party));
-    history.client_hurt = hurt(Party::Client);
-    history.servers_hurt = [hurt(Party::FirstServer), hurt(Party::SecondServer)];
+fn servers_hurt(point: Option<Point>) -> [bool; 2] {
+    [Party::FirstServer, Party::SecondServer].map(|party| point.is_some_and(|point| point.hurts(party)))
 }
 
 /// A bus behind a relay.
@@ -141,7 +138,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Connects through `proxy`. If the cut comes while it connects, to this one or to `all`, it is told so and tries again, as
+    /// Connects through `proxy`. If the cut comes while it connects, to this one or to `all`, it gets an error and tries again, as
     /// a program would.
     async fn connect(proxy: &Proxy, all: &[Proxy; 3], vhost: &str, violations: &mut Vec<String>) -> Self {
         let address = url(&format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port()));
@@ -154,7 +151,7 @@ impl Peer {
                     let cut = untouched && tripped();
                     assert!(cut, "the relay let everything through, and {error}");
                     if !error.is_transient() {
-                        violations.push(format!("a connection that was cut is told as if it were refused: {error}"));
+                        violations.push(format!("a connection that was cut is reported as refused: {error}"));
                     }
                 }
             }
@@ -163,7 +160,7 @@ impl Peer {
     }
 }
 
-/// Waits until everybody whose connections were cut has seen it: what is sent before is lost with them.
+/// Waits until every party whose connections were cut has noticed: what is sent before is lost with them.
 async fn noticed(point: Option<Point>, proxies: &[Proxy; 3], peers: &[&Peer; 3]) {
     let Some(trip) = point.and_then(|point| proxies[point.party as usize].trip()) else { return };
     for (party, peer) in Party::ALL.iter().zip(peers) {
@@ -193,30 +190,4 @@ fn torn(proxies: &[Proxy; 3], point: Point, trip: Trip) -> Option<(Kind, Concern
     let frames = frames(&tape.sent);
     let frame = frame_at(&frames, tape.passed).filter(|frame| trip.at_its_place && frame.is_torn_by(tape.passed))?;
     Some((frame.kind, frame.concern(point.at.direction)))
-}
-
-/// The numbers of what lies in the queues that outlive their readers; the queues are deleted.
-async fn left(field: &Field, topic: &str, events: &str) -> Vec<u32> {
-    let looking = async {
-        let channel = field.bare.create_channel().await?;
-        let mut numbers = Vec::new();
-        let queues = [topic.to_owned(), format!("{topic}.s0"), format!("{topic}.s1"), format!("{events}.info")];
-        for queue in queues {
-            while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await?
-            {
-                numbers.push(number(&message.delivery.data).expect("what was sent has a number"));
-            }
-            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
-        }
-        channel.close(200, "done".into()).await?;
-        Ok::<_, lapin::Error>(numbers)
-    };
-    within(ARRIVE, "looking into the queues", looking).await.expect("they are there")
-}
-
-fn number(body: &[u8]) -> Option<u32> {
-    let envelope: Value = serde_json::from_slice(body).ok()?;
-    let message: Value = serde_json::from_str(envelope["oslo.message"].as_str()?).ok()?;
-    let of = |part: &str| message[part]["number"].as_u64();
-    u32::try_from(of("args").or_else(|| of("payload"))?).ok()
 }

@@ -1,7 +1,7 @@
 //! The frame reader on streams that are put together here.
 
 use super::{Concern, Frame, Kind, Method, PROTOCOL_HEADER, frame_at, frames};
-use crate::proxy::Direction::{FromBroker, ToBroker};
+use testkit::proxy::Direction::{FromBroker, ToBroker};
 
 /// A frame of `kind` (its number) on `channel`.
 fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
@@ -102,6 +102,6 @@ pub(crate) fn what_is_too_short_to_be_known_is_not_guessed() {
     assert_eq!(kinds(&publish[..3]), [Kind::Unknown]);
     assert_eq!(kinds(&publish[..10]), [Kind::Unknown]);
     assert_eq!(kinds(&publish[..11]), [Kind::Method(Method::PUBLISH)]);
-    assert_eq!(kinds(&frame(2, 7, b"nobody announced it")), [Kind::Unknown]);
+    assert_eq!(kinds(&frame(2, 7, b"without a method")), [Kind::Unknown]);
     assert_eq!(kinds(b""), []);
 }

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::super::count::Count;
-use super::super::history::History;
-use super::super::record::{Ended, Fault, Hurt, Kind, Ran, Record, Told};
 use super::Tally;
+use testkit::workload::count::Count;
+use testkit::workload::history::History;
+use testkit::workload::record::{Ended, Execution, Failure, Fault, FaultKind, Kind, Phase, Record};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// From `begun` to `done`, in seconds; with an error of the kind `told`, if it failed.
-fn ended(kind: Kind, begun: u64, done: u64, told: Option<&str>) -> Record {
+/// From `begun` to `done`, in seconds; with an error of the kind `error`, if it failed.
+fn ended(kind: Kind, begun: u64, done: u64, error: Option<&str>) -> Record {
     let (begun, done, allowed) = (secs(begun), secs(done), secs(2));
-    let told = told.map(|kind| Told { kind: kind.to_owned(), executed: Ran::Maybe, text: String::new() });
-    Record::Ended(Ended { number: 0, kind, place: None, begun, done, allowed, told })
+    let failure = error.map(|kind| Failure { kind: kind.to_owned(), executed: Execution::Maybe, text: String::new() });
+    Record::Ended(Ended { number: 0, kind, phase: Phase::During, place: None, begun, done, allowed, failure })
 }
 
 fn tally(records: impl IntoIterator<Item = Record>) -> Tally {
     let mut history = History::default();
     for (begun, closed) in [(10, 20), (30, 40)] {
         let (begun, closed) = (secs(begun), secs(closed));
-        history.add(Record::Fault(Fault { hurt: Hurt::Freeze, begun, over: begun, closed, recovered: true }));
+        history.add(Record::Fault(Fault { kind: FaultKind::Freeze, begun, over: begun, closed, recovered: true }));
     }
     for record in records {
         history.add(record);
@@ -42,10 +42,10 @@ pub(crate) fn whatever_touches_a_fault_is_counted_with_it_and_the_rest_outside()
     assert_eq!(tally.latest, secs(26 - 2), "past its deadline");
 }
 
-pub(crate) fn who_sent_to_nobody_succeeds_by_being_told() {
-    let undeliverable = |told| ended(Kind::Undeliverable, 1, 1, told);
+pub(crate) fn an_undeliverable_cast_succeeds_by_being_reported() {
+    let undeliverable = |error| ended(Kind::Undeliverable, 1, 1, error);
     let tally = tally([undeliverable(Some("Undeliverable")), undeliverable(Some("Timeout")), undeliverable(None)]);
     let count = &tally.outside[&Kind::Undeliverable];
     assert_eq!((count.attempted, count.succeeded), (3, 1));
-    assert_eq!(count.to_string(), "        3         1      2  1 Timeout, 1 not told");
+    assert_eq!(count.to_string(), "        3         1      2  1 Timeout, 1 not reported");
 }

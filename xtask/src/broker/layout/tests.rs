@@ -36,7 +36,7 @@ fn ports_taken_together_differ() {
 }
 
 #[test]
-fn a_node_is_told_from_others_of_its_version() {
+fn a_node_is_distinguished_from_others_of_its_version() {
     assert_eq!(layout().broker(), "RabbitMQ 4.3.6, transient queues denied");
     assert_eq!(Layout { release: None, ..layout() }.broker(), "RabbitMQ 4.3.6");
 }

@@ -1,6 +1,6 @@
 //! Unsettled messages.
 
-use oslo_messaging::Capability;
+use oslo_messaging::driver::Capability;
 
 use super::item::{Item, State};
 use super::{Ledger, Phase};

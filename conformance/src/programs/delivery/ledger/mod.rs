@@ -8,7 +8,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oslo_messaging::{Capabilities, Capability};
+use oslo_messaging::driver::{Capabilities, Capability};
 
 use super::event::{Event, Outcome};
 use super::program::{NotificationQueue, Program, Reader, Reads};

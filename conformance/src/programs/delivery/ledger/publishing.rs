@@ -1,6 +1,6 @@
 //! The effect of a publish.
 
-use oslo_messaging::Capability;
+use oslo_messaging::driver::Capability;
 
 use super::Ledger;
 use super::item::{Fate, Item};

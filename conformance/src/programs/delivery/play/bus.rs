@@ -1,6 +1,6 @@
 //! The messages, names and addresses of a program on the bus.
 
-use oslo_messaging::{Address, Message, Source};
+use oslo_messaging::driver::{Address, Message, Source};
 
 use super::Play;
 use crate::Stage;

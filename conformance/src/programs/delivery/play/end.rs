@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use futures_util::future::join_all;
-use oslo_messaging::{Message, PublishOptions, Result, State, Transport};
+use oslo_messaging::driver::{Message, PublishOptions, Transport};
+use oslo_messaging::{Result, State};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Play, outcome_of};

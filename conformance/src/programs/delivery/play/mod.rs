@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use oslo_messaging::{
-    Address, Deadline, Error, ErrorKind, IncomingMessage, Lifetime, Listener, Message, PublishOptions, Settle,
-    Subscription, Transport,
+use oslo_messaging::driver::{
+    Address, IncomingMessage, Lifetime, Listener, Message, PublishOptions, Settle, Subscription, Transport,
 };
+use oslo_messaging::{Deadline, Error, ErrorKind};
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use libtest_mimic::Failed;
+use oslo_messaging::driver::{Address, Source, Subscription, Transport};
+use oslo_messaging::notify::{DeadLetters, DeadReason};
 use oslo_messaging::wire::Notification;
-use oslo_messaging::{Address, DeadLetters, DeadReason, Source, Subscription, Transport};
 use tokio::time::timeout;
 
 use super::Play;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use libtest_mimic::Failed;
+use oslo_messaging::notify::{FailurePolicy, GiveUp, MessagingSink};
 use oslo_messaging::wire::Format;
-use oslo_messaging::{Bus, FailurePolicy, GiveUp, MessagingSink, NotificationListener, Notifier, Result, Target};
+use oslo_messaging::{Bus, NotificationListener, Notifier, Result, Target};
 use tokio::sync::Mutex;
 
 use super::Event;
@@ -130,7 +131,7 @@ impl Play<'_> {
             Step::Start { actor: listener } => self.start(*listener).await,
             Step::Stop { actor: listener } | Step::Hurry { actor: listener } => {
                 match self.listeners[*listener].1.lock().await.take() {
-                    Some(running) => running.wait(self.stage.soon()).await,
+                    Some(running) => running.shutdown(self.stage.soon()).await,
                     None => Ok(()),
                 }
             }
@@ -182,7 +183,7 @@ impl Play<'_> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
         let handler = self.handler(place);
         let give_up = if listener.drops { GiveUp::Drop } else { GiveUp::DeadLetter };
-        let policy = FailurePolicy::default().with_tries(listener.tries).with_first_wait(FIRST_WAIT);
+        let policy = FailurePolicy::default().with_attempts(listener.tries).with_first_wait(FIRST_WAIT);
         let mut builder = NotificationListener::builder(bus).endpoint(endpoint(listener, handler)?);
         for target in targets(self.stage, listener) {
             builder = builder.target(target);
@@ -209,7 +210,7 @@ impl Play<'_> {
             .exchange(self.stage.name(&event.exchange))
             .format(if event.bare { Format::V1 } else { Format::V2 });
         let sink = if event.without_queue { sink.without_queue() } else { sink };
-        let notifier = Notifier::over(&*event.publisher, sink).timeout(self.stage.budget().arrive);
+        let notifier = Notifier::from_sink(&*event.publisher, sink).timeout(self.stage.budget().arrive);
         let notifier = notifier.allow_context([ALLOWED]);
         notifier.notify(event.priority, &context(number), &event.event_type, &payload(number)).await
     }

@@ -88,7 +88,7 @@ impl RustActor {
     /// Stops the server, with `within` until its methods are aborted. Succeeds if there is none.
     async fn stop(&self, within: Duration) -> Result<Outcome> {
         if let Some(server) = self.server.lock().await.take() {
-            server.wait(Deadline::after(within)).await?;
+            server.shutdown(Deadline::after(within)).await?;
         }
         Ok(Outcome::Done)
     }

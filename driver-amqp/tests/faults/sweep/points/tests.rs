@@ -1,9 +1,9 @@
 //! Points on streams that are put together here.
 
-use super::super::dice::Dice;
 use super::{Party, Point, Stream, chosen, each_frame, every};
-use crate::proxy::Direction::{self, FromBroker, ToBroker};
 use crate::wire::{Concern, frame_at, frames};
+use testkit::proxy::Direction::{self, FromBroker, ToBroker};
+use testkit::workload::dice::Dice;
 
 fn method(class: u8, number: u8) -> Vec<u8> {
     vec![1, 0, 1, 0, 0, 0, 6, 0, class, 0, number, b'a', b'b', 0xCE]
@@ -66,7 +66,7 @@ pub(crate) fn a_point_is_read_as_it_is_printed() {
     for point in every(&streams(), &mut Dice::new(3)) {
         assert_eq!(point.to_string().parse(), Ok(point));
     }
-    for wrong in ["", "client", "client.0.to.x.cut.alone.refusing", "nobody.0.to.1.cut.alone.refusing"] {
+    for wrong in ["", "client", "client.0.to.x.cut.alone.refusing", "nothing.0.to.1.cut.alone.refusing"] {
         assert!(wrong.parse::<Point>().is_err(), "{wrong}");
     }
 }

@@ -1,0 +1,294 @@
+//! The one reply queue of a bus, opened at the first call.
+//!
+//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call. The
+//! first call spawns it; when it ends, because the queue was lost or the runtime is gone, the next call spawns
+//! another.
+//!
+//! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
+//! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;
+//! [`Inbox::expect_reply`] checks the progress again after it has registered, so that a call in between starts over
+//! instead of waiting in vain.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
+
+use super::waiting_calls::{CallId, PendingCall, ReplyMatch, WaitingCalls};
+use crate::decoding::{Decoded, Decoding, DecodingListener};
+use crate::driver::{Address, Listener, Settle, Source, Subscription, Transport};
+use crate::excerpt::Excerpt;
+use crate::lifecycle::CLOSE_TIMEOUT;
+use crate::wire::Reply;
+use crate::{Deadline, Error, Executed, Result, Retry};
+
+/// Replies taken from the driver at once.
+const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
+/// Replies the broker may have handed over before they are acknowledged.
+const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
+/// How long opening may take in total. Calls share the opening, so the deadline of one call does not end it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the replies to every call of a bus arrive.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    transport: Arc<dyn Transport>,
+    retry: Retry,
+    decoding: Decoding,
+    /// The calls to match; shared with the reader, which outlives no inbox.
+    calls: WaitingCalls,
+    state: Mutex<InboxState>,
+}
+
+/// Who reads the replies now.
+#[derive(Debug, Default)]
+struct InboxState {
+    /// Whether the bus was closed: no reader is spawned any more.
+    closed: bool,
+    /// The current reader; replaced when it has failed or ended.
+    task: Option<InboxTask>,
+}
+
+/// The task that opens the queue and then reads it; ended with its handle.
+#[derive(Debug)]
+struct InboxTask {
+    stop: CancellationToken,
+    /// What the reader publishes.
+    progress: watch::Receiver<Progress>,
+    task: AbortOnDropHandle<()>,
+}
+
+/// How far an inbox has come.
+#[derive(Debug, Clone)]
+enum Progress {
+    /// Not there yet; what the last try said.
+    Opening(Option<Error>),
+    /// Replies arrive in the queue of this name.
+    Open(Arc<str>),
+    /// Opening failed; the next call opens the inbox again.
+    Failed(Error),
+    /// The queue was lost or closed; the next call opens the inbox again.
+    Ended,
+}
+
+/// What the task of an inbox works with.
+struct InboxReader {
+    transport: Arc<dyn Transport>,
+    retry: Retry,
+    decoding: Decoding,
+    calls: WaitingCalls,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+}
+
+impl Inbox {
+    /// An inbox that is opened by its first call; `retry` says how patiently.
+    pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
+        Self { transport, retry, decoding, calls: WaitingCalls::default(), state: Mutex::default() }
+    }
+
+    /// How many calls are registered.
+    pub(crate) fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Puts a call on the table and says under which queue its reply will be found.
+    ///
+    /// # Errors
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same opening
+    /// gets the same. `Timeout`, with what the last try said; `Closed`.
+    ///
+    /// # Cancellation
+    /// The opening goes on for those who also wait, and for the next call.
+    pub(crate) async fn expect_reply(&self, id: CallId, deadline: Deadline) -> Result<(PendingCall, Arc<str>)> {
+        loop {
+            let mut progress = self.progress()?;
+            let queue = match opened(&mut progress, deadline).await {
+                Ok(Some(queue)) => queue,
+                Ok(None) => continue,
+                Err(error) if self.only_time_ran_out(&error) && !deadline.has_passed() => continue,
+                Err(error) => return Err(error),
+            };
+            let call = self.calls.register(id);
+            // An inbox that ended meanwhile has failed only the calls that were registered then.
+            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
+                return Ok((call, queue));
+            }
+        }
+    }
+
+    /// Ends every waiting call and gives the queue back.
+    pub(crate) async fn close(&self, deadline: Deadline) {
+        let task = {
+            let mut state = self.state();
+            state.closed = true;
+            state.task.take()
+        };
+        self.calls.fail_all(&Error::closed("call").with_executed(Executed::Maybe));
+        if let Some(task) = task {
+            task.stop.cancel();
+            // Past the deadline the handle is dropped, which aborts the task.
+            let _ = deadline.run("close", task.task).await;
+        }
+    }
+
+    /// The inbox that is open or opening; a new one if there is none.
+    fn progress(&self) -> Result<watch::Receiver<Progress>> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::closed("call").with_executed(Executed::No));
+        }
+        if let Some(task) = &state.task {
+            let over = matches!(&*task.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            let gone = task.progress.has_changed().is_err();
+            if !over && !gone {
+                return Ok(task.progress.clone());
+            }
+        }
+        let (progress_to, progress) = watch::channel(Progress::Opening(None));
+        let stop = CancellationToken::new();
+        let reader = InboxReader {
+            transport: Arc::clone(&self.transport),
+            retry: self.retry,
+            decoding: self.decoding.clone(),
+            calls: self.calls.clone(),
+            progress: progress_to,
+            stop: stop.clone(),
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
+        state.task = Some(InboxTask { stop, progress: progress.clone(), task });
+        Ok(progress)
+    }
+
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    fn only_time_ran_out(&self, error: &Error) -> bool {
+        self.retry.max_retries.is_none() && self.retry.permits(0, error)
+    }
+
+    fn state(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue, once it is there; `None` if it came and went.
+async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
+    let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
+    let waited = deadline.run("open the reply inbox", settled).await;
+    let seen = progress.borrow().clone();
+    match (seen, waited) {
+        (Progress::Open(queue), _) => Ok(Some(queue)),
+        (Progress::Failed(error), _) => Err(error),
+        (Progress::Opening(Some(cause)), Err(timeout)) => Err(timeout.with_source(cause)),
+        (Progress::Opening(None), Err(timeout)) => Err(timeout),
+        // Of the task of an opening that will never end, only its runtime can have made an end.
+        (Progress::Ended, _) | (Progress::Opening(_), Ok(_)) => Ok(None),
+    }
+}
+
+impl InboxReader {
+    /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
+    async fn run(self) {
+        let opened = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return self.end(Error::closed("call")),
+            opened = self.open() => opened,
+        };
+        let (listener, queue) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                debug!(%error, "the reply inbox did not open");
+                self.progress.send_replace(Progress::Failed(error));
+                return;
+            }
+        };
+        self.progress.send_replace(Progress::Open(queue));
+        let Decoding { limit, replies, .. } = self.decoding.clone();
+        let mut listener = DecodingListener::new(listener, Settle::ByReceiver, limit, replies, Reply::of_body);
+        let end = self.read(&mut listener).await;
+        self.end(end);
+        let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
+    }
+
+    /// Subscribes to the reply queue, repeating transient errors, and publishes the last error for calls that time
+    /// out.
+    async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
+        let deadline = Deadline::after(OPEN_TIMEOUT);
+        let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
+        let attempt = async || {
+            let tried = self.transport.subscribe(&subscription, deadline).await;
+            tried.map_err(|error| {
+                // Subscribing runs no method, so an unconfirmed attempt may be repeated.
+                let error = error.with_executed(Executed::No);
+                self.progress.send_replace(Progress::Opening(Some(error.clone())));
+                error
+            })
+        };
+        let listener = self.retry.run(deadline, attempt).await?;
+        let Address::Direct { queue } = listener.address() else {
+            return Err(Error::unsupported("open the reply inbox").with_context("address", listener.address()));
+        };
+        let queue = queue.as_str().into();
+        Ok((listener, queue))
+    }
+
+    /// Hands each reply to its call; says what ended that.
+    async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Error::closed("call"),
+                polled = listener.poll(BATCH) => match polled {
+                    Ok(Some(messages)) => deliver(messages, &self.calls).await,
+                    Ok(None) => return Error::closed("call"),
+                    Err(error) => return error,
+                },
+            }
+        }
+    }
+
+    /// Rejects new calls, then fails the waiting ones with `reason`.
+    fn end(&self, reason: Error) {
+        self.progress.send_replace(Progress::Ended);
+        debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");
+        self.calls.fail_all(&reason.with_executed(Executed::Maybe));
+    }
+}
+
+/// A task that its runtime has ended reads no reply any more.
+impl Drop for InboxReader {
+    fn drop(&mut self) {
+        let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
+        if reading {
+            self.end(Error::closed("call").with_context("reason", "the runtime that read the replies is gone"));
+        }
+    }
+}
+
+/// Matches replies to their calls and acknowledges each, also those that no call waits for.
+async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
+    for Decoded { message, content, charge } in messages {
+        match content {
+            Ok(reply) => {
+                let msg_id = reply.msg_id.clone();
+                if calls.complete(reply) == ReplyMatch::NoCall {
+                    counter!("oslo_messaging_replies_unmatched_total").increment(1);
+                    debug!(msg_id = %Excerpt(&msg_id), "a reply matches no waiting call: it is late, repeated or foreign; it is acknowledged");
+                }
+            }
+            Err(error) => {
+                counter!("oslo_messaging_undecodable_total").increment(1);
+                warn!(%error, "a reply cannot be decoded and is dropped");
+            }
+        }
+        // The call has it, or nothing has.
+        drop(charge);
+        if let Err(error) = message.acknowledge().await {
+            debug!(%error, "a reply was not acknowledged and will come again");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! A listener whose messages come decoded.
+//!
+//! It wraps the driver's listener: decompresses and decodes bodies within the limits of the bus, small ones inline
+//! and large ones on a blocking task, and charges them to the budget. While the budget is full it polls nothing, so
+//! the broker's prefetch window fills and the broker stops delivering.
+
+use std::collections::VecDeque;
+use std::future::ready;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::{JoinSet, spawn_blocking, yield_now};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::arrival_order::ArrivalOrder;
+use super::{Budget, Charge, Decoded, LARGE};
+use crate::driver::{DeliveryCount, IncomingMessage, Listener, Settle};
+use crate::wire::Compression;
+use crate::wire::compression::{header, inflate, too_large};
+use crate::{Deadline, Error, ErrorKind, Result};
+
+/// From which length a body counts; smaller ones are bounded by how many there are.
+const COUNTED: usize = 4 << 10;
+/// After a body of this length others have a turn.
+const SLICE: usize = 64 << 10;
+
+/// Makes a `T` of a decompressed body.
+pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
+
+/// A [`Listener`] whose messages come decoded, in order as long as none takes over 100 ms.
+#[derive(Debug)]
+pub(crate) struct DecodingListener<T> {
+    /// `None` once it was given up.
+    listener: Option<Box<dyn Listener>>,
+    settle: Settle,
+    /// How many bytes a decompressed body may have.
+    limit: usize,
+    budget: Arc<Budget>,
+    read: DecodeFn<T>,
+    /// Taken from the listener and not looked at yet.
+    taken: VecDeque<Box<dyn IncomingMessage>>,
+    order: ArrivalOrder<T>,
+    /// The large bodies that are decoded on blocking tasks.
+    jobs: JoinSet<DecodedBody<T>>,
+    /// How the listener ended, once it has.
+    end: Option<Result<()>>,
+    /// Whether the listener was stopped: what it still returns was acknowledged and is decoded whatever the budget.
+    stopped: bool,
+}
+
+/// A large body that was decoded: its number in the line, what was in it, what it costs.
+type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
+
+/// What is to be done with a body.
+enum DecodePlan {
+    Read(Bytes),
+    /// It is over [`LARGE`].
+    OnBlockingTask(Option<Compression>),
+}
+
+impl<T: Send + 'static> DecodingListener<T> {
+    /// Reads with `read` what comes from `listener`, whose messages are settled as `settle` says.
+    pub(crate) fn new(
+        listener: Box<dyn Listener>,
+        settle: Settle,
+        limit: usize,
+        budget: Arc<Budget>,
+        read: DecodeFn<T>,
+    ) -> Self {
+        Self {
+            listener: Some(listener),
+            settle,
+            limit,
+            budget,
+            read,
+            taken: VecDeque::new(),
+            order: ArrivalOrder::new(),
+            jobs: JoinSet::new(),
+            end: None,
+            stopped: false,
+        }
+    }
+
+    /// As [`Listener::poll`]. What could not be decoded comes with the reason.
+    ///
+    /// While the budget is full nothing is taken from the listener, until it was stopped: what it hands over then was
+    /// acknowledged before.
+    ///
+    /// # Errors
+    /// As [`Listener::poll`], once everything that was acknowledged has come.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Decoded<T>>>> {
+        let max = max.get();
+        loop {
+            self.decode_taken().await;
+            let decoded = self.order.take(max);
+            if !decoded.is_empty() {
+                return Ok(Some(decoded));
+            }
+            if let Some(end) = self.end.clone().filter(|_| self.is_empty()) {
+                return end.map(|()| None);
+            }
+            let full = !self.stopped && self.budget.is_full();
+            let more = NonZeroUsize::new(max.saturating_sub(self.order.held_up()));
+            let more = more.filter(|_| !full && self.end.is_none() && self.taken.is_empty());
+            let kept_until = self.order.kept_until();
+            tokio::select! {
+                biased;
+                Some(joined) = self.jobs.join_next(), if !self.jobs.is_empty() => self.note(joined),
+                polled = poll(&mut self.listener, more.unwrap_or(NonZeroUsize::MIN)), if more.is_some() => self.take(polled),
+                () = sleep_until(kept_until.unwrap_or_else(Instant::now)), if kept_until.is_some() => {}
+                () = self.budget.room(), if full => {}
+                // The budget has made room since it was looked at above.
+                () = ready(()), if !full && !self.taken.is_empty() => {}
+                else => return Err(Error::closed("poll")),
+            }
+        }
+    }
+
+    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of [`rest`](Self::rest).
+    pub(crate) fn detach(&mut self) -> Option<Box<dyn Listener>> {
+        self.stopped = true;
+        self.end.get_or_insert(Ok(()));
+        self.listener.take()
+    }
+
+    /// The next of what was taken before [`detach`](Self::detach); `None` if that was all.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn rest(&mut self) -> Option<Decoded<T>> {
+        self.end.get_or_insert(Ok(()));
+        self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
+    }
+
+    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or the
+    /// broker would drop it.
+    ///
+    /// # Errors
+    /// As [`Listener::stop`].
+    pub(crate) async fn stop(&mut self, deadline: Deadline) -> Result<()> {
+        self.stopped = true;
+        self.give_back();
+        match &mut self.listener {
+            Some(listener) => listener.stop(deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Listener::close`].
+    ///
+    /// # Errors
+    /// As [`Listener::close`].
+    pub(crate) async fn close(mut self, deadline: Deadline) -> Result<()> {
+        let listener = self.detach();
+        // What is unsettled in it goes back first.
+        drop(self);
+        match listener {
+            Some(listener) => listener.close(deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.order.is_empty()
+    }
+
+    /// Gives back what was not handed over yet, if it can be.
+    fn give_back(&mut self) {
+        if self.settle == Settle::ByReceiver {
+            self.jobs = JoinSet::new();
+            let in_order = std::mem::replace(&mut self.order, ArrivalOrder::new()).into_messages();
+            self.taken = in_order.chain(self.taken.drain(..)).filter(|message| is_last(message.as_ref())).collect();
+        }
+    }
+
+    /// Stores polled messages, or how the listener ended.
+    fn take(&mut self, polled: Result<Option<Vec<Box<dyn IncomingMessage>>>>) {
+        match polled {
+            Ok(Some(messages)) => self.taken.extend(messages),
+            Ok(None) => self.end = Some(Ok(())),
+            Err(error) => {
+                self.end = Some(Err(error));
+                self.give_back();
+            }
+        }
+    }
+
+    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over and others
+    /// have a turn.
+    async fn decode_taken(&mut self) {
+        while self.stopped || self.end.is_some() || !self.budget.is_full() {
+            let Some(message) = self.taken.pop_front() else { return };
+            let length = self.decode(message);
+            if length > SLICE {
+                return yield_now().await;
+            }
+        }
+    }
+
+    /// Puts `message` in line, decoded or on its way; how many bytes were decoded here.
+    fn decode(&mut self, message: Box<dyn IncomingMessage>) -> usize {
+        match self.plan(message.as_ref()) {
+            Ok(DecodePlan::OnBlockingTask(compression)) => {
+                let body = message.message().body.clone();
+                let charge = Charge::waiting(&self.budget, body.len());
+                let number = self.order.push_pending(message);
+                self.decode_on_blocking_task(number, body, compression, charge);
+                if compression.is_some() { LARGE } else { 0 }
+            }
+            Ok(DecodePlan::Read(body)) => {
+                let length = body.len();
+                let charge = (length > COUNTED).then(|| Charge::held(&self.budget, length));
+                let content = (self.read)(&body);
+                self.order.push(Decoded { message, content, charge });
+                length
+            }
+            Err(error) => {
+                self.order.push(Decoded { message, content: Err(error), charge: None });
+                0
+            }
+        }
+    }
+
+    /// Decides from the header and a first decompression up to [`LARGE`] where a body is decoded.
+    fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
+        let message = message.message();
+        let Some(compression) = header(message)? else {
+            let large = message.body.len() > LARGE;
+            return Ok(if large { DecodePlan::OnBlockingTask(None) } else { DecodePlan::Read(message.body.clone()) });
+        };
+        match inflate(compression, &message.body, self.limit.min(LARGE), |_| Ok(()))? {
+            Some(body) => Ok(DecodePlan::Read(body)),
+            None if self.limit <= LARGE => Err(too_large(self.limit)),
+            None => Ok(DecodePlan::OnBlockingTask(Some(compression))),
+        }
+    }
+
+    /// Decodes a large body on a blocking task, when it is its turn.
+    fn decode_on_blocking_task(
+        &mut self,
+        number: u64,
+        body: Bytes,
+        compression: Option<Compression>,
+        mut charge: Charge,
+    ) {
+        let (budget, limit, read) = (Arc::clone(&self.budget), self.limit, self.read);
+        self.jobs.spawn(async move {
+            budget.may_decode().await;
+            let turn = Arc::clone(&budget.turn).acquire_owned().await.expect("the semaphore is never closed");
+            let token = CancellationToken::new();
+            // A blocking task cannot be aborted, so it looks.
+            let _cancel_on_drop = token.clone().drop_guard();
+            let blocking = spawn_blocking(move || {
+                let _turn = turn;
+                let content = decompressed(body, compression, limit, &mut charge, &token).and_then(|body| read(&body));
+                charge.is_decoded();
+                (content, charge)
+            });
+            match blocking.await {
+                Ok((content, charge)) => (number, content, Some(charge)),
+                Err(error) => (number, Err(Error::new(ErrorKind::Decode, "decode").with_source(error)), None),
+            }
+        });
+    }
+
+    /// Puts a body that a blocking task has decoded into its place.
+    fn note(&mut self, joined: std::result::Result<DecodedBody<T>, tokio::task::JoinError>) {
+        // A job catches what fails in it.
+        let Ok((number, content, charge)) = joined else { return };
+        // What cannot be read holds nothing.
+        let charge = charge.filter(|_| content.is_ok());
+        self.order.settle(number, content, charge);
+    }
+}
+
+/// Whether the broker would drop the message if it were given back.
+fn is_last(message: &dyn IncomingMessage) -> bool {
+    message.message().delivery_count.is_some_and(DeliveryCount::is_last)
+}
+
+async fn poll(
+    listener: &mut Option<Box<dyn Listener>>,
+    max: NonZeroUsize,
+) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
+    match listener {
+        Some(listener) => listener.poll(max).await,
+        None => Ok(None),
+    }
+}
+
+/// The decompressed body, charged piece by piece; ends early when the listener is gone.
+fn decompressed(
+    body: Bytes,
+    compression: Option<Compression>,
+    limit: usize,
+    charge: &mut Charge,
+    token: &CancellationToken,
+) -> Result<Bytes> {
+    let Some(compression) = compression else {
+        charge.grow(body.len());
+        return Ok(body);
+    };
+    let counted = |bytes| {
+        charge.grow(bytes);
+        if token.is_cancelled() { Err(Error::closed("decompress")) } else { Ok(()) }
+    };
+    inflate(compression, &body, limit, counted)?.ok_or_else(|| too_large(limit))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
+//!
+//! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
+//! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
+//! ([`Runner::room`]), so that failing events leave half of the window to others.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use metrics::counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tracing::{debug, error, warn};
+
+use super::deferred::{Deferred, DeferredAction};
+use super::given_up::EventIdentity;
+use super::invoke::{HandlerOutcome, invoke};
+use super::mover::{Mover, PendingMove};
+use super::requeue_backoff::RequeueBackoff;
+use super::shutdown::{ShutdownCause, ShutdownSignal};
+use super::work_item::{HandlerGroup, PendingEvent, WorkItem, groups};
+use crate::delivery::Delivery;
+use crate::notify::dead_letter::info::{DeadLetterInfo, DeadReason};
+use crate::notify::endpoint::HandlerTable;
+use crate::notify::{Event, FailurePolicy};
+use crate::{Error, Failure};
+
+/// What all events of a listener are worked on with.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) endpoints: Vec<HandlerTable>,
+    pub(super) policy: FailurePolicy,
+    pub(super) mover: Arc<Mover>,
+    pub(super) requeues: Mutex<RequeueBackoff>,
+    /// Handlers that may run at once.
+    pub(super) permits: Arc<Semaphore>,
+    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) shutdown: ShutdownSignal,
+}
+
+/// What is done next with events that are not settled yet.
+enum Step {
+    /// They get room to wait in.
+    Crowd(Vec<Deferred>, OwnedSemaphorePermit),
+    /// They wait, in their room.
+    Wait(Deferred, OwnedSemaphorePermit),
+    Move(PendingMove),
+}
+
+impl Runner {
+    /// A permit to run one handler; it ends with the handler.
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// How many handlers may be started now, and 1 at least.
+    pub(super) fn free(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.permits.available_permits()).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Works on the events until each is settled.
+    pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
+        let deferred = self.attempt(work).await;
+        let mut steps: FuturesUnordered<_> =
+            next_steps(deferred, permit).into_iter().map(|step| self.go_on(step)).collect();
+        while let Some(next) = steps.next().await {
+            steps.extend(next.into_iter().map(|step| self.go_on(step)));
+        }
+    }
+
+    /// Moves a message that is no notification out of the way.
+    pub(super) async fn run_undecodable(self: Arc<Self>, delivery: Delivery, error: Error) {
+        counter!("oslo_messaging_undecodable_total").increment(1);
+        warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
+        let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
+        self.run_given_up(given_up(delivery, info)).await;
+    }
+
+    /// Moves an event that the broker would drop if its handler failed once more.
+    pub(super) async fn run_last(self: Arc<Self>, delivery: Delivery) {
+        warn!(
+            queue = ?delivery.message().queue, count = ?delivery.delivery_count(),
+            "an event has reached the delivery limit of its queue and is given up"
+        );
+        let info = DeadLetterInfo::of_limit(&delivery);
+        self.run_given_up(given_up(delivery, info)).await;
+    }
+
+    /// Moves an event that was given up before.
+    pub(super) async fn run_given_up(&self, event: PendingMove) {
+        self.mover.run(event).await;
+    }
+
+    /// Goes one step on with events that are not settled; what is left of them then is returned.
+    async fn go_on(&self, step: Step) -> Vec<Step> {
+        match step {
+            Step::Crowd(deferred, permit) => self.make_room(deferred, permit).await,
+            Step::Wait(deferred, room) => self.wait(deferred, room).await,
+            Step::Move(event) => {
+                self.mover.run(event).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's permit is
+    /// held until there is room: when half of the window waits, no new event is started.
+    async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+        let events: usize = deferred.iter().map(Deferred::len).sum();
+        let events = u32::try_from(events).expect("a window has 16 bits");
+        let mut room = tokio::select! {
+            biased;
+            cause = self.shutdown.signalled() => {
+                join_all(deferred.into_iter().map(|deferred| self.surrender(deferred, cause))).await;
+                return Vec::new();
+            }
+            room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
+        };
+        drop(permit);
+        let split = deferred.into_iter().map(|deferred| {
+            let own = room.split(deferred.len()).expect("there is room for all of them");
+            Step::Wait(deferred, own)
+        });
+        split.collect()
+    }
+
+    /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
+    async fn wait(&self, deferred: Deferred, room: OwnedSemaphorePermit) -> Vec<Step> {
+        let (wait, runs) = (deferred.wait, matches!(deferred.then, DeferredAction::TryAgain(_)));
+        let turn = async {
+            sleep(wait).await;
+            // In this order: a handler that holds the permit may be waiting for our room.
+            drop(room);
+            if runs { Some(self.permit().await) } else { None }
+        };
+        let permit = tokio::select! {
+            biased;
+            cause = self.shutdown.signalled() => {
+                self.surrender(deferred, cause).await;
+                return Vec::new();
+            }
+            permit = turn => permit,
+        };
+        match (deferred.then, permit) {
+            (DeferredAction::TryAgain(work), Some(permit)) => next_steps(self.attempt(work).await, permit),
+            (then, _) => {
+                self.surrender(Deferred { then, ..deferred }, ShutdownCause::Stopped).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Requeues `deferred` at once. Events that the broker would drop are moved to the dead-letter queue instead.
+    async fn surrender(&self, deferred: Deferred, cause: ShutdownCause) {
+        let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
+            if delivery.is_last() {
+                let info = DeadLetterInfo::of_limit(&delivery);
+                self.mover.run(given_up(delivery, info)).await;
+            } else if cause == ShutdownCause::Stopped {
+                delivery.requeue().await;
+            }
+            // Nothing can be settled where the queues are gone: what is dropped comes again.
+        });
+        join_all(each).await;
+    }
+
+    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the others.
+    async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
+        let (first, attempt) = (work.endpoint, work.attempt);
+        let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();
+        let mut deferred = Vec::new();
+        for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
+            // Each endpoint has its own tries.
+            let attempt = if place == first { attempt } else { 1 };
+            for group in groups(endpoint, &items) {
+                let invocation = invoke(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
+                for (unreadable, error) in invocation.unreadable {
+                    let Some(PendingEvent { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
+                    let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
+                    deferred.push(give_up(delivery, info));
+                }
+                match invocation.outcome {
+                    HandlerOutcome::Handled => {}
+                    HandlerOutcome::Requeued => {
+                        deferred.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery)));
+                    }
+                    HandlerOutcome::Failed(failure) => {
+                        let failed: Vec<PendingEvent> = take(&mut items, &group).collect();
+                        deferred.extend(self.failed(WorkItem { items: failed, endpoint: place, attempt }, &failure));
+                    }
+                }
+            }
+        }
+        for item in items.into_iter().flatten() {
+            counter!("oslo_messaging_notifications_total", "outcome" => "handled").increment(1);
+            item.delivery.acknowledge().await;
+        }
+        deferred
+    }
+
+    /// Decides whether events whose handler failed are tried again.
+    fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
+        let attempts = work.attempt;
+        if let Some(wait) = self.policy.wait_after(attempts) {
+            counter!("oslo_messaging_notifications_failed_total").increment(work.items.len() as u64);
+            debug!(%failure, attempts, "a handler failed; its events will be tried again");
+            return vec![Deferred { wait, then: DeferredAction::TryAgain(work.next_attempt()) }];
+        }
+        error!(%failure, attempts, events = work.items.len(), "a handler failed on its last attempt; its events go to the dead-letter queue or are dropped");
+        let given_up = work.items.into_iter().map(|PendingEvent { delivery, .. }| {
+            let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
+            give_up(delivery, info)
+        });
+        given_up.collect()
+    }
+
+    /// Requeues an event after a growing wait; moves it instead if the broker would drop it.
+    fn give_back(&self, delivery: Delivery) -> Deferred {
+        if delivery.is_last() {
+            let info = DeadLetterInfo::of_limit(&delivery);
+            return give_up(delivery, info);
+        }
+        counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
+        let key = EventIdentity::of(delivery.key(), delivery.message()).key();
+        let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(Some(key));
+        Deferred { wait, then: DeferredAction::GiveBack(delivery) }
+    }
+}
+
+/// What is done with events that a handler did not settle. What is given up needs no room and no permit.
+fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+    let (mut steps, mut waiting) = (Vec::new(), Vec::new());
+    for deferred in deferred {
+        match deferred.then {
+            DeferredAction::Move(event) => steps.push(Step::Move(event)),
+            then => waiting.push(Deferred { then, ..deferred }),
+        }
+    }
+    if !waiting.is_empty() {
+        steps.push(Step::Crowd(waiting, permit));
+    }
+    steps
+}
+
+/// Takes the events of `group` out of `items`.
+fn take<'a>(
+    items: &'a mut [Option<PendingEvent>],
+    group: &'a HandlerGroup,
+) -> impl Iterator<Item = PendingEvent> + use<'a> {
+    group.places.iter().filter_map(|place| items[*place].take())
+}
+
+/// The events of `group` for its handler, on its try number `attempt`.
+fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) -> Vec<Event> {
+    let items = group.places.iter().filter_map(|place| items[*place].as_ref());
+    items.map(|item| Event { attempt, ..item.event.clone() }).collect()
+}
+
+/// The move of an event that is given up.
+fn given_up(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
+    let identity = EventIdentity::of(delivery.key(), delivery.message());
+    PendingMove::new(delivery, identity, info)
+}
+
+/// The next step for an event that is given up: its move.
+fn give_up(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
+    Deferred { wait: Duration::ZERO, then: DeferredAction::Move(given_up(delivery, info)) }
+}

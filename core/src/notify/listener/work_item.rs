@@ -1,0 +1,55 @@
+//! Events that are handled together, and the endpoint and attempt that they have reached.
+
+use crate::delivery::Delivery;
+use crate::notify::Event;
+use crate::notify::endpoint::HandlerTable;
+
+/// An event, and the message that brought it.
+#[derive(Debug)]
+pub(super) struct PendingEvent {
+    pub(super) event: Event,
+    pub(super) delivery: Delivery,
+}
+
+/// Events that are worked on together: one, or a batch, or what of a batch failed together.
+#[derive(Debug)]
+pub(super) struct WorkItem {
+    pub(super) items: Vec<PendingEvent>,
+    /// The endpoint whose turn it is. Those before it have had the events and do not get them again.
+    pub(super) endpoint: usize,
+    /// Which try this is at that endpoint, from 1.
+    pub(super) attempt: u32,
+}
+
+/// The items that one handler gets at once, by their places.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct HandlerGroup {
+    pub(super) handler: usize,
+    pub(super) places: Vec<usize>,
+}
+
+impl WorkItem {
+    pub(super) fn new(items: Vec<PendingEvent>) -> Self {
+        Self { items, endpoint: 0, attempt: 1 }
+    }
+
+    /// The same events on their next try.
+    pub(super) fn next_attempt(mut self) -> Self {
+        self.attempt += 1;
+        self
+    }
+}
+
+/// What each handler of an endpoint gets of `items`, in the order in which they came; `None` are gone already.
+pub(super) fn groups(endpoint: &HandlerTable, items: &[Option<PendingEvent>]) -> Vec<HandlerGroup> {
+    let mut groups: Vec<HandlerGroup> = Vec::new();
+    for (place, item) in items.iter().enumerate() {
+        let Some(handler) = item.as_ref().and_then(|item| endpoint.handler_of(&item.event)) else { continue };
+        let joined = groups.iter_mut().find(|group| group.handler == handler);
+        match joined.filter(|_| endpoint.handler(handler).takes_many) {
+            Some(group) => group.places.push(place),
+            None => groups.push(HandlerGroup { handler, places: vec![place] }),
+        }
+    }
+    groups
+}

@@ -1,0 +1,222 @@
+//! One call: from the request to its answer, under one deadline.
+//!
+//! The steps of a call: open the reply inbox, register the call, publish the request, wait for the reply. One
+//! deadline covers all of them. The publish and the wait run concurrently, because a reply can arrive before the
+//! confirm of its request; a request whose publish ended unconfirmed is still waited for, since only the reply can
+//! show whether it arrived.
+//!
+//! Before the deadline, at [`INSPECT_AFTER`] of the time, the call inspects the queue of the server, so that a
+//! timeout can say whether anything consumes it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::RpcClient;
+use crate::bus::inspections::Finding;
+use crate::bus::waiting_calls::{Answer, CallId, PendingCall};
+use crate::deadline::LONGEST;
+use crate::driver::{Address, Message, PublishOptions};
+use crate::rpc::failures;
+use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result, wire};
+
+/// The module under which the reference's dispatcher refuses what it does not have.
+const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
+
+/// The share of a call's time after which it inspects the queue of its server.
+const INSPECT_AFTER: f64 = 0.8;
+
+/// One call that is under way.
+pub(crate) struct Call<'a> {
+    pub(crate) client: &'a RpcClient,
+    pub(crate) id: CallId,
+    pub(crate) method: &'a str,
+    pub(crate) address: Address,
+    pub(crate) deadline: Deadline,
+    pub(crate) started: Instant,
+}
+
+/// How far a call has come, for the error that ends it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Phases {
+    /// When the inbox was open and the request could be sent.
+    connected: Option<Instant>,
+    /// When the bus owned the request.
+    confirmed: Option<Instant>,
+}
+
+/// What the publisher knows of the request.
+enum Sent {
+    Confirmed,
+    /// The publish failed in a way that may have delivered the request; only a reply can show it.
+    Unknown(Error),
+}
+
+impl Call<'_> {
+    /// Runs the call and returns the result as JSON.
+    pub(crate) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
+        let mut phases = Phases::default();
+        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                return Err(self.timed_out(phases, Executed::No).with_source(error));
+            }
+            Err(error) => return Err(self.named(error)),
+        };
+        phases.connected = Some(Instant::now());
+        request.call = Some(self.client.call_fields(self.id.to_string(), reply_q.to_string()));
+        request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
+        let message = self.client.message(&request);
+        let options = self.client.publish_options(&self.address, self.deadline, true);
+        let publish = self.publish(message, &options);
+        let inbox = Address::Direct { queue: reply_q.to_string() };
+        self.finish(self.wait(&mut pending, publish, self.inspect(&inbox), &mut phases).await?)
+    }
+
+    /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
+    async fn wait(
+        &self,
+        pending: &mut PendingCall,
+        publish: impl Future<Output = Result<Sent>>,
+        inspect: impl Future<Output = ()>,
+        phases: &mut Phases,
+    ) -> Result<std::result::Result<Payload, RemoteError>> {
+        let mut publish = pin!(publish);
+        // One timer for both: the inspection, and then the deadline.
+        let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
+        let mut deadline = pin!(sleep_until(self.inspect_at()));
+        let mut sent = None;
+        let monitored = self.client.monitor.unwrap_or(LONGEST);
+        let mut silence = pin!(sleep(monitored));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut pending.answer => return self.answered(answer.ok()),
+                published = &mut publish, if sent.is_none() => {
+                    let now = Instant::now();
+                    phases.confirmed = Some(now);
+                    sent = Some(published?);
+                    // A server cannot be silent about what it was not sent.
+                    silence.as_mut().reset(now + monitored);
+                }
+                _ = pending.heard.changed(), if self.client.monitor.is_some() => {
+                    let heard = *pending.heard.borrow_and_update();
+                    silence.as_mut().reset(heard + monitored);
+                }
+                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
+                    return Err(self.gone_silent(monitored));
+                }
+                () = &mut inspect, if inspecting => inspecting = false,
+                () = &mut deadline => {
+                    if inspected || self.deadline.has_passed() {
+                        return Err(self.unanswered(sent, *phases));
+                    }
+                    (inspected, inspecting) = (true, matches!(sent, Some(Sent::Confirmed)));
+                    deadline.as_mut().reset(self.deadline.instant());
+                }
+            }
+        }
+    }
+
+    /// Late enough that most calls have ended, early enough that the finding is there when the deadline passes.
+    fn inspect_at(&self) -> Instant {
+        self.started + (self.deadline.instant() - self.started).mul_f64(INSPECT_AFTER)
+    }
+
+    /// Inspects the queue of the server and the reply queue, which lets the driver notice that the latter is gone.
+    async fn inspect(&self, inbox: &Address) {
+        let bus = &self.client.bus.0;
+        for address in [&self.address, inbox] {
+            bus.inspections.inspect(bus.transport.as_ref(), address, self.deadline).await;
+        }
+    }
+
+    /// Publishes the request, and repeats only attempts that certainly sent nothing.
+    async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
+        let mut first = true;
+        let publish = || {
+            let message = message.clone().with_expiration(self.time_to_live(std::mem::take(&mut first)));
+            self.client.bus.0.transport.publish(&self.address, message, options)
+        };
+        match self.client.retry.run(self.deadline, publish).await {
+            Ok(()) => Ok(Sent::Confirmed),
+            Err(error) if error.executed() == Executed::Maybe => Ok(Sent::Unknown(error)),
+            Err(error) => Err(self.named(error)),
+        }
+    }
+
+    /// How long the broker may keep the request: the whole timeout the first time, later what is left of it.
+    fn time_to_live(&self, first: bool) -> Duration {
+        if first { self.deadline.instant() - self.started } else { self.deadline.remaining() }
+    }
+
+    /// What the reply inbox gave; a closed channel means that the inbox is gone.
+    fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
+        let lost = || Error::closed("call").with_executed(Executed::Maybe);
+        answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
+    }
+
+    /// Turns a remote exception into an error with what it says about the execution.
+    fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
+        answer.map_err(|remote| {
+            let executed = executed_by(&remote, &self.id.to_string());
+            self.named(Error::new(ErrorKind::Remote, "call").with_executed(executed).with_source(remote))
+        })
+    }
+
+    /// The timeout, with what is known: the last publish error, or what the queue of the server held.
+    fn unanswered(&self, sent: Option<Sent>, phases: Phases) -> Error {
+        match sent {
+            Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
+            Some(Sent::Confirmed) => {
+                let error = self.timed_out(phases, Executed::Maybe);
+                match self.client.bus.0.inspections.latest(&self.address) {
+                    Finding::Queue(queue) => {
+                        error.with_context("consumers", queue.consumers).with_context("ready", queue.ready)
+                    }
+                    Finding::NoQueue => error.with_context("queue", "gone"),
+                    Finding::Nothing => error,
+                }
+            }
+            None => self.timed_out(phases, Executed::Maybe),
+        }
+    }
+
+    /// The timeout of a monitored call whose server sent no heartbeat.
+    fn gone_silent(&self, monitored: Duration) -> Error {
+        self.named(Error::timeout("call").with_executed(Executed::Maybe))
+            .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
+    }
+
+    /// A timeout that says how long each phase took: connecting, waiting for the confirm, waiting for the reply.
+    fn timed_out(&self, phases: Phases, executed: Executed) -> Error {
+        let now = Instant::now();
+        let connected = phases.connected.unwrap_or(now);
+        let confirmed = phases.confirmed.unwrap_or(now);
+        self.named(Error::timeout("call").with_executed(executed))
+            .with_context("msg_id", self.id)
+            .with_context("connecting", format_args!("{:?}", connected - self.started))
+            .with_context("confirming", format_args!("{:?}", confirmed - connected))
+            .with_context("waiting", format_args!("{:?}", now - confirmed))
+    }
+
+    /// Adds method and target to an error.
+    fn named(&self, error: Error) -> Error {
+        error.with_context("method", self.method).with_context("target", &self.client.target)
+    }
+}
+
+/// What a failure says about the execution. A server that refused a request or its arguments did not run the method; but a method
+/// may raise the same exception itself, or pass on the refusal of a server that it called, and the two look alike.
+fn executed_by(remote: &RemoteError, msg_id: &str) -> Executed {
+    if let Some(executed) = failures::executed(remote, msg_id) {
+        return executed;
+    }
+    match (remote.module(), remote.class()) {
+        // What both sides raise for arguments that the method does not take.
+        (DISPATCHER_MODULE, "NoSuchMethod" | "UnsupportedVersion") | ("builtins", "TypeError") => Executed::Maybe,
+        _ => Executed::Yes,
+    }
+}

@@ -1,0 +1,398 @@
+//! The caller's side of RPC.
+//!
+//! [`RpcClient`] checks the target and the version cap, builds the request and applies the serializer; [`call`] sends
+//! it and waits for the reply. A cast ends when the broker has confirmed the request.
+
+mod call;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use self::call::Call;
+use super::unique_id::fresh_unique_id;
+use super::{arguments, observe};
+use crate::bus::waiting_calls::CallId;
+use crate::deadline::LONGEST;
+use crate::driver::{Address, Message, PublishOptions};
+use crate::version::{Version, is_compatible};
+use crate::wire::CallFields;
+use crate::{Bus, Context, Deadline, Error, ErrorKind, Executed, Payload, Result, Retry, Serializer, Target, wire};
+
+/// Sends calls and casts to the servers of a target.
+///
+/// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one
+/// message. Cheap to clone; any number of tasks may use one at once.
+#[derive(Debug, Clone)]
+pub struct RpcClient {
+    pub(crate) bus: Bus,
+    pub(crate) target: Target,
+    pub(crate) timeout: Duration,
+    pub(crate) monitor: Option<Duration>,
+    pub(crate) retry: Retry,
+    version_cap: Option<String>,
+    /// `None`: calls are mandatory, casts are not.
+    mandatory: Option<bool>,
+    serializer: Option<Arc<dyn Serializer>>,
+}
+
+impl RpcClient {
+    /// A client of `target`. Nothing is sent, and no target refused, before the first message.
+    #[must_use]
+    pub fn new(bus: &Bus, target: Target) -> Self {
+        Self {
+            bus: bus.clone(),
+            target,
+            timeout: bus.0.timeout,
+            monitor: None,
+            retry: bus.0.retry,
+            version_cap: None,
+            mandatory: None,
+            serializer: None,
+        }
+    }
+
+    /// A copy to change for one message; this client stays as it is.
+    #[must_use]
+    pub fn prepare(&self) -> Self {
+        self.clone()
+    }
+
+    /// Runs `method` on one server and returns its result.
+    ///
+    /// One deadline covers everything from connecting to the reply: the client's timeout, or the deadline of a
+    /// context that a handler was given, whichever is earlier; [`Context::without_deadline`] lifts the latter. The
+    /// request is sent again only while it certainly was not sent.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`](ErrorKind::InvalidTarget) without a topic or with fanout, [`VersionCap`](ErrorKind::VersionCap),
+    /// [`Encode`](ErrorKind::Encode) if `args` do not serialise to an object, [`Undeliverable`](ErrorKind::Undeliverable)
+    /// if no queue is bound, [`Remote`](ErrorKind::Remote) if the method failed, [`Timeout`](ErrorKind::Timeout),
+    /// [`Decode`](ErrorKind::Decode) if the result is not an `R`, and what the driver says.
+    /// [`executed`](Error::executed) says whether the method may have run.
+    ///
+    /// # Cancellation
+    /// A dropped call disturbs no other. The method may still run; its reply is dropped.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R> {
+        let id = CallId::fresh();
+        let work = async {
+            let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
+            result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
+        };
+        observe::call(&self.target, method, id, work).await
+    }
+
+    /// As [`call`](Self::call), with arguments and result as JSON text.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancellation
+    /// As [`call`](Self::call).
+    pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+        let id = CallId::fresh();
+        observe::call(&self.target, method, id, self.call_text(id, context, method, args)).await
+    }
+
+    /// A call with JSON in and out: checks the target, runs the call, and translates the result.
+    async fn call_text(&self, id: CallId, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+        let started = Instant::now();
+        if self.target.fanout {
+            return Err(self.invalid("call", "a call has one answer, so it cannot be a fanout"));
+        }
+        let address = self.checked_address()?;
+        let deadline = self.deadline(context);
+        let request = self.request(context, method, args, fresh_unique_id())?;
+        let result = Call { client: self, id, method, address, deadline, started }.run(request).await?;
+        match &self.serializer {
+            Some(serializer) => serializer
+                .deserialize(context, result)
+                .map_err(|error| error.with_executed(Executed::Yes).with_context("method", method)),
+            None => Ok(result),
+        }
+    }
+
+    /// Sends a request for `method` to one server, or with [`fanout`](Self::fanout) to every one; returns when the broker has
+    /// confirmed it. There is no answer, and the order of casts is not guaranteed.
+    ///
+    /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
+    ///
+    /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
+    /// deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it is among
+    /// the last 16 messages of theirs: a busy one may run it again.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), except those of the method. A fanout without a server succeeds; a cast without a bound queue
+    /// fails only with [`mandatory`](Self::mandatory).
+    ///
+    /// # Cancellation
+    /// The request may still be sent, once.
+    pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
+        let id = fresh_unique_id();
+        let work = async { self.cast_text(id.clone(), context, method, Payload::arguments(args)?).await };
+        observe::cast(&self.target, method, &id, work).await
+    }
+
+    /// As [`cast`](Self::cast), with the arguments as JSON text: an object.
+    ///
+    /// ```
+    /// use oslo_messaging::{Bus, Context, Payload, RpcClient, Target};
+    /// use oslo_messaging_fake::FakeBroker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> oslo_messaging::Result<()> {
+    /// let broker = FakeBroker::new();
+    /// let client = RpcClient::new(&Bus::new(broker.transport()), Target::topic("depot"));
+    /// client.cast_payload(&Context::new(), "refill", Payload::from_json(r#"{"shelf": 7}"#)?).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast).
+    ///
+    /// # Cancellation
+    /// As [`cast`](Self::cast).
+    pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
+        let id = fresh_unique_id();
+        observe::cast(&self.target, method, &id, self.cast_text(id.clone(), context, method, args)).await
+    }
+
+    /// A cast of JSON arguments under `unique_id`.
+    async fn cast_text(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
+        let address = self.checked_address()?;
+        // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
+        let deadline = Deadline::after(self.timeout);
+        let request = self.request(context, method, args, unique_id)?;
+        let message = self.message(&request);
+        let options = self.publish_options(&address, deadline, false);
+        let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
+        // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
+        // They drop what they have had, as far as they remember it.
+        let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
+        let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
+        sent.map_err(|error| error.with_context("method", method).with_context("target", &self.target))
+    }
+
+    /// Whether a message of `version` (`None`: without one) is within the client's version cap.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`](ErrorKind::InvalidTarget) if `version`, or the cap, is not `major.minor`.
+    pub fn can_send_version(&self, version: Option<&str>) -> Result<bool> {
+        let Some(cap) = &self.version_cap else { return Ok(true) };
+        let version = version.map(str::parse::<Version>).transpose()?;
+        Ok(is_compatible(Some(&cap.parse()?), version.as_ref()))
+    }
+
+    /// The target as it is now.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends to `topic`.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.target.topic = Some(topic.into());
+        self
+    }
+
+    /// Sends through `exchange`.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
+        self.target.exchange = Some(exchange.into());
+        self
+    }
+
+    /// Sends through the exchange of the bus.
+    #[must_use]
+    pub fn without_exchange(mut self) -> Self {
+        self.target.exchange = None;
+        self
+    }
+
+    /// Calls methods in `namespace`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.target.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Calls methods without a namespace.
+    #[must_use]
+    pub fn without_namespace(mut self) -> Self {
+        self.target.namespace = None;
+        self
+    }
+
+    /// Asks for at least `version` of the interface, `major.minor`.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.target.version = Some(version.into());
+        self
+    }
+
+    /// Asks for no version, which servers read as 1.0.
+    #[must_use]
+    pub fn without_version(mut self) -> Self {
+        self.target.version = None;
+        self
+    }
+
+    /// Sends to one server by name.
+    #[must_use]
+    pub fn server(mut self, server: impl Into<String>) -> Self {
+        self.target.server = Some(server.into());
+        self
+    }
+
+    /// Sends to any server of the topic.
+    #[must_use]
+    pub fn without_server(mut self) -> Self {
+        self.target.server = None;
+        self
+    }
+
+    /// Sends to every server of the topic; only casts can.
+    #[must_use]
+    pub fn fanout(mut self) -> Self {
+        self.target.fanout = true;
+        self
+    }
+
+    /// Sends to one server, not to every one.
+    #[must_use]
+    pub fn without_fanout(mut self) -> Self {
+        self.target.fanout = false;
+        self
+    }
+
+    /// How long one call or cast may take in all. Default: the bus's, 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Fails a call when nothing arrived from its server for `interval`, counted from the confirm of the request; the timeout
+    /// stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2 s. More than a
+    /// year counts as a year.
+    #[must_use]
+    pub fn monitor(mut self, interval: Duration) -> Self {
+        self.monitor = Some(interval.min(LONGEST));
+        self
+    }
+
+    /// Calls without monitoring.
+    #[must_use]
+    pub fn without_monitor(mut self) -> Self {
+        self.monitor = None;
+        self
+    }
+
+    /// Refuses to send a version that a server of `version` could not serve.
+    #[must_use]
+    pub fn version_cap(mut self, version: impl Into<String>) -> Self {
+        self.version_cap = Some(version.into());
+        self
+    }
+
+    /// Lifts the version cap.
+    #[must_use]
+    pub fn without_version_cap(mut self) -> Self {
+        self.version_cap = None;
+        self
+    }
+
+    /// Whether a message that no queue is bound for is an error. Default: for calls, and not for casts.
+    #[must_use]
+    pub fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = Some(mandatory);
+        self
+    }
+
+    /// How often a publish that certainly did not happen is tried again, and a fanout that the bus refuses, of which some
+    /// servers may have a copy. Default: the bus's.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Translates every argument, result and context.
+    #[must_use]
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    /// A fanout is never mandatory: its exchange may have no queue.
+    pub(crate) fn publish_options(&self, address: &Address, deadline: Deadline, by_default: bool) -> PublishOptions {
+        let options = PublishOptions::by(deadline);
+        let mandatory = self.mandatory.unwrap_or(by_default) && !matches!(address, Address::Fanout { .. });
+        if mandatory { options.mandatory() } else { options }
+    }
+
+    pub(crate) fn message(&self, request: &wire::Request) -> Message {
+        wire::message(request.encode(), self.bus.0.compression)
+    }
+
+    /// The `_timeout` of a monitored call, in seconds.
+    pub(crate) fn call_fields(&self, msg_id: String, reply_q: String) -> CallFields {
+        CallFields { msg_id, reply_q, monitor: self.monitor.map(|interval| interval.as_secs_f64()) }
+    }
+
+    /// The client's timeout, or the deadline of the context if that is earlier.
+    fn deadline(&self, context: &Context) -> Deadline {
+        let own = Deadline::after(self.timeout);
+        context.deadline().map_or(own, |callers| callers.min(own))
+    }
+
+    /// The address of the target, if version and version cap permit the message.
+    fn checked_address(&self) -> Result<Address> {
+        if let Some(version) = &self.target.version {
+            version.parse::<Version>()?;
+        }
+        if !self.can_send_version(self.target.version.as_deref())? {
+            return Err(Error::new(ErrorKind::VersionCap, "send")
+                .with_context("version", self.target.version.as_deref().unwrap_or("none"))
+                .with_context("version_cap", self.version_cap.as_deref().unwrap_or("none")));
+        }
+        self.target.address(&self.bus.0.default_exchange)
+    }
+
+    /// The request as it goes on the wire, except for the fields of a call.
+    fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
+        let (args, values) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
+        Ok(wire::Request {
+            method: method.to_owned(),
+            args,
+            namespace: self.target.namespace.clone(),
+            version: self.target.version.clone(),
+            call: None,
+            unique_id,
+            deadline: None,
+            context: values.values().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+        })
+    }
+
+    /// The translated arguments and context.
+    fn serialize(&self, context: &Context, args: Payload) -> Result<(Payload, Context)> {
+        let Some(serializer) = &self.serializer else { return Ok((args, context.clone())) };
+        let args = arguments::map(&args, |value| serializer.serialize(context, value))?;
+        Ok((args, serializer.serialize_context(context)?))
+    }
+
+    fn invalid(&self, operation: &'static str, reason: &str) -> Error {
+        Error::new(ErrorKind::InvalidTarget, operation)
+            .with_context("reason", reason)
+            .with_context("target", &self.target)
+    }
+}

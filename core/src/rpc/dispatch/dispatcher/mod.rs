@@ -1,0 +1,145 @@
+//! Finds the method that a request asks for.
+//!
+//! The rules are those of the reference (oslo.messaging `rpc/dispatcher.py`, `dispatch`): endpoints are searched in
+//! order; the namespace must be equal, the version compatible, and the method listed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use tower_service::Service;
+use tracing::warn;
+
+use super::endpoint::{Endpoint, Method, MethodTable};
+use super::ping;
+use super::request::{Reply, Request};
+use crate::Failure;
+use crate::excerpt::Excerpt;
+use crate::failure::Refusal;
+use crate::rpc::rate_limit::RateLimit;
+use crate::version::{Version, is_compatible};
+
+/// What a request that names no version asks for (oslo.messaging `rpc/dispatcher.py`, `dispatch`).
+const DEFAULT_VERSION: &str = "1.0";
+/// How the log shows that there is no namespace.
+const NO_NAMESPACE: &str = "(none)";
+/// How many namespaces or methods one line of the log lists.
+const MOST_OFFERED: usize = 20;
+
+/// Routes each request to the first endpoint whose namespace and version fit and which lists the method.
+///
+/// A [`tower_service::Service`] that is always ready and never fails: what it refuses is a [`Reply`] with a failure.
+#[derive(Debug, Clone, Default)]
+pub struct RpcDispatcher {
+    endpoints: Arc<Vec<MethodTable>>,
+    refusals: Arc<RateLimit>,
+}
+
+impl RpcDispatcher {
+    /// A dispatcher that refuses everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an endpoint behind those it has.
+    #[must_use]
+    pub fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
+        self.with(endpoint.into_table())
+    }
+
+    /// Adds the endpoint that answers `oslo_rpc_server_ping` with `pong`; an endpoint before it may take its place.
+    #[must_use]
+    pub fn ping(self) -> Self {
+        self.with(ping::table())
+    }
+
+    fn with(mut self, table: MethodTable) -> Self {
+        Arc::make_mut(&mut self.endpoints).push(table);
+        self
+    }
+
+    /// The method for `request`, or why there is none.
+    ///
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of the server
+    /// distinguishes them.
+    fn find(&self, request: &Request) -> Result<&Method, Failure> {
+        let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
+        let requested: Option<Version> = text.parse().ok();
+        let (mut named, mut fits) = (false, false);
+        for table in self.endpoints.iter().filter(|table| table.namespaces.contains(&request.namespace)) {
+            named = true;
+            let Some(requested) = &requested else { break };
+            if !is_compatible(Some(&table.version), Some(requested)) {
+                continue;
+            }
+            fits = true;
+            if let Some(method) = table.methods.get(&request.method) {
+                return Ok(method);
+            }
+        }
+        let refusal = match (named, fits) {
+            (false, _) => Refusal::Namespace,
+            (true, false) => Refusal::Version,
+            (true, true) => Refusal::Method,
+        };
+        self.warn(request, text, refusal);
+        let method = &request.method;
+        let failure = if fits { Failure::no_such_method(method) } else { Failure::unsupported_version(text, method) };
+        Err(failure.refused(refusal))
+    }
+
+    /// Logs what the request asks for beside what there is.
+    fn warn(&self, request: &Request, version: &str, refusal: Refusal) {
+        let Some(suppressed) = self.refusals.due() else { return };
+        let missing = match refusal {
+            Refusal::Namespace => "no endpoint has the namespace",
+            Refusal::Version => "no endpoint of the namespace serves the version",
+            Refusal::Method | Refusal::Arguments => "no endpoint of the namespace and version has the method",
+        };
+        let (method, namespace) = (&request.method, request.namespace.as_deref().unwrap_or(NO_NAMESPACE));
+        warn!(method = %Excerpt(method), namespace = %Excerpt(namespace), version = %Excerpt(version), offered = %self.offered(refusal), suppressed, "a request was refused: {missing}");
+    }
+
+    /// What callers may ask for instead: namespaces and versions, or the methods.
+    fn offered(&self, refusal: Refusal) -> String {
+        let mut offered: Vec<String> = Vec::new();
+        for table in self.endpoints.iter() {
+            if refusal == Refusal::Method {
+                offered.extend(table.methods.keys().cloned());
+            } else {
+                let namespaces = table.namespaces.iter().map(|name| name.as_deref().unwrap_or(NO_NAMESPACE));
+                offered.extend(namespaces.map(|namespace| format!("{namespace} {}", table.version)));
+            }
+        }
+        offered.sort();
+        let more = offered.len().saturating_sub(MOST_OFFERED);
+        offered.truncate(MOST_OFFERED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        offered.join(", ") + &more
+    }
+}
+
+impl Service<Request> for RpcDispatcher {
+    type Response = Reply;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Reply, Infallible>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.find(&request) {
+            Ok(method) => {
+                let running = method(request);
+                Box::pin(async move { Ok(running.await) })
+            }
+            Err(failure) => Box::pin(async move { Ok(failure.into()) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

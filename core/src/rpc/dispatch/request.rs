@@ -1,0 +1,93 @@
+//! A request on its way to a method, and what comes back: the shape that middleware sees.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::{Context, Failure, Payload};
+
+/// A request that a server accepted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// The caller's context, with its deadline and the facts of delivery.
+    pub context: Context,
+    /// The method.
+    pub method: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// The version of the interface that the caller asks for. `None` is read as 1.0.
+    pub version: Option<String>,
+    /// The arguments: a JSON object.
+    pub args: Payload,
+    /// Values that middleware passes to the layers below it.
+    pub extensions: Extensions,
+}
+
+/// What a method, or a layer around it, answers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reply {
+    /// The result, or how it failed.
+    pub outcome: Result<Payload, Failure>,
+}
+
+/// Values by their type, one of each.
+#[derive(Default)]
+pub struct Extensions(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl Request {
+    /// A request for `method` with `args`, a JSON object.
+    #[must_use]
+    pub fn new(context: Context, method: impl Into<String>, args: Payload) -> Self {
+        Self { context, method: method.into(), namespace: None, version: None, args, extensions: Extensions::default() }
+    }
+
+    /// Sets the namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Option<String>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn with_version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
+    }
+}
+
+impl Reply {
+    /// An answer.
+    #[must_use]
+    pub fn new(outcome: Result<Payload, Failure>) -> Self {
+        Self { outcome }
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        Self::new(Err(failure))
+    }
+}
+
+impl Extensions {
+    /// Puts `value` in; gives back the one of that type that was there.
+    pub fn insert<T: Any + Send + Sync>(&mut self, value: T) -> Option<T> {
+        let before = self.0.insert(TypeId::of::<T>(), Box::new(value))?;
+        before.downcast().ok().map(|before| *before)
+    }
+
+    /// The value of type `T`.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions").field("len", &self.0.len()).finish()
+    }
+}

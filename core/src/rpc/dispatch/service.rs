@@ -1,0 +1,99 @@
+//! A tower service behind one type, so that layers of any type can be stacked on a server.
+//!
+//! Tower services are generic over their response futures, so a stack of layers has a type that cannot be named.
+//! [`RpcService`] erases it behind one `Arc`, and is itself a service that a further layer can wrap.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use tower_service::Service;
+
+use super::request::{Reply, Request};
+use crate::Failure;
+use crate::rpc::failures::failed;
+
+/// Any error of a layer.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The dispatcher of a server with the layers around it: what a [`tower_layer::Layer`] is given to wrap.
+///
+/// Always ready; an inner layer that is not (a limit, say) holds the request back inside its call.
+#[derive(Clone)]
+pub struct RpcService(Arc<dyn Erased>);
+
+/// A service without its types.
+trait Erased: Send + Sync {
+    fn call(&self, request: Request) -> BoxFuture<'static, Reply>;
+}
+
+struct Wrapped<S>(S);
+
+impl RpcService {
+    /// Puts `service` behind the common type. An error of it that is not a [`Failure`] becomes
+    /// `oslo_messaging_rust.RequestFailed`: a layer may fail before the method or after it.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+    {
+        Self(Arc::new(Wrapped(service)))
+    }
+
+    pub(crate) fn answer(&self, request: Request) -> BoxFuture<'static, Reply> {
+        self.0.call(request)
+    }
+}
+
+impl<S> Erased for Wrapped<S>
+where
+    S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    fn call(&self, request: Request) -> BoxFuture<'static, Reply> {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            // Errors are made `Send` at once: the layer's own type need not be.
+            let ready = poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into);
+            let answered = match ready {
+                Ok(()) => service.call(request).await.map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            answered.unwrap_or_else(|error| failure_of(error).into())
+        })
+    }
+}
+
+/// The failure of a layer's error.
+fn failure_of(error: BoxError) -> Failure {
+    match error.downcast::<Failure>() {
+        Ok(failure) => *failure,
+        Err(error) => failed(&*error),
+    }
+}
+
+impl Service<Request> for RpcService {
+    type Response = Reply;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Reply, Infallible>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let reply = self.answer(request);
+        Box::pin(async move { Ok(reply.await) })
+    }
+}
+
+impl fmt::Debug for RpcService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcService").finish_non_exhaustive()
+    }
+}

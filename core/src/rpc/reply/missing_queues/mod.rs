@@ -1,0 +1,375 @@
+//! Reply queues that are not there, or take nothing, and the replies that wait for them.
+//!
+//! One reply for each such queue is the prober: it is tried again and again, and its outcome is that of the others, which wait
+//! without a publishing slot. So callers that are gone cost the others no more than the probes.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::Deadline;
+use crate::backoff::Backoff;
+use crate::excerpt::Excerpt;
+
+/// The waits between two probes of a queue; the first is the reference's.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(5));
+
+/// What may wait, for one queue and for all of them. Beyond that the oldest fail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) for_each_queue: Amount,
+    pub(crate) in_all: Amount,
+}
+
+/// Replies and the bytes of their bodies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) replies: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What a reply is to do next.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Nothing is known against its queue.
+    Send,
+    /// It is to find out whether the queue is back.
+    Probe(Prober),
+    Wait(WaitingReply),
+    /// The queue did not come back, or there was no more room for replies that wait for it.
+    Fail,
+}
+
+/// The queues that are known to be missing.
+#[derive(Debug, Clone)]
+pub(crate) struct MissingQueues(Arc<SharedTable>);
+
+/// The table with its limits, shared by probers and waiting replies.
+#[derive(Debug)]
+struct SharedTable {
+    limits: Limits,
+    table: Mutex<QueueTable>,
+}
+
+/// The missing queues and the replies that wait for them.
+#[derive(Debug, Default)]
+struct QueueTable {
+    queues: HashMap<String, MissingQueue>,
+    in_all: Amount,
+    /// Numbers replies and queues in the order in which they came.
+    next: u64,
+}
+
+/// One missing queue.
+#[derive(Debug)]
+struct MissingQueue {
+    since: u64,
+    /// Oldest first, without the prober.
+    waiting: VecDeque<Parked>,
+    /// With the prober.
+    amount: Amount,
+    /// Ends the prober for want of room.
+    no_room: CancellationToken,
+    overflowed: bool,
+}
+
+/// A waiting reply, from the table's side.
+#[derive(Debug)]
+struct Parked {
+    number: u64,
+    bytes: usize,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the prober.
+pub(crate) struct Prober {
+    shared: Arc<SharedTable>,
+    queue: String,
+    since: u64,
+    bytes: usize,
+    /// How often the queue was probed.
+    probes: u32,
+    no_room: CancellationToken,
+    /// When the queue is given up, if nothing but its absence is in the way.
+    pub(crate) absent_until: Option<Deadline>,
+    /// Whether the queue was found, or given up, or had to make room.
+    over: bool,
+}
+
+/// A reply that waits for the outcome of the prober of its queue. Dropping it gives its place back.
+pub(crate) struct WaitingReply {
+    shared: Arc<SharedTable>,
+    queue: String,
+    number: u64,
+    turn: oneshot::Receiver<Turn>,
+}
+
+impl MissingQueues {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self(Arc::new(SharedTable { limits, table: Mutex::default() }))
+    }
+
+    /// The turn of a new reply of `bytes` to `queue`: it waits if the queue is known to be missing.
+    pub(crate) fn turn(&self, queue: &str, bytes: usize) -> Turn {
+        let mut table = self.0.lock();
+        if !table.queues.contains_key(queue) {
+            return Turn::Send;
+        }
+        let (waiting, without_room) = table.park(&self.0, queue, bytes);
+        drop(table);
+        without_room.fail();
+        Turn::Wait(waiting)
+    }
+
+    /// The turn of a reply that `queue` did not take: it is the prober, unless there is one.
+    pub(crate) fn refused(&self, queue: &str, bytes: usize) -> Turn {
+        let mut table = self.0.lock();
+        let (turn, without_room) = if table.queues.contains_key(queue) {
+            let (waiting, without_room) = table.park(&self.0, queue, bytes);
+            (Turn::Wait(waiting), without_room)
+        } else {
+            let (prober, without_room) = table.probe(&self.0, queue, bytes);
+            (Turn::Probe(prober), without_room)
+        };
+        drop(table);
+        without_room.fail();
+        turn
+    }
+}
+
+impl Prober {
+    /// How long to wait before the next probe.
+    pub(crate) fn next_wait(&mut self) -> Duration {
+        let wait = BACKOFF.wait(self.probes);
+        self.probes = self.probes.saturating_add(1);
+        wait
+    }
+
+    /// Ends when this reply has to make room for others.
+    pub(crate) fn no_room(&self) -> CancellationToken {
+        self.no_room.clone()
+    }
+
+    /// The queue is there: every reply to it may be sent.
+    pub(crate) fn found(mut self) {
+        for parked in self.end() {
+            let _ = parked.turn.send(Turn::Send);
+        }
+    }
+
+    /// The queue is given up: every reply to it fails. Says how many that are besides this one.
+    pub(crate) fn gone(mut self) -> usize {
+        let parked = self.end();
+        let count = parked.len();
+        for parked in parked {
+            let _ = parked.turn.send(Turn::Fail);
+        }
+        count
+    }
+
+    /// Takes the queue off the table; gives the replies that waited.
+    fn end(&mut self) -> VecDeque<Parked> {
+        self.over = true;
+        self.shared.lock().remove(&self.queue, self.since).map(|missing| missing.waiting).unwrap_or_default()
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let next = self.shared.lock().next_prober(&self.queue, self.since, self.bytes);
+        let Some(parked) = next else { return };
+        let prober = Self {
+            shared: Arc::clone(&self.shared),
+            queue: std::mem::take(&mut self.queue),
+            bytes: parked.bytes,
+            no_room: self.no_room.clone(),
+            over: false,
+            ..*self
+        };
+        // One that has given up meanwhile drops the prober, and that makes the next one.
+        let _ = parked.turn.send(Turn::Probe(prober));
+    }
+}
+
+impl Future for WaitingReply {
+    type Output = Turn;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Turn> {
+        Poll::Ready(ready!(Pin::new(&mut self.turn).poll(context)).unwrap_or(Turn::Fail))
+    }
+}
+
+impl Drop for WaitingReply {
+    fn drop(&mut self) {
+        let left = self.shared.lock().leave(&self.queue, self.number);
+        drop(left);
+    }
+}
+
+/// What had to make room.
+#[derive(Debug, Default)]
+struct WithoutRoom(Vec<Parked>);
+
+impl WithoutRoom {
+    /// Fails the replies that had to make room. Called without the lock, since they may be polled at once.
+    fn fail(self) {
+        for parked in self.0 {
+            let _ = parked.turn.send(Turn::Fail);
+        }
+    }
+}
+
+impl SharedTable {
+    fn lock(&self) -> MutexGuard<'_, QueueTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueueTable {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Marks `queue` as missing, with this reply as its prober.
+    fn probe(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (Prober, WithoutRoom) {
+        let (since, no_room) = (self.number(), CancellationToken::new());
+        let amount = Amount { replies: 1, bytes };
+        let missing =
+            MissingQueue { since, waiting: VecDeque::new(), amount, no_room: no_room.clone(), overflowed: false };
+        self.queues.insert(queue.to_owned(), missing);
+        self.in_all.add(bytes);
+        let without_room = self.make_room(&shared.limits, queue);
+        let (shared, queue) = (Arc::clone(shared), queue.to_owned());
+        let prober = Prober { shared, queue, since, bytes, probes: 0, no_room, absent_until: None, over: false };
+        (prober, without_room)
+    }
+
+    /// Lets a reply wait for the prober of `queue`.
+    fn park(&mut self, shared: &Arc<SharedTable>, queue: &str, bytes: usize) -> (WaitingReply, WithoutRoom) {
+        let (number, (turn_to, turn)) = (self.number(), oneshot::channel());
+        if let Some(missing) = self.queues.get_mut(queue) {
+            missing.waiting.push_back(Parked { number, bytes, turn: turn_to });
+            missing.amount.add(bytes);
+            self.in_all.add(bytes);
+        }
+        let without_room = self.make_room(&shared.limits, queue);
+        (WaitingReply { shared: Arc::clone(shared), queue: queue.to_owned(), number, turn }, without_room)
+    }
+
+    /// Takes out the oldest of `queue` while it has more than its share, and then the oldest of the queue that has most while
+    /// all together have more than theirs. The newest reply stays.
+    fn make_room(&mut self, limits: &Limits, queue: &str) -> WithoutRoom {
+        let mut without_room = WithoutRoom::default();
+        while let Some(missing) = self.queues.get(queue)
+            && missing.amount.exceeds(limits.for_each_queue)
+            && missing.waiting.len() > 1
+        {
+            without_room.0.extend(self.drop_oldest(queue));
+        }
+        while self.in_all.exceeds(limits.in_all) {
+            let largest =
+                self.queues.iter().max_by_key(|(_, missing)| (missing.waiting.len(), u64::MAX - missing.since));
+            let Some((largest, missing)) = largest.filter(|_| self.queues.len() > 1 || self.in_all.replies > 1) else {
+                break;
+            };
+            let (largest, since) = (largest.clone(), missing.since);
+            if missing.waiting.is_empty() {
+                if let Some(missing) = self.remove(&largest, since) {
+                    missing.no_room.cancel();
+                }
+            } else {
+                without_room.0.extend(self.drop_oldest(&largest));
+            }
+        }
+        without_room
+    }
+
+    /// Takes out the reply that has waited longest for `queue`; logs the first of an incident.
+    fn drop_oldest(&mut self, queue: &str) -> Option<Parked> {
+        let missing = self.queues.get_mut(queue)?;
+        let parked = missing.waiting.pop_front()?;
+        missing.amount.subtract(parked.bytes);
+        self.in_all.subtract(parked.bytes);
+        if !std::mem::replace(&mut missing.overflowed, true) {
+            warn!(queue = %Excerpt(queue), "more replies wait for a missing reply queue than are kept: the oldest are dropped");
+        }
+        Some(parked)
+    }
+
+    /// Takes the queue that is missing since `since` off.
+    fn remove(&mut self, queue: &str, since: u64) -> Option<MissingQueue> {
+        if self.queues.get(queue).is_none_or(|missing| missing.since != since) {
+            return None;
+        }
+        let missing = self.queues.remove(queue)?;
+        self.in_all.replies -= missing.amount.replies;
+        self.in_all.bytes -= missing.amount.bytes;
+        Some(missing)
+    }
+
+    /// Takes out the reply that is to be the prober after one of `bytes`; without one the queue is forgotten.
+    fn next_prober(&mut self, queue: &str, since: u64, bytes: usize) -> Option<Parked> {
+        let missing = self.queues.get_mut(queue).filter(|missing| missing.since == since)?;
+        let Some(parked) = missing.waiting.pop_front() else {
+            self.remove(queue, since);
+            return None;
+        };
+        missing.amount.subtract(bytes);
+        self.in_all.subtract(bytes);
+        Some(parked)
+    }
+
+    /// Takes out a reply that does not wait any more.
+    fn leave(&mut self, queue: &str, number: u64) -> Option<Parked> {
+        let missing = self.queues.get_mut(queue)?;
+        let place = missing.waiting.iter().position(|parked| parked.number == number)?;
+        let parked = missing.waiting.remove(place)?;
+        missing.amount.subtract(parked.bytes);
+        self.in_all.subtract(parked.bytes);
+        Some(parked)
+    }
+}
+
+impl Amount {
+    fn add(&mut self, bytes: usize) {
+        self.replies += 1;
+        self.bytes += bytes;
+    }
+
+    fn subtract(&mut self, bytes: usize) {
+        self.replies -= 1;
+        self.bytes -= bytes;
+    }
+
+    /// Whether either count is over its limit.
+    fn exceeds(self, limit: Self) -> bool {
+        self.replies > limit.replies || self.bytes > limit.bytes
+    }
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WaitingReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitingReply").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Where the answer to a call goes.
+
+use crate::Deadline;
+
+/// Where the answer to a call goes.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplyTo {
+    pub(crate) msg_id: String,
+    pub(crate) queue: String,
+    /// When the caller has given up, even by a clock that differs from ours, if it said so.
+    pub(crate) deadline: Option<Deadline>,
+}

@@ -1,0 +1,242 @@
+//! Sends replies, and repeats them, without holding a handler.
+//!
+//! A server answers after its method has ended, so replies must not hold a handler. At most [`slots`] replies are
+//! published at once; when all slots are taken, the intake takes no more requests, so a broker in trouble slows the
+//! server down instead of filling its memory.
+//!
+//! A reply is repeated on transient errors until the deadline of its caller. A reply whose queue is missing leaves
+//! its slot and waits in [`MissingQueues`]. A reply that can never be sent, because it is too large for example, is
+//! replaced by a failure that says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::missing_queues::{Amount, Limits, MissingQueues, Prober, Turn};
+use super::reply_deadline::{ReplyDeadline, is_refusal};
+use super::reply_to::ReplyTo;
+use crate::backoff::Backoff;
+use crate::driver::{Address, Message, PublishOptions, Settle, Transport};
+use crate::excerpt::Excerpt;
+use crate::rpc::unique_id::fresh_unique_id;
+use crate::wire::{Compression, Reply};
+use crate::{Deadline, Error, Failure, Result, wire};
+
+/// The waits between two attempts at one reply; the first is the reference's.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(5));
+/// How long the first try of a reply may take at least.
+const FIRST_TRY: Duration = Duration::from_secs(5);
+/// Replies that may be published at once, for each permit of the server.
+const SLOTS_PER_PERMIT: usize = 4;
+/// And at least.
+const FEWEST_SLOTS: usize = 64;
+/// What may wait for one missing reply queue, and for all of them.
+const FOR_EACH_QUEUE: Amount = Amount { replies: 1_024, bytes: 16 * 1024 * 1024 };
+const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
+
+/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue is
+/// missing wait without a slot, and are bounded apart.
+#[derive(Debug)]
+pub(crate) struct ReplySender {
+    transport: Arc<dyn Transport>,
+    compression: Option<Compression>,
+    /// Replies that may be published at once.
+    slots: Semaphore,
+    missing: MissingQueues,
+}
+
+/// Why a reply was not sent.
+enum NotSent {
+    Failed(Error),
+    /// It waited for a missing queue, whose loss is reported once for all replies to it.
+    WithItsQueue,
+}
+
+impl ReplySender {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        compression: Option<Compression>,
+        concurrency: usize,
+        settle: Settle,
+    ) -> Self {
+        let slots = slots(concurrency);
+        let missing = MissingQueues::new(limits(slots, settle));
+        Self { transport, compression, slots: Semaphore::new(slots), missing }
+    }
+
+    /// Whether the server should take no more requests.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.available_permits() == 0
+    }
+
+    /// Waits until there is room for one more reply.
+    pub(crate) async fn room(&self) {
+        let _slot = self.slots.acquire().await;
+    }
+
+    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its caller gets
+    /// a failure that says so, rather than nothing.
+    ///
+    /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
+    pub(crate) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
+        let mut sent = self.send(to, reply).await;
+        if let Err(NotSent::Failed(error)) = &sent
+            && !may_pass(error)
+        {
+            warn!(%error, queue = %Excerpt(&to.queue), msg_id = %Excerpt(&to.msg_id), "a reply can never be sent; its caller gets a failure that says so instead");
+            counter!("oslo_messaging_replies_replaced_total").increment(1);
+            sent = self.send(to, &unsendable(to, error)).await;
+        }
+        let Err(not_sent) = sent else { return };
+        counter!("oslo_messaging_replies_lost_total").increment(1);
+        let (queue, msg_id) = (Excerpt(&to.queue), Excerpt(&to.msg_id));
+        match not_sent {
+            NotSent::Failed(error) => warn!(%error, %queue, %msg_id, "a reply could not be delivered"),
+            NotSent::WithItsQueue => {
+                debug!(%queue, %msg_id, "a reply that waited for a missing reply queue is dropped");
+            }
+        }
+    }
+
+    /// Tries `reply` for as long as the trouble may pass and its caller may wait.
+    async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<(), NotSent> {
+        let message = wire::message(reply.encode(), self.compression);
+        let address = Address::Direct { queue: to.queue.clone() };
+        let bytes = message.body.len();
+        let mut reply_deadline = ReplyDeadline::new(to.deadline);
+        let mut turn = self.missing.turn(&to.queue, bytes);
+        loop {
+            turn = match turn {
+                Turn::Send => match self.transmit(&address, &message, &mut reply_deadline).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) if is_refusal(&error) => match self.missing.refused(&to.queue, bytes) {
+                        Turn::Probe(prober) => {
+                            info!(%error, queue = %Excerpt(&to.queue), "a reply queue is missing: the replies to it wait");
+                            Turn::Probe(prober)
+                        }
+                        turn => turn,
+                    },
+                    Err(error) => return Err(NotSent::Failed(error)),
+                },
+                Turn::Wait(waiting) => {
+                    let waited = reply_deadline.next_try().run("wait for the reply queue", waiting).await;
+                    waited.map_err(|_| NotSent::WithItsQueue)?
+                }
+                Turn::Fail => return Err(NotSent::WithItsQueue),
+                Turn::Probe(prober) => return self.probe(prober, &address, &message, reply_deadline).await,
+            }
+        }
+    }
+
+    /// Publishes `message` on a slot, and again while the broker is in trouble. The first refusal ends it.
+    async fn transmit(&self, address: &Address, message: &Message, reply_deadline: &mut ReplyDeadline) -> Result<()> {
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        let mut failed = 0;
+        // One try is made even for a caller that should have given up: only it knows.
+        let mut by = reply_deadline.next_try().max(Deadline::after(FIRST_TRY));
+        loop {
+            let Err(error) = self.publish(address, message, by).await else { return Ok(()) };
+            let wait = BACKOFF.wait(failed);
+            let give_up = reply_deadline.after(&error);
+            if is_refusal(&error) || !may_pass(&error) || wait >= give_up.remaining() {
+                return Err(error);
+            }
+            info!(%error, to = %Excerpt(&address.to_string()), "a reply will be tried again");
+            sleep(wait).await;
+            failed += 1;
+            by = reply_deadline.next_try();
+        }
+    }
+
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only while it
+    /// is published.
+    async fn probe(
+        &self,
+        mut prober: Prober,
+        address: &Address,
+        message: &Message,
+        mut reply_deadline: ReplyDeadline,
+    ) -> Result<(), NotSent> {
+        reply_deadline.continue_absence(prober.absent_until);
+        let no_room = prober.no_room();
+        loop {
+            prober.absent_until = reply_deadline.absent_until();
+            let wait = prober.next_wait();
+            if prober.absent_until.is_some_and(|until| wait >= until.remaining()) {
+                let others = prober.gone();
+                warn!(to = %Excerpt(&address.to_string()), replies = others + 1, "a reply queue did not come back: the replies to it are dropped");
+                return Err(NotSent::WithItsQueue);
+            }
+            if wait >= reply_deadline.next_try().remaining() {
+                return Err(NotSent::WithItsQueue);
+            }
+            tokio::select! {
+                () = no_room.cancelled() => return Err(NotSent::WithItsQueue),
+                () = sleep(wait) => {}
+            }
+            let slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let published = self.publish(address, message, reply_deadline.next_try()).await;
+            drop(slot);
+            match published {
+                Ok(()) => {
+                    prober.found();
+                    return Ok(());
+                }
+                Err(error) if may_pass(&error) => drop(reply_deadline.after(&error)),
+                Err(error) => return Err(NotSent::Failed(error)),
+            }
+        }
+    }
+
+    /// One attempt; mandatory, so that a missing queue is noticed.
+    async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
+        let options = PublishOptions::by(by).mandatory();
+        self.transport.publish(address, message.clone(), &options).await
+    }
+
+    /// Sends a heartbeat to the caller, once, within the interval `every`.
+    ///
+    /// # Errors
+    /// What [`Transport::publish`] says.
+    pub(crate) async fn heartbeat(&self, to: &ReplyTo, every: Duration) -> Result<()> {
+        let reply = Reply::heartbeat(to.msg_id.clone(), fresh_unique_id());
+        let message = wire::message(reply.encode(), self.compression);
+        let address = Address::Direct { queue: to.queue.clone() };
+        let options = PublishOptions::by(Deadline::after(every)).mandatory();
+        self.transport.publish(&address, message, &options).await
+    }
+}
+
+/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take places of
+/// the window, and leave a quarter of what it has for replies to others.
+fn limits(slots: usize, settle: Settle) -> Limits {
+    let replies = match settle {
+        Settle::BeforeHandover => IN_ALL.replies,
+        Settle::ByReceiver => IN_ALL.replies.min(slots - slots / 4),
+    };
+    Limits { for_each_queue: FOR_EACH_QUEUE, in_all: Amount { replies, ..IN_ALL } }
+}
+
+/// How many replies of a server of that concurrency may be published at once.
+pub(crate) fn slots(concurrency: usize) -> usize {
+    concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(FEWEST_SLOTS, Semaphore::MAX_PERMITS)
+}
+
+/// What the caller hears of an answer that can never be sent. The method did run.
+fn unsendable(to: &ReplyTo, error: &Error) -> Reply {
+    let failure = Failure::new(
+        "oslo_messaging.exceptions",
+        "MessageDeliveryFailure",
+        format!("the method has ended, but its answer cannot be sent: {error}"),
+    );
+    Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure)
+}
+
+/// Whether the trouble may pass: a reply queue that is not there now may come back with its owner.
+fn may_pass(error: &Error) -> bool {
+    error.is_transient() || is_refusal(error)
+}

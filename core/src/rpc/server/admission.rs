@@ -1,0 +1,253 @@
+//! Decides about each message that a server receives: run, refuse, set aside or skip.
+//!
+//! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
+//! queue permits another failure. Whatever does not run is settled here, and a call among it is answered with a
+//! failure that says that its method did not run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::expiry::{Arrival, CallerTime, Expiry, STALE, judge};
+use crate::bus::wall_clock::WallClock;
+use crate::context::RequestInfo;
+use crate::decoding::Decoded;
+use crate::delivery::message_key::MessageKey;
+use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
+use crate::driver::Settle;
+use crate::excerpt::Excerpt;
+use crate::panic::caught;
+use crate::rpc::arguments;
+use crate::rpc::dispatch::request::Request;
+use crate::rpc::failures::failed;
+use crate::rpc::rate_limit::RateLimit;
+use crate::rpc::reply::heartbeat::HeartbeatTimer;
+use crate::rpc::reply::reply_to::ReplyTo;
+use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, wire};
+
+/// The least time between two heartbeats, so that a caller cannot ask for a flood.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
+/// The longest: a caller that waits for longer is heard of all the same.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
+
+/// What a server does with a request that the broker marks as redelivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redelivered {
+    Run,
+    Refuse,
+}
+
+/// A request that will run, or be refused with an answer.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) request: Request,
+    pub(crate) reply_to: Option<ReplyTo>,
+    /// The heartbeats that the caller asked for.
+    pub(crate) heartbeat: Option<HeartbeatTimer>,
+    time: CallerTime,
+    /// Whether it had to wait for a handler.
+    pub(crate) waited: bool,
+    pub(crate) refused: bool,
+    /// Whether it was delivered before and may have ended its server: it runs beside no other such request.
+    pub(crate) suspect: bool,
+    pub(crate) delivery: Delivery,
+}
+
+/// The decision about a message.
+pub(crate) enum Admitted {
+    Run(Box<Accepted>),
+    /// The broker drops it if it fails once more, as it did that many times.
+    SetAside(Box<Accepted>, u64),
+    /// A call that does not run; its message is settled, and its caller gets a failure with the reason.
+    Refuse(ReplyTo, String),
+    /// There is nothing to run and nothing to answer; the message is settled.
+    Nothing,
+}
+
+/// Decides about every message that a server receives.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    clock: WallClock,
+    serializer: Option<Arc<dyn Serializer>>,
+    redelivered: Redelivered,
+    settle: Settle,
+    deliveries: Deliveries,
+    stale: RateLimit,
+    clocks: RateLimit,
+}
+
+impl Admission {
+    pub(crate) fn new(
+        clock: WallClock,
+        serializer: Option<Arc<dyn Serializer>>,
+        redelivered: Redelivered,
+        settle: Settle,
+    ) -> Self {
+        let deliveries = Deliveries::new(settle);
+        Self {
+            clock,
+            serializer,
+            redelivered,
+            settle,
+            deliveries,
+            stale: RateLimit::default(),
+            clocks: RateLimit::default(),
+        }
+    }
+
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is not to
+    /// run is settled here.
+    pub(crate) async fn admit(&self, decoded: Decoded<wire::Request>, unpolled: Duration) -> Admitted {
+        let Decoded { message, content, charge } = decoded;
+        let request = match content {
+            Ok(request) => request,
+            Err(error) => {
+                counter!("oslo_messaging_undecodable_total").increment(1);
+                warn!(%error, queue = ?message.message().queue, "a request that cannot be read is dropped");
+                settled(message.reject().await);
+                return Admitted::Nothing;
+            }
+        };
+        let arrival = request.call.as_ref().map(|_| Arrival::of(message.message(), unpolled));
+        let time = match judge(request.deadline.and_then(|unix_ms| self.clock.read(unix_ms)), arrival) {
+            Expiry::Waits(time) => time,
+            Expiry::Passed(passed) => {
+                let why = self.skip(&request.method, passed);
+                settled(message.acknowledge().await);
+                return match reply_to(request.call, None) {
+                    Some(to) => Admitted::Refuse(to, why),
+                    None => Admitted::Nothing,
+                };
+            }
+        };
+        let mut delivery = match self.deliveries.check(MessageKey::of(&request.unique_id), message) {
+            DuplicateCheck::First(delivery) => delivery,
+            DuplicateCheck::Finished(message) => {
+                debug!(unique_id = %Excerpt(&request.unique_id), "a repeated delivery of a request is acknowledged");
+                counter!("oslo_messaging_requests_duplicate_total").increment(1);
+                settled(message.acknowledge().await);
+                return Admitted::Nothing;
+            }
+            DuplicateCheck::InProgress => {
+                counter!("oslo_messaging_requests_duplicate_total").increment(1);
+                return Admitted::Nothing;
+            }
+        };
+        delivery.hold(charge);
+        let count = delivery.message().delivery_count.filter(|_| self.settle == Settle::ByReceiver);
+        let accepted = Box::new(self.accept(request, delivery, time, count.is_some_and(|count| count.failed > 0)));
+        match count.filter(|count| count.is_last()) {
+            Some(count) => Admitted::SetAside(accepted, count.failed),
+            None => Admitted::Run(accepted),
+        }
+    }
+
+    /// The request with its context, reply address and heartbeat timer.
+    fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime, suspect: bool) -> Accepted {
+        let redelivered = delivery.redelivered();
+        if redelivered {
+            counter!("oslo_messaging_requests_redelivered_total").increment(1);
+        }
+        if let Some(differ) = time.clocks_differ {
+            self.warn_of_clocks(&request.method, differ);
+        }
+        let info = RequestInfo { unique_id: request.unique_id, redelivered, is_call: request.call.is_some() };
+        let heartbeat =
+            request.call.as_ref().and_then(|call| heartbeat_interval(call.monitor?)).map(HeartbeatTimer::every);
+        let reply_to = reply_to(request.call, time.stale_from);
+        let context = Context::received(request.context, time.deadline, Some(info));
+        let request = Request::new(context, request.method, request.args)
+            .with_namespace(request.namespace)
+            .with_version(request.version);
+        let refused = redelivered && self.redelivered == Redelivered::Refuse;
+        Accepted { request, reply_to, heartbeat, time, waited: false, refused, suspect, delivery }
+    }
+
+    /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
+    ///
+    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for it.
+    pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
+        let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.measured_here)?;
+        let passed = Instant::now().checked_duration_since(stale_from.instant())?;
+        let allowed_for = if accepted.time.measured_here { Duration::ZERO } else { STALE };
+        Some(self.skip(&accepted.request.method, passed + allowed_for))
+    }
+
+    /// Counts a request whose caller gave up `passed` ago, and says why it is skipped.
+    fn skip(&self, method: &str, passed: Duration) -> String {
+        counter!("oslo_messaging_requests_stale_total").increment(1);
+        let why = format!("its deadline passed {passed:.1?} before it could begin, by the clock of the server");
+        if let Some(suppressed) = self.stale.due() {
+            warn!(
+                method = %Excerpt(method),
+                ?passed,
+                suppressed,
+                "a request was skipped: its deadline has passed. Callers that still wait have a clock that differs from this one"
+            );
+        }
+        why
+    }
+
+    /// Warns, at most once a minute, that the clock of a caller is behind this server's.
+    fn warn_of_clocks(&self, method: &str, differ: Duration) {
+        if let Some(suppressed) = self.clocks.due() {
+            warn!(
+                method = %Excerpt(method),
+                ?differ,
+                suppressed,
+                "a call came after its own deadline, which the broker does not allow: the clock of its caller is behind that of this \
+                 server at least by that. It runs all the same; compare both with the time service"
+            );
+        }
+    }
+
+    /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
+    pub(crate) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
+        let Some(serializer) = &self.serializer else { return Ok(request) };
+        let translated = caught(|| {
+            request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
+            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
+            Ok(request)
+        });
+        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic));
+        translated.unwrap_or_else(panicked).map_err(failed)
+    }
+
+    /// Translates the result of a request whose translated context is `context`.
+    pub(crate) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
+        match &self.serializer {
+            Some(serializer) => serializer.serialize(context, result),
+            None => Ok(result),
+        }
+    }
+}
+
+/// Where a call is answered; `None` for a cast.
+fn reply_to(call: Option<wire::CallFields>, deadline: Option<Deadline>) -> Option<ReplyTo> {
+    call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline })
+}
+
+/// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
+fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
+    let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
+    Some((monitor / 2).clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_caller_can_ask_for_a_flood_of_heartbeats() {
+        assert_eq!(heartbeat_interval(4.0), Some(Duration::from_secs(2)));
+        assert_eq!(heartbeat_interval(1e-9), Some(SHORTEST_HEARTBEAT));
+        assert_eq!(heartbeat_interval(1.8e19), Some(LONGEST_HEARTBEAT));
+        for nonsense in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(heartbeat_interval(nonsense), None, "{nonsense}");
+        }
+    }
+}

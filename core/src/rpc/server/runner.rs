@@ -1,0 +1,132 @@
+//! Runs one accepted request, from its first poll to its settled answer.
+//!
+//! The order matters: the handler's permit is released when the method ends, then the reply is sent, and only then is
+//! the request acknowledged if the receiver settles it. So a slow reply blocks no handler, and a crash before the
+//! reply brings the request back.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tracing::{Instrument, debug, error};
+
+use super::admission::{Accepted, Admission};
+use super::handler_permits::Permit;
+use super::last_delivery::set_aside;
+use super::watches::MethodWatch;
+use crate::driver::Settle;
+use crate::failure::Nature;
+use crate::notify::DeadLetterWriter;
+use crate::rpc::dispatch::request::{Reply, Request};
+use crate::rpc::dispatch::service::RpcService;
+use crate::rpc::failures::{not_run, redelivered};
+use crate::rpc::observe;
+use crate::rpc::observe::Meter;
+use crate::rpc::reply::heartbeat::{HeartbeatTimer, with_heartbeats};
+use crate::rpc::reply::reply_to::ReplyTo;
+use crate::rpc::reply::sender::ReplySender;
+use crate::rpc::unique_id::fresh_unique_id;
+use crate::{Failure, Payload, panic, wire};
+
+/// What every request of a server is run with.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    /// The topic that is served, for spans.
+    pub(crate) topic: String,
+    pub(crate) service: RpcService,
+    pub(crate) replies: ReplySender,
+    pub(crate) admission: Admission,
+    pub(crate) settle: Settle,
+    pub(crate) watch: MethodWatch,
+    pub(crate) dead_letters: DeadLetterWriter,
+}
+
+impl Runner {
+    /// Runs the request, gives its permit back when the method has ended, then sends the answer.
+    pub(crate) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
+        if let Some(why) = self.admission.has_become_stale(&accepted) {
+            drop(permit);
+            accepted.delivery.acknowledge().await;
+            // Its time has passed by our clock; by its own it may still wait.
+            if let Some(to) = accepted.reply_to {
+                self.refuse(ReplyTo { deadline: None, ..to }, why).await;
+            }
+            return;
+        }
+        let Accepted { request, reply_to, heartbeat, refused, delivery, .. } = accepted;
+        let id = match &reply_to {
+            Some(to) => &to.msg_id,
+            None => request.context.request().map_or("", |info| info.unique_id.as_str()),
+        };
+        let span = observe::request(&self.topic, &request.method, id);
+        let meter = Meter::of_request();
+        let work = async { if refused { Err(redelivered()) } else { self.watch.watch(self.execute(request)).await } };
+        let outcome = match &reply_to {
+            Some(to) => self.with_heartbeats(work, to, heartbeat).instrument(span.clone()).await,
+            None => work.instrument(span.clone()).await,
+        };
+        drop(permit);
+        meter.answered(refused, &outcome);
+        span.in_scope(|| report(&outcome));
+        if let Some(to) = &reply_to {
+            self.replies.deliver(to, &reply(to, outcome)).await;
+        }
+        // Before handover it is settled already; otherwise only now, so that a crash brings the request back.
+        if self.settle == Settle::ByReceiver {
+            delivery.acknowledge().await;
+        }
+    }
+
+    /// Takes a request out of its queue that has failed `deliveries` times and may not fail once more.
+    pub(crate) async fn set_aside(self: Arc<Self>, accepted: Accepted, deliveries: u64) {
+        set_aside(accepted, deliveries, &self.replies, &self.dead_letters).await;
+    }
+
+    /// Answers a call that does not run.
+    pub(crate) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
+        self.replies.deliver(&to, &not_run(&to, &why)).await;
+    }
+
+    /// Runs `work` and sends heartbeats to the caller until it ends.
+    pub(crate) async fn with_heartbeats<T>(
+        &self,
+        work: impl Future<Output = T>,
+        to: &ReplyTo,
+        heartbeat: Option<HeartbeatTimer>,
+    ) -> T {
+        let Some(heartbeat) = heartbeat else { return work.await };
+        with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
+    }
+
+    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this
+    /// call and of nothing else.
+    async fn execute(&self, request: Request) -> Result<Payload, Failure> {
+        let mut running = pin!(Some(async {
+            let request = self.admission.translate(request)?;
+            let context = request.context.clone();
+            let Reply { outcome } = self.service.answer(request).await;
+            self.admission.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
+        }));
+        panic::caught_in(running.as_mut()).await.unwrap_or_else(|panic| Err(Failure::panicked(&panic)))
+    }
+}
+
+/// The wire form of an outcome.
+fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
+    match outcome {
+        Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),
+        Err(failure) => wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure),
+    }
+}
+
+/// Logs a failure: an expected one is part of the method's contract, an unexpected one concerns the operator.
+fn report(outcome: &Result<Payload, Failure>) {
+    match outcome {
+        Ok(_) => {}
+        Err(failure) => match failure.nature() {
+            Nature::Expected => debug!(%failure, "the method failed as expected"),
+            // Who refused it has logged it, with what there is instead.
+            Nature::Refused(_) => debug!(%failure, "the request was refused"),
+            Nature::Unexpected => error!(%failure, "the method failed"),
+        },
+    }
+}

@@ -1,0 +1,79 @@
+//! Counts consecutive recovery attempts of one thing; [`Backoff`](crate::backoff::Backoff) grows with the count.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a link, listener or consumer must stay up after a recovery before its next loss starts with the shortest wait
+/// again.
+pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
+
+/// The recovery attempts since the thing was last up for [`STABLE_AFTER`].
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    count: u32,
+    since: Instant,
+}
+
+impl Attempts {
+    /// For something that is up now.
+    pub(crate) fn new() -> Self {
+        Self { count: 0, since: Instant::now() }
+    }
+
+    /// Notes a loss. To be called once per loss, not per attempt: the time that a recovery takes is no time up.
+    pub(crate) fn lost(&mut self) {
+        if self.since.elapsed() > STABLE_AFTER {
+            self.count = 0;
+        }
+    }
+
+    /// Notes that a recovery succeeded.
+    pub(crate) fn back(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Starts another attempt; returns how many there were before it.
+    pub(crate) fn next(&mut self) -> u32 {
+        let before = self.count;
+        self.count = self.count.saturating_add(1);
+        before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::backoff::Backoff;
+    use crate::config::AmqpConfig;
+
+    /// The waits before `times` tries that all fail, each as long as it may be.
+    async fn waits(attempts: &mut Attempts, times: usize) -> Vec<u64> {
+        let mut waits = Vec::new();
+        attempts.lost();
+        for _ in 0..times {
+            let pause = Backoff::Slow(attempts.next()).delay(&AmqpConfig::default(), 1.0);
+            sleep(pause).await;
+            waits.push(pause.as_secs());
+        }
+        waits
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_to_their_cap_and_stay_there_however_long_they_are() {
+        assert_eq!(waits(&mut Attempts::new(), 8).await, [2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_life_that_was_long_enough_makes_them_short_again() {
+        let mut attempts = Attempts::new();
+        waits(&mut attempts, 3).await;
+        for (lived, waited) in [(STABLE_AFTER, [16, 32]), (STABLE_AFTER + Duration::from_secs(1), [2, 4])] {
+            attempts.back();
+            sleep(lived).await;
+            assert_eq!(waits(&mut attempts, 2).await, waited, "{lived:?}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Limits the channels of a transport, once the broker has closed a connection that exceeded its channel limit.
+//!
+//! RabbitMQ limits the channels of a user or a node, and closes the whole connection that opens one more. To keep
+//! one listener too many from disconnecting all others again and again, the driver refuses further channels itself,
+//! and probes the limit on a separate connection.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lapin::ChannelStatus;
+use oslo_messaging::Error;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// How long further channels are refused before the limit is probed again.
+pub(crate) const RETRY: Duration = Duration::from_secs(60);
+/// The same if no channel fits at all: the broker may still count those of a lost connection.
+const RETRY_FROM_NONE: Duration = Duration::from_secs(10);
+/// How long the broker may count a channel that is closed, or whose connection is lost.
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
+/// Errors within this time come from the same closed connection, which fails every channel that was opening.
+const SAME: Duration = Duration::from_secs(1);
+/// So many free channels in a probe mean that the limit was lifted.
+pub(crate) const AMPLE: usize = 8;
+
+/// The channels of a transport, on all its connections, and how many are allowed.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelQuota(Mutex<Quota>);
+
+#[derive(Debug, Default)]
+struct Quota {
+    open: Vec<Open>,
+    /// How many channels are opening.
+    opening: usize,
+    limit: Option<Limit>,
+}
+
+#[derive(Debug)]
+struct Open {
+    status: ChannelStatus,
+    closed: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    most: usize,
+    /// The error with the broker's words.
+    reason: Error,
+    since: Instant,
+    retry: Instant,
+}
+
+/// Permission to open one channel. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    quota: Arc<ChannelQuota>,
+    /// How many channels there were before it.
+    before: usize,
+}
+
+/// The answer to a request for a channel.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    Granted(Permit),
+    /// The limit is reached, and a probe is due: the caller must make it.
+    Ask,
+    Refused(Error),
+}
+
+impl ChannelQuota {
+    /// Requests one more channel.
+    pub(crate) fn admit(self: &Arc<Self>) -> Admission {
+        let now = Instant::now();
+        let mut quota = self.lock();
+        let before = quota.count(now);
+        if let Some(limit) = quota.limit.as_mut().filter(|limit| before >= limit.most) {
+            if now < limit.retry {
+                return Admission::Refused(limit.reason.clone());
+            }
+            limit.retry = now + limit.wait();
+            return Admission::Ask;
+        }
+        if let Some(limit) = quota.limit.as_ref().filter(|limit| now < limit.since + LINGER) {
+            return Admission::Refused(limit.reason.clone());
+        }
+        quota.opening += 1;
+        Admission::Granted(Permit { quota: Arc::clone(self), before })
+    }
+
+    /// Whether a limit is known.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.lock().limit.is_some()
+    }
+
+    /// Reports the result of a probe: the broker accepted `room` more channels on a separate connection.
+    pub(crate) fn found(&self, room: usize) {
+        let now = Instant::now();
+        let mut quota = self.lock();
+        let count = quota.count(now);
+        if room >= AMPLE {
+            info!("the broker accepts more channels again; the driver no longer limits them");
+            quota.limit = None;
+        } else if let Some(limit) = &mut quota.limit {
+            limit.most = limit.most.max(count + room);
+            limit.retry = now + limit.wait();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Quota> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// Reports that the channel is open; it counts until its `status` is closed.
+    pub(crate) fn opened(self, status: ChannelStatus) {
+        self.quota.lock().open.push(Open { status, closed: None });
+    }
+
+    /// Reports that the broker closed the connection with `error`, because this channel exceeded the limit.
+    pub(crate) fn exceeded(self, error: &Error) {
+        let now = Instant::now();
+        let mut quota = self.quota.lock();
+        let same = quota.limit.as_ref().filter(|limit| now < limit.since + SAME);
+        let most = same.map_or(self.before, |limit| limit.most.max(self.before));
+        if same.is_none() {
+            warn!(
+                channels = most,
+                %error,
+                "the broker closed the connection at its channel limit; the driver opens no more channels and probes the limit after {RETRY:?}"
+            );
+        }
+        let mut limit = Limit { most, reason: error.clone(), since: now, retry: now };
+        limit.retry += limit.wait();
+        quota.limit = Some(limit);
+    }
+}
+
+impl Limit {
+    /// How long further channels are refused.
+    fn wait(&self) -> Duration {
+        if self.most == 0 { RETRY_FROM_NONE } else { RETRY }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.quota.lock().opening -= 1;
+    }
+}
+
+impl Quota {
+    /// How many channels the broker counts, as far as is known.
+    fn count(&mut self, now: Instant) -> usize {
+        for open in &mut self.open {
+            if !open.status.connected() {
+                open.closed.get_or_insert(now);
+            }
+        }
+        self.open.retain(|open| open.closed.is_none_or(|closed| now < closed + LINGER));
+        self.open.len() + self.opening
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::ErrorKind;
+
+    use super::*;
+
+    fn granted(quota: &Arc<ChannelQuota>) -> Permit {
+        match quota.admit() {
+            Admission::Granted(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn limit() -> Error {
+        Error::new(ErrorKind::Refused, "open channel").with_source("NOT_ALLOWED - number of channels opened for user")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_fit_is_refused_for_a_minute_and_then_the_broker_is_asked_once() {
+        let quota = Arc::new(ChannelQuota::default());
+        let held = [granted(&quota), granted(&quota)];
+        assert!(!quota.is_tight());
+        granted(&quota).exceeded(&limit());
+        for _ in 0..3 {
+            assert!(
+                matches!(quota.admit(), Admission::Refused(error) if error.to_string().contains("channels opened"))
+            );
+        }
+        tokio::time::advance(RETRY).await;
+        assert!(matches!(quota.admit(), Admission::Ask));
+        assert!(matches!(quota.admit(), Admission::Refused(_)), "one asks for all");
+        quota.found(0);
+        assert!(matches!(quota.admit(), Admission::Refused(_)));
+        drop(held);
+        let _fits = granted(&quota);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_opened_right_after_a_limit_was_hit() {
+        let quota = Arc::new(ChannelQuota::default());
+        let held = granted(&quota);
+        granted(&quota).exceeded(&limit());
+        drop(held);
+        assert!(matches!(quota.admit(), Admission::Refused(_)), "the broker may count what is gone");
+        tokio::time::advance(LINGER).await;
+        let _fits = granted(&quota);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_that_was_found_is_used_and_ample_room_lifts_the_limit() {
+        let quota = Arc::new(ChannelQuota::default());
+        granted(&quota).exceeded(&limit());
+        assert!(matches!(quota.admit(), Admission::Refused(_)));
+        tokio::time::advance(RETRY_FROM_NONE).await;
+        assert!(matches!(quota.admit(), Admission::Ask));
+        quota.found(1);
+        let first = granted(&quota);
+        assert!(matches!(quota.admit(), Admission::Refused(_)));
+        quota.found(AMPLE);
+        assert!(!quota.is_tight());
+        let _more = [granted(&quota), granted(&quota), first];
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_that_lost_one_connection_the_last_knows_how_many_fit() {
+        let quota = Arc::new(ChannelQuota::default());
+        let [first, second, third] = [granted(&quota), granted(&quota), granted(&quota)];
+        third.exceeded(&limit());
+        first.exceeded(&limit());
+        second.exceeded(&limit());
+        tokio::time::advance(LINGER).await;
+        let _fit = [granted(&quota), granted(&quota)];
+        assert!(matches!(quota.admit(), Admission::Refused(_)));
+    }
+}

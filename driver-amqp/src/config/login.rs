@@ -1,0 +1,42 @@
+//! The SASL mechanisms.
+
+use lapin::uri::SASLMechanism;
+
+/// The SASL mechanism of a login, by RabbitMQ's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Login {
+    /// User and password, in the standard form.
+    Plain,
+    /// User and password, in the form of AMQP. The default of the reference.
+    #[default]
+    AmqPlain,
+    /// No password: the client certificate is the identity. The broker needs the plugin
+    /// `rabbitmq_auth_mechanism_ssl`.
+    External,
+    /// User and password, with the password in reply to a challenge. A demonstration of RabbitMQ, no safer than
+    /// the others.
+    RabbitCrDemo,
+}
+
+impl Login {
+    /// The mechanism that the reference and RabbitMQ call `name`, in upper or lower case.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().as_str() {
+            "PLAIN" => Some(Self::Plain),
+            "AMQPLAIN" => Some(Self::AmqPlain),
+            "EXTERNAL" => Some(Self::External),
+            "RABBIT-CR-DEMO" => Some(Self::RabbitCrDemo),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn mechanism(self) -> SASLMechanism {
+        match self {
+            Self::Plain => SASLMechanism::Plain,
+            Self::AmqPlain => SASLMechanism::AMQPlain,
+            Self::External => SASLMechanism::External,
+            Self::RabbitCrDemo => SASLMechanism::RabbitCrDemo,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Writes to TLS so that a failed write has certainly not arrived.
+//!
+//! After a failed write, lapin assumes that the peer has nothing usable of it, and the publisher sends its messages
+//! again. tokio-rustls encrypts a long write piece by piece, and fails all of it if the socket fails at a later
+//! piece, although the peer has read the earlier ones. So each write is limited to one TLS record, which the peer
+//! cannot read before it has all of it, and starts only when nothing else is left to write.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+/// The payload of one TLS record, in bytes (RFC 8446, section 5.1); rustls fills records up to it.
+const RECORD: usize = 16 * 1024;
+
+/// A TLS stream that is written record by record.
+#[derive(Debug)]
+pub(crate) struct TlsRecords<S>(TlsStream<S>);
+
+impl<S> TlsRecords<S> {
+    pub(crate) fn over(stream: TlsStream<S>) -> Self {
+        Self(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsRecords<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // What is left belongs to writes that have succeeded. Behind it, the bytes of this write could be
+        // split.
+        ready!(Pin::new(&mut self.0).poll_flush(context))?;
+        Pin::new(&mut self.0).poll_write(context, &bytes[..bytes.len().min(RECORD)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsRecords<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The channel of a listener's consumers, and how a consumer is started on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::FutureExt;
+use lapin::Consumer;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use oslo_messaging::{Deadline, Error, Result};
+
+use crate::connection::channel::Channel;
+use crate::consume::consumer_plan::ConsumerPlan;
+use crate::link::Link;
+use crate::short_string::short_string;
+use crate::topology::name_lease::taken;
+
+/// A channel with its link. Clones share the channel.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumerChannel {
+    pub(crate) link: Arc<Link>,
+    pub(crate) amqp: Channel,
+    /// How many consumer tags this channel has used.
+    tags: Arc<AtomicU32>,
+}
+
+impl ConsumerChannel {
+    /// A channel of `link` without consumers.
+    pub(crate) fn new(link: &Arc<Link>, channel: Channel) -> Self {
+        Self { link: Arc::clone(link), amqp: channel, tags: Arc::default() }
+    }
+
+    /// Whether the channel, and its link, are still open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.amqp.status().connected() && self.link.is_connected()
+    }
+
+    /// Starts a consumer of the queue of `reading`, under a tag that is new on this channel.
+    ///
+    /// # Errors
+    /// The broker's error, which closes the channel; [`taken`] if the queue must have a single consumer and has
+    /// another.
+    pub(crate) async fn consume(&self, reading: &ConsumerPlan, deadline: Deadline) -> Result<Consumer> {
+        let name = short_string("queue", &reading.plan.name)?;
+        // A quorum queue ignores the exclusive flag. So its consumers are counted before and after the
+        // start: of two that start at the same time, each sees the other.
+        if reading.alone && self.readers(&name, deadline).await? > 0 {
+            return Err(taken(name.as_str()));
+        }
+        let options = BasicConsumeOptions { exclusive: reading.alone, ..BasicConsumeOptions::default() };
+        let tag = self.next_tag()?;
+        let consume = self.amqp.basic_consume(name.clone(), tag.clone(), options, reading.arguments.clone());
+        let consumer = self.link.consuming.ask("consume", deadline, consume).await;
+        let consumer = consumer.map_err(|error| {
+            let refused = reading.alone && says_taken(&error);
+            if refused { taken(name.as_str()).with_source(error) } else { error.with_context("queue", &name) }
+        })?;
+        if !reading.alone && !reading.stream {
+            return Ok(consumer);
+        }
+        // A stream attaches a consumer shortly after consume-ok, but before it answers the next request on
+        // the channel.
+        let readers = self.readers(&name, deadline).await?;
+        if reading.alone && readers > 1 {
+            let cancel = self.amqp.basic_cancel(tag, BasicCancelOptions::default());
+            self.link.consuming.ask("stop", deadline, cancel).await?;
+            return Err(taken(name.as_str()));
+        }
+        Ok(consumer)
+    }
+
+    /// Closes the channel, and with it every consumer on it. Does not wait for the answer.
+    pub(crate) fn leave(&self) {
+        let _ = self.amqp.close(200, "another is opened".into()).now_or_never();
+    }
+
+    /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`), and so does this driver.
+    /// RabbitMQ 4.3 keeps the tag of a consumer that it cancelled for its timeout, and closes the connection of
+    /// a client that uses it again.
+    fn next_tag(&self) -> Result<ShortString> {
+        short_string("consumer_tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+    }
+
+    /// How many consumers the queue has, by a passive declare.
+    async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());
+        let found = self.link.consuming.ask("find queue", deadline, asking).await;
+        found.map(|queue| queue.consumer_count()).map_err(|error| error.with_context("queue", queue))
+    }
+}
+
+/// Whether `error` has the broker's words for a classic queue with an exclusive consumer, or with one that prevents
+/// ours.
+fn says_taken(error: &Error) -> bool {
+    error.to_string().contains("in exclusive use")
+}

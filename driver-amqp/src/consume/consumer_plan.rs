@@ -1,0 +1,34 @@
+//! How one queue of a subscription is consumed.
+
+use lapin::types::FieldTable;
+use oslo_messaging::driver::{Lifetime, QueuePlan};
+
+use crate::config::AmqpConfig;
+use crate::topology::stream::{StreamPosition, is_stream};
+
+/// A queue, and the arguments of its consumer.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumerPlan {
+    pub(crate) plan: QueuePlan,
+    /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
+    pub(crate) alone: bool,
+    /// The queue is deleted when its listener closes.
+    pub(crate) passing: bool,
+    pub(crate) stream: bool,
+    /// Arguments of basic.consume: the offset, for a stream.
+    pub(crate) arguments: FieldTable,
+}
+
+impl ConsumerPlan {
+    /// The plan for the queue of `plan` under this configuration. A stream is read from `position`.
+    pub(crate) fn of(plan: QueuePlan, config: &AmqpConfig, position: &StreamPosition) -> Self {
+        let (private, stream) = (plan.lifetime == Lifetime::Private, is_stream(&plan, config));
+        Self {
+            alone: private && !stream && config.stable_queue_names,
+            passing: private && !stream && !config.stable_queue_names,
+            arguments: if stream { position.arguments() } else { FieldTable::default() },
+            stream,
+            plan,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! One channel of a subscription with a consumer per queue: what a listener reads until the channel is lost.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, Stream};
+use lapin::Consumer;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::types::ShortString;
+use oslo_messaging::{Deadline, Error, Result};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::consume::ack_frames::Tag;
+use crate::consume::consumer_channel::ConsumerChannel;
+use crate::consume::consumer_plan::ConsumerPlan;
+use crate::consume::delivery_order::DeliveryOrder;
+use crate::consume::settler::{Command, Settler};
+use crate::counters::{Counts, count};
+use crate::errors::{lost, unknown};
+use crate::link::Link;
+use crate::link::inner::Inner;
+use crate::short_string::short_string;
+use crate::topology::delivery_limit::delivery_limit;
+
+/// A delivery, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The queue that it was consumed from.
+    pub(crate) queue: Arc<str>,
+    pub(crate) delivery: Delivery,
+    /// When it was read.
+    pub(crate) at: Instant,
+    /// Why its properties could not be decoded. They are empty then.
+    pub(crate) undecodable: Option<String>,
+}
+
+/// The open channel of a listener. Dropping it writes the recorded acknowledgements and closes the channel; the
+/// broker requeues everything else.
+pub(crate) struct Session {
+    channel: ConsumerChannel,
+    readers: Vec<Reader>,
+    /// Deliveries that were read and not handed over.
+    merge: DeliveryOrder<Received>,
+    settler: Settler,
+    counts: Arc<Counts>,
+    /// The broker drops a message that failed more often than this. `None`: it never does.
+    delivery_limit: Option<u64>,
+    /// The private queues, which are deleted when the listener closes.
+    passing: Vec<ShortString>,
+    /// The error of a failed [`cancel`](Session::cancel), which has closed the channel.
+    failed: Option<Error>,
+}
+
+struct Reader {
+    consumer: Option<Consumer>,
+    tag: ShortString,
+    queue: Arc<str>,
+    /// Whether the broker has answered basic.cancel. A dropped `stop` may have sent it without that.
+    cancelled: bool,
+}
+
+/// A new consumer of the session in use, for the queue of `index`.
+#[derive(Debug)]
+pub(crate) struct RestoredConsumer {
+    pub(crate) index: usize,
+    pub(crate) consumer: Consumer,
+    pub(crate) queue: ConsumerPlan,
+}
+
+/// What [`Session::read`] found.
+pub(crate) enum SessionEvent {
+    Progress,
+    /// The broker cancelled the consumer of this index: its queue was deleted or moved, or a message was held
+    /// too long.
+    Cancelled(usize),
+    /// The session was stopped, and every consumer has ended.
+    End,
+}
+
+impl Session {
+    /// Opens a channel and starts a consumer for each of `queues`, which must exist. `window` is the prefetch
+    /// count.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub(crate) async fn open(
+        link: &Arc<Link>,
+        inner: &Inner,
+        window: u16,
+        queues: &[ConsumerPlan],
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let channel = link.consuming.channel(deadline).await?;
+        link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
+        let place = ConsumerChannel::new(link, channel);
+        let mut readers = Vec::new();
+        for queue in queues {
+            let consumer = place.consume(queue, deadline).await?;
+            let (tag, queue) = (consumer.tag(), queue.plan.name.as_str().into());
+            readers.push(Reader { consumer: Some(consumer), tag, queue, cancelled: false });
+        }
+        let passing = queues.iter().filter(|queue| queue.passing);
+        Ok(Self {
+            settler: Settler::start(&place, window, &inner.counts, &inner.settlers),
+            channel: place,
+            readers,
+            merge: DeliveryOrder::default(),
+            counts: Arc::clone(&inner.counts),
+            delivery_limit: delivery_limit(&inner.config, link.server_version()),
+            passing: passing.map(|queue| short_string("queue", &queue.plan.name)).collect::<Result<_>>()?,
+            failed: None,
+        })
+    }
+
+    /// The channel, for the recovery of single consumers.
+    pub(crate) fn channel(&self) -> ConsumerChannel {
+        self.channel.clone()
+    }
+
+    pub(crate) fn delivery_limit(&self) -> Option<u64> {
+        self.delivery_limit
+    }
+
+    /// Where the receivers of this session send their decisions.
+    pub(crate) fn settler(&self) -> &Settler {
+        &self.settler
+    }
+
+    /// Replaces a cancelled consumer. Its queue may have a new name.
+    pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {
+        let RestoredConsumer { index, consumer, queue } = restored;
+        let reader = &mut self.readers[index];
+        if queue.passing && *reader.queue != *queue.plan.name {
+            self.passing.retain(|name| name.as_str() != &*reader.queue);
+            self.passing.push(short_string("queue", &queue.plan.name)?);
+        }
+        reader.queue = queue.plan.name.as_str().into();
+        reader.tag = consumer.tag();
+        reader.consumer = Some(consumer);
+        Ok(())
+    }
+
+    /// Reads everything that the consumers have. `Pending` means that there is nothing, and the task is woken
+    /// for the next.
+    ///
+    /// # Errors
+    /// The channel is lost, and with it every delivery that was not handed over.
+    pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<SessionEvent>> {
+        let (mut progress, mut failed) = (false, None);
+        let host = &self.channel.link.host;
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            while let Some(consumer) = &mut reader.consumer {
+                match Pin::new(consumer).poll_next(context) {
+                    Poll::Pending => break,
+                    Poll::Ready(Some(Ok(delivery))) => {
+                        progress = true;
+                        let (channel, tag) = (self.channel.amqp.id(), delivery.delivery_tag);
+                        let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
+                        let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
+                        self.merge.push(tag, Received { queue, delivery, at, undecodable });
+                    }
+                    // The other consumers are read all the same, so that the dropped deliveries
+                    // are counted.
+                    Poll::Ready(Some(Err(error))) => {
+                        reader.consumer = None;
+                        failed = failed.or_else(|| Some(unknown("poll", &error).with_context("host", host)));
+                    }
+                    Poll::Ready(None) => {
+                        reader.consumer = None;
+                        if !self.channel.is_connected() {
+                            failed = failed
+                                .or_else(|| Some(lost("poll", "the channel is closed").with_context("host", host)));
+                        } else if !stopped && failed.is_none() {
+                            // RabbitMQ 4.3 keeps a consumer that held a message too
+                            // long, and delivers to it again once that message is
+                            // settled.
+                            let options = BasicCancelOptions { nowait: true };
+                            let _ = self.channel.amqp.basic_cancel(reader.tag.clone(), options).now_or_never();
+                            return Poll::Ready(Ok(SessionEvent::Cancelled(index)));
+                        }
+                    }
+                }
+            }
+        }
+        // lapin may report the connection as open a moment longer.
+        if self.channel.link.is_given_up() {
+            failed = failed.or_else(|| Some(lost("poll", "the connection is closed").with_context("host", host)));
+        }
+        if let Some(error) = failed {
+            return Poll::Ready(Err(error));
+        }
+        if progress {
+            return Poll::Ready(Ok(SessionEvent::Progress));
+        }
+        if stopped && self.readers.iter().all(|reader| reader.consumer.is_none()) {
+            // The consumers ended with the stop, so none of them reports a later loss of the channel.
+            if !self.channel.is_connected() {
+                return Poll::Ready(Err(lost("poll", "the channel is closed").with_context("host", host)));
+            }
+            Poll::Ready(Ok(SessionEvent::End))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
+    pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
+        self.merge.take(max)
+    }
+
+    /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is
+    /// written.
+    pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
+        let ConsumerChannel { link, amqp, .. } = self.channel.clone();
+        let options = BasicAckOptions { multiple };
+        Box::pin(async move { link.consuming.hear("acknowledge", amqp.basic_ack(last, options)).await })
+    }
+
+    /// Cancels every consumer. If that fails, closes the channel, so that no further message arrives either
+    /// way.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`. Every later call returns the same error.
+    pub(crate) async fn cancel(&mut self, deadline: Deadline) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let consuming = &self.channel.link.consuming;
+        let cancels = self.readers.iter_mut().filter(|reader| !reader.cancelled).map(|reader| async {
+            let cancel = self.channel.amqp.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
+            consuming.ask("stop", deadline, cancel).await?;
+            reader.cancelled = true;
+            Ok(())
+        });
+        let outcome: Result<Vec<()>> = join_all(cancels).await.into_iter().collect();
+        if let Err(error) = &outcome {
+            // Queued behind the cancels, for a broker that resumes later. The answer is not awaited.
+            let _ = self.channel.amqp.close(200, "stopped".into()).now_or_never();
+            self.failed = Some(error.clone());
+        }
+        outcome.map(drop)
+    }
+
+    /// Writes the recorded acknowledgements, deletes the private queues and closes the channel.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`.
+    pub(crate) async fn release(&mut self, deadline: Deadline) -> Result<()> {
+        let (done, closed) = oneshot::channel();
+        // A settler that has ended has nothing left to write.
+        let _ = self.settler.send("close", Command::Close(done));
+        let _ = deadline.run("write acknowledgements", closed).await?;
+        // From here on, settling a message of this listener fails with `Closed`.
+        deadline.run("close", self.settler.ended()).await?;
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        for queue in std::mem::take(&mut self.passing) {
+            let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
+            self.channel.link.consuming.ask("delete queue", deadline, deleting).await?;
+        }
+        let closing = self.channel.amqp.close(200, "closed".into());
+        self.channel.link.consuming.ask("close channel", deadline, closing).await
+    }
+
+    /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with
+    /// `Disconnected`.
+    pub(crate) fn abandon(mut self, reason: &Error) {
+        self.give_back(reason);
+        self.settler.abandon();
+    }
+
+    /// Gives up a channel because the transport closes: recorded decisions are still written, the broker
+    /// redelivers what was not handed over, and later settlements fail with `Closed`.
+    pub(crate) fn leave(mut self, reason: &Error) {
+        self.give_back(reason);
+    }
+
+    /// Counts the deliveries that are dropped, with those that no poll has read yet.
+    fn give_back(&mut self, reason: &Error) {
+        let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
+        tracing::debug!(%reason, dropped = self.merge.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
+        count(&self.counts.deliveries_dropped, self.merge.len());
+    }
+}
+
+/// Recorded acknowledgements are still written. Then the channel closes, and the broker requeues everything else.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (nobody_waits, _) = oneshot::channel();
+        let _ = self.settler.send("close", Command::Close(nobody_waits));
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let queues: Vec<_> = self.readers.iter().map(|reader| &reader.queue).collect();
+        f.debug_struct("Session")
+            .field("generation", &self.channel.link.generation)
+            .field("queues", &queues)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,90 @@
+//! Frames as a broker writes them, for tests.
+
+use crate::frames::parse::head::END;
+
+/// A frame of any type.
+pub(crate) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![kind];
+    frame.extend(channel.to_be_bytes());
+    frame.extend(length(payload));
+    frame.extend(payload);
+    frame.push(END);
+    frame
+}
+
+pub(crate) fn method(channel: u16, (class, method): (u16, u16), fields: &[&[u8]]) -> Vec<u8> {
+    frame(1, channel, &[&class.to_be_bytes(), &method.to_be_bytes(), &fields.concat()[..]].concat())
+}
+
+pub(crate) fn body(channel: u16, bytes: &[u8]) -> Vec<u8> {
+    frame(3, channel, bytes)
+}
+
+/// A content header. `flags` say which `properties` there are.
+pub(crate) fn header(channel: u16, body: u64, flags: u16, properties: &[&[u8]]) -> Vec<u8> {
+    let fixed = [&60_u16.to_be_bytes()[..], &[0, 0], &body.to_be_bytes(), &flags.to_be_bytes()].concat();
+    frame(2, channel, &[&fixed[..], &properties.concat()].concat())
+}
+
+/// A content header of which nothing but the headers is set.
+pub(crate) fn headers(channel: u16, body: u64, entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
+    header(channel, body, 1 << 13, &[&table(entries)])
+}
+
+pub(crate) fn deliver(channel: u16, tag: u64) -> Vec<u8> {
+    method(channel, (60, 60), &[&short(b"1"), &tag.to_be_bytes(), &[0], &short(b"exchange"), &short(b"key")])
+}
+
+/// The three parts of a returned message.
+pub(crate) fn returned(channel: u16, id: &[u8], content: &[u8]) -> Vec<Vec<u8>> {
+    let method = method(channel, (60, 50), &[&312_u16.to_be_bytes(), &short(b"NO_ROUTE"), &short(b""), &short(b"key")]);
+    let mut frames = vec![method, header(channel, content.len() as u64, 1 << 7, &[&short(id)])];
+    if !content.is_empty() {
+        frames.push(body(channel, content));
+    }
+    frames
+}
+
+pub(crate) fn ack(channel: u16, tag: u64) -> Vec<u8> {
+    method(channel, (60, 80), &[&tag.to_be_bytes(), &[0]])
+}
+
+pub(crate) fn start(properties: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
+    method(0, (10, 10), &[&[0, 9], &table(properties), &long(b"PLAIN AMQPLAIN"), &long(b"en_US")])
+}
+
+pub(crate) fn tune(frame_max: u32) -> Vec<u8> {
+    method(0, (10, 30), &[&2047_u16.to_be_bytes(), &frame_max.to_be_bytes(), &60_u16.to_be_bytes()])
+}
+
+pub(crate) fn short(text: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(text.len()).expect("a short string");
+    [&[length], text].concat()
+}
+
+pub(crate) fn long(bytes: &[u8]) -> Vec<u8> {
+    [&length(bytes), bytes].concat()
+}
+
+pub(crate) fn table(entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
+    let entries: Vec<u8> = entries.iter().flat_map(|(name, value)| [short(name), value.clone()].concat()).collect();
+    long(&entries)
+}
+
+/// A value that is text.
+pub(crate) fn text(text: &[u8]) -> Vec<u8> {
+    [b"S", &long(text)[..]].concat()
+}
+
+/// A value of `depth` arrays or tables, one in the other.
+pub(crate) fn nested(depth: usize, tables: bool) -> Vec<u8> {
+    let mut value = vec![b't', 1];
+    for _ in 0..depth {
+        value = if tables { [b"F", &table(&[(b"n", value)])[..]].concat() } else { [b"A", &long(&value)[..]].concat() };
+    }
+    value
+}
+
+fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).expect("it is not so long").to_be_bytes()
+}

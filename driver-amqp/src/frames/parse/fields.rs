@@ -1,0 +1,217 @@
+//! Walks over the fields of a frame, and repairs those that lapin cannot parse.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::repairs::Repairs;
+
+/// How deep arrays and tables may be nested; the table of headers is level 1. lapin's parser recurses for each
+/// level.
+pub(crate) const DEPTH: usize = 64;
+/// The type of a byte array, whose content is not parsed.
+const OPAQUE: u8 = b'x';
+const ARRAY: u8 = b'A';
+const TABLE: u8 = b'F';
+
+/// Why a frame cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// A field is longer than its container.
+    Short,
+    /// The type of a value is unknown.
+    UnknownType(u8),
+    /// Bytes follow the last field.
+    LeftOver(usize),
+    /// The properties exceed the frame limit, even without headers.
+    TooLarge(usize),
+}
+
+/// A cursor over the payload of one frame.
+pub(crate) struct Fields<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+    /// The end of the innermost open table, or of the payload.
+    end: usize,
+    repairs: &'a mut Repairs,
+}
+
+/// An open table or array.
+#[derive(Clone, Copy)]
+struct Level {
+    end: usize,
+    /// Whether its values have names.
+    table: bool,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("a field is longer than what contains it"),
+            Self::UnknownType(tag) => write!(f, "a field is of unknown type {:?}", char::from(*tag)),
+            Self::LeftOver(bytes) => write!(f, "{bytes} bytes follow the last field"),
+            Self::TooLarge(bytes) => write!(f, "its properties take {bytes} bytes, more than a frame may"),
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// A cursor over `bytes`, at the offset `at`.
+    pub(crate) fn new(bytes: &'a mut [u8], at: usize, repairs: &'a mut Repairs) -> Self {
+        Self { at, end: bytes.len(), bytes, repairs }
+    }
+
+    /// The offset of the next field.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Checks that no bytes are left.
+    pub(crate) fn finish(&self) -> Result<(), Malformed> {
+        match self.end - self.at {
+            0 => Ok(()),
+            left => Err(Malformed::LeftOver(left)),
+        }
+    }
+
+    /// Skips `count` bytes.
+    pub(crate) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
+        if count > self.end - self.at {
+            return Err(Malformed::Short);
+        }
+        let range = self.at..self.at + count;
+        self.at = range.end;
+        Ok(range)
+    }
+
+    /// Skips a short string. Each byte in it that is not UTF-8 becomes `?`.
+    pub(crate) fn short_string(&mut self) -> Result<Range<usize>, Malformed> {
+        let length = usize::from(self.byte()?);
+        let range = self.skip(length)?;
+        let text = &mut self.bytes[range.clone()];
+        // Nearly all are ASCII, which is faster to check.
+        if !text.is_ascii() && str::from_utf8(text).is_err() {
+            self.repairs.short_strings += 1;
+            make_utf8(text);
+        }
+        Ok(range)
+    }
+
+    /// Skips a long string: a length and its bytes.
+    pub(crate) fn long_string(&mut self) -> Result<Range<usize>, Malformed> {
+        let length = self.length()?;
+        self.skip(length)
+    }
+
+    /// Skips a table with everything in it. What is nested beyond [`DEPTH`] becomes a byte array.
+    pub(crate) fn table(&mut self) -> Result<(), Malformed> {
+        let outside = self.end;
+        let outermost = self.open(true)?;
+        if self.at < outermost.end {
+            self.entries(outermost)?;
+        }
+        self.end = outside;
+        Ok(())
+    }
+
+    /// Skips the entries of a table, without recursion.
+    fn entries(&mut self, outermost: Level) -> Result<(), Malformed> {
+        let mut levels = [outermost; DEPTH];
+        let mut depth = 0;
+        loop {
+            let level = levels[depth];
+            if self.at == level.end {
+                let Some(outer) = depth.checked_sub(1) else { break };
+                depth = outer;
+                self.end = levels[depth].end;
+                continue;
+            }
+            if level.table {
+                self.short_string()?;
+            }
+            let tag = self.byte()?;
+            match tag {
+                ARRAY | TABLE if depth + 1 < DEPTH => {
+                    depth += 1;
+                    levels[depth] = self.open(tag == TABLE)?;
+                }
+                ARRAY | TABLE => {
+                    self.repairs.too_deep += 1;
+                    self.bytes[self.at - 1] = OPAQUE;
+                    self.long_string()?;
+                }
+                _ => self.plain(tag)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips a value that contains no other values.
+    fn plain(&mut self, tag: u8) -> Result<(), Malformed> {
+        let length = match plain_length(tag) {
+            Some(length) => length,
+            None if matches!(tag, b'S' | OPAQUE) => self.length()?,
+            None => return Err(Malformed::UnknownType(tag)),
+        };
+        self.skip(length).map(drop)
+    }
+
+    /// Enters a table or array: until it ends, nothing behind it can be read.
+    fn open(&mut self, table: bool) -> Result<Level, Malformed> {
+        let length = self.length()?;
+        if length > self.end - self.at {
+            return Err(Malformed::Short);
+        }
+        self.end = self.at + length;
+        Ok(Level { end: self.end, table })
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        let range = self.skip(1)?;
+        Ok(self.bytes[range.start])
+    }
+
+    fn length(&mut self) -> Result<usize, Malformed> {
+        let range = self.skip(4)?;
+        Ok(u32_at(self.bytes, range.start) as usize)
+    }
+}
+
+/// The length of a value of type `tag`, if the type has a fixed length. The types are those that RabbitMQ writes
+/// and lapin parses.
+pub(crate) fn plain_length(tag: u8) -> Option<usize> {
+    match tag {
+        b'V' => Some(0),
+        b't' | b'b' | b'B' => Some(1),
+        b's' | b'U' | b'u' => Some(2),
+        b'I' | b'i' | b'f' => Some(4),
+        b'D' => Some(5),
+        b'L' | b'l' | b'd' | b'T' => Some(8),
+        _ => None,
+    }
+}
+
+/// The number at `at`. The four bytes must exist.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The number at `at`. The two bytes must exist.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
+}
+
+/// The number at `at`. The eight bytes must exist.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Replaces each byte that is not part of a UTF-8 character by `?`.
+fn make_utf8(text: &mut [u8]) {
+    let mut from = 0;
+    while let Err(error) = str::from_utf8(&text[from..]) {
+        let bad = from + error.valid_up_to();
+        let next = error.error_len().map_or(text.len(), |length| bad + length);
+        text[bad..next].fill(b'?');
+        from = next;
+    }
+}

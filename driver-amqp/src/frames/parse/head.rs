@@ -1,0 +1,105 @@
+//! The head of a frame: type, channel and length.
+
+use super::violation::Violation;
+
+/// The length of a head: type, channel, length of the payload.
+pub(crate) const HEAD: usize = 7;
+/// The last byte of every frame.
+pub(crate) const END: u8 = 0xCE;
+/// The bytes of a frame besides its payload.
+pub(crate) const OVERHEAD: usize = HEAD + 1;
+/// The largest content header that is read before it is trimmed to the frame limit, in bytes. What exceeds the
+/// limit was added by brokers, and is far smaller.
+pub(crate) const CAP: usize = 1 << 20;
+/// A heartbeat frame.
+pub(crate) const HEARTBEAT: [u8; OVERHEAD] = [8, 0, 0, 0, 0, 0, 0, END];
+/// How a server answers if it does not speak the requested protocol; its version follows.
+const OTHER_PROTOCOL: &[u8] = b"AMQP\0";
+/// The length of that answer, in bytes.
+const OTHER_PROTOCOL_LENGTH: usize = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Method,
+    Header,
+    Body,
+    Heartbeat,
+    /// Not a frame: the protocol that the server speaks instead.
+    Protocol,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) channel: u16,
+    /// The length of the payload, in bytes.
+    pub(crate) payload: usize,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Header => "content header",
+            Self::Body => "body",
+            Self::Heartbeat => "heartbeat",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+impl Head {
+    /// The head at the start of `bytes`; `None` if it is incomplete. `limit` is the agreed frame limit.
+    pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, Violation> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let kind = match first {
+            1 => Kind::Method,
+            2 => Kind::Header,
+            3 => Kind::Body,
+            8 => Kind::Heartbeat,
+            b'A' => return Self::other_protocol(bytes),
+            _ => return Err(Violation::FrameType(first)),
+        };
+        let Some(&[_, c0, c1, p0, p1, p2, p3]) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
+        let payload = u32::from_be_bytes([p0, p1, p2, p3]);
+        let limit = if kind == Kind::Header { CAP } else { limit };
+        let bytes = u64::from(payload) + OVERHEAD as u64;
+        if bytes > limit as u64 {
+            return Err(Violation::TooLarge { kind: kind.name(), bytes, limit });
+        }
+        let payload = usize::try_from(payload).unwrap_or(usize::MAX);
+        Ok(Some(Self { kind, channel: u16::from_be_bytes([c0, c1]), payload }))
+    }
+
+    fn other_protocol(bytes: &[u8]) -> Result<Option<Self>, Violation> {
+        let known = bytes.len().min(OTHER_PROTOCOL.len());
+        if bytes[..known] != OTHER_PROTOCOL[..known] {
+            return Err(Violation::FrameType(bytes[0]));
+        }
+        let head = Self { kind: Kind::Protocol, channel: 0, payload: 0 };
+        Ok((bytes.len() >= OTHER_PROTOCOL_LENGTH).then_some(head))
+    }
+
+    /// The length of the whole frame, in bytes.
+    pub(crate) const fn frame(&self) -> usize {
+        match self.kind {
+            Kind::Protocol => OTHER_PROTOCOL_LENGTH,
+            _ => self.payload + OVERHEAD,
+        }
+    }
+
+    /// The length of the frame at the start of `bytes`, as far as they tell; more than there are while it is
+    /// incomplete.
+    pub(crate) fn needed(bytes: &[u8]) -> usize {
+        match bytes.first() {
+            Some(b'A') => OTHER_PROTOCOL_LENGTH,
+            _ => match bytes.first_chunk::<HEAD>() {
+                Some(&[_, _, _, p0, p1, p2, p3]) => {
+                    let payload = u32::from_be_bytes([p0, p1, p2, p3]);
+                    usize::try_from(payload).unwrap_or(usize::MAX).saturating_add(OVERHEAD)
+                }
+                None => HEAD,
+            },
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Content headers: the properties of a message.
+
+use std::ops::Range;
+
+use super::fields::{Fields, Malformed, u16_at, u64_at};
+use super::repairs::Repairs;
+use super::violation::Violation;
+
+/// The fixed part of the payload, in bytes: class, weight, body size and property flags.
+pub(crate) const FIXED: usize = 14;
+/// The offset of the property flags.
+const FLAGS: usize = 12;
+const BODY_SIZE: usize = 4;
+
+/// The types of the properties in order, the first at the highest bit of the flags: `s` is a short string, `T` a
+/// table, a digit so many bytes.
+const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
+const HEADERS: usize = 2;
+const MESSAGE_ID: usize = 8;
+
+/// The offsets in a repaired content header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The table of headers, with its length in front.
+    pub(crate) headers: Option<Range<usize>>,
+    pub(crate) message_id: Option<Range<usize>>,
+}
+
+impl Header {
+    /// Repairs the properties in `payload` in place.
+    ///
+    /// # Errors
+    /// The properties cannot be decoded.
+    pub(crate) fn repair(payload: &mut [u8], repairs: &mut Repairs) -> Result<Self, Malformed> {
+        let flags = u16_at(payload, FLAGS);
+        let mut header = Self::default();
+        let mut fields = Fields::new(payload, FIXED, repairs);
+        for (index, kind) in PROPERTIES.iter().enumerate() {
+            if flags & (1 << (15 - index)) == 0 {
+                continue;
+            }
+            let start = fields.at();
+            match kind {
+                b's' => {
+                    let text = fields.short_string()?;
+                    if index == MESSAGE_ID {
+                        header.message_id = Some(text);
+                    }
+                }
+                b'T' => fields.table()?,
+                width => {
+                    fields.skip(usize::from(width - b'0'))?;
+                }
+            }
+            if index == HEADERS {
+                header.headers = Some(start..fields.at());
+            }
+        }
+        fields.finish()?;
+        Ok(header)
+    }
+}
+
+/// The size of the body that follows, in bytes.
+///
+/// # Errors
+/// The payload ends before its properties.
+pub(crate) fn body_size(payload: &[u8]) -> Result<u64, Violation> {
+    if payload.len() < FIXED { Err(Violation::Header) } else { Ok(u64_at(payload, BODY_SIZE)) }
+}
+
+/// Removes all properties from `payload`; returns the length that is left.
+pub(crate) fn empty(payload: &mut [u8]) -> usize {
+    payload[FLAGS..FIXED].fill(0);
+    FIXED
+}

@@ -1,0 +1,145 @@
+//! The current link, and how to wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::errors::lost;
+use crate::link::Link;
+use crate::link::state_machine::Generation;
+
+/// How long to wait for a loss to become visible after an operation failed: lapin notes it one turn of its task
+/// later.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// What the current link can be used for.
+#[derive(Debug, Clone)]
+pub(crate) enum LinkState {
+    /// There is no link; the supervisor reconnects.
+    Lost { reason: String },
+    /// Listeners may use it to resubscribe; publishers must wait.
+    Resubscribing(Arc<Link>),
+    /// Everything may use it.
+    Ready(Arc<Link>),
+    /// Everything but publishers may use it: the broker has raised a resource alarm.
+    Blocked(Arc<Link>, String),
+    /// The transport is closed, and there will be no link any more.
+    Closed,
+}
+
+/// The current link of a transport. The supervisor sets it; publishers, listeners and callers read it or wait for
+/// it.
+#[derive(Debug)]
+pub(crate) struct CurrentLink(watch::Sender<LinkState>);
+
+impl LinkState {
+    /// The link, for everything but publishing.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        match self {
+            Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => Some(link),
+            Self::Lost { .. } | Self::Closed => None,
+        }
+    }
+
+    /// The link, for publishing, even while it is blocked.
+    pub(crate) fn publishing(&self) -> Option<&Arc<Link>> {
+        match self {
+            Self::Ready(link) | Self::Blocked(link, _) => Some(link),
+            Self::Lost { .. } | Self::Resubscribing(_) | Self::Closed => None,
+        }
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        self.link().map(|link| link.generation)
+    }
+}
+
+impl CurrentLink {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self(watch::Sender::new(LinkState::Ready(link)))
+    }
+
+    /// Replaces the state and wakes everything that waits for it. `Closed` is final.
+    pub(crate) fn set(&self, state: LinkState) {
+        self.0.send_if_modified(|now| {
+            let closed = matches!(now, LinkState::Closed);
+            if !closed {
+                *now = state;
+            }
+            !closed
+        });
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
+        self.0.subscribe()
+    }
+
+    pub(crate) fn state(&self) -> LinkState {
+        self.0.borrow().clone()
+    }
+
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.0.borrow().generation()
+    }
+
+    /// Fails if the transport is closed.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
+        match &*self.0.borrow() {
+            LinkState::Closed => Err(Error::closed(operation).with_executed(Executed::No)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the current link is new and follows a lost one.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.0.borrow().link().is_some_and(|link| link.is_settling())
+    }
+
+    /// Waits until there is a link.
+    ///
+    /// # Errors
+    /// `Closed` if the transport is closed or closes meanwhile.
+    pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {
+        let mut watch = self.0.subscribe();
+        let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
+        let there = there.ok().and_then(|state| state.link().cloned());
+        there.ok_or_else(|| Error::closed(operation).with_executed(Executed::No))
+    }
+
+    /// Waits until the link of `generation` is not the current one.
+    pub(crate) async fn replaced(&self, generation: Generation) {
+        // It fails only if this `CurrentLink` is dropped, and with it every link.
+        let _ = self.0.subscribe().wait_for(|state| state.generation() != Some(generation)).await;
+    }
+
+    /// Whether `error` comes from the loss of `link`, so that a retry on the next one may succeed. lapin fails
+    /// pending operations a moment before it notes that the connection is closed, so this waits for at most
+    /// [`NOTICE`].
+    pub(crate) async fn lost_with(&self, link: &Link, error: &Error) -> bool {
+        let suspicious = error.kind() == ErrorKind::Disconnected || !link.is_connected();
+        suspicious && timeout(NOTICE, self.replaced(link.generation)).await.is_ok()
+    }
+
+    /// The error of an operation whose deadline has passed: `Blocked` under an alarm, `Disconnected` without a
+    /// link, otherwise `Timeout`.
+    pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
+        match &*self.0.borrow() {
+            LinkState::Blocked(link, reason) => {
+                let blocked = Error::new(ErrorKind::Blocked, operation).transient();
+                blocked.with_context("reason", reason).with_context("host", &link.host)
+            }
+            LinkState::Lost { reason } => lost(operation, reason),
+            LinkState::Closed => Error::closed(operation),
+            LinkState::Resubscribing(link) | LinkState::Ready(link) => {
+                Error::timeout(operation).with_context("host", &link.host)
+            }
+        }
+        .with_executed(executed)
+    }
+}

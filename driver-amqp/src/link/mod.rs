@@ -1,0 +1,153 @@
+//! Two connections to one broker, opened together and abandoned together.
+
+pub(crate) mod current;
+pub(crate) mod health;
+pub(crate) mod inner;
+pub(crate) mod resubscribe_barrier;
+pub(crate) mod state_machine;
+pub(crate) mod supervisor;
+pub(crate) mod transient_queues;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, Error, Result};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::brokers::{BrokerFacts, TransientQueues};
+use crate::config::AmqpConfig;
+use crate::connection::Connection;
+use crate::connection::endpoint::Endpoint;
+use crate::frames::ServerVersion;
+use crate::link::state_machine::Generation;
+
+/// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
+/// consumers resubscribe.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone. When
+/// one is lost, the other is abandoned too: a server that receives and cannot reply is worse than one that is seen
+/// to be disconnected.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Tells this link from those before and after it.
+    pub(crate) generation: Generation,
+    /// `host:port` of the broker, for errors and logs.
+    pub(crate) host: String,
+    /// For publishes only: the broker stops reading from it during a resource alarm.
+    pub(crate) publishing: Connection,
+    /// For consumers, acknowledgements and declarations.
+    pub(crate) consuming: Connection,
+    /// Decides whether shared queues and exchanges are declared durable.
+    pub(crate) transient: TransientQueues,
+    facts: Arc<BrokerFacts>,
+    /// When it was opened, for the grace period.
+    since: Instant,
+    /// Set before the sockets are shut, so that no user takes a late success for one that counts.
+    given_up: AtomicBool,
+}
+
+impl Link {
+    /// How long [`open`](Self::open) may take with a broker that answers slowly: three handshakes, each within
+    /// `connect_timeout`, and one request.
+    pub(crate) fn patience(config: &AmqpConfig) -> Duration {
+        config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
+    }
+
+    /// Opens both connections. Asks the broker whether it allows transient queues, if the configuration
+    /// declares any and the answer is not known yet.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    ///
+    /// # Cancellation
+    /// Leaves no connection behind.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        config: &AmqpConfig,
+        generation: Generation,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let publishing = Connection::open(endpoint, config, deadline).await?;
+        if let Some(version) = publishing.server_version().filter(|version| version.major < 4)
+            && config.quorum_queues
+            && config.quorum_delivery_limit < 0
+        {
+            warn!(
+                host = endpoint.name(),
+                %version,
+                "rabbit_quorum_delivery_limit is negative; RabbitMQ before 4.0 reads it as 0 and drops a message of a quorum \
+                 queue at its first redelivery"
+            );
+        }
+        let mut consuming = Connection::open(endpoint, config, deadline).await?;
+        let mut transient = TransientQueues::Allowed;
+        if config.declares_transient() {
+            transient = if let Some(known) = endpoint.facts.transient() {
+                known
+            } else {
+                let answer = transient_queues::ask(&consuming, deadline).await?;
+                endpoint.facts.learn(&endpoint.name(), answer);
+                if answer == TransientQueues::Denied {
+                    // A broker that denies transient queues closes the connection that declares
+                    // one.
+                    consuming = Connection::open(endpoint, config, deadline).await?;
+                }
+                answer
+            };
+        }
+        let (facts, since, given_up) = (Arc::clone(&endpoint.facts), Instant::now(), AtomicBool::new(false));
+        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, facts, since, given_up })
+    }
+
+    /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
+    /// broker declares none.
+    pub(crate) fn refused(&self, error: &Error) {
+        if transient_queues::is_denial(error) {
+            self.facts.learn(&self.host, TransientQueues::Denied);
+        }
+    }
+
+    /// Whether it is new and follows a lost one.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.generation > 1 && self.since.elapsed() < SETTLING
+    }
+
+    /// The version of the broker; `None` if it sent none.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.consuming.server_version()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.publishing.is_connected() && self.consuming.is_connected()
+    }
+
+    /// Whether it was abandoned. lapin may report either connection as open a moment longer.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Shuts both sockets without an AMQP close: every pending operation fails.
+    pub(crate) fn abandon(&self) {
+        self.given_up.store(true, Ordering::Release);
+        self.publishing.abandon();
+        self.consuming.abandon();
+    }
+
+    /// From now on keeps the channels of both connections, because [`close`](Self::close) is next.
+    pub(crate) fn keep_channels(&self) {
+        self.publishing.keep_channels();
+        self.consuming.keep_channels();
+    }
+
+    /// Closes both connections in order.
+    ///
+    /// # Errors
+    /// `Timeout` if the broker did not answer in time; both sockets are shut anyway.
+    pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
+        let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
+        publishing.and(consuming)
+    }
+}

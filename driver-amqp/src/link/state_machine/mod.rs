@@ -1,0 +1,143 @@
+//! The state of a transport's link, and what the supervisor does in it. Pure: no I/O, no clock.
+//!
+//! Every attempt to connect has a number, its generation, and every event of a link carries it. An event of an
+//! abandoned link is late, and changes nothing.
+
+use crate::backoff::Backoff;
+
+/// The number of an attempt to connect, and of the link that results from it. The first is 1.
+pub(crate) type Generation = u64;
+
+/// The state of a link, which is what its supervisor does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A connect is under way.
+    Connecting(Generation),
+    /// Connected; listeners resubscribe before publishers resume.
+    Resubscribing(Generation),
+    /// Connected, and usable for everything.
+    Ready(Generation),
+    /// Connected, but the broker blocks publishes, for this reason.
+    Blocked(Generation, String),
+    /// Disconnected; the next connect starts after the backoff.
+    Lost { reason: String, backoff: Backoff },
+    /// The transport is closed. Final.
+    Closed,
+}
+
+/// What the supervisor observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    Connected(Generation),
+    /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
+    Failed {
+        generation: Generation,
+        reason: String,
+        needs_operator: bool,
+    },
+    /// Every listener has tried to resubscribe, or the time for that is over.
+    Resubscribed(Generation),
+    Blocked(Generation, String),
+    Unblocked(Generation),
+    /// The link was up long enough that its loss starts with the shortest backoff.
+    Stable(Generation),
+    Lost(Generation, String),
+    /// The backoff is over.
+    RetryDue,
+    Closed,
+}
+
+/// The state of a link, and the counts that determine the next backoff.
+#[derive(Debug)]
+pub(crate) struct StateMachine {
+    phase: Phase,
+    generation: Generation,
+    /// Failed attempts and losses since a link was last stable.
+    failures: u32,
+    /// Consecutive failed attempts that need an operator.
+    refusals: u32,
+    /// The reason of an alarm that the broker raised while listeners resubscribed.
+    alarm: Option<String>,
+    /// How many other hosts the URL has.
+    others: u32,
+}
+
+impl StateMachine {
+    /// A machine whose first connect is under way, to one of so many hosts.
+    pub(crate) fn new(hosts: usize) -> Self {
+        let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
+        Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None, others }
+    }
+
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Applies an event. One of another generation, or one that does not fit the phase, changes nothing.
+    pub(crate) fn apply(&mut self, event: Event) {
+        let current = self.generation;
+        let next = match (&self.phase, event) {
+            (Phase::Closed, _) => return,
+            (_, Event::Closed) => Phase::Closed,
+            (Phase::Connecting(_), Event::Connected(generation)) if generation == current => {
+                self.refusals = 0;
+                self.alarm = None;
+                Phase::Resubscribing(current)
+            }
+            (Phase::Connecting(_), Event::Failed { generation, reason, needs_operator }) if generation == current => {
+                self.lost(reason, needs_operator)
+            }
+            (Phase::Resubscribing(_), Event::Resubscribed(generation)) if generation == current => {
+                match self.alarm.take() {
+                    Some(reason) => Phase::Blocked(current, reason),
+                    None => Phase::Ready(current),
+                }
+            }
+            (Phase::Resubscribing(_), Event::Blocked(generation, reason)) if generation == current => {
+                self.alarm = Some(reason);
+                return;
+            }
+            (Phase::Resubscribing(_), Event::Unblocked(generation)) if generation == current => {
+                self.alarm = None;
+                return;
+            }
+            (Phase::Ready(_) | Phase::Blocked(..), Event::Blocked(generation, reason)) if generation == current => {
+                Phase::Blocked(current, reason)
+            }
+            (Phase::Blocked(..), Event::Unblocked(generation)) if generation == current => Phase::Ready(current),
+            (Phase::Resubscribing(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Stable(generation))
+                if generation == current =>
+            {
+                self.failures = 0;
+                return;
+            }
+            (Phase::Resubscribing(_) | Phase::Ready(_) | Phase::Blocked(..), Event::Lost(generation, reason))
+                if generation == current =>
+            {
+                // Only as often as there are other hosts: a link that is lost each time it is made
+                // is not the fault of one host.
+                let failover = self.failures < self.others;
+                match self.lost(reason, false) {
+                    Phase::Lost { reason, .. } if failover => Phase::Lost { reason, backoff: Backoff::Failover },
+                    lost => lost,
+                }
+            }
+            (Phase::Lost { .. }, Event::RetryDue) => {
+                self.generation += 1;
+                Phase::Connecting(self.generation)
+            }
+            _ => return,
+        };
+        self.phase = next;
+    }
+
+    fn lost(&mut self, reason: String, needs_operator: bool) -> Phase {
+        let backoff = if needs_operator { Backoff::Slow(self.refusals) } else { Backoff::Exponential(self.failures) };
+        self.refusals = if needs_operator { self.refusals.saturating_add(1) } else { 0 };
+        self.failures = self.failures.saturating_add(1);
+        Phase::Lost { reason, backoff }
+    }
+}
+
+#[cfg(test)]
+mod tests;

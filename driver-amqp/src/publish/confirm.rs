@@ -1,0 +1,61 @@
+//! Sends one message and waits for its confirm.
+
+use std::sync::Arc;
+
+use lapin::Confirmation;
+use lapin::options::BasicPublishOptions;
+use oslo_messaging::{Error, ErrorKind, Executed};
+
+use crate::connection::channel::Channel;
+use crate::publish::job::EncodedPublish;
+use crate::publish::unconfirmed::Sequence;
+
+/// The outcome of one publish.
+pub(crate) enum Outcome {
+    /// The broker cannot have the whole message.
+    NotSent(lapin::Error),
+    Confirmed(Confirm),
+    Unknown(lapin::Error),
+}
+
+/// The broker's confirm of one publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    Ack,
+    Nack,
+    /// The channel is not in confirm mode.
+    NotRequested,
+}
+
+impl From<Confirmation> for Confirm {
+    fn from(confirmation: Confirmation) -> Self {
+        match confirmation {
+            // lapin never sees a returned message: the frame reader removes each from the stream.
+            Confirmation::Ack(_) => Self::Ack,
+            Confirmation::Nack(_) => Self::Nack,
+            Confirmation::NotRequested => Self::NotRequested,
+        }
+    }
+}
+
+/// Publishes one message. The first poll queues its frames; the first await ends when they are written, and the
+/// future when the confirm arrives.
+pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequence: Sequence) -> (Sequence, Outcome) {
+    let options = BasicPublishOptions { mandatory: publish.mandatory, ..BasicPublishOptions::default() };
+    let (exchange, key) = (publish.exchange_name.clone(), publish.routing_key.clone());
+    let properties = publish.properties.clone();
+    let outcome = match channel.basic_publish(exchange, key, options, &publish.body, properties).await {
+        Err(error) => Outcome::NotSent(error),
+        Ok(confirm) => match confirm.await {
+            Ok(confirmation) => Outcome::Confirmed(confirmation.into()),
+            Err(error) => Outcome::Unknown(error),
+        },
+    };
+    (sequence, outcome)
+}
+
+/// The error of a publish that the broker refused with basic.nack.
+pub(crate) fn refused(executed: Executed) -> Error {
+    let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
+    refused.with_context("reason", "the broker rejected the message (basic.nack)")
+}

@@ -1,0 +1,199 @@
+//! Declares the exchanges and queues that publishes need: once per link, and again when one is missing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oslo_messaging::driver::{Address, Binding, Exchange, ExchangeKind, Lifetime, QueuePlan};
+use oslo_messaging::{Deadline, Executed, Result};
+use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
+use tokio::task::unconstrained;
+
+use crate::link::Link;
+use crate::link::inner::Inner;
+use crate::link::state_machine::Generation;
+use crate::topology::{Declarer, undeclared};
+
+/// What must exist before a publish.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Prerequisite {
+    None,
+    Exchange(Exchange),
+    /// A queue of other consumers, bound to its exchange.
+    Queue(QueuePlan),
+    /// A durable queue that is addressed by its name.
+    DurableQueue(String),
+}
+
+/// What was declared on which link. It has one entry per destination that was ever published to.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    inner: Arc<Inner>,
+    known: Mutex<HashMap<Prerequisite, Arc<Declaration>>>,
+}
+
+/// One prerequisite, and the callers that wait until it is declared.
+#[derive(Debug, Default)]
+struct Declaration {
+    /// The generation of the link on which it was declared last; 0 if never.
+    done: AtomicU64,
+    /// How many callers have not reached their publisher yet. While there are any, later callers must wait
+    /// behind them.
+    waiting: AtomicUsize,
+    turn: Arc<Turns<()>>,
+}
+
+/// Permission to pass a job to its publisher, and the link on which its prerequisite was declared. A publish that
+/// starts during a declaration must not be overtaken by one that starts after it, so callers pass one by one until
+/// none waits.
+#[derive(Debug)]
+pub(crate) struct DeclarationTurn {
+    pub(crate) declared: Generation,
+    _place: Option<(OwnedMutexGuard<()>, QueuePosition)>,
+}
+
+#[derive(Debug)]
+struct QueuePosition(Arc<Declaration>);
+
+impl QueuePosition {
+    fn behind(entry: &Arc<Declaration>) -> Self {
+        entry.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(entry))
+    }
+}
+
+impl Drop for QueuePosition {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Prerequisite {
+    /// What a publish to `to` needs.
+    pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
+        let exchange = to.exchange();
+        match to {
+            Address::Queue { name } => Self::DurableQueue(name.clone()),
+            Address::Notification { .. } if ensure_queue => {
+                let name = to.routing_key();
+                let bindings = vec![Binding::new(exchange, name.clone())];
+                Self::Queue(QueuePlan::new(name, Lifetime::Shared, bindings))
+            }
+            _ if exchange.kind == ExchangeKind::Default => Self::None,
+            _ => Self::Exchange(exchange),
+        }
+    }
+
+    /// Whether the publisher declares the queue itself, so that its message cannot be dropped for want of one.
+    pub(crate) fn has_queue(&self) -> bool {
+        matches!(self, Self::Queue(_) | Self::DurableQueue(_))
+    }
+
+    fn names(&self, exchange: &str) -> bool {
+        match self {
+            Self::None | Self::DurableQueue(_) => false,
+            Self::Exchange(own) => own.name == exchange,
+            Self::Queue(plan) => plan.bindings.iter().any(|binding| binding.exchange.name == exchange),
+        }
+    }
+}
+
+impl Destinations {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, known: Mutex::default() }
+    }
+
+    /// Waits until the prerequisite is declared, by this or another caller, and until every earlier caller has
+    /// passed its job on. Also waits for a link; the caller limits the time by its deadline.
+    ///
+    /// # Errors
+    /// [`Declarer`]'s; `Closed`.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the next caller declares it.
+    pub(crate) async fn turn(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<DeclarationTurn> {
+        if *prerequisite == Prerequisite::None {
+            return Ok(DeclarationTurn { declared: 0, _place: None });
+        }
+        let entry = self.entry(prerequisite);
+        let declared = entry.done.load(Ordering::Acquire);
+        if self.inner.current.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
+            return Ok(DeclarationTurn { declared, _place: None });
+        }
+        let place = QueuePosition::behind(&entry);
+        // Callers queue in the order of their first polls. Tokio's cooperative budget would break it after
+        // the 128th.
+        let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
+        let declared = self.complete(&entry, prerequisite, deadline).await?;
+        Ok(DeclarationTurn { declared, _place: Some((turn, place)) })
+    }
+
+    /// Declares the prerequisite for a publisher, without a turn: the callers that hold one may wait for this
+    /// publisher. Returns the generation of the link.
+    ///
+    /// # Errors
+    /// [`Declarer`]'s; `Closed`; `Timeout`.
+    pub(crate) async fn ensure(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<Generation> {
+        let declared = deadline.run("declare", self.complete(&self.entry(prerequisite), prerequisite, deadline)).await;
+        // A declaration carries no message, so nothing was executed.
+        declared.map_err(|error| error.with_executed(Executed::No))?
+    }
+
+    /// Makes the next publish declare `needs` again.
+    pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
+        self.known().remove(prerequisite);
+    }
+
+    /// Makes the next publishes declare the exchange and the bindings to it again. Requests a check of the
+    /// listeners that are bound to it.
+    pub(crate) fn forget_exchange(&self, exchange: &str) {
+        self.known().retain(|prerequisite, _| !prerequisite.names(exchange));
+        self.inner.queue_checks.suspect_exchange(exchange);
+    }
+
+    async fn complete(
+        &self,
+        entry: &Declaration,
+        prerequisite: &Prerequisite,
+        deadline: Deadline,
+    ) -> Result<Generation> {
+        loop {
+            let link = self.inner.current.link("declare").await?;
+            if entry.done.load(Ordering::Acquire) == link.generation {
+                return Ok(link.generation);
+            }
+            match self.declare(&link, prerequisite, deadline).await {
+                Ok(()) => {
+                    entry.done.store(link.generation, Ordering::Release);
+                    return Ok(link.generation);
+                }
+                Err(error) if self.inner.current.lost_with(&link, &error).await => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn entry(&self, prerequisite: &Prerequisite) -> Arc<Declaration> {
+        let mut known = self.known();
+        match known.get(prerequisite) {
+            Some(entry) => Arc::clone(entry),
+            None => Arc::clone(known.entry(prerequisite.clone()).or_default()),
+        }
+    }
+
+    async fn declare(&self, link: &Link, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
+        let mut declarer = Declarer::new(link, &self.inner, deadline);
+        match prerequisite {
+            Prerequisite::None => Ok(()),
+            Prerequisite::Exchange(exchange) => {
+                declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange))
+            }
+            Prerequisite::Queue(plan) => declarer.queue(plan).await,
+            Prerequisite::DurableQueue(name) => declarer.durable_queue(name).await,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Prerequisite, Arc<Declaration>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,136 @@
+//! A publish on its way: its encoded form, its caller, and whether it may still be abandoned.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::ShortString;
+use oslo_messaging::driver::{Address, Exchange};
+use oslo_messaging::{Executed, Result};
+use tokio::sync::oneshot;
+
+use crate::config::AmqpConfig;
+use crate::link::state_machine::Generation;
+use crate::publish::destinations::Prerequisite;
+
+/// A message in the form in which it is sent, as often as necessary.
+#[derive(Debug)]
+pub(crate) struct EncodedPublish {
+    pub(crate) exchange: Exchange,
+    /// The name of `exchange`, checked and in the form of lapin.
+    pub(crate) exchange_name: ShortString,
+    pub(crate) routing_key: ShortString,
+    /// What must be declared on the link before it is sent.
+    pub(crate) prerequisite: Prerequisite,
+    /// Whether the broker returns it if no queue takes it.
+    pub(crate) mandatory: bool,
+    /// What a refusal by the broker means for the execution.
+    pub(crate) if_refused: Executed,
+    pub(crate) body: Bytes,
+    pub(crate) properties: BasicProperties,
+    /// The bytes of the headers. Each link has its own limit for them.
+    pub(crate) header_bytes: usize,
+    /// The message id, by which a returned message is matched.
+    pub(crate) id: String,
+}
+
+/// A publish that waits for its turn or its confirm, with the caller that waits for the result.
+#[derive(Debug)]
+pub(crate) struct PublishJob {
+    pub(crate) publish: Arc<EncodedPublish>,
+    /// Resolves the `publish` of the caller. Closed if the caller has given up.
+    pub(crate) result: oneshot::Sender<Result<()>>,
+    /// Shared with the caller, and with a second attempt of the same publish.
+    pub(crate) abandon_flag: Arc<AbandonFlag>,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// The generation of the link on which its prerequisite was declared.
+    pub(crate) declared: Generation,
+}
+
+/// What a refusal by the broker means for a message to this address.
+///
+/// If several queues match, the others may have the message. A classic queue delivers a message before it is on
+/// disk, and if its process dies, every unconfirmed message is refused. A quorum queue refuses only what it has not
+/// accepted: because it is full or has no leader. The type of a reply queue is known to its owner only; for the
+/// queues of servers the configuration tells, because the publisher does not declare them.
+pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
+    let replicated = match to {
+        Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
+        Address::Fanout { .. } | Address::Notification { .. } | Address::Direct { .. } => false,
+    };
+    if replicated { Executed::No } else { Executed::Maybe }
+}
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
+/// wins, so an error that says `No` is reliable.
+#[derive(Debug, Default)]
+pub(crate) struct AbandonFlag(AtomicU8);
+
+impl AbandonFlag {
+    /// To be called right before sending. Returns false if the caller has given up, and then the message must
+    /// not be sent.
+    pub(crate) fn mark_sent(&self) -> bool {
+        self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// To be called when the broker certainly does not have the message: it may be abandoned or sent again.
+    pub(crate) fn mark_unsent(&self) {
+        let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The caller gives up. Returns what is known about the execution.
+    pub(crate) fn abandon(&self) -> Executed {
+        match self.0.swap(ABANDONED, Ordering::AcqRel) {
+            SENT => Executed::Maybe,
+            _ => Executed::No,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_one_quorum_queue_refuses_has_certainly_reached_no_consumer() {
+        let [exchange, topic] = ["x", "t"].map(str::to_owned);
+        let event = Address::Notification { exchange: exchange.clone(), topic: topic.clone(), priority: "info".into() };
+        let server = Address::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".into() };
+        for (to, replicated) in [
+            (Address::Fanout { topic: topic.clone() }, Executed::Maybe),
+            (event, Executed::Maybe),
+            (Address::Direct { queue: "reply".into() }, Executed::Maybe),
+            (Address::Topic { exchange, topic }, Executed::No),
+            (server, Executed::No),
+            (Address::Queue { name: "q".into() }, Executed::No),
+        ] {
+            assert_eq!(if_refused(&to, &AmqpConfig::quorum()), replicated, "{to}");
+            assert_eq!(if_refused(&to, &AmqpConfig::default()), Executed::Maybe, "{to}");
+        }
+    }
+
+    #[test]
+    fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {
+        let (abandoned, sent) = (AbandonFlag::default(), AbandonFlag::default());
+        assert_eq!(abandoned.abandon(), Executed::No);
+        assert!(!abandoned.mark_sent());
+        assert!(sent.mark_sent());
+        assert_eq!(sent.abandon(), Executed::Maybe);
+    }
+
+    #[test]
+    fn what_came_back_unsent_can_be_abandoned_or_sent_again() {
+        let abandon_flag = AbandonFlag::default();
+        assert!(abandon_flag.mark_sent());
+        abandon_flag.mark_unsent();
+        assert!(abandon_flag.mark_sent());
+        abandon_flag.mark_unsent();
+        assert_eq!(abandon_flag.abandon(), Executed::No);
+    }
+}

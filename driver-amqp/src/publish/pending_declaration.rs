@@ -1,0 +1,48 @@
+//! A publish whose prerequisite its publisher is declaring, while it continues to handle confirms.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use oslo_messaging::{Deadline, Result};
+
+use crate::link::state_machine::Generation;
+use crate::publish::destinations::Destinations;
+use crate::publish::job::PublishJob;
+
+/// The declaration and the job that needs it. Dropping it is safe: the next publish that needs the same declares
+/// it.
+pub(crate) struct PendingDeclaration {
+    job: PublishJob,
+    work: BoxFuture<'static, Result<Generation>>,
+}
+
+impl PendingDeclaration {
+    /// Starts to declare the prerequisite of `job` on the current link.
+    pub(crate) fn start(destinations: &Arc<Destinations>, timeout: Duration, job: PublishJob) -> Self {
+        let deadline = Deadline::after(timeout);
+        let (declared, publish) = (Arc::clone(destinations), Arc::clone(&job.publish));
+        let work = Box::pin(async move { declared.ensure(&publish.prerequisite, deadline).await });
+        Self { job, work }
+    }
+
+    /// Waits for the declaration; without one, never ends. Returns the generation of the link.
+    ///
+    /// # Errors
+    /// The broker's; `Closed`; `Timeout`.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the next call continues.
+    pub(crate) async fn done(declaring: &mut Option<Self>) -> Result<Generation> {
+        match declaring {
+            Some(Self { work, .. }) => work.await,
+            None => pending().await,
+        }
+    }
+
+    /// Cancels the declaration and returns the job.
+    pub(crate) fn stop(self) -> PublishJob {
+        self.job
+    }
+}

@@ -1,0 +1,212 @@
+//! Resolves the publishes of a lost channel, and selects those that are sent again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use oslo_messaging::{Error, ErrorKind, Executed};
+
+use crate::config::AmqpConfig;
+use crate::errors::{translate, unknown};
+use crate::link::inner::Inner;
+use crate::publish::channel_closed::{CloseReason, Disposition, SendState, UnconfirmedPublish, dispositions};
+use crate::publish::destinations::Destinations;
+use crate::publish::job::PublishJob;
+use crate::publish::unconfirmed::Sequence;
+
+/// How often a publish that did not arrive is sent again after the broker closed its channel.
+const RESENDS: u32 = 3;
+/// How long lapin may take to fail the publishes of a lost connection. It has no answer to wait for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The publishes that failed with their channel, and the most specific error.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelFailures {
+    sent: HashMap<Sequence, SendState>,
+    error: Option<lapin::Error>,
+}
+
+impl ChannelFailures {
+    pub(crate) fn first(sequence: Sequence, sent: SendState, error: lapin::Error) -> Self {
+        Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
+    }
+
+    /// Adds a publish. The broker's text is more specific than an error about a closed channel, and its text
+    /// about the channel more than that about the connection.
+    pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
+        self.sent.insert(sequence, sent);
+        let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
+        if self.error.as_ref().is_none_or(|known| says(&error) > says(known)) {
+            self.error = Some(error);
+        }
+    }
+
+    /// What was lost, according to the errors so far. Final only when every publish has failed: lapin refuses a
+    /// publish from the moment that the broker closed the channel, and fails the earlier ones with the broker's
+    /// reason only then.
+    fn loss(&self) -> LossScope {
+        match &self.error {
+            Some(error) if error.is_amqp_soft_error() => LossScope::Channel,
+            _ => LossScope::Connection,
+        }
+    }
+
+    /// How long to wait for the outcomes that are still missing.
+    pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
+        match self.loss() {
+            LossScope::Channel => config.request_timeout,
+            LossScope::Connection => LAST_WORDS,
+        }
+    }
+
+    fn said(&self) -> Option<(u16, &str)> {
+        self.error.as_ref().and_then(said)
+    }
+}
+
+/// Decides about the publishes of a lost channel.
+pub(crate) struct Resend<'a> {
+    inner: &'a Inner,
+    destinations: &'a Destinations,
+    /// The host of the channel, for errors.
+    host: String,
+    failures: ChannelFailures,
+    loss: LossScope,
+}
+
+/// The scope of the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LossScope {
+    /// The channel: the broker objected to something on it.
+    Channel,
+    /// The connection, with all its channels.
+    Connection,
+}
+
+impl<'a> Resend<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        destinations: &'a Destinations,
+        host: String,
+        failures: ChannelFailures,
+    ) -> Self {
+        Self { inner, destinations, host, loss: failures.loss(), failures }
+    }
+
+    /// Resolves every publish with a known or unknowable outcome. Returns the jobs to send again, in the order
+    /// of `jobs`.
+    pub(crate) fn sort(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
+        let reason = match (self.loss, self.failures.said()) {
+            (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
+            _ => CloseReason::Other,
+        };
+        let out = |(sequence, job): &'_ (Sequence, PublishJob)| {
+            let sent = self.failures.sent.get(sequence).copied().unwrap_or(SendState::NoAnswer);
+            (job.publish.exchange.clone(), job.publish.body.len(), sent)
+        };
+        let outs: Vec<_> = jobs.iter().map(out).collect();
+        let outs: Vec<_> = outs
+            .iter()
+            .map(|(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes: *bytes, sent: *sent })
+            .collect();
+        let dispositions = dispositions(reason, &outs);
+        let missing = matches!(reason, CloseReason::MissingExchange(_));
+        let mut again = VecDeque::new();
+        for ((_, mut job), disposition) in jobs.into_iter().zip(dispositions) {
+            let refusal = match disposition {
+                Disposition::Resend if job.attempts <= RESENDS || self.loss == LossScope::Connection => None,
+                Disposition::Resend => Some(self.refusal(&job, Executed::No).transient()),
+                Disposition::Refused(executed) => Some(self.refusal(&job, executed)),
+                Disposition::MaybeDelivered => Some(self.lost()),
+            };
+            if missing {
+                self.destinations.forget_exchange(&job.publish.exchange.name);
+            }
+            if refusal.as_ref().is_none_or(|error| error.executed() == Executed::No) {
+                job.abandon_flag.mark_unsent();
+            }
+            if let Some(error) = refusal {
+                drop(job.result.send(Err(error.with_context("host", &self.host))));
+                continue;
+            }
+            if missing {
+                // The publisher declares the exchange again, on the link that is current then.
+                job.declared = 0;
+            }
+            again.push_back(job);
+        }
+        again
+    }
+
+    fn refusal(&self, job: &PublishJob, executed: Executed) -> Error {
+        let error = match &self.failures.error {
+            Some(error) => translate("publish", error),
+            None => Error::new(ErrorKind::Disconnected, "publish").transient(),
+        };
+        error
+            .with_executed(executed)
+            .with_context("exchange", &job.publish.exchange.name)
+            .with_context("bytes", job.publish.body.len())
+    }
+
+    /// The error of a message that may have arrived.
+    fn lost(&self) -> Error {
+        let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
+        match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {
+            (_, Err(closed), _) => closed.with_executed(Executed::Maybe),
+            (LossScope::Channel, _, Some(error)) => unknown("publish", error).transient(),
+            (_, _, Some(error)) => gone.with_context("reason", error),
+            (_, _, None) => gone.with_context("reason", "the connection is closed"),
+        }
+    }
+}
+
+/// The code and text that the broker sent, if the error has them.
+fn said(error: &lapin::Error) -> Option<(u16, &str)> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPError, AMQPHardError, AMQPSoftError};
+    use lapin::{ChannelState, ErrorKind as Lapin};
+
+    use super::*;
+
+    fn missing() -> lapin::Error {
+        let text = "NOT_FOUND - no exchange 'e' in vhost '/'";
+        Lapin::ProtocolError(AMQPError::new(AMQPSoftError::NOTFOUND.into(), text.into())).into()
+    }
+
+    fn refused(state: ChannelState) -> lapin::Error {
+        Lapin::InvalidChannelState(state, "basic.publish").into()
+    }
+
+    #[test]
+    fn a_publish_that_finds_its_channel_closed_before_the_broker_s_words_are_read_makes_no_lost_connection_of_it() {
+        let mut failures = ChannelFailures::first(3, SendState::NotSent, refused(ChannelState::Closing));
+        failures.add(1, SendState::MaybeSent, missing());
+        failures.add(2, SendState::MaybeSent, missing());
+        assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
+    }
+
+    #[test]
+    fn what_the_broker_said_of_the_channel_stays_true_when_the_connection_goes_too() {
+        let gone = AMQPError::new(AMQPHardError::CHANNELERROR.into(), "CHANNEL_ERROR".into());
+        let gone = lapin::Error::from(Lapin::ProtocolError(gone));
+        for (first, second) in [(missing(), gone.clone()), (gone, missing())] {
+            let mut failures = ChannelFailures::first(1, SendState::MaybeSent, first);
+            failures.add(2, SendState::NotSent, second);
+            assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
+        }
+    }
+
+    #[test]
+    fn without_a_word_of_the_broker_about_the_channel_it_is_the_connection() {
+        assert_eq!(ChannelFailures::default().loss(), LossScope::Connection);
+        let failures = ChannelFailures::first(1, SendState::NotSent, refused(ChannelState::Error));
+        assert_eq!(failures.loss(), LossScope::Connection);
+    }
+}

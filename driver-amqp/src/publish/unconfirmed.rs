@@ -1,0 +1,73 @@
+//! The unconfirmed publishes of one channel.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::publish::job::{EncodedPublish, PublishJob};
+
+/// The number of a publish on its channel, from 1.
+pub(crate) type Sequence = u64;
+
+/// The unconfirmed publishes of one channel, in the order of sending, each with the time of it.
+#[derive(Default)]
+pub(crate) struct Unconfirmed {
+    issued: Sequence,
+    jobs: BTreeMap<Sequence, (PublishJob, Instant)>,
+    /// The mandatory ones by message id. An id occurs twice if a message is sent again before its first publish
+    /// is confirmed.
+    by_id: HashMap<String, VecDeque<Sequence>>,
+}
+
+impl Unconfirmed {
+    /// Adds a publish that is sent `now`; returns its number.
+    pub(crate) fn add(&mut self, job: PublishJob, now: Instant) -> Sequence {
+        self.issued += 1;
+        let sequence = self.issued;
+        if job.publish.mandatory {
+            self.by_id.entry(job.publish.id.clone()).or_default().push_back(sequence);
+        }
+        self.jobs.insert(sequence, (job, now));
+        sequence
+    }
+
+    /// Removes a publish whose outcome is known.
+    pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<PublishJob> {
+        let (job, _) = self.jobs.remove(&sequence)?;
+        if job.publish.mandatory
+            && let Some(sequences) = self.by_id.get_mut(&job.publish.id)
+        {
+            sequences.retain(|open| *open != sequence);
+            if sequences.is_empty() {
+                self.by_id.remove(&job.publish.id);
+            }
+        }
+        Some(job)
+    }
+
+    /// Removes all publishes, and starts to number from 1 again, for a new channel.
+    pub(crate) fn take(&mut self) -> Vec<(Sequence, PublishJob)> {
+        let Self { jobs, .. } = std::mem::take(self);
+        jobs.into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()
+    }
+
+    pub(crate) fn get(&self, sequence: Sequence) -> Option<&PublishJob> {
+        self.jobs.get(&sequence).map(|(job, _)| job)
+    }
+
+    /// The first mandatory publish with this message id: a returned message is matched by its id.
+    pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<EncodedPublish>)> {
+        let sequence = *self.by_id.get(id)?.front()?;
+        Some((sequence, &self.get(sequence)?.publish))
+    }
+
+    /// When the oldest unconfirmed publish was sent.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.jobs.first_key_value().map(|(_, (_, sent))| *sent)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+}

@@ -1,0 +1,208 @@
+//! Schedules checks of the queues of listeners. A queue, or the exchange of its bindings, can be lost without a
+//! cancellation; so they are checked when something suggests that, and otherwise at intervals.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oslo_messaging::driver::{Address, QueuePlan};
+use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::random;
+
+/// The least time between two checks of one listener, whatever is suspected.
+const APART: Duration = Duration::from_secs(10);
+
+/// The listeners of a transport, and when they are checked.
+#[derive(Debug)]
+pub(crate) struct QueueChecks {
+    /// The least time between two scheduled checks of all listeners; zero turns all checks off.
+    interval: Duration,
+    next: AtomicU64,
+    listeners: Mutex<HashMap<u64, Arc<CheckedListener>>>,
+    /// Held during a check, so that checks take one channel at a time.
+    turn: Arc<Turns<()>>,
+}
+
+/// The queues of one listener, and whether a check is requested.
+#[derive(Debug)]
+struct CheckedListener {
+    queues: Mutex<Vec<QueuePlan>>,
+    requested: AtomicBool,
+    woken: Notify,
+}
+
+/// One listener's registration. Dropping it removes the listener.
+#[derive(Debug)]
+pub(crate) struct QueueCheck {
+    checks: Arc<QueueChecks>,
+    id: u64,
+    listener: Arc<CheckedListener>,
+    /// When the next check may begin.
+    next: Instant,
+}
+
+impl QueueChecks {
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
+    }
+
+    /// Requests a check of every listener at intervals, until `closing` is cancelled.
+    pub(crate) async fn run(self: Arc<Self>, closing: CancellationToken) {
+        while !self.interval.is_zero() {
+            // A random part keeps processes that started together from checking together.
+            let pause = self.interval.saturating_add(self.interval.mul_f64(random()));
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = sleep(pause) => self.suspect(|_| true),
+            };
+        }
+    }
+
+    /// Adds a listener of `queues`.
+    pub(crate) fn register(self: &Arc<Self>, queues: Vec<QueuePlan>) -> QueueCheck {
+        let listener = Arc::new(CheckedListener {
+            queues: Mutex::new(queues),
+            requested: AtomicBool::new(false),
+            woken: Notify::new(),
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.listeners().insert(id, Arc::clone(&listener));
+        QueueCheck { checks: Arc::clone(self), id, listener, next: Instant::now() }
+    }
+
+    /// Whether a listener of this transport consumes the queue of this name.
+    pub(crate) fn reads(&self, queue: &str) -> bool {
+        self.listeners().values().any(|listener| listener.has(|plan| plan.name == queue))
+    }
+
+    /// Requests a check because the queue of this name is missing or has no consumer.
+    pub(crate) fn suspect_queue(&self, queue: &str) {
+        self.suspect(|plan| plan.name == queue);
+    }
+
+    /// Requests a check because the exchange of this name was missing, and its bindings with it.
+    pub(crate) fn suspect_exchange(&self, exchange: &str) {
+        self.suspect(|plan| plan.bindings.iter().any(|binding| binding.exchange.name == exchange));
+    }
+
+    /// Requests a check because a message to this address found no queue. Returns true if a queue of this
+    /// transport should have received it.
+    pub(crate) fn suspect_route(&self, to: &Address) -> bool {
+        let (exchange, key) = (to.exchange(), to.routing_key());
+        self.suspect(|plan| {
+            let bound = plan.bindings.iter().any(|own| own.exchange == exchange && own.routing_key == key);
+            bound || exchange.name.is_empty() && plan.name == key
+        })
+    }
+
+    /// Requests a check of the listeners with such a queue; returns whether there are any.
+    fn suspect(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
+        if self.interval.is_zero() {
+            return false;
+        }
+        let mut any = false;
+        for listener in self.listeners().values().filter(|listener| listener.has(&concerns)) {
+            any = true;
+            listener.requested.store(true, Ordering::Release);
+            listener.woken.notify_one();
+        }
+        any
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, HashMap<u64, Arc<CheckedListener>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CheckedListener {
+    fn has(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().any(concerns)
+    }
+}
+
+impl QueueCheck {
+    /// Replaces the queues of the listener.
+    pub(crate) fn set_queues(&self, queues: Vec<QueuePlan>) {
+        *self.listener.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
+    }
+
+    /// Waits until a check is requested and may begin.
+    ///
+    /// # Cancellation
+    /// Loses no request.
+    pub(crate) async fn due(&self) {
+        while !self.listener.requested.load(Ordering::Acquire) {
+            self.listener.woken.notified().await;
+        }
+        sleep_until(self.next).await;
+    }
+
+    /// Waits until no other listener of the transport is being checked, and begins the check that was requested.
+    pub(crate) async fn begin(&self) -> OwnedMutexGuard<()> {
+        self.listener.requested.store(false, Ordering::Release);
+        Arc::clone(&self.checks.turn).lock_owned().await
+    }
+
+    /// Ends a check; the next one of this listener begins [`APART`] later at the earliest.
+    pub(crate) fn end(&mut self) {
+        self.next = Instant::now() + APART;
+    }
+}
+
+impl Drop for QueueCheck {
+    fn drop(&mut self) {
+        self.checks.listeners().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oslo_messaging::driver::{Binding, Exchange, Lifetime};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn queue(name: &str) -> QueuePlan {
+        let bindings = vec![Binding::new(Exchange::topic("x"), name)];
+        QueuePlan::new(name, Lifetime::Shared, bindings)
+    }
+
+    async fn is_wanted(check: &QueueCheck) -> bool {
+        timeout(Duration::from_millis(1), check.due()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspicion_concerns_only_listeners_with_the_queue_the_exchange_or_the_route() {
+        let checks = Arc::new(QueueChecks::new(Duration::from_secs(300)));
+        let one = checks.register(vec![queue("one")]);
+        checks.suspect_queue("two");
+        checks.suspect_exchange("y");
+        let to = |topic: &str| Address::Topic { exchange: "x".into(), topic: topic.into() };
+        assert!(!checks.suspect_route(&to("two")) && !is_wanted(&one).await);
+        assert!(checks.suspect_route(&to("one")) && is_wanted(&one).await);
+        let two = checks.register(vec![queue("two")]);
+        checks.suspect_exchange("x");
+        assert!(is_wanted(&two).await && checks.reads("two"));
+        drop(two);
+        assert!(!checks.reads("two"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_listener_is_checked_at_intervals_and_none_where_checks_are_off() {
+        let interval = Duration::from_secs(300);
+        for (interval, expected) in [(interval, true), (Duration::ZERO, false)] {
+            let checks = Arc::new(QueueChecks::new(interval));
+            let check = checks.register(vec![queue("one")]);
+            let closing = CancellationToken::new();
+            let running = tokio::spawn(Arc::clone(&checks).run(closing.clone()));
+            assert!(timeout(interval, check.due()).await.is_err(), "not before the interval is over");
+            assert_eq!(timeout(2 * interval, check.due()).await.is_ok(), expected);
+            closing.cancel();
+            running.await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! One check of the queues of a listener: declares and binds what is missing, and finds consumers that the broker lost.
+
+use std::time::Duration;
+
+use oslo_messaging::{Deadline, Result};
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use crate::consume::consumer_channel::ConsumerChannel;
+use crate::consume::subscription_opener::SubscriptionOpener;
+use crate::queue_checks::QueueCheck;
+use crate::recovery::lost_consumers::LostConsumers;
+
+/// How long to wait before a queue without a consumer is checked again: a broker may count a new consumer late.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Declares and binds what is missing of the queues. Returns false if a queue has no consumer although none is known to be
+/// lost: the broker has forgotten it.
+pub(crate) async fn is_sound(
+    check: &mut QueueCheck,
+    opener: &SubscriptionOpener,
+    channel: &ConsumerChannel,
+    lost_consumers: &LostConsumers,
+) -> bool {
+    let _turn = check.begin().await;
+    let mut sound = true;
+    for (index, queue) in opener.queues().iter().enumerate().filter(|(index, _)| !lost_consumers.is_lost(*index)) {
+        match is_read(opener, channel, index).await {
+            Ok(true) => {}
+            Ok(false) => {
+                warn!(
+                    queue = queue.name,
+                    "a queue has no consumer although the broker cancelled none; the listener resubscribes"
+                );
+                sound = false;
+            }
+            // An error of the check does not prove a loss, and the listener may well receive.
+            Err(error) => debug!(%error, queue = queue.name, "a queue could not be checked; it is checked again later"),
+        }
+    }
+    check.end();
+    sound
+}
+
+/// Declares and binds what is missing of the queue of `index`; returns whether it has a consumer.
+async fn is_read(opener: &SubscriptionOpener, channel: &ConsumerChannel, index: usize) -> Result<bool> {
+    let deadline = Deadline::after(opener.inner.config.request_timeout);
+    if opener.renew(&channel.link, index, deadline).await? != Some(0) {
+        return Ok(true);
+    }
+    sleep(SECOND_LOOK).await;
+    Ok(opener.renew(&channel.link, index, deadline).await? != Some(0))
+}

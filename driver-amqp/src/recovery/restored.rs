@@ -1,0 +1,47 @@
+//! What a listener reports as lost, and what its recovery puts back.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use oslo_messaging::Result;
+use oslo_messaging::driver::Address;
+use tokio::sync::Notify;
+
+use crate::consume::session::{RestoredConsumer, Session};
+
+/// What was restored, and the address of the listener, which a renamed queue changes.
+#[derive(Debug)]
+pub(crate) enum Restored {
+    Session(Box<Session>, Address),
+    Consumer(Box<RestoredConsumer>, Address),
+}
+
+/// A loss that a listener reports.
+#[derive(Debug)]
+pub(crate) enum LossReport {
+    /// The channel of the session of this number. A report about an earlier session is ignored.
+    Session(u64),
+    /// The consumer of this index in the session of this number.
+    Consumer(u64, usize),
+}
+
+/// What the recovery has restored and the listener has not taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct RestoredQueue {
+    /// Each with the number of its session.
+    pub(super) queue: Mutex<VecDeque<(u64, Result<Restored>)>>,
+    pub(super) more: Notify,
+}
+
+impl RestoredQueue {
+    /// Adds what was restored, or the error that ends the listener. A new session replaces everything before it.
+    pub(crate) fn put(&self, session: u64, found: Result<Restored>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(found, Ok(Restored::Session(..))) {
+            // What is still here belongs to a lost channel.
+            queue.clear();
+        }
+        queue.push_back((session, found));
+        self.more.notify_one();
+    }
+}

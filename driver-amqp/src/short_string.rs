@@ -1,0 +1,30 @@
+//! Names in the form of AMQP: at most 255 bytes.
+
+use lapin::types::ShortString;
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
+
+/// `text` as an AMQP short string; `what` names it in the error.
+///
+/// # Errors
+/// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
+pub(crate) fn short_string(what: &'static str, text: &str) -> Result<ShortString> {
+    ShortString::try_new(text.to_owned()).map_err(|_| {
+        Error::new(ErrorKind::TooLarge, "name")
+            .with_executed(Executed::No)
+            .with_context("what", what)
+            .with_context("bytes", text.len())
+            .with_context("limit", 255)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_256_bytes_is_refused() {
+        assert!(short_string("queue", &"a".repeat(255)).is_ok());
+        let error = short_string("queue", &"a".repeat(256)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+}

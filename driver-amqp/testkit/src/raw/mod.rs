@@ -1,0 +1,4 @@
+//! AMQP 0-9-1 by hand, for what no client library would write.
+
+pub mod frame;
+pub mod publisher;

@@ -1,0 +1,10 @@
+//! One module for each subcommand.
+
+pub(crate) mod conformance;
+pub(crate) mod fuzz;
+pub(crate) mod lint;
+pub(crate) mod matrix;
+pub(crate) mod report;
+pub(crate) mod serve;
+pub(crate) mod soak;
+pub(crate) mod test;
