@@ -16,7 +16,7 @@ pub(crate) struct Programs {
     /// How many of each kind.
     #[arg(long = "programs", value_name = "N", default_value_t = 100)]
     count: u64,
-    /// What plays the programs of RPC; without it, each of the three in turn.
+    /// What plays the programs of RPC and of notifications; without it, each of the three in turn.
     #[arg(long, value_enum)]
     actors: Option<Actors>,
     /// The seed of the first program; without it, a random one.

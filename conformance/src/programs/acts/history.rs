@@ -135,7 +135,7 @@ mod tests {
             steps.tick().await;
             log.note(());
         }
-        pending().await
+        pending::<()>().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ impl Program {
             match step {
                 // The reference declares the queue of every event that it publishes.
                 Step::Send { sender: notifier, message: event } if self.foreign_notifiers.contains(notifier) => {
-                    event.without_queue = false
+                    event.without_queue = false;
                 }
                 _ => {}
             }

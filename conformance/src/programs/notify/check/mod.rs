@@ -39,6 +39,4 @@ pub(crate) fn check(program: &Program, history: &History, window: Option<Duratio
 }
 
 #[cfg(test)]
-mod foreign_tests;
-#[cfg(test)]
 mod tests;

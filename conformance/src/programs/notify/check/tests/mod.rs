@@ -1,5 +1,7 @@
 //! A history that keeps the rules, and changes of it that each break one.
 
+mod foreign;
+
 use oslo_messaging::Priority;
 use tokio::time::Instant;
 
