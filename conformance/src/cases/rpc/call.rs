@@ -107,6 +107,7 @@ async fn nobody_listening_is_undeliverable(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The error says `Executed::Maybe`: without a return, the caller cannot know that no queue was bound.
 async fn nobody_listening_times_out_without_mandatory(stage: &Stage) -> Outcome {
     let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.mandatory(false).timeout(stage.budget().quiet * 10)).await;
@@ -114,6 +115,7 @@ async fn nobody_listening_times_out_without_mandatory(stage: &Stage) -> Outcome 
     Ok(())
 }
 
+/// Another server of the topic is up, and must not run the call.
 async fn a_missing_server_is_undeliverable(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let error = fail(&group.client.prepare().server("b").timeout(Duration::from_secs(60))).await;
@@ -122,6 +124,7 @@ async fn a_missing_server_is_undeliverable(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// As with `mandatory`, the other server of the topic must record nothing.
 async fn a_missing_server_times_out_without_mandatory(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let error = fail(&group.client.prepare().server("b").mandatory(false).timeout(stage.budget().quiet * 10)).await;
@@ -136,6 +139,7 @@ async fn fail(client: &RpcClient) -> Error {
     outcome.expect_err("no server can answer")
 }
 
+/// The state of the server must be as before the failed method: 2, and 3 after the next call.
 async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let context = Context::new();
@@ -151,6 +155,7 @@ async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
+/// The long call gets half of the time that its method takes. Ten short calls of the same client run meanwhile.
 async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let quiet = stage.budget().quiet;
@@ -175,6 +180,8 @@ async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The method takes 7 s. The monitor of 3 s must not end the call, because heartbeats come meanwhile.
+/// The unmonitored call with a timeout of 1 s must end.
 async fn signs_of_life_keep_a_monitored_call_waiting(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let (args, context) = (json!({"ms": 7000}), Context::new());
@@ -187,6 +194,7 @@ async fn signs_of_life_keep_a_monitored_call_waiting(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Includes the values that count as false in Python, the limits of 64-bit integers, and text beyond ASCII.
 async fn values_travel_there_and_back_unchanged(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     for value in [
