@@ -231,6 +231,7 @@ async fn messages_are_read_and_settled_during_a_block(stage: &Stage) -> Outcome 
     reading.quiet().await
 }
 
+/// The reader stays open over the restart. It may see a message twice, but must see all ten.
 async fn what_was_confirmed_outlives_a_restart(stage: &Stage) -> Outcome {
     let texts: Vec<String> = (0..10).map(|number| number.to_string()).collect();
     let (_, mut reading) = full(stage, &texts).await?;
@@ -242,6 +243,7 @@ async fn what_was_confirmed_outlives_a_restart(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Calls are tried until the deadline of the stage, since the queue of the server may be missing at first.
 async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["s"]).await?;
     stage.disturb(Disturbance::Restart).await?;

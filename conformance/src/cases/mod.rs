@@ -39,6 +39,7 @@ macro_rules! cases {
 pub(crate) use cases;
 
 /// Every area, in the order of the report.
+/// Every file of cases must be listed here, or its cases never run.
 pub(crate) const ALL: &[&[Case]] = &[
     address::CASES,
     publish::CASES,

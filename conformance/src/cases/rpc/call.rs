@@ -41,6 +41,7 @@ cases! { rpc_call;
     values_travel_there_and_back_unchanged [];
 }
 
+/// The answers are running values, so a call at another server would return another sum or text.
 async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     let (client, context) = (group.client.prepare().server("b"), Context::new());
@@ -59,6 +60,8 @@ async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Fourteen calls, one after the other, each with the next letter.
+/// Each server must run some, and must record its share in the order of the letters.
 async fn spreads_over_the_group_in_send_order(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     let sent: Vec<_> = ('a'..='n').map(String::from).collect();
@@ -74,6 +77,8 @@ async fn spreads_over_the_group_in_send_order(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Three groups with equal server names. Calls to the first name server `b`, those to the second name none.
+/// The third group must record nothing.
 async fn groups_in_other_exchanges_hear_nothing(stage: &Stage) -> Outcome {
     let target = |name: &str| Target::topic(stage.name(name)).exchange(stage.name(name));
     let one = Group::on(stage, target("one"), &["a", "b"]).await?;
@@ -100,6 +105,7 @@ async fn append_each<T: AsRef<str>>(client: &RpcClient, texts: &[T]) -> Result<(
     Ok(())
 }
 
+/// The timeout is 60 s, far longer than a case may take: the error must come from the return, not from the clock.
 async fn nobody_listening_is_undeliverable(stage: &Stage) -> Outcome {
     let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.timeout(Duration::from_secs(60))).await;
