@@ -16,6 +16,7 @@ use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 ///
 /// [`close`](Self::close) closes every connection that was opened here; the runner calls it however the case ended.
 pub(crate) struct Stage {
+    /// Makes the connections and disturbs them.
     harness: Box<dyn Harness>,
     /// The suffix of its names.
     unique: String,
@@ -27,6 +28,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The suffix is eight hexadecimal digits of a random UUID.
     pub(crate) fn new(harness: impl Harness) -> Self {
         let unique = Uuid::new_v4().simple().to_string()[..8].to_owned();
         Self {
@@ -89,6 +91,7 @@ impl Stage {
     ///
     /// # Errors
     /// The driver's.
+    /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Transport>> {
         let transport = self.harness.transport().await?;
         self.opened.lock().expect("no panic while it is held").push(Arc::clone(&transport));
@@ -99,6 +102,7 @@ impl Stage {
     ///
     /// # Errors
     /// The driver's.
+    /// Each bus has a connection of its own.
     pub(crate) async fn bus(&self) -> Result<Bus> {
         let bus = Bus::new(self.connect().await?);
         self.buses.lock().expect("no panic while it is held").push(bus.clone());
@@ -131,6 +135,7 @@ impl Stage {
     }
 
     /// Forgets a connection that the caller has closed.
+    /// Otherwise [`close`](Self::close) would close it again.
     pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
         let mut opened = self.opened.lock().expect("no panic while it is held");
         opened.retain(|transport| !Arc::ptr_eq(transport, closed));
@@ -160,6 +165,7 @@ impl Stage {
     ///
     /// # Errors
     /// The driver's.
+    /// The subscription may take [`Budget::arrive`].
     pub(crate) async fn read(&self, transport: &dyn Transport, subscription: Subscription) -> Result<Reading> {
         let listener = transport.subscribe(&subscription, self.soon()).await?;
         Ok(Reading::new(listener, self.budget()))
@@ -169,6 +175,7 @@ impl Stage {
     ///
     /// # Errors
     /// The driver's.
+    /// Each message has a deadline of its own.
     pub(crate) async fn publish<T: AsRef<str>>(
         &self,
         transport: &dyn Transport,
@@ -186,6 +193,7 @@ impl Stage {
     ///
     /// # Errors
     /// Closing failed, or the harness reports leftovers.
+    /// Lasting disturbances end first. Buses close before their connections.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));

@@ -10,6 +10,7 @@ struct Script {
     tokens: usize,
 }
 
+/// `RedeliveredFlag`, `Retention` and `Confirms` are not among them: the ledger does not ask for them.
 const ALL: [Capability; 7] = [
     Capability::ServerAddress,
     Capability::Fanout,
@@ -36,10 +37,12 @@ impl Script {
         script
     }
 
+    /// The driver reports success.
     fn open(&mut self, reader: usize) {
         self.ledger.note(&Event::Opened { reader, outcome: Outcome::Done });
     }
 
+    /// Returns the number of the message.
     fn publish(&mut self, publish: Publish, outcome: Outcome) -> usize {
         let number = self.published;
         self.published += 1;
@@ -47,10 +50,12 @@ impl Script {
         number
     }
 
+    /// Puts a message into the queue `q`, which reader 0 reads.
     fn enqueue(&mut self) -> usize {
         self.publish(Publish::queue("q"), Outcome::Done)
     }
 
+    /// A poll for one message returns it unchanged. Returns its token.
     fn got(&mut self, reader: usize, number: usize, redelivered: bool) -> usize {
         let token = self.tokens;
         self.tokens += 1;
@@ -63,6 +68,7 @@ impl Script {
         self.ledger.note(&Event::Settled { token, settlement, outcome });
     }
 
+    /// Every connection is restored.
     fn cut(&mut self) {
         self.ledger.note(&Event::Cut { outcome: Ok(()) });
     }
@@ -72,16 +78,19 @@ impl Script {
     }
 }
 
+/// The rules in the order in which the ledger found them, with those of its end last.
 fn broken_by(capabilities: &[Capability], write: impl Fn(&mut Script)) -> Vec<&'static Rule> {
     let mut script = Script::new(capabilities);
     write(&mut script);
     script.ledger.close().into_iter().map(|violation| violation.rule).collect()
 }
 
+/// Fails also if other rules are broken, so each test isolates one rule.
 fn broken(rule: &'static Rule, write: fn(&mut Script)) {
     assert_eq!(broken_by(&ALL, write), [rule], "{}", rule.id);
 }
 
+/// A tour of everything that is allowed, with a close in the middle.
 #[test]
 fn settling_requeueing_and_reading_in_order_breaks_nothing() {
     let rules = broken_by(&ALL, |script| {
@@ -172,6 +181,7 @@ fn every_rule_of_reading_can_be_broken() {
     });
 }
 
+/// Both a broker with a limit and one without must pass; one that cuts the name must not.
 #[test]
 fn a_long_name_is_refused_or_names_another_queue() {
     let too_large =
@@ -274,6 +284,7 @@ fn every_rule_of_a_cut_can_be_broken() {
     });
 }
 
+/// Its private queue may or may not exist afterwards, so a mandatory publish may end in two ways.
 #[test]
 fn only_a_listener_stopped_before_a_cut_closes_without_a_connection() {
     let closed = |script: &mut Script| script.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
@@ -293,6 +304,7 @@ fn only_a_listener_stopped_before_a_cut_closes_without_a_connection() {
     });
 }
 
+/// One second delivery is forgiven; the third is not.
 #[test]
 fn only_a_cancelled_poll_may_have_settled_what_a_cut_redelivers() {
     let twice = |script: &mut Script, given_up: bool| {

@@ -14,10 +14,12 @@ fn judged(server: Server, write: impl Fn(&mut Script)) -> (Vec<&'static Rule>, V
     (rules(counted), rules(excused))
 }
 
+/// The tests call it as it is for our own server, and with `foreign` for one of the reference.
 fn server() -> Server {
     Server::new("t", "a").interface("1.0")
 }
 
+/// The same history counts against a server of this library.
 #[test]
 fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
     let at_stop = |script: &mut Script| {
@@ -42,6 +44,7 @@ fn a_foreign_server_need_not_count_what_it_loses() {
     assert!(counted.is_empty() && excused.contains(&&rules::SUMS), "{counted:?} {excused:?}");
 }
 
+/// Without this limit a divergence would excuse every request of a program that stops its server.
 #[test]
 fn what_a_foreign_server_had_time_to_run_must_have_run() {
     let long_before = |script: &mut Script| {
