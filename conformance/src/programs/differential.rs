@@ -132,11 +132,13 @@ where
     })
 }
 
+/// The name of the trial.
 fn id<P: Generated>() -> String {
     format!("differential::{}", P::NAME)
 }
 
 /// Explores programs of one kind until one differs.
+/// Proptest may spend 300 runs on shrinking, and the removal of parts as many again.
 fn kind<P: Determined, A: Harness, B: Harness>(
     make: &dyn Fn() -> A,
     other: &dyn Fn() -> B,
@@ -157,6 +159,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
 }
 
 /// Runs a program on a driver, on its own runtime and stage.
+/// A program that fails or hangs is an observation too, so that both drivers may fail alike.
 fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
@@ -173,6 +176,7 @@ fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     })
 }
 
+/// One observation.
 fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }

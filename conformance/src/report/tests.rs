@@ -90,6 +90,7 @@ fn the_page_says_how_everything_ended_and_why() {
     assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
 }
 
+/// Either of two divergences may be the cause, and the page names both.
 #[test]
 fn the_page_says_what_the_reference_was_excused_from() {
     let mut part = programs("rpc", Ended::Passed);
@@ -113,6 +114,7 @@ fn every_element_of_the_page_is_closed() {
     }
 }
 
+/// The case and the programs that did not run are not listed.
 #[test]
 fn what_failed_and_what_got_away_is_an_objection() {
     let objections = [

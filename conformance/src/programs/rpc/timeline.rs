@@ -317,7 +317,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The messages that must still run without any further step; of a fanout, with the server.
-    /// The play waits until it is empty, for `Budget::arrive` at most.
+    /// The play waits until it is empty, or nothing has happened for `Budget::arrive`.
     pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
         let mut due = Vec::new();
         let sent = self.sent.iter().filter(|sent| sent.outcome == Some(&Outcome::Done));

@@ -64,6 +64,7 @@ impl Script {
         token
     }
 
+    /// Reports what the driver answered, which need not be right.
     fn settle(&mut self, token: usize, settlement: Settlement, outcome: Outcome) {
         self.ledger.note(&Event::Settled { token, settlement, outcome });
     }
@@ -73,6 +74,7 @@ impl Script {
         self.ledger.note(&Event::Cut { outcome: Ok(()) });
     }
 
+    /// The driver reports success.
     fn close(&mut self, reader: usize) {
         self.ledger.note(&Event::Closed { reader, outcome: Outcome::Done });
     }
@@ -114,6 +116,7 @@ fn settling_requeueing_and_reading_in_order_breaks_nothing() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// The last part uses a driver without any capability, which must refuse a fanout.
 #[test]
 fn every_rule_of_publishing_can_be_broken() {
     broken(&rules::PUBLISHED, |script| {
@@ -137,6 +140,7 @@ fn every_rule_of_publishing_can_be_broken() {
     assert_eq!(rules, [&rules::REFUSED]);
 }
 
+/// Each history has one fault: a wrong queue, content, mark, order, count, window, end or age.
 #[test]
 fn every_rule_of_reading_can_be_broken() {
     broken(&rules::ADDRESSED, |script| {
@@ -211,6 +215,7 @@ fn a_long_name_is_refused_or_names_another_queue() {
     assert_eq!(cut, [&rules::LONG_NAMES, &rules::LOST]);
 }
 
+/// The second history settles with success and hands over again without a mark, so it breaks two rules.
 #[test]
 fn messages_of_a_closed_transport_are_redelivered_and_cannot_be_settled() {
     let hang_up = |script: &mut Script| {
@@ -236,6 +241,7 @@ fn messages_of_a_closed_transport_are_redelivered_and_cannot_be_settled() {
     assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
 }
 
+/// No bus confirms an acknowledgement, so the one just before the cut may be lost.
 #[test]
 fn a_cut_requeues_unsettled_messages_and_perhaps_recently_settled_ones() {
     let rules = broken_by(&ALL, |script| {
@@ -253,6 +259,7 @@ fn a_cut_requeues_unsettled_messages_and_perhaps_recently_settled_ones() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// In the last part time passes before the cut, so the acknowledgement has reached the bus.
 #[test]
 fn every_rule_of_a_cut_can_be_broken() {
     broken(&rules::BACK, |script| script.ledger.note(&Event::Cut { outcome: Err("it is lost".to_owned()) }));
@@ -336,6 +343,7 @@ fn only_a_cancelled_poll_may_have_settled_what_a_cut_redelivers() {
     });
 }
 
+/// Includes a second delivery of a message that was settled before handover.
 #[test]
 fn every_rule_of_settling_can_be_broken() {
     broken(&rules::GONE, |script| {

@@ -25,6 +25,7 @@ fn what_was_sent_before_a_cut_may_come_again_marked_at_another_server() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// Without the mark, the second run counts as one of its own.
 #[test]
 fn what_comes_again_after_a_cut_must_say_so() {
     let rules = broken_over_a_cut(
@@ -81,6 +82,7 @@ fn a_cut_excuses_nothing_that_came_after_it() {
     assert_eq!(lost, [&rules::SUCCEEDS]);
 }
 
+/// A sender that reports "not sent" may send again, so the request must not run.
 #[test]
 fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
     let ended = |perhaps_sent: bool| {
@@ -114,6 +116,7 @@ fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
     assert_eq!(timed_out(true), [&rules::ANSWERED]);
 }
 
+/// The cut itself reports it, although no message was in flight.
 #[test]
 fn a_connection_that_stays_lost_is_a_violation() {
     let rules = broken(|script| {

@@ -31,6 +31,7 @@ fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
     assert_eq!(judged(server().foreign(), at_stop), (vec![], vec![&rules::CAST_RUNS]));
 }
 
+/// The reference has no such counter, so the sum of a mixed program may be too small.
 #[test]
 fn a_foreign_server_need_not_count_what_it_loses() {
     let uncounted = |script: &mut Script| {
@@ -62,6 +63,7 @@ fn what_a_foreign_server_had_time_to_run_must_have_run() {
     assert_eq!(judged(server().foreign(), after), (vec![&rules::CAST_RUNS], vec![]));
 }
 
+/// The call ended before the stop began, so the stop cannot have lost it.
 #[test]
 fn a_call_that_timed_out_is_not_excused_by_a_later_stop() {
     let unanswered = |script: &mut Script| {

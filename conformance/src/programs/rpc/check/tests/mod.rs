@@ -35,6 +35,7 @@ impl Script {
         self.0.events.push(Event::Ended { step, outcome, took: Duration::ZERO });
     }
 
+    /// Begins and ends the step at once.
     fn done(&mut self, step: Step) {
         let number = self.begin(step);
         self.end(number, Outcome::Done);
@@ -77,6 +78,7 @@ fn returned(server: usize) -> impl Fn(usize) -> Outcome {
     move |number| Outcome::Returned { server, number }
 }
 
+/// The remote failure of a method or of the dispatch.
 fn raised(class: &str, message: usize) -> Outcome {
     Outcome::Raised { class: class.to_owned(), message: message.to_string() }
 }
@@ -164,6 +166,7 @@ fn every_rule_of_routing_can_be_broken() {
     });
 }
 
+/// Covers answers of another request or server, missing ones, late ones, and returns where a queue was bound.
 #[test]
 fn every_rule_of_answers_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
@@ -194,6 +197,7 @@ fn every_rule_of_answers_can_be_broken() {
     });
 }
 
+/// Servers that a history stops are started again, since the common end stops all three.
 #[test]
 fn every_rule_of_order_and_lifecycle_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
