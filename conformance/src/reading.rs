@@ -38,6 +38,7 @@ impl Reading {
     ///
     /// # Errors
     /// They did not arrive within [`Budget::arrive`], or the listener failed or ended.
+    ///
     /// # Panics
     /// A poll returned no message, or more than it was asked for.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
@@ -85,10 +86,10 @@ impl Reading {
     }
 
     /// Waits for [`Budget::quiet`] and checks that nothing arrives.
+    /// A message that arrives is dropped unsettled.
     ///
     /// # Errors
     /// Something arrived, or the listener failed or ended.
-    /// A message that arrives is dropped unsettled.
     pub(crate) async fn quiet(&mut self) -> Result<(), Failed> {
         match timeout(self.budget.quiet, self.listener.poll(NonZeroUsize::MIN)).await {
             Err(_) => Ok(()),

@@ -182,11 +182,11 @@ fn unchanged(drift: &[String]) -> Result<(), Failed> {
 }
 
 /// Runs one case on a new runtime and closes what it opened. Ignores what the driver declares.
+/// A panic, a timeout and leftovers on the bus fail the case, too.
+/// The text of the failure ends with the sentence that the case cites.
 ///
 /// # Errors
 /// The case failed, or what it opened could not be closed.
-/// A panic, a timeout and leftovers on the bus fail the case, too.
-/// The text of the failure ends with the sentence that the case cites.
 pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
     let (runtime, limit) = (runtime(harness.clock()), limit(harness.clock()));
     runtime.block_on(async {

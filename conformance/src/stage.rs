@@ -88,10 +88,10 @@ impl Stage {
     }
 
     /// Opens a new connection.
+    /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     ///
     /// # Errors
     /// The driver's.
-    /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Transport>> {
         let transport = self.harness.transport().await?;
         self.opened.lock().expect("no panic while it is held").push(Arc::clone(&transport));
@@ -99,10 +99,10 @@ impl Stage {
     }
 
     /// Opens a new connection, as a bus.
+    /// Each bus has a connection of its own.
     ///
     /// # Errors
     /// The driver's.
-    /// Each bus has a connection of its own.
     pub(crate) async fn bus(&self) -> Result<Bus> {
         let bus = Bus::new(self.connect().await?);
         self.buses.lock().expect("no panic while it is held").push(bus.clone());
@@ -162,20 +162,20 @@ impl Stage {
     }
 
     /// Opens a listener.
+    /// The subscription may take [`Budget::arrive`].
     ///
     /// # Errors
     /// The driver's.
-    /// The subscription may take [`Budget::arrive`].
     pub(crate) async fn read(&self, transport: &dyn Transport, subscription: Subscription) -> Result<Reading> {
         let listener = transport.subscribe(&subscription, self.soon()).await?;
         Ok(Reading::new(listener, self.budget()))
     }
 
     /// Publishes one message for each of `texts`, one after the other, without options.
+    /// Each message has a deadline of its own.
     ///
     /// # Errors
     /// The driver's.
-    /// Each message has a deadline of its own.
     pub(crate) async fn publish<T: AsRef<str>>(
         &self,
         transport: &dyn Transport,
@@ -190,10 +190,10 @@ impl Stage {
     }
 
     /// Closes every connection and checks that the bus holds nothing more.
+    /// Lasting disturbances end first. Buses close before their connections.
     ///
     /// # Errors
     /// Closing failed, or the harness reports leftovers.
-    /// Lasting disturbances end first. Buses close before their connections.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));

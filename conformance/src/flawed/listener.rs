@@ -49,9 +49,10 @@ impl FlawedListener {
         Self { address, inner: None, late, closed: Arc::default(), flaw, losses, taken: Vec::new() }
     }
 
+    /// Does nothing for a listener that has subscribed. The late subscription gets ten seconds.
+    ///
     /// # Errors
     /// The error of the late subscription.
-    /// Does nothing for a listener that has subscribed. The late subscription gets ten seconds.
     async fn open(&mut self) -> Result<()> {
         if let Some((transport, subscription)) = self.late.take() {
             self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);

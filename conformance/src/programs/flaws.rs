@@ -70,6 +70,7 @@ fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> Fla
 }
 
 /// The case that must catch `flaw`.
+///
 /// # Panics
 /// The flaw names no case.
 fn case_of(flaw: Flaw) -> &'static Case {

@@ -18,6 +18,7 @@ pub(super) enum AnyProgram {
 }
 
 /// Writes `value` as one line of JSON without what reads back as its default: `null`, `false` and empty lists.
+///
 /// # Errors
 /// The value has no JSON, or the formatter failed.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::Result {

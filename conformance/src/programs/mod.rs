@@ -92,10 +92,10 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl
 }
 
 /// Runs one program, given as the JSON that a report prints: how a fixed failure is kept as a regression test.
+/// Violations that a divergence excuses do not count.
 ///
 /// # Errors
 /// The JSON is no program, or the program broke a rule; the message says which, and how.
-/// Violations that a divergence excuses do not count.
 pub fn replay(harness: impl Harness, json: &str) -> Result<(), Failed> {
     let performed = match serde_json::from_str(json)? {
         AnyProgram::Rpc(program) => perform(&program, harness),

@@ -101,6 +101,7 @@ impl Overrides {
     }
 
     /// `--name value` and `--name=value` are read alike; unknown arguments are returned in their order.
+    ///
     /// # Errors
     /// An option has no value, or a wrong one.
     fn take(&mut self, arguments: impl IntoIterator<Item = String>) -> Result<Vec<String>, String> {

@@ -50,9 +50,10 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
+/// Each actor has a connection of its own.
+///
 /// # Errors
 /// A connection could not be opened, or there is no foreign process.
-/// Each actor has a connection of its own.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
     if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }

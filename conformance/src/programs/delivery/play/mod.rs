@@ -115,9 +115,10 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 }
 
 impl Play<'_> {
+    /// Polls wait a tenth of `Budget::quiet`, glances 1 ms.
+    ///
     /// # Errors
     /// A replacement of a closed transport could not be opened.
-    /// Polls wait a tenth of `Budget::quiet`, glances 1 ms.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {
