@@ -60,7 +60,7 @@ impl FlawedTransport {
     }
 
     /// Falsifies the address, the message and the options before the driver gets them.
-    /// Flaws that concern one kind of address leave the others unchanged, so that only the cases they name fail.
+    /// Flaws that concern one kind of address leave the others unchanged.
     fn spoil(&self, to: &Address, message: &mut Message, options: &mut PublishOptions) -> Address {
         match self.flaw {
             Flaw::MandatoryIgnored => options.mandatory = false,

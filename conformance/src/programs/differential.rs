@@ -132,7 +132,6 @@ where
     })
 }
 
-/// The name of the trial.
 fn id<P: Generated>() -> String {
     format!("differential::{}", P::NAME)
 }
@@ -159,7 +158,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
 }
 
 /// Runs a program on a driver, on its own runtime and stage.
-/// A program that fails or hangs is an observation too, so that both drivers may fail alike.
+/// A failed or hanging program is an observation too. It is no difference if both drivers give the same one.
 fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {
@@ -176,7 +175,6 @@ fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     })
 }
 
-/// One observation.
 fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }

@@ -11,7 +11,6 @@ use super::{delivery, notify, rpc};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AnyProgram {
-    /// `{"rpc": {..}}`.
     Rpc(rpc::Program),
     Notify(notify::Program),
     Delivery(delivery::Program),

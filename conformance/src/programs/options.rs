@@ -20,7 +20,7 @@ const NAMES: [(&str, &str); 4] =
     [(SEED, "--seed"), (PROGRAMS, "--programs"), (ACTORS, "--actors"), (REPLAY, "--replay")];
 
 /// Which programs run. Each program has a seed: the first one that of the options, each later one the next number.
-/// The same seed, number and actors give the same programs again.
+/// The same seed, number and actors give the same programs again on a harness with the same disturbances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {

@@ -56,7 +56,6 @@ pub(crate) struct Reading {
 pub(crate) enum Phase {
     /// Never opened, closed, dropped, or its transport was closed.
     Shut,
-    /// It takes messages.
     Open,
     /// It takes no new messages, but polls may return what it has.
     Stopped,

@@ -96,7 +96,6 @@ pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Resul
 }
 
 /// Opens one transport for each index, and waits until all are ready.
-/// There is one transport more than the highest index that the program names.
 async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Failed> {
     let mut transports = Vec::new();
     for _ in 0..=program.transports() {

@@ -51,7 +51,7 @@ impl Script {
         self.ran_as(server, number, false);
     }
 
-    /// Records the method that the request asks for. A test cannot record another one by mistake.
+    /// Records the method that the request asks for, and panics if the step sends nothing.
     fn ran_as(&mut self, server: usize, number: usize, redelivered: bool) {
         let Step::Send { message: request, .. } = &self.0.steps[number] else { panic!("only messages run") };
         let method = request.method.name().to_owned();
