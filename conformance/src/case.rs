@@ -9,6 +9,7 @@ use oslo_messaging::driver::{Capabilities, Capability};
 use crate::{Disturbance, Stage};
 
 /// The result of a case. A failed assertion may also panic.
+/// The runner adds what the case cites to the text of a failure.
 pub(crate) type Outcome = Result<(), Failed>;
 
 /// What the function of a case returns.

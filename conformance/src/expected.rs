@@ -11,6 +11,7 @@ pub(crate) fn line(id: &str, excuse: Option<&str>) -> String {
 }
 
 /// The differences to the pinned list: `+` for lines that it misses, `-` for lines that no longer apply.
+/// Order and empty lines do not matter.
 pub(crate) fn drift(pinned: &str, ran: &BTreeSet<String>) -> Vec<String> {
     let pinned: BTreeSet<String> =
         pinned.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();

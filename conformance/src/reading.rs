@@ -13,6 +13,7 @@ use crate::{Budget, Recorder};
 /// A listener, polled within the budgets of a case. Dropping it drops the listener.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    /// Not shared: only this value polls it.
     listener: Box<dyn Listener>,
     budget: Budget,
 }
@@ -37,6 +38,9 @@ impl Reading {
     ///
     /// # Errors
     /// They did not arrive within [`Budget::arrive`], or the listener failed or ended.
+    ///
+    /// # Panics
+    /// A poll returned no message, or more than it was asked for.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
         let deadline = Deadline::after(self.budget.arrive);
         let mut taken = Vec::new();
@@ -82,6 +86,7 @@ impl Reading {
     }
 
     /// Waits for [`Budget::quiet`] and checks that nothing arrives.
+    /// A message that arrives is dropped unsettled.
     ///
     /// # Errors
     /// Something arrived, or the listener failed or ended.
@@ -95,6 +100,7 @@ impl Reading {
     }
 
     /// Acknowledges every message and records its text at `place`, until the handle is dropped.
+    /// The task ends with the listener, or at its first error.
     pub(crate) fn record(mut self, recorder: &Recorder, place: &str) -> AbortOnDropHandle<DriverResult<()>> {
         let (recorder, place) = (recorder.clone(), place.to_owned());
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -120,6 +126,7 @@ impl Reading {
 }
 
 /// The body of a message as text.
+/// Bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn text(message: &dyn IncomingMessage) -> String {
     String::from_utf8_lossy(&message.message().body).into_owned()
 }

@@ -23,6 +23,7 @@ pub(crate) struct Event {
 pub(crate) struct Recorder {
     /// A watch channel, so that waits see every change.
     events: Arc<watch::Sender<Vec<Event>>>,
+    /// How long [`wait`](Self::wait) and [`quiet`](Self::quiet) last.
     budget: Budget,
 }
 
@@ -34,6 +35,7 @@ impl Recorder {
     }
 
     /// Appends an event.
+    /// Wakes every wait on the list.
     pub(crate) fn record(&self, place: &str, what: impl fmt::Display) {
         let event = Event { place: place.to_owned(), what: what.to_string() };
         self.events.send_modify(|events| events.push(event));

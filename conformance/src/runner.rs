@@ -17,12 +17,15 @@ use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
 
 /// How many cases run concurrently by default on a bus outside of the process: each mostly waits.
+/// `--test-threads` overrides it.
 const AT_ONCE: usize = 6;
 
 /// The trial that compares the pinned list with the planned cases. It does not depend on which trials run.
+/// Its name can be asked for like that of a case.
 const PINNED: &str = "pinned::list";
 
 /// The result of a run of the suite.
+/// `conclusion` alone is not enough: an unknown name runs nothing, and so fails nothing.
 #[derive(Debug)]
 #[must_use = "it says whether the driver conforms"]
 pub struct Report {
@@ -46,6 +49,7 @@ impl Report {
 /// The `main` of a driver's conformance test: runs the trials that the command line asks for. `cargo nextest`, which runs one
 /// trial for each process, works too. `make` creates a harness for each case; `pinned` lists the cases that run on this driver,
 /// one in a line.
+/// The exit code is a failure also if the harness cannot connect.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &str) -> ExitCode {
     match run(make, pinned, &Arguments::from_args()) {
         Ok(report) if report.conforms() => ExitCode::SUCCESS,
@@ -151,6 +155,7 @@ pub fn run<H: Harness>(
 
 /// The cases that apply to a driver that declares `capabilities`, each with the reason why it does not run, if any. Without a
 /// connection the capabilities are unknown, and every case is listed.
+/// Cases for drivers that lack a capability are left out where the driver has it.
 fn planned(
     capabilities: Option<&Capabilities>,
     possible: &'static [Disturbance],
@@ -162,6 +167,7 @@ fn planned(
 }
 
 /// The name that is asked for, if no trial has it.
+/// Only `--exact` names a trial; a filter may match nothing.
 fn unknown(arguments: &Arguments, trials: &[Trial]) -> Option<String> {
     let asked = arguments.filter.as_ref().filter(|_| arguments.exact && !arguments.list)?;
     trials.iter().all(|trial| trial.name() != asked).then(|| asked.clone())
@@ -176,6 +182,8 @@ fn unchanged(drift: &[String]) -> Result<(), Failed> {
 }
 
 /// Runs one case on a new runtime and closes what it opened. Ignores what the driver declares.
+/// A panic, a timeout and leftovers on the bus fail the case, too.
+/// The text of the failure ends with the sentence that the case cites.
 ///
 /// # Errors
 /// The case failed, or what it opened could not be closed.
@@ -221,6 +229,7 @@ pub(crate) fn runtime(clock: Clock) -> Runtime {
 }
 
 /// The timeout of a case, far above what any case needs: a hanging driver fails its case instead of the whole suite.
+/// Two minutes on a real clock. A day on a paused one, which passes at once.
 pub(crate) fn limit(clock: Clock) -> Duration {
     match clock {
         Clock::Real => Duration::from_secs(120),
@@ -234,6 +243,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("it panicked without a message").to_owned()
 }
 
+/// Standard error, since the list of trials goes to standard output.
 pub(crate) fn print_error(text: &str) {
     // There is no other place to report that standard error is closed.
     let _ = writeln!(io::stderr(), "\n{text}");

@@ -16,6 +16,7 @@ use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 ///
 /// [`close`](Self::close) closes every connection that was opened here; the runner calls it however the case ended.
 pub(crate) struct Stage {
+    /// Makes the connections and disturbs them.
     harness: Box<dyn Harness>,
     /// The suffix of its names.
     unique: String,
@@ -27,6 +28,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The suffix is eight hexadecimal digits of a random UUID.
     pub(crate) fn new(harness: impl Harness) -> Self {
         let unique = Uuid::new_v4().simple().to_string()[..8].to_owned();
         Self {
@@ -86,6 +88,7 @@ impl Stage {
     }
 
     /// Opens a new connection.
+    /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     ///
     /// # Errors
     /// The driver's.
@@ -96,6 +99,7 @@ impl Stage {
     }
 
     /// Opens a new connection, as a bus.
+    /// Each bus has a connection of its own.
     ///
     /// # Errors
     /// The driver's.
@@ -131,6 +135,7 @@ impl Stage {
     }
 
     /// Forgets a connection that the caller has closed.
+    /// Otherwise [`close`](Self::close) would close it again.
     pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
         let mut opened = self.opened.lock().expect("no panic while it is held");
         opened.retain(|transport| !Arc::ptr_eq(transport, closed));
@@ -157,6 +162,7 @@ impl Stage {
     }
 
     /// Opens a listener.
+    /// The subscription may take [`Budget::arrive`].
     ///
     /// # Errors
     /// The driver's.
@@ -166,6 +172,7 @@ impl Stage {
     }
 
     /// Publishes one message for each of `texts`, one after the other, without options.
+    /// Each message has a deadline of its own.
     ///
     /// # Errors
     /// The driver's.
@@ -183,6 +190,7 @@ impl Stage {
     }
 
     /// Closes every connection and checks that the bus holds nothing more.
+    /// Lasting disturbances end first. Buses close before their connections.
     ///
     /// # Errors
     /// Closing failed, or the harness reports leftovers.

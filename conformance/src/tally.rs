@@ -11,6 +11,7 @@ pub(crate) struct Tally(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Tally {
     /// The value of a counter. For a counter with labels, `name` ends with their values, each after a space.
+    /// A counter that was never incremented is 0.
     pub(crate) fn of(&self, name: &str) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
@@ -19,10 +20,12 @@ impl Tally {
 /// One counter.
 struct Counted {
     tally: Tally,
+    /// With its label values, as [`Tally::of`] reads it.
     name: String,
 }
 
 impl CounterFn for Counted {
+    /// Counters of one name and labels add up, wherever they were registered.
     fn increment(&self, value: u64) {
         let mut counts = self.tally.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(self.name.clone()).or_default() += value;
@@ -45,10 +48,12 @@ impl Recorder for Tally {
         Counter::from_arc(Arc::new(Counted { tally: self.clone(), name: words.join(" ") }))
     }
 
+    /// Gauges are not kept.
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::noop()
     }
 
+    /// Histograms are not kept.
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
         Histogram::noop()
     }

@@ -20,6 +20,7 @@ cases! { address;
     a_queue_is_reached_by_its_name [];
 }
 
+/// Thirty messages to three servers: each arrives once, and each server gets at least one.
 async fn a_topic_reaches_one_of_its_servers(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let mut servers = Vec::new();
@@ -39,6 +40,7 @@ async fn a_topic_reaches_one_of_its_servers(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Two servers share the topic, so a driver that ignores the server name sends some of the messages to the other one.
 async fn a_server_is_reached_alone(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
@@ -49,6 +51,7 @@ async fn a_server_is_reached_alone(stage: &Stage) -> Outcome {
     two.quiet().await
 }
 
+/// The server of exchange `f` must be reached as well, and the one of another topic must not.
 async fn a_fanout_reaches_every_server_of_every_exchange(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
@@ -62,6 +65,8 @@ async fn a_fanout_reaches_every_server_of_every_exchange(stage: &Stage) -> Outco
     other.quiet().await
 }
 
+/// Each exchange has a server of another topic.
+/// Two servers of one topic would share a queue on RabbitMQ, and each would get what is sent to the other's exchange.
 async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut here = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -77,6 +82,7 @@ async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     there.quiet().await
 }
 
+/// Two inboxes of one transport must have different addresses; the publishes come from another transport.
 async fn an_inbox_is_reached_by_its_address(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
@@ -90,6 +96,7 @@ async fn an_inbox_is_reached_by_its_address(stage: &Stage) -> Outcome {
     one.quiet().await
 }
 
+/// The name is the whole address: no exchange and no topic take part in the routing.
 async fn a_queue_is_reached_by_its_name(stage: &Stage) -> Outcome {
     let (transport, name) = (stage.connect().await?, stage.name("q.dead"));
     let mut queue = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;

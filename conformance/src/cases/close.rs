@@ -22,6 +22,7 @@ cases! { close;
     all_who_close_it_succeed [];
 }
 
+/// One receiver must see both `Ready` and, after the close, `Closed`.
 async fn a_connected_transport_becomes_ready(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut health = transport.health();
@@ -31,6 +32,7 @@ async fn a_connected_transport_becomes_ready(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Closes twice; both must succeed. Publish and subscribe must fail with `Closed`, not with a timeout.
 async fn later_operations_are_closed(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     transport.close(stage.soon()).await?;
@@ -43,6 +45,7 @@ async fn later_operations_are_closed(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// A driver that shares one connection between transports of one URL fails here.
 async fn one_transport_does_not_close_another(stage: &Stage) -> Outcome {
     let (one, two) = (stage.connect().await?, stage.connect().await?);
     let mut server = stage.read(&two, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -52,6 +55,7 @@ async fn one_transport_does_not_close_another(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The poll is pending while the transport closes. The next poll must fail in the same way.
 async fn an_open_listener_ends_with_its_transport(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -65,6 +69,7 @@ async fn an_open_listener_ends_with_its_transport(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Three closes run at once, after a publish without a reader.
 async fn all_who_close_it_succeed(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     stage.publish(&transport, &stage.topic("e", "t"), ["unread"]).await?;

@@ -47,6 +47,9 @@ cases! { disturb;
 /// Long enough to see that a publish waits, and shorter than the restart of a bus.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// Cuts three times, so a driver that repairs itself only once fails.
+/// Publishes after the health is `Ready` again.
+/// An older message may come first, because the cut may have lost its acknowledgement.
 async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -61,6 +64,8 @@ async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The settlement of the first delivery must fail with `Disconnected`.
+/// An AMQP driver that sent it on the new connection could settle another message with the same delivery tag.
 async fn what_was_in_hand_comes_back_marked(stage: &Stage) -> Outcome {
     let (_, mut reading) = full(stage, ["x"]).await?;
     let held = reading.next().await?;
@@ -74,6 +79,7 @@ async fn what_was_in_hand_comes_back_marked(stage: &Stage) -> Outcome {
     reading.quiet().await
 }
 
+/// Cuts after 5 of 20 messages. A message may come twice, but only if the second delivery is marked as redelivered.
 async fn a_listener_misses_nothing_over_a_cut(stage: &Stage) -> Outcome {
     let texts: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     let (_, mut reading) = full(stage, &texts).await?;
@@ -92,6 +98,8 @@ async fn a_listener_misses_nothing_over_a_cut(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The gate opens only after the cut, so the reply always travels over new connections.
+/// The method must run once.
 async fn a_call_in_flight_is_answered_over_a_cut(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["s"]).await?;
     let (context, nothing) = (Context::new(), json!({}));
@@ -109,6 +117,7 @@ async fn a_call_in_flight_is_answered_over_a_cut(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Each server needs its private fanout queue and its binding again; a driver that restores only shared queues fails.
 async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     stage.disturb(Disturbance::Cut).await?;
@@ -121,6 +130,8 @@ async fn a_fanout_reaches_every_server_after_a_cut(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// A cast whose error says `Executed::No` must not run at all. Every other cast may run once.
+/// The last cast is sent after the cut and must run, which shows that the server still takes requests.
 async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
     /// Enough that the cut falls between some of them.
     const CASTS: usize = 40;
@@ -147,6 +158,7 @@ async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Sends ten events before the cut and twenty around it. Compares sets, since a handler may see an event twice.
 async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let listener = listener(stage, &["t"]).await?.endpoint(recording("l", &recorder)).start(stage.soon()).await?;
@@ -163,6 +175,8 @@ async fn events_around_a_cut_are_all_handled(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Only the second publish must say `Blocked` and `Executed::No`.
+/// The first one may be under way before the broker announces the block, so its fate is read from its error.
 async fn a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage: &Stage) -> Outcome {
     let (to, mut reading) = full(stage, ["before"]).await?;
     assert_eq!(reading.texts(1).await?, ["before"]);
@@ -186,6 +200,7 @@ async fn a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage: &S
     reading.quiet().await
 }
 
+/// The health must become `Blocked`, then `Ready`; the publish must end without an error in between.
 async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome {
     let (to, mut reading) = full(stage, ["before"]).await?;
     assert_eq!(reading.texts(1).await?, ["before"]);
@@ -207,6 +222,7 @@ async fn a_blocked_publish_goes_on_when_the_block_ends(stage: &Stage) -> Outcome
     Ok(())
 }
 
+/// Publishes before the block. A driver that pauses its whole connection, rather than its publishers, fails.
 async fn messages_are_read_and_settled_during_a_block(stage: &Stage) -> Outcome {
     let (_, mut reading) = full(stage, ["a", "b", "c"]).await?;
     stage.disturb(Disturbance::Block).await?;
@@ -215,6 +231,7 @@ async fn messages_are_read_and_settled_during_a_block(stage: &Stage) -> Outcome 
     reading.quiet().await
 }
 
+/// The reader stays open over the restart. It may see a message twice, but must see all ten.
 async fn what_was_confirmed_outlives_a_restart(stage: &Stage) -> Outcome {
     let texts: Vec<String> = (0..10).map(|number| number.to_string()).collect();
     let (_, mut reading) = full(stage, &texts).await?;
@@ -226,6 +243,7 @@ async fn what_was_confirmed_outlives_a_restart(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Calls are tried until the deadline of the stage, since the queue of the server may be missing at first.
 async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["s"]).await?;
     stage.disturb(Disturbance::Restart).await?;

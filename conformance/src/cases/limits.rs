@@ -25,6 +25,7 @@ fn long(stage: &Stage, what: &str, bytes: usize) -> String {
     format!("{:-<bytes$}", stage.name(what))
 }
 
+/// Reaches the queue by its name and past its exchange. The exchange name is as long; the topic is 40 bytes shorter.
 async fn a_name_of_255_bytes_works(stage: &Stage) -> Outcome {
     let (transport, name) = (stage.connect().await?, long(stage, "q", LONGEST_NAME));
     let mut queue = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;
@@ -40,6 +41,8 @@ async fn a_name_of_255_bytes_works(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// A reader of the first 255 bytes of the name must get nothing.
+/// Brokers without a limit may accept the name, and then the whole name must work.
 async fn a_longer_name_is_too_large_and_never_cut(stage: &Stage) -> Outcome {
     let (transport, name) = (stage.connect().await?, long(stage, "q", LONGEST_NAME + 1));
     let cut = Source::Queue { name: name[..LONGEST_NAME].to_owned() };
@@ -68,6 +71,8 @@ fn too_large_or_taken_whole<T>(outcome: oslo_messaging::Result<T>) -> Option<T> 
     outcome.map_err(|error| assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}")).ok()
 }
 
+/// Each byte is derived from its position, so a frame that is lost, repeated or swapped changes the content.
+/// The next message shows that the large one left the connection in order.
 async fn a_megabyte_arrives_whole(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -82,6 +87,7 @@ async fn a_megabyte_arrives_whole(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Lengths around the AMQP short string (255 bytes), an empty value, text beyond ASCII and control characters.
 async fn headers_of_every_length_arrive(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;

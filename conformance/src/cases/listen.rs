@@ -29,6 +29,7 @@ cases! { listen;
     a_dropped_listener_stops_consuming [];
 }
 
+/// Every result must hold one or two messages: an empty one is as wrong as one with three.
 async fn a_poll_takes_no_more_than_its_maximum(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -46,6 +47,9 @@ async fn a_poll_takes_no_more_than_its_maximum(stage: &Stage) -> Outcome {
     server.quiet().await
 }
 
+/// Cancels polls after 0 to 2 ms, so that some end before, during and after the arrival of a message.
+/// Runs under both settlements: under `BeforeHandover` a cancelled poll may have acknowledged already.
+/// Compares the order too, so a message that is put back at the wrong end is found.
 async fn a_cancelled_poll_loses_nothing(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
@@ -70,6 +74,7 @@ async fn a_cancelled_poll_loses_nothing(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// With a window of 2, two held messages stop the delivery, and one acknowledgement admits exactly one more.
 async fn the_window_bounds_what_is_unsettled(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let window = NonZeroU16::new(2).expect("2 is not 0");
@@ -87,6 +92,8 @@ async fn the_window_bounds_what_is_unsettled(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// One unsettled message occupies half of the window; the other 19 must pass through the rest.
+/// Catches a driver that acknowledges only up to the oldest unsettled message.
 async fn one_slow_message_pins_nobody(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let window = NonZeroU16::new(2).expect("2 is not 0");
@@ -99,6 +106,8 @@ async fn one_slow_message_pins_nobody(stage: &Stage) -> Outcome {
     server.quiet().await
 }
 
+/// Stops twice, since the second stop must do nothing. Every poll after the end must return the end again.
+/// What the first listener did not return must reach the next one, once each and in order.
 async fn a_stopped_listener_is_drained_and_ends(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let subscription = Subscription::new(stage.server("e", "t", "s"));
@@ -125,6 +134,8 @@ async fn a_stopped_listener_is_drained_and_ends(stage: &Stage) -> Outcome {
     next.quiet().await
 }
 
+/// One of three messages is read before the stop. The other two must reach the next listener.
+/// A driver that acknowledges its prefetched messages during the stop loses them.
 async fn a_stopped_listener_acknowledges_nothing_more(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let subscription = Subscription::new(stage.server("e", "t", "s"));
@@ -143,6 +154,7 @@ async fn a_stopped_listener_acknowledges_nothing_more(stage: &Stage) -> Outcome 
     next.quiet().await
 }
 
+/// Both listeners share a topic. If the dropped one kept consuming, the other one would miss its share.
 async fn a_dropped_listener_stops_consuming(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let dropped = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;

@@ -23,6 +23,8 @@ cases! { neighbours;
     a_queue_is_reached_past_its_exchange [];
 }
 
+/// One neighbour is closed, one dropped and one stopped, since each may take another path through the driver.
+/// Afterwards a new listener must start, and the first one must still get messages.
 async fn a_listener_ends_without_the_other(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut stays = stage.read(&transport, Subscription::new(stage.server("e", "t", "stays"))).await?;
@@ -42,6 +44,8 @@ async fn a_listener_ends_without_the_other(stage: &Stage) -> Outcome {
     Ok(stays.close().await?)
 }
 
+/// After the second listener is closed, only the message that it left unsettled may come back to it.
+/// The first listener gets back all three of its own.
 async fn a_listener_settles_its_own_messages(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = stage.read(&transport, Subscription::new(stage.server("e", "t", "one"))).await?;
@@ -63,6 +67,8 @@ async fn a_listener_settles_its_own_messages(stage: &Stage) -> Outcome {
     two.quiet().await
 }
 
+/// A window of 1 beside a default window.
+/// A driver with one prefetch for the whole transport hands one of the two too few or too many.
 async fn a_window_is_of_one_listener(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let narrow = Subscription::new(stage.server("e", "t", "narrow")).with_window(NonZeroU16::MIN);
@@ -82,6 +88,7 @@ async fn a_window_is_of_one_listener(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Publishes each text to all four kinds of address at once, so the addresses compete for the driver's channels.
 async fn each_address_keeps_its_order(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let inbox = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
@@ -107,6 +114,7 @@ async fn each_address_keeps_its_order(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Eight publishers share a transport. Only the order within each of them is compared.
 async fn each_of_many_publishers_keeps_its_order(stage: &Stage) -> Outcome {
     let (transport, to) = (stage.connect().await?, stage.topic("e", "t"));
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -122,6 +130,7 @@ async fn each_of_many_publishers_keeps_its_order(stage: &Stage) -> Outcome {
     server.quiet().await
 }
 
+/// Addresses the topic's queue and the server's own queue by their names, as a reply addresses an inbox.
 async fn a_queue_is_reached_past_its_exchange(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let subscription = Subscription::new(stage.server("e", "t", "s"));

@@ -26,6 +26,7 @@ fn listening(addresses: Vec<Address>, pool: Option<String>) -> Subscription {
     Subscription::new(Source::Notifications { addresses, pool })
 }
 
+/// Two topics and two priorities. One listener reads two of the four queues, another a third one.
 async fn a_listener_hears_its_topics_and_priorities_alone(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let at = |topic, priority| address(stage, topic, priority);
@@ -42,6 +43,7 @@ async fn a_listener_hears_its_topics_and_priorities_alone(stage: &Stage) -> Outc
     two.quiet().await
 }
 
+/// Each of twenty notifications arrives once, and each listener gets at least one.
 async fn listeners_of_one_queue_share_it(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let mut listeners = Vec::new();
@@ -59,6 +61,7 @@ async fn listeners_of_one_queue_share_it(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Publishes twice, so the second publish finds the queue declared and must not fail.
 async fn it_is_kept_before_anyone_listens(stage: &Stage) -> Outcome {
     let (transport, to) = (stage.connect().await?, address(stage, "t", "info"));
     let options = PublishOptions::by(stage.soon()).ensure_queue();
@@ -69,6 +72,7 @@ async fn it_is_kept_before_anyone_listens(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Three copies in all: pool `a` with two members, pool `b`, and the shared queue.
 async fn every_pool_gets_a_copy_that_its_members_share(stage: &Stage) -> Outcome {
     let (transport, recorder, to) = (stage.connect().await?, stage.recorder(), address(stage, "t", "info"));
     let mut listeners = Vec::new();

@@ -33,6 +33,7 @@ impl<'a> Peer<'a> {
         Self::reading(stage, Source::Inbox).await
     }
 
+    /// Opens a connection of its own, so that the peer shares nothing with the library under test.
     async fn reading(stage: &'a Stage, source: Source) -> Result<Self> {
         let transport = stage.connect().await?;
         let reading = stage.read(&transport, Subscription::new(source)).await?;

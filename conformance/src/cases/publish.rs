@@ -26,6 +26,8 @@ cases! { publish;
     a_deadline_that_passed_is_a_timeout [];
 }
 
+/// Tests a topic and a direct address, which are different exchanges on RabbitMQ.
+/// The error must say `Executed::No`, so that callers know that a retry is safe.
 async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let inbox = Address::Direct { queue: stage.name("reply") };
@@ -37,6 +39,7 @@ async fn mandatory_to_nobody_is_undeliverable(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Publishes on another connection than the reader's: order on one channel cannot hide a late binding.
 async fn mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage: &Stage) -> Outcome {
     let (reader, writer) = (stage.connect().await?, stage.connect().await?);
     let mut server = stage.read(&reader, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -50,6 +53,7 @@ async fn mandatory_to_somebody_succeeds_as_soon_as_subscribe_returned(stage: &St
     Ok(())
 }
 
+/// Includes a fanout address on drivers with `Capability::Fanout`.
 async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut to = vec![stage.topic("e", "t"), Address::Direct { queue: stage.name("reply") }];
@@ -63,6 +67,8 @@ async fn to_nobody_succeeds_without_mandatory(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Sixty publishes are in flight together, and each third one has no queue.
+/// A driver that gives a return to the wrong publish fails by the numbers.
 async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -82,6 +88,7 @@ async fn a_return_is_told_to_its_own_publisher(stage: &Stage) -> Outcome {
     server.quiet().await
 }
 
+/// Waits for each publish before the next one, so only reordering inside of the driver or the bus can fail it.
 async fn order_holds_from_one_publisher_to_one_address(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -91,6 +98,7 @@ async fn order_holds_from_one_publisher_to_one_address(stage: &Stage) -> Outcome
     Ok(())
 }
 
+/// The bodies are empty, each of the 256 bytes, and 256 KiB. The headers include an empty value and text beyond ASCII.
 async fn what_is_sent_arrives_unchanged(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut server = stage.read(&transport, Subscription::new(stage.server("e", "t", "s"))).await?;
@@ -109,6 +117,7 @@ async fn what_is_sent_arrives_unchanged(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Covers publish and subscribe. The last publish proves that the timeout left the transport usable.
 async fn a_deadline_that_passed_is_a_timeout(stage: &Stage) -> Outcome {
     let (transport, past) = (stage.connect().await?, Deadline::after(Duration::ZERO));
     let to = stage.topic("e", "t");

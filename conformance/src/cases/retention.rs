@@ -19,6 +19,7 @@ cases! { retention;
     a_message_is_not_dropped_before_it_expires [Expiration, Retention];
 }
 
+/// The transport that declared the queue is closed too, so the queue must not depend on its connection.
 async fn a_shared_queue_keeps_what_nobody_reads(stage: &Stage) -> Outcome {
     let (first, second) = (stage.connect().await?, stage.connect().await?);
     let subscription = Subscription::new(stage.server("e", "t", "s"));
@@ -30,6 +31,7 @@ async fn a_shared_queue_keeps_what_nobody_reads(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The same mandatory publish must succeed before the close and fail with `Undeliverable` after it.
 async fn a_private_queue_goes_with_its_listener(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let inbox = stage.read(&transport, Subscription::new(Source::Inbox)).await?;
@@ -41,6 +43,7 @@ async fn a_private_queue_goes_with_its_listener(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The second message has no expiration and must stay. A driver that expires the whole queue loses it.
 async fn an_expired_message_is_dropped(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let (subscription, to) = (Subscription::new(stage.server("e", "t", "s")), stage.topic("e", "t"));
@@ -55,6 +58,7 @@ async fn an_expired_message_is_dropped(stage: &Stage) -> Outcome {
     server.quiet().await
 }
 
+/// The time to live is ten minutes. A driver that takes milliseconds for something smaller drops the message at once.
 async fn a_message_is_not_dropped_before_it_expires(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let (subscription, to) = (Subscription::new(stage.server("e", "t", "s")), stage.topic("e", "t"));

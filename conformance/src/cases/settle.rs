@@ -41,6 +41,7 @@ async fn server(stage: &Stage, transport: &dyn Transport, texts: &[&str]) -> Res
     Ok(reading)
 }
 
+/// Closes the reader before it looks again, so an acknowledgement that the driver only remembers is not enough.
 async fn an_acknowledged_message_is_gone(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x", "y"]).await?;
@@ -51,6 +52,7 @@ async fn an_acknowledged_message_is_gone(stage: &Stage) -> Outcome {
     stage.read(&transport, subscription(stage)).await?.quiet().await
 }
 
+/// Looks twice: at the same reader, and at a new one after the first was closed.
 async fn a_rejected_message_is_gone(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
@@ -60,6 +62,7 @@ async fn a_rejected_message_is_gone(stage: &Stage) -> Outcome {
     stage.read(&transport, subscription(stage)).await?.quiet().await
 }
 
+/// Requeues three times, then acknowledges.
 async fn a_requeued_message_comes_back(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
@@ -78,6 +81,7 @@ async fn a_message_dropped_unsettled_comes_back(stage: &Stage) -> Outcome {
     one.quiet().await
 }
 
+/// The first delivery must not be marked. Those after a requeue and after a drop must be.
 async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x"]).await?;
@@ -92,6 +96,7 @@ async fn what_comes_back_says_so(stage: &Stage) -> Outcome {
     Ok(third.acknowledge().await?)
 }
 
+/// One of two messages is acknowledged before the close, and only the other one may come back.
 async fn closing_requeues_what_is_unsettled(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x", "y"]).await?;
@@ -103,6 +108,7 @@ async fn closing_requeues_what_is_unsettled(stage: &Stage) -> Outcome {
     two.quiet().await
 }
 
+/// The whole transport closes with two messages unsettled and a third one unread. All three must come back.
 async fn a_dead_reader_gives_back_what_it_held(stage: &Stage) -> Outcome {
     let (doomed, transport) = (stage.connect().await?, stage.connect().await?);
     let mut one = server(stage, &doomed, &["x", "y", "z"]).await?;
@@ -116,6 +122,7 @@ async fn a_dead_reader_gives_back_what_it_held(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Settles each of four messages in another way, which must succeed and have no effect.
 async fn what_was_settled_before_handover_never_comes_back(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let subscription = subscription(stage).with_settle(Settle::BeforeHandover);
@@ -132,6 +139,7 @@ async fn what_was_settled_before_handover_never_comes_back(stage: &Stage) -> Out
     stage.read(&transport, subscription).await?.quiet().await
 }
 
+/// The three failed settlements must leave the messages in the queue, in their order.
 async fn settling_after_close_is_closed(stage: &Stage) -> Outcome {
     let transport = stage.connect().await?;
     let mut one = server(stage, &transport, &["x", "y", "z"]).await?;
@@ -146,6 +154,9 @@ async fn settling_after_close_is_closed(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The count starts at 0 and grows by one with each requeue.
+/// At `DELIVERY_LIMIT` it says that this delivery is the last.
+/// After one more requeue the broker must drop the message.
 async fn what_comes_back_says_how_often_it_failed(stage: &Stage) -> Outcome {
     stage.disturb(Disturbance::Limit).await?;
     let (transport, name) = (stage.connect().await?, stage.name("q"));

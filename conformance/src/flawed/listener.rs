@@ -26,6 +26,7 @@ pub(super) struct FlawedListener {
     late: Option<(Arc<dyn Transport>, Subscription)>,
     /// Set when a listener of the same transport is closed.
     closed: Arc<AtomicBool>,
+    /// Kept apart, because a late subscription has no inner listener at first.
     address: Address,
     flaw: Flaw,
     losses: Losses,
@@ -34,18 +35,22 @@ pub(super) struct FlawedListener {
 }
 
 impl FlawedListener {
+    /// `closed` is shared by all listeners of one transport.
     pub(super) fn new(inner: Box<dyn Listener>, flaw: Flaw, closed: Arc<AtomicBool>, losses: Losses) -> Self {
         let address = inner.address().clone();
         Self { address, inner: Some(inner), late: None, closed, flaw, losses, taken: Vec::new() }
     }
 
     /// A listener that subscribes when it is first used.
+    /// Its address is that of the subscription, since no driver has been asked yet.
     pub(super) fn late(transport: Arc<dyn Transport>, subscription: Subscription, flaw: Flaw, losses: Losses) -> Self {
         let address = subscription.address("");
         let late = Some((transport, subscription));
         Self { address, inner: None, late, closed: Arc::default(), flaw, losses, taken: Vec::new() }
     }
 
+    /// Does nothing for a listener that has subscribed. The late subscription gets ten seconds.
+    ///
     /// # Errors
     /// The error of the late subscription.
     async fn open(&mut self) -> Result<()> {
@@ -55,6 +60,7 @@ impl FlawedListener {
         Ok(())
     }
 
+    /// Panics before a late subscription.
     fn inner(&mut self) -> &mut dyn Listener {
         self.inner.as_deref_mut().expect("only close, which consumes the listener, takes it out")
     }
@@ -67,6 +73,7 @@ impl Listener for FlawedListener {
     }
 
     /// Flaws that withhold something wait forever, as a defective driver would.
+    /// `Flaw::PollOverflows` asks the driver for three messages more than `max`.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         let flaw = self.flaw;
         self.open().await?;
@@ -106,6 +113,8 @@ impl Listener for FlawedListener {
         Ok(Some(messages.into_iter().map(spoil).collect()))
     }
 
+    /// `StopLosesAcknowledged` discards what is ready.
+    /// `StopTakesTheRest` takes messages until none comes for `AT_HAND`.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.open().await?;
         if self.flaw == Flaw::StopLosesAcknowledged {
@@ -120,6 +129,8 @@ impl Listener for FlawedListener {
         self.inner().stop(deadline).await
     }
 
+    /// Marks the transport's listeners as ended, for `Flaw::CloseEndsNeighbours`.
+    /// `Flaw::CloseLeavesQueue` drops the listener without closing it.
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
         self.closed.store(true, Ordering::SeqCst);
         match self.inner.take() {
@@ -137,6 +148,7 @@ impl Drop for FlawedListener {
     }
 }
 
+/// A copy of the message for `Flaw::DeliveryCountLost`, as a driver would read it that ignores the broker's count.
 fn without_count(message: &Message) -> Message {
     let mut message = message.clone();
     message.delivery_count = None;
@@ -147,6 +159,7 @@ fn without_count(message: &Message) -> Message {
 #[derive(Debug)]
 struct FlawedMessage {
     /// `None` once it is settled.
+    /// The driver's message, which settles.
     inner: Option<Box<dyn IncomingMessage>>,
     /// The falsified message, if there is one.
     spoiled: Option<Message>,
@@ -160,11 +173,13 @@ impl FlawedMessage {
         self.inner.as_deref().expect("only settling, which consumes the message, takes it out")
     }
 
+    /// Afterwards `drop` has nothing to forget.
     fn take(&mut self) -> Box<dyn IncomingMessage> {
         self.inner.take().expect("only settling, which consumes the message, takes it out")
     }
 
     /// Turns the errors that the flaw hides into successes.
+    /// All other results pass unchanged.
     fn settled(&self, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error) if self.flaw == Flaw::SettlesAfterClose && error.kind() == ErrorKind::Closed => Ok(()),
@@ -180,6 +195,7 @@ impl IncomingMessage for FlawedMessage {
         self.spoiled.as_ref().unwrap_or_else(|| self.inner().message())
     }
 
+    /// `MarkLostByCut` affects only messages that were polled after a cut.
     fn redelivered(&self) -> bool {
         match self.flaw {
             Flaw::RedeliveredFlagLost => false,

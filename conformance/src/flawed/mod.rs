@@ -165,6 +165,7 @@ flaws! {
 }
 
 /// The case that expects the refusal of `capability`.
+/// Empty if no case expects it.
 fn refusing(capability: Capability) -> &'static str {
     crate::cases().find(|case| case.lacks == Some(capability)).map_or("", |case| case.id)
 }
@@ -172,6 +173,7 @@ fn refusing(capability: Capability) -> &'static str {
 /// A harness whose driver has one flaw. It forwards everything to the inner harness and wraps its transports.
 #[derive(Debug)]
 pub struct Flawed<H> {
+    /// The harness of the driver that is right.
     inner: H,
     flaw: Flaw,
     /// How often the harness has cut the connections.

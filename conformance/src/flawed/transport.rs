@@ -30,6 +30,7 @@ pub(super) struct FlawedTransport {
     returned: AtomicBool,
     /// The last server that was started, and the last queue that was addressed by name.
     last_server: Mutex<Option<Source>>,
+    /// `Flaw::ReplyCrossed` sends a reply to the queue of the reply before it.
     last_queue: Mutex<Option<String>>,
     /// Set when a listener is closed.
     closed: Arc<AtomicBool>,
@@ -41,6 +42,7 @@ pub(super) struct FlawedTransport {
 }
 
 impl FlawedTransport {
+    /// `losses` counts the cuts of the harness; flaws that begin with a cut wait for the first one after this call.
     pub(super) fn new(inner: Arc<dyn Transport>, flaw: Flaw, losses: watch::Receiver<u64>) -> Self {
         let health = watch::Sender::new(Health::new(State::Connecting));
         Self {
@@ -58,6 +60,7 @@ impl FlawedTransport {
     }
 
     /// Falsifies the address, the message and the options before the driver gets them.
+    /// Flaws that concern one kind of address leave the others unchanged.
     fn spoil(&self, to: &Address, message: &mut Message, options: &mut PublishOptions) -> Address {
         match self.flaw {
             Flaw::MandatoryIgnored => options.mandatory = false,
@@ -93,6 +96,7 @@ impl FlawedTransport {
     }
 
     /// The address of flaws that depend on earlier operations; `None` discards the message.
+    /// Addresses that no flaw concerns pass unchanged.
     async fn diverted(&self, to: Address) -> Option<Address> {
         match (self.flaw, to) {
             (Flaw::ReplyCrossed, Address::Direct { queue }) => {
@@ -110,6 +114,7 @@ impl FlawedTransport {
     }
 
     /// Holds the first of two publishes until the second one is sent.
+    /// The first publish succeeds at once. If no second one follows, its message is lost.
     async fn swapped(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let mut held = self.held.lock().await;
         match held.take() {
@@ -123,6 +128,7 @@ impl FlawedTransport {
     }
 
     /// Returns the result of one publish from the next one.
+    /// A return is reported by the publish after the one that it concerns, which itself succeeds.
     fn crossed(&self, outcome: Result<()>) -> Result<()> {
         let undeliverable = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Undeliverable);
         if self.returned.swap(undeliverable, Ordering::SeqCst) {
@@ -134,16 +140,20 @@ impl FlawedTransport {
 
 #[async_trait]
 impl Transport for FlawedTransport {
+    /// `Flaw::Undeclared` hides one capability that the driver has.
+    /// The case of that capability must notice that the driver does not refuse it.
     fn capabilities(&self) -> Capabilities {
         let declared = |capability| self.flaw != Flaw::Undeclared(capability);
         self.inner.capabilities().iter().filter(|capability| declared(*capability)).collect()
     }
 
+    /// The falsified health stays `Connecting` for ever.
     fn health(&self) -> watch::Receiver<Health> {
         let stuck = self.flaw == Flaw::HealthStuck || (self.flaw == Flaw::NeverReadyAgain && self.losses.any());
         if stuck { self.health.subscribe() } else { self.inner.health() }
     }
 
+    /// A publish that only declares is passed on unchanged and is not counted.
     async fn publish(&self, to: &Address, mut message: Message, options: &PublishOptions) -> Result<()> {
         if options.declare_only {
             return self.inner.publish(to, message, options).await;
@@ -164,6 +174,7 @@ impl Transport for FlawedTransport {
         }
     }
 
+    /// Changes the subscription before the driver sees it, or returns a listener that subscribes later.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let mut subscription = subscription.clone();
         match (self.flaw, &mut subscription.source) {
@@ -206,17 +217,20 @@ impl Transport for FlawedTransport {
         self.inner.inspect(address, deadline).await
     }
 
+    /// `Flaw::CloseIsNothing` reports success and leaves every connection open.
     async fn close(&self, deadline: Deadline) -> Result<()> {
         if self.flaw == Flaw::CloseIsNothing { Ok(()) } else { self.inner.close(deadline).await }
     }
 }
 
 /// A deadline that never passes, for [`Flaw::DeadlineIgnored`].
+/// It is ten seconds from now at least.
 fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
 }
 
 /// The first 255 bytes of a text.
+/// Cuts at a character boundary, so the rest may be up to three bytes shorter.
 fn cut(text: &mut String) {
     let end = (0..=255.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or(0));
@@ -229,6 +243,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Adds the address of every priority, for [`Flaw::PriorityIgnored`].
+/// Of all priorities, only `info` and `error` are added.
 fn every_priority(addresses: &mut Vec<Address>) {
     let named = std::mem::take(addresses);
     for address in named {

@@ -124,6 +124,7 @@ fn id<P: Generated>() -> String {
 }
 
 /// Explores programs of one kind until one differs.
+/// Proptest may spend 300 runs on shrinking, and the removal of parts as many again.
 fn kind<P: Determined, A: Harness, B: Harness>(
     make: &dyn Fn() -> A,
     other: &dyn Fn() -> B,
@@ -144,6 +145,7 @@ fn kind<P: Determined, A: Harness, B: Harness>(
 }
 
 /// Runs a program on a driver, on its own runtime and stage.
+/// A failed or hanging program is an observation too. It is no difference if both drivers give the same one.
 fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     runtime.block_on(async {

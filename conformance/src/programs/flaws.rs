@@ -21,6 +21,7 @@ pub fn caught_by(flaw: Flaw) -> &'static str {
 /// The `main` of a test of the suite itself: a trial for each flaw, which puts the flaw into the driver. A trial fails unless
 /// the flaw's case fails and its rule is broken within `programs` programs of a kind. It is ignored if the harness lacks the
 /// disturbance that the case needs. The results are written to the directory that [`REPORT`](crate::report::REPORT) names.
+/// The trial of a flaw runs its case once, then programs until the rule breaks.
 pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
@@ -56,6 +57,7 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
 }
 
 /// Runs the case and the programs that must catch `flaw`.
+/// Hunts for the rule even if the case missed the flaw, so that the report has both results.
 fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> FlawRun {
     let case = case_of(flaw);
     FlawRun {
@@ -68,6 +70,9 @@ fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> Fla
 }
 
 /// The case that must catch `flaw`.
+///
+/// # Panics
+/// The flaw names no case.
 fn case_of(flaw: Flaw) -> &'static Case {
     cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
@@ -86,6 +91,7 @@ fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
 
 /// Runs programs on a driver with `flaw` until the rule that must catch it is broken. Returns how many programs ran, or `None`
 /// if none broke it.
+/// Violations of other rules do not count. Failing programs are not shrunk.
 pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
     let flawed = || Flawed::new(make(), flaw);
     let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);
@@ -94,6 +100,7 @@ pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> 
 }
 
 /// `None` also if the rule of `flaw` is not one of this kind.
+/// Runs the programs with the perils that the harness supports.
 fn hunt_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: Options) -> Option<u64> {
     let rule = P::rules().iter().find(|rule| rule.id == caught_by(flaw))?;
     let check = |program: &P| {

@@ -17,6 +17,9 @@ pub(super) enum AnyProgram {
 }
 
 /// Writes `value` as one line of JSON without what reads back as its default: `null`, `false` and empty lists.
+///
+/// # Errors
+/// The value has no JSON, or the formatter failed.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::Result {
     let mut value = serde_json::to_value(value).map_err(|_| fmt::Error)?;
     drop_defaults(&mut value);
@@ -24,6 +27,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::
 }
 
 /// Recursive. `true`, numbers and texts always stay.
+/// Only object fields are removed: an element of a list keeps its place.
 fn drop_defaults(value: &mut Value) {
     match value {
         Value::Object(fields) => {

@@ -93,6 +93,7 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl
 }
 
 /// Runs one program, given as the JSON that a report prints: how a fixed failure is kept as a regression test.
+/// Violations that a divergence excuses do not count.
 ///
 /// # Errors
 /// The JSON is no program, or the program broke a rule; the message says which, and how.
@@ -117,6 +118,7 @@ pub fn ignore_all(plan: impl Into<Plan>, reason: &str) -> ExitCode {
     })
 }
 
+/// A wrong option is printed to standard error and fails the test.
 fn with_overrides(run: impl FnOnce(&Overrides, &Arguments) -> ExitCode) -> ExitCode {
     match Overrides::from_environment() {
         Ok((overrides, rest)) => run(&overrides, &Arguments::from_iter(rest)),
@@ -127,6 +129,7 @@ fn with_overrides(run: impl FnOnce(&Overrides, &Arguments) -> ExitCode) -> ExitC
     }
 }
 
+/// Each program gets a harness of its own from `make`.
 fn run_kind<P: Generated, H: Harness>(make: &dyn Fn() -> H, options: &Options) -> Report {
     let (check, shrinking) = (|program: &P| perform(program, make()), shrinking(make().clock()));
     let programs = P::strategy(perils(&make(), options.actors));

@@ -20,6 +20,7 @@ const NAMES: [(&str, &str); 4] =
     [(SEED, "--seed"), (PROGRAMS, "--programs"), (ACTORS, "--actors"), (REPLAY, "--replay")];
 
 /// Which programs run. Each program has a seed: the first one that of the options, each later one the next number.
+/// The same seed, number and actors give the same programs again on a harness with the same disturbances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -34,8 +35,11 @@ pub struct Options {
 /// The options that the environment and the command line set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Overrides {
+    /// `None` leaves the number that the test plans.
     pub(crate) programs: Option<u64>,
+    /// `None` draws a random one.
     pub(crate) seed: Option<u64>,
+    /// `None` runs every planned kind of actors.
     pub(crate) actors: Option<Actors>,
     /// The file of the one program to run.
     pub(crate) replay: Option<PathBuf>,
@@ -96,6 +100,10 @@ impl Overrides {
         self.seed.map_or(options, |seed| options.with_seed(seed))
     }
 
+    /// `--name value` and `--name=value` are read alike; unknown arguments are returned in their order.
+    ///
+    /// # Errors
+    /// An option has no value, or a wrong one.
     fn take(&mut self, arguments: impl IntoIterator<Item = String>) -> Result<Vec<String>, String> {
         let (mut rest, mut arguments) = (Vec::new(), arguments.into_iter());
         while let Some(argument) = arguments.next() {
@@ -113,6 +121,7 @@ impl Overrides {
         Ok(rest)
     }
 
+    /// The last value of an option counts.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let number = || value.parse().map_err(|_| format!("{name} needs a number, not '{value}'"));
         match name {

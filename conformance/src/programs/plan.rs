@@ -14,6 +14,7 @@ use crate::{Clock, Harness};
 /// each kind, played by this library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// Each kind of actors once, with its number of programs.
     programs: Vec<(Actors, u64)>,
     one_at_a_time: bool,
 }
@@ -25,7 +26,9 @@ const NOTIFY_IN_FIVE: u64 = 3;
 /// One planned trial.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    /// Which strategy and rules apply.
     kind: Kind,
+    /// The number, seed and actors of this trial.
     options: Options,
 }
 
@@ -44,6 +47,7 @@ impl From<u64> for Plan {
 
 impl Plan {
     /// Adds a trial of `programs` programs of RPC played by `actors`, and one of three fifths as many of notifications.
+    /// Replaces an earlier plan for the same actors.
     #[must_use]
     pub fn and(mut self, programs: u64, actors: Actors) -> Self {
         self.programs.retain(|(planned, _)| *planned != actors);
@@ -64,6 +68,7 @@ impl Plan {
     }
 
     /// The names of the trials.
+    /// In the order in which they are planned.
     pub(super) fn ids(&self, overrides: &Overrides) -> Vec<String> {
         self.entries(overrides).iter().map(Entry::id).collect()
     }
@@ -75,6 +80,7 @@ impl Plan {
         }
     }
 
+    /// Each trial makes its own harnesses.
     pub(super) fn trials<H: Harness>(
         &self,
         overrides: &Overrides,
@@ -84,6 +90,8 @@ impl Plan {
     }
 
     /// The trials to run: those of the requested actors, planned or not, or all planned ones.
+    /// Actors that are asked for but not planned play one program of each kind by default.
+    /// Programs of delivery run only with the actors of this library.
     fn entries(&self, overrides: &Overrides) -> Vec<Entry> {
         let planned =
             |actors: Actors| self.programs.iter().find(|(planned, _)| *planned == actors).map(|(_, count)| *count);
@@ -119,11 +127,13 @@ impl Kind {
 }
 
 impl Entry {
+    /// Writes a record that no program ran, and why.
     fn left_out(&self, reason: &str) {
         let run = ProgramRun::ignored(self.kind.name(), &self.options, reason);
         write(&Record::new(driver_of_this_test(), Part::Programs(run)));
     }
 
+    /// Foreign actors add a suffix, `_python` or `_mixed`.
     fn id(&self) -> String {
         let name = self.kind.name();
         if self.options.actors.are_foreign() {
@@ -133,6 +143,7 @@ impl Entry {
         }
     }
 
+    /// With foreign actors, first checks that a process starts. If the harness has none, the trial is left out.
     fn trial<H: Harness>(self, make: &Arc<impl Fn() -> H + Send + Sync + 'static>) -> Trial {
         let make = Arc::clone(make);
         Trial::ignorable_test(self.id(), move || {

@@ -18,7 +18,9 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 /// Shows the progress of a run. Dropping it removes its bar.
 #[derive(Debug)]
 pub(super) struct Progress {
+    /// The kind of program.
     name: String,
+    /// How many will run.
     programs: u64,
     /// `None` without a terminal.
     bar: Option<ProgressBar>,
@@ -27,6 +29,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// The first line without a terminal comes after [`SILENCE`] at the earliest.
     pub(super) fn new(name: &str, programs: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:>10} {bar:30} {pos}/{len} programs, {msg}")
@@ -37,6 +40,7 @@ impl Progress {
     }
 
     /// Shows that the program of `seed` is next, after `done` programs with `steps` steps.
+    /// Without a terminal most calls print nothing.
     pub(super) fn next(&self, done: u64, steps: usize, seed: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);

@@ -13,13 +13,17 @@ use crate::runner::print_error;
 #[derive(Debug)]
 #[must_use = "it says whether every rule held"]
 pub struct Report {
+    /// The kind of program.
     name: &'static str,
     /// What held for every program, for the report.
     held: String,
+    /// How many rules each program was checked against.
     rules: usize,
     actors: String,
     options: Options,
+    /// Empty without foreign actors.
     divergences: Vec<Divergence>,
+    /// What ran, and the program that failed.
     explored: Explored,
 }
 

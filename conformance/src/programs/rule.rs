@@ -35,10 +35,12 @@ impl Rule {
 }
 
 impl Violation {
+    /// A violation that counts, until a divergence is found that names its rule.
     pub(crate) fn new(rule: &'static Rule, how: impl fmt::Display) -> Self {
         Self { rule, excused: false, how: how.to_string() }
     }
 
+    /// It is reported with its divergence and no longer fails the program.
     pub(crate) fn excused(self) -> Self {
         Self { excused: true, ..self }
     }

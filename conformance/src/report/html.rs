@@ -11,6 +11,7 @@ const STYLE: &str = include_str!("style.css");
 
 impl Records {
     /// Renders a page with summary, failures, programs, cases and flaws. `note` describes the run.
+    /// Texts from records are escaped; only `style.css` is inserted as it is.
     #[must_use]
     pub fn html(&self, note: &str) -> String {
         let mut page = String::new();
@@ -18,6 +19,7 @@ impl Records {
         page
     }
 
+    /// The order is fixed: summary, failures, programs, cases, flaws. Failures, programs and flaws may be left out.
     fn write_page(&self, page: &mut String, note: &str) -> fmt::Result {
         writeln!(
             page,
@@ -82,6 +84,7 @@ impl Records {
         Ok(())
     }
 
+    /// Left out if no record holds programs. A row for each driver and run.
     fn write_programs(&self, page: &mut String) -> fmt::Result {
         if self.kinds().is_empty() {
             return Ok(());
@@ -158,6 +161,7 @@ impl Records {
     }
 }
 
+/// The caller must end the table with [`close`].
 fn open(page: &mut String, names: &[&str]) -> fmt::Result {
     page.write_str("<div class=\"scroll\"><table>\n<thead><tr>")?;
     for name in names {
@@ -166,6 +170,7 @@ fn open(page: &mut String, names: &[&str]) -> fmt::Result {
     page.write_str("</tr></thead>\n")
 }
 
+/// Ends the body, the table and its scroll box.
 fn close(page: &mut String) -> fmt::Result {
     page.write_str("</tbody></table></div>\n")
 }
@@ -186,6 +191,7 @@ fn write_program(page: &mut String, driver: &str, run: &ProgramRun) -> fmt::Resu
     writeln!(page, "<td class=\"{class}\" title=\"{}\">{}</td></tr>", Text(why), word(&run.ended))
 }
 
+/// A passed cell shows its duration in seconds; any other shows its result and has the reason as its title.
 fn write_cell(page: &mut String, ended: &Ended, seconds: f64) -> fmt::Result {
     let class = class(ended);
     match ended {
@@ -196,6 +202,7 @@ fn write_cell(page: &mut String, ended: &Ended, seconds: f64) -> fmt::Result {
     }
 }
 
+/// A flaw that no program broke is marked as failed, with `never` for the number of programs.
 fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
     let class_of = |caught: bool| if caught { "passed" } else { "failed" };
     write!(page, "<tr><td>{}</td>", Text(&run.flaw))?;
@@ -218,6 +225,7 @@ fn class(ended: &Ended) -> &'static str {
     }
 }
 
+/// The text of a result in a cell.
 fn word(ended: &Ended) -> &'static str {
     match ended {
         Ended::Passed => "✓ passed",
@@ -226,6 +234,7 @@ fn word(ended: &Ended) -> &'static str {
     }
 }
 
+/// Empty for a success.
 fn why(ended: &Ended) -> &str {
     match ended {
         Ended::Passed => "",
@@ -234,6 +243,7 @@ fn why(ended: &Ended) -> &str {
 }
 
 /// Text, escaped for HTML.
+/// Escapes `&`, `<`, `>` and `"`, so it is safe in elements and in double-quoted attributes.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {

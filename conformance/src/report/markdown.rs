@@ -10,6 +10,7 @@ const NOTHING: &str = "–";
 
 impl Records {
     /// Renders a table of case groups, kinds of programs and flaws, with a column for each driver.
+    /// Flaws get a row only if at least one driver was tested with them.
     #[must_use]
     pub fn markdown(&self) -> String {
         let drivers = self.drivers();
@@ -38,22 +39,26 @@ impl Records {
         rows.concat()
     }
 
+    /// The share of the flaws whose case failed, as it must.
     fn caught_by_case(&self, driver: &str) -> String {
         let flaws = self.flaws_of(driver).count();
         share(self.flaws_of(driver).filter(|run| run.case_caught).count(), flaws)
     }
 
+    /// The share of the flaws whose rule some program broke.
     fn caught_by_rule(&self, driver: &str) -> String {
         let flaws = self.flaws_of(driver).count();
         share(self.flaws_of(driver).filter(|run| run.programs.is_some()).count(), flaws)
     }
 }
 
+/// Cells are not escaped: a `|` in a name would break the table.
 fn row(name: &str, cells: impl Iterator<Item = String>) -> String {
     let cells: Vec<String> = cells.collect();
     format!("| {name} | {} |\n", cells.join(" | "))
 }
 
+/// The line below the header; `columns` does not count the first column.
 fn rule(columns: usize) -> String {
     format!("|---|{}\n", "---|".repeat(columns))
 }
@@ -66,6 +71,7 @@ fn counted(counts: Counts) -> String {
     if parts.is_empty() { NOTHING.to_owned() } else { parts.join(", ") }
 }
 
+/// A missing result stays plain.
 fn bold(text: String) -> String {
     if text == NOTHING { text } else { format!("**{text}**") }
 }
@@ -79,12 +85,14 @@ fn played(run: &ProgramRun) -> String {
     }
 }
 
+/// A driver without flaws gets the dash of a missing result.
 fn share(some: usize, all: usize) -> String {
     if all == 0 { NOTHING.to_owned() } else { format!("{some} of {all}") }
 }
 
 /// Replaces the text between the marks `<!-- conformance -->` and `<!-- /conformance -->` by `table`. Returns `None` unless each
 /// mark occurs once, in this order.
+/// The text outside of the marks and the marks themselves stay as they are.
 #[must_use]
 pub fn embed(text: &str, table: &str) -> Option<String> {
     /// HTML comments, which Markdown does not show.

@@ -14,6 +14,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Counts every run, also repeated ones of one case.
     pub(super) fn of<'a>(runs: impl Iterator<Item = &'a CaseRun>) -> Self {
         let mut counts = Self::default();
         for run in runs {
@@ -28,7 +29,8 @@ impl Counts {
 }
 
 impl Records {
-    /// Failures, skipped runs and flaws that were not caught, one in a line. Empty for a run that proves everything.
+    /// Failures, and flaws that were not caught, one in a line. Empty for a run that proves everything.
+    /// Skipped cases and programs do not object by themselves.
     #[must_use]
     pub fn objections(&self) -> Vec<String> {
         let mut objections = Vec::new();
@@ -85,6 +87,7 @@ impl Records {
     }
 
     /// The ids of the cases by group, in the order of the suite; unknown cases come last.
+    /// A group is the part of an id before `::`. Only cases of which a record exists are listed.
     pub(super) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let all = self.drivers();
         let ran: BTreeSet<&str> =
@@ -103,6 +106,7 @@ impl Records {
     }
 
     /// The kinds of programs with their actors, of all drivers.
+    /// In the order of the records, each pair once.
     pub(super) fn kinds(&self) -> Vec<(&str, &str)> {
         let mut kinds: Vec<(&str, &str)> = Vec::new();
         for run in self.0.iter().filter_map(|record| match &record.part {

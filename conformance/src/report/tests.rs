@@ -3,10 +3,12 @@ use std::fs;
 use super::files::write_to;
 use super::*;
 
+/// Took a quarter of a second.
 fn case(case: &str, ended: Ended) -> CaseRun {
     CaseRun::new(case, ended, 0.25)
 }
 
+/// Forty programs from seed 7, played by this library.
 fn programs(kind: &str, ended: Ended) -> Part {
     Part::Programs(ProgramRun {
         kind: kind.to_owned(),
@@ -21,6 +23,7 @@ fn programs(kind: &str, ended: Ended) -> Part {
     })
 }
 
+/// Its case caught it. `programs` is `None` if no program broke its rule.
 fn flaw(flaw: &str, rule: &str, programs: Option<u64>) -> FlawRun {
     let (case, rule) = ("settle::an_acknowledged_message_is_gone".to_owned(), rule.to_owned());
     FlawRun { flaw: flaw.to_owned(), case, case_caught: true, rule, programs }
@@ -50,6 +53,7 @@ fn records() -> Records {
     .collect()
 }
 
+/// The unknown case is listed last, and counts.
 #[test]
 fn the_table_has_a_row_for_each_group_and_a_column_for_each_driver() {
     let table = "\
@@ -67,6 +71,7 @@ fn the_table_has_a_row_for_each_group_and_a_column_for_each_driver() {
     assert_eq!(records().markdown(), table);
 }
 
+/// The note and the failure contain characters that HTML must escape.
 #[test]
 fn the_page_says_how_everything_ended_and_why() {
     let page = records().html("every test <here>");
@@ -85,6 +90,7 @@ fn the_page_says_how_everything_ended_and_why() {
     assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
 }
 
+/// Either of two divergences may be the cause, and the page names both.
 #[test]
 fn the_page_says_what_the_reference_was_excused_from() {
     let mut part = programs("rpc", Ended::Passed);
@@ -97,6 +103,7 @@ fn the_page_says_what_the_reference_was_excused_from() {
     assert!(page.contains(excuse), "{page}");
 }
 
+/// Counts the tags of each element. It would not notice a wrong nesting.
 #[test]
 fn every_element_of_the_page_is_closed() {
     let page = records().html("");
@@ -107,6 +114,7 @@ fn every_element_of_the_page_is_closed() {
     }
 }
 
+/// The case and the programs that did not run are not listed.
 #[test]
 fn what_failed_and_what_got_away_is_an_objection() {
     let objections = [
@@ -117,6 +125,7 @@ fn what_failed_and_what_got_away_is_an_objection() {
     assert_eq!(records().objections(), objections);
 }
 
+/// Files that are not JSON are ignored; a JSON file that is no record is an error with its name.
 #[test]
 fn records_read_back_from_their_files() {
     let directory = std::env::temp_dir().join(format!("report-{}", uuid::Uuid::new_v4()));
@@ -131,6 +140,7 @@ fn records_read_back_from_their_files() {
     fs::remove_dir_all(&directory).unwrap();
 }
 
+/// A second run must not change the text. Missing, repeated or swapped marks are refused.
 #[test]
 fn the_table_goes_between_its_marks_and_nowhere_else() {
     let text = "a\n<!-- conformance -->\nold\n<!-- /conformance -->\nb\n";

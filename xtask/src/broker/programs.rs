@@ -109,7 +109,7 @@ impl Programs {
         version.with_context(|| format!("{} says no version", plugins.display()))
     }
 
-    /// `program`, to be run in `directory`; as nobody if we are root.
+    /// `program`, to be run in `directory`; as the user `nobody` if we are root.
     pub(super) fn command(&self, program: &Path, directory: &Path) -> Command {
         if let Some(root) = &self.root {
             // What others bring into the directory beside a node's, such as certificates, is seen in there too.

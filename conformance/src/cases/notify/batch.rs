@@ -28,6 +28,7 @@ cases! { notify_batch;
     priorities_come_apart [EnsureQueue, Retention];
 }
 
+/// All events wait in the queue before the listener starts, so the sizes do not depend on the speed of the sender.
 async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, 0..205).await?;
     let recorder = stage.recorder();
@@ -42,6 +43,8 @@ async fn two_hundred_and_five_come_as_a_hundred_a_hundred_and_five(stage: &Stage
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// The batch must come after one window at least, and before four.
+/// A window that began at the start of the listener would end too early.
 async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let builder =
@@ -59,6 +62,7 @@ async fn a_batch_waits_for_its_window_from_its_first_event_on(stage: &Stage) -> 
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// The middle batch of three fails and is tried twice; its three events must end as three dead letters.
 async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let recording = Recording { name: "recording", recorder: recorder.clone() };
@@ -82,6 +86,7 @@ async fn one_that_fails_costs_no_other(stage: &Stage) -> Outcome {
     Ok(dead.close(stage.soon()).await?)
 }
 
+/// The priorities alternate. Each handler must get one batch with both events of its priority.
 async fn priorities_come_apart(stage: &Stage) -> Outcome {
     let recorder: Recorder = stage.recorder();
     let notifier = notifier(stage, &["t"]).await?;

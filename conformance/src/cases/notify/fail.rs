@@ -56,6 +56,7 @@ async fn dead_letters(stage: &Stage, queue: &str) -> oslo_messaging::Result<Vec<
     Ok(letters)
 }
 
+/// The handler requeues the event once. Two entries, no more, show that the second result settled it.
 async fn a_requeued_event_comes_back(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let answer = once(|| NotificationResult::Requeue, || NotificationResult::Handled);
@@ -68,6 +69,8 @@ async fn a_requeued_event_comes_back(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// The first member requeues every time, so the event ends only when the second member of the pool gets it.
+/// The listener outside of the pool must hear it once.
 async fn another_member_has_what_one_gives_back(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = listener(stage, &["t"]).await?.endpoint(recording("none", &others)).start(stage.soon()).await?;
@@ -88,6 +91,8 @@ async fn another_member_has_what_one_gives_back(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// One of ten events always fails. The other nine must be handled once each meanwhile.
+/// The dead letter must carry the number of attempts and the payload.
 async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let answer = |event: &oslo_messaging::Event<serde_json::Value>| {
@@ -107,6 +112,8 @@ async fn five_failures_make_one_dead_letter(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// `detail` holds the class and the message of the failure.
+/// `origin` holds the exchange and the routing key that the publisher used.
 async fn a_dead_letter_says_why_and_where_from(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let builder = listener(stage, &["t"]).await?.endpoint(answering("recording", &recorder, |_| Err(HandlerFailed)));
@@ -125,6 +132,7 @@ async fn a_dead_letter_says_why_and_where_from(stage: &Stage) -> Outcome {
     Ok(dead.close(stage.soon()).await?)
 }
 
+/// The dead-letter queue must stay empty: a listener that moves the event at its first failure leaves a letter.
 async fn a_second_try_may_succeed(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let endpoint = answering("recording", &recorder, |event| {
@@ -140,6 +148,7 @@ async fn a_second_try_may_succeed(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The event is tried twice, as with dead letters, but no letter may be left.
 async fn an_event_may_be_dropped_instead(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let builder = listener(stage, &["t"]).await?.endpoint(answering("recording", &recorder, |_| Err(HandlerFailed)));
@@ -164,6 +173,8 @@ async fn publish_raw(stage: &Stage, bodies: impl IntoIterator<Item = impl AsRef<
     Ok(())
 }
 
+/// Sends text that is not JSON, a JSON list, and an envelope of an unknown version.
+/// Their attempts are 0, since no handler saw them. A valid event after them must still be handled.
 async fn what_is_no_notification_is_kept_as_a_dead_letter(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let listener =
@@ -186,6 +197,7 @@ fn notification(priority: &str, unique_id: &str) -> Notification {
     notification
 }
 
+/// The queue is that of `info`, so the priority inside of the message differs from the one of its queue.
 async fn an_unknown_priority_is_skipped(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let listener =
@@ -198,6 +210,7 @@ async fn an_unknown_priority_is_skipped(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// Both copies carry the same `_unique_id`. The event after them shows that the listener is done with the second copy.
 async fn a_copy_is_handled_once(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let listener =
@@ -211,6 +224,7 @@ async fn a_copy_is_handled_once(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// A replay through the exchange would reach the plain listener a second time.
 async fn a_dead_letter_goes_back_to_its_own_queue(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = listener(stage, &["t"]).await?.endpoint(recording("none", &others)).start(stage.soon()).await?;
@@ -234,6 +248,7 @@ async fn a_dead_letter_goes_back_to_its_own_queue(stage: &Stage) -> Outcome {
     Ok(without.shutdown(stage.soon()).await?)
 }
 
+/// The handler of event 0 waits for a permit while 200 others pass; that is far more than the ten concurrent handlers.
 async fn one_that_takes_long_stops_no_other(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));

@@ -61,6 +61,7 @@ async fn next(stage: &Stage, count: usize) -> Result<Vec<String>, Failed> {
     Ok(recorder.at("next"))
 }
 
+/// The second event must go to the next listener without the redelivered flag, since no handler ever got it.
 async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &Stage) -> Outcome {
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
     let first = holding(stage, &recorder, &gate).await?;
@@ -74,6 +75,7 @@ async fn a_stopped_listener_finishes_what_it_handles_and_takes_no_more(stage: &S
     Ok(())
 }
 
+/// The shutdown must end with `Timeout`, and the event must come back marked as redelivered.
 async fn what_is_handled_past_the_deadline_goes_back(stage: &Stage) -> Outcome {
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
     let first = holding(stage, &recorder, &gate).await?;
@@ -84,6 +86,7 @@ async fn what_is_handled_past_the_deadline_goes_back(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Drops without a stop, while the handler waits for the gate.
 async fn a_dropped_listener_gives_back_what_it_held(stage: &Stage) -> Outcome {
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(0)));
     drop(holding(stage, &recorder, &gate).await?);
@@ -91,6 +94,7 @@ async fn a_dropped_listener_gives_back_what_it_held(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Three rounds. Two stops run at once in each, and both must succeed.
 async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let builder = listener(stage, &["t"]).await?.endpoint(recording("recording", &recorder));
@@ -109,6 +113,8 @@ async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Three copies of one event, then another. The queue must be empty after the shutdown.
+/// A copy that is skipped without a settlement would come back to the next reader.
 async fn a_copy_is_settled_too(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let listener =

@@ -73,6 +73,7 @@ async fn an_event_arrives_with_all_its_parts(stage: &Stage) -> Outcome {
     parts_arrive(stage, notifier(stage, &["t"]).await?).await
 }
 
+/// Format 1 has no envelope. Every other part of the event must be the same.
 async fn both_formats_are_read_alike(stage: &Stage) -> Outcome {
     let sink = sink(stage, &["t"]).await?.format(Format::V1);
     parts_arrive(stage, Notifier::from_sink("conformance.host-1", sink)).await
@@ -98,6 +99,7 @@ async fn every_priority_is_heard(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// A listener of two topics beside one of a third. Each topic gets one event.
 async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let both = listener(stage, &["t", "u"]).await?.endpoint(recording("both", &recorder)).start(stage.soon()).await?;
@@ -112,6 +114,7 @@ async fn one_listener_hears_its_topics_and_no_other(stage: &Stage) -> Outcome {
     Ok(other.shutdown(stage.soon()).await?)
 }
 
+/// The listener reads both topics, so its handler must run twice.
 async fn an_event_on_two_topics_is_heard_on_each(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let listener =
@@ -123,6 +126,7 @@ async fn an_event_on_two_topics_is_heard_on_each(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// Each listener must get at least one of the twenty events.
 async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let first = listener(stage, &["t"]).await?.endpoint(recording("first", &recorder)).start(stage.soon()).await?;
@@ -139,6 +143,7 @@ async fn listeners_share_a_topic(stage: &Stage) -> Outcome {
     Ok(second.shutdown(stage.soon()).await?)
 }
 
+/// The endpoints must run in the order in which they were added.
 async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let builder =
@@ -151,6 +156,7 @@ async fn every_endpoint_has_every_event(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// One event fails the filter by its type, one by its publisher. The endpoint without a filter must get all three.
 async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let filter = NotificationFilter::new().publisher_id("conformance")?.event_type(r"order\.created$")?;
@@ -166,6 +172,7 @@ async fn a_filter_keeps_events_from_its_endpoint_alone(stage: &Stage) -> Outcome
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// The notifier declares the queue: no listener has existed yet on these topics.
 async fn what_is_told_before_anybody_listens_is_kept(stage: &Stage) -> Outcome {
     send_events(&notifier(stage, &["t"]).await?, 0..10).await?;
     let recorder = stage.recorder();
@@ -176,6 +183,7 @@ async fn what_is_told_before_anybody_listens_is_kept(stage: &Stage) -> Outcome {
     Ok(listener.shutdown(stage.soon()).await?)
 }
 
+/// Only the event that was sent after the listener started may arrive.
 async fn without_a_queue_nothing_is_kept(stage: &Stage) -> Outcome {
     let notifier = Notifier::from_sink("conformance.host-1", sink(stage, &["t"]).await?.without_queue());
     send_events(&notifier, [1]).await?;

@@ -23,6 +23,7 @@ use crate::{Recorder, Stage};
 
 /// The state of handlers that record each event by its number `n`.
 pub(super) struct Recording {
+    /// Where the recorder lists the events.
     pub(super) name: &'static str,
     pub(super) recorder: Recorder,
 }
@@ -127,11 +128,13 @@ pub(super) async fn send_events(notifier: &Notifier, numbers: impl IntoIterator<
 }
 
 /// A policy of `tries` tries with short waits, for a real clock.
+/// The first wait is 5 ms. All other settings are those of `FailurePolicy::default`.
 pub(super) fn impatient(tries: u32) -> FailurePolicy {
     FailurePolicy::default().with_attempts(tries).with_first_wait(Duration::from_millis(5))
 }
 
 /// A batch size.
+/// Zero becomes one.
 pub(super) fn many(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }

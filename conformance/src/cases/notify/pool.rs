@@ -17,6 +17,7 @@ cases! { notify_pool;
     a_tap_takes_nothing_from_anybody [];
 }
 
+/// Starts a listener of topic `t` whose recorder entries carry `name`. Without `pool` it reads the queues of the topic.
 async fn member(
     stage: &Stage,
     name: &'static str,
@@ -30,6 +31,8 @@ async fn member(
     }
 }
 
+/// A listener without a pool counts as a group of its own here: 20 events give 60 entries.
+/// Catches a driver that lets two pools, or a pool and the plain listener, compete for one copy.
 async fn every_pool_has_every_event(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let mut members = Vec::new();
@@ -48,6 +51,9 @@ async fn every_pool_has_every_event(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The 10 events sent while one member is away must reach the pool all the same.
+/// Each member must handle at least 25 of the 100, so a driver that serves one consumer alone fails.
+/// The listener outside the pool proves that the pool took none of its events.
 async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = member(stage, "none", None, &others).await?;
@@ -73,6 +79,7 @@ async fn members_share_and_a_restart_loses_nothing(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The only member stops before the first event is sent, so a queue that ends with its last consumer loses all ten.
 async fn a_pool_keeps_its_copy_while_nobody_reads_it(stage: &Stage) -> Outcome {
     let (recorder, others) = (stage.recorder(), stage.recorder());
     let without = member(stage, "none", None, &others).await?;
@@ -86,6 +93,8 @@ async fn a_pool_keeps_its_copy_while_nobody_reads_it(stage: &Stage) -> Outcome {
     Ok(without.shutdown(stage.soon()).await?)
 }
 
+/// The tap must see the first five events, and the reader all ten.
+/// A tap that consumed from the shared queue would leave the reader with less.
 async fn a_tap_takes_nothing_from_anybody(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let reader = member(stage, "reader", None, &recorder).await?;

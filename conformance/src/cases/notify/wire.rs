@@ -45,6 +45,9 @@ fn content(format: Format, body: &[u8]) -> std::result::Result<Value, Failed> {
     Ok(serde_json::from_str(text)?)
 }
 
+/// The time must have the length of Python's `str(datetime)`, and `_unique_id` 32 characters.
+/// Only the context value that `allow_context` names may travel; the token must not.
+/// Both topics must carry the same `message_id`.
 async fn an_event_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcome {
     let (transport, context) = (stage.connect().await?, Context::new().with("user", "alice").with("token", "secret"));
     let source = Source::Notifications { addresses: vec![info(stage, "t"), info(stage, "u")], pool: None };
@@ -71,6 +74,8 @@ async fn an_event_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcom
     Ok(())
 }
 
+/// Sends the same content bare and in the envelope of format 2.0.
+/// Catches a parser that refuses the whole event for one value outside of JSON.
 async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
     let (transport, recorder) = (stage.connect().await?, stage.recorder());
     let seen = recorder.clone();
@@ -111,6 +116,7 @@ impl Serializer for Wraps {
     }
 }
 
+/// The tap has no serializer, so it reads the payload as it travelled: in the list that `Wraps` put around it.
 async fn payload_and_context_pass_the_serializers(stage: &Stage) -> Outcome {
     let (recorder, plain) = (stage.recorder(), stage.recorder());
     let seen = recorder.clone();
@@ -139,6 +145,8 @@ async fn payload_and_context_pass_the_serializers(stage: &Stage) -> Outcome {
     Ok(looking.shutdown(stage.soon()).await?)
 }
 
+/// Four events, two of which have no listener in their exchange; only the other two may arrive.
+/// The sinks declare no queue, because a declared queue would give the unread events a place to wait.
 async fn exchanges_keep_topics_apart(stage: &Stage) -> Outcome {
     let recorder = stage.recorder();
     let mut listeners = Vec::new();

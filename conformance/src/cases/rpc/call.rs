@@ -41,6 +41,7 @@ cases! { rpc_call;
     values_travel_there_and_back_unchanged [];
 }
 
+/// The answers are running values, so a call at another server would return another sum or text.
 async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     let (client, context) = (group.client.prepare().server("b"), Context::new());
@@ -59,6 +60,8 @@ async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Fourteen calls, one after the other, each with the next letter.
+/// Each server must run some, and must record its share in the order of the letters.
 async fn spreads_over_the_group_in_send_order(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     let sent: Vec<_> = ('a'..='n').map(String::from).collect();
@@ -74,6 +77,8 @@ async fn spreads_over_the_group_in_send_order(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Three groups with equal server names. Calls to the first name server `b`, those to the second name none.
+/// The third group must record nothing.
 async fn groups_in_other_exchanges_hear_nothing(stage: &Stage) -> Outcome {
     let target = |name: &str| Target::topic(stage.name(name)).exchange(stage.name(name));
     let one = Group::on(stage, target("one"), &["a", "b"]).await?;
@@ -100,6 +105,7 @@ async fn append_each<T: AsRef<str>>(client: &RpcClient, texts: &[T]) -> Result<(
     Ok(())
 }
 
+/// The timeout is 60 s, far longer than a case may take: the error must come from the return, not from the clock.
 async fn nobody_listening_is_undeliverable(stage: &Stage) -> Outcome {
     let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.timeout(Duration::from_secs(60))).await;
@@ -107,6 +113,7 @@ async fn nobody_listening_is_undeliverable(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The error says `Executed::Maybe`: without a return, the caller cannot know that no queue was bound.
 async fn nobody_listening_times_out_without_mandatory(stage: &Stage) -> Outcome {
     let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     let error = fail(&client.mandatory(false).timeout(stage.budget().quiet * 10)).await;
@@ -114,6 +121,7 @@ async fn nobody_listening_times_out_without_mandatory(stage: &Stage) -> Outcome 
     Ok(())
 }
 
+/// Another server of the topic is up, and must not run the call.
 async fn a_missing_server_is_undeliverable(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let error = fail(&group.client.prepare().server("b").timeout(Duration::from_secs(60))).await;
@@ -122,6 +130,7 @@ async fn a_missing_server_is_undeliverable(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// As with `mandatory`, the other server of the topic must record nothing.
 async fn a_missing_server_times_out_without_mandatory(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let error = fail(&group.client.prepare().server("b").mandatory(false).timeout(stage.budget().quiet * 10)).await;
@@ -136,6 +145,7 @@ async fn fail(client: &RpcClient) -> Error {
     outcome.expect_err("no server can answer")
 }
 
+/// The state of the server must be as before the failed method: 2, and 3 after the next call.
 async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let context = Context::new();
@@ -151,6 +161,7 @@ async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
+/// The long call gets half of the time that its method takes. Ten short calls of the same client run meanwhile.
 async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let quiet = stage.budget().quiet;
@@ -175,6 +186,8 @@ async fn one_that_times_out_disturbs_no_other(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The method takes 7 s. The monitor of 3 s must not end the call, because heartbeats come meanwhile.
+/// The unmonitored call with a timeout of 1 s must end.
 async fn signs_of_life_keep_a_monitored_call_waiting(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let (args, context) = (json!({"ms": 7000}), Context::new());
@@ -187,6 +200,7 @@ async fn signs_of_life_keep_a_monitored_call_waiting(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Includes the values that count as false in Python, the limits of 64-bit integers, and text beyond ASCII.
 async fn values_travel_there_and_back_unchanged(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     for value in [

@@ -28,6 +28,7 @@ async fn cast_each(client: &RpcClient, texts: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Three servers share the topic; the two others must record nothing.
 async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     cast_each(&group.client.prepare().server("b"), &["open", "stack"]).await?;
@@ -40,6 +41,7 @@ async fn reaches_only_the_named_server(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Compares the sorted texts, since the servers run concurrently.
 async fn twenty_run_once_each_and_everywhere(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     let sent: Vec<_> = (0..20).map(|n| format!("{n:02}")).collect();
@@ -54,6 +56,7 @@ async fn twenty_run_once_each_and_everywhere(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Six executions in all, two at each server.
 async fn a_fanout_runs_on_every_server(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b", "c"]).await?;
     cast_each(&group.client.prepare().fanout(), &["open", "stack"]).await?;
@@ -67,6 +70,7 @@ async fn a_fanout_runs_on_every_server(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// A mandatory fanout without a server succeeds on drivers with `Capability::Fanout`.
 async fn nobody_listening_is_an_error_only_if_mandatory(stage: &Stage) -> Outcome {
     let client = RpcClient::new(&stage.bus().await?, Target::topic(stage.name("unserved")).exchange(stage.name("e")));
     cast_each(&client, &["x", "y"]).await?;

@@ -50,6 +50,7 @@ async fn one<'a>(
     Group::with(stage, target(stage), &[name], change).await
 }
 
+/// The method is held over the stop. Its reply must still be sent, and a later cast must wait for the next server.
 async fn a_stopped_server_finishes_what_it_runs_and_takes_no_more(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let (context, args) = (Context::new(), json!({ "increment": 1 }));
@@ -71,6 +72,7 @@ async fn a_stopped_server_finishes_what_it_runs_and_takes_no_more(stage: &Stage)
     next.stop().await
 }
 
+/// The recorder must show `aborted`: without the abort the task would outlive the value that owns it.
 async fn what_runs_past_the_deadline_is_aborted(stage: &Stage) -> Outcome {
     let mut group = Group::start(stage, &["a"]).await?;
     group.client.cast(&Context::new(), "hold", &()).await?;
@@ -83,6 +85,7 @@ async fn what_runs_past_the_deadline_is_aborted(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The first stop gets no time at all. It may succeed or time out; a second stop and `wait` must succeed.
 async fn a_stop_past_its_deadline_goes_on(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let outcome = group.servers[0].stop(Deadline::after(Duration::ZERO)).await;
@@ -94,6 +97,7 @@ async fn a_stop_past_its_deadline_goes_on(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Two stops and a wait run at once, while a method is held. None may end before the method.
 async fn all_who_stop_it_share_one_outcome(stage: &Stage) -> Outcome {
     let mut group = Group::start(stage, &["a"]).await?;
     let (context, server) = (Context::new(), group.servers.pop().ok_or("one was started")?);
@@ -114,6 +118,7 @@ async fn all_who_stop_it_share_one_outcome(stage: &Stage) -> Outcome {
     Ok(server.shutdown(stage.soon()).await?)
 }
 
+/// The sum grows over three servers, because the clones share the state of one endpoint.
 async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
     let (bus, recorder) = (stage.bus().await?, stage.recorder());
     let counter = Counter::endpoint("a", &recorder, &Arc::new(Semaphore::new(0)));
@@ -128,6 +133,7 @@ async fn it_starts_again_from_its_settings(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Each of twenty calls must run once, and each server must run some.
 async fn two_of_one_name_share_its_requests(stage: &Stage) -> Outcome {
     let (first, second) = (one(stage, "a", |server| server).await?, one(stage, "a", |server| server).await?);
     let client = first.client.prepare().server("a");
@@ -143,6 +149,7 @@ async fn two_of_one_name_share_its_requests(stage: &Stage) -> Outcome {
     second.stop().await
 }
 
+/// Casts are sent while no server exists. The next server, of another name, must run them in order.
 async fn the_queue_of_a_dropped_server_is_taken_over(stage: &Stage) -> Outcome {
     let first = Group::start(stage, &["a"]).await?;
     let client = first.client.clone();
@@ -158,6 +165,7 @@ async fn the_queue_of_a_dropped_server_is_taken_over(stage: &Stage) -> Outcome {
     second.stop().await
 }
 
+/// The dropped server held an acknowledged cast. The server after it must run nothing but the new call.
 async fn a_request_ends_with_the_server_that_runs_it(stage: &Stage) -> Outcome {
     let (mut first, context) = (Group::start(stage, &["a"]).await?, Context::new());
     first.client.cast(&context, "hold", &()).await?;
@@ -171,6 +179,8 @@ async fn a_request_ends_with_the_server_that_runs_it(stage: &Stage) -> Outcome {
     second.stop().await
 }
 
+/// The caller is not aware of the change of servers: one call, one answer.
+/// The last reader checks that the second server acknowledged the request after its reply.
 async fn at_least_once_another_server_runs_it_again(stage: &Stage) -> Outcome {
     let (mut first, context) = (one(stage, "a", RpcServerBuilder::at_least_once).await?, Context::new());
     let second = async {
@@ -190,6 +200,7 @@ async fn at_least_once_another_server_runs_it_again(stage: &Stage) -> Outcome {
     stage.read(&stage.connect().await?, Subscription::new(stage.server("e", "t", "later"))).await?.quiet().await
 }
 
+/// Runs with and without `refuse_redelivered`. Without it, the method itself must see the flag.
 async fn what_came_before_is_refused_if_it_is_to_be(stage: &Stage) -> Outcome {
     let context = Context::new();
     for (refuse, answer) in [(true, "RequestRedelivered"), (false, "true")] {

@@ -26,6 +26,7 @@ use crate::{Outcome, Recorder, Stage};
 /// Servers of one topic and a client, each on its own connection.
 pub(super) struct Group<'a> {
     stage: &'a Stage,
+    /// In the order of the names.
     pub(super) servers: Vec<RpcServer>,
     /// The calls, by server.
     pub(super) recorder: Recorder,
@@ -80,16 +81,20 @@ impl fmt::Debug for Group<'_> {
 }
 
 /// The endpoint of the reference's functional tests: a number, a text, and a method that takes its time.
+/// Each server has its own state, so a result shows which server ran the method.
 pub(super) struct Counter {
+    /// The name under which the recorder lists the calls of this server.
     name: String,
     recorder: Recorder,
     gate: Arc<Semaphore>,
+    /// The number of `add` and `subtract`, and the text of `append`.
     state: Mutex<(i64, String)>,
 }
 
 /// Records that a method was aborted, unless the method marks it as ended.
 struct Abort<'a> {
     counter: &'a Counter,
+    /// Set by the method after its last await. If it is still false in `drop`, the future was dropped before its end.
     ended: bool,
 }
 
@@ -110,21 +115,26 @@ impl Exception for Negative {
     }
 }
 
+/// Arguments of `add` and `subtract`.
 #[derive(Deserialize)]
 struct By {
     increment: i64,
 }
 
+/// Arguments of `append`.
 #[derive(Deserialize)]
 struct Text {
     text: String,
 }
 
+/// Arguments of `wait`.
 #[derive(Deserialize)]
 struct Wait {
+    /// How long the method sleeps, in milliseconds.
     ms: u64,
 }
 
+/// Arguments of `echo`, which returns the value unchanged.
 #[derive(Deserialize)]
 struct Echo {
     value: Value,
@@ -177,6 +187,7 @@ impl Counter {
         Ok(state.0)
     }
 
+    /// Appends to the text of this server and returns the whole of it. Records what was appended.
     fn append(&self, Text { text }: &Text) -> String {
         self.recorder.record(&self.name, text);
         let mut state = self.state();
@@ -201,6 +212,7 @@ impl Counter {
         Ok(self.name.clone())
     }
 
+    /// Locks the number and the text. No method holds the lock over an await.
     fn state(&self) -> MutexGuard<'_, (i64, String)> {
         self.state.lock().expect("no panic while it is held")
     }

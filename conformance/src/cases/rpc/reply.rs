@@ -42,6 +42,7 @@ async fn ask(client: &RpcClient, number: usize) -> Result<Value, Error> {
     client.call(&Context::new(), "ask", &json!({ "number": number })).await
 }
 
+/// Eight calls wait at once and are answered in another order. No call may be left in flight.
 async fn they_reach_their_own_calls_in_any_order(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let values = [json!("rx_id"), json!(null), json!([]), json!({}), json!(false), json!(0), json!(1.5), json!("z")];
@@ -63,6 +64,7 @@ async fn they_reach_their_own_calls_in_any_order(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Four buses, each with its own inbox, call two servers. A reply in the wrong inbox would end in a timeout.
 async fn they_reach_their_own_callers(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a", "b"]).await?;
     let mut clients = Vec::new();
@@ -78,6 +80,7 @@ async fn they_reach_their_own_callers(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The values include `0` and null: a caller that takes the second message's null for the result fails.
 async fn a_reply_in_two_messages_is_one(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     for value in [json!({ "a": [1] }), json!(0), json!(null)] {
@@ -100,6 +103,8 @@ async fn answer_next(peer: &mut Peer<'_>) -> Outcome {
     peer.answer(&request, number, true).await
 }
 
+/// The timed-out call must say `Executed::Maybe` and be removed at once.
+/// The next call must get its own reply, not the late one.
 async fn one_that_comes_late_disturbs_nobody(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let error = ask(&client.prepare().timeout(stage.budget().quiet), 1).await.expect_err("no server answers");
@@ -112,6 +117,7 @@ async fn one_that_comes_late_disturbs_nobody(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Seven bodies that are no reply to this call arrive before the true one.
 async fn what_is_none_disturbs_nobody(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let answering = async {
@@ -130,6 +136,7 @@ async fn what_is_none_disturbs_nobody(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The first reply comes twice with one `_unique_id`; another one follows. None may reach the next call.
 async fn a_call_takes_one_reply(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let twice = async {
@@ -148,6 +155,7 @@ async fn a_call_takes_one_reply(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// `select!` drops the call once its request was read. Its reply arrives afterwards.
 async fn a_dropped_call_is_forgotten(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let request = tokio::select! {
@@ -162,6 +170,7 @@ async fn a_dropped_call_is_forgotten(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Ten requests name a queue that does not exist, and the server runs one method at a time.
 async fn one_to_a_vanished_caller_blocks_no_other(stage: &Stage) -> Outcome {
     let group = Group::with(stage, target(stage), &["a"], |server| server.concurrency(1)).await?;
     let (mut peer, gone) = (Peer::caller(stage).await?, stage.name("reply_gone"));
@@ -177,6 +186,7 @@ async fn one_to_a_vanished_caller_blocks_no_other(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Calls in flight may have run (`Executed::Maybe`); a call after the close cannot have (`Executed::No`).
 async fn closing_the_bus_ends_every_call(stage: &Stage) -> Outcome {
     let (mut peer, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let closing = async {
@@ -197,6 +207,7 @@ async fn closing_the_bus_ends_every_call(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The reply has a result too; the failure must prevail.
 async fn a_failure_that_nobody_declared_is_told_with_its_class(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let failing = async {

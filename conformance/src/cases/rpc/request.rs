@@ -59,6 +59,7 @@ fn take_id(content: &mut Value, name: &str) {
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {id:?}");
 }
 
+/// Compares whole objects, so a field that the reference does not write fails the case.
 async fn it_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let context = Context::new().with("user", "alice").with("roles", json!([1, null]));
@@ -75,6 +76,7 @@ async fn it_is_written_as_the_reference_writes_it(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// `_timeout` is in seconds. Both calls must name one reply queue, although their clients differ.
 async fn a_call_says_where_its_reply_goes(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let mut queues = Vec::new();
@@ -108,6 +110,7 @@ fn by_hand(method: &str, args: &Value, inbox: &str, unique_id: &str) -> Value {
         "_unique_id": unique_id, "_context_user": "alice", "_context_client_timeout": null, "unknown": {} })
 }
 
+/// The request has a field `unknown` and a context value `client_timeout`, neither of which may reach the method.
 async fn one_that_is_written_by_hand_is_answered(stage: &Stage) -> Outcome {
     let (group, mut peer) = (Group::start(stage, &["a"]).await?, Peer::caller(stage).await?);
     let inbox = peer.inbox()?;
@@ -125,6 +128,7 @@ async fn one_that_is_written_by_hand_is_answered(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The reply is read with its envelope, as always: only the request goes without.
 async fn one_without_an_envelope_is_read_too(stage: &Stage) -> Outcome {
     let (group, mut peer) = (Group::start(stage, &["a"]).await?, Peer::caller(stage).await?);
     let request = by_hand("add", &json!({ "increment": 7 }), &peer.inbox()?, "1");
@@ -133,6 +137,7 @@ async fn one_without_an_envelope_is_read_too(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// A request with only one of `_msg_id` and `_reply_q` counts as a cast. Both must run.
 async fn a_cast_is_never_answered(stage: &Stage) -> Outcome {
     let (group, mut peer) = (Group::start(stage, &["a"]).await?, Peer::caller(stage).await?);
     for (unique_id, missing) in [("1", "_msg_id"), ("2", "_reply_q")] {
@@ -145,6 +150,8 @@ async fn a_cast_is_never_answered(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Ten bodies, among them nested lists 100,000 deep, which would exhaust the stack of a recursive parser.
+/// Both settlements must leave an empty queue: an unreadable request that is requeued would come back for ever.
 async fn what_is_none_is_rejected_and_the_server_lives(stage: &Stage) -> Outcome {
     let subscription = Subscription::new(stage.server("e", "t", "later"));
     for settle in [Settle::BeforeHandover, Settle::ByReceiver] {
@@ -168,6 +175,7 @@ async fn what_is_none_is_rejected_and_the_server_lives(stage: &Stage) -> Outcome
     Ok(())
 }
 
+/// Sends the third copy after the reply to the first. No second reply may come.
 async fn a_copy_runs_once(stage: &Stage) -> Outcome {
     for at_least_once in [false, true] {
         let group =
@@ -193,6 +201,7 @@ async fn a_copy_runs_once(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// The method takes `Payload`, so the text of a number passes unchanged and no float is involved.
 async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
     let (bus, mut peer) = (stage.bus().await?, Peer::caller(stage).await?);
     let echo = async |_: Arc<()>, _: Context, mut args: HashMap<String, Payload>| {
@@ -214,6 +223,7 @@ async fn what_only_python_writes_is_read(stage: &Stage) -> Outcome {
     Ok(server.shutdown(stage.soon()).await?)
 }
 
+/// Tests zlib and bzip2. The body has 30,000 bytes, and is not ASCII.
 async fn a_compressed_one_is_answered(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let text = "\u{e4} ".repeat(10_000);
@@ -227,6 +237,7 @@ async fn a_compressed_one_is_answered(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// One hundred casts with the default concurrency: they may overlap, but must start in order.
 async fn casts_start_in_the_order_in_which_they_were_sent(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     for n in 0..100 {

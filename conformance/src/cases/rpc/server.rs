@@ -37,6 +37,7 @@ cases! { rpc_server;
     it_runs_no_more_methods_than_it_may [];
 }
 
+/// The method takes 50 ms; the callers wait for 0 and 10 ms. The third call must get its answer.
 async fn it_survives_a_caller_that_gave_up(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let (context, args) = (Context::new(), json!({"ms": 50}));
@@ -83,6 +84,7 @@ impl Serializer for Marks {
     }
 }
 
+/// The marks show the order: serialised by one side (`s`), then deserialised by the other (`d`).
 async fn arguments_and_results_pass_the_serializers(stage: &Stage) -> Outcome {
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
     let group = Group::with(stage, target, &["a"], |server| server.serializer(Marks)).await?;
@@ -98,6 +100,7 @@ async fn arguments_and_results_pass_the_serializers(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The method returns the user that it sees, so the second answer has the marks of both directions.
 async fn the_context_arrives_and_passes_the_serializers(stage: &Stage) -> Outcome {
     let target = |name: &str| Target::topic(stage.name(name)).exchange(stage.name("e"));
     let plain = Group::on(stage, target("plain"), &["a"]).await?;
@@ -111,6 +114,7 @@ async fn the_context_arrives_and_passes_the_serializers(stage: &Stage) -> Outcom
     marked.stop().await
 }
 
+/// A panic, an argument of the wrong type and a missing argument. The server must answer a call after each of them.
 async fn an_unexpected_failure_is_an_answer(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let context = Context::new();
@@ -122,6 +126,7 @@ async fn an_unexpected_failure_is_an_answer(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Six pairs of servers: another exchange, another topic, another name, and combinations of them.
 async fn two_servers_each_hear_what_is_theirs(stage: &Stage) -> Outcome {
     // Fanout reaches every server of a topic, whatever its exchange; nothing else crosses.
     let (crossing, apart) = ([["1", "1", "1", "2"], ["1", "2", "2", "2"]], [["1", "1", "1"], ["2", "2", "2"]]);
@@ -159,6 +164,7 @@ async fn beside(stage: &Stage, run: &str, other: (&str, &str, &str), heard: [&[&
     two.stop().await
 }
 
+/// An endpoint whose method `foo` returns `name`, so that an answer shows which endpoint was chosen.
 fn named(name: &'static str) -> Endpoint<&'static str> {
     Endpoint::new(name).method("foo", async |name: Arc<&'static str>, _: Context, (): ()| Ok::<_, Infallible>(*name))
 }
@@ -173,6 +179,8 @@ async fn asked(client: &RpcClient, namespace: Option<&str>, version: Option<&str
     }
 }
 
+/// Four endpoints differ in namespace and version; two of them also answer to legacy names.
+/// A missing endpoint is `UnsupportedVersion`, a missing method of an endpoint that fits is `NoSuchMethod`.
 async fn the_first_endpoint_that_fits_answers(stage: &Stage) -> Outcome {
     let (bus, target) = (stage.bus().await?, Target::topic(stage.name("t")).exchange(stage.name("e")));
     let server = RpcServer::builder(&bus, target.clone().server("a"))
@@ -201,6 +209,7 @@ async fn the_first_endpoint_that_fits_answers(stage: &Stage) -> Outcome {
     Ok(server.shutdown(stage.soon()).await?)
 }
 
+/// The remote error must arrive with its class, not as a timeout.
 async fn version_and_namespace_must_fit(stage: &Stage) -> Outcome {
     let (bus, target) = (stage.bus().await?, Target::topic(stage.name("t")).exchange(stage.name("e")));
     let server = RpcServer::builder(&bus, target.clone().server("a"))
@@ -214,6 +223,7 @@ async fn version_and_namespace_must_fit(stage: &Stage) -> Outcome {
     Ok(server.shutdown(stage.soon()).await?)
 }
 
+/// Without `RpcServerBuilder::ping` the method must be unknown.
 async fn a_ping_is_answered_only_if_it_is_to_be(stage: &Stage) -> Outcome {
     let target = |name: &str| Target::topic(stage.name(name)).exchange(stage.name("e"));
     for (name, answer) in [("quiet", "NoSuchMethod"), ("pinged", "pong")] {
@@ -226,6 +236,7 @@ async fn a_ping_is_answered_only_if_it_is_to_be(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// Six casts at a concurrency of three. Each method records its begin and its end, twelve entries in all.
 async fn it_runs_no_more_methods_than_it_may(stage: &Stage) -> Outcome {
     let target = Target::topic(stage.name("t")).exchange(stage.name("e"));
     let group = Group::with(stage, target, &["a"], |server| server.concurrency(3)).await?;

@@ -34,6 +34,8 @@ async fn refused(client: &RpcClient, args: &Value) -> Result<[ErrorKind; 2], Err
     Ok([call.kind(), cast.kind()])
 }
 
+/// Covers calls to a fanout, targets without a topic, servers without a name, and listeners without a topic.
+/// No server may record anything.
 async fn what_cannot_be_reached_is_refused(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let (bus, args) = (stage.bus().await?, json!({ "increment": 1 }));
@@ -55,6 +57,7 @@ async fn what_cannot_be_reached_is_refused(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Under the cap 1.0, only version 1.0 is sent: 1.1, 2.0 and no version fail with `VersionCap`.
 async fn a_version_over_the_cap_is_not_sent(stage: &Stage) -> Outcome {
     let (group, context) = (Group::start(stage, &["a"]).await?, Context::new());
     let args = json!({ "increment": 1 });
@@ -74,6 +77,7 @@ async fn a_version_over_the_cap_is_not_sent(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The empty text is tested as well. The error is `InvalidTarget`, and nothing is sent.
 async fn a_version_that_is_none_is_refused(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     for version in ["5", "5.a", "5.5.a", ""] {
@@ -84,6 +88,7 @@ async fn a_version_that_is_none_is_refused(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// Changes every attribute of a copy, calls the original, then undoes every change and calls the copy.
 async fn a_prepared_client_is_a_copy(stage: &Stage) -> Outcome {
     let (group, context) = (Group::start(stage, &["a"]).await?, Context::new());
     let other = group.client.prepare().topic(stage.name("unserved")).exchange(stage.name("f")).version("9.9");
@@ -97,6 +102,7 @@ async fn a_prepared_client_is_a_copy(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// A list, a number, a text and a boolean, none of which has names for the arguments.
 async fn arguments_are_an_object(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     for args in [json!([1]), json!(1), json!("increment"), json!(true)] {

@@ -43,6 +43,7 @@ async fn add(client: &RpcClient, increment: i64) -> Result<i64, Error> {
     client.call(&Context::new(), "add", &json!({ "increment": increment })).await
 }
 
+/// A timeout of zero must fail before anything is sent, with and without an open inbox.
 async fn the_clock_runs_from_the_first_step(stage: &Stage) -> Outcome {
     let group = Group::start(stage, &["a"]).await?;
     let hurried = group.client.prepare().timeout(Duration::ZERO);
@@ -56,6 +57,7 @@ async fn the_clock_runs_from_the_first_step(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The queue exists without a reader while the call times out. The server that starts later must run only the new call.
 async fn a_call_that_expired_in_its_queue_never_runs(stage: &Stage) -> Outcome {
     let first = Group::start(stage, &["a"]).await?;
     // Its connection and its inbox are open, so that the short time is spent in the queue alone.
@@ -70,6 +72,7 @@ async fn a_call_that_expired_in_its_queue_never_runs(stage: &Stage) -> Outcome {
     next.stop().await
 }
 
+/// The message of the call expires after 77 s, which is its timeout.
 async fn a_call_carries_its_timeout_and_a_cast_none(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let (context, client) = (Context::new(), client.timeout(Duration::from_secs(77)));
@@ -92,6 +95,7 @@ async fn pass_on(state: Arc<(RpcClient, Recorder)>, context: Context, (): ()) ->
     Ok(())
 }
 
+/// The inner client would wait for an hour. Its call must end with the deadline of the outer call.
 async fn a_call_from_a_method_ends_by_its_callers_deadline(stage: &Stage) -> Outcome {
     let (mut silent, recorder) = (Peer::server(stage).await?, stage.recorder());
     let (bus, inner) = client(stage).await?;
@@ -125,6 +129,7 @@ async fn last_reply(peer: &mut Peer<'_>) -> Result<Reply, Failed> {
     }
 }
 
+/// Two heartbeats must come before the gate opens. They carry the `_msg_id` of the call.
 async fn heartbeats_come_while_the_method_runs(stage: &Stage) -> Outcome {
     let (group, mut peer) = (Group::start(stage, &["a"]).await?, Peer::caller(stage).await?);
     let request = monitored("hold", &peer.inbox()?);
@@ -139,6 +144,7 @@ async fn heartbeats_come_while_the_method_runs(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
+/// The server runs one method at a time and holds the second request in reserve.
 async fn heartbeats_come_while_the_request_waits_its_turn(stage: &Stage) -> Outcome {
     let one = Group::with(stage, target(stage), &["a"], |server| server.concurrency(1).reserve(8)).await?;
     let mut peer = Peer::caller(stage).await?;
@@ -153,6 +159,7 @@ async fn heartbeats_come_while_the_request_waits_its_turn(stage: &Stage) -> Outc
     one.stop().await
 }
 
+/// An unknown method, a panic and missing arguments. After each reply nothing more may come.
 async fn a_refused_request_leaves_no_heartbeat_behind(stage: &Stage) -> Outcome {
     let (group, mut peer) = (Group::start(stage, &["a"]).await?, Peer::caller(stage).await?);
     for method in ["no_such_method", "panic", "add"] {
@@ -168,6 +175,7 @@ async fn a_refused_request_leaves_no_heartbeat_behind(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
+/// The timeout is an hour, so only the monitor can end the call. Its value must travel in `_timeout`, in seconds.
 async fn a_monitored_call_gives_up_on_a_silent_server(stage: &Stage) -> Outcome {
     let (mut silent, (bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let patient = client.timeout(Duration::from_secs(3600)).monitor(stage.budget().quiet);
@@ -179,6 +187,7 @@ async fn a_monitored_call_gives_up_on_a_silent_server(stage: &Stage) -> Outcome 
     Ok(())
 }
 
+/// The peer sends heartbeats without end and never answers.
 async fn heartbeats_do_not_extend_the_timeout(stage: &Stage) -> Outcome {
     let (mut peer, (_bus, client)) = (Peer::server(stage).await?, client(stage).await?);
     let client = client.timeout(stage.budget().quiet * 3).monitor(stage.budget().arrive);

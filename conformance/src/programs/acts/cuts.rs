@@ -7,12 +7,16 @@ const NEVER: usize = usize::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Cuts(Vec<Cut>);
 
+/// Connections may be lost anywhere between the two positions.
 #[derive(Debug)]
 struct Cut {
     /// The number of its step.
     number: usize,
+    /// The position at which the cut began.
     from: usize,
+    /// The position at which all connections were back, or [`NEVER`].
     to: usize,
+    /// Why a connection was not restored.
     error: Option<String>,
 }
 

@@ -57,6 +57,7 @@ impl<M> Step<M> {
         }
     }
 
+    /// The same field as [`actor`](Self::actor), for renumbering.
     fn actor_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Start { actor } | Self::Stop { actor } | Self::Hurry { actor } | Self::Kill { actor } => Some(actor),
@@ -64,6 +65,7 @@ impl<M> Step<M> {
         }
     }
 
+    /// `None` for every step but a send.
     fn message(&self) -> Option<(usize, &M)> {
         if let Self::Send { sender, message } = self { Some((*sender, message)) } else { None }
     }
@@ -72,7 +74,9 @@ impl<M> Step<M> {
 /// Which actors are up, and which an act has started or ended already.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
+    /// After the steps that were taken so far.
     pub(crate) up: BTreeSet<usize>,
+    /// Steps of one act run at the same time, so a second start or stop in it would have no defined order.
     touched: BTreeSet<usize>,
 }
 
@@ -88,6 +92,7 @@ impl Turns {
     }
 
     /// Whether the step is possible now. Takes it if so.
+    /// A step of an actor that was started or ended in this act is not possible.
     pub(crate) fn take<M>(&mut self, step: &Step<M>) -> bool {
         match step {
             Step::Start { actor } => self.touched.insert(*actor) && self.up.insert(*actor),
@@ -105,6 +110,7 @@ pub(crate) fn messages<M>(acts: &[Act<M>]) -> impl Iterator<Item = (usize, &M)> 
 }
 
 /// How many senders there are.
+/// One more than the highest index, also if a lower one sends nothing.
 pub(crate) fn senders<M>(acts: &[Act<M>]) -> usize {
     messages(acts).map(|(sender, _)| sender + 1).max().unwrap_or(0)
 }
@@ -116,6 +122,7 @@ pub(crate) fn size<M>(acts: &[Act<M>], times: impl Fn(&M) -> usize) -> usize {
 }
 
 /// Whether actors start and end in turn, each at most once in an act.
+/// All actors are down at the begin.
 pub(crate) fn are_whole<M>(acts: &[Act<M>]) -> bool {
     let mut turns = Turns::default();
     acts.iter().all(|act| {
@@ -140,6 +147,7 @@ pub(crate) fn smaller<M: Clone>(acts: &[Act<M>]) -> Vec<Vec<Act<M>>> {
 }
 
 /// The acts without an actor and without the steps that start and end it.
+/// Later actors get the next lower index.
 pub(crate) fn without_actor<M: Clone>(acts: &[Act<M>], gone: usize) -> Vec<Act<M>> {
     let mut acts = acts.to_vec();
     for act in &mut acts {
@@ -152,6 +160,7 @@ pub(crate) fn without_actor<M: Clone>(acts: &[Act<M>], gone: usize) -> Vec<Act<M
 }
 
 /// Generates a cut, early or late in its act.
+/// Three of four come within the next dozen events.
 pub(crate) fn cut<M: std::fmt::Debug>() -> impl Strategy<Value = Step<M>> {
     prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
 }

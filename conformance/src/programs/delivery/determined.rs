@@ -39,6 +39,7 @@ impl Determined for Program {
 
 impl Program {
     /// The steps, in which closing a transport is replaced by closing its open readers.
+    /// A close of a transport would fail pending polls at times that depend on the bus.
     fn closing_first(&self) -> Vec<Step> {
         let (mut phases, mut steps) = (vec![Phase::Shut; self.readers.len()], Vec::new());
         for step in &self.steps {
@@ -56,6 +57,7 @@ impl Program {
 }
 
 /// One entry for each operation and each message, named by number and time.
+/// For a queue with both kinds of readers only the delivery is noted, not how often it happened.
 fn outcomes(program: &Program, observed: &[Observed]) -> Outcomes {
     let (mixed, mut outcomes) = (mixed(program), Outcomes::new());
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
@@ -108,6 +110,7 @@ fn outcomes(program: &Program, observed: &[Observed]) -> Outcomes {
 
 /// The queues with both kinds of readers, those that settle messages and those that need not. Which one gets a message decides
 /// whether it comes back.
+/// Private queues have one reader, so they are left out.
 fn mixed(program: &Program) -> BTreeSet<QueueName> {
     let mut kinds: BTreeMap<QueueName, BTreeSet<bool>> = BTreeMap::new();
     for reader in &program.readers {
@@ -119,6 +122,7 @@ fn mixed(program: &Program) -> BTreeSet<QueueName> {
 }
 
 /// The outcome for the comparison, without the words of an error.
+/// Drivers phrase their errors in different ways.
 fn kind(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",

@@ -11,8 +11,12 @@ pub(crate) enum Outcome {
     TimedOut,
     Closed,
     Unsupported,
+    /// Right only for a name of more than 255 bytes.
     TooLarge,
+    /// Right only for a message that was in hand when its connection was lost or closed.
+    /// The close of a listener that was stopped before a cut may end in the same way.
     Disconnected,
+    /// No rule expects it. Holds the text of the error for the report.
     Other(String),
 }
 
@@ -32,17 +36,20 @@ pub(crate) struct Got {
 /// The result of a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Polled {
+    /// In the order in which the driver returned them.
     Messages(Vec<Got>),
     /// It was cancelled without messages.
     Nothing,
     /// The listener was stopped and is drained.
     End,
+    /// The listener failed.
     Failed(Outcome),
 }
 
 /// One operation and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// A subscription was asked for.
     Opened {
         reader: usize,
         outcome: Outcome,
@@ -52,6 +59,7 @@ pub(crate) enum Event {
         publish: Publish,
         outcome: Outcome,
     },
+    /// A poll for at most `max` messages.
     Polled {
         reader: usize,
         max: usize,
@@ -62,6 +70,7 @@ pub(crate) enum Event {
         settlement: Settlement,
         outcome: Outcome,
     },
+    /// The listener may still return what it has.
     Stopped {
         reader: usize,
         outcome: Outcome,
@@ -70,6 +79,7 @@ pub(crate) enum Event {
         reader: usize,
         outcome: Outcome,
     },
+    /// The listener was dropped, after its unsettled messages.
     Forgotten {
         reader: usize,
     },
@@ -82,5 +92,6 @@ pub(crate) enum Event {
     Cut {
         outcome: Result<(), String>,
     },
+    /// `Budget::quiet` has passed.
     Waited,
 }

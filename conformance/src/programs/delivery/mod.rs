@@ -43,6 +43,7 @@ impl Generated for Program {
         self.steps.len()
     }
 
+    /// A reader is removed only if no step names it.
     fn smaller(&self) -> Vec<Self> {
         let without_reader = (0..self.readers.len()).filter_map(|reader| self.without_reader(reader));
         let without_step = (0..self.steps.len()).map(|step| {

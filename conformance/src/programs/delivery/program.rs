@@ -9,6 +9,7 @@ use crate::programs::json::display_as_json;
 /// Readers, and the steps with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Program {
+    /// None is open at the begin.
     #[serde(default)]
     pub(crate) readers: Vec<Reader>,
     #[serde(default)]
@@ -55,7 +56,9 @@ pub(crate) enum Reads {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotificationQueue {
+    /// The queue of each topic and priority, which all listeners without a pool share.
     Shared,
+    /// One queue for all addresses of the reader, shared by the members of the pool.
     Pool(String),
     Private,
 }
@@ -115,6 +118,7 @@ pub(crate) enum Step {
     },
     /// Cuts every connection, and waits until all are restored.
     Cut,
+    /// Waits for `Budget::quiet`, which is longer than the life of a short-lived message.
     Wait,
 }
 
@@ -162,6 +166,7 @@ impl Reader {
     }
 
     /// Reads notifications by topic and priority.
+    /// From the shared queue of each topic and priority.
     pub(crate) fn notifications(exchange: &str, events: &[(&str, &str)]) -> Self {
         let events = events.iter().map(|(topic, priority)| ((*topic).to_owned(), (*priority).to_owned())).collect();
         Self::new(Reads::Notifications { exchange: exchange.to_owned(), events, queue: NotificationQueue::Shared })
@@ -177,6 +182,7 @@ impl Reader {
         self.shared(NotificationQueue::Private)
     }
 
+    /// Has no effect on readers of anything but notifications.
     fn shared(mut self, shared: NotificationQueue) -> Self {
         if let Reads::Notifications { queue, .. } = &mut self.reads {
             *queue = shared;

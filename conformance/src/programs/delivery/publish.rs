@@ -10,6 +10,7 @@ use crate::programs::json::display_as_json;
 pub(crate) struct Publish {
     /// The index of the transport.
     pub(crate) transport: usize,
+    /// Where it goes; names become unique when the program is played.
     pub(crate) to: To,
     /// Whether it fails without a bound queue.
     #[serde(default)]
@@ -31,6 +32,7 @@ pub(crate) struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
+    /// One of the servers of a topic.
     Topic {
         exchange: String,
         topic: String,
@@ -40,6 +42,7 @@ pub(crate) enum To {
         topic: String,
         name: String,
     },
+    /// Every server of a topic, in every exchange.
     Fanout {
         topic: String,
     },
@@ -47,11 +50,13 @@ pub(crate) enum To {
     Inbox {
         reader: usize,
     },
+    /// The shared queue, the pools and the private readers of a topic and priority.
     Notification {
         exchange: String,
         topic: String,
         priority: String,
     },
+    /// A durable queue, past every exchange. Publishing to it declares it.
     Queue {
         name: String,
         /// The length in bytes to which the name is padded.
@@ -63,6 +68,7 @@ pub(crate) enum To {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {
+    /// No time to live.
     Endless,
     /// Longer than any program.
     Long,

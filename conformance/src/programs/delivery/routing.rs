@@ -11,6 +11,7 @@ pub(crate) type QueueName = String;
 /// The queues and their bindings. A shared queue stays; a private one is deleted with its reader.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Routing {
+    /// Every queue is also bound by its own name.
     bindings: BTreeMap<Key, BTreeSet<QueueName>>,
     /// Queues whose reader was dropped: they wait to expire, and may or may not exist.
     doubtful: BTreeSet<QueueName>,
@@ -19,14 +20,18 @@ pub(crate) struct Routing {
 /// What a publish is routed by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
+    /// Exchange and routing key.
     Topic(String, String),
+    /// A topic, whatever the exchange.
     Fanout(String),
+    /// The queue itself, past every exchange.
     Queue(QueueName),
 }
 
 /// A queue of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
+    /// Unique within the program; on the bus it has another name.
     pub(crate) queue: QueueName,
     /// Whether it is deleted with its reader.
     pub(crate) private: bool,
@@ -35,6 +40,7 @@ pub(crate) struct Plan {
 }
 
 /// The queues of `reads`; `unique` names the private ones.
+/// A server has three queues: of its topic, its own and its private share of the fanout.
 pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
     let key = |exchange: &str, key: &str| Key::Topic(exchange.to_owned(), key.to_owned());
     match reads {
@@ -70,16 +76,19 @@ fn queue(name: &str, bytes: Option<usize>) -> QueueName {
     bytes.map_or_else(|| name.to_owned(), |bytes| format!("{name} of {bytes} bytes"))
 }
 
+/// It stays when its reader is closed.
 fn shared(queue: &str, keys: Vec<Key>) -> Plan {
     Plan { queue: queue.to_owned(), private: false, keys }
 }
 
+/// Its name must be unique to one life of one reader.
 fn private(queue: QueueName, keys: Vec<Key>) -> Plan {
     Plan { queue, private: true, keys }
 }
 
 impl Routing {
     /// Declares and binds a queue.
+    /// Declaring a queue again adds the bindings that it lacks.
     pub(crate) fn declare(&mut self, plan: &Plan) {
         for key in plan.keys.iter().cloned().chain([Key::Queue(plan.queue.clone())]) {
             self.bindings.entry(key).or_default().insert(plan.queue.clone());
@@ -87,6 +96,7 @@ impl Routing {
     }
 
     /// Deletes a queue.
+    /// A later publish to it is not routed.
     pub(crate) fn delete(&mut self, queue: &QueueName) {
         for queues in self.bindings.values_mut() {
             queues.remove(queue);

@@ -72,13 +72,16 @@ pub(crate) struct Explored {
     pub(crate) excused: BTreeMap<&'static str, u64>,
     /// The duration on the machine's clock.
     pub(crate) took: Duration,
+    /// `None` if every rule held.
     pub(crate) found: Option<Found>,
 }
 
 /// A program that broke a rule, shrunk.
 #[derive(Debug)]
 pub(crate) struct Found {
+    /// Generates the program again, before it was shrunk.
     pub(crate) seed: u64,
+    /// Those of the shrunk program.
     pub(crate) violations: Vec<Violation>,
     /// The program as JSON, which [`replay`](super::replay) takes.
     pub(crate) json: String,
@@ -97,6 +100,7 @@ pub(crate) struct Search<'a, P: Generated> {
 }
 
 /// Runs programs until one breaks a rule.
+/// Each program has a seed of its own: that of the options, and then the next numbers.
 pub(crate) fn explore<P: Generated>(search: &Search<'_, P>, options: Options) -> Explored {
     let begun = Instant::now();
     let mut explored = Explored { programs: 0, steps: 0, took: Duration::ZERO, excused: BTreeMap::new(), found: None };
@@ -127,6 +131,7 @@ pub(crate) struct Perils {
 }
 
 /// The perils that this harness supports. It cannot cut the connections of foreign actors.
+/// A paused clock is needed to stop servers in a hurry.
 pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
     if actors.are_foreign() {
         return Perils::default();
@@ -137,6 +142,7 @@ pub(crate) fn perils(harness: &impl Harness, actors: Actors) -> Perils {
 }
 
 /// How many runs to spend on shrinking with this clock.
+/// Waits cost no time on a paused clock, so it can afford more runs.
 pub(crate) fn shrinking(clock: Clock) -> u32 {
     match clock {
         Clock::Paused => 4_000,
@@ -145,6 +151,8 @@ pub(crate) fn shrinking(clock: Clock) -> u32 {
 }
 
 impl<P: Generated> Search<'_, P> {
+    /// Proptest shrinks the values first; [`smallest`](Self::smallest) then removes parts.
+    /// Steps and excuses are counted for the first run alone, not for the shrunk forms.
     fn one(&self, seed: u64, actors: Actors, explored: &mut Explored) {
         let (first, broken) = (Cell::new(true), RefCell::new(Vec::new()));
         let (size, excused) = (Cell::new(0), RefCell::new(Vec::new()));
@@ -179,6 +187,7 @@ impl<P: Generated> Search<'_, P> {
     }
 
     /// Removes parts of `program` while the rest still breaks a rule and runs are left.
+    /// Begins again with the largest parts after each success.
     fn smallest(&self, mut program: P, mut violations: Vec<Violation>) -> (P, Vec<Violation>) {
         let mut runs = self.shrinking;
         'again: loop {
@@ -200,6 +209,7 @@ impl<P: Generated> Search<'_, P> {
 
 /// The result of one program.
 pub(crate) struct Performed {
+    /// Those that nothing excuses. The program failed if there are any.
     pub(crate) violations: Vec<Violation>,
     /// The rules that foreign actors broke and were excused from.
     pub(crate) excused: Vec<&'static Rule>,
@@ -212,6 +222,7 @@ impl From<Vec<Violation>> for Performed {
 }
 
 /// Runs one program on a new runtime and closes what it opened. A program that cannot be played is a violation too.
+/// Rules that need a capability which the driver lacks are left out.
 pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Performed {
     let (runtime, limit) = (runner::runtime(harness.clock()), runner::limit(harness.clock()));
     let stage = Stage::new(harness);
@@ -234,6 +245,7 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Perfo
     metrics::with_local_recorder(&tally, || runtime.block_on(played))
 }
 
+/// The connection is closed with the stage.
 async fn capabilities(stage: &Stage) -> Capabilities {
     match stage.connect().await {
         Ok(transport) => transport.capabilities(),
@@ -243,6 +255,7 @@ async fn capabilities(stage: &Stage) -> Capabilities {
 }
 
 /// A proptest runner whose single program depends on `seed` alone.
+/// Shrinking ends after two minutes.
 fn runner_of(seed: u64, shrinking: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

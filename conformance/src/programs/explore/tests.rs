@@ -3,6 +3,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use super::*;
 use crate::programs::{delivery, notify, rpc};
 
+/// With every peril, so that tests see all kinds of steps.
 fn generated<P: Generated>(seed: u64) -> String {
     let tree = P::strategy(Perils { cuts: true, limits: true, hurry: true })
         .new_tree(&mut runner_of(seed, 0))
@@ -10,6 +11,7 @@ fn generated<P: Generated>(seed: u64) -> String {
     tree.current().to_string()
 }
 
+/// A failure can be repeated only if the seed alone determines the program.
 #[test]
 fn a_seed_gives_the_same_program_again_and_another_seed_another() {
     assert_eq!(generated::<rpc::Program>(7), generated::<rpc::Program>(7));
@@ -17,6 +19,7 @@ fn a_seed_gives_the_same_program_again_and_another_seed_another() {
     assert_eq!(generated::<delivery::Program>(7), generated::<delivery::Program>(7));
 }
 
+/// A harness that cannot cut connections would fail programs that ask for it.
 #[test]
 fn perils_happen_only_where_they_are_allowed() {
     fn unhurt<P: Generated>(seed: u64) -> bool {
@@ -27,6 +30,8 @@ fn perils_happen_only_where_they_are_allowed() {
     assert!((0..200).all(|seed| unhurt::<rpc::Program>(seed) && unhurt::<notify::Program>(seed)));
 }
 
+/// Searches the JSON of 200 programs of each kind.
+/// A step that the strategies never generate would leave its rules untested.
 #[test]
 fn every_kind_of_step_is_generated() {
     let rpc: String = (0..200).map(generated::<rpc::Program>).collect();

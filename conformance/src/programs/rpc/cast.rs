@@ -8,6 +8,8 @@ const SENDERS: u32 = 32;
 
 impl Program {
     /// The program with its servers and senders assigned to implementations, as `actors` and `seed` determine.
+    /// A mixed program with two actors or more has at least one of each kind.
+    /// The same seed gives the same cast again.
     pub(crate) fn cast_by(mut self, actors: Actors, seed: u64) -> Self {
         let (servers, senders) = (self.servers.len(), self.senders());
         let mut foreign = actors.choose(seed, 0, servers);
@@ -23,6 +25,7 @@ impl Program {
     }
 
     /// The program without foreign actors.
+    /// The strict check judges a history by it.
     pub(crate) fn ours(&self) -> Self {
         self.clone().cast_by(Actors::Rust, 0)
     }

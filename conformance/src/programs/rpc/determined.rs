@@ -51,6 +51,7 @@ impl Determined for Program {
 }
 
 /// A hurried stop or a kill may lose requests, a stop does not.
+/// Every other step stays as it is.
 fn stopped(step: Step) -> Step {
     match step {
         Step::Hurry { actor: server } | Step::Kill { actor: server } => Step::Stop { actor: server },
@@ -69,6 +70,7 @@ fn patient(step: Step, reached: impl Fn(&Request) -> bool, read: impl Fn(&Reques
 }
 
 /// One entry for each request, each execution and each life, named without step numbers.
+/// The n-th cast and the n-th call of a sender are counted apart, because a sender makes them concurrently.
 fn outcomes(program: &Program, history: &History) -> Outcomes {
     let timeline = Timeline::new(program, history);
     let (mut outcomes, mut sent_before) = (Outcomes::new(), BTreeMap::new());
@@ -100,6 +102,7 @@ fn outcomes(program: &Program, history: &History) -> Outcomes {
 }
 
 /// How a request ended; `None` if that depends on which server took it.
+/// A reply is compared by whether it belongs to its request, not by which server of the queue wrote it.
 fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     if sent.request.kind == Kind::Call && dispatched(timeline, sent, up_then(timeline, sent)).len() > 1 {
         return None;
@@ -125,6 +128,7 @@ fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
 
 /// Where a request ran; `None` if that depends on which server took it. The bus chooses among the servers of one queue, but a
 /// fanout runs at each.
+/// Servers that share the queue of a request are named together, since either bus may choose another one.
 fn ran(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     let takers: Vec<usize> = match sent.request.kind {
         Kind::Call => up_then(timeline, sent).collect(),
@@ -154,11 +158,13 @@ fn ran(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
 }
 
 /// The servers that read the queue of a request while it was sent.
+/// A server that starts or stops in the meantime is left out.
 fn up_then<'a>(timeline: &'a Timeline<'_>, sent: &'a Sent<'_>) -> impl Iterator<Item = usize> + 'a {
     timeline.readers(sent.request).filter(|server| timeline.surely_up(*server, sent.begun, sent.ended))
 }
 
 /// The distinct ways in which `servers` dispatch a request.
+/// If there is more than one, the result depends on the bus and is left out of the comparison.
 fn dispatched(timeline: &Timeline<'_>, sent: &Sent<'_>, servers: impl Iterator<Item = usize>) -> Vec<Dispatch> {
     let mut all = Vec::new();
     for dispatch in servers.map(|server| timeline.dispatch(server, sent.request)) {

@@ -49,16 +49,19 @@ impl Generated for Program {
         strategy::programs(perils).boxed()
     }
 
+    /// A request counts as often as it is sent.
     fn size(&self) -> usize {
         acts::size(&self.acts, |request| request.times)
     }
 
+    /// Tries servers first, then acts and steps, then foreign actors.
     fn smaller(&self) -> Vec<Self> {
         let servers = (0..self.servers.len()).map(|server| self.without_server(server)).filter(Self::is_whole);
         let acts = acts::smaller(&self.acts).into_iter().map(|acts| Self { acts, ..self.clone() });
         servers.chain(acts).chain(self.less_foreign()).collect()
     }
 
+    /// Servers and senders may be foreign.
     fn cast(self, actors: Actors, seed: u64) -> Self {
         self.cast_by(actors, seed)
     }

@@ -21,6 +21,7 @@ use crate::Stage;
 struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
+    /// Shared by all actors: its order is the order of the history.
     log: Log,
     /// By index of the server.
     servers: Vec<Arc<dyn Actor>>,
@@ -49,6 +50,8 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
+/// Each actor has a connection of its own.
+///
 /// # Errors
 /// A connection could not be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
@@ -57,6 +60,7 @@ async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>,
 
 impl Play<'_> {
     /// Runs the steps of an act concurrently, those of one sender in order, and waits for all of them.
+    /// A cut waits for events of the other steps, so it falls between them.
     async fn act(&self, act: &Act) {
         let mut parts: Vec<BoxFuture<'_, ()>> = Vec::new();
         let mut lines: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
@@ -77,6 +81,7 @@ impl Play<'_> {
     }
 
     /// Sends the requests of one sender in an act: casts one after the other, calls concurrently.
+    /// A request that is sent several times gets a number of its own each time.
     async fn send_all(&self, sender: usize, requests: Vec<&Request>) {
         let step = |request: &Request| Step::Send { sender, message: request.clone().times(1) };
         let each = requests.into_iter().flat_map(|request| std::iter::repeat_n(request, request.times));
@@ -91,6 +96,7 @@ impl Play<'_> {
     }
 
     /// Cuts every connection after `after` more events of the history, or when no more come.
+    /// Waits for these events for half of `Budget::quiet` at most, and cuts anyway.
     async fn cut(&self, after: usize) {
         let number = self.log.begin(&Step::Cut { after });
         let enough = self.log.history().events.len() + after;
@@ -103,6 +109,8 @@ impl Play<'_> {
     }
 
     /// Records the begin of a step, has its actor perform it, and records the outcome.
+    /// Slow methods take a third of `Budget::quiet`, a hurried stop gets a sixth.
+    /// A request that is given up is dropped after a twelfth.
     async fn perform(&self, step: Step) {
         let number = self.log.begin(&step);
         let (actor, command) = match &step {
@@ -141,6 +149,7 @@ impl Play<'_> {
     }
 
     /// Waits until no request is due, or nothing has happened for [`Budget::arrive`](crate::Budget::arrive).
+    /// Notes the point in the history, also if the time ran out.
     async fn settle(&self) {
         let due = |history: &History| Timeline::new(self.program, history).due().is_empty();
         self.log.settled(self.stage.budget().arrive, due).await;
@@ -148,6 +157,7 @@ impl Play<'_> {
     }
 
     /// Starts the servers that are down, waits until nothing is due and nothing more happens, and stops all servers.
+    /// Last it notes how many requests the library counted as dropped.
     async fn end(&self) {
         let running = Timeline::new(self.program, &self.log.history()).running();
         let all = 0..self.program.servers.len();
@@ -161,6 +171,7 @@ impl Play<'_> {
 }
 
 /// The timeout of a request.
+/// `Budget::quiet` if it is impatient, else `Budget::arrive`.
 pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
     if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
 }

@@ -37,8 +37,11 @@ pub(crate) struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
+    /// Waits for an answer.
     Call,
+    /// Ends when the bus has the request.
     Cast,
+    /// A cast to every server of the topic, whatever its exchange.
     Fanout,
 }
 
@@ -72,6 +75,7 @@ impl Method {
 
 impl Request {
     /// A mandatory call of `answer` on `topic` of the default exchange.
+    /// Like [`cast`](Self::cast), it has no namespace and no version.
     pub(crate) fn call(topic: &str) -> Self {
         Self { kind: Kind::Call, mandatory: true, ..Self::cast(topic) }
     }

@@ -11,6 +11,7 @@ use crate::programs::Perils;
 use crate::programs::acts::{self, Turns};
 
 /// Few names of each kind, so that servers share queues and requests reach them.
+/// Exchanges and topics get unique names when the program is played. Server names stay: the topic scopes them.
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -19,6 +20,7 @@ const NAMESPACES: [&str; 2] = ["m", "n"];
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
 
 /// Programs of at most four servers and six acts, in which those of `perils` happen.
+/// A server is up from the start with a probability of 0.75. With `cuts`, one step in 25 is a cut.
 pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     let servers = vec((server(), prop::bool::weighted(0.75)), 1..=4);
     servers.prop_flat_map(move |servers| {
@@ -31,6 +33,7 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
 }
 
 /// A server with one or two interfaces; one in five acknowledges afterwards.
+/// Three in five run 64 methods at once. The others run one or two, so requests wait for their turn.
 fn server() -> impl Strategy<Value = Server> {
     let place = (option::weighted(0.6, 0..EXCHANGES.len()), 0..TOPICS.len(), 0..NAMES.len());
     let interface = (option::weighted(0.4, 0..NAMESPACES.len()), 0..VERSIONS.len());

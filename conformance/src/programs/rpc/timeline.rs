@@ -58,6 +58,7 @@ pub(crate) struct Life<'a> {
 pub(crate) struct Sent<'a> {
     /// The number of its step.
     pub(crate) number: usize,
+    /// The index of the sender.
     pub(crate) sender: usize,
     pub(crate) request: &'a Request,
     /// The position at which the send began.
@@ -75,11 +76,13 @@ pub(crate) struct Sent<'a> {
 pub(crate) struct Ran<'a> {
     /// The position at which the method started.
     pub(crate) at: usize,
+    /// As the server reported it.
     pub(crate) run: &'a Run,
 }
 
 impl<'a> Timeline<'a> {
     /// Reads the history once. Pure.
+    /// Steps that never ended keep [`NEVER`] as their end.
     pub(crate) fn new(program: &'a Program, history: &'a History) -> Self {
         let mut timeline = Self {
             servers: &program.servers,
@@ -109,6 +112,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Opens a life or a send at the begin of its step.
+    /// A stop of a server without a life is ignored.
     fn begin(&mut self, at: usize, number: usize, step: &'a Step) {
         match step {
             Step::Start { actor: server } => self.lives[*server].push(Life {
@@ -142,6 +146,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Completes the life, send or cut of a step.
+    /// A start that failed never surely takes requests.
     fn end(&mut self, at: usize, number: usize, step: &Step, outcome: &'a Outcome, took: Duration) {
         match step {
             Step::Start { actor: server } => {
@@ -169,17 +174,20 @@ impl<'a> Timeline<'a> {
     }
 
     /// The servers that are up now.
+    /// A server whose start has not ended, or failed, is among them.
     pub(crate) fn running(&self) -> Vec<usize> {
         let up = |server: &usize| self.lives[*server].last().is_some_and(|life| life.stopping == NEVER);
         (0..self.servers.len()).filter(up).collect()
     }
 
     /// Whether `server` was up all the time from `from` to `to`.
+    /// The start must have ended before `from`, and the stop must begin after `to`.
     pub(crate) fn surely_up(&self, server: usize, from: usize, to: usize) -> bool {
         self.lives[server].iter().any(|life| life.started < from && to < life.stopping)
     }
 
     /// Whether `server` may have been up at some time from `from` to `to`.
+    /// A life counts from the begin of its start to the end of its stop.
     pub(crate) fn perhaps_up(&self, server: usize, from: usize, to: usize) -> bool {
         self.lives[server].iter().any(|life| life.starting < to && from < life.stopped)
     }
@@ -190,16 +198,19 @@ impl<'a> Timeline<'a> {
     }
 
     /// Whether a queue may have been bound at its address before the send had ended.
+    /// A server that starts while the send is in progress may bind the queue in time.
     pub(crate) fn perhaps_bound(&self, sent: &Sent<'_>) -> bool {
         self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.starting < sent.ended))
     }
 
     /// The servers that read the queue to which `request` goes.
+    /// Whether they are up does not matter.
     pub(crate) fn readers<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
         (0..self.servers.len()).filter(|server| reads(&self.servers[*server], request))
     }
 
     /// Whether every server that may receive `request` would run it.
+    /// If not, a request may be refused, depending on which server takes it.
     pub(crate) fn all_run(&self, request: &Request) -> bool {
         self.readers(request).all(|server| self.dispatch(server, request) == Dispatch::Runs)
     }
@@ -220,6 +231,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The same for losses that no counter and no answer reports, as after a kill.
+    /// Servers that acknowledge after their answer lose nothing when they are killed.
     pub(crate) fn perhaps_lost_in_silence(&self, sent: &Sent<'_>) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
@@ -267,11 +279,13 @@ impl<'a> Timeline<'a> {
     }
 
     /// Whether `sent` failed because its connection was lost.
+    /// A disconnection without a cut is no excuse.
     pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
         matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
     }
 
     /// Whether a call timed out because its request may have been lost with a connection.
+    /// A call that ran is not among them: its answer survives a cut.
     pub(crate) fn lost_with_its_connection(&self, sent: &Sent<'_>) -> bool {
         let waited = sent.request.kind == Kind::Call && sent.outcome == Some(&Outcome::TimedOut);
         let in_vain = waited && self.runs_of(sent.number).next().is_none();
@@ -303,6 +317,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The messages that must still run without any further step; of a fanout, with the server.
+    /// The play waits until it is empty, or nothing has happened for `Budget::arrive`.
     pub(crate) fn due(&self) -> Vec<(usize, Option<usize>)> {
         let mut due = Vec::new();
         let sent = self.sent.iter().filter(|sent| sent.outcome == Some(&Outcome::Done));
@@ -328,6 +343,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The servers that bind the queue of the request to its exchange.
+    /// A fanout is bound by each server of its topic.
     fn binders<'r>(&'r self, request: &'r Request) -> impl Iterator<Item = usize> + 'r {
         (0..self.servers.len()).filter(|server| super::model::binds(&self.servers[*server], request))
     }

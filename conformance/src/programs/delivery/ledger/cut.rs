@@ -24,6 +24,8 @@ impl Ledger {
 }
 
 impl Item {
+    /// A copy in hand must come again. One that was just settled may come again, or may be gone.
+    /// A waiting copy that a cancelled poll had begun to settle may come twice.
     fn cut(&mut self) {
         match self.state {
             State::Held(..) => self.give_back(),

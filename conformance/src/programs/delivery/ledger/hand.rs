@@ -12,6 +12,7 @@ use crate::programs::delivery::rules;
 /// An unsettled message of a reader.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// The index of the reader that polled it.
     pub(super) reader: usize,
     /// Its queue and number; `None` if the reader should not have received it.
     pub(super) place: Option<(QueueName, usize)>,
@@ -22,6 +23,7 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// A message in hand of a listener and a connection that both live.
     pub(super) fn by(reader: usize, place: Option<(QueueName, usize)>) -> Self {
         Self { reader, place, over: false, lost: false }
     }
@@ -29,6 +31,8 @@ impl Held {
 
 impl Ledger {
     /// Checks the result of a settlement. It must succeed while the listener and the connection live, and fail after.
+    /// A dropped message reports no result, so only its return to the queue is applied.
+    /// After a cut, `Disconnected` is right even if the listener was closed meanwhile.
     pub(super) fn settled(&mut self, token: usize, settlement: Settlement, outcome: &Outcome) {
         let Some(held) = self.held.remove(&token) else { return };
         let reader = held.reader;
@@ -77,6 +81,7 @@ impl Ledger {
         }
     }
 
+    /// Returns the copy to its queue, where it must be delivered again.
     fn give_back(&mut self, held: &Held, token: usize) {
         self.change(held, token, Item::give_back);
         // A requeue is final into the private queue of a stopped reader, and on a driver without requeue.

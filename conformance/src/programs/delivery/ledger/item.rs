@@ -27,6 +27,7 @@ pub(super) struct Item {
     pub(super) seen: bool,
     /// Whether the queue had no reader since it was published.
     pub(super) unread: bool,
+    /// Matters only while the copy waits.
     pub(super) fate: Fate,
     /// The reader whose cancelled poll may have begun to settle it.
     pub(super) settling_at: Option<usize>,
@@ -50,15 +51,18 @@ pub(super) enum Fate {
 /// Where a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
+    /// In its queue, or buffered by a listener that has not returned it.
     Waiting,
     /// Unsettled at a reader, under a token.
     Held(usize, usize),
     /// Settled so recently that the settlement may not have reached the bus.
     Settled,
+    /// It must never come again.
     Gone,
 }
 
 impl Item {
+    /// Every copy begins in its queue.
     pub(super) fn new(publisher: usize, fate: Fate, unread: bool) -> Self {
         Self { state: State::Waiting, publisher, seen: false, unread, fate, settling_at: None, doubled: false }
     }
@@ -74,6 +78,7 @@ impl Item {
     }
 
     /// Time has passed: a settlement has reached the bus.
+    /// Copies in hand and in queues stay as they are.
     pub(super) fn wait(&mut self) {
         if self.state == State::Settled {
             self.state = State::Gone;
@@ -81,11 +86,13 @@ impl Item {
     }
 
     /// It must be delivered again.
+    /// Whether it may expire does not change.
     pub(super) fn give_back(&mut self) {
         self.state = State::Waiting;
     }
 
     /// It need not be delivered any more.
+    /// If it comes nevertheless, that alone breaks no rule.
     pub(super) fn doubt(&mut self) {
         self.fate = Fate::MayBeGone;
     }

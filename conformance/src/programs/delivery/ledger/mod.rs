@@ -23,12 +23,15 @@ use item::{Fate, Item, Queue, State};
 pub(crate) struct Ledger {
     /// By index. The end of a program appends readers for unread queues.
     pub(crate) readers: Vec<Reading>,
+    /// Those of the driver under test, at the begin of the program.
     capabilities: Capabilities,
+    /// Which queues a publish reaches.
     routing: Routing,
     queues: BTreeMap<QueueName, Queue>,
     /// By token.
     held: BTreeMap<usize, Held>,
     /// In the order in which they were found.
+    /// Not sorted by gravity.
     violations: Vec<Violation>,
 }
 
@@ -38,6 +41,7 @@ pub(crate) struct Reading {
     pub(crate) reader: Reader,
     /// How often it was opened; names its private queues.
     lives: usize,
+    /// As the steps of the program left it.
     pub(crate) phase: Phase,
     /// Whether its connection was lost after it was stopped. Closing it then cannot delete its private queues.
     orphans: bool,
@@ -50,8 +54,10 @@ pub(crate) struct Reading {
 /// The state of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// Never opened, closed, dropped, or its transport was closed.
     Shut,
     Open,
+    /// It takes no new messages, but polls may return what it has.
     Stopped,
 }
 
@@ -64,6 +70,7 @@ impl Ledger {
     }
 
     /// Applies an event.
+    /// Events must come in the order in which their operations ended.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Opened { reader, outcome } => self.opened(*reader, outcome),
@@ -85,6 +92,7 @@ impl Ledger {
     }
 
     /// The violations, including every copy that was never delivered.
+    /// Adds one violation of `rules::LOST` for each copy.
     pub(crate) fn close(mut self) -> Vec<Violation> {
         for (number, queue) in self.outstanding() {
             self.broken(&rules::LOST, format!("message {number} in queue '{queue}' was not handed over"));
@@ -93,6 +101,7 @@ impl Ledger {
     }
 
     /// The copies that must still be delivered.
+    /// Copies that may have expired, or may be gone with a private queue, are not among them.
     pub(crate) fn outstanding(&self) -> Vec<(usize, QueueName)> {
         let mut outstanding = Vec::new();
         for (name, queue) in &self.queues {
@@ -112,17 +121,20 @@ impl Ledger {
     }
 
     /// The queue of an unsettled message.
+    /// `None` if the reader should not have received it, or if the message was settled.
     pub(crate) fn queue_in_hand(&self, token: usize) -> Option<QueueName> {
         self.held.get(&token)?.place.as_ref().map(|(queue, _)| queue.clone())
     }
 
     /// The current or last queue of the inbox `reader`.
+    /// `None` if the reader is no inbox, or was never open.
     pub(crate) fn inbox_of(&self, reader: usize) -> Option<QueueName> {
         let reading = self.readers.get(reader)?;
         (reading.lives > 0 && reading.reader.reads == Reads::Inbox).then(|| reading.plans[0].queue.clone())
     }
 
     /// A reader for each shared queue that publishers declared and no reader of the program reads.
+    /// Without them the messages of those queues would count as lost, and would stay on the bus.
     pub(crate) fn unread(&self) -> Vec<Reader> {
         let read: BTreeSet<_> =
             self.readers.iter().flat_map(|reading| plans(&reading.reader.reads, "")).map(|plan| plan.queue).collect();
@@ -131,6 +143,7 @@ impl Ledger {
     }
 
     /// Declares the queues of the reader if the subscription succeeded.
+    /// A pool must be refused by a driver without `Capability::Pools`. A name over the limit may be.
     fn opened(&mut self, reader: usize, outcome: &Outcome) {
         let reading = &mut self.readers[reader];
         let pool = matches!(&reading.reader.reads, Reads::Notifications { queue: NotificationQueue::Pool(_), .. });
@@ -165,6 +178,7 @@ impl Ledger {
     }
 
     /// The broker delivers no more; buffered messages can still be polled.
+    /// From here on messages of its queues may come marked, because the stop requeues prefetched ones.
     fn stopped(&mut self, reader: usize, outcome: &Outcome) {
         self.expect(&rules::CLOSED, &Outcome::Done, outcome, || format!("stopping reader {reader}"));
         self.readers[reader].phase = Phase::Stopped;
@@ -199,6 +213,7 @@ impl Ledger {
     }
 
     /// Ends a reader: its unsettled messages return to their queues, and its private queues are removed.
+    /// Messages in hand count as over: settling them must fail from now on.
     fn leave(&mut self, reader: usize) {
         self.gave(reader);
         self.readers[reader].phase = Phase::Shut;
@@ -220,6 +235,7 @@ impl Ledger {
     }
 
     /// Short-lived copies in queues without readers have expired now.
+    /// A settlement from before the wait has reached the bus, so a later cut cannot undo it.
     fn waited(&mut self) {
         for queue in self.queues.values_mut() {
             for copy in queue.copies.values_mut().filter(|copy| copy.unread && copy.fate == Fate::MayExpire) {
@@ -236,6 +252,7 @@ impl Ledger {
         }
     }
 
+    /// One rule may be broken several times, and each time is reported.
     pub(crate) fn broken(&mut self, rule: &'static Rule, how: String) {
         self.violations.push(Violation::new(rule, how));
     }

@@ -14,6 +14,8 @@ const LONGEST_NAME: usize = 255;
 
 impl Ledger {
     /// Checks the result of a publish, and adds a copy to each queue that receives it.
+    /// Exactly one of four things must happen: the timeout of a late publish, a refusal, a return, or success.
+    /// A copy enters a queue only after success, so a publish that failed but arrived is reported as not routed.
     pub(super) fn published(&mut self, number: usize, publish: &Publish, outcome: &Outcome) {
         let what = || format!("message {number}, {publish},");
         if publish.too_late {
@@ -57,6 +59,7 @@ impl Ledger {
     }
 
     /// Whether an operation failed because of its name of `bytes`. Only a name that is too long may fail.
+    /// Drivers without a limit may accept such a name.
     pub(super) fn refused(&mut self, bytes: Option<usize>, outcome: &Outcome, what: impl Fn() -> String) -> bool {
         let Some(bytes) = bytes else { return false };
         let too_long = bytes > LONGEST_NAME;
@@ -67,6 +70,7 @@ impl Ledger {
     }
 
     /// Whether the publish needs a capability that the driver does not declare.
+    /// If so, the publish must fail as unsupported, and no queue may receive it.
     fn unsupported(&self, publish: &Publish) -> bool {
         let needed = [
             (matches!(publish.to, To::Server { .. }), Capability::ServerAddress),
@@ -79,6 +83,7 @@ impl Ledger {
     }
 
     /// Declares the queue that a publish declares: a durable queue always, that of a notification on request.
+    /// A driver that declares the queue late loses the message: the ledger expects it from this publish on.
     fn ensure(&mut self, publish: &Publish) {
         let reader = match &publish.to {
             To::Queue { name, bytes } => {

@@ -10,6 +10,8 @@ use crate::programs::delivery::rules;
 
 impl Ledger {
     /// Checks the number of messages, each message and the window.
+    /// An end is right only for a stopped listener.
+    /// A failure is never right here, because a poll whose transport closes has an event of its own.
     pub(super) fn polled(&mut self, reader: usize, max: usize, polled: &Polled) {
         match polled {
             Polled::Nothing => self.gave_up(reader),
@@ -32,6 +34,7 @@ impl Ledger {
     }
 
     /// A poll was cancelled. It may have begun to settle the messages that it would have returned.
+    /// Only readers that settle before handover are affected; other polls settle nothing.
     fn gave_up(&mut self, reader: usize) {
         if self.readers[reader].reader.before_handover {
             let waiting = self.copies_of(reader).filter(|copy| copy.state == State::Waiting);
@@ -62,6 +65,7 @@ impl Ledger {
     }
 
     /// Checks one message and moves its copy to the reader.
+    /// A message that was not in a queue of the reader is held without a place: its settlement changes no copy.
     fn got(&mut self, reader: usize, got: &Got) {
         let Some((number, queue)) = got.number.and_then(|number| Some((number, self.queue_of(reader, number)?))) else {
             self.held.insert(got.token, Held::by(reader, None));
@@ -88,6 +92,7 @@ impl Ledger {
     }
 
     /// The queue of `reader` with a copy of the message.
+    /// If several queues of the reader have a copy, the first one is taken.
     fn queue_of(&self, reader: usize, number: usize) -> Option<QueueName> {
         let plans = self.readers[reader].plans.iter();
         let mut names = plans.map(|plan| &plan.queue);
@@ -96,6 +101,7 @@ impl Ledger {
     }
 
     /// Checks the state of the copy and the redelivered flag.
+    /// A copy that may be delivered twice after a cut is forgiven once, except for its expiration.
     fn marks(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         let queue = self.queues.get_mut(name).expect("the queue was found");
         let copy = queue.copies.get_mut(&number).expect("the copy was found");
@@ -123,6 +129,7 @@ impl Ledger {
     }
 
     /// Redelivered messages may come in any order.
+    /// Compares the numbers of messages from one publisher in one queue, at one reader.
     fn order(&mut self, reader: usize, number: usize, name: &QueueName, redelivered: bool) {
         if redelivered {
             return;
@@ -136,6 +143,7 @@ impl Ledger {
     }
 
     /// The window counts for each queue of the reader.
+    /// Messages that were settled, or whose listener or connection is gone, do not count.
     fn window(&mut self, reader: usize) {
         let reading = &self.readers[reader];
         if reading.reader.before_handover {

@@ -10,6 +10,7 @@ struct Script {
     tokens: usize,
 }
 
+/// `RedeliveredFlag`, `Retention` and `Confirms` are not among them: the ledger does not ask for them.
 const ALL: [Capability; 7] = [
     Capability::ServerAddress,
     Capability::Fanout,
@@ -36,10 +37,12 @@ impl Script {
         script
     }
 
+    /// The driver reports success.
     fn open(&mut self, reader: usize) {
         self.ledger.note(&Event::Opened { reader, outcome: Outcome::Done });
     }
 
+    /// Returns the number of the message.
     fn publish(&mut self, publish: Publish, outcome: Outcome) -> usize {
         let number = self.published;
         self.published += 1;
@@ -47,10 +50,12 @@ impl Script {
         number
     }
 
+    /// Puts a message into the queue `q`, which reader 0 reads.
     fn enqueue(&mut self) -> usize {
         self.publish(Publish::queue("q"), Outcome::Done)
     }
 
+    /// A poll for one message returns it unchanged. Returns its token.
     fn got(&mut self, reader: usize, number: usize, redelivered: bool) -> usize {
         let token = self.tokens;
         self.tokens += 1;
@@ -59,29 +64,35 @@ impl Script {
         token
     }
 
+    /// Reports what the driver answered, which need not be right.
     fn settle(&mut self, token: usize, settlement: Settlement, outcome: Outcome) {
         self.ledger.note(&Event::Settled { token, settlement, outcome });
     }
 
+    /// Every connection is restored.
     fn cut(&mut self) {
         self.ledger.note(&Event::Cut { outcome: Ok(()) });
     }
 
+    /// The driver reports success.
     fn close(&mut self, reader: usize) {
         self.ledger.note(&Event::Closed { reader, outcome: Outcome::Done });
     }
 }
 
+/// The rules in the order in which the ledger found them, with those of its end last.
 fn broken_by(capabilities: &[Capability], write: impl Fn(&mut Script)) -> Vec<&'static Rule> {
     let mut script = Script::new(capabilities);
     write(&mut script);
     script.ledger.close().into_iter().map(|violation| violation.rule).collect()
 }
 
+/// Fails also if other rules are broken, so each test isolates one rule.
 fn broken(rule: &'static Rule, write: fn(&mut Script)) {
     assert_eq!(broken_by(&ALL, write), [rule], "{}", rule.id);
 }
 
+/// A tour of everything that is allowed, with a close in the middle.
 #[test]
 fn settling_requeueing_and_reading_in_order_breaks_nothing() {
     let rules = broken_by(&ALL, |script| {
@@ -105,6 +116,7 @@ fn settling_requeueing_and_reading_in_order_breaks_nothing() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// The last part uses a driver without any capability, which must refuse a fanout.
 #[test]
 fn every_rule_of_publishing_can_be_broken() {
     broken(&rules::PUBLISHED, |script| {
@@ -128,6 +140,7 @@ fn every_rule_of_publishing_can_be_broken() {
     assert_eq!(rules, [&rules::REFUSED]);
 }
 
+/// Each history has one fault: a wrong queue, content, mark, order, count, window, end or age.
 #[test]
 fn every_rule_of_reading_can_be_broken() {
     broken(&rules::ADDRESSED, |script| {
@@ -172,6 +185,7 @@ fn every_rule_of_reading_can_be_broken() {
     });
 }
 
+/// Both a broker with a limit and one without must pass; one that cuts the name must not.
 #[test]
 fn a_long_name_is_refused_or_names_another_queue() {
     let too_large =
@@ -201,6 +215,7 @@ fn a_long_name_is_refused_or_names_another_queue() {
     assert_eq!(cut, [&rules::LONG_NAMES, &rules::LOST]);
 }
 
+/// The second history settles with success and hands over again without a mark, so it breaks two rules.
 #[test]
 fn messages_of_a_closed_transport_are_redelivered_and_cannot_be_settled() {
     let hang_up = |script: &mut Script| {
@@ -226,6 +241,7 @@ fn messages_of_a_closed_transport_are_redelivered_and_cannot_be_settled() {
     assert_eq!(rules, [&rules::SETTLED, &rules::MARKED]);
 }
 
+/// No bus confirms an acknowledgement, so the one just before the cut may be lost.
 #[test]
 fn a_cut_requeues_unsettled_messages_and_perhaps_recently_settled_ones() {
     let rules = broken_by(&ALL, |script| {
@@ -243,6 +259,7 @@ fn a_cut_requeues_unsettled_messages_and_perhaps_recently_settled_ones() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// In the last part time passes before the cut, so the acknowledgement has reached the bus.
 #[test]
 fn every_rule_of_a_cut_can_be_broken() {
     broken(&rules::BACK, |script| script.ledger.note(&Event::Cut { outcome: Err("it is lost".to_owned()) }));
@@ -274,6 +291,7 @@ fn every_rule_of_a_cut_can_be_broken() {
     });
 }
 
+/// Its private queue may or may not exist afterwards, so a mandatory publish may end in two ways.
 #[test]
 fn only_a_listener_stopped_before_a_cut_closes_without_a_connection() {
     let closed = |script: &mut Script| script.ledger.note(&Event::Closed { reader: 1, outcome: Outcome::Disconnected });
@@ -293,6 +311,7 @@ fn only_a_listener_stopped_before_a_cut_closes_without_a_connection() {
     });
 }
 
+/// One second delivery is forgiven; the third is not.
 #[test]
 fn only_a_cancelled_poll_may_have_settled_what_a_cut_redelivers() {
     let twice = |script: &mut Script, given_up: bool| {
@@ -324,6 +343,7 @@ fn only_a_cancelled_poll_may_have_settled_what_a_cut_redelivers() {
     });
 }
 
+/// Includes a second delivery of a message that was settled before handover.
 #[test]
 fn every_rule_of_settling_can_be_broken() {
     broken(&rules::GONE, |script| {

@@ -11,6 +11,7 @@ use crate::programs::delivery::publish::{Publish, To};
 const BINARY: &[u8] = &[b'|', 0, 0xff, 0xfe, 0xc3, 0x28, b'\n'];
 
 /// The message with `number`, which its body begins with and a header holds.
+/// The body is padded with dots to the size that the publish asks for.
 pub(super) fn message(number: usize, publish: &Publish) -> Message {
     let mut body: Vec<u8> = number.to_string().into_bytes().into_iter().chain(BINARY.iter().copied()).collect();
     body.resize(publish.body.unwrap_or_default().max(body.len()), b'.');
@@ -22,17 +23,20 @@ pub(super) fn message(number: usize, publish: &Publish) -> Message {
 }
 
 /// The number of a message.
+/// `None` if the body does not begin with a digit.
 pub(super) fn number_of(message: &Message) -> Option<usize> {
     let digits: String = message.body.iter().map(|byte| char::from(*byte)).take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
 /// Whether a received message equals the sent one.
+/// The queue, the delivery count and the expiration are not compared.
 pub(super) fn same(came: &Message, sent: &Message) -> bool {
     came.body == sent.body && came.headers == sent.headers && came.id == sent.id
 }
 
 /// The source of a reader, with the names on the bus.
+/// Of notifications only a pool is part of the source; a private queue is a matter of the lifetime.
 pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
     match reads {
         Reads::Server { exchange, topic, name } => {
@@ -56,12 +60,14 @@ fn queue(stage: &Stage, name: &str, bytes: Option<usize>) -> String {
     format!("{:-<bytes$}", stage.name(name), bytes = bytes.unwrap_or_default())
 }
 
+/// Exchange and topic are made unique; the priority keeps its name.
 fn notification(stage: &Stage, exchange: &str, topic: &str, priority: &str) -> Address {
     Address::Notification { exchange: stage.name(exchange), topic: stage.name(topic), priority: priority.to_owned() }
 }
 
 impl Play<'_> {
     /// The address of a publish, with the names on the bus.
+    /// An inbox that was never open becomes the address of a queue that does not exist.
     pub(super) fn address(&self, to: &To) -> Address {
         let name = |name: &String| self.stage.name(name);
         match to {

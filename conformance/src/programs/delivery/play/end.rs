@@ -19,6 +19,7 @@ const MANY: usize = 50;
 
 impl Play<'_> {
     /// Waits until a transport reports that it is ready.
+    /// Gives up after `Budget::arrive`, and breaks `rules::HEALTH` then.
     pub(super) async fn ready(&mut self, transport: &dyn Transport) {
         let mut health = transport.health();
         let ready = health.wait_for(|health| health.state == State::Ready);
@@ -29,6 +30,7 @@ impl Play<'_> {
     }
 
     /// Settles every message, drains stopped listeners, reads every queue to its end, and closes everything.
+    /// Unsettled messages are acknowledged before anything is closed, so that no close requeues one.
     pub(super) async fn end(&mut self) {
         self.let_go(Settlement::Acknowledge).await;
         for reader in 0..self.listeners.len() {
@@ -54,6 +56,7 @@ impl Play<'_> {
     }
 
     /// Publishes to every closed inbox; its queue must be deleted.
+    /// The publishes are mandatory. A success means that the close left the queue behind.
     async fn call_after_inboxes(&mut self) {
         let readers: Vec<usize> = self.inboxes.keys().copied().collect();
         for reader in readers {
@@ -71,6 +74,7 @@ impl Play<'_> {
     }
 
     /// Drains a stopped listener and closes it.
+    /// A listener that neither ends nor returns a message within `Budget::arrive` breaks `rules::ENDED`.
     async fn drain(&mut self, reader: usize) {
         while let Some(came) = self.poll(reader, MANY, self.stage.budget().arrive).await {
             if came == 0 {
@@ -83,6 +87,7 @@ impl Play<'_> {
     }
 
     /// Polls until nothing is outstanding, or `Budget::arrive` has passed.
+    /// Each poll waits a tenth of `Budget::quiet`. Every message is acknowledged at once.
     async fn read_all(&mut self) {
         let (begun, budget) = (Instant::now(), self.stage.budget());
         // On a paused clock endless redelivery takes no time. By this many rounds a rule is broken.
@@ -102,6 +107,7 @@ impl Play<'_> {
     }
 
     /// Polls until nothing comes for `Budget::quiet`, at most 20 times.
+    /// The ledger decides whether a message that comes now is surplus.
     async fn silence(&mut self) {
         for _ in 0..20 {
             if !self.listen().await {
@@ -111,6 +117,7 @@ impl Play<'_> {
     }
 
     /// Polls all listeners concurrently; returns whether any message came.
+    /// Asks for one message of each listener. Acknowledges what came.
     async fn listen(&mut self) -> bool {
         let quiet = self.stage.budget().quiet;
         let polls = self.listeners.iter_mut().enumerate().filter_map(|(reader, listener)| {
@@ -134,6 +141,7 @@ impl Play<'_> {
     }
 
     /// Checks a closed transport: result, later publishes and health.
+    /// The late publish must fail with `Closed`, and the health must be `Closed`.
     pub(super) async fn over(&mut self, transport: &dyn Transport, closed: Result<()>) {
         let to = self.address(&To::Queue { name: "late".to_owned(), bytes: None });
         let late = transport.publish(&to, Message::new("late"), &PublishOptions::by(self.stage.soon())).await;

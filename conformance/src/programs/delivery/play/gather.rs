@@ -15,6 +15,8 @@ const MANY: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
 
 impl Play<'_> {
     /// Polls and settles until nothing is due, or `Budget::arrive` has passed.
+    /// Polls only open readers: stopped ones are drained at the end of the program.
+    /// At most 100 rounds with messages; the comparison reports what is missing then.
     pub(super) async fn gather(&mut self) {
         let (begun, budget) = (Instant::now(), self.stage.budget());
         // Endless redelivery ends here; the comparison reports it.
@@ -50,6 +52,7 @@ impl Play<'_> {
     }
 
     /// Whether the message under `token` was delivered before from its queue.
+    /// Counted for each queue: a copy of the same message in another queue is another delivery.
     fn came_before(&self, token: usize) -> bool {
         let came = self.observed.iter().flat_map(|observed| match &observed.event {
             Event::Polled { polled: Polled::Messages(messages), .. } => messages.iter().zip(&observed.queues).collect(),
@@ -62,6 +65,7 @@ impl Play<'_> {
 }
 
 /// How to settle a message: a quarter of the numbers each way, and a redelivered one is acknowledged.
+/// The acknowledgement of the second delivery keeps a requeued message from coming for ever.
 fn settlement(number: usize, came_before: bool) -> Settlement {
     match number % 4 {
         _ if came_before => Settlement::Acknowledge,

@@ -39,6 +39,7 @@ impl Play<'_> {
     }
 
     /// Records the result of the interrupted poll. If it returned a message that had arrived before, polls again.
+    /// A listener whose last poll has ended is dropped afterwards.
     async fn hung_up(&mut self, reader: usize, mut polled: Result<PollResult, Elapsed>) {
         let Some(mut listener) = self.listeners[reader].take() else { return };
         if matches!(polled, Ok(Ok(Some(_)))) {

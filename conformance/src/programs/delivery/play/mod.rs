@@ -31,9 +31,13 @@ type PollResult = oslo_messaging::Result<Option<Vec<Box<dyn IncomingMessage>>>>;
 
 /// A program while it is played.
 struct Play<'a> {
+    /// Gives connections, unique names and time limits.
     stage: &'a Stage,
+    /// Judges each event when it is noted.
     ledger: Ledger,
+    /// By index. A transport that a step closes is replaced by a new one.
     transports: Vec<Arc<dyn Transport>>,
+    /// By index of the reader; `None` while it is shut.
     listeners: Vec<Option<Box<dyn Listener>>>,
     /// The address of the last inbox of each reader that had one.
     inboxes: BTreeMap<usize, Address>,
@@ -59,6 +63,7 @@ pub(super) struct Observed {
 struct InHand {
     token: usize,
     reader: usize,
+    /// Dropping it settles it as `Settlement::Drop`.
     message: Box<dyn IncomingMessage>,
 }
 
@@ -109,6 +114,8 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 }
 
 impl Play<'_> {
+    /// Polls wait a tenth of `Budget::quiet`, glances 1 ms.
+    ///
     /// # Errors
     /// A replacement of a closed transport could not be opened.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
@@ -140,6 +147,7 @@ impl Play<'_> {
     }
 
     /// Applies the event to the ledger and keeps it for the comparison.
+    /// Must be called for every operation, in the order in which they ended.
     fn note(&mut self, event: Event) {
         self.ledger.note(&event);
         let queues = match &event {
@@ -152,6 +160,7 @@ impl Play<'_> {
     }
 
     /// Keeps the listener only if the ledger agrees that it is open: a driver may wrongly succeed.
+    /// The subscription has the deadline of [`Stage::soon`].
     async fn open(&mut self, reader: usize) {
         let spec = self.ledger.readers[reader].reader.clone();
         let subscription = self.subscription(&spec);
@@ -166,6 +175,7 @@ impl Play<'_> {
     }
 
     /// Publishes one message with the next number, and records the result.
+    /// A long-lived message lives for an hour, a short-lived one for a tenth of `Budget::quiet`.
     async fn publish(&mut self, publish: &Publish) {
         let number = self.published.len();
         let mut message = bus::message(number, publish);
@@ -219,6 +229,7 @@ impl Play<'_> {
     }
 
     /// Compares a message with the published one and keeps it until it is settled.
+    /// A number that was never published counts as unknown.
     fn take(&mut self, reader: usize, message: Box<dyn IncomingMessage>) -> Got {
         let token = self.tokens;
         self.tokens += 1;
@@ -231,6 +242,7 @@ impl Play<'_> {
     }
 
     /// Has no effect if the reader has no unsettled message.
+    /// `which` is taken modulo the number of messages that the reader holds.
     async fn settle_one(&mut self, reader: usize, which: usize, settlement: Settlement) {
         let of_reader: Vec<usize> = (0..self.hand.len()).filter(|at| self.hand[*at].reader == reader).collect();
         let Some(which) = which.checked_rem(of_reader.len()) else { return };
@@ -283,6 +295,7 @@ impl Play<'_> {
     }
 
     /// The subscription of a reader; taps of notifications have a private queue.
+    /// A window of zero becomes one.
     fn subscription(&self, reader: &Reader) -> Subscription {
         let settle = if reader.before_handover { Settle::BeforeHandover } else { Settle::ByReceiver };
         let window = NonZeroU16::new(reader.window).unwrap_or(NonZeroU16::MIN);
@@ -294,6 +307,7 @@ impl Play<'_> {
 }
 
 /// The kind of the error; unexpected kinds keep their text for the report.
+/// The text of the error is kept only for kinds that no rule expects.
 fn outcome_of(error: Option<&Error>) -> Outcome {
     let Some(error) = error else { return Outcome::Done };
     match error.kind() {

@@ -10,9 +10,11 @@ use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
 /// The failure class of a call that its server dropped before running it.
+/// The server answers with it when a hurried stop discards a request that it has accepted.
 const NOT_RUN: &str = "RequestNotRun";
 
 /// Checks the outcome of every request that has ended.
+/// Requests without an outcome are skipped: the program ended before they did.
 pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         let Some(outcome) = sent.outcome else { continue };
@@ -25,6 +27,9 @@ pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Ve
 }
 
 /// Checks `Undeliverable` and the failures of casts.
+/// A return may be missing without a violation if the sender gave up first, or a connection was lost meanwhile.
+/// Only requests that surely had no queue must be returned, and only those that surely had one must not be.
+/// Concurrent starts leave both open.
 fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
     let mandatory = sent.request.mandatory && sent.request.kind != Kind::Fanout;
     let undeliverable = *outcome == Outcome::Undeliverable;
@@ -51,6 +56,9 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
 }
 
 /// Checks that an answer belongs to its call, and that a call that must be answered is.
+/// An answer counts as the call's own only if the request ran at that server before the call ended.
+/// A failure of the dispatch must be what one of the readers of the queue would give.
+/// A timeout is a violation only if a reader was up throughout and nothing interrupted the request.
 fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
     let mut broken = |rule| violations.push(Violation::new(rule, format_args!("{} ended {outcome:?}", sent.name())));
     let ran_at = |server: usize| {
@@ -109,6 +117,7 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
 }
 
 /// Checks the duration of a call.
+/// The limit is the timeout of the call plus `Budget::arrive`. Catches calls that hang.
 fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
     // The machine may be busy with other tests: allow `arrive` in addition.

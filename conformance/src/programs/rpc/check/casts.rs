@@ -9,6 +9,7 @@ use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{NEVER, Ran, Sent, Timeline};
 
 /// Checks the executions of every request.
+/// The budget has no influence: these rules do not depend on durations.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {
         at_most_once(timeline, sent, violations);
@@ -23,6 +24,8 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
 }
 
 /// A confirmed cast to a bound queue runs, unless a server may have lost it.
+/// `Outcome::Done` means that the bus confirmed the cast. Without that, it may be lost.
+/// A cast whose only run was ended by a kill must run a second time.
 fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let kept = sent.outcome == Some(&Outcome::Done) && timeline.surely_bound(sent);
     let kept = kept && !timeline.perhaps_lost(sent);
@@ -36,6 +39,7 @@ fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation
 }
 
 /// A fanout runs exactly at the servers that were up; those that started or stopped meanwhile may run it.
+/// A server that was up from the send until the next settled point must run it.
 fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let settled = timeline.settled.iter().copied().find(|at| *at > sent.ended).unwrap_or(NEVER);
     for server in timeline.readers(sent.request) {
@@ -54,6 +58,8 @@ fn fanout(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violati
 }
 
 /// Executions that a redelivery explains do not count.
+/// For a call or a cast all servers count together; for a fanout each server counts on its own.
+/// A run is excused only if it is marked as redelivered and a kill or a cut could have caused that.
 fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let again = |ran: &&Ran<'_>| {
         let perhaps = timeline.perhaps_again(sent.request, sent.begun, ran.at);
@@ -75,6 +81,7 @@ fn at_most_once(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<V
 }
 
 /// A server runs a request once, however often it is delivered.
+/// Catches a server whose check for duplicates fails. A redelivery is no excuse here.
 fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for life in lives {
@@ -89,6 +96,7 @@ fn once_in_a_life(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec
 }
 
 /// Checks the server and the method of each execution.
+/// Both the queue and the dispatch are checked: a server may read the queue and still have to refuse the method.
 fn entitled(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number) {
         let server = ran.run.server;

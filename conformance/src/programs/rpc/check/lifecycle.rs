@@ -7,6 +7,7 @@ use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::Timeline;
 
 /// Checks starts, stops and cuts, and that no method starts after the end of its server.
+/// A run counts as late if it began when its server had surely ended.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for (server, lives) in timeline.lives.iter().enumerate() {
         for (rule, life, outcome) in lives

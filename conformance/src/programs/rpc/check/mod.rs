@@ -14,6 +14,8 @@ use crate::Budget;
 use crate::programs::Violation;
 
 /// The rules that `history` breaks. Violations that a divergence of foreign actors excuses are marked. Pure.
+/// Checks twice: with the program as it was played, and as if every actor were of this library.
+/// What only the second check finds is excused if a divergence names the rule.
 pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
     let mut violations = check(program, history, budget);
     let strictly = check(&program.ours(), history, budget);
@@ -25,6 +27,7 @@ pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec
 }
 
 /// The rules that `history` breaks, the gravest first. Pure.
+/// Each file of rules sees the same timeline and adds its violations; no file depends on another.
 pub(crate) fn check(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();

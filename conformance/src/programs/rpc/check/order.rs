@@ -9,6 +9,7 @@ use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{Sent, Timeline};
 
 /// Checks every pair of requests of one sender and address, and every redelivered flag.
+/// Requests that overlap are not compared. Neither is an earlier one that was given up or lost its connection.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for later in &timeline.sent {
         for earlier in timeline.sent.iter().filter(|earlier| earlier.ended < later.begun) {
@@ -22,6 +23,7 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
 }
 
 /// `earlier` ended before `later` began, so a server that runs both must start it first.
+/// A redelivered run gives no evidence either, since a requeue may change the order.
 fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violations: &mut Vec<Violation>) {
     // Servers that start requests in any order give no evidence.
     let in_order = |server: usize| !divergence::STARTS_IN_ANY_ORDER.holds_for(&timeline.servers[server]);
@@ -36,6 +38,7 @@ fn pair(timeline: &Timeline<'_>, earlier: &Sent<'_>, later: &Sent<'_>, violation
 }
 
 /// A message is redelivered only after a reader of its queue stopped, or after a cut.
+/// Catches a server that reports a first delivery as a repeated one.
 fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     for ran in timeline.runs_of(sent.number).filter(|ran| ran.run.redelivered) {
         let stopped = |server: usize| timeline.lives[server].iter().any(|life| life.stopping < ran.at);
@@ -47,6 +50,7 @@ fn marks(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violatio
 }
 
 /// The address of a request. Order holds only between requests of one address.
+/// A fanout is addressed by its topic alone, because it reaches every exchange.
 fn address(request: &Request) -> (bool, Option<&str>, &str, Option<&str>) {
     if request.kind == Kind::Fanout {
         return (true, None, &request.topic, None);

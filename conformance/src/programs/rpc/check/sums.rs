@@ -8,6 +8,8 @@ use crate::programs::rpc::timeline::{Sent, Timeline};
 use crate::programs::rpc::{divergence, rules};
 
 /// Skipped if the program did not reach its end. The upper bound holds only without kills and cuts.
+/// Compares the counter `oslo_messaging_requests_dropped_total` with the history.
+/// Catches a server that discards requests in silence, and one that counts requests that ran.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     let Some(dropped) = timeline.dropped else { return };
     let least = timeline.sent.iter().filter(|sent| was_dropped(timeline, sent)).count() as u64;
@@ -33,6 +35,7 @@ fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
 }
 
 /// The most servers that may have dropped the request.
+/// A fanout may be dropped at each of its readers; any other request at one of them, and only if it ran nowhere.
 fn perhaps_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> usize {
     let ran = |server: usize| timeline.runs_of(sent.number).any(|ran| ran.run.server == server);
     let readers = timeline.readers(sent.request).filter(|server| !ran(*server)).count();

@@ -11,6 +11,7 @@ fn broken_over_a_cut<T>(before: impl Fn(&mut Script) -> T, after: impl Fn(&mut S
     })
 }
 
+/// The acknowledgement of the first server may be lost with its connection.
 #[test]
 fn what_was_sent_before_a_cut_may_come_again_marked_at_another_server() {
     let rules = broken_over_a_cut(
@@ -24,6 +25,7 @@ fn what_was_sent_before_a_cut_may_come_again_marked_at_another_server() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// Without the mark, the second run counts as one of its own.
 #[test]
 fn what_comes_again_after_a_cut_must_say_so() {
     let rules = broken_over_a_cut(
@@ -37,6 +39,7 @@ fn what_comes_again_after_a_cut_must_say_so() {
     assert_eq!(rules, [&rules::RUNS_ONCE]);
 }
 
+/// The mark excuses a second run, but not at the same server.
 #[test]
 fn a_server_runs_nothing_twice_whatever_comes_again() {
     let rules = broken_over_a_cut(
@@ -50,12 +53,14 @@ fn a_server_runs_nothing_twice_whatever_comes_again() {
     assert_eq!(rules, [&rules::ONCE_IN_A_LIFE]);
 }
 
+/// The bus owned the cast before the cut.
 #[test]
 fn a_cast_that_was_confirmed_runs_over_a_cut() {
     let rules = broken_over_a_cut(|script| script.cast(Request::cast("t")), |_, _| {});
     assert_eq!(rules, [&rules::CAST_RUNS]);
 }
 
+/// Tests a second run and a lost send, each of which a cut before the send cannot explain.
 #[test]
 fn a_cut_excuses_nothing_that_came_after_it() {
     let again = broken_over_a_cut(
@@ -77,6 +82,7 @@ fn a_cut_excuses_nothing_that_came_after_it() {
     assert_eq!(lost, [&rules::SUCCEEDS]);
 }
 
+/// A sender that reports "not sent" may send again, so the request must not run.
 #[test]
 fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
     let ended = |perhaps_sent: bool| {
@@ -92,6 +98,7 @@ fn a_request_whose_connection_was_lost_runs_only_if_it_may_have_been_sent() {
     assert_eq!(ended(false), [&rules::NEVER_RUNS]);
 }
 
+/// A call that ran must be answered, although the cut may delay its reply.
 #[test]
 fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
     let timed_out = |runs: bool| {
@@ -109,6 +116,7 @@ fn a_call_may_go_with_its_connection_and_its_answer_may_not() {
     assert_eq!(timed_out(true), [&rules::ANSWERED]);
 }
 
+/// The cut itself reports it, although no message was in flight.
 #[test]
 fn a_connection_that_stays_lost_is_a_violation() {
     let rules = broken(|script| {

@@ -14,10 +14,12 @@ fn judged(server: Server, write: impl Fn(&mut Script)) -> (Vec<&'static Rule>, V
     (rules(counted), rules(excused))
 }
 
+/// The tests call it as it is for our own server, and with `foreign` for one of the reference.
 fn server() -> Server {
     Server::new("t", "a").interface("1.0")
 }
 
+/// The same history counts against a server of this library.
 #[test]
 fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
     let at_stop = |script: &mut Script| {
@@ -29,6 +31,7 @@ fn what_is_sent_while_a_foreign_server_stops_may_be_lost() {
     assert_eq!(judged(server().foreign(), at_stop), (vec![], vec![&rules::CAST_RUNS]));
 }
 
+/// The reference has no such counter, so the sum of a mixed program may be too small.
 #[test]
 fn a_foreign_server_need_not_count_what_it_loses() {
     let uncounted = |script: &mut Script| {
@@ -42,6 +45,7 @@ fn a_foreign_server_need_not_count_what_it_loses() {
     assert!(counted.is_empty() && excused.contains(&&rules::SUMS), "{counted:?} {excused:?}");
 }
 
+/// Without this limit a divergence would excuse every request of a program that stops its server.
 #[test]
 fn what_a_foreign_server_had_time_to_run_must_have_run() {
     let long_before = |script: &mut Script| {
@@ -59,6 +63,7 @@ fn what_a_foreign_server_had_time_to_run_must_have_run() {
     assert_eq!(judged(server().foreign(), after), (vec![&rules::CAST_RUNS], vec![]));
 }
 
+/// The call ended before the stop began, so the stop cannot have lost it.
 #[test]
 fn a_call_that_timed_out_is_not_excused_by_a_later_stop() {
     let unanswered = |script: &mut Script| {

@@ -14,6 +14,7 @@ use crate::programs::rpc::rules;
 struct Script(History);
 
 impl Script {
+    /// Only server 2 acknowledges after its answer.
     fn program() -> Program {
         Program::new()
             .server(Server::new("t", "a").interface("1.0"))
@@ -21,6 +22,7 @@ impl Script {
             .server(Server::new("u", "c").interface_in("n", "2.0").at_least_once())
     }
 
+    /// Returns the number of the step, which is also the number of the message that it sends.
     fn begin(&mut self, step: Step) -> usize {
         let number = self.0.steps.len();
         self.0.steps.push(step);
@@ -28,35 +30,42 @@ impl Script {
         number
     }
 
+    /// Every step takes no time, so only a test that writes the event itself can break `rules::IN_TIME`.
     fn end(&mut self, step: usize, outcome: Outcome) {
         self.0.events.push(Event::Ended { step, outcome, took: Duration::ZERO });
     }
 
+    /// Begins and ends the step at once.
     fn done(&mut self, step: Step) {
         let number = self.begin(step);
         self.end(number, Outcome::Done);
     }
 
+    /// Sends from sender 0 and leaves the send open.
     fn send(&mut self, request: Request) -> usize {
         self.begin(Step::Send { sender: 0, message: request })
     }
 
+    /// Records a first delivery.
     fn ran(&mut self, server: usize, number: usize) {
         self.ran_as(server, number, false);
     }
 
+    /// Records the method that the request asks for, and panics if the step sends nothing.
     fn ran_as(&mut self, server: usize, number: usize, redelivered: bool) {
         let Step::Send { message: request, .. } = &self.0.steps[number] else { panic!("only messages run") };
         let method = request.method.name().to_owned();
         self.0.events.push(Event::Ran(Run { server, number, method, redelivered }));
     }
 
+    /// Returns after the bus has confirmed it. No server has run it yet.
     fn cast(&mut self, request: Request) -> usize {
         let number = self.send(request);
         self.end(number, Outcome::Done);
         number
     }
 
+    /// The request runs at `server` before the call ends with `outcome`, which gets its number.
     fn call(&mut self, request: Request, server: usize, outcome: impl Fn(usize) -> Outcome) {
         let number = self.send(request);
         self.ran(server, number);
@@ -64,10 +73,12 @@ impl Script {
     }
 }
 
+/// The answer that the model expects of `server`.
 fn returned(server: usize) -> impl Fn(usize) -> Outcome {
     move |number| Outcome::Returned { server, number }
 }
 
+/// The remote failure of a method or of the dispatch.
 fn raised(class: &str, message: usize) -> Outcome {
     Outcome::Raised { class: class.to_owned(), message: message.to_string() }
 }
@@ -82,6 +93,7 @@ fn broken(write: impl Fn(&mut Script)) -> Vec<&'static Rule> {
     check(&Script::program(), &script.0, Budget::default()).into_iter().map(|violation| violation.rule).collect()
 }
 
+/// Holds the checks to their tolerance: each event here is right, although some look like faults.
 #[test]
 fn a_history_without_faults_breaks_no_rule() {
     let rules = broken(|script| {
@@ -106,6 +118,7 @@ fn a_history_without_faults_breaks_no_rule() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// Each history is short and breaks its rule; other rules may be broken too.
 #[test]
 fn every_rule_of_routing_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
@@ -153,6 +166,7 @@ fn every_rule_of_routing_can_be_broken() {
     });
 }
 
+/// Covers answers of another request or server, missing ones, late ones, and returns where a queue was bound.
 #[test]
 fn every_rule_of_answers_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
@@ -183,6 +197,7 @@ fn every_rule_of_answers_can_be_broken() {
     });
 }
 
+/// Servers that a history stops are started again, since the common end stops all three.
 #[test]
 fn every_rule_of_order_and_lifecycle_can_be_broken() {
     let broken = |rule: &'static Rule, write: fn(&mut Script)| assert!(broken(write).contains(&rule), "{}", rule.id);
@@ -213,6 +228,7 @@ fn every_rule_of_order_and_lifecycle_can_be_broken() {
     });
 }
 
+/// The stop requeues the first message behind the second one.
 #[test]
 fn a_message_that_a_stopped_server_had_may_come_late_and_marked() {
     let rules = broken(|script| {
@@ -225,6 +241,7 @@ fn a_message_that_a_stopped_server_had_may_come_late_and_marked() {
     assert_eq!(rules, [] as [&Rule; 0]);
 }
 
+/// The cast was surely dropped, and the call perhaps, so the counter may be one or two.
 #[test]
 fn requests_dropped_by_a_hurried_stop_are_counted_and_answered() {
     let hurried = |dropped: u64, outcome: Outcome| {
