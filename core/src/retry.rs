@@ -243,7 +243,7 @@ mod tests {
             let ended = Retry::until_deadline().run(Deadline::after(MINUTE), attempt).await.unwrap_err();
             assert_eq!(ended.kind(), ErrorKind::Disconnected);
             assert!(begin.elapsed() <= MINUTE, "the last attempt ended after {:?}", begin.elapsed());
-            assert!(begin.elapsed() > MINUTE - Duration::from_secs(3), "it gave up after {:?}", begin.elapsed());
+            assert!(begin.elapsed() > Duration::from_secs(57), "it gave up after {:?}", begin.elapsed());
         }
     }
 

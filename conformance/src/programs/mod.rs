@@ -26,6 +26,7 @@
 
 mod actors;
 mod acts;
+mod any_program;
 mod delivery;
 mod determined;
 pub mod differential;
@@ -52,13 +53,13 @@ use crate::Harness;
 use crate::report::write;
 use crate::runner::{ignored, print_error};
 pub use actors::Actors;
+use any_program::AnyProgram;
 pub use differential::differential;
 pub use divergence::Divergence;
 pub(crate) use explore::{Generated, Perils};
 use explore::{Search, explore, perform, perils, shrinking};
 pub use flaws::{caught_by, hunt, prove};
 pub use foreign::Foreign;
-use json::AnyProgram;
 use options::Overrides;
 pub use options::{ACTORS, Options, PROGRAMS, REPLAY, SEED};
 pub use plan::Plan;

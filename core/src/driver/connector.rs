@@ -9,7 +9,7 @@ use super::transport::Transport;
 use crate::url::TransportUrl;
 use crate::{Deadline, Result};
 
-/// Makes the [`Transport`] of a URL; what a driver crate exports for a [`Registry`].
+/// Makes the [`Transport`] of a URL; what a driver crate exports for a [`Registry`](crate::Registry).
 #[async_trait]
 pub trait Connector: fmt::Debug + Send + Sync + 'static {
     /// The schemes it serves, in lower case and without `+`, such as `["rabbit", "kombu"]`.

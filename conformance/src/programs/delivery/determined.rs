@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 
 use super::event::{Event, Outcome, Polled};
@@ -11,7 +12,6 @@ use super::program::{Program, Step};
 use super::publish::Life;
 use super::routing::{QueueName, plans};
 use crate::Stage;
-use crate::case::BoxFuture;
 use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {

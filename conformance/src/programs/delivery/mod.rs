@@ -12,12 +12,12 @@ mod rules;
 mod strategy;
 mod whole;
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Generated, Perils, Rule, Violation};
 use crate::Stage;
-use crate::case::BoxFuture;
 
 #[cfg(test)]
 pub(crate) use program::Settlement;

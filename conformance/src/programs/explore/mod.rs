@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 use oslo_messaging::driver::Capabilities;
 use proptest::strategy::{BoxedStrategy, Strategy as _};
@@ -13,7 +14,6 @@ use tokio::time::timeout;
 
 use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
-use crate::case::BoxFuture;
 use crate::{Clock, Disturbance, Harness, Stage, runner};
 
 /// The rule of every kind of program.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 
 use super::history::{Answer, Dead, History};
@@ -10,7 +11,6 @@ use super::play::play;
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::{Copy, Ran, Sent, Timeline};
 use crate::Stage;
-use crate::case::BoxFuture;
 use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {

@@ -17,12 +17,14 @@ mod rules;
 mod strategy;
 mod timeline;
 
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
-use crate::case::BoxFuture;
-use crate::{Clock, Stage};
+use crate::{Budget, Clock, Stage};
 
 pub(crate) use event::Event;
 #[cfg(test)]
@@ -63,8 +65,13 @@ impl Generated for Program {
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>> {
         Box::pin(async move {
             let history = play::play(stage, self).await?;
-            let window = (stage.clock() == Clock::Paused).then(|| play::window(stage.budget()));
+            let window = (stage.clock() == Clock::Paused).then(|| window(stage.budget()));
             Ok(check::judge(self, &history, window))
         })
     }
+}
+
+/// How long a batch waits for more events.
+fn window(budget: Budget) -> Duration {
+    budget.quiet / 3
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 
 use super::history::{History, Outcome};
@@ -11,7 +12,6 @@ use super::program::{Act, FAILURE, Program, Step};
 use super::request::{Kind, Method, Request};
 use super::timeline::{Sent, Timeline};
 use crate::Stage;
-use crate::case::BoxFuture;
 use crate::programs::determined::{Determined, Outcomes};
 
 impl Determined for Program {

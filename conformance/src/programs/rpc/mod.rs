@@ -14,12 +14,12 @@ mod rules;
 mod strategy;
 mod timeline;
 
+use futures_util::future::BoxFuture;
 use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
 use crate::Stage;
-use crate::case::BoxFuture;
 
 pub(crate) use actor::process::{Answers, Process, Reports};
 pub(crate) use history::Outcome;

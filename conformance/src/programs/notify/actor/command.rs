@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::Stage;
 use crate::programs::notify::handler::{ALLOWED, payload};
-use crate::programs::notify::play::window;
 use crate::programs::notify::program::{Listener, Reads};
+use crate::programs::notify::window;
 use crate::programs::notify::{Event, handler};
 
 /// One command.

@@ -19,7 +19,7 @@ use super::handler::{ALLOWED, Handler, OnFailure, Returns, context, endpoint, pa
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::Timeline;
-use crate::{Budget, Stage};
+use crate::Stage;
 
 /// How long an event waits for its second try. The waits of five tries together are shorter than `Budget::quiet`.
 const FIRST_WAIT: Duration = Duration::from_millis(2);
@@ -64,11 +64,6 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     }
     play.end().await?;
     Ok(play.log.history())
-}
-
-/// How long a batch waits for more events.
-pub(super) fn window(budget: Budget) -> Duration {
-    budget.quiet / 3
 }
 
 impl Play<'_> {
@@ -194,7 +189,7 @@ impl Play<'_> {
             Reads::Private => builder.tap(),
         };
         if let Some(size) = listener.batch.and_then(NonZeroUsize::new) {
-            builder = builder.batch(size, window(self.stage.budget()));
+            builder = builder.batch(size, super::window(self.stage.budget()));
         }
         let builder = builder.concurrency(listener.concurrency).on_failure(policy.with_give_up(give_up));
         let started = builder.start(self.stage.soon()).await?;
