@@ -23,14 +23,18 @@ use crate::{Error, ErrorKind, Result, Serializer};
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
 pub(super) struct EventReader {
+    /// Recognises repeated deliveries by `_unique_id`.
     pub(super) deliveries: Deliveries,
+    /// Of the application; `None` leaves context and payload as they are.
     pub(super) serializer: Option<Arc<dyn Serializer>>,
+    /// The events that are being moved; asked first, since the handlers must not see those again.
     pub(super) given_up: Arc<GivenUp>,
 }
 
 /// What a message turned out to be.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
+    /// An event for the endpoints.
     Event(PendingEvent),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
@@ -44,6 +48,11 @@ pub(super) enum ReadOutcome {
 
 impl EventReader {
     /// Decides what a message is. Repeated deliveries and unknown priorities are settled here.
+    ///
+    /// An unknown priority is acknowledged with a warning, as in the reference.
+    ///
+    /// # Cancellation
+    /// A message whose settling was interrupted comes again.
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
@@ -96,6 +105,11 @@ impl EventReader {
     }
 
     /// A panic of the application's serializer is this event's alone.
+    ///
+    /// The context first, since it tells the serializer how to read the payload.
+    ///
+    /// # Errors
+    /// What the serializer returns, or `Decode` with its panic.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
         let translated = caught(|| {
