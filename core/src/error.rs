@@ -13,6 +13,9 @@ use crate::excerpt::{Excerpt, cut, excerpt};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for programs to match on.
+///
+/// A kind does not say whether another attempt helps, or whether the method ran: ask `Error::is_transient` and
+/// `Error::executed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -73,6 +76,8 @@ impl ErrorKind {
     }
 
     /// Its name as the `outcome` of a metric.
+    ///
+    /// Users match on it, so a changed label breaks their dashboards.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -145,8 +150,11 @@ struct Inner {
     kind: ErrorKind,
     operation: &'static str,
     executed: Executed,
+    /// Whether core may repeat the operation.
     transient: bool,
+    /// In the order in which the layers added it, the innermost first.
     context: Vec<(&'static str, String)>,
+    /// Shared by clones.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 

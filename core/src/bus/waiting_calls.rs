@@ -39,12 +39,15 @@ impl std::fmt::Display for CallId {
 pub(crate) type Answer = Result<std::result::Result<Payload, RemoteError>>;
 
 /// Every call of a bus that waits for its reply, by `_msg_id`.
+///
+/// Sharded, so that calls of many tasks rarely wait for each other. Clones share one table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 
 /// The sending side of one waiting call.
 #[derive(Debug)]
 struct Waiter {
+    /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
     /// When the server was last heard of; what a monitored call watches.
     heard: watch::Sender<Instant>,
@@ -74,6 +77,8 @@ pub(crate) enum ReplyMatch {
 
 impl WaitingCalls {
     /// Puts a call on the table, before its request is sent.
+    ///
+    /// The id must be fresh: another call of this id would lose its entry.
     pub(crate) fn register(&self, id: CallId) -> PendingCall {
         let (answer_to, answer) = oneshot::channel();
         let (heard_to, heard) = watch::channel(Instant::now());
@@ -84,6 +89,8 @@ impl WaitingCalls {
     /// Hands `reply` to the call that waits for it.
     ///
     /// The answer of a two-message reply is its last result that is not null (oslo.messaging `ReplyWaiter.wait`).
+    ///
+    /// A second reply to one call is `NoCall`, since the first has removed the entry.
     pub(crate) fn complete(&self, reply: Reply) -> ReplyMatch {
         let Some(id) = CallId::parse(&reply.msg_id) else { return ReplyMatch::NoCall };
         if !reply.ending {
@@ -102,6 +109,8 @@ impl WaitingCalls {
     }
 
     /// Ends every call on the table with `error`.
+    ///
+    /// A call that registers meanwhile may be missed; the inbox refuses new calls first.
     pub(crate) fn fail_all(&self, error: &Error) {
         let ids: Vec<CallId> = self.0.iter().map(|entry| *entry.key()).collect();
         for id in ids {

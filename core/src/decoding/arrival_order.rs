@@ -31,7 +31,9 @@ pub(crate) struct Decoded<T> {
 /// Messages in the order in which they came, but that one which takes longer than 100 ms to decode loses its place.
 #[derive(Debug)]
 pub(super) struct ArrivalOrder<T> {
+    /// The number of the next place.
     next: u64,
+    /// In order of arrival; after `advance` the first one is still being decoded.
     places: VecDeque<Place<T>>,
     /// How many places have a message that is decoded.
     decoded: usize,
@@ -44,7 +46,9 @@ pub(super) struct ArrivalOrder<T> {
 /// A place in the order.
 #[derive(Debug)]
 struct Place<T> {
+    /// Ascending, so that a place is found by binary search.
     number: u64,
+    /// Changes once, from `Pending` to `Decoded`.
     state: State<T>,
 }
 
@@ -61,6 +65,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Puts a decoded message behind the others.
+    ///
+    /// If nothing is before it, its turn has come.
     pub(super) fn push(&mut self, decoded: Decoded<T>) {
         if self.places.is_empty() {
             self.ready.push_back(decoded);
@@ -76,6 +82,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Takes what was decoded under `number`.
+    ///
+    /// A message that lost its place follows those whose turn has come. An unknown number changes nothing.
     pub(super) fn settle(&mut self, number: u64, content: Result<T>, charge: Option<Charge>) {
         if let Some(message) = self.late.remove(&number) {
             return self.ready.push_back(Decoded { message, content, charge });
@@ -103,6 +111,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// How many decoded messages wait for one before them.
+    ///
+    /// The listener subtracts it from the next poll, so that they do not pile up.
     pub(super) fn held_up(&self) -> usize {
         self.decoded
     }
@@ -129,6 +139,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Moves on from the front whatever is decoded or has lost its place.
+    ///
+    /// Ends at the first place that is still being decoded in time.
     fn advance(&mut self) {
         let now = Instant::now();
         while let Some(Place { number, state }) = self.places.pop_front() {

@@ -73,6 +73,8 @@ fn non_finite(rest: &[u8]) -> (usize, Option<&'static str>) {
 }
 
 /// How long the escape at the start is, and what to write instead.
+///
+/// A high surrogate before a low one is a pair and stays; any other surrogate becomes U+FFFD.
 fn escape(rest: &[u8]) -> (usize, Option<&'static str>) {
     match unit(rest) {
         Some(0xD800..=0xDBFF) if matches!(unit(&rest[6..]), Some(0xDC00..=0xDFFF)) => (12, None),
@@ -84,6 +86,8 @@ fn escape(rest: &[u8]) -> (usize, Option<&'static str>) {
 }
 
 /// The UTF-16 code unit of a `\uXXXX` at the start.
+///
+/// `None` if there is no such escape, or fewer than four hexadecimal digits.
 fn unit(rest: &[u8]) -> Option<u16> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |unit: u16, digit| {

@@ -21,6 +21,8 @@ pub const HEADER: &str = "compression";
 /// ([`BusBuilder::decompressed_limit`](crate::BusBuilder::decompressed_limit)).
 pub const LIMIT: usize = 64 << 20;
 /// How much is decompressed at once.
+///
+/// The limit is checked after each piece, so at most this much is decompressed beyond it.
 const CHUNK: usize = 8 << 10;
 /// From which length a body is worth a copy that gives back what was reserved too much.
 const WORTH_SHRINKING: usize = 256 << 10;
@@ -37,6 +39,8 @@ pub enum Compression {
 
 impl Compression {
     /// The compression that a header names, by its content type or one of kombu's aliases of it.
+    ///
+    /// `None` for the other methods of kombu, such as brotli, lzma and zstd.
     #[must_use]
     pub fn from_header(value: &str) -> Option<Self> {
         match value {
@@ -56,6 +60,8 @@ impl Compression {
     }
 
     /// Compresses `body`.
+    ///
+    /// Uses the default level of the library; runs on the calling thread.
     #[must_use]
     pub fn compress(self, body: &[u8]) -> Bytes {
         let compressed = match self {
@@ -71,6 +77,8 @@ impl Compression {
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
+    ///
+    /// Runs on the calling thread. A server decompresses large bodies on a blocking task instead.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
         inflate(self, body, limit, |_| Ok(()))?.ok_or_else(|| too_large(limit))
     }
@@ -103,6 +111,9 @@ pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
 }
 
 /// How `message` is compressed, by its header; `None` if it is not.
+///
+/// # Errors
+/// `Decode` for an unknown compression, or if the driver could not read the headers.
 pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with_context("reason", reason));
@@ -119,6 +130,9 @@ pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
 }
 
 /// Decompresses `body`; nothing if it grows over `limit` bytes. `count` has the length of each piece and may end it.
+///
+/// # Errors
+/// `Decode` for broken data, and what `count` returns.
 pub(crate) fn inflate(
     compression: Compression,
     body: &[u8],
@@ -132,10 +146,13 @@ pub(crate) fn inflate(
 }
 
 /// A body grew over `limit` bytes.
+///
+/// The context names the limit and not the size, which is unknown: decompression stopped.
 pub(crate) fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::TooLarge, "decompress").with_context("limit", limit)
 }
 
+/// Compressing into memory fails only if the encoder has an error of its own.
 fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
     encoder.write_all(body)?;
     end(encoder)

@@ -15,7 +15,9 @@ use crate::payload::lenient;
 use crate::version::{Version, is_compatible};
 use crate::{Error, ErrorKind, Payload, Result};
 
+/// The key of the version; a body without it is content in the first format.
 const VERSION_FIELD: &str = "oslo.version";
+/// The key of the content, which is JSON text in a string.
 const MESSAGE_FIELD: &str = "oslo.message";
 /// The version that is written, and the newest that is read.
 const VERSION: Version = Version::new(2, 0);
@@ -34,6 +36,7 @@ pub enum Format {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     format: Format,
+    /// The content as JSON text; of the first format a slice of the body.
     content: Bytes,
 }
 
@@ -90,6 +93,9 @@ impl Envelope {
     }
 
     /// Reads the fields of the content; `parse` may run twice.
+    ///
+    /// # Errors
+    /// `Decode` if the content is no object, has too many fields, or `parse` fails.
     pub(crate) fn read<T>(
         &self,
         operation: &'static str,
@@ -130,6 +136,9 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, Strin
 }
 
 /// Accepts what 2.0 serves: 2.0 alone.
+///
+/// # Errors
+/// `UnsupportedVersion`, with both versions. The reference raises `UnsupportedRpcEnvelopeVersion` there.
 fn check(version: &str) -> Result<()> {
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {

@@ -14,6 +14,8 @@ use crate::driver::Message;
 use crate::{Payload, Result};
 
 /// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
+///
+/// Nothing in it is checked against a server: any method, namespace and version can be written.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Request {
@@ -93,6 +95,8 @@ impl Request {
     }
 
     /// Sets the `_unique_id`.
+    ///
+    /// Empty means none.
     #[must_use]
     pub fn with_unique_id(mut self, unique_id: impl Into<String>) -> Self {
         self.unique_id = unique_id.into();
@@ -114,6 +118,8 @@ impl Request {
     }
 
     /// Writes the body of a message. The fields come in the order of the reference.
+    ///
+    /// `_timeout` is written for each call, as `null` if it is not monitored, which is what the reference does.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
@@ -177,6 +183,8 @@ impl CallFields {
     }
 }
 
+/// # Errors
+/// A missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Request> {
     let mut request = Request::new("", Payload::empty_object());
     let (mut method, mut msg_id, mut reply_q, mut monitor) = (None, None, None, None);

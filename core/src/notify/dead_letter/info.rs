@@ -20,7 +20,7 @@ const PREFIX: &str = "oslo.dead.";
 const REASON: &str = "oslo.dead.reason";
 /// A decimal number.
 const ATTEMPTS: &str = "oslo.dead.attempts";
-/// The queue that the event was read from; a replay sends it back there.
+/// The queue that the event was read from. A replay does not trust it and uses the queue that was opened.
 const QUEUE: &str = "oslo.dead.queue";
 /// Written together with the routing key, and only if the driver knows both.
 const EXCHANGE: &str = "oslo.dead.exchange";
