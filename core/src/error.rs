@@ -132,16 +132,16 @@ pub enum Executed {
     No,
     /// It is unknown here; reconcile before you repeat it.
     Maybe,
-    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
-    /// in Python may send such a failure also of its own machinery, before the method or after it.
+    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A
+    /// server in Python may send such a failure also of its own machinery, before the method or after it.
     Yes,
 }
 
 /// Why an operation failed.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
-/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same line, which is
-/// what a `main` that returns it prints; `{:#?}` is its parts.
+/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same
+/// line, which is what a `main` that returns it prints; `{:#?}` is its parts.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -162,9 +162,9 @@ impl Error {
     /// An error of `kind` in `operation` (a verb such as `"publish"`), not transient.
     ///
     /// [`executed`](Self::executed) starts with what the kind implies: [`Executed::No`] for `Config`, `InvalidTarget`,
-    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for every other
-    /// kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain that nothing was sent must
-    /// say `No`, or core will not send again.
+    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for
+    /// every other kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain
+    /// that nothing was sent must say `No`, or core will not send again.
     ///
     /// ```
     /// use oslo_messaging::{Error, ErrorKind, Executed};
@@ -227,8 +227,8 @@ impl Error {
         self
     }
 
-    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message body. Of a
-    /// longer text the first KiB is kept.
+    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message
+    /// body. Of a longer text the first KiB is kept.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, cut(value)));

@@ -18,8 +18,8 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 ///
 /// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::driver::Excerpt); `{:#?}` is
-/// all of it. What travels is whole.
+/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an
+/// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it. What travels is whole.
 ///
 /// Whether a failure is expected changes the log of the server and nothing on the wire.
 #[derive(Clone, PartialEq)]
@@ -72,6 +72,7 @@ impl Failure {
     pub fn internal(error: impl StdError) -> Self {
         let message = error.to_string();
         let mut causes = vec![message.clone()];
+        // The message is the error's own text; its sources go into the traceback.
         let mut source = error.source();
         while let Some(error) = source {
             causes.push(error.to_string());

@@ -10,8 +10,8 @@ use crate::{Error, Payload};
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::driver::Excerpt);
-/// `{:#?}` is all of it.
+/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an
+/// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it.
 ///
 /// Reached through `Error::remote` on an error of the kind `Remote`. Match on `module` and `class`; the message is
 /// for people.

@@ -92,6 +92,7 @@ impl HealthPart {
     /// A later reason replaces the earlier one and keeps the place in the order.
     pub(crate) fn set_unhealthy(&self, reason: impl Into<String>) -> bool {
         let part = UnhealthyPart::new(&self.name, reason);
+        // Held until the change is published, so that two parts publish in the order of their changes.
         let mut own = self.shared.own();
         let known = own.iter_mut().find(|(id, _)| *id == self.id);
         let new = known.is_none();
@@ -140,6 +141,7 @@ impl SharedHealth {
         if self.orphaned.load(Ordering::Acquire) {
             health.state = State::Closed;
         }
+        // A receiver wakes only for a real change: the driver may report the same state again.
         self.merged.send_if_modified(|now| {
             let changed = *now != health;
             if changed {

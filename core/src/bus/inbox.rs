@@ -110,8 +110,8 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same opening
-    /// gets the same. `Timeout`, with what the last try said; `Closed`.
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
+    /// opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
     /// # Cancellation
     /// The opening goes on for those who also wait, and for the next call.
@@ -126,6 +126,7 @@ impl Inbox {
             };
             let call = self.calls.register(id);
             // An inbox that ended meanwhile has failed only the calls that were registered then.
+            // Both are checked: `close` sets the flag before it fails the calls, and the reader changes the progress.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }
@@ -165,6 +166,7 @@ impl Inbox {
         }
         if let Some(task) = &state.task {
             let over = matches!(&*task.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            // The sender is dropped with the reader, also when the runtime of the reader has ended.
             let gone = task.progress.has_changed().is_err();
             if !over && !gone {
                 return Ok(task.progress.clone());
@@ -185,7 +187,8 @@ impl Inbox {
         Ok(progress)
     }
 
-    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for
+    /// another.
     ///
     /// Only then can the caller use its own deadline instead: with a limit of attempts, the limit counts.
     fn only_time_ran_out(&self, error: &Error) -> bool {
@@ -204,6 +207,7 @@ impl Inbox {
 async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
     let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
     let waited = deadline.run("open the reply inbox", settled).await;
+    // Read after the wait: the queue may have opened in the moment of the deadline.
     let seen = progress.borrow().clone();
     match (seen, waited) {
         (Progress::Open(queue), _) => Ok(Some(queue)),
@@ -298,6 +302,7 @@ impl InboxReader {
 /// A task that its runtime has ended reads no reply any more.
 impl Drop for InboxReader {
     fn drop(&mut self) {
+        // After `end` the progress is `Ended`, so the calls are not failed twice.
         let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
         if reading {
             self.end(Error::closed("call").with_context("reason", "the runtime that read the replies is gone"));

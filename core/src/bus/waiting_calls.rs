@@ -99,6 +99,8 @@ impl WaitingCalls {
         let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
         let answer = match reply.failure {
             Some(failure) => Err(failure),
+            // A method that returns nothing has a null result too; then there is no first half, and null is the
+            // answer.
             None if reply.result.is_null() => Ok(waiter.partial.unwrap_or(reply.result)),
             None => Ok(reply.result),
         };
@@ -112,6 +114,7 @@ impl WaitingCalls {
     ///
     /// A call that registers meanwhile may be missed; the inbox refuses new calls first.
     pub(crate) fn fail_all(&self, error: &Error) {
+        // Collected first: removing while iterating would lock one shard twice.
         let ids: Vec<CallId> = self.0.iter().map(|entry| *entry.key()).collect();
         for id in ids {
             if let Some((_, waiter)) = self.0.remove(&id) {
@@ -132,6 +135,7 @@ impl WaitingCalls {
             return waiter.answer.send(Ok(Err(failure))).map_or(ReplyMatch::NoCall, |()| ReplyMatch::Call);
         }
         let Some(mut waiter) = self.0.get_mut(&id) else { return ReplyMatch::NoCall };
+        // `send_replace` stores the time also while the caller does not watch.
         waiter.heard.send_replace(Instant::now());
         if !reply.result.is_null() {
             waiter.partial = Some(reply.result);

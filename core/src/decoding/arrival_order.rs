@@ -14,8 +14,8 @@ use super::Charge;
 use crate::Result;
 use crate::driver::IncomingMessage;
 
-/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a caller
-/// notices.
+/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a
+/// caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// A message and what is in it.
@@ -68,6 +68,7 @@ impl<T> ArrivalOrder<T> {
     ///
     /// If nothing is before it, its turn has come.
     pub(super) fn push(&mut self, decoded: Decoded<T>) {
+        // Nothing is before it, so it needs no place. Most messages take this way.
         if self.places.is_empty() {
             self.ready.push_back(decoded);
         } else {
@@ -76,7 +77,8 @@ impl<T> ArrivalOrder<T> {
         }
     }
 
-    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be [`settle`](Self::settle)d.
+    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
+    /// [`settle`](Self::settle)d.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }
@@ -89,6 +91,7 @@ impl<T> ArrivalOrder<T> {
             return self.ready.push_back(Decoded { message, content, charge });
         }
         let Ok(index) = self.places.binary_search_by_key(&number, |place| place.number) else { return };
+        // Removed and inserted again, since the message moves from one state into the other.
         let Some(place) = self.places.remove(index) else { return };
         let State::Pending { message, .. } = place.state else { return };
         self.places.insert(index, Place { number, state: State::Decoded(Decoded { message, content, charge }) });
@@ -123,6 +126,7 @@ impl<T> ArrivalOrder<T> {
             State::Decoded(decoded) => decoded.message,
             State::Pending { message, .. } => message,
         });
+        // Late messages came before those in places, but their order among each other is lost.
         self.ready.into_iter().map(|decoded| decoded.message).chain(self.late.into_values()).chain(in_places)
     }
 
@@ -149,6 +153,7 @@ impl<T> ArrivalOrder<T> {
                     self.decoded -= 1;
                     self.ready.push_back(decoded);
                 }
+                // It goes on being decoded, and `settle` finds it under `late`.
                 State::Pending { message, kept_until } if kept_until <= now => {
                     self.late.insert(number, message);
                 }

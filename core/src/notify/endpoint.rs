@@ -88,8 +88,8 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try
     /// ([`FailurePolicy`](super::FailurePolicy)). A pattern that is none is refused when the listener is started.
     ///
-    /// The handler is first polled in the order in which events arrived, on the task that receives them: work that blocks
-    /// the thread belongs on `tokio::task::spawn_blocking`.
+    /// The handler is first polled in the order in which events arrived, on the task that receives them: work that
+    /// blocks the thread belongs on `tokio::task::spawn_blocking`.
     #[must_use]
     pub fn on<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
     where
@@ -106,8 +106,8 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     }
 
     /// As [`on`](Self::on), for many events at once: the batches of
-    /// [`NotificationListenerBuilder::batch`](super::NotificationListenerBuilder::batch), or one event at a time without
-    /// it. What is returned holds for all of them.
+    /// [`NotificationListenerBuilder::batch`](super::NotificationListenerBuilder::batch), or one event at a time
+    /// without it. What is returned holds for all of them.
     ///
     /// An event whose payload does not decode is taken out of the batch and goes to the dead-letter queue.
     #[must_use]

@@ -19,6 +19,7 @@ pub(crate) fn read<T>(
     parse: impl Fn(&Bytes, &str) -> serde_json::Result<T>,
 ) -> Result<T> {
     let failed = |error: serde_json::Error| Error::new(ErrorKind::Decode, operation).with_source(error);
+    // Checked once for the whole text; the parser would check each string again.
     let strict = str::from_utf8(text).map_err(|error| Error::new(ErrorKind::Decode, operation).with_source(error))?;
     parse(text, strict).or_else(|error| match rewrite(strict) {
         Cow::Borrowed(_) => Err(failed(error)),
@@ -49,6 +50,7 @@ pub(crate) fn rewrite(text: &str) -> Cow<'_, str> {
                 in_string = !in_string;
                 (1, None)
             }
+            // A number that begins with `-` reaches this too and is left as it is.
             b'N' | b'I' | b'-' if !in_string => non_finite(rest),
             _ => (1, None),
         };

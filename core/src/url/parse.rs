@@ -46,6 +46,7 @@ pub(super) fn url(text: &str) -> Result<TransportUrl> {
         None if path.is_empty() => None,
         None => return Err(invalid("the scheme is followed by '://'")),
     };
+    // An entry may be empty, as in a list with a comma at its end.
     let hosts = authority.split(',').filter(|text| !text.is_empty()).map(host);
     // `[]` says nothing at all, and so is no host.
     let hosts = hosts.filter(|host| !matches!(host, Ok(host) if *host == Host::default())).collect::<Result<_>>()?;

@@ -75,7 +75,8 @@ impl fmt::Debug for TransportUrl {
     }
 }
 
-/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the rest.
+/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the
+/// rest.
 ///
 /// A name that ends in `_file` is a path and shown.
 fn names_secret(key: &str) -> bool {
@@ -98,6 +99,7 @@ fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt:
         f.write_char('@')?;
     }
     match host.hostname.as_deref() {
+        // Only an IPv6 address has a colon; without brackets its end would read as a port.
         Some(name) if name.contains(':') => write!(f, "[{}]", utf8_percent_encode(name, RESERVED_IN_ADDRESS))?,
         Some(name) => write!(f, "{}", utf8_percent_encode(name, RESERVED))?,
         None => {}

@@ -76,7 +76,8 @@ impl Compression {
     /// Decompresses `body`. However little it is, no more than `limit` bytes of memory are reserved for the result.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
+    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit`
+    /// bytes.
     ///
     /// Runs on the calling thread. A server decompresses large bodies on a blocking task instead.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
@@ -96,8 +97,8 @@ pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
 /// The body of `message`, decompressed if a header says so, whatever our own configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not
-/// read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
+/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could
+/// not read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
 pub fn body(message: &Message) -> Result<Bytes> {
     body_within(message, LIMIT)
 }
@@ -177,6 +178,7 @@ fn read_all(
                 return Err(failed.with_source(error));
             }
         };
+        // Cannot underflow: more than the room is never appended.
         let room = limit - body.len();
         if read > room {
             return Ok(None);
@@ -189,6 +191,7 @@ fn read_all(
         body.extend_from_slice(&chunk[..read]);
     }
     if body.len() > WORTH_SHRINKING {
+        // The budget counts the length, so the capacity must not be twice that.
         body.shrink_to_fit();
     }
     Ok(Some(body.into()))

@@ -46,7 +46,8 @@ impl Envelope {
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if the body is not one JSON object of at most 65,536 fields or its compression is wrong,
-    /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
+    /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if
+    /// the envelope is of a version other than 2.0.
     pub fn open(message: &Message) -> Result<Self> {
         Self::of_body(&compression::body(message)?)
     }
@@ -63,6 +64,7 @@ impl Envelope {
                     _ => {}
                 }
             }
+            // The reference decides the same way: without both keys the body is the content.
             let (Some(version), Some(content)) = (version, content) else { return Ok((None, body.clone())) };
             Ok((Some(fields::text(version)?), fields::text(content)?.into()))
         })?;
@@ -117,6 +119,7 @@ pub(crate) fn seal(
     length: usize,
     write: impl FnOnce(&mut ObjectWriter<'_, Escape<'_, String>>) -> fmt::Result,
 ) -> Bytes {
+    // The quarter is for the backslashes that escaping adds.
     let mut body = String::with_capacity(64 + length + length / 4);
     let mut envelope = ObjectWriter::new(&mut body);
     envelope
@@ -140,6 +143,7 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, Strin
 /// # Errors
 /// `UnsupportedVersion`, with both versions. The reference raises `UnsupportedRpcEnvelopeVersion` there.
 fn check(version: &str) -> Result<()> {
+    // A version that does not parse is refused like a wrong one.
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {
         return Ok(());

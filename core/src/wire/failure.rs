@@ -74,6 +74,7 @@ fn fields(buffer: &Bytes, Fields(fields): &Fields<'_>) -> Raised {
 fn original(failure: &RemoteError) -> (&str, &str) {
     let (module, class) = (failure.module(), failure.class());
     match (module.strip_suffix(REBUILT), class.strip_suffix(REBUILT)) {
+        // Both or none: a class that merely ends so keeps its name, as in the reference.
         (Some(module), Some(class)) => (module, class),
         _ => (module, class),
     }

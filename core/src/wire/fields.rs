@@ -12,8 +12,8 @@ use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes decide
-/// what a content costs.
+/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes
+/// decide what a content costs.
 const MOST: usize = 65_536;
 /// From how many fields on repeated ones are looked for while more are read.
 const MANY: usize = 64;
@@ -62,6 +62,7 @@ pub(crate) fn last_wins<N: AsRef<str> + Clone + Eq + Hash, T>(fields: Vec<(N, T)
     // Sorted, not searched: the sender chooses how many there are.
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
     names.sort_unstable();
+    // The common case: nothing is repeated, and the fields are returned as they are.
     if names.windows(2).all(|pair| pair[0] != pair[1]) {
         return fields;
     }

@@ -30,7 +30,8 @@ pub struct Notification {
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
+    /// none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,
@@ -105,6 +106,7 @@ fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value
 
 /// Collects the known fields; those of a wrong type count as missing.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
+    // A notification without a payload is not refused: the reference reads it too.
     let mut notification = Notification::new(Payload::null());
     for (name, value) in fields {
         match name.as_ref() {

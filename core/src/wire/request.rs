@@ -29,7 +29,8 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
+    /// none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -210,6 +211,7 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
     request.method = required("method", method)?;
     request.context = last_wins(request.context);
     request.call = match (msg_id, reply_q) {
+        // Without either one a reply could not be sent, so the request is a cast.
         (Some(msg_id), Some(reply_q)) if !msg_id.is_empty() && !reply_q.is_empty() => {
             Some(CallFields { msg_id, reply_q, monitor: monitor.and_then(duration) })
         }

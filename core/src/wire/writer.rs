@@ -116,6 +116,7 @@ pub(crate) struct Escape<'a, W>(&'a mut W);
 impl<W: Write> Write for Escape<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
+        // Bytes will do: each byte of a longer character is above 0x7f and needs no escape.
         while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)) {
             // An empty write would cost a call on each level.
             if at > 0 {

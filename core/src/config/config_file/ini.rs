@@ -34,8 +34,8 @@ pub(super) fn append(sections: &mut Sections, later: Sections) {
     }
 }
 
-/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same, but
-/// `DEFAULT` is not `default`.
+/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same,
+/// but `DEFAULT` is not `default`.
 pub(super) fn normalized(section: &str) -> String {
     if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
 }
@@ -66,6 +66,7 @@ impl Parser {
             self.value.push_str(line.trim_start());
             return Ok(());
         }
+        // Every line that is no continuation ends the open assignment, also an empty one.
         self.flush();
         match line.chars().next() {
             None | Some('#' | ';') => Ok(()),

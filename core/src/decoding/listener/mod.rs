@@ -135,7 +135,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of [`rest`](Self::rest).
+    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of
+    /// [`rest`](Self::rest).
     pub(crate) fn detach(&mut self) -> Option<Box<dyn Listener>> {
         self.stopped = true;
         self.end.get_or_insert(Ok(()));
@@ -151,8 +152,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
     }
 
-    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or the
-    /// broker would drop it.
+    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or
+    /// the broker would drop it.
     ///
     /// # Errors
     /// As [`Listener::stop`].
@@ -210,8 +211,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over and others
-    /// have a turn.
+    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over
+    /// and others have a turn.
     ///
     /// After the stop, and after the end of the listener, the budget does not hold it back.
     async fn decode_taken(&mut self) {
@@ -229,6 +230,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         match self.plan(message.as_ref()) {
             Ok(DecodePlan::OnBlockingTask(compression)) => {
                 let body = message.message().body.clone();
+                // Charged before the task runs: large bodies that wait stop the polling as well.
                 let charge = Charge::waiting(&self.budget, body.len());
                 let number = self.order.push_pending(message);
                 self.decode_on_blocking_task(number, body, compression, charge);

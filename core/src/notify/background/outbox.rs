@@ -86,6 +86,7 @@ impl Outbox {
         if self.closed {
             return Err(Error::closed("notify").with_executed(Executed::No));
         }
+        // The fixed part counts too, or many tiny events would take far more memory than the limit says.
         let bytes = event.text_len() + size_of::<QueuedEvent>();
         if !self.make_room(bytes) {
             self.lose(Loss::Full);
@@ -163,6 +164,7 @@ impl Outbox {
 
     /// How many events have a number under `end`.
     pub(super) fn held_before(&self, end: u64) -> usize {
+        // Both are sorted by number: events are taken in the order in which they were queued.
         self.in_flight.range(..end).count() + self.waiting.partition_point(|entry| entry.number < end)
     }
 

@@ -37,8 +37,8 @@ const SHORT_DETAIL: usize = 1024;
 const SHORT_TRACEBACK: usize = 4 * 1024;
 /// As much of a detail as is kept in memory.
 const BRIEF_DETAIL: usize = 256;
-/// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own doing. On
-/// a copy it would count what happened to another message.
+/// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own
+/// doing. On a copy it would count what happened to another message.
 const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"];
 /// Headers that begin so come from a broker's own dead-lettering.
 const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
@@ -55,8 +55,8 @@ pub enum DeadReason {
     Undecodable,
     /// Its payload is not what its handler takes.
     Payload,
-    /// Its queue had delivered it as often as its delivery limit allows: the broker would have dropped it next. Its handler
-    /// did not run on that delivery.
+    /// Its queue had delivered it as often as its delivery limit allows: the broker would have dropped it next. Its
+    /// handler did not run on that delivery.
     DeliveryLimit,
 }
 
@@ -155,7 +155,8 @@ impl DeadLetterInfo {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit allows.
+    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit
+    /// allows.
     ///
     /// `attempts` is the number of failed deliveries that the broker counted.
     pub(crate) fn of_limit(delivery: &Delivery) -> Self {

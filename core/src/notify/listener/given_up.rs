@@ -1,4 +1,5 @@
-//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does
+//! not run again.
 //!
 //! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
 //! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
@@ -116,6 +117,7 @@ impl GivenUp {
             return GivenUpMatch::GivenUp(message, Box::new(reason));
         }
         match events.moving.get_mut(&identity) {
+            // Marked by the broker, so it is the same message again: settled with the first.
             Some(moving) if message.redelivered() => {
                 if message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
                     moving.last.notify_one();
@@ -133,8 +135,8 @@ impl GivenUp {
         }
     }
 
-    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another delivery
-    /// of it is the last that its queue allows.
+    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another
+    /// delivery of it is the last that its queue allows.
     ///
     /// Called once for each message; ended by `moved` or `left`.
     pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {
@@ -182,7 +184,8 @@ impl GivenUp {
         copies.iter().any(|copy| copy.message().delivery_count.is_some_and(DeliveryCount::is_last))
     }
 
-    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with it.
+    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with
+    /// it.
     ///
     /// Its returned copies are forgotten too, if it has an id.
     pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {

@@ -114,6 +114,7 @@ impl Intake {
         }
         let all = NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN);
         // Past the deadline, closing the listener does the same.
+        // Dropping a message here requeues it.
         while let Ok(Ok(Some(messages))) = deadline.run("stop", self.listener.poll(all)).await {
             for message in messages {
                 // The broker would drop it.

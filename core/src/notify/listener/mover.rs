@@ -1,8 +1,8 @@
 //! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
 //!
 //! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
-//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out first
-//! again.
+//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out
+//! first again.
 //!
 //! An event passes these states until it is written or the listener ends:
 //!
@@ -107,8 +107,8 @@ impl DeadLetterQueues {
 }
 
 impl Mover {
-    /// Moves `event` to its dead-letter queue, back to the end of its own if that does not work, or gives it back if the
-    /// listener stops; drops it where nothing is kept.
+    /// Moves `event` to its dead-letter queue, back to the end of its own if that does not work, or gives it back if
+    /// the listener stops; drops it where nothing is kept.
     ///
     /// Returns when the event is settled or left to the broker. Handlers do not run in here.
     ///
@@ -139,6 +139,7 @@ impl Mover {
                     Err(error) => fail(queue, event.info(), &error),
                 }
             }
+            // Tried after each failure: a slot may have become free since the last one.
             if slot.is_none() && !urgent {
                 slot = Arc::clone(&self.slots).try_acquire_owned().ok();
             }
@@ -161,6 +162,8 @@ impl Mover {
                     urgent = false;
                 }
             }
+            // Also an event without a slot tries once each time that it wakes, so that a queue that works again is
+            // noticed.
             (may_try, tries) = (true, tries.saturating_add(1));
         }
     }
@@ -240,6 +243,7 @@ impl Mover {
     /// An event at its delivery limit is published to the end of its queue first; if that fails, the broker drops it.
     /// Others are requeued, or left to the broker if the queues were lost.
     async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, cause: ShutdownCause) {
+        // A copy at the limit counts as well: the broker would drop that copy, and with it the event.
         let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
         let event = if last { self.send_back(event, queue).await } else { Some(event) };
         let Some(event) = event else { return };

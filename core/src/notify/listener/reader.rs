@@ -56,6 +56,7 @@ impl EventReader {
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
+        // Of a message that does not decode the id is unknown, so the duplicate filter never takes it for a copy.
         let key = MessageKey::of(unique_id);
         let identity = EventIdentity::of(key, message.message());
         let message = match self.given_up.meet(identity, message) {
@@ -82,6 +83,7 @@ impl EventReader {
                 return ReadOutcome::Nothing;
             }
         };
+        // From here the memory counts until the event is settled, and not only until it is decoded.
         delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,

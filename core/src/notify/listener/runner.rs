@@ -1,4 +1,5 @@
-//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
+//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the
+//! dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
 //! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
@@ -46,7 +47,8 @@ pub(super) struct Runner {
     pub(super) requeues: Mutex<RequeueBackoff>,
     /// Handlers that may run at once.
     pub(super) permits: Arc<Semaphore>,
-    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
+    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes
+    /// on.
     pub(super) room: Arc<Semaphore>,
     /// Ends every wait: the listener is stopping, or its queues were lost.
     pub(super) shutdown: ShutdownSignal,
@@ -86,6 +88,7 @@ impl Runner {
     /// Unsettled events are dropped with the future, and the broker delivers them again.
     pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
         let deferred = self.attempt(work).await;
+        // Each step may yield further steps; the item is done when none is left.
         let mut steps: FuturesUnordered<_> =
             next_steps(deferred, permit).into_iter().map(|step| self.go_on(step)).collect();
         while let Some(next) = steps.next().await {
@@ -134,8 +137,8 @@ impl Runner {
         }
     }
 
-    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's permit is
-    /// held until there is room: when half of the window waits, no new event is started.
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's
+    /// permit is held until there is room: when half of the window waits, no new event is started.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
@@ -159,6 +162,7 @@ impl Runner {
     ///
     /// While it waits it holds room but no permit. A second attempt needs a permit; a requeue needs none.
     async fn wait(&self, deferred: Deferred, room: OwnedSemaphorePermit) -> Vec<Step> {
+        // Read before the `select!`, which moves `deferred` in the arm of the shutdown.
         let (wait, runs) = (deferred.wait, matches!(deferred.then, DeferredAction::TryAgain(_)));
         let turn = async {
             sleep(wait).await;
@@ -199,12 +203,15 @@ impl Runner {
         join_all(each).await;
     }
 
-    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the others.
+    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the
+    /// others.
     ///
     /// Starts at the endpoint of the item with the attempt number of the item. Later endpoints start at attempt 1. An
     /// event that one endpoint did not handle is not passed to the endpoints after it in this attempt.
     async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
         let (first, attempt) = (work.endpoint, work.attempt);
+        // An event that one endpoint did not handle is taken out and leaves its place empty, so that places stay
+        // valid.
         let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();
         let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {

@@ -116,6 +116,7 @@ impl Fields {
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
+        // The macros of `tracing` record the formatted text under this name.
         if field.name() == "message" {
             self.message = text;
         } else {

@@ -82,8 +82,10 @@ impl Call<'_> {
         request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
         let message = self.client.message(&request);
         let options = self.client.publish_options(&self.address, self.deadline, true);
+        // Only built here: it is polled beside the wait for the reply.
         let publish = self.publish(message, &options);
         let inbox = Address::Direct { queue: reply_q.to_string() };
+        // The outer result is of this side, the inner one is of the method.
         self.finish(self.wait(&mut pending, publish, self.inspect(&inbox), &mut phases).await?)
     }
 
@@ -105,6 +107,7 @@ impl Call<'_> {
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
         // One timer for both: the inspection, and then the deadline.
+        // The inspection is created with the call and polled only when its time has come; most calls end before.
         let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
         let mut deadline = pin!(sleep_until(self.inspect_at()));
         let mut sent = None;
@@ -113,6 +116,7 @@ impl Call<'_> {
         loop {
             tokio::select! {
                 biased;
+                // First, so that a reply wins over a deadline that passed in the same moment.
                 answer = &mut pending.answer => return self.answered(answer.ok()),
                 published = &mut publish, if sent.is_none() => {
                     let now = Instant::now();
@@ -133,6 +137,7 @@ impl Call<'_> {
                     if inspected || self.deadline.has_passed() {
                         return Err(self.unanswered(sent, *phases));
                     }
+                    // Without a confirm the queue may not have the request yet, and its counts would mislead.
                     (inspected, inspecting) = (true, matches!(sent, Some(Sent::Confirmed)));
                     deadline.as_mut().reset(self.deadline.instant());
                 }
@@ -230,6 +235,7 @@ impl Call<'_> {
     /// A phase that did not end is counted up to now; one that did not begin takes no time.
     fn timed_out(&self, phases: Phases, executed: Executed) -> Error {
         let now = Instant::now();
+        // A phase that was not reached begins and ends now, so that its length is zero.
         let connected = phases.connected.unwrap_or(now);
         let confirmed = phases.confirmed.unwrap_or(now);
         self.named(Error::timeout("call").with_executed(executed))
@@ -245,8 +251,9 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says about the execution. A server that refused a request or its arguments did not run the method; but a method
-/// may raise the same exception itself, or pass on the refusal of a server that it called, and the two look alike.
+/// What a failure says about the execution. A server that refused a request or its arguments did not run the method;
+/// but a method may raise the same exception itself, or pass on the refusal of a server that it called, and the two
+/// look alike.
 ///
 /// The reference refuses with `NoSuchMethod` and `UnsupportedVersion` of `rpc/dispatcher.py`, and with the
 /// `TypeError` that Python raises for wrong arguments.

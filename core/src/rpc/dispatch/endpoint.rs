@@ -27,8 +27,8 @@ pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send
 
 /// Methods that callers can run, with the state that they share.
 ///
-/// Only listed methods can be called. Namespace and version apply to all methods of the endpoint. A server may have any number
-/// of endpoints; the first one that matches a request runs it.
+/// Only listed methods can be called. Namespace and version apply to all methods of the endpoint. A server may have any
+/// number of endpoints; the first one that matches a request runs it.
 pub struct Endpoint<S> {
     /// Passed to each call of a method.
     state: Arc<S>,
@@ -105,8 +105,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     /// becomes a failure of the caller's call and ends nothing else.
     ///
     /// The method is first polled in the order in which requests arrived, on the task that receives them: work that
-    /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that their
-    /// method begins when they are, and smaller requests may pass.
+    /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that
+    /// their method begins when they are, and smaller requests may pass.
     #[must_use]
     pub fn method<F, Fut, T, R, E>(mut self, name: impl Into<String>, method: F) -> Self
     where
@@ -124,6 +124,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let refusals = Arc::new(RateLimit::default());
         let erased = move |request: Request| -> BoxFuture<'static, Reply> {
             let Request { context, args, namespace, version, .. } = request;
+            // The clones are made only here: a small request is decoded at once and needs none.
             if is_large(&args) {
                 let (state, method, called) = (Arc::clone(&state), Arc::clone(&method), called.clone());
                 let refusals = Arc::clone(&refusals);
@@ -138,6 +139,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
             }
             match args.decode_arguments::<T>() {
                 Ok(args) => {
+                    // Called now and not inside the future, so that methods start in the order of their requests.
                     let running = method(Arc::clone(&state), context, args);
                     Box::pin(async move { Reply::new(encode(running.await)) })
                 }

@@ -61,6 +61,7 @@ where
     S::Future: Send,
 {
     fn call(&self, request: Request) -> BoxFuture<'static, Reply> {
+        // A clone for each call: `poll_ready` needs `&mut`, and calls run concurrently.
         let mut service = self.0.clone();
         Box::pin(async move {
             // Errors are made `Send` at once: the layer's own type need not be.

@@ -39,8 +39,8 @@ const FEWEST_SLOTS: usize = 64;
 const FOR_EACH_QUEUE: Amount = Amount { replies: 1_024, bytes: 16 * 1024 * 1024 };
 const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
 
-/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue is
-/// missing wait without a slot, and are bounded apart.
+/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue
+/// is missing wait without a slot, and are bounded apart.
 #[derive(Debug)]
 pub(crate) struct ReplySender {
     /// Publishes to the reply queue of the caller by its name.
@@ -88,8 +88,8 @@ impl ReplySender {
         let _slot = self.slots.acquire().await;
     }
 
-    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its caller gets
-    /// a failure that says so, rather than nothing.
+    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its
+    /// caller gets a failure that says so, rather than nothing.
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
     ///
@@ -147,6 +147,7 @@ impl ReplySender {
                     waited.map_err(|_| NotSent::WithItsQueue)?
                 }
                 Turn::Fail => return Err(NotSent::WithItsQueue),
+                // The rest of the work is the prober's: other replies to this queue now depend on it.
                 Turn::Probe(prober) => return self.probe(prober, &address, &message, reply_deadline).await,
             }
         }
@@ -177,8 +178,8 @@ impl ReplySender {
         }
     }
 
-    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only while it
-    /// is published.
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only
+    /// while it is published.
     ///
     /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
     ///
@@ -191,6 +192,7 @@ impl ReplySender {
         message: &Message,
         mut reply_deadline: ReplyDeadline,
     ) -> Result<(), NotSent> {
+        // A reply that takes over the role does not get a new minute for a queue that is missing already.
         reply_deadline.continue_absence(prober.absent_until);
         let no_room = prober.no_room();
         loop {
@@ -216,6 +218,7 @@ impl ReplySender {
                     prober.found();
                     return Ok(());
                 }
+                // Called for its effect: it starts or clears the time of the absence.
                 Err(error) if may_pass(&error) => drop(reply_deadline.after(&error)),
                 Err(error) => return Err(NotSent::Failed(error)),
             }
@@ -249,8 +252,8 @@ impl ReplySender {
     }
 }
 
-/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take places of
-/// the window, and leave a quarter of what it has for replies to others.
+/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take
+/// places of the window, and leave a quarter of what it has for replies to others.
 fn limits(slots: usize, settle: Settle) -> Limits {
     let replies = match settle {
         Settle::BeforeHandover => IN_ALL.replies,

@@ -114,8 +114,8 @@ impl Admission {
         }
     }
 
-    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is not to
-    /// run is settled here.
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is
+    /// not to run is settled here.
     ///
     /// A request whose deadline has passed is acknowledged and does not run; a call among them is answered. A message
     /// that does not decode is rejected, which the reference also does (oslo.messaging 18.3.1,
@@ -160,6 +160,7 @@ impl Admission {
             }
         };
         delivery.hold(charge);
+        // A request that was acknowledged before it runs cannot fail a delivery, so its count does not matter.
         let count = delivery.message().delivery_count.filter(|_| self.settle == Settle::ByReceiver);
         let accepted = Box::new(self.accept(request, delivery, time, count.is_some_and(|count| count.failed > 0)));
         match count.filter(|count| count.is_last()) {
@@ -193,12 +194,14 @@ impl Admission {
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
     ///
-    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for it.
+    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for
+    /// it.
     ///
     /// The runner asks just before the method starts. A request without a known deadline never becomes stale.
     pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
         let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.measured_here)?;
         let passed = Instant::now().checked_duration_since(stale_from.instant())?;
+        // `stale_from` of a peer's deadline lies this much behind the deadline itself.
         let allowed_for = if accepted.time.measured_here { Duration::ZERO } else { STALE };
         Some(self.skip(&accepted.request.method, passed + allowed_for))
     }
@@ -234,7 +237,8 @@ impl Admission {
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's
+    /// alone.
     ///
     /// # Errors
     /// The failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.

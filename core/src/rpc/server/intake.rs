@@ -74,8 +74,10 @@ impl Intake {
         self.control.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
         match self.runner.settle {
-            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
+            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to
+            // end.
             Settle::BeforeHandover => drop(tokio::join!(close(listener), self.finish())),
+            // Requests are acknowledged through the listener, so it closes after the last of them has ended.
             Settle::ByReceiver => {
                 self.finish().await;
                 close(listener).await;
@@ -94,8 +96,8 @@ impl Intake {
         loop {
             while self.running.try_join_next().is_some() {}
             self.start_what_may();
-            // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing is
-            // waited for: where nothing else is ready this costs no time.
+            // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing
+            // is waited for: where nothing else is ready this costs no time.
             tokio::task::yield_now().await;
             // Asked once: a reply may leave between two looks, and then no arm below would be left to wake this task.
             let full = self.runner.replies.is_full();
@@ -112,12 +114,14 @@ impl Intake {
                     Some(messages) => {
                         let has_more = messages.len() >= demand;
                         self.admit(messages).await;
+                        // The listener gave all that it had, so nothing has waited in it.
                         if !has_more {
                             self.unpolled = Duration::ZERO;
                         }
                     }
                     None => return Ok(()),
                 },
+                // Every handler is busy and nothing waits: look again when one is free. The permit goes back at once.
                 _ = self.handlers.acquire(), if take.is_none() && self.waiting.is_empty() && !full => {}
                 () = self.runner.replies.room(), if full => {}
                 () = self.waiting.nothing_runs_alone(), if !self.waiting.may_start() && !self.waiting.is_empty() => {}
@@ -125,14 +129,15 @@ impl Intake {
                     self.saturation.warn(self.waiting.target(), self.handlers.permits(), self.waiting.len());
                 }
             }
+            // Nothing was polled in this round, so messages may have waited in the driver all the time.
             if take.is_none() {
                 self.unpolled += idle_since.elapsed();
             }
         }
     }
 
-    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the receiver
-    /// settles, what the broker had handed over before.
+    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the
+    /// receiver settles, what the broker had handed over before.
     ///
     /// The stop waits until the deadline of the owner, or `CLOSE_TIMEOUT` if there is none. Taking what was
     /// acknowledged has at least one second more.
@@ -144,8 +149,8 @@ impl Intake {
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
-        // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has acknowledged
-        // already would be lost, so it is taken however short the deadline is.
+        // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has
+        // acknowledged already would be lost, so it is taken however short the deadline is.
         let (all, taken_by) = (NonZeroUsize::new(1_024), deadline.max(Deadline::after(HANDOVER)));
         while let Ok(polled) = taken_by.run("stop", poll(&mut self.listener, all)).await {
             let Some(messages) = polled? else { break };
@@ -155,8 +160,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs what still waits or is still being decoded, and sees every answer out. Once too little time is left for a request to
-    /// begin, refuses those that were acknowledged and have not begun.
+    /// Runs what still waits or is still being decoded, and sees every answer out. Once too little time is left for a
+    /// request to begin, refuses those that were acknowledged and have not begun.
     ///
     /// Requests that the receiver settles are not refused here: the broker delivers them to another server.
     async fn finish(&mut self) {

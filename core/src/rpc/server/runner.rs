@@ -115,8 +115,8 @@ impl Runner {
         with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
     }
 
-    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this
-    /// call and of nothing else.
+    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of
+    /// this call and of nothing else.
     ///
     /// The order is: translate the request, run the layers and the method, translate the result.
     ///

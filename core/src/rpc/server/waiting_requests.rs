@@ -32,8 +32,8 @@ pub(crate) struct WaitingRequest {
 
 /// The requests that wait to start, in order.
 ///
-/// Requests that were acknowledged already are lost if they are dropped here; that is counted, and logged once for all of them.
-/// Requests that the receiver settles go back to the broker.
+/// Requests that were acknowledged already are lost if they are dropped here; that is counted, and logged once for all
+/// of them. Requests that the receiver settles go back to the broker.
 pub(crate) struct WaitingRequests {
     /// Oldest first.
     requests: VecDeque<WaitingRequest>,
@@ -104,14 +104,15 @@ impl WaitingRequests {
         if !self.suspects.is_empty()
             && let Ok(alone) = Arc::clone(&self.alone).try_acquire_owned()
         {
+            // Random, since the oldest first would let one that ends the process do so at every start.
             let any = usize::try_from(Uuid::new_v4().as_u128() % self.suspects.len() as u128).unwrap_or(0);
             return Some((self.suspects.swap_remove(any).accepted, Permit::new(permit, Some(alone))));
         }
         Some((self.requests.pop_front()?.accepted, Permit::new(permit, None)))
     }
 
-    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent until
-    /// `deadline`.
+    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent
+    /// until `deadline`.
     pub(crate) async fn refuse(&mut self, replies: &ReplySender, deadline: Deadline) {
         let calls: Vec<_> = self.clear().into_iter().filter_map(|accepted| accepted.reply_to).collect();
         let refusals = calls.iter().map(|to| async move { replies.deliver(to, &not_run(to, STOPPED)).await });

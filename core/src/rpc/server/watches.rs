@@ -60,6 +60,7 @@ impl MethodWatch {
         let mut long: Option<Pin<Box<Sleep>>> = None;
         let (mut is_first, began) = (true, Instant::now());
         poll_fn(|context| {
+            // Later polls run on a task of their own and block no other method.
             let polled = if std::mem::take(&mut is_first) {
                 self.first_poll(work.as_mut(), context)
             } else {
@@ -106,6 +107,7 @@ impl MethodWatch {
         context: &mut Context<'_>,
     ) {
         let reminder = long.get_or_insert_with(|| Box::pin(sleep(threshold)));
+        // Polled again after each reset: only a pending poll registers the waker.
         while reminder.as_mut().poll(context).is_ready() {
             if let Some(suppressed) = self.long.due() {
                 warn!(running = ?began.elapsed(), suppressed, "a method runs for long, and holds a handler meanwhile");

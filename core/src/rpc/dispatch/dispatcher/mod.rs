@@ -70,8 +70,8 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of the server
-    /// distinguishes them.
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of
+    /// the server distinguishes them.
     ///
     /// A version that does not parse is refused like one that no endpoint serves.
     ///
@@ -84,6 +84,7 @@ impl RpcDispatcher {
         let (mut named, mut fits) = (false, false);
         for table in self.endpoints.iter().filter(|table| table.namespaces.contains(&request.namespace)) {
             named = true;
+            // A version that does not parse fits no endpoint of the namespace.
             let Some(requested) = &requested else { break };
             if !is_compatible(Some(&table.version), Some(requested)) {
                 continue;

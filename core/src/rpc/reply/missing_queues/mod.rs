@@ -1,7 +1,7 @@
 //! Reply queues that are not there, or take nothing, and the replies that wait for them.
 //!
-//! One reply for each such queue is the prober: it is tried again and again, and its outcome is that of the others, which wait
-//! without a publishing slot. So callers that are gone cost the others no more than the probes.
+//! One reply for each such queue is the prober: it is tried again and again, and its outcome is that of the others,
+//! which wait without a publishing slot. So callers that are gone cost the others no more than the probes.
 //!
 //! The types keep counts and order only: they publish nothing and hold no publishing slot. `ReplySender` drives them.
 //! It asks `turn` before the first attempt, reports a refusal with `refused`, and awaits the `WaitingReply` or
@@ -111,7 +111,8 @@ struct Parked {
     turn: oneshot::Sender<Turn>,
 }
 
-/// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the prober.
+/// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the
+/// prober.
 pub(crate) struct Prober {
     shared: Arc<SharedTable>,
     queue: String,
@@ -238,6 +239,7 @@ impl Drop for Prober {
         if self.over {
             return;
         }
+        // The guard ends with this statement: sending below may drop a prober, which locks again.
         let next = self.shared.lock().next_prober(&self.queue, self.since, self.bytes);
         let Some(parked) = next else { return };
         let prober = Self {
@@ -329,8 +331,8 @@ impl QueueTable {
         (WaitingReply { shared: Arc::clone(shared), queue: queue.to_owned(), number, turn }, without_room)
     }
 
-    /// Takes out the oldest of `queue` while it has more than its share, and then the oldest of the queue that has most while
-    /// all together have more than theirs. The newest reply stays.
+    /// Takes out the oldest of `queue` while it has more than its share, and then the oldest of the queue that has most
+    /// while all together have more than theirs. The newest reply stays.
     ///
     /// Of two queues with equally many waiting replies, the one that is missing longer loses first. A queue without
     /// waiting replies loses its prober.
@@ -347,12 +349,15 @@ impl QueueTable {
         while self.in_all.exceeds(limits.in_all) {
             let largest =
                 self.queues.iter().max_by_key(|(_, missing)| (missing.waiting.len(), u64::MAX - missing.since));
+            // The last reply of the last queue stays even above the limit: otherwise one large reply could never be
+            // sent.
             let Some((largest, missing)) = largest.filter(|_| self.queues.len() > 1 || self.in_all.replies > 1) else {
                 break;
             };
             let (largest, since) = (largest.clone(), missing.since);
             if missing.waiting.is_empty() {
                 if let Some(missing) = self.remove(&largest, since) {
+                    // The prober is in its own task; it drops its reply when it sees this.
                     missing.no_room.cancel();
                 }
             } else {
