@@ -9,7 +9,7 @@ use crate::excerpt::Excerpt;
 use crate::remote_error::Raised;
 use crate::{Payload, RemoteError};
 
-/// The module of Python's built-in exceptions; a caller always rebuilds these.
+/// The module of Python's built-in exceptions; a Python caller rebuilds these whatever modules it allows.
 const BUILTINS: &str = "builtins";
 /// Where the reference defines `NoSuchMethod` and `UnsupportedVersion`.
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";

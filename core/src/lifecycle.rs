@@ -44,7 +44,7 @@ pub(crate) struct TaskHandle {
     /// What it is, in a word, and what it reads: for errors and the log.
     what: &'static str,
     name: String,
-    /// Set once by the first request to stop: the deadline of stopping the listener at the broker.
+    /// Set once by the first request to stop: the deadline for stopping at the broker.
     stop: watch::Sender<Option<Deadline>>,
     /// Set by each `shutdown`: until when the owner waits.
     end: watch::Sender<Option<EndBy>>,

@@ -126,7 +126,7 @@ impl Inbox {
             };
             let call = self.calls.register(id);
             // An inbox that ended meanwhile has failed only the calls that were registered then.
-            // Both are checked: `close` sets the flag before it fails the calls, and the reader changes the progress.
+            // Both are checked: a reader that ended changes the progress, and `close` sets the flag.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }

@@ -68,7 +68,7 @@ impl<T> ArrivalOrder<T> {
     ///
     /// If nothing is before it, its turn has come.
     pub(super) fn push(&mut self, decoded: Decoded<T>) {
-        // Nothing is before it, so it needs no place. Most messages take this way.
+        // Most messages take this way: without a large body before it a message needs no place.
         if self.places.is_empty() {
             self.ready.push_back(decoded);
         } else {

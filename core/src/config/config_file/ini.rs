@@ -66,7 +66,6 @@ impl Parser {
             self.value.push_str(line.trim_start());
             return Ok(());
         }
-        // Every line that is no continuation ends the open assignment, also an empty one.
         self.flush();
         match line.chars().next() {
             None | Some('#' | ';') => Ok(()),

@@ -25,7 +25,7 @@ const QUEUE: &str = "oslo.dead.queue";
 /// Written together with the routing key, and only if the driver knows both.
 const EXCHANGE: &str = "oslo.dead.exchange";
 const ROUTING_KEY: &str = "oslo.dead.routing_key";
-/// One line of text, always written.
+/// The text of the failure or of the error.
 const DETAIL: &str = "oslo.dead.detail";
 /// Lines as Python prints them; left out if there are none.
 const TRACEBACK: &str = "oslo.dead.traceback";

@@ -54,7 +54,7 @@ pub(super) enum GivenUpMatch {
 /// Why an event was given up.
 #[derive(Debug, Clone)]
 pub(super) struct GiveUpReason {
-    /// The brief form, without a traceback.
+    /// Whole for an event that was given up just now; brief, without a traceback, for a remembered one.
     pub(super) info: DeadLetterInfo,
     /// When it went back to the end of its queue, if it did.
     pub(super) returned: Option<Instant>,

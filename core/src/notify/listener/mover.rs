@@ -10,7 +10,7 @@
 //! * Holding a slot: it stays in memory and tries again after 1 s up to 30 s, or at once when the queue recovers.
 //! * Without a slot: it returns to the end of its own queue, at most once in 60 s.
 //! * Urgent: the broker would drop it with the next failed delivery. It returns to its queue at once, with a new
-//! delivery count.
+//!   delivery count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Mover {
                     urgent = false;
                 }
             }
-            // Also an event without a slot tries once each time that it wakes, so that a queue that works again is
+            // An event without a slot tries once each time that it wakes too, so that a queue that works again is
             // noticed.
             (may_try, tries) = (true, tries.saturating_add(1));
         }
@@ -208,7 +208,7 @@ impl Mover {
     /// Puts a copy of `event` at the end of its queue and acknowledges the event; gives it out again if that fails.
     ///
     /// The order is: remember the copy, publish it, await the confirm, acknowledge the original. A crash between the
-    /// last two leaves two deliveries of one event, and both are moved, not handled.
+    /// last two leaves two messages of one event; the process that reads them does not know that it was given up.
     async fn send_back(&self, event: PendingMove, queue: &DeadLetterQueue) -> Option<PendingMove> {
         let writer = self.writer.as_ref()?;
         // Before it is published: it may arrive before the confirm does.

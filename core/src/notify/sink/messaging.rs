@@ -14,9 +14,9 @@ use crate::{Bus, Deadline, Result, wire};
 /// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
 ///
 /// By default it declares that queue, as the reference does, so that the broker keeps an event until a listener reads
-/// it. A queue without a listener grows without limit: give the events an [`expiration`](Self::expiration), have the
-/// operator limit the queue (`rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to
-/// queues`), or publish [`without_queue`](Self::without_queue).
+/// it. A queue without a listener grows without limit: give the events an [`expiration`](Self::expiration), publish
+/// [`without_queue`](Self::without_queue), or have the operator limit the queue, for example with
+/// `rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`.
 #[derive(Debug, Clone)]
 pub struct MessagingSink {
     bus: Bus,
