@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Waits that grow by a constant factor, from a first one up to a longest one. Without randomness: [`Retry`](crate::Retry) adds
-/// its own.
+/// Waits that grow by a constant factor, from a first one up to a longest one. Without randomness:
+/// [`Retry`](crate::Retry) adds its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -22,7 +22,8 @@ impl Backoff {
         Self { first, factor, longest }
     }
 
-    /// The wait after `earlier` earlier waits: `first * factor^earlier`, at most `longest`. What overflows is `longest`.
+    /// The wait after `earlier` earlier waits: `first * factor^earlier`, at most `longest`. What overflows is
+    /// `longest`.
     pub(crate) fn wait(&self, earlier: u32) -> Duration {
         let factor = self.factor.checked_pow(earlier);
         factor.and_then(|factor| self.first.checked_mul(factor)).unwrap_or(self.longest).min(self.longest)

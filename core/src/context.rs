@@ -1,7 +1,8 @@
 //! The values that travel beside every request: who asks, on whose behalf, until when.
 //!
-//! The wire has each value as `_context_<name>`. Keys that the reference adds for itself (`client_timeout`, `msg_id`,
-//! `reply_q`) are removed on receipt, as it does.
+//! The wire has each value as `_context_<name>`. A receiver of the reference adds `client_timeout`, `msg_id` and
+//! `reply_q` to the values (oslo.messaging 18.3.1, `_drivers/amqp.py:unpack_context`); a value of one of these names
+//! cannot reach a Python server. Here they are removed on receipt.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use serde_json::Value;
 
 use crate::{Deadline, Payload, Result};
 
-/// What the bus adds to a context on the way and takes out on receipt (oslo.messaging `unpack_context`).
+/// Names that `unpack_context` of the reference overwrites. It keeps `client_timeout` in the context of the method;
+/// here a forwarded context carries none of the three.
 const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 
 /// The values that travel with a request or a notification, in order, each as `_context_<name>` on the wire.
@@ -74,6 +76,7 @@ impl Context {
     /// # Errors
     /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not make a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        // Joined as text: the values stay what the sender wrote until the type of the caller decodes them.
         let mut object = String::from("{");
         for (index, (name, value)) in self.values().enumerate() {
             let separator = if index == 0 { "" } else { "," };
@@ -91,15 +94,15 @@ impl Context {
         self.0.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// In a handler: by when the caller wants its answer, if it said so. A caller in Python says how long it waits, and that is
-    /// counted from when the request came. Of a cast nothing is known.
+    /// In a handler: by when the caller wants its answer, if it said so. A caller in Python says how long it waits, and
+    /// that is counted from when the request came. Of a cast nothing is known.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.0.deadline
     }
 
-    /// This context without the caller's deadline, for work that goes on after the caller has given up: a call made with
-    /// it takes as long as its client lets it.
+    /// This context without the caller's deadline, for work that goes on after the caller has given up: a call made
+    /// with it takes as long as its client lets it.
     #[must_use]
     pub fn without_deadline(&self) -> Self {
         Self(Arc::new(Inner { deadline: None, ..(*self.0).clone() }))

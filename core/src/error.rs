@@ -13,6 +13,9 @@ use crate::excerpt::{Excerpt, cut, excerpt};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for programs to match on.
+///
+/// A kind does not say whether another attempt helps, or whether the method ran: ask `Error::is_transient` and
+/// `Error::executed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -73,6 +76,8 @@ impl ErrorKind {
     }
 
     /// Its name as the `outcome` of a metric.
+    ///
+    /// Users match on it, so a changed label breaks their dashboards.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -127,16 +132,16 @@ pub enum Executed {
     No,
     /// It is unknown here; reconcile before you repeat it.
     Maybe,
-    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A server
-    /// in Python may send such a failure also of its own machinery, before the method or after it.
+    /// It happened: the remote side sent its result, or a failure that does not read as the refusal of a request. A
+    /// server in Python may send such a failure also of its own machinery, before the method or after it.
     Yes,
 }
 
 /// Why an operation failed.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
-/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same line, which is
-/// what a `main` that returns it prints; `{:#?}` is its parts.
+/// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same
+/// line, which is what a `main` that returns it prints; `{:#?}` is its parts.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -145,8 +150,11 @@ struct Inner {
     kind: ErrorKind,
     operation: &'static str,
     executed: Executed,
+    /// Whether core may repeat the operation.
     transient: bool,
+    /// In the order in which the layers added it, the innermost first.
     context: Vec<(&'static str, String)>,
+    /// Shared by clones.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -154,9 +162,9 @@ impl Error {
     /// An error of `kind` in `operation` (a verb such as `"publish"`), not transient.
     ///
     /// [`executed`](Self::executed) starts with what the kind implies: [`Executed::No`] for `Config`, `InvalidTarget`,
-    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for every other
-    /// kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain that nothing was sent must
-    /// say `No`, or core will not send again.
+    /// `VersionCap`, `Encode` and `Unsupported`, which are found before anything is sent, and [`Executed::Maybe`] for
+    /// every other kind. Code that knows more calls [`with_executed`](Self::with_executed): a driver that is certain
+    /// that nothing was sent must say `No`, or core will not send again.
     ///
     /// ```
     /// use oslo_messaging::{Error, ErrorKind, Executed};
@@ -219,8 +227,8 @@ impl Error {
         self
     }
 
-    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message body. Of a
-    /// longer text the first KiB is kept.
+    /// Adds a key and a value, such as `("queue", "orders")`; keys are in snake case. Never a secret, never a message
+    /// body. Of a longer text the first KiB is kept.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, cut(value)));

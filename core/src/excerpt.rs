@@ -9,8 +9,8 @@ use std::fmt::{self, Display, Write};
 const LONGEST: usize = 1_024;
 
 /// Shows text that a peer or a broker wrote as part of one line: characters that control a terminal, end a line or turn
-/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`), and what is over 1 KiB is cut, with the length of the
-/// whole.
+/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`), and what is over 1 KiB is cut, with the length of
+/// the whole.
 ///
 /// Everything of this crate's that is logged, and the `Display` of its errors, is written through it. A driver does so
 /// with the broker's texts; an [`Error`](crate::Error) needs no more, since it does so itself.
@@ -89,6 +89,7 @@ impl Write for LineWriter<'_, '_> {
             self.full = shown.len() < plain;
             rest = &rest[plain..];
             let Some(character) = rest.chars().next().filter(|_| !self.full) else { continue };
+            // An escape is shown whole or not at all.
             let escaped = character.escape_default();
             self.full = escaped.len() > self.left;
             if !self.full {
@@ -109,6 +110,7 @@ struct Truncated {
 
 impl Write for Truncated {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Only while nothing was cut: a shorter piece after the cut must not be appended.
         if self.whole == self.text.len() {
             self.text.push_str(first(text, LONGEST - self.text.len().min(LONGEST)));
         }

@@ -9,15 +9,19 @@ use crate::excerpt::Excerpt;
 use crate::remote_error::Raised;
 use crate::{Payload, RemoteError};
 
+/// The module of Python's built-in exceptions; a Python caller rebuilds these whatever modules it allows.
 const BUILTINS: &str = "builtins";
+/// Where the reference defines `NoSuchMethod` and `UnsupportedVersion`.
 const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 
 /// How a handler fails: an exception by its Python name, with all that travels to the caller.
 ///
 /// Make one of your own error with [`Exception`](crate::Exception), or of any other with [`internal`](Self::internal).
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an [`Excerpt`](crate::driver::Excerpt); `{:#?}` is
-/// all of it. What travels is whole.
+/// `Display` and `{:?}` are one line, `module.class: message`, escaped and cut as an
+/// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it. What travels is whole.
+///
+/// Whether a failure is expected changes the log of the server and nothing on the wire.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
     // Boxed, because every handler returns one or carries room for it.
@@ -28,6 +32,7 @@ pub struct Failure {
 /// How a server logs and counts a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nature {
+    /// Logged as an error: the default.
     Unexpected,
     /// Part of the contract of the method.
     Expected,
@@ -38,9 +43,13 @@ pub(crate) enum Nature {
 /// Which part of a request the server cannot serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    /// No endpoint has it.
     Namespace,
+    /// No endpoint of the namespace serves it.
     Version,
+    /// No endpoint of namespace and version lists it.
     Method,
+    /// They do not decode into what the method takes.
     Arguments,
 }
 
@@ -63,6 +72,7 @@ impl Failure {
     pub fn internal(error: impl StdError) -> Self {
         let message = error.to_string();
         let mut causes = vec![message.clone()];
+        // The message is the error's own text; its sources go into the traceback.
         let mut source = error.source();
         while let Some(error) = source {
             causes.push(error.to_string());
@@ -97,6 +107,8 @@ impl Failure {
     }
 
     /// Says where it came from, in lines that end in a line end.
+    ///
+    /// Replaces an earlier one. The caller sees it in `RemoteError::traceback`, and Python adds it to the message.
     #[must_use]
     pub fn with_traceback(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.raised.traceback = lines.into_iter().map(Into::into).collect();
@@ -104,6 +116,8 @@ impl Failure {
     }
 
     /// Says that it is part of the method's contract.
+    ///
+    /// The server logs it at the level DEBUG. The reference's `expected_exceptions` does the same.
     #[must_use]
     pub fn expected(mut self) -> Self {
         self.nature = Nature::Expected;
@@ -111,12 +125,18 @@ impl Failure {
     }
 
     /// No endpoint of this namespace and version has `method`.
+    ///
+    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
+    /// `NoSuchMethod`).
     #[must_use]
     pub fn no_such_method(method: &str) -> Self {
         Self::new(DISPATCHER, "NoSuchMethod", format!("Endpoint does not support RPC method {method}"))
     }
 
     /// No endpoint has this namespace and a version that serves `version`.
+    ///
+    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
+    /// `UnsupportedVersion`).
     #[must_use]
     pub fn unsupported_version(version: &str, method: &str) -> Self {
         let text = format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
@@ -124,12 +144,16 @@ impl Failure {
     }
 
     /// The arguments are not what `method` takes, for the reason `why`.
+    ///
+    /// A `TypeError`, as Python raises it for a wrong signature.
     #[must_use]
     pub fn bad_arguments(method: &str, why: impl fmt::Display) -> Self {
         Self::new(BUILTINS, "TypeError", format!("{method}() cannot take these arguments: {why}"))
     }
 
     /// The handler panicked, saying `text`.
+    ///
+    /// A `RuntimeError`; the caller sees the text of the panic.
     #[must_use]
     pub fn panicked(text: &str) -> Self {
         Self::new(BUILTINS, "RuntimeError", format!("the method panicked: {text}"))
@@ -232,6 +256,8 @@ impl fmt::Display for Failure {
 impl StdError for Failure {}
 
 /// `causes` from the last to the first as Python prints exceptions that were raised from one another.
+///
+/// All but the last end in the sentence that Python prints between two exceptions.
 fn chain(causes: &[String]) -> Vec<String> {
     let mut lines = Vec::with_capacity(2 * causes.len());
     for cause in causes.iter().rev() {

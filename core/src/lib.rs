@@ -1,9 +1,9 @@
 //! RPC and notifications over a message bus, byte-compatible with Python's `oslo.messaging` 18.3.1.
 //!
-//! A [`Bus`] is a connection to a message broker. An [`RpcServer`] offers the typed methods of its [`Endpoint`]s at a [`Target`];
-//! an [`RpcClient`] calls them, or casts to them without waiting for an answer. A [`Context`] travels with every request, and a
-//! [`Deadline`] bounds every operation. A driver crate connects the bus to a broker: `oslo-messaging-amqp` to RabbitMQ,
-//! `oslo-messaging-fake` to a broker in memory, for tests.
+//! A [`Bus`] is a connection to a message broker. An [`RpcServer`] offers the typed methods of its [`Endpoint`]s at a
+//! [`Target`]; an [`RpcClient`] calls them, or casts to them without waiting for an answer. A [`Context`] travels with
+//! every request, and a [`Deadline`] bounds every operation. A driver crate connects the bus to a broker:
+//! `oslo-messaging-amqp` to RabbitMQ, `oslo-messaging-fake` to a broker in memory, for tests.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -27,8 +27,8 @@
 //! ```
 //!
 //! # Events
-//! A [`Notifier`] publishes events with a [`Priority`]. The broker keeps them until a [`NotificationListener`] has passed each to
-//! the typed handlers of its [`NotificationEndpoint`]s. A handler that fails is run again
+//! A [`Notifier`] publishes events with a [`Priority`]. The broker keeps them until a [`NotificationListener`] has
+//! passed each to the typed handlers of its [`NotificationEndpoint`]s. A handler that fails is run again
 //! ([`FailurePolicy`](notify::FailurePolicy)); an event whose handler fails on every attempt goes to the
 //! [`DeadLetters`](notify::DeadLetters).
 //!
@@ -68,20 +68,20 @@
 //!
 //! # Errors
 //! Every fallible operation returns one [`Error`]. Its [`kind`](Error::kind) says what went wrong,
-//! [`executed`](Error::executed) whether the method may have run all the same, and [`is_transient`](Error::is_transient) whether
-//! another attempt may succeed.
+//! [`executed`](Error::executed) whether the method may have run all the same, and
+//! [`is_transient`](Error::is_transient) whether another attempt may succeed.
 //!
 //! # Modules
-//! The root has what most programs use. The rest is in [`rpc`], [`notify`] and [`config`]; [`driver`] has what a driver implements,
-//! the traits [`Transport`](driver::Transport), [`Listener`](driver::Listener) and
-//! [`IncomingMessage`](driver::IncomingMessage); [`wire`] has the messages themselves, for tools and tests. A [`Registry`] finds the
-//! driver of a [`TransportUrl`](config::TransportUrl).
+//! The root has what most programs use. The rest is in [`rpc`], [`notify`] and [`config`]; [`driver`] has what a driver
+//! implements, the traits [`Transport`](driver::Transport), [`Listener`](driver::Listener) and
+//! [`IncomingMessage`](driver::IncomingMessage); [`wire`] has the messages themselves, for tools and tests. A
+//! [`Registry`] finds the driver of a [`TransportUrl`](config::TransportUrl).
 //!
 //! # Observability
-//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`. Its fields are
-//! `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for sender and server) and
-//! `rpc.method`. Bodies are never logged. The crate records these metrics with the `metrics` crate; an `outcome` is `ok`, `dropped`
-//! (the future was dropped), or the [`ErrorKind`] in snake case, such as `too_large`.
+//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`. Its fields
+//! are `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for sender
+//! and server) and `rpc.method`. Bodies are never logged. The crate records these metrics with the `metrics` crate; an
+//! `outcome` is `ok`, `dropped` (the future was dropped), or the [`ErrorKind`] in snake case, such as `too_large`.
 //!
 //! | metric | what is counted |
 //! |---|---|

@@ -44,7 +44,7 @@ pub(crate) struct TaskHandle {
     /// What it is, in a word, and what it reads: for errors and the log.
     what: &'static str,
     name: String,
-    /// Set once by the first request to stop: by when the broker should have been told.
+    /// Set once by the first request to stop: the deadline for stopping at the broker.
     stop: watch::Sender<Option<Deadline>>,
     /// Set by each `shutdown`: until when the owner waits.
     end: watch::Sender<Option<EndBy>>,
@@ -107,11 +107,13 @@ impl TaskHandle {
             .map_or_else(|_| Err(self.was_aborted("stop")), |_| Ok(()))
     }
 
-    /// Asks the task to stop and waits until it has ended. Past `deadline` it aborts the task, and with it what still runs.
+    /// Asks the task to stop and waits until it has ended. Past `deadline` it aborts the task, and with it what still
+    /// runs.
     ///
     /// # Errors
     /// What ended the task, if it was not asked to stop; `Timeout`.
     pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
+        // Before the request to stop: the task must know the end when it begins to stop.
         self.end.send_replace(Some(EndBy::new(deadline)));
         self.request_stop(deadline);
         match deadline.run("shutdown", self.wait()).await {
@@ -131,6 +133,7 @@ impl TaskHandle {
                 Phase::Ended(ended) => ended.clone(),
                 Phase::Running | Phase::Stopped => Ok(()),
             },
+            // The sender is gone without `Ended`: the task was aborted or its runtime has ended.
             Err(_) => Err(self.was_aborted("wait")),
         }
     }
@@ -146,6 +149,7 @@ impl TaskHandle {
 
     /// Aborts the task if it still runs, with one warning.
     fn abort(&self) {
+        // The flag is set before the abort, so that the drop of the handle does not log a second time.
         if self.is_running() && !self.aborted.swap(true, Ordering::Relaxed) {
             warn!(target = self.name, "a {} did not end by its deadline: what still runs is aborted", self.what);
             self.task.abort();
@@ -178,12 +182,15 @@ impl fmt::Debug for TaskHandle {
 
 /// Waits until the task is asked to stop, or its handle is gone.
 pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>) {
+    // An error means that the handle is gone, which is a request to stop as well.
     let _ = stop.wait_for(Option::is_some).await;
 }
 
-/// Polls `work` once, here, so that what came first starts first; what is not done by then goes on in a task of its own.
+/// Polls `work` once, here, so that what came first starts first; what is not done by then goes on in a task of its
+/// own.
 ///
-/// A panic in it ends it alone. Those of the application's code are caught where they can be answered; this is for the rest.
+/// A panic in it ends it alone. Those of the application's code are caught where they can be answered; this is for the
+/// rest.
 pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // A waker of no effect will do: the task polls again as soon as it exists.
@@ -191,6 +198,7 @@ pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &m
         Ok(Poll::Pending) => {
             running.spawn(async move { report(caught_in(pin!(Some(work))).await) });
         }
+        // The drop of the finished future may run code of the application, so it is guarded too.
         Ok(Poll::Ready(())) => report(caught(|| drop(work))),
         Err(panic) => {
             report(Err(panic));

@@ -15,8 +15,8 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(text)
 }
 
-/// As [`caught`], for the future in `place`, which is empty afterwards: neither a panic while it is polled nor one while it
-/// is dropped goes further. A future whose drop panics has failed, whatever it returned.
+/// As [`caught`], for the future in `place`, which is empty afterwards: neither a panic while it is polled nor one
+/// while it is dropped goes further. A future whose drop panics has failed, whatever it returned.
 ///
 /// It is lent in its place, since a future that is moved into another one takes its room twice.
 pub(crate) async fn caught_in<F: Future>(mut place: Pin<&mut Option<F>>) -> Result<F::Output, String> {
@@ -29,6 +29,7 @@ pub(crate) async fn caught_in<F: Future>(mut place: Pin<&mut Option<F>>) -> Resu
         }
     })
     .await;
+    // Dropped here, inside the guard: the drop of the caller's variable would be outside of it.
     let dropped = caught(|| place.set(None));
     let output = ended?;
     dropped.map(|()| output)

@@ -10,19 +10,27 @@ use crate::{Error, Payload};
 ///
 /// What the other side left out is empty, and a class that it did not name is `unknown`.
 ///
-/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an [`Excerpt`](crate::driver::Excerpt);
-/// `{:#?}` is all of it.
+/// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an
+/// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it.
+///
+/// Reached through `Error::remote` on an error of the kind `Remote`. Match on `module` and `class`; the message is
+/// for people.
 #[derive(Clone, PartialEq)]
 pub struct RemoteError(pub(crate) Box<Raised>);
 
 /// An exception in the terms of Python, with all of it that travels.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Raised {
+    /// `unknown` if the server named none.
     pub(crate) class: String,
+    /// Empty if the server named none.
     pub(crate) module: String,
     pub(crate) message: String,
+    /// A JSON array.
     pub(crate) args: Payload,
+    /// A JSON object.
     pub(crate) kwargs: Payload,
+    /// Lines with their line ends; empty if the server sent none.
     pub(crate) traceback: Vec<String>,
 }
 
@@ -58,6 +66,8 @@ impl RemoteError {
     }
 
     /// Where it was raised, in the lines that the other side printed, each with its line end.
+    ///
+    /// A server in Rust sends the sources of an error here.
     #[must_use]
     pub fn traceback(&self) -> &[String] {
         &self.0.traceback
@@ -66,6 +76,8 @@ impl RemoteError {
 
 impl Error {
     /// How the remote method failed, if that is what this is.
+    ///
+    /// `None` if the source is something else, also if a remote error stands deeper among the sources.
     #[must_use]
     pub fn remote(&self) -> Option<&RemoteError> {
         StdError::source(self)?.downcast_ref()

@@ -74,14 +74,15 @@ impl Retry {
         self
     }
 
-    /// Whether another attempt may follow one that failed with `error`, after `retries` retries: the error is transient,
-    /// certainly nothing was executed, and the limit is not reached.
+    /// Whether another attempt may follow one that failed with `error`, after `retries` retries: the error is
+    /// transient, certainly nothing was executed, and the limit is not reached.
     pub(crate) fn permits(&self, retries: u32, error: &Error) -> bool {
         error.is_transient() && error.executed() == Executed::No && self.allows(retries)
     }
 
     /// How long to wait after `retries` retries were made. `random` is uniform in `0.0..1.0`.
     fn delay(&self, retries: u32, random: f64) -> Duration {
+        // The base is capped here and not in `with_base`, since the field is public.
         let ceiling = Backoff::doubling(self.base.min(FIRST), self.cap).wait(retries);
         let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
         // A cap of centuries is more than a multiplication gives back.
@@ -89,8 +90,8 @@ impl Retry {
     }
 
     /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left than the last
-    /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says [`Executed::No`], and
-    /// [`max_retries`](Self::max_retries) is not reached.
+    /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says
+    /// [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one.
@@ -105,8 +106,8 @@ impl Retry {
         self.repeat(deadline, attempt, |retries, error| self.permits(retries, error)).await
     }
 
-    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt that may
-    /// have been executed is followed by another.
+    /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt
+    /// that may have been executed is followed by another.
     ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one; it says
@@ -122,8 +123,8 @@ impl Retry {
         self.run_repeatable_if(deadline, attempt, |_| true).await
     }
 
-    /// As [`run_repeatable`](Self::run_repeatable), if `repeatable` says of the error of a try that may have been executed
-    /// that it may be followed by another.
+    /// As [`run_repeatable`](Self::run_repeatable), if `repeatable` says of the error of a try that may have been
+    /// executed that it may be followed by another.
     pub(crate) async fn run_repeatable_if<T, F, Fut>(
         &self,
         deadline: Deadline,
@@ -134,6 +135,7 @@ impl Retry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
+        // Once one attempt may have been executed, no later error can take that back.
         let mut left_open = false;
         let permits = |retries, error: &Error| {
             left_open |= error.executed() == Executed::Maybe;
@@ -169,6 +171,7 @@ impl Retry {
             };
             // An attempt that the deadline would end tells less than this error: nothing is known of its execution.
             let spare = deadline.remaining().saturating_sub(began.elapsed().min(LONGEST_RESERVE));
+            // `permits` runs also when no time is left: it records whether an attempt may have been executed.
             let delay = permits(retries, &error).then(|| self.delay(retries, random()));
             let Some(delay) = delay.filter(|_| spare > self.base.min(FIRST)) else {
                 return Err(if retries == 0 { error } else { error.with_context("attempts", u64::from(retries) + 1) });
@@ -186,6 +189,7 @@ impl Retry {
 }
 
 fn random() -> f64 {
+    // A random UUID is the only source of randomness here; its upper 32 bits hold no version or variant field.
     let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }

@@ -86,6 +86,7 @@ impl Target {
         })?;
         let exchange = self.exchange.clone().unwrap_or_else(|| default_exchange.to_owned());
         Ok(match &self.server {
+            // Before the server: a fanout goes to every server, as in the reference.
             _ if self.fanout => Address::Fanout { topic },
             Some(server) => Address::Server { exchange, topic, server: server.clone() },
             None => Address::Topic { exchange, topic },

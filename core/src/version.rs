@@ -29,8 +29,8 @@ impl Version {
 
 /// Whether an endpoint that implements one version serves a message that asks for another.
 ///
-/// The same major, and a minor and revision no higher than the implemented ones; the revision counts only if the
-/// minors are equal. `None` implemented serves every request; `None` requested is served by `None` alone (oslo.messaging
+/// The same major, and a minor and revision no higher than the implemented ones; the revision counts only if the minors
+/// are equal. `None` implemented serves every request; `None` requested is served by `None` alone (oslo.messaging
 /// 18.3.1, `_utils.py:version_is_compatible`).
 #[must_use]
 pub fn is_compatible(implemented: Option<&Version>, requested: Option<&Version>) -> bool {

@@ -127,7 +127,7 @@ async fn the_version_cap_is_checked_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_is_bound_for_fails_at_once_or_if_it_is_not_mandatory_at_its_timeout() {
+async fn a_call_without_a_bound_queue_fails_at_once_or_if_it_is_not_mandatory_at_its_timeout() {
     let bus = Bus::new(FakeBroker::new().transport());
     let started = Instant::now();
     let error = client(&bus).call::<()>(&Context::new(), "echo", &()).await.unwrap_err();
@@ -158,7 +158,7 @@ async fn a_call_that_may_have_been_sent_is_not_sent_again_and_waits_for_its_answ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cast_to_nobody_is_an_error_only_if_it_is_mandatory_and_a_fanout_to_nobody_never_is() {
+async fn a_cast_without_a_bound_queue_fails_only_if_it_is_mandatory_and_a_fanout_never_does() {
     let bus = Bus::new(FakeBroker::new().transport());
     let context = Context::new();
     client(&bus).cast(&context, "echo", &()).await.unwrap();

@@ -1,4 +1,4 @@
-//! How the reply inbox of a bus opens: once for everybody, whoever asks first and however long that one waits.
+//! How the reply inbox of a bus opens: once for all calls, independent of the deadline of the first.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
@@ -116,7 +116,7 @@ async fn an_impatient_first_caller_and_a_dropped_one_cost_the_others_nothing_and
     assert_eq!((error.kind(), error.executed()), (ErrorKind::Timeout, Executed::No));
     assert!(error.to_string().contains("connecting: 2s"), "it says where the time went: {error}");
     assert_eq!(patient.unwrap(), json!(1));
-    assert_eq!((transport.opened(), took.as_secs()), (1, 3), "nobody started over");
+    assert_eq!((transport.opened(), took.as_secs()), (1, 3), "no call opened it again");
     server.shutdown(soon()).await.unwrap();
     bus.close(soon()).await.unwrap();
     broker.assert_idle();

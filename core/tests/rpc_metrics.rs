@@ -100,7 +100,7 @@ async fn every_call_and_cast_is_counted_once_by_its_outcome() {
     assert_eq!(calls(), once("encode"));
     client(&bus).call::<Value>(&context, "refuse", &json!({"item": "pear"})).await.unwrap_err();
     assert_eq!(calls(), once("remote"));
-    client(&bus).topic("nobody").call::<Value>(&context, "echo", &arg).await.unwrap_err();
+    client(&bus).topic("absent").call::<Value>(&context, "echo", &arg).await.unwrap_err();
     assert_eq!(calls(), once("undeliverable"));
     let shop = client(&bus).timeout(secs(5));
     shop.call::<Value>(&context, "hang", &()).await.unwrap_err();

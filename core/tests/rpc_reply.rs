@@ -1,5 +1,5 @@
-//! What becomes of a reply that does not go out at once: bounded, told to the caller where that can be, and nobody else's
-//! trouble.
+//! Replies that cannot be sent at once: they are bounded, their callers get a failure where that is possible, and other
+//! replies are not delayed.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
@@ -40,7 +40,7 @@ async fn call_to(broker: &FakeBroker, method: &str, reply_q: &str, number: u32, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_too_large_is_told_to_the_caller_at_once() {
+async fn a_caller_gets_a_failure_at_once_for_an_answer_that_is_too_large() {
     let broker = FakeBroker::with_config(FakeConfig::default().with_max_message_size(4_000));
     let bus = Bus::new(broker.transport());
     let long = Endpoint::new(())

@@ -76,8 +76,8 @@ async fn a_call_and_a_cast_are_one_span_on_each_side_and_the_two_sides_name_the_
     assert_eq!(shop.logged().len(), 1);
     let seen = spans.0.lock().unwrap().clone();
     let seen: Vec<_> = seen.iter().filter(|span| span["name"].starts_with("rpc.")).collect();
-    let told: Vec<_> = seen.iter().map(|span| (span["name"].as_str(), span["rpc.method"].as_str())).collect();
-    assert_eq!(told, [("rpc.call", "echo"), ("rpc.handle", "echo"), ("rpc.cast", "note"), ("rpc.handle", "note")]);
+    let names: Vec<_> = seen.iter().map(|span| (span["name"].as_str(), span["rpc.method"].as_str())).collect();
+    assert_eq!(names, [("rpc.call", "echo"), ("rpc.handle", "echo"), ("rpc.cast", "note"), ("rpc.handle", "note")]);
     for pair in seen.chunks(2) {
         assert_eq!(pair[0]["messaging.message_id"], pair[1]["messaging.message_id"]);
         assert_eq!(pair[0]["messaging.message_id"].len(), 32, "{pair:?}");

@@ -25,7 +25,9 @@ pub(crate) struct BusHealth {
 /// A part of a bus that can be unhealthy. Dropping it takes the part out of the health.
 pub(crate) struct HealthPart {
     shared: Arc<SharedHealth>,
+    /// Finds the part among others of the same name.
     id: u64,
+    /// What users read in `Health::unhealthy`.
     name: String,
 }
 
@@ -38,6 +40,7 @@ struct SharedHealth {
     driver: watch::Receiver<Health>,
     /// The parts that do not work, in the order in which they failed, by the numbers of their handles.
     own: Mutex<Vec<(u64, UnhealthyPart)>>,
+    /// Numbers the parts.
     next_id: AtomicU64,
     /// Whether the bus was dropped, so that nothing is passed on any more.
     released: AtomicBool,
@@ -50,6 +53,8 @@ struct ForwardingTask(Arc<SharedHealth>);
 
 impl BusHealth {
     /// Starts to merge. Must be called inside a tokio runtime.
+    ///
+    /// The first value is the driver's state at this moment.
     pub(crate) fn start(driver: watch::Receiver<Health>) -> Self {
         let merged = watch::Sender::new(driver.borrow().clone());
         let shared = Arc::new(SharedHealth {
@@ -65,12 +70,16 @@ impl BusHealth {
     }
 
     /// The merged health, with the driver's state of this moment, and every later change of either.
+    ///
+    /// Publishes first, so that a change of the driver that the task has not seen yet is included.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Health> {
         self.shared.publish();
         self.shared.merged.subscribe()
     }
 
     /// A part called `name`, which works until it says otherwise.
+    ///
+    /// The name need not be unique.
     pub(crate) fn part(&self, name: impl Into<String>) -> HealthPart {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         HealthPart { shared: Arc::clone(&self.shared), id, name: name.into() }
@@ -79,8 +88,11 @@ impl BusHealth {
 
 impl HealthPart {
     /// Reports that the part does not work, and why; whether it worked before.
+    ///
+    /// A later reason replaces the earlier one and keeps the place in the order.
     pub(crate) fn set_unhealthy(&self, reason: impl Into<String>) -> bool {
         let part = UnhealthyPart::new(&self.name, reason);
+        // Held until the change is published, so that two parts publish in the order of their changes.
         let mut own = self.shared.own();
         let known = own.iter_mut().find(|(id, _)| *id == self.id);
         let new = known.is_none();
@@ -93,6 +105,8 @@ impl HealthPart {
     }
 
     /// Reports that the part works.
+    ///
+    /// Does nothing if the part was healthy.
     pub(crate) fn clear(&self) {
         let mut own = self.shared.own();
         own.retain(|(id, _)| *id != self.id);
@@ -109,6 +123,7 @@ impl ForwardingTask {
         while driver.changed().await.is_ok() {
             self.0.publish();
         }
+        // The driver ended by itself, so the drop of this task says nothing about the runtime.
         self.0.released.store(true, Ordering::Release);
     }
 }
@@ -126,6 +141,7 @@ impl SharedHealth {
         if self.orphaned.load(Ordering::Acquire) {
             health.state = State::Closed;
         }
+        // A receiver wakes only for a real change: the driver may report the same state again.
         self.merged.send_if_modified(|now| {
             let changed = *now != health;
             if changed {
@@ -135,11 +151,13 @@ impl SharedHealth {
         });
     }
 
+    /// Locked before the driver's state is read, see `publish_with`.
     fn own(&self) -> MutexGuard<'_, Vec<(u64, UnhealthyPart)>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Reports `State::Closed` if the runtime ended before the bus was dropped and before the driver ended.
 impl Drop for ForwardingTask {
     fn drop(&mut self) {
         if !self.0.released.load(Ordering::Acquire) {
@@ -149,6 +167,7 @@ impl Drop for ForwardingTask {
     }
 }
 
+/// Subscribers get the last state of the driver, and later changes of the parts.
 impl Drop for BusHealth {
     fn drop(&mut self) {
         self.shared.released.store(true, Ordering::Release);

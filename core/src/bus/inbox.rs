@@ -35,13 +35,20 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the replies to every call of a bus arrive.
+///
+/// A bus has one, shared by all its clients. Nothing is opened before the first call, so a bus that only casts or
+/// serves has no reply queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    /// Opens the queue; the driver names it.
     transport: Arc<dyn Transport>,
+    /// How often a failed opening is repeated. A call does not bring its own.
     retry: Retry,
+    /// The limit of a decompressed reply and the memory budget of all replies.
     decoding: Decoding,
     /// The calls to match; shared with the reader, which outlives no inbox.
     calls: WaitingCalls,
+    /// Held for a moment only; never across an await.
     state: Mutex<InboxState>,
 }
 
@@ -57,6 +64,7 @@ struct InboxState {
 /// The task that opens the queue and then reads it; ended with its handle.
 #[derive(Debug)]
 struct InboxTask {
+    /// Asks the reader to close its queue and end.
     stop: CancellationToken,
     /// What the reader publishes.
     progress: watch::Receiver<Progress>,
@@ -93,6 +101,8 @@ impl Inbox {
     }
 
     /// How many calls are registered.
+    ///
+    /// The number is a snapshot, for the log and for tests.
     pub(crate) fn calls_in_flight(&self) -> usize {
         self.calls.len()
     }
@@ -100,8 +110,8 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same opening
-    /// gets the same. `Timeout`, with what the last try said; `Closed`.
+    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
+    /// opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
     /// # Cancellation
     /// The opening goes on for those who also wait, and for the next call.
@@ -116,6 +126,7 @@ impl Inbox {
             };
             let call = self.calls.register(id);
             // An inbox that ended meanwhile has failed only the calls that were registered then.
+            // Both are checked: a reader that ended changes the progress, and `close` sets the flag.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }
@@ -123,6 +134,11 @@ impl Inbox {
     }
 
     /// Ends every waiting call and gives the queue back.
+    ///
+    /// Later calls fail with `Closed`. The calls that waited fail with `Closed`, and their methods may have run.
+    ///
+    /// # Cancellation
+    /// The calls have failed already; dropping the future aborts the reader.
     pub(crate) async fn close(&self, deadline: Deadline) {
         let task = {
             let mut state = self.state();
@@ -138,6 +154,11 @@ impl Inbox {
     }
 
     /// The inbox that is open or opening; a new one if there is none.
+    ///
+    /// Spawns a reader, so it must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `Closed` once the bus was closed; the request was not sent.
     fn progress(&self) -> Result<watch::Receiver<Progress>> {
         let mut state = self.state();
         if state.closed {
@@ -145,6 +166,7 @@ impl Inbox {
         }
         if let Some(task) = &state.task {
             let over = matches!(&*task.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+            // The sender is dropped with the reader, also when the runtime of the reader has ended.
             let gone = task.progress.has_changed().is_err();
             if !over && !gone {
                 return Ok(task.progress.clone());
@@ -165,7 +187,10 @@ impl Inbox {
         Ok(progress)
     }
 
-    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for another.
+    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for
+    /// another.
+    ///
+    /// Only then can the caller use its own deadline instead: with a limit of attempts, the limit counts.
     fn only_time_ran_out(&self, error: &Error) -> bool {
         self.retry.max_retries.is_none() && self.retry.permits(0, error)
     }
@@ -176,9 +201,13 @@ impl Inbox {
 }
 
 /// The queue, once it is there; `None` if it came and went.
+///
+/// # Errors
+/// What the opening failed with, or `Timeout` with the last attempt as its source.
 async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
     let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
     let waited = deadline.run("open the reply inbox", settled).await;
+    // Read after the wait: the queue may have opened in the moment of the deadline.
     let seen = progress.borrow().clone();
     match (seen, waited) {
         (Progress::Open(queue), _) => Ok(Some(queue)),
@@ -192,6 +221,8 @@ async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) ->
 
 impl InboxReader {
     /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
+    ///
+    /// The queue is closed after the waiting calls have failed, since closing may take up to `CLOSE_TIMEOUT`.
     async fn run(self) {
         let opened = tokio::select! {
             biased;
@@ -216,6 +247,11 @@ impl InboxReader {
 
     /// Subscribes to the reply queue, repeating transient errors, and publishes the last error for calls that time
     /// out.
+    ///
+    /// Ends after 60 s at the latest, whatever the deadlines of the calls.
+    ///
+    /// # Errors
+    /// The last error of the driver, or `Unsupported` if the driver gave an address that is no queue.
     async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
         let deadline = Deadline::after(OPEN_TIMEOUT);
         let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
@@ -237,6 +273,8 @@ impl InboxReader {
     }
 
     /// Hands each reply to its call; says what ended that.
+    ///
+    /// The replies of one poll are delivered before the next poll.
     async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {
         loop {
             tokio::select! {
@@ -252,6 +290,8 @@ impl InboxReader {
     }
 
     /// Rejects new calls, then fails the waiting ones with `reason`.
+    ///
+    /// In this order: a call that registers after the progress changed sees it and starts over.
     fn end(&self, reason: Error) {
         self.progress.send_replace(Progress::Ended);
         debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");
@@ -262,6 +302,7 @@ impl InboxReader {
 /// A task that its runtime has ended reads no reply any more.
 impl Drop for InboxReader {
     fn drop(&mut self) {
+        // After `end` the progress is `Ended`, so the calls are not failed twice.
         let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
         if reading {
             self.end(Error::closed("call").with_context("reason", "the runtime that read the replies is gone"));
@@ -270,6 +311,8 @@ impl Drop for InboxReader {
 }
 
 /// Matches replies to their calls and acknowledges each, also those that no call waits for.
+///
+/// A reply that does not decode is acknowledged too: nothing else would take it off the queue.
 async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
     for Decoded { message, content, charge } in messages {
         match content {

@@ -45,6 +45,7 @@ impl Inspections {
         }
         match transport.inspect(address, deadline).await {
             Ok(queue) => {
+                // The entry may be gone if the inspection took longer than the interval.
                 if let Some(inspection) = self.entries().get_mut(address) {
                     inspection.finding = queue.map_or(Finding::NoQueue, Finding::Queue);
                 }
@@ -65,6 +66,7 @@ impl Inspections {
     /// Registers an inspection of `address`, unless another began within [`INTERVAL`]; whether it did.
     fn begin(&self, address: &Address) -> bool {
         let mut entries = self.entries();
+        // Bounds the table: addresses of servers that come and go would stay for ever.
         entries.retain(|_, inspection| inspection.begun.elapsed() < INTERVAL);
         if entries.contains_key(address) {
             return false;

@@ -96,8 +96,8 @@ impl Bus {
         }
     }
 
-    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a broker
-    /// that only starts, again until the deadline.
+    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a
+    /// broker that only starts, again until the deadline.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not valid or no driver knows its scheme, and what
@@ -108,12 +108,13 @@ impl Bus {
         Ok(Self::builder(transport).connected_to(url).build())
     }
 
-    /// Connects to where `file` says with the driver that `registry` has for it; takes the default exchange, the timeout
-    /// of calls, the concurrency of servers and listeners and whether servers answer pings from there too. A driver's own
-    /// settings come with its connector.
+    /// Connects to where `file` says with the driver that `registry` has for it; takes the default exchange, the
+    /// timeout of calls, the concurrency of servers and listeners and whether servers answer pings from there too. A
+    /// driver's own settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be used.
+    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be
+    /// used.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -122,8 +123,9 @@ impl Bus {
     }
 
     /// The bus of notifications, as [`from_config`](Self::from_config), but connected to
-    /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's `get_notification_transport`.
-    /// Where the file gives notifications no URL of their own, it goes to the same broker over connections of its own.
+    /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's
+    /// `get_notification_transport`. Where the file gives notifications no URL of their own, it goes to the same broker
+    /// over connections of its own.
     ///
     /// # Errors
     /// As [`from_config`](Self::from_config).
@@ -170,7 +172,8 @@ impl Bus {
 
     /// Ends every waiting call with `Closed`, deletes the reply inbox and closes the connections. Idempotent.
     ///
-    /// Shut servers and listeners down first: requests that they have not answered are lost, or delivered to another server.
+    /// Shut servers and listeners down first: requests that they have not answered are lost, or delivered to another
+    /// server.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time; everything is released
@@ -211,8 +214,8 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen, and the opening of the reply inbox, are repeated. Default: until the
-    /// deadline.
+    /// How often a publish that certainly did not happen, and the opening of the reply inbox, are repeated. Default:
+    /// until the deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -224,15 +227,15 @@ impl BusBuilder {
         self
     }
 
-    /// How many methods each server of the bus runs at once, and how many handlers each listener, unless its own builder
-    /// says; as the reference's `executor_thread_pool_size`. Default: 64 methods, 50 handlers, one of a batch.
+    /// How many methods each server of the bus runs at once, and how many handlers each listener, unless its own
+    /// builder says; as the reference's `executor_thread_pool_size`. Default: 64 methods, 50 handlers, one of a batch.
     pub fn concurrency(mut self, running: usize) -> Self {
         self.concurrency = Some(running);
         self
     }
 
-    /// Whether each server of the bus answers `oslo_rpc_server_ping`, as the reference's `rpc_ping_enabled`. Default: no,
-    /// unless its own builder says so.
+    /// Whether each server of the bus answers `oslo_rpc_server_ping`, as the reference's `rpc_ping_enabled`. Default:
+    /// no, unless its own builder says so.
     pub fn ping(mut self, answered: bool) -> Self {
         self.ping = answered;
         self
@@ -246,8 +249,8 @@ impl BusBuilder {
 
     /// How many bytes a compressed body may have once it is decompressed. Default: 64 MiB.
     ///
-    /// There is no limit on the ratio, since sound JSON may shrink a hundredfold. Over the limit decompression ends: an event
-    /// becomes a dead letter with the reason, a request or a reply is dropped with a warning and counted in
+    /// There is no limit on the ratio, since sound JSON may shrink a hundredfold. Over the limit decompression ends: an
+    /// event becomes a dead letter with the reason, a request or a reply is dropped with a warning and counted in
     /// `oslo_messaging_undecodable_total`. A body that came uncompressed is bounded by the broker.
     pub fn decompressed_limit(mut self, bytes: usize) -> Self {
         self.decompressed_limit = bytes;
@@ -256,18 +259,19 @@ impl BusBuilder {
 
     /// How many decoded bytes all servers, listeners and the reply inbox of the bus may have in hand. Default: 256 MiB.
     ///
-    /// Three quarters are for requests and events, until they are settled; one is for replies, until their calls have them. Where
-    /// the share is full, nothing more is taken from the broker, with a warning; nothing is dropped for it. Bodies of up to
-    /// 4 KiB do not count.
+    /// Three quarters are for requests and events, until they are settled; one is for replies, until their calls have
+    /// them. Where the share is full, nothing more is taken from the broker, with a warning; nothing is dropped for it.
+    /// Bodies of up to 4 KiB do not count.
     ///
     /// # Memory
-    /// The bodies of each share stay under its size, but for one body on top of it, and for each server, listener and inbox what it
-    /// took with its last poll, each up to 1 MiB; beside them one body over 1 MiB is decoded at a time for each share, which takes
-    /// up to four times its length meanwhile. What a handler makes of its arguments, or a call of its result, is its own.
+    /// The bodies of each share stay under its size, but for one body on top of it, and for each server, listener and
+    /// inbox what it took with its last poll, each up to 1 MiB; beside them one body over 1 MiB is decoded at a time
+    /// for each share, which takes up to four times its length meanwhile. What a handler makes of its arguments, or a
+    /// call of its result, is its own.
     ///
     /// # Order
-    /// A body over 1 MiB is decoded on a blocking task. Its message keeps its place in the order for 100 ms from when it was
-    /// taken; then those behind it pass.
+    /// A body over 1 MiB is decoded on a blocking task. Its message keeps its place in the order for 100 ms from when
+    /// it was taken; then those behind it pass.
     pub fn decompressed_budget(mut self, bytes: usize) -> Self {
         self.decompressed_budget = bytes;
         self

@@ -39,12 +39,15 @@ impl std::fmt::Display for CallId {
 pub(crate) type Answer = Result<std::result::Result<Payload, RemoteError>>;
 
 /// Every call of a bus that waits for its reply, by `_msg_id`.
+///
+/// Sharded, so that calls of many tasks rarely wait for each other. Clones share one table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 
 /// The sending side of one waiting call.
 #[derive(Debug)]
 struct Waiter {
+    /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
     /// When the server was last heard of; what a monitored call watches.
     heard: watch::Sender<Instant>,
@@ -74,6 +77,8 @@ pub(crate) enum ReplyMatch {
 
 impl WaitingCalls {
     /// Puts a call on the table, before its request is sent.
+    ///
+    /// The id must be fresh: another call of this id would lose its entry.
     pub(crate) fn register(&self, id: CallId) -> PendingCall {
         let (answer_to, answer) = oneshot::channel();
         let (heard_to, heard) = watch::channel(Instant::now());
@@ -84,6 +89,8 @@ impl WaitingCalls {
     /// Hands `reply` to the call that waits for it.
     ///
     /// The answer of a two-message reply is its last result that is not null (oslo.messaging `ReplyWaiter.wait`).
+    ///
+    /// A second reply to one call is `NoCall`, since the first has removed the entry.
     pub(crate) fn complete(&self, reply: Reply) -> ReplyMatch {
         let Some(id) = CallId::parse(&reply.msg_id) else { return ReplyMatch::NoCall };
         if !reply.ending {
@@ -92,6 +99,8 @@ impl WaitingCalls {
         let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
         let answer = match reply.failure {
             Some(failure) => Err(failure),
+            // A method that returns nothing has a null result too; then there is no first half, and null is the
+            // answer.
             None if reply.result.is_null() => Ok(waiter.partial.unwrap_or(reply.result)),
             None => Ok(reply.result),
         };
@@ -102,7 +111,10 @@ impl WaitingCalls {
     }
 
     /// Ends every call on the table with `error`.
+    ///
+    /// A call that registers meanwhile may be missed; the inbox refuses new calls first.
     pub(crate) fn fail_all(&self, error: &Error) {
+        // Collected first: removing while iterating would lock one shard twice.
         let ids: Vec<CallId> = self.0.iter().map(|entry| *entry.key()).collect();
         for id in ids {
             if let Some((_, waiter)) = self.0.remove(&id) {
@@ -123,6 +135,7 @@ impl WaitingCalls {
             return waiter.answer.send(Ok(Err(failure))).map_or(ReplyMatch::NoCall, |()| ReplyMatch::Call);
         }
         let Some(mut waiter) = self.0.get_mut(&id) else { return ReplyMatch::NoCall };
+        // `send_replace` stores the time also while the caller does not watch.
         waiter.heard.send_replace(Instant::now());
         if !reply.result.is_null() {
             waiter.partial = Some(reply.result);

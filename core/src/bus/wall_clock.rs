@@ -15,8 +15,9 @@ const FARTHEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Translates between deadlines on tokio's clock and Unix milliseconds on the wire.
 ///
-/// It follows the system's clock, so a step of it or a suspended machine makes no request look stale. What tokio's clock
-/// gained over the real one is added, so that a test under paused time sees deadlines on the wire move with its clock.
+/// It follows the system's clock, so a step of it or a suspended machine makes no request look stale. What tokio's
+/// clock gained over the real one is added, so that a test under paused time sees deadlines on the wire move with its
+/// clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     system: fn() -> SystemTime,
@@ -49,6 +50,7 @@ impl WallClock {
     pub(crate) fn read(&self, unix_ms: u64) -> Option<PeerDeadline> {
         let now = self.unix();
         let then = Duration::from_millis(unix_ms);
+        // In both directions: a peer whose clock is a day behind is believed no more than one that is a day ahead.
         if then.abs_diff(now) > FARTHEST {
             return None;
         }
@@ -61,6 +63,7 @@ impl WallClock {
     /// The time since the epoch: the system's, as if it ran at the pace of tokio's clock since the start.
     fn unix(&self) -> Duration {
         let system = (self.system)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Without paused time the two elapsed times are the same and cancel out.
         (system + self.started.elapsed()).saturating_sub(self.really_started.elapsed())
     }
 }

@@ -14,8 +14,8 @@ use super::Charge;
 use crate::Result;
 use crate::driver::IncomingMessage;
 
-/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a caller
-/// notices.
+/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a
+/// caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// A message and what is in it.
@@ -31,7 +31,9 @@ pub(crate) struct Decoded<T> {
 /// Messages in the order in which they came, but that one which takes longer than 100 ms to decode loses its place.
 #[derive(Debug)]
 pub(super) struct ArrivalOrder<T> {
+    /// The number of the next place.
     next: u64,
+    /// In order of arrival; after `advance` the first one is still being decoded.
     places: VecDeque<Place<T>>,
     /// How many places have a message that is decoded.
     decoded: usize,
@@ -44,7 +46,9 @@ pub(super) struct ArrivalOrder<T> {
 /// A place in the order.
 #[derive(Debug)]
 struct Place<T> {
+    /// Ascending, so that a place is found by binary search.
     number: u64,
+    /// Changes once, from `Pending` to `Decoded`.
     state: State<T>,
 }
 
@@ -61,7 +65,10 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Puts a decoded message behind the others.
+    ///
+    /// If nothing is before it, its turn has come.
     pub(super) fn push(&mut self, decoded: Decoded<T>) {
+        // Most messages take this way: without a large body before it a message needs no place.
         if self.places.is_empty() {
             self.ready.push_back(decoded);
         } else {
@@ -70,17 +77,21 @@ impl<T> ArrivalOrder<T> {
         }
     }
 
-    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be [`settle`](Self::settle)d.
+    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
+    /// [`settle`](Self::settle)d.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }
 
     /// Takes what was decoded under `number`.
+    ///
+    /// A message that lost its place follows those whose turn has come. An unknown number changes nothing.
     pub(super) fn settle(&mut self, number: u64, content: Result<T>, charge: Option<Charge>) {
         if let Some(message) = self.late.remove(&number) {
             return self.ready.push_back(Decoded { message, content, charge });
         }
         let Ok(index) = self.places.binary_search_by_key(&number, |place| place.number) else { return };
+        // Removed and inserted again, since the message moves from one state into the other.
         let Some(place) = self.places.remove(index) else { return };
         let State::Pending { message, .. } = place.state else { return };
         self.places.insert(index, Place { number, state: State::Decoded(Decoded { message, content, charge }) });
@@ -103,6 +114,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// How many decoded messages wait for one before them.
+    ///
+    /// The listener subtracts it from the next poll, so that they do not pile up.
     pub(super) fn held_up(&self) -> usize {
         self.decoded
     }
@@ -113,6 +126,7 @@ impl<T> ArrivalOrder<T> {
             State::Decoded(decoded) => decoded.message,
             State::Pending { message, .. } => message,
         });
+        // Late messages came before those in places, but their order among each other is lost.
         self.ready.into_iter().map(|decoded| decoded.message).chain(self.late.into_values()).chain(in_places)
     }
 
@@ -129,6 +143,8 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Moves on from the front whatever is decoded or has lost its place.
+    ///
+    /// Ends at the first place that is still being decoded in time.
     fn advance(&mut self) {
         let now = Instant::now();
         while let Some(Place { number, state }) = self.places.pop_front() {
@@ -137,6 +153,7 @@ impl<T> ArrivalOrder<T> {
                     self.decoded -= 1;
                     self.ready.push_back(decoded);
                 }
+                // It goes on being decoded, and `settle` finds it under `late`.
                 State::Pending { message, kept_until } if kept_until <= now => {
                     self.late.insert(number, message);
                 }

@@ -59,8 +59,10 @@ impl Budget {
         self.in_hand() >= self.size
     }
 
-    /// Waits until more may be taken from the broker; says in the log that it waits, once for each time that the budget fills.
+    /// Waits until more may be taken from the broker; says in the log that it waits, once for each time that the budget
+    /// fills.
     pub(super) async fn room(&self) {
+        // Several listeners share the budget; the one that sets the flag logs for all.
         if self.is_full() && !self.warned.swap(true, Ordering::Relaxed) {
             warn!(
                 bytes = self.in_hand(),
@@ -118,6 +120,7 @@ impl Charge {
 
     /// Says that the message does not wait any more.
     pub(super) fn is_decoded(&mut self) {
+        // Taken out here, so that the drop does not subtract it again.
         self.budget.waiting.fetch_sub(std::mem::take(&mut self.waiting), Ordering::AcqRel);
         self.budget.released.notify_waiters();
     }
@@ -127,6 +130,7 @@ impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.waiting.fetch_sub(self.waiting, Ordering::AcqRel);
         self.budget.held.fetch_sub(self.held, Ordering::AcqRel);
+        // Half, and not just below the size: a budget that hovers at its limit must not log each time.
         if self.budget.in_hand() <= self.budget.size / 2 {
             self.budget.warned.store(false, Ordering::Relaxed);
         }

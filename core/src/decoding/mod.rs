@@ -1,8 +1,8 @@
 //! Reading bodies that a stranger chose: within limits, and without holding up what else arrives.
 //!
 //! - A body over the bus's limit is an error as soon as decompression passes the limit.
-//! - A body that decoding shows to be over 1 MiB is decoded on a blocking task, one at a time for each [`Budget`]. The message
-//!   keeps its place in the order for 100 ms from when it was taken; then those behind it pass.
+//! - A body that decoding shows to be over 1 MiB is decoded on a blocking task, one at a time for each [`Budget`]. The
+//!   message keeps its place in the order for 100 ms from when it was taken; then those behind it pass.
 //! - Decoded bytes count against a [`Budget`] until their message is done with. Where it is full, nothing is taken from
 //!   the broker. What was taken already is never dropped for it.
 
@@ -63,6 +63,7 @@ pub(crate) async fn decode_on_blocking_task<T: Send + 'static>(
 impl Decoding {
     /// Three quarters of `budget` for requests and events, one for replies.
     pub(crate) fn new(limit: usize, budget: usize) -> Self {
+        // The shares are apart, so that waiting requests never keep out the replies that their methods wait for.
         let replies = budget / 4;
         Self {
             limit,

@@ -12,8 +12,8 @@ use super::message_key::MessageKey;
 
 /// Remembers the `_unique_id` of what came by, as many as fit and for as long as is useful.
 ///
-/// One per subscription: a fanout to fifty servers of one process is not fifty duplicates. It keeps keys, not ids, so its
-/// memory depends on its capacity alone: about 80 bytes for each message that it remembers.
+/// One per subscription: a fanout to fifty servers of one process is not fifty duplicates. It keeps keys, not ids, so
+/// its memory depends on its capacity alone: about 80 bytes for each message that it remembers.
 #[derive(Debug)]
 pub(crate) struct DuplicateFilter {
     capacity: usize,
@@ -35,6 +35,7 @@ impl DuplicateFilter {
     pub(crate) fn insert(&mut self, key: Option<MessageKey>) -> bool {
         let Some(key) = key.filter(|_| self.capacity > 0) else { return true };
         let now = Instant::now();
+        // The oldest are first, so each call drops only what has become too old since the last one.
         while self.order.front().is_some_and(|oldest| now.duration_since(self.seen[oldest]) >= self.age) {
             self.forget_oldest();
         }

@@ -33,10 +33,12 @@ impl MessageKey {
         Self::hashed(&[queue.as_bytes(), message.id.as_bytes(), &message.body])
     }
 
-    /// The key of several parts. One part is hashed as it is, several with their lengths, so that none runs into the next.
+    /// The key of several parts. One part is hashed as it is, several with their lengths, so that none runs into the
+    /// next.
     fn hashed(parts: &[&[u8]]) -> Self {
         let half = |(state, salt): &(RandomState, u128)| {
             let mut hasher = state.build_hasher();
+            // First, so that the two halves differ from the start.
             hasher.write_u128(*salt);
             hasher.write_usize(parts.len());
             for part in parts {

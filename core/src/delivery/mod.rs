@@ -30,8 +30,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
 /// Detects repeated deliveries by their `_unique_id`.
 ///
-/// Each subscription has its own: a fanout to fifty servers of one process is not fifty duplicates. Whether a message counts as
-/// finished when it arrives or when it is acknowledged follows from [`Settle`].
+/// Each subscription has its own: a fanout to fifty servers of one process is not fifty duplicates. Whether a message
+/// counts as finished when it arrives or when it is acknowledged follows from [`Settle`].
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     settle: Settle,
@@ -76,11 +76,12 @@ impl Deliveries {
         Self { settle, known: Arc::new(Mutex::new(KnownMessages { finished, running: HashMap::new() })) }
     }
 
-    /// Looks up the message with this key; one without a `_unique_id` (`None`) is never a copy. What was settled before handover is finished from the start; else it is once it is
-    /// acknowledged.
+    /// Looks up the message with this key; one without a `_unique_id` (`None`) is never a copy. What was settled before
+    /// handover is finished from the start; else it is once it is acknowledged.
     pub(crate) fn check(&self, key: Option<MessageKey>, message: Box<dyn IncomingMessage>) -> DuplicateCheck {
         let mut known = lock(&self.known);
         let first = match self.settle {
+            // The broker has its acknowledgement already: a second delivery is a copy even while the first one runs.
             Settle::BeforeHandover => known.finished.insert(key),
             Settle::ByReceiver => !known.finished.contains(key),
         };
@@ -127,8 +128,8 @@ impl Delivery {
         self.key
     }
 
-    /// The delivery count of the message or of a copy of it, whichever failed more often: after a lost connection the message
-    /// comes again while its first copy is still worked on.
+    /// The delivery count of the message or of a copy of it, whichever failed more often: after a lost connection the
+    /// message comes again while its first copy is still worked on.
     pub(crate) fn delivery_count(&self) -> Option<DeliveryCount> {
         let most_failed = |copies: &[Box<dyn IncomingMessage>]| {
             copies.iter().filter_map(|copy| copy.message().delivery_count).max_by_key(|count| count.failed)
@@ -146,8 +147,8 @@ impl Delivery {
         self.delivery_count().is_some_and(DeliveryCount::is_last)
     }
 
-    /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id` is
-    /// no copy of it, but what it left behind, sent again.
+    /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id`
+    /// is no copy of it, but what it left behind, sent again.
     pub(crate) fn release(&mut self) {
         let copies = lock(&self.known).stop_running(self.key);
         self.release.get_or_insert_default().extend(copies);
@@ -160,6 +161,7 @@ impl Delivery {
             copies
         } else {
             let mut known = lock(&self.known);
+            // Before the acknowledgement is sent: it may be lost with the connection, and the copy may come at once.
             known.finished.insert(self.key);
             known.stop_running(self.key)
         };

@@ -23,8 +23,9 @@ pub type Headers = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Identifies the message to the broker, so that a returned message is matched to its publish. Unique for each publish of this
-    /// library; of a foreign message what it carries, possibly empty. On AMQP the property `message_id`.
+    /// Identifies the message to the broker, so that a returned message is matched to its publish. Unique for each
+    /// publish of this library; of a foreign message what it carries, possibly empty. On AMQP the property
+    /// `message_id`.
     pub id: String,
     /// The body.
     pub body: Bytes,
@@ -36,16 +37,18 @@ pub struct Message {
     pub queue: Option<Arc<str>>,
     /// Where its publisher sent it; `None` before it is published, or if the driver cannot know.
     pub origin: Option<Arc<Origin>>,
-    /// How often its queue counted a failed delivery of it; `None` before it is published, or if the queue does not count.
+    /// How often its queue counted a failed delivery of it; `None` before it is published, or if the queue does not
+    /// count.
     pub delivery_count: Option<DeliveryCount>,
     /// When the driver took it off the connection; `None` before it is published.
     pub received_at: Option<Instant>,
-    /// Why the driver could not read the properties of this message. Its headers are then empty although it had some, so its
-    /// body cannot be trusted: it may have been compressed. `None`: they were read, or it was not published yet.
+    /// Why the driver could not read the properties of this message. Its headers are then empty although it had some,
+    /// so its body cannot be trusted: it may have been compressed. `None`: they were read, or it was not published yet.
     pub undecodable: Option<Arc<str>>,
 }
 
-/// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum queue).
+/// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum
+/// queue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeliveryCount {

@@ -1,7 +1,7 @@
 //! What a driver implements and is given: addresses, subscriptions, messages, and the three traits.
 //!
-//! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`], and a [`Connector`] that makes its transport
-//! from a URL. Nothing here knows RPC or JSON.
+//! A driver implements [`Transport`], [`Listener`] and [`IncomingMessage`], and a [`Connector`] that makes its
+//! transport from a URL. Nothing here knows RPC or JSON.
 
 mod address;
 mod capability;

@@ -169,6 +169,7 @@ impl Subscription {
     fn notification_queues(&self, addresses: &[Address], pool: Option<&str>, unique: &str) -> Vec<QueuePlan> {
         let bindings: Vec<Binding> = addresses.iter().map(binding_of).collect();
         match (self.lifetime, pool) {
+            // One queue with all bindings, as for a pool.
             (Lifetime::Private, _) => vec![private(format!("tap_{unique}"), bindings)],
             (Lifetime::Shared, Some(pool)) => vec![shared(pool.to_owned(), bindings)],
             (Lifetime::Shared, None) => {

@@ -153,10 +153,10 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// [`declare_only`](PublishOptions::declare_only) it declares what the address needs and drops `message`.
     ///
     /// # Errors
-    /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again, since
-    /// the consumer that declares the queue may be reconnecting too; `Refused` for a negative confirm, `TooLarge`, `Blocked`,
-    /// `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`; [`executed`](crate::Error::executed) says
-    /// whether the bus may own the message all the same.
+    /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again,
+    /// since the consumer that declares the queue may be reconnecting too; `Refused` for a negative confirm,
+    /// `TooLarge`, `Blocked`, `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`;
+    /// [`executed`](crate::Error::executed) says whether the bus may own the message all the same.
     ///
     /// # Cancellation
     /// A dropped future detaches its caller and disturbs no neighbour; the message may still be delivered, once.
@@ -170,14 +170,16 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// `Disconnected`, `Timeout`, `Closed`.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>>;
 
-    /// Looks at the queue that a message to `address` waits in; `None` if there is none. Nothing is declared or consumed.
+    /// Looks at the queue that a message to `address` waits in; `None` if there is none. Nothing is declared or
+    /// consumed.
     ///
     /// Core asks when a call is about to time out: about the server's queue, for the error, and about the reply inbox,
     /// which a driver that finds it gone may put back.
     ///
     /// # Errors
-    /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the driver
-    /// cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`. The message that is waited for is not touched.
+    /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the
+    /// driver cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`. The message that is waited for is not
+    /// touched.
     ///
     /// # Cancellation
     /// Safe.
@@ -207,10 +209,10 @@ pub trait Listener: fmt::Debug + Send {
 
     /// Stops consuming. Idempotent.
     ///
-    /// Under [`Settle::ByReceiver`](crate::driver::Settle::ByReceiver) what the broker already handed over still comes out of
-    /// [`poll`](Self::poll). Under [`Settle::BeforeHandover`](crate::driver::Settle::BeforeHandover) only what was acknowledged already
-    /// still comes, since to acknowledge more would take over messages that this reader may never handle; the rest is the broker's
-    /// again once the listener is closed or dropped.
+    /// Under [`Settle::ByReceiver`](crate::driver::Settle::ByReceiver) what the broker already handed over still comes
+    /// out of [`poll`](Self::poll). Under [`Settle::BeforeHandover`](crate::driver::Settle::BeforeHandover) only what
+    /// was acknowledged already still comes, since to acknowledge more would take over messages that this reader may
+    /// never handle; the rest is the broker's again once the listener is closed or dropped.
     ///
     /// # Errors
     /// `Timeout` or `Disconnected`; nothing new arrives all the same.

@@ -19,16 +19,21 @@ use crate::{Error, Failure, Result};
 /// added. Each endpoint of a listener has every event, one endpoint after the other, so several endpoints see
 /// the same event, as in the reference.
 pub struct NotificationEndpoint<S> {
+    /// Passed to each call of a handler.
     state: Arc<S>,
+    /// What the listener keeps.
     table: HandlerTable,
 }
 
 /// The handlers of an endpoint without the type of their state.
 #[derive(Clone, Default)]
 pub(super) struct HandlerTable {
+    /// Applied after priority and pattern; an event that it refuses counts as handled by this endpoint.
     filter: Option<NotificationFilter>,
+    /// In the order in which they were added.
     handlers: Vec<Handler>,
     /// Why it cannot be started.
+    /// The first invalid pattern, reported by `check` when the listener starts.
     invalid: Option<Error>,
 }
 
@@ -36,9 +41,11 @@ pub(super) struct HandlerTable {
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
+    /// Of event types.
     pattern: Pattern,
     /// Whether it takes many events at once.
     pub(super) takes_many: bool,
+    /// Holds the state and the types.
     run: HandlerFn,
 }
 
@@ -67,6 +74,8 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     }
 
     /// Has only the events that pass `filter`.
+    ///
+    /// A second filter replaces the first. Without one every event passes.
     #[must_use]
     pub fn filter(mut self, filter: NotificationFilter) -> Self {
         self.table.filter = Some(filter);
@@ -79,8 +88,8 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try
     /// ([`FailurePolicy`](super::FailurePolicy)). A pattern that is none is refused when the listener is started.
     ///
-    /// The handler is first polled in the order in which events arrived, on the task that receives them: work that blocks
-    /// the thread belongs on `tokio::task::spawn_blocking`.
+    /// The handler is first polled in the order in which events arrived, on the task that receives them: work that
+    /// blocks the thread belongs on `tokio::task::spawn_blocking`.
     #[must_use]
     pub fn on<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
     where
@@ -97,8 +106,10 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     }
 
     /// As [`on`](Self::on), for many events at once: the batches of
-    /// [`NotificationListenerBuilder::batch`](super::NotificationListenerBuilder::batch), or one event at a time without
-    /// it. What is returned holds for all of them.
+    /// [`NotificationListenerBuilder::batch`](super::NotificationListenerBuilder::batch), or one event at a time
+    /// without it. What is returned holds for all of them.
+    ///
+    /// An event whose payload does not decode is taken out of the batch and goes to the dead-letter queue.
     #[must_use]
     pub fn on_batch<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
     where
@@ -154,11 +165,16 @@ impl HandlerTable {
     }
 
     /// The priorities of the handlers, possibly repeated.
+    ///
+    /// The listener subscribes to these, for each of its topics.
     pub(super) fn priorities(&self) -> impl Iterator<Item = Priority> {
         self.handlers.iter().map(|handler| handler.priority)
     }
 
     /// Which handler has `event`, by its place.
+    ///
+    /// `None` if no handler fits, or if the filter refuses the event. A later handler is not tried after the filter
+    /// refused.
     pub(super) fn handler_of(&self, event: &Event) -> Option<usize> {
         let handler = self
             .handlers
@@ -174,6 +190,8 @@ impl HandlerTable {
 
 impl Handler {
     /// Decodes the events and starts the handler on those that decode.
+    ///
+    /// The handler is called here, and runs when the returned future is polled.
     pub(super) fn begin(&self, events: Vec<Event>) -> StartedHandler {
         (self.run)(events)
     }

@@ -15,11 +15,11 @@ const LONGEST_IN_ALL: Duration = Duration::from_secs(600);
 /// How much longer each wait is than the one before.
 const GROWTH: u32 = 4;
 
-/// What happens to an event whose handler fails: the handler runs again after a wait, up to a number of attempts; then the event
-/// is given up.
+/// What happens to an event whose handler fails: the handler runs again after a wait, up to a number of attempts; then
+/// the event is given up.
 ///
-/// The event waits unsettled in memory, and delays no other event. With the defaults there are 5 attempts, 1 s, 4 s, 16 s and
-/// 64 s apart, and then the event moves to the dead-letter queue.
+/// The event waits unsettled in memory, and delays no other event. With the defaults there are 5 attempts, 1 s, 4 s,
+/// 16 s and 64 s apart, and then the event moves to the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailurePolicy {
@@ -36,8 +36,8 @@ pub struct FailurePolicy {
 #[non_exhaustive]
 pub enum GiveUp {
     /// A copy goes to the durable queue `<queue>.dead`, with the reason in its headers; once the broker has confirmed
-    /// that, the event is acknowledged. While that queue does not take it, the event is kept and its move is tried again; its
-    /// handler is not run again in this process, and the health of the bus names the queue.
+    /// that, the event is acknowledged. While that queue does not take it, the event is kept and its move is tried
+    /// again; its handler is not run again in this process, and the health of the bus names the queue.
     DeadLetter,
     /// It is acknowledged and counted.
     Drop,
@@ -87,6 +87,7 @@ impl FailurePolicy {
     /// # Errors
     /// [`ErrorKind::Config`] if all waits together are over ten minutes.
     pub(super) fn check(&self) -> Result<()> {
+        // All waits are zero, and the number of attempts may be huge: do not count through them.
         if self.first_wait.is_zero() {
             return Ok(());
         }

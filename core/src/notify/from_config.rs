@@ -11,20 +11,21 @@ use crate::{Bus, ConfigFile, Error, ErrorKind, Result};
 
 impl Notifier {
     /// A notifier as `[oslo_messaging_notifications]` of `file` describes it: a sink for each `driver` (`messagingv2`,
-    /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the number
-    /// of retries by `retry`. A file without a `driver` publishes nothing, as in the reference.
+    /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the
+    /// number of retries by `retry`. A file without a `driver` publishes nothing, as in the reference.
     ///
     /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own, connect `bus` with
     /// [`Bus::from_config_for_notifications`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that cannot
-    /// be read, and a `bus` that was connected by URL or file to another broker or virtual host than the
-    /// `[oslo_messaging_notifications] transport_url` of `file`. Hosts are compared as they are written. Of a bus over a
-    /// transport that the program made itself it is not known where it is.
+    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that
+    /// cannot be read, and a `bus` that was connected by URL or file to another broker or virtual host than the
+    /// `[oslo_messaging_notifications] transport_url` of `file`. Hosts are compared as they are written. Of a bus over
+    /// a transport that the program made itself it is not known where it is.
     pub fn from_config(bus: &Bus, file: &ConfigFile, publisher_id: impl Into<String>) -> Result<Self> {
         let retry = file.notification_retry()?;
         let drivers = file.notification_drivers();
+        // Sinks that stay in the process need no bus, so it does not matter where the bus leads.
         if drivers.iter().any(|driver| !matches!(driver.as_str(), "log" | "noop")) {
             leads_there(bus, file)?;
         }

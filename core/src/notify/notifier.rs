@@ -128,12 +128,13 @@ impl Notifier {
 
     /// Publishes an event to every sink; returns when each has it. `payload` is anything that has a JSON form.
     ///
-    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: the caller of that
-    /// request may give up earlier, and the event is still published.
+    /// It ends by the notifier's own timeout, whatever the deadline of the request that is being handled: the caller of
+    /// that request may give up earlier, and the event is still published.
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, and what the sinks say: of several errors
-    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have arrived.
+    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have
+    /// arrived.
     ///
     /// # Cancellation
     /// The event may still be published; nothing tries it again.

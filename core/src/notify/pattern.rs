@@ -86,6 +86,7 @@ fn translate(pattern: &str) -> String {
 fn set(text: &str) -> Option<(String, &str)> {
     let (negated, members) = text.strip_prefix('!').map_or((false, text), |members| (true, members));
     let first = members.chars().next()?.len_utf8();
+    // Searched behind the first member, which may itself be a `]`.
     let close = first + members.get(first..)?.find(']')?;
     let mut class = String::from(if negated { "[^" } else { "[" });
     for member in members[..close].chars() {

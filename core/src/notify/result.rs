@@ -9,9 +9,9 @@ pub enum NotificationResult {
     /// It is done with.
     #[default]
     Handled,
-    /// The event is requeued, for another member of the pool or for this one later. It goes back to the broker after 100 ms, growing
-    /// to 5 s each time the same event comes back. Where the queue limits deliveries, the last one is not handled: the event is
-    /// given up with [`DeadReason::DeliveryLimit`](crate::notify::DeadReason::DeliveryLimit).
+    /// The event is requeued, for another member of the pool or for this one later. It goes back to the broker after
+    /// 100 ms, growing to 5 s each time the same event comes back. Where the queue limits deliveries, the last one is
+    /// not handled: the event is given up with [`DeadReason::DeliveryLimit`](crate::notify::DeadReason::DeliveryLimit).
     Requeue,
 }
 

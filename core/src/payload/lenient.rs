@@ -19,6 +19,7 @@ pub(crate) fn read<T>(
     parse: impl Fn(&Bytes, &str) -> serde_json::Result<T>,
 ) -> Result<T> {
     let failed = |error: serde_json::Error| Error::new(ErrorKind::Decode, operation).with_source(error);
+    // Checked once for the whole text; the parser would check each string again.
     let strict = str::from_utf8(text).map_err(|error| Error::new(ErrorKind::Decode, operation).with_source(error))?;
     parse(text, strict).or_else(|error| match rewrite(strict) {
         Cow::Borrowed(_) => Err(failed(error)),
@@ -49,6 +50,7 @@ pub(crate) fn rewrite(text: &str) -> Cow<'_, str> {
                 in_string = !in_string;
                 (1, None)
             }
+            // A number that begins with `-` reaches this too and is left as it is.
             b'N' | b'I' | b'-' if !in_string => non_finite(rest),
             _ => (1, None),
         };
@@ -73,6 +75,8 @@ fn non_finite(rest: &[u8]) -> (usize, Option<&'static str>) {
 }
 
 /// How long the escape at the start is, and what to write instead.
+///
+/// A high surrogate before a low one is a pair and stays; any other surrogate becomes U+FFFD.
 fn escape(rest: &[u8]) -> (usize, Option<&'static str>) {
     match unit(rest) {
         Some(0xD800..=0xDBFF) if matches!(unit(&rest[6..]), Some(0xDC00..=0xDFFF)) => (12, None),
@@ -84,6 +88,8 @@ fn escape(rest: &[u8]) -> (usize, Option<&'static str>) {
 }
 
 /// The UTF-16 code unit of a `\uXXXX` at the start.
+///
+/// `None` if there is no such escape, or fewer than four hexadecimal digits.
 fn unit(rest: &[u8]) -> Option<u16> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |unit: u16, digit| {

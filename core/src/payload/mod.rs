@@ -87,6 +87,7 @@ impl Payload {
     /// [`ErrorKind::Decode`] if it is no `T`.
     pub fn decode_arguments<T: DeserializeOwned>(&self) -> Result<T> {
         self.decode()
+            // The first error is kept, since it names what the type needs.
             .or_else(|error| if self.is_empty_object() { Self::null().decode().or(Err(error)) } else { Err(error) })
     }
 

@@ -8,6 +8,7 @@ use crate::{Payload, Result};
 
 /// The object `args` with `translate` done to each of its values.
 pub(super) fn map(args: &Payload, translate: impl Fn(Payload) -> Result<Payload>) -> Result<Payload> {
+    // Raw, so that a serializer gets numbers with all their digits.
     let values: BTreeMap<String, Box<RawValue>> = args.decode()?;
     let translated: BTreeMap<String, Payload> = values
         .into_iter()

@@ -16,19 +16,26 @@ use crate::{Error, Failure, Payload, Result, Target};
 /// The `messaging.system` of every span.
 const SYSTEM: &str = "oslo";
 /// What a dropped future of a client leaves in the counts, and what one of a server does.
+/// A call or cast whose future was dropped counts under this outcome.
 const DROPPED: &str = "dropped";
+/// A request whose method was aborted at the end of its server counts under this one.
 const ABORTED: &str = "aborted";
 
 /// Counts one operation when it ends, also when it is dropped on the way.
 #[derive(Debug)]
 pub(super) struct Meter {
+    /// The counter, which has one label `outcome`.
     total: &'static str,
+    /// The histogram of durations; casts have none.
     seconds: Option<&'static str>,
     started: Instant,
+    /// The label; holds that of a dropped operation until the operation ends.
     outcome: &'static str,
 }
 
 /// Does the work of a call; `id` is its `_msg_id`.
+///
+/// The span `rpc.call` covers the whole call, with the decoding of the result if that is part of `work`.
 pub(super) async fn call<T>(
     target: &Target,
     method: &str,
@@ -43,6 +50,8 @@ pub(super) async fn call<T>(
 }
 
 /// Does the work of a cast; `id` is its `_unique_id`.
+///
+/// The span is `rpc.cast`. Casts are counted and not timed.
 pub(super) async fn cast(
     target: &Target,
     method: &str,
@@ -61,6 +70,8 @@ pub(super) async fn cast(
 }
 
 /// The span of a request to a server of `topic`; `id` is the one that its sender's span has.
+///
+/// So the spans of a caller and its server can be joined by `messaging.message_id`.
 pub(super) fn request(topic: &str, method: &str, id: &str) -> Span {
     info_span!(
         "rpc.handle",
@@ -73,11 +84,15 @@ pub(super) fn request(topic: &str, method: &str, id: &str) -> Span {
 
 impl Meter {
     /// The meter of a request that begins to run or is refused.
+    ///
+    /// Counts `aborted` if it is dropped without `answered`.
     pub(super) fn of_request() -> Self {
         Self::start("oslo_messaging_requests_total", Some("oslo_messaging_request_seconds"), ABORTED)
     }
 
     /// Ends the request with what it is answered.
+    ///
+    /// Takes the meter, whose drop records the time: sending the reply is not part of it.
     pub(super) fn answered(mut self, refused: bool, outcome: &Result<Payload, Failure>) {
         self.outcome = match outcome {
             _ if refused => "refused",
@@ -99,6 +114,8 @@ impl Meter {
     }
 
     /// Awaits `work` and takes its outcome from the result.
+    ///
+    /// An error counts under the label of its kind.
     async fn watch<T>(mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let ended = work.await;
         self.outcome = ended.as_ref().map_or_else(|error: &Error| error.kind().label(), |_| "ok");

@@ -30,6 +30,7 @@ impl RateLimit {
             return None;
         }
         state.last = Some(Instant::now());
+        // The counter starts again, so that no occurrence is reported twice.
         Some(std::mem::take(&mut state.suppressed))
     }
 }

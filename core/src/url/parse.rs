@@ -1,4 +1,6 @@
 //! Text to value. No message here repeats the text: what stands where a port belongs may be a password.
+//!
+//! Every error is of the kind `Config` and gives a rule, never a part of the text.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -18,6 +20,13 @@ impl FromStr for TransportUrl {
 }
 
 /// Reads a whole URL.
+///
+/// Everything after the scheme is optional: `rabbit://` has no host and no virtual host. Empty entries between commas
+/// are skipped, as are hosts that say nothing.
+///
+/// # Errors
+/// `Config` for white space, `#`, a missing scheme, a port that is no number, text in percent form that is not UTF-8,
+/// or an option whose name contains `@`.
 pub(super) fn url(text: &str) -> Result<TransportUrl> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(invalid("white space and control characters are written in percent form"));
@@ -37,6 +46,7 @@ pub(super) fn url(text: &str) -> Result<TransportUrl> {
         None if path.is_empty() => None,
         None => return Err(invalid("the scheme is followed by '://'")),
     };
+    // An entry may be empty, as in a list with a comma at its end.
     let hosts = authority.split(',').filter(|text| !text.is_empty()).map(host);
     // `[]` says nothing at all, and so is no host.
     let hosts = hosts.filter(|host| !matches!(host, Ok(host) if *host == Host::default())).collect::<Result<_>>()?;
@@ -44,16 +54,24 @@ pub(super) fn url(text: &str) -> Result<TransportUrl> {
 }
 
 /// Whether `text` can stand before `://`.
+///
+/// By the grammar of RFC 3986: a letter, then letters, digits, `+`, `-` and `.`.
 pub(super) fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
+/// The example in it shows the form; it is not a default.
 fn no_scheme() -> Error {
     invalid("no scheme; a transport URL begins like 'rabbit://'")
 }
 
 /// One host: credentials up to the last `@`, then name or address, then port.
+///
+/// Percent form is decoded after the text was split, so that an escaped `:` or `@` separates nothing.
+///
+/// # Errors
+/// `Config` for a port that is no number, or text in percent form that is not UTF-8.
 fn host(text: &str) -> Result<Host> {
     // The last '@', so that a user name may contain one (some SASL mechanisms want that).
     let (credentials, place) = match text.rsplit_once('@') {
@@ -76,6 +94,8 @@ fn host(text: &str) -> Result<Host> {
     Ok(host)
 }
 
+/// A name or an IPv4 address before an optional port; an IPv6 address in brackets, or without brackets and port. A
+/// zone (`%25eth0`) may follow the address.
 fn place_and_port(text: &str) -> Result<(String, Option<u16>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, after) =
@@ -97,6 +117,8 @@ fn place_and_port(text: &str) -> Result<(String, Option<u16>)> {
 }
 
 /// A port. The error does not repeat the text: it may be a part of a password.
+///
+/// Unsigned decimal digits only, at most 65535: no sign and no space.
 fn port(digits: &str) -> Result<u16> {
     let number = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).map(str::parse);
     match number {
@@ -108,6 +130,8 @@ fn port(digits: &str) -> Result<u16> {
 }
 
 /// Like the reference, but an option without a value is kept as an empty one, so that its driver can complain.
+///
+/// The values of a repeated option are joined by commas, in their order. `+` is a space, as in a form.
 fn options(query: &str) -> Result<BTreeMap<String, String>> {
     let mut options = BTreeMap::<String, String>::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
@@ -128,6 +152,8 @@ fn options(query: &str) -> Result<BTreeMap<String, String>> {
     Ok(options)
 }
 
+/// # Errors
+/// `Config` if the decoded bytes are not UTF-8.
 fn decode(text: &str) -> Result<String> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| invalid("what is in percent form is not UTF-8"))?;
     Ok(text.into_owned())

@@ -1,4 +1,6 @@
 //! Value to text, in one canonical form: [`TransportUrl::parse`] gives the value back.
+//!
+//! A part that is absent is not printed, and an empty one is: `None` and an empty virtual host give different text.
 
 use std::fmt::{self, Write};
 
@@ -33,6 +35,7 @@ impl TransportUrl {
         Revealed(self).to_string()
     }
 
+    /// Options come in the order of their names, since they are kept sorted.
     fn print(&self, f: &mut fmt::Formatter<'_>, secrets: Secrets) -> fmt::Result {
         write!(f, "{}://", self.transport)?;
         for (index, host) in self.hosts.iter().enumerate() {
@@ -58,25 +61,31 @@ impl fmt::Display for Revealed<'_> {
     }
 }
 
+/// The URL with `***` for passwords and for the values of options that may be secrets. Safe to log.
 impl fmt::Display for TransportUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.print(f, Secrets::Hidden)
     }
 }
 
+/// As `Display`, so that no `{:?}` of a containing struct shows a password.
 impl fmt::Debug for TransportUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TransportUrl({self})")
     }
 }
 
-/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the rest.
+/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the
+/// rest.
+///
+/// A name that ends in `_file` is a path and shown.
 fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = ["pass", "pwd", "secret", "token", "credential", "auth", "api_key", "apikey", "private_key"];
     key == "pw" || (parts.iter().any(|part| key.contains(part)) && !key.ends_with("_file"))
 }
 
+/// An address with a colon gets brackets. `@` is printed if there is a user name or a password, even an empty one.
 fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt::Result {
     if let Some(username) = &host.username {
         write!(f, "{}", utf8_percent_encode(username, RESERVED))?;
@@ -90,6 +99,7 @@ fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt:
         f.write_char('@')?;
     }
     match host.hostname.as_deref() {
+        // Only an IPv6 address has a colon; without brackets its end would read as a port.
         Some(name) if name.contains(':') => write!(f, "[{}]", utf8_percent_encode(name, RESERVED_IN_ADDRESS))?,
         Some(name) => write!(f, "{}", utf8_percent_encode(name, RESERVED))?,
         None => {}
@@ -100,6 +110,7 @@ fn print_host(f: &mut fmt::Formatter<'_>, host: &Host, secrets: Secrets) -> fmt:
     }
 }
 
+/// A space becomes `+`, as in Python's `urllib.parse.quote_plus`.
 fn quote_plus(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string().replace("%20", "+")
 }

@@ -6,7 +6,8 @@ use super::{Host, TransportUrl};
 const PORTS: [u16; 2] = [5672, 5671];
 
 impl TransportUrl {
-    /// Whether a host and the virtual host are the same. One host is enough: nodes of one cluster may be listed differently.
+    /// Whether a host and the virtual host are the same. One host is enough: nodes of one cluster may be listed
+    /// differently.
     pub(crate) fn is_same_bus(&self, other: &Self) -> bool {
         let places = other.places();
         self.vhost() == other.vhost() && self.places().iter().any(|place| places.contains(place))
@@ -19,6 +20,7 @@ impl TransportUrl {
 
     fn places(&self) -> Vec<(String, u16)> {
         let port = PORTS[usize::from(self.scheme() == "amqps")];
+        // A URL without hosts means the broker of this machine, as in the reference.
         let nowhere = [Host::default()];
         let hosts = if self.hosts.is_empty() { &nowhere[..] } else { &self.hosts };
         let place = |host: &Host| {

@@ -21,6 +21,8 @@ pub const HEADER: &str = "compression";
 /// ([`BusBuilder::decompressed_limit`](crate::BusBuilder::decompressed_limit)).
 pub const LIMIT: usize = 64 << 20;
 /// How much is decompressed at once.
+///
+/// The limit is checked after each piece, so at most this much is decompressed beyond it.
 const CHUNK: usize = 8 << 10;
 /// From which length a body is worth a copy that gives back what was reserved too much.
 const WORTH_SHRINKING: usize = 256 << 10;
@@ -37,6 +39,8 @@ pub enum Compression {
 
 impl Compression {
     /// The compression that a header names, by its content type or one of kombu's aliases of it.
+    ///
+    /// `None` for the other methods of kombu, such as brotli, lzma and zstd.
     #[must_use]
     pub fn from_header(value: &str) -> Option<Self> {
         match value {
@@ -56,6 +60,8 @@ impl Compression {
     }
 
     /// Compresses `body`.
+    ///
+    /// Uses the default level of the library; runs on the calling thread.
     #[must_use]
     pub fn compress(self, body: &[u8]) -> Bytes {
         let compressed = match self {
@@ -70,7 +76,10 @@ impl Compression {
     /// Decompresses `body`. However little it is, no more than `limit` bytes of memory are reserved for the result.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
+    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit`
+    /// bytes.
+    ///
+    /// Runs on the calling thread. A server decompresses large bodies on a blocking task instead.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
         inflate(self, body, limit, |_| Ok(()))?.ok_or_else(|| too_large(limit))
     }
@@ -88,8 +97,8 @@ pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
 /// The body of `message`, decompressed if a header says so, whatever our own configuration.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could not
-/// read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
+/// [`ErrorKind::Decode`] if the header names an unknown compression, the body is something else, or the driver could
+/// not read the headers; [`ErrorKind::TooLarge`] if it grows over [`LIMIT`].
 pub fn body(message: &Message) -> Result<Bytes> {
     body_within(message, LIMIT)
 }
@@ -103,6 +112,9 @@ pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
 }
 
 /// How `message` is compressed, by its header; `None` if it is not.
+///
+/// # Errors
+/// `Decode` for an unknown compression, or if the driver could not read the headers.
 pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with_context("reason", reason));
@@ -119,6 +131,9 @@ pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
 }
 
 /// Decompresses `body`; nothing if it grows over `limit` bytes. `count` has the length of each piece and may end it.
+///
+/// # Errors
+/// `Decode` for broken data, and what `count` returns.
 pub(crate) fn inflate(
     compression: Compression,
     body: &[u8],
@@ -132,10 +147,13 @@ pub(crate) fn inflate(
 }
 
 /// A body grew over `limit` bytes.
+///
+/// The context names the limit and not the size, which is unknown: decompression stopped.
 pub(crate) fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::TooLarge, "decompress").with_context("limit", limit)
 }
 
+/// Compressing into memory fails only if the encoder has an error of its own.
 fn finish<W: Write>(mut encoder: W, body: &[u8], end: fn(W) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
     encoder.write_all(body)?;
     end(encoder)
@@ -160,6 +178,7 @@ fn read_all(
                 return Err(failed.with_source(error));
             }
         };
+        // Cannot underflow: more than the room is never appended.
         let room = limit - body.len();
         if read > room {
             return Ok(None);
@@ -172,6 +191,7 @@ fn read_all(
         body.extend_from_slice(&chunk[..read]);
     }
     if body.len() > WORTH_SHRINKING {
+        // The budget counts the length, so the capacity must not be twice that.
         body.shrink_to_fit();
     }
     Ok(Some(body.into()))

@@ -15,7 +15,9 @@ use crate::payload::lenient;
 use crate::version::{Version, is_compatible};
 use crate::{Error, ErrorKind, Payload, Result};
 
+/// The key of the version; a body without it is content in the first format.
 const VERSION_FIELD: &str = "oslo.version";
+/// The key of the content, which is JSON text in a string.
 const MESSAGE_FIELD: &str = "oslo.message";
 /// The version that is written, and the newest that is read.
 const VERSION: Version = Version::new(2, 0);
@@ -34,6 +36,7 @@ pub enum Format {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     format: Format,
+    /// The content as JSON text; of the first format a slice of the body.
     content: Bytes,
 }
 
@@ -43,7 +46,8 @@ impl Envelope {
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if the body is not one JSON object of at most 65,536 fields or its compression is wrong,
-    /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if the envelope is of a version other than 2.0.
+    /// [`ErrorKind::TooLarge`] if it decompresses to over [`compression::LIMIT`], [`ErrorKind::UnsupportedVersion`] if
+    /// the envelope is of a version other than 2.0.
     pub fn open(message: &Message) -> Result<Self> {
         Self::of_body(&compression::body(message)?)
     }
@@ -60,6 +64,7 @@ impl Envelope {
                     _ => {}
                 }
             }
+            // The reference decides the same way: without both keys the body is the content.
             let (Some(version), Some(content)) = (version, content) else { return Ok((None, body.clone())) };
             Ok((Some(fields::text(version)?), fields::text(content)?.into()))
         })?;
@@ -90,6 +95,9 @@ impl Envelope {
     }
 
     /// Reads the fields of the content; `parse` may run twice.
+    ///
+    /// # Errors
+    /// `Decode` if the content is no object, has too many fields, or `parse` fails.
     pub(crate) fn read<T>(
         &self,
         operation: &'static str,
@@ -111,6 +119,7 @@ pub(crate) fn seal(
     length: usize,
     write: impl FnOnce(&mut ObjectWriter<'_, Escape<'_, String>>) -> fmt::Result,
 ) -> Bytes {
+    // The quarter is for the backslashes that escaping adds.
     let mut body = String::with_capacity(64 + length + length / 4);
     let mut envelope = ObjectWriter::new(&mut body);
     envelope
@@ -130,7 +139,11 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_, Strin
 }
 
 /// Accepts what 2.0 serves: 2.0 alone.
+///
+/// # Errors
+/// `UnsupportedVersion`, with both versions. The reference raises `UnsupportedRpcEnvelopeVersion` there.
 fn check(version: &str) -> Result<()> {
+    // A version that does not parse is refused like a wrong one.
     let requested = version.parse::<Version>().ok();
     if requested.is_some_and(|requested| is_compatible(Some(&VERSION), Some(&requested))) {
         return Ok(());

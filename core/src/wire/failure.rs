@@ -2,6 +2,9 @@
 //!
 //! The keys are `class`, `module`, `message`, `tb`, `args` and `kwargs` (oslo.messaging `_drivers/common.py`,
 //! `serialize_remote_exception`). Reading never fails: a failure that cannot be read must not be taken for a result.
+//!
+//! The class and the module lose the suffix `_Remote` before they are written, as in the reference. So an exception
+//! that passes through several servers keeps its name.
 
 use std::fmt::{self, Write};
 
@@ -28,6 +31,8 @@ pub(super) fn write<W: Write>(out: &mut ObjectWriter<'_, W>, failure: &RemoteErr
 }
 
 /// About how many bytes that will be.
+///
+/// Only a hint for the allocation.
 pub(super) fn length(failure: &RemoteError) -> usize {
     let traceback: usize = failure.traceback().iter().map(|line| line.len() + 8).sum();
     200 + 2 * (failure.message().len() + failure.args().as_str().len() + failure.kwargs().as_str().len()) + traceback
@@ -48,6 +53,7 @@ pub(super) fn read(field: &Payload) -> Option<RemoteError> {
     Some(read.unwrap_or_else(|_| Raised::unknown(String::from_utf8_lossy(&text).into_owned())).into())
 }
 
+/// Fields of a wrong type keep what an unknown failure has.
 fn fields(buffer: &Bytes, Fields(fields): &Fields<'_>) -> Raised {
     let mut raised = Raised::unknown(String::new());
     for (name, value) in fields {
@@ -68,6 +74,7 @@ fn fields(buffer: &Bytes, Fields(fields): &Fields<'_>) -> Raised {
 fn original(failure: &RemoteError) -> (&str, &str) {
     let (module, class) = (failure.module(), failure.class());
     match (module.strip_suffix(REBUILT), class.strip_suffix(REBUILT)) {
+        // Both or none: a class that merely ends so keeps its name, as in the reference.
         (Some(module), Some(class)) => (module, class),
         _ => (module, class),
     }

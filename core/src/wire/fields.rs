@@ -12,8 +12,8 @@ use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes decide
-/// what a content costs.
+/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes
+/// decide what a content costs.
 const MOST: usize = 65_536;
 /// From how many fields on repeated ones are looked for while more are read.
 const MANY: usize = 64;
@@ -43,11 +43,16 @@ pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<Strin
 }
 
 /// The value as a `T`, or nothing if it is none: for fields that are not worth losing a message.
+///
+/// The reference does not check types, so a wrong one in a minor field must not lose the message.
 pub(crate) fn tolerant<'de, T: Deserialize<'de>>(value: &'de RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// What a required field must be there for.
+///
+/// # Errors
+/// The error of `serde` for a missing field of this name.
 pub(crate) fn required<T>(name: &'static str, field: Option<T>) -> serde_json::Result<T> {
     field.ok_or_else(|| serde_json::Error::missing_field(name))
 }
@@ -57,6 +62,7 @@ pub(crate) fn last_wins<N: AsRef<str> + Clone + Eq + Hash, T>(fields: Vec<(N, T)
     // Sorted, not searched: the sender chooses how many there are.
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
     names.sort_unstable();
+    // The common case: nothing is repeated, and the fields are returned as they are.
     if names.windows(2).all(|pair| pair[0] != pair[1]) {
         return fields;
     }
@@ -72,6 +78,7 @@ pub(crate) fn last_wins<N: AsRef<str> + Clone + Eq + Hash, T>(fields: Vec<(N, T)
     unique
 }
 
+/// Removes repetitions whenever the number of fields has doubled, so that repeated names cannot exhaust the memory.
 struct FieldsVisitor<const MOST: usize>;
 
 impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
@@ -97,6 +104,9 @@ impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
 }
 
 /// Of each name the last value, if there are at most `most` names.
+///
+/// # Errors
+/// If there are more names than that.
 fn distinct<N: AsRef<str> + Clone + Eq + Hash, T, E: de::Error>(
     fields: Vec<(N, T)>,
     most: usize,
@@ -117,6 +127,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
+/// Borrows a name without escapes from the text, and owns one with escapes.
 struct NameVisitor;
 
 impl<'de> Visitor<'de> for NameVisitor {

@@ -1,4 +1,7 @@
 //! A notification on the wire.
+//!
+//! The keys are `message_id`, `publisher_id`, `event_type`, `priority`, `payload`, `timestamp`, `_unique_id` and
+//! `_context_*` for each value of the context, in this order.
 
 use bytes::Bytes;
 
@@ -10,6 +13,8 @@ use crate::driver::Message;
 use crate::{Payload, Result};
 
 /// One event on its way (oslo.messaging 18.3.1, `notify/notifier.py:_notify`).
+///
+/// Absent fields are not written; the reference writes all of them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Notification {
@@ -25,7 +30,8 @@ pub struct Notification {
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
+    /// none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,
@@ -48,6 +54,8 @@ impl Notification {
     }
 
     /// Writes the body of a message. The fields come in the order of the reference.
+    ///
+    /// `Format::V1` writes the bare object, `Format::V2` the envelope around it.
     #[must_use]
     pub fn encode(&self, format: Format) -> Bytes {
         let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
@@ -72,6 +80,7 @@ impl Notification {
         Envelope::of_body(body)?.read("decode notification", |buffer, fields| Ok(read(buffer, fields)))
     }
 
+    /// Writes the fields in the order of the reference.
     fn write<W: std::fmt::Write>(&self, out: &mut ObjectWriter<'_, W>) -> std::fmt::Result {
         let before = [
             ("message_id", &self.message_id),
@@ -97,6 +106,7 @@ fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value
 
 /// Collects the known fields; those of a wrong type count as missing.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
+    // A notification without a payload is not refused: the reference reads it too.
     let mut notification = Notification::new(Payload::null());
     for (name, value) in fields {
         match name.as_ref() {

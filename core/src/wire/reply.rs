@@ -20,7 +20,8 @@ use crate::{Failure, Payload, RemoteError, Result};
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
+    /// none.
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,
@@ -103,6 +104,7 @@ impl Reply {
 }
 
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply> {
+    // A reply without `ending` is not the last one: waiting on is safer than a wrong result.
     let mut reply = Reply::heartbeat("", "");
     let mut msg_id = None;
     for (name, value) in fields {

@@ -14,6 +14,8 @@ use crate::driver::Message;
 use crate::{Payload, Result};
 
 /// A request for a method (oslo.messaging 18.3.1, `rpc/client.py:_make_message`, `_drivers/amqpdriver.py:_send`).
+///
+/// Nothing in it is checked against a server: any method, namespace and version can be written.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Request {
@@ -27,7 +29,8 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
+    /// none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -93,6 +96,8 @@ impl Request {
     }
 
     /// Sets the `_unique_id`.
+    ///
+    /// Empty means none.
     #[must_use]
     pub fn with_unique_id(mut self, unique_id: impl Into<String>) -> Self {
         self.unique_id = unique_id.into();
@@ -114,6 +119,8 @@ impl Request {
     }
 
     /// Writes the body of a message. The fields come in the order of the reference.
+    ///
+    /// `_timeout` is written for each call, as `null` if it is not monitored, which is what the reference does.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
@@ -177,6 +184,8 @@ impl CallFields {
     }
 }
 
+/// # Errors
+/// A missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Request> {
     let mut request = Request::new("", Payload::empty_object());
     let (mut method, mut msg_id, mut reply_q, mut monitor) = (None, None, None, None);
@@ -202,6 +211,7 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
     request.method = required("method", method)?;
     request.context = last_wins(request.context);
     request.call = match (msg_id, reply_q) {
+        // Without either one a reply could not be sent, so the request is a cast.
         (Some(msg_id), Some(reply_q)) if !msg_id.is_empty() && !reply_q.is_empty() => {
             Some(CallFields { msg_id, reply_q, monitor: monitor.and_then(duration) })
         }

@@ -2,6 +2,8 @@
 //!
 //! The content of an envelope is JSON inside a JSON string, and a failure inside a reply is one level deeper. The
 //! writer escapes while it writes, so no level is built as a separate string.
+//!
+//! Non-ASCII text is written as UTF-8. Python escapes it by default, and reads both.
 
 use std::fmt::{self, Display, Write};
 
@@ -10,12 +12,16 @@ use crate::Payload;
 /// Writes one JSON object, field by field, in the order of the calls.
 #[derive(Debug)]
 pub(crate) struct ObjectWriter<'a, W> {
+    /// The text, or an `Escape` around it.
     out: &'a mut W,
+    /// What comes before the next field: `{` until there is one, then `,`.
     separator: char,
 }
 
 impl<'a, W: Write> ObjectWriter<'a, W> {
     /// An object that nothing is written of yet.
+    ///
+    /// Writes nothing itself; the brace comes with the first field or with `end`.
     pub(crate) fn new(out: &'a mut W) -> Self {
         Self { out, separator: '{' }
     }
@@ -27,17 +33,23 @@ impl<'a, W: Write> ObjectWriter<'a, W> {
     }
 
     /// A value that is JSON already.
+    ///
+    /// Escapes of lone surrogates become U+FFFD, so that every JSON reader takes the text.
     pub(crate) fn json(&mut self, name: &str, value: &Payload) -> fmt::Result {
         self.prefixed("", name, value)
     }
 
     /// A value that is JSON already, named by two parts.
+    ///
+    /// The prefix is written as it is, so it must not need escaping.
     pub(crate) fn prefixed(&mut self, prefix: &str, name: &str, value: &Payload) -> fmt::Result {
         self.name(prefix, name)?;
         self.out.write_str(&value.strict())
     }
 
     /// A number, `true`, `false` or `null`.
+    ///
+    /// The text is not checked: it must be JSON.
     pub(crate) fn plain(&mut self, name: &str, value: impl Display) -> fmt::Result {
         self.name("", name)?;
         write!(self.out, "{value}")
@@ -57,6 +69,8 @@ impl<'a, W: Write> ObjectWriter<'a, W> {
     }
 
     /// An object, as JSON text in a string.
+    ///
+    /// Levels may be nested: each one escapes what the inner one wrote.
     pub(crate) fn nested(
         &mut self,
         name: &str,
@@ -72,10 +86,13 @@ impl<'a, W: Write> ObjectWriter<'a, W> {
     }
 
     /// Closes the object.
+    ///
+    /// Without it the object stays open: there is no drop that closes it.
     pub(crate) fn end(self) -> fmt::Result {
         self.out.write_str(if self.separator == '{' { "{}" } else { "}" })
     }
 
+    /// Writes the separator, the two parts as one name, and the colon.
     fn name(&mut self, prefix: &str, name: &str) -> fmt::Result {
         self.out.write_char(self.separator)?;
         self.separator = ',';
@@ -99,7 +116,9 @@ pub(crate) struct Escape<'a, W>(&'a mut W);
 impl<W: Write> Write for Escape<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
+        // Bytes will do: each byte of a longer character is above 0x7f and needs no escape.
         while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)) {
+            // An empty write would cost a call on each level.
             if at > 0 {
                 self.0.write_str(&rest[..at])?;
             }

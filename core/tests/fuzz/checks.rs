@@ -1,4 +1,4 @@
-//! What must hold for every input, whoever made it: the fuzz targets of `fuzz/` run these, and so does the replay beside.
+//! What must hold for every input. The fuzz targets of `fuzz/` run these checks, and so does the replay of the corpus.
 
 use oslo_messaging::config::TransportUrl;
 use oslo_messaging::driver::Message;
@@ -123,7 +123,7 @@ pub(crate) fn url(input: &[u8]) {
     }
 }
 
-/// A file is read, and asked for everything, without a panic; what is wrong with it is told without what is in it.
+/// Reading a file and asking for each of its options never panics. An error never repeats a line of the file.
 ///
 /// # Panics
 /// If that is not so.

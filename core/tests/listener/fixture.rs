@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// How long to wait for what must come. On the fake's clock, which jumps.
 pub(crate) const ARRIVE: Duration = Duration::from_secs(3_600);
 
-/// One broker with a bus on it and a publisher that is nobody's client.
+/// One broker with a bus on it and a publisher that is not part of that bus.
 pub(crate) struct World {
     pub(crate) broker: FakeBroker,
     pub(crate) bus: Bus,
@@ -168,7 +168,7 @@ pub(crate) fn keeping(seen: &Arc<Seen>) -> NotificationEndpoint<Seen> {
     answering(seen, |_| async { Ok::<_, Failed>(NotificationResult::Handled) })
 }
 
-/// An endpoint that keeps every `info` it is given and then answers as told.
+/// An endpoint that keeps every `info` it is given and then returns what `answer` returns.
 pub(crate) fn answering<F, Fut, R>(seen: &Arc<Seen>, answer: F) -> NotificationEndpoint<Seen>
 where
     F: Fn(Event<Value>) -> Fut + Send + Sync + 'static,

@@ -21,7 +21,7 @@ struct Order {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_is_given_everything_its_publisher_told_in_either_format() {
+async fn a_handler_gets_everything_that_its_publisher_sent_in_either_format() {
     for format in [Format::V1, Format::V2] {
         let world = World::new();
         let (to, mut events) = mpsc::unbounded_channel();
@@ -34,16 +34,16 @@ async fn a_handler_is_given_everything_its_publisher_told_in_either_format() {
             },
         );
         let listener = world.listener().endpoint(endpoint).start(soon()).await.unwrap();
-        let mut told = notification(Priority::Error, "order.refused", &json!({ "n": 7 }));
-        told.context = vec![("request_id".into(), Payload::from(json!("req-1")))];
-        world.publish_body("notifications", Priority::Error, told.encode(format)).await;
+        let mut sent = notification(Priority::Error, "order.refused", &json!({ "n": 7 }));
+        sent.context = vec![("request_id".into(), Payload::from(json!("req-1")))];
+        world.publish_body("notifications", Priority::Error, sent.encode(format)).await;
 
         let event = events.recv().await.unwrap();
         assert_eq!(event.payload.n, 7);
         assert_eq!((event.publisher_id.as_str(), event.event_type.as_str()), ("shop.host-1", "order.refused"));
         assert_eq!(event.context.get::<String>("request_id").as_deref(), Some("req-1"));
-        assert_eq!(Some(event.message_id), told.message_id);
-        assert_eq!(Some(event.timestamp), told.timestamp);
+        assert_eq!(Some(event.message_id), sent.message_id);
+        assert_eq!(Some(event.timestamp), sent.timestamp);
         assert_eq!((event.priority, event.attempt, event.redelivered), (Priority::Error, 1, false));
         listener.shutdown(soon()).await.unwrap();
         world.bus.close(soon()).await.unwrap();

@@ -29,7 +29,7 @@ async fn a_stopped_listener_finishes_what_it_began_and_leaves_the_rest() {
     }
     seen.wait(2).await;
     listener.stop(soon()).await.unwrap();
-    assert_eq!(world.ready("notifications.info"), 8, "what nobody works on is for others at once");
+    assert_eq!(world.ready("notifications.info"), 8, "events without a handler are ready for others at once");
     gate.add_permits(10);
     listener.shutdown(soon()).await.unwrap();
     assert_eq!((seen.now().len(), world.ready("notifications.info")), (2, 8));

@@ -1,4 +1,4 @@
-//! Events that nobody waits for: what arrives, and in which order.
+//! Events that are published in the background: which arrive, and in which order.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -87,7 +87,7 @@ async fn events_are_first_tried_in_order_whatever_a_topic_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_lie_in_their_queues_in_the_order_they_were_told() {
+async fn events_lie_in_their_queues_in_the_order_they_were_queued_in_the_outbox() {
     let broker = FakeBroker::new();
     let bus = Bus::new(broker.transport());
     // Four publishes for each event use up the task's share of the runtime in the middle of one.
@@ -154,7 +154,7 @@ async fn flush_waits_for_what_was_queued_before_and_not_for_what_comes_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_payload_error_is_told_at_once_and_costs_no_other_event() {
+async fn a_payload_error_is_returned_at_once_and_costs_no_other_event() {
     let sink = RecordingSink::new();
     let notifier = Notifier::from_sink("p", sink.clone()).background(OutboxConfig::default());
     let odd = HashMap::from([((1, 2), 3)]);

@@ -37,9 +37,9 @@ async fn a_file_without_a_driver_tells_nobody() {
 #[tokio::test]
 async fn a_driver_that_is_none_and_a_routing_file_that_is_not_there_are_named() {
     let bus = Bus::new(FakeBroker::new().transport());
-    for (wrong, told) in [("driver = kafka", "kafka"), ("driver = routing", "routing"), ("retry = often", "often")] {
+    for (wrong, named) in [("driver = kafka", "kafka"), ("driver = routing", "routing"), ("retry = often", "often")] {
         let error = Notifier::from_config(&bus, &file(wrong), "nova.host-1").unwrap_err();
-        assert!(error.kind() == ErrorKind::Config && error.to_string().contains(told), "{error}");
+        assert!(error.kind() == ErrorKind::Config && error.to_string().contains(named), "{error}");
     }
 }
 

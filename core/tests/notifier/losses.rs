@@ -1,4 +1,4 @@
-//! Events that are lost in the background: which, how many, and who is told.
+//! Events that are lost in the background: which, how many, and where they are reported.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -24,12 +24,12 @@ fn numbers(sink: &RecordingSink) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_outbox_drops_the_newest_or_the_oldest_as_it_is_told() {
+async fn a_full_outbox_drops_the_newest_or_the_oldest_by_its_configuration() {
     let config = OutboxConfig::default().with_max_events(3);
-    for (when_full, told, kept) in [(WhenFull::DropNewest, 2, [0, 1, 2]), (WhenFull::DropOldest, 0, [2, 3, 4])] {
+    for (when_full, refused, kept) in [(WhenFull::DropNewest, 2, [0, 1, 2]), (WhenFull::DropOldest, 0, [2, 3, 4])] {
         let sink = RecordingSink::new();
         let notifier = Notifier::from_sink("p", sink.clone()).background(config.with_when_full(when_full));
-        assert_eq!(dropped(&notifier, 0..5), told, "{when_full:?}");
+        assert_eq!(dropped(&notifier, 0..5), refused, "{when_full:?}");
         assert_eq!(notifier.counts().dropped, 2);
         assert_eq!(notifier.close(soon()).await, 0);
         assert_eq!(numbers(&sink), kept, "{when_full:?}");
@@ -66,7 +66,7 @@ async fn an_outbox_holds_no_more_bytes_than_its_limit() {
             assert!(notifier.counts().held * text.len() <= 100 * KIB);
         }
         assert_eq!(notifier.counts().held, 9, "beside each event, its own overhead");
-        // One that could never fit drives nobody out.
+        // An event that could never fit displaces no other.
         let huge = "x".repeat(100 * KIB);
         assert_eq!(notifier.info(&Context::new(), "e", &huge).unwrap(), Queued::Dropped);
         assert_eq!(notifier.counts().held, 9);

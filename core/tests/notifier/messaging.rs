@@ -142,7 +142,7 @@ async fn a_payload_is_anything_that_has_a_json_form() {
 }
 
 #[tokio::test]
-async fn an_event_that_no_queue_is_bound_for_is_told_to_its_publisher() {
+async fn an_event_without_a_bound_queue_is_an_error_for_its_publisher() {
     let broker = FakeBroker::new();
     broker.faults().add(FaultRule::new(Fault::Return));
     let notifier = Notifier::new(&Bus::new(broker.transport()), "p");

@@ -51,7 +51,7 @@ async fn a_notifier_is_disabled_only_if_nothing_can_come_of_an_event() {
 }
 
 #[tokio::test]
-async fn every_sink_is_tried_and_the_first_error_is_told() {
+async fn every_sink_is_tried_and_the_first_error_is_returned() {
     let (before, after) = (RecordingSink::new(), RecordingSink::new());
     let notifier = Notifier::from_sink("p", before.clone())
         .with_sink(Sick::Fails(ErrorKind::Denied))

@@ -1,4 +1,4 @@
-//! A transport that shows what was handed to it, and can be connected anew.
+//! A transport that records what was published, and that can be reconnected.
 
 use std::sync::{Arc, Mutex};
 

@@ -87,7 +87,7 @@ async fn to_a_server(transport: &FakeTransport, text: &str) {
     }
 }
 
-/// And to a listener, and to whoever waits for a reply.
+/// Sends `text` to a listener and to a reply inbox.
 async fn to_others(transport: &FakeTransport, inbox: &Address, text: &str) {
     let address = |priority: &str| Address::Notification {
         exchange: "openstack".into(),

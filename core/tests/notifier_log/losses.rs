@@ -46,8 +46,8 @@ async fn losses_are_logged_once_in_an_interval_with_their_number() {
     let expired: u64 = notifier.counts().expired;
     assert_eq!(expired, 100);
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    let told = |line: &str| line.split(' ').find_map(|field| field.strip_prefix("expired=")?.parse::<u64>().ok());
-    assert_eq!(lines[2..].iter().filter_map(|line| told(line)).sum::<u64>(), 100, "{lines:#?}");
+    let expired_of = |line: &str| line.split(' ').find_map(|field| field.strip_prefix("expired=")?.parse::<u64>().ok());
+    assert_eq!(lines[2..].iter().filter_map(|line| expired_of(line)).sum::<u64>(), 100, "{lines:#?}");
     assert!(lines[2..].iter().all(|line| line.contains("blocked by the broker")), "{lines:#?}");
 }
 
@@ -64,7 +64,7 @@ async fn closing_says_how_many_are_left_and_takes_no_more() {
     };
     let (left, refused) = tokio::join!(notifier.close(Deadline::after(Duration::from_secs(2))), meanwhile);
     assert_eq!((left, refused), (80, ErrorKind::Closed));
-    assert_eq!(notifier.close(soon()).await, 80, "whoever asks again is told the same");
+    assert_eq!(notifier.close(soon()).await, 80, "closing again returns the same number");
     assert_eq!(notifier.info(&Context::new(), "e", &1).unwrap_err().kind(), ErrorKind::Closed);
     let counts = notifier.counts();
     assert_eq!((counts.abandoned, counts.held), (80, 0));

@@ -42,7 +42,7 @@ async fn a_call_that_times_out_tells_a_server_that_is_gone_from_one_that_is_slow
     assert_eq!(counts(&slow), [Some("1"), Some("0")], "{slow:?}");
     assert_eq!(slow["msg_id"].len(), 32, "{slow:?}");
     let _ = server.shutdown(Deadline::after(secs(1))).await;
-    // What was seen a moment ago is not told of what was not looked at since.
+    // A finding is reported for ten seconds only.
     advance(secs(20)).await;
     let gone = timed_out(&client(&bus), "echo").await;
     assert_eq!(counts(&gone), [Some("0"), Some("1")], "{gone:?}");
@@ -72,7 +72,7 @@ async fn many_calls_look_once_in_ten_seconds_and_never_past_their_time() {
     for facts in calls.join_all().await {
         assert_eq!(facts["consumers"], "1");
     }
-    assert_eq!(begun.elapsed(), secs(10), "a look that never ends keeps nobody");
+    assert_eq!(begun.elapsed(), secs(10), "an inspection that never ends delays no call");
     let looked = spy.looked.lock().unwrap().clone();
     assert_eq!(looked.len(), 2, "the queue of the server, and that of the replies: {looked:?}");
     assert_eq!(looked[0].1 - begun, secs(8));

@@ -217,7 +217,7 @@ fn a_request_that_nobody_can_answer_is_a_cast() {
 }
 
 #[test]
-fn a_reply_in_two_messages_is_told_from_a_heartbeat() {
+fn a_reply_in_two_messages_is_distinguished_from_a_heartbeat() {
     let reply = |text: &str| Reply::decode(&enveloped(text)).unwrap();
     let first = reply(r#"{"_msg_id":"i","result":7,"failure":null,"ending":false}"#);
     let last = reply(r#"{"_msg_id":"i","result":null,"failure":null,"ending":true}"#);

@@ -18,8 +18,8 @@ pub(super) fn read(file: &Path) -> Result<Sections> {
     text.and_then(|text| ini::parse(&text)).map_err(|error| error.with_context("file", file.display()))
 }
 
-/// The files that `path` stands for: itself, or what `--config-dir` reads of a directory, which is `*.conf` in lexical order
-/// (oslo.config `_ConfigDirOpt`).
+/// The files that `path` stands for: itself, or what `--config-dir` reads of a directory, which is `*.conf` in lexical
+/// order (oslo.config `_ConfigDirOpt`).
 ///
 /// # Errors
 /// `Config`, with the directory that cannot be read.

@@ -13,6 +13,8 @@ pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 ///
 /// # Errors
 /// `Config` with the number of a line that is none, and never with the line, which may hold a password.
+///
+/// The first wrong line ends the reading.
 pub(super) fn parse(text: &str) -> Result<Sections> {
     let mut reader = Parser::default();
     for (number, line) in text.lines().enumerate() {
@@ -32,16 +34,19 @@ pub(super) fn append(sections: &mut Sections, later: Sections) {
     }
 }
 
-/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same, but
-/// `DEFAULT` is not `default`.
+/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same,
+/// but `DEFAULT` is not `default`.
 pub(super) fn normalized(section: &str) -> String {
     if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
 }
 
 /// What was read so far, and the assignment that may go on in the next line.
+///
+/// `section` is empty before the first one, and `key` is empty while no assignment is open.
 #[derive(Debug, Default)]
 struct Parser {
     sections: Sections,
+    /// Its normalized name.
     section: String,
     key: String,
     value: String,
@@ -49,6 +54,9 @@ struct Parser {
 
 impl Parser {
     /// Reads one line without its trailing blanks. Fails with the reason and never with the text.
+    ///
+    /// A line that begins with a blank continues the open value, joined by a line end. An empty line or a comment
+    /// closes it.
     fn line(&mut self, line: &str) -> Result<(), &'static str> {
         if line.starts_with([' ', '\t']) {
             if self.key.is_empty() {
@@ -92,6 +100,8 @@ impl Parser {
     }
 
     /// Stores the assignment that has ended.
+    ///
+    /// Does nothing if none is open. Repeated options keep all values, in their order.
     fn flush(&mut self) {
         let (key, value) = (mem::take(&mut self.key), mem::take(&mut self.value));
         if !key.is_empty() {

@@ -23,9 +23,10 @@ use ini::{Sections, normalized};
 
 /// One or several `oslo.config` files, such as `/etc/nova/nova.conf`, and what they say about messaging.
 ///
-/// Read as `oslo.config` reads them: continued lines, quotes, `$name` and `${section.name}`, the last of several values,
-/// section names in any case but for `DEFAULT`. The environment (`OS_<GROUP>__<OPTION>`) is not read. Options of other
-/// libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are passwords.
+/// Read as `oslo.config` reads them: continued lines, quotes, `$name` and `${section.name}`, the last of several
+/// values, section names in any case but for `DEFAULT`. The environment (`OS_<GROUP>__<OPTION>`) is not read. Options
+/// of other libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are
+/// passwords.
 ///
 /// ```
 /// # use oslo_messaging::ConfigFile;
@@ -56,9 +57,9 @@ impl ConfigFile {
         files::read(path.as_ref()).map(|sections| Self { sections })
     }
 
-    /// Reads several files as one, such as those of `--config-file` and `--config-dir`, in the order in which the service in
-    /// Python gets them: of an option's values the last one counts. Of a directory the files `*.conf` are read in
-    /// lexical order; hidden files and directories in it are not.
+    /// Reads several files as one, such as those of `--config-file` and `--config-dir`, in the order in which the
+    /// service in Python gets them: of an option's values the last one counts. Of a directory the files `*.conf` are
+    /// read in lexical order; hidden files and directories in it are not.
     ///
     /// ```no_run
     /// # use oslo_messaging::ConfigFile;
@@ -103,8 +104,8 @@ impl ConfigFile {
         self.with_default(DEFAULT, "control_exchange", exchange)
     }
 
-    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives stays as it is
-    /// written.
+    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives stays as it
+    /// is written.
     #[must_use]
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
         let value = self.sections.get(&normalized(section))?.get(option)?.last()?;
@@ -114,8 +115,8 @@ impl ConfigFile {
     /// The last value of `option` in `section`, if there is one, with every reference in it resolved.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a reference to a name that no file gives, as in the reference. The name is shown unless it
-    /// may be a part of a password.
+    /// [`ErrorKind::Config`] for a reference to a name that no file gives, as in the reference. The name is shown
+    /// unless it may be a part of a password.
     pub fn resolve(&self, section: &str, option: &str) -> Result<Option<String>> {
         let section = normalized(section);
         let value = self.sections.get(&section).and_then(|options| options.get(option)?.last());
@@ -141,8 +142,8 @@ impl ConfigFile {
         })
     }
 
-    /// Where the bus is: `[DEFAULT] transport_url`, which may go over several lines. Default: `rabbit://`, the broker of this
-    /// machine, as the reference; since that is hardly meant, it is logged as a warning.
+    /// Where the bus is: `[DEFAULT] transport_url`, which may go over several lines. Default: `rabbit://`, the broker
+    /// of this machine, as the reference; since that is hardly meant, it is logged as a warning.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it is no URL, or refers to a name that no file gives.
@@ -154,7 +155,8 @@ impl ConfigFile {
         TransportUrl::parse(LOCALHOST)
     }
 
-    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`. Default: where the other one is.
+    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`. Default: where the other one
+    /// is.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -192,8 +194,8 @@ impl ConfigFile {
         Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
     }
 
-    /// How many methods a server runs at once, and how many handlers a listener: `[DEFAULT] executor_thread_pool_size`, or
-    /// `rpc_thread_pool_size`, its old name. [`Bus::from_config`](crate::Bus::from_config) hands it to both.
+    /// How many methods a server runs at once, and how many handlers a listener: `[DEFAULT] executor_thread_pool_size`,
+    /// or `rpc_thread_pool_size`, its old name. [`Bus::from_config`](crate::Bus::from_config) hands it to both.
     /// Default: none, also for an empty value; their builders have defaults of their own.
     ///
     /// # Errors
@@ -201,6 +203,7 @@ impl ConfigFile {
     pub fn executor_thread_pool_size(&self) -> Result<Option<usize>> {
         let needed = "a number above 0 is needed";
         let (name, old) = ("executor_thread_pool_size", "rpc_thread_pool_size");
+        // The new name wins if both are there, as for a deprecated name of `oslo.config`.
         let option = if self.get(DEFAULT, name).is_some() { name } else { old };
         match self.number(option, needed)? {
             Some(0) => Err(invalid(needed).with_context("option", option).with_context("value", 0)),

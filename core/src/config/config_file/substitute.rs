@@ -7,13 +7,13 @@ use super::ini::Sections;
 /// How deep references may go; one that refers to itself stays as it is written from there on.
 const DEPTH: usize = 8;
 
-/// How many references one value may take in all; those behind stay as they are written. Values that each refer ten times to
-/// the next would otherwise grow tenfold with each.
+/// How many references one value may take in all; those behind stay as they are written. Values that each refer ten
+/// times to the next would otherwise grow tenfold with each.
 const REFERENCES: usize = 100;
 
-/// `value` of `section` with `$name`, `${name}` and `${section.name}` put in place, and `$$` and `\$` as a dollar. A name
-/// without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it is: it may
-/// have a default, which its library alone knows.
+/// `value` of `section` with `$name`, `${name}` and `${section.name}` put in place, and `$$` and `\$` as a dollar. A
+/// name without a section is looked for in the value's own, and then in `DEFAULT`. What is not in the file stays as it
+/// is: it may have a default, which its library alone knows.
 pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> String {
     let mut walk = Expansion::new(sections);
     walk.expand(section, value, DEPTH, false)
@@ -64,6 +64,7 @@ impl<'a> Expansion<'a> {
                 continue;
             }
             let (name, end) = reference(after);
+            // What stands before an `@` may be the password of a URL, so its name is not shown in an error.
             let secret = secret || after.contains('@');
             let left = depth > 0 && self.left > 0;
             let found = name.filter(|_| left).and_then(|name| find(self.sections, section, name));

@@ -3,6 +3,8 @@
 //! It wraps the driver's listener: decompresses and decodes bodies within the limits of the bus, small ones inline
 //! and large ones on a blocking task, and charges them to the budget. While the budget is full it polls nothing, so
 //! the broker's prefetch window fills and the broker stops delivering.
+//!
+//! A decoded message comes out in order of arrival. One large body delays those behind it by 100 ms at most.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -27,6 +29,7 @@ const COUNTED: usize = 4 << 10;
 const SLICE: usize = 64 << 10;
 
 /// Makes a `T` of a decompressed body.
+/// A plain function without state, since it also runs on blocking tasks.
 pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
 
 /// A [`Listener`] whose messages come decoded, in order as long as none takes over 100 ms.
@@ -34,15 +37,21 @@ pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
 pub(crate) struct DecodingListener<T> {
     /// `None` once it was given up.
     listener: Option<Box<dyn Listener>>,
+    /// Decides whether undelivered messages go back when the listener stops: what was acknowledged cannot.
     settle: Settle,
     /// How many bytes a decompressed body may have.
+    /// Of the bus, see `BusBuilder::decompressed_limit`.
     limit: usize,
+    /// The one of the bus for replies, or the one for requests and events; shared with its other listeners.
     budget: Arc<Budget>,
+    /// Makes the content of a body; runs inline for small bodies.
     read: DecodeFn<T>,
     /// Taken from the listener and not looked at yet.
     taken: VecDeque<Box<dyn IncomingMessage>>,
+    /// Decoded messages and those that are being decoded, in order of arrival.
     order: ArrivalOrder<T>,
     /// The large bodies that are decoded on blocking tasks.
+    /// Replacing the set aborts the tasks.
     jobs: JoinSet<DecodedBody<T>>,
     /// How the listener ended, once it has.
     end: Option<Result<()>>,
@@ -55,13 +64,17 @@ type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
 
 /// What is to be done with a body.
 enum DecodePlan {
+    /// It is small, and decompressed already: decode it here.
     Read(Bytes),
     /// It is over [`LARGE`].
+    /// With the compression that it still has.
     OnBlockingTask(Option<Compression>),
 }
 
 impl<T: Send + 'static> DecodingListener<T> {
     /// Reads with `read` what comes from `listener`, whose messages are settled as `settle` says.
+    ///
+    /// Does not poll before the first `poll`.
     pub(crate) fn new(
         listener: Box<dyn Listener>,
         settle: Settle,
@@ -104,6 +117,7 @@ impl<T: Send + 'static> DecodingListener<T> {
             if let Some(end) = self.end.clone().filter(|_| self.is_empty()) {
                 return end.map(|()| None);
             }
+            // Read once for all arms below: the budget changes on other tasks.
             let full = !self.stopped && self.budget.is_full();
             let more = NonZeroUsize::new(max.saturating_sub(self.order.held_up()));
             let more = more.filter(|_| !full && self.end.is_none() && self.taken.is_empty());
@@ -121,7 +135,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of [`rest`](Self::rest).
+    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of
+    /// [`rest`](Self::rest).
     pub(crate) fn detach(&mut self) -> Option<Box<dyn Listener>> {
         self.stopped = true;
         self.end.get_or_insert(Ok(()));
@@ -137,8 +152,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
     }
 
-    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or the
-    /// broker would drop it.
+    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or
+    /// the broker would drop it.
     ///
     /// # Errors
     /// As [`Listener::stop`].
@@ -165,11 +180,15 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
+    /// Whether nothing waits here: neither undecoded, nor being decoded, nor decoded.
     fn is_empty(&self) -> bool {
         self.taken.is_empty() && self.order.is_empty()
     }
 
     /// Gives back what was not handed over yet, if it can be.
+    ///
+    /// Only where the receiver settles: dropping the message requeues it. A message that the broker would drop stays,
+    /// to be handed over. Running decompressions are abandoned.
     fn give_back(&mut self) {
         if self.settle == Settle::ByReceiver {
             self.jobs = JoinSet::new();
@@ -179,6 +198,8 @@ impl<T: Send + 'static> DecodingListener<T> {
     }
 
     /// Stores polled messages, or how the listener ended.
+    ///
+    /// An error is kept until all that came before it was handed over.
     fn take(&mut self, polled: Result<Option<Vec<Box<dyn IncomingMessage>>>>) {
         match polled {
             Ok(Some(messages)) => self.taken.extend(messages),
@@ -190,8 +211,10 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over and others
-    /// have a turn.
+    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over
+    /// and others have a turn.
+    ///
+    /// After the stop, and after the end of the listener, the budget does not hold it back.
     async fn decode_taken(&mut self) {
         while self.stopped || self.end.is_some() || !self.budget.is_full() {
             let Some(message) = self.taken.pop_front() else { return };
@@ -207,6 +230,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         match self.plan(message.as_ref()) {
             Ok(DecodePlan::OnBlockingTask(compression)) => {
                 let body = message.message().body.clone();
+                // Charged before the task runs: large bodies that wait stop the polling as well.
                 let charge = Charge::waiting(&self.budget, body.len());
                 let number = self.order.push_pending(message);
                 self.decode_on_blocking_task(number, body, compression, charge);
@@ -227,6 +251,10 @@ impl<T: Send + 'static> DecodingListener<T> {
     }
 
     /// Decides from the header and a first decompression up to [`LARGE`] where a body is decoded.
+    ///
+    /// # Errors
+    /// `Decode` for an unknown compression or broken data; `TooLarge` if the body exceeds the limit of the bus and
+    /// the first decompression shows it.
     fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
         let message = message.message();
         let Some(compression) = header(message)? else {
@@ -241,6 +269,9 @@ impl<T: Send + 'static> DecodingListener<T> {
     }
 
     /// Decodes a large body on a blocking task, when it is its turn.
+    ///
+    /// One body at a time for each budget: the semaphore `turn` bounds the blocking threads that decompression can
+    /// occupy.
     fn decode_on_blocking_task(
         &mut self,
         number: u64,
@@ -269,6 +300,8 @@ impl<T: Send + 'static> DecodingListener<T> {
     }
 
     /// Puts a body that a blocking task has decoded into its place.
+    ///
+    /// Frees the charge of a body that did not decode.
     fn note(&mut self, joined: std::result::Result<DecodedBody<T>, tokio::task::JoinError>) {
         // A job catches what fails in it.
         let Ok((number, content, charge)) = joined else { return };
@@ -283,6 +316,7 @@ fn is_last(message: &dyn IncomingMessage) -> bool {
     message.message().delivery_count.is_some_and(DeliveryCount::is_last)
 }
 
+/// `None` at once if the listener was given up.
 async fn poll(
     listener: &mut Option<Box<dyn Listener>>,
     max: NonZeroUsize,
@@ -294,6 +328,9 @@ async fn poll(
 }
 
 /// The decompressed body, charged piece by piece; ends early when the listener is gone.
+///
+/// # Errors
+/// `TooLarge` above `limit` bytes, `Decode` for broken data, `Closed` if the listener was dropped meanwhile.
 fn decompressed(
     body: Bytes,
     compression: Option<Compression>,

@@ -26,10 +26,10 @@ use crate::{Deadline, Result};
 
 /// Publishes events without blocking the caller: each goes to a bounded outbox, and one task publishes from there.
 ///
-/// Use it where a request must not wait for the broker. Made by [`Notifier::background`]. Events are first attempted in the order
-/// they were queued, and again until they are older than [`OutboxConfig::age`]. Losses are counted ([`counts`](Self::counts), and
-/// the metric `oslo_messaging_notifications_lost_total` by its `reason`), and logged as a warning at most once in
-/// [`OutboxConfig::log_interval`].
+/// Use it where a request must not wait for the broker. Made by [`Notifier::background`]. Events are first attempted in
+/// the order they were queued, and again until they are older than [`OutboxConfig::age`]. Losses are counted
+/// ([`counts`](Self::counts), and the metric `oslo_messaging_notifications_lost_total` by its `reason`), and logged as
+/// a warning at most once in [`OutboxConfig::log_interval`].
 ///
 /// Cheap to clone; every clone shares the outbox. [`close`](Self::close) it before the process ends: when the last
 /// clone is dropped, events that are still in the outbox are lost, with a warning.
@@ -254,6 +254,7 @@ impl SharedOutbox {
     /// Waits until no event with a number under `end` is in the outbox.
     async fn emptied_up_to(&self, end: u64) {
         loop {
+            // Created before the look into the outbox, so that an event that leaves in between wakes this wait.
             let left = self.left.notified();
             if self.outbox().oldest().is_none_or(|oldest| oldest >= end) {
                 return;

@@ -12,6 +12,9 @@ use crate::notify::sink::Sinks;
 use crate::{Deadline, Error, Executed, Result};
 
 /// Whether an event is in the outbox.
+///
+/// Returned by `notify` and the methods of `BackgroundNotifier` that are named after a priority. An event that is
+/// queued may still be lost later; the counts tell how many were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Queued {
@@ -26,26 +29,35 @@ pub enum Queued {
 pub(super) struct QueuedEvent {
     /// Its place in the order of all.
     pub(super) number: u64,
+    /// With its ids and its time, which are those of the moment it was queued.
     pub(super) event: OutgoingEvent,
+    /// Those of the notifier that queued it.
     pub(super) sinks: Sinks,
     /// When the event is too old and given up.
     pub(super) deadline: Deadline,
     /// Its size, as the limits count it.
+    /// Its text and the fixed size of this struct.
     bytes: usize,
 }
 
 /// The events that wait or are being published, the counts of the others, and the losses that are not logged yet.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    /// The limits, fixed at the start.
     config: OutboxConfig,
+    /// Oldest first.
     waiting: VecDeque<QueuedEvent>,
     /// The number and the size of each event that is being published.
     in_flight: BTreeMap<u64, usize>,
+    /// The sum over `waiting` and `in_flight`.
     bytes: usize,
     /// The number of the next event.
     end: u64,
+    /// Set once; a closed outbox still publishes what it holds.
     closed: bool,
+    /// Totals since the start; `held` is computed on reading.
     counts: OutboxCounts,
+    /// Reset by each warning.
     unreported: Losses,
 }
 
@@ -68,10 +80,13 @@ impl Outbox {
     ///
     /// # Errors
     /// `Closed`.
+    ///
+    /// If the outbox is full, `WhenFull` decides whether this event or the oldest waiting ones are lost.
     pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {
         if self.closed {
             return Err(Error::closed("notify").with_executed(Executed::No));
         }
+        // The fixed part counts too, or many tiny events would take far more memory than the limit says.
         let bytes = event.text_len() + size_of::<QueuedEvent>();
         if !self.make_room(bytes) {
             self.lose(Loss::Full);
@@ -86,6 +101,8 @@ impl Outbox {
     }
 
     /// The next event to publish; it stays in the outbox until it is [`settled`](Self::settle).
+    ///
+    /// It keeps counting against the limits.
     pub(super) fn take(&mut self) -> Option<QueuedEvent> {
         let entry = self.waiting.pop_front()?;
         self.in_flight.insert(entry.number, entry.bytes);
@@ -93,6 +110,8 @@ impl Outbox {
     }
 
     /// Lets an event go that was taken.
+    ///
+    /// A number that is not in flight changes nothing, which happens after `abandon`.
     pub(super) fn settle(&mut self, number: u64, outcome: Result<(), (Loss, Option<Error>)>) {
         let Some(bytes) = self.in_flight.remove(&number) else { return };
         self.bytes -= bytes;
@@ -106,6 +125,8 @@ impl Outbox {
     }
 
     /// Gives up everything, for good; says how many events that were.
+    ///
+    /// Publishes that are under way may still arrive; they count as abandoned.
     pub(super) fn abandon(&mut self) -> u64 {
         self.closed = true;
         let lost = self.held() as u64;
@@ -122,6 +143,7 @@ impl Outbox {
         self.closed = true;
     }
 
+    /// A snapshot; the totals never decrease.
     pub(super) fn counts(&self) -> OutboxCounts {
         OutboxCounts { held: self.held(), ..self.counts }
     }
@@ -132,6 +154,8 @@ impl Outbox {
     }
 
     /// The number of the oldest event.
+    ///
+    /// `None` if the outbox is empty.
     pub(super) fn oldest(&self) -> Option<u64> {
         let waiting = self.waiting.front().map(|entry| entry.number);
         let in_flight = self.in_flight.keys().next().copied();
@@ -140,9 +164,11 @@ impl Outbox {
 
     /// How many events have a number under `end`.
     pub(super) fn held_before(&self, end: u64) -> usize {
+        // Both are sorted by number: events are taken in the order in which they were queued.
         self.in_flight.range(..end).count() + self.waiting.partition_point(|entry| entry.number < end)
     }
 
+    /// Events that are being published do not count.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -157,11 +183,14 @@ impl Outbox {
         std::mem::take(&mut self.unreported)
     }
 
+    /// Waiting or being published.
     fn held(&self) -> usize {
         self.waiting.len() + self.in_flight.len()
     }
 
     /// Whether there is room for an event of `bytes`, after older ones were dropped for it if that is the policy.
+    ///
+    /// Events that are being published are never dropped.
     fn make_room(&mut self, bytes: usize) -> bool {
         if self.fits(bytes, self.held(), self.bytes) {
             return true;
@@ -180,6 +209,8 @@ impl Outbox {
     }
 
     /// Whether an event of `bytes` fits beside so much.
+    ///
+    /// The limits are `max_events` and `max_bytes` of the configuration.
     fn fits(&self, bytes: usize, events_held: usize, bytes_held: usize) -> bool {
         events_held < self.config.max_events && bytes_held.saturating_add(bytes) <= self.config.max_bytes
     }

@@ -22,6 +22,11 @@ use crate::panic::caught_in;
 use crate::{Deadline, Error, ErrorKind, Executed, Result};
 
 /// Publishes what `shared` holds, for ever.
+///
+/// Up to `in_flight` publishes run at once. Losses are logged at most once in `log_interval`.
+///
+/// # Cancellation
+/// Events in the outbox and in flight stay counted there; the owner abandons them.
 pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
     let limit = config.in_flight.get();
     let mut in_flight = FuturesUnordered::new();
@@ -46,6 +51,7 @@ pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
         tokio::select! {
             biased;
             Some((number, outcome)) = in_flight.next() => shared.settle(number, outcome),
+            // Publishes that ended at once left room, and events still wait: fill up before waiting.
             () = ready(()), if more => {}
             () = shared.arrived.notified() => {}
             () = sleep_until(report_from), if unreported => {}
@@ -55,12 +61,16 @@ pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
 
 impl SharedOutbox {
     /// Removes a published or failed event, and wakes those that wait for the outbox to empty.
+    ///
+    /// Waiting flushes check again.
     fn settle(&self, number: u64, outcome: Outcome) {
         self.outbox().settle(number, outcome);
         self.left.notify_waiters();
     }
 
     /// Whether another event can be published at once, and whether there are losses to log.
+    ///
+    /// Both under one lock, so that they belong together.
     fn to_do(&self, has_room: bool) -> (bool, bool) {
         let outbox = self.outbox();
         (has_room && outbox.has_waiting(), outbox.has_unreported())
@@ -71,6 +81,9 @@ impl SharedOutbox {
 type Outcome = Result<(), (Loss, Option<Error>)>;
 
 /// Publishes one event to its sinks. A panic in one of these loses this event and no other.
+///
+/// An event whose age has passed is not published. A transient error counts as `Expired` if the retries were
+/// unlimited or the age has passed, and as `Failed` otherwise.
 async fn publish(entry: QueuedEvent) -> (u64, Outcome) {
     let QueuedEvent { number, event, sinks, deadline, .. } = entry;
     if deadline.has_passed() {

@@ -18,11 +18,16 @@ const SUFFIX: &str = ".dead";
 /// Every header of ours begins so.
 const PREFIX: &str = "oslo.dead.";
 const REASON: &str = "oslo.dead.reason";
+/// A decimal number.
 const ATTEMPTS: &str = "oslo.dead.attempts";
+/// The queue that the event was read from. A replay does not trust it and uses the queue that was opened.
 const QUEUE: &str = "oslo.dead.queue";
+/// Written together with the routing key, and only if the driver knows both.
 const EXCHANGE: &str = "oslo.dead.exchange";
 const ROUTING_KEY: &str = "oslo.dead.routing_key";
+/// The text of the failure or of the error.
 const DETAIL: &str = "oslo.dead.detail";
+/// Lines as Python prints them; left out if there are none.
 const TRACEBACK: &str = "oslo.dead.traceback";
 /// Headers of a message share one frame of the wire, of 128 KiB at RabbitMQ: what a failure says may be longer.
 const LONGEST_DETAIL: usize = 4 * 1024;
@@ -32,12 +37,15 @@ const SHORT_DETAIL: usize = 1024;
 const SHORT_TRACEBACK: usize = 4 * 1024;
 /// As much of a detail as is kept in memory.
 const BRIEF_DETAIL: usize = 256;
-/// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own doing. On
-/// a copy it would count what happened to another message.
+/// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own
+/// doing. On a copy it would count what happened to another message.
 const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"];
+/// Headers that begin so come from a broker's own dead-lettering.
 const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
 /// Why an event is in the dead-letter queue.
+///
+/// Written as one word in the header `oslo.dead.reason`. A word that is unknown here is read as `Failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeadReason {
@@ -47,8 +55,8 @@ pub enum DeadReason {
     Undecodable,
     /// Its payload is not what its handler takes.
     Payload,
-    /// Its queue had delivered it as often as its delivery limit allows: the broker would have dropped it next. Its handler
-    /// did not run on that delivery.
+    /// Its queue had delivered it as often as its delivery limit allows: the broker would have dropped it next. Its
+    /// handler did not run on that delivery.
     DeliveryLimit,
 }
 
@@ -80,10 +88,13 @@ pub struct DeadLetterInfo {
     /// What the failure says, its first 4 KiB.
     pub detail: String,
     /// Where the failure came from, the last 16 KiB: lines as Python prints them.
+    /// Empty if no handler failed.
     pub traceback: String,
 }
 
 /// The dead-letter queue of `queue`.
+///
+/// The name is `<queue>.dead`.
 pub(crate) fn queue_of(queue: &str) -> String {
     format!("{queue}{SUFFIX}")
 }
@@ -107,6 +118,8 @@ impl fmt::Display for DeadReason {
     }
 }
 
+/// # Errors
+/// `Decode` for any other word.
 impl FromStr for DeadReason {
     type Err = Error;
 
@@ -119,11 +132,14 @@ impl FromStr for DeadReason {
 }
 
 impl Extent {
+    /// The order in which a writer tries them while the message is too large for the driver.
     pub(crate) const LARGEST_FIRST: [Self; 4] = [Self::Whole, Self::NoForeign, Self::Short, Self::Bare];
 }
 
 impl DeadLetterInfo {
     /// What there is to say of `message`, which is given up after `attempts` tries.
+    ///
+    /// The beginning of the text is kept, and the end of the traceback, where Python puts the exception.
     pub(crate) fn of_failure(message: &Message, attempts: u32, failure: &Failure) -> Self {
         let traceback = failure.traceback().concat();
         Self {
@@ -133,11 +149,16 @@ impl DeadLetterInfo {
     }
 
     /// What there is to say of `message`, which is given up without a try that could have succeeded.
+    ///
+    /// The detail is the text of the error; there is no traceback.
     pub(crate) fn of_error(message: &Message, reason: DeadReason, attempts: u32, error: &Error) -> Self {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit allows.
+    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit
+    /// allows.
+    ///
+    /// `attempts` is the number of failed deliveries that the broker counted.
     pub(crate) fn of_limit(delivery: &Delivery) -> Self {
         let (failed, limit) = delivery.delivery_count().map_or((0, None), |count| (count.failed, count.limit));
         let limit = limit.unwrap_or(failed);
@@ -147,12 +168,17 @@ impl DeadLetterInfo {
     }
 
     /// The same in a few hundred bytes.
+    ///
+    /// Kept in memory while an event cannot be moved. Drops the traceback and all but 256 bytes of the detail.
     pub(crate) fn brief(&self) -> Self {
         let detail = first(&self.detail, BRIEF_DETAIL).to_owned();
         Self { detail, traceback: String::new(), queue: self.queue.clone(), origin: self.origin.clone(), ..*self }
     }
 
     /// The headers of a copy of a message that has `own`.
+    ///
+    /// Headers of an earlier dead letter are replaced, so that a second failure does not carry the facts of the
+    /// first.
     pub(crate) fn headers(&self, own: &Headers, extent: Extent) -> Headers {
         let mut headers = own.clone();
         strip(&mut headers);
@@ -188,6 +214,8 @@ impl DeadLetterInfo {
     }
 
     /// Puts it beside the headers that a copy of the message keeps.
+    ///
+    /// Overwrites headers of the same names.
     pub(crate) fn write(&self, headers: &mut Headers) {
         let mut put = |name: &str, value: &str| {
             headers.insert(name.to_owned(), value.to_owned());
@@ -206,6 +234,8 @@ impl DeadLetterInfo {
     }
 
     /// What the headers of a dead letter say; what is not there is empty.
+    ///
+    /// Never fails: a dead letter of another program may lack any of them.
     pub(crate) fn read(headers: &Headers) -> Self {
         let text = |name: &str| headers.get(name).cloned().unwrap_or_default();
         Self {
@@ -220,6 +250,8 @@ impl DeadLetterInfo {
 }
 
 /// Takes what is ours and what a broker wrote out of the headers, so that a message can go its way as it was published.
+///
+/// Used before a copy is written and before a dead letter is replayed.
 pub(crate) fn strip(headers: &mut Headers) {
     let begins = |name: &str| OF_BROKERS_BEGIN.iter().any(|prefix| name.starts_with(prefix));
     headers.retain(|name, _| !(name.starts_with(PREFIX) || OF_BROKERS.contains(&name.as_str()) || begins(name)));

@@ -22,8 +22,8 @@ use crate::wire::Notification;
 use crate::wire::compression::body_within;
 use crate::{Bus, Deadline, Error, ErrorKind, Result};
 
-/// How often a letter may come back unacknowledged before it is replaced by a copy. RabbitMQ 4 drops what came back more than
-/// 20 times, unless the queue was made without that limit.
+/// How often a letter may come back unacknowledged before it is replaced by a copy. RabbitMQ 4 drops what came back
+/// more than 20 times, unless the queue was made without that limit.
 const REFRESHED_AT: u64 = 10;
 /// How long putting such a copy into the queue may take.
 const REFRESHING: Duration = Duration::from_secs(10);
@@ -32,10 +32,10 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 
 /// The dead-letter queue of one queue: given-up events to inspect, replay or discard.
 ///
-/// Each event is returned once. One that was only inspected is in the queue again when this is closed or dropped; no other reader
-/// gets it before. A quorum queue counts that as a failed delivery, so a letter near the delivery limit is replaced by a confirmed
-/// copy at the end of the queue and is never lost by inspection. At most a thousand letters can be inspected at once; those
-/// behind them follow as others are replayed or discarded.
+/// Each event is returned once. One that was only inspected is in the queue again when this is closed or dropped; no
+/// other reader gets it before. A quorum queue counts that as a failed delivery, so a letter near the delivery limit is
+/// replaced by a confirmed copy at the end of the queue and is never lost by inspection. At most a thousand letters can
+/// be inspected at once; those behind them follow as others are replayed or discarded.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -96,8 +96,8 @@ impl DeadLetters {
         Ok(Self { transport, listener, queue: queue.into(), limit, ahead, inspected })
     }
 
-    /// The next event, oldest first; `None` if no other arrived for `idle`. A consumer does not learn that a queue is empty, so
-    /// only the time can say.
+    /// The next event, oldest first; `None` if no other arrived for `idle`. A consumer does not learn that a queue is
+    /// empty, so only the time can say.
     ///
     /// # Errors
     /// Only a loss that the driver cannot repair. It is final: open the queue again.
@@ -118,9 +118,11 @@ impl DeadLetters {
         }
         Ok(self.ahead.pop_front().map(|message| {
             let mut info = DeadLetterInfo::read(&message.message().headers);
+            // A dead letter that another program wrote may lack our headers.
             if info.queue.is_empty() {
                 self.queue.as_ref().clone_into(&mut info.queue);
             }
+            // Weak, so that a letter that outlives its reader does not keep the inspected ones from going back.
             let (transport, inspected) = (Arc::clone(&self.transport), Arc::downgrade(&self.inspected));
             let (queue, limit) = (Arc::clone(&self.queue), self.limit);
             DeadLetter { transport, message: Some(message), info, queue, limit, inspected }
@@ -218,8 +220,8 @@ impl DeadLetter {
         })
     }
 
-    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say; returns when
-    /// the broker owns it there.
+    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say; returns
+    /// when the broker owns it there.
     ///
     /// # Errors
     /// [`ErrorKind::Undeliverable`] if that queue is not there any more, and what [`Transport::publish`] says; it is
@@ -259,8 +261,8 @@ impl DeadLetter {
     }
 }
 
-/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue; without the headers that do not fit, as
-/// when it was written.
+/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue; without the headers that do not
+/// fit, as when it was written.
 async fn copy_to_end(transport: &dyn Transport, queue: &str, message: &Message) -> Result<()> {
     let info = DeadLetterInfo::read(&message.headers);
     let to = Address::Queue { name: queue_of(queue) };

@@ -56,12 +56,14 @@ impl DeadLetterWriter {
         outcome
     }
 
-    /// Puts a copy of `message` at the end of the queue it came from; returns when the broker owns it. The copy does not
-    /// expire: it belongs into a dead-letter queue.
+    /// Puts a copy of `message` at the end of the queue it came from; returns when the broker owns it. The copy does
+    /// not expire: it belongs into a dead-letter queue.
     ///
     /// # Errors
     /// What [`Transport::publish`] says.
     pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
+        // Without the facts of the failure: the copy is an event again, and this process remembers why it was given
+        // up.
         let mut copy = Message::new(message.body.clone());
         copy.headers = message.headers.clone();
         strip(&mut copy.headers);

@@ -43,6 +43,7 @@ impl Deferred {
                 work.items.into_iter().map(|PendingEvent { delivery, .. }| delivery).collect()
             }
             DeferredAction::GiveBack(delivery) => vec![delivery],
+            // The mover settles these itself.
             DeferredAction::Move(_) => Vec::new(),
         }
     }

@@ -1,8 +1,15 @@
-//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does
+//! not run again.
 //!
 //! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
 //! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
 //! that are being moved, and those that went back to the end of their queue.
+//!
+//! The key is the `_unique_id`. An event without one is recognised by its content, so several equal events may share
+//! an identity; they are counted, and each is matched once.
+//!
+//! Memory is bounded: events that are being moved hold places of the listener's window, and at most 10,000 returned
+//! ones are remembered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +27,7 @@ const REMEMBERED: usize = 10_000;
 /// Identifies an event: by the key of its `_unique_id`, or of its content if it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct EventIdentity {
+    /// A hash, so that the memory does not depend on the length of ids.
     key: MessageKey,
     /// Whether the event has no `_unique_id`, so that equal events are taken for one.
     by_content: bool,
@@ -28,6 +36,7 @@ pub(super) struct EventIdentity {
 /// The events of one listener that were given up and not moved yet.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp {
+    /// Never locked across an await.
     events: Mutex<Events>,
 }
 
@@ -45,6 +54,7 @@ pub(super) enum GivenUpMatch {
 /// Why an event was given up.
 #[derive(Debug, Clone)]
 pub(super) struct GiveUpReason {
+    /// Whole for an event that was given up just now; brief, without a traceback, for a remembered one.
     pub(super) info: DeadLetterInfo,
     /// When it went back to the end of its queue, if it did.
     pub(super) returned: Option<Instant>,
@@ -53,7 +63,9 @@ pub(super) struct GiveUpReason {
 /// The events that were given up, by where they are.
 #[derive(Debug, Default)]
 struct Events {
+    /// Their deliveries are held by the mover.
     moving: HashMap<EventIdentity, Moving>,
+    /// They are in their queue and held by nothing here. At most 10,000.
     returned: HashMap<EventIdentity, Returned>,
     /// The same ones, oldest first.
     order: BTreeMap<u64, EventIdentity>,
@@ -65,6 +77,7 @@ struct Events {
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
     messages: usize,
+    /// Repeated deliveries, unsettled; settled together with the event.
     copies: Vec<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
     /// Rung when a copy came that the broker drops if it is not acknowledged.
@@ -74,6 +87,7 @@ struct Moving {
 /// An event that went back to the end of its queue.
 #[derive(Debug)]
 struct Returned {
+    /// Its key in `order`.
     number: u64,
     messages: usize,
     reason: GiveUpReason,
@@ -94,12 +108,16 @@ impl EventIdentity {
 
 impl GivenUp {
     /// Says what `message` is.
+    ///
+    /// The reader asks before it looks for duplicates. A returned event is matched once for each time it was
+    /// returned.
     pub(super) fn meet(&self, identity: EventIdentity, message: Box<dyn IncomingMessage>) -> GivenUpMatch {
         let mut events = self.events();
         if let Some(reason) = events.take_returned(identity) {
             return GivenUpMatch::GivenUp(message, Box::new(reason));
         }
         match events.moving.get_mut(&identity) {
+            // Marked by the broker, so it is the same message again: settled with the first.
             Some(moving) if message.redelivered() => {
                 if message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
                     moving.last.notify_one();
@@ -117,8 +135,10 @@ impl GivenUp {
         }
     }
 
-    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another delivery
-    /// of it is the last that its queue allows.
+    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another
+    /// delivery of it is the last that its queue allows.
+    ///
+    /// Called once for each message; ended by `moved` or `left`.
     pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {
         let mut events = self.events();
         let moving = events.moving.entry(identity);
@@ -129,6 +149,9 @@ impl GivenUp {
     }
 
     /// Notes that a copy of an event is about to go back to the end of its queue, where it will be met again.
+    ///
+    /// Called before the copy is published, because the copy may be delivered before its confirm. When the memory is
+    /// full the oldest is forgotten: its handler runs again.
     pub(super) fn returning(&self, identity: EventIdentity, info: &DeadLetterInfo) {
         let mut events = self.events();
         let reason = GiveUpReason { info: info.brief(), returned: Some(Instant::now()) };
@@ -153,13 +176,18 @@ impl GivenUp {
     }
 
     /// Whether another delivery of an event that is being moved is the last that its queue allows.
+    ///
+    /// The copy must then be kept too, not only the first delivery.
     pub(super) fn has_last(&self, identity: EventIdentity) -> bool {
         let events = self.events();
         let copies = events.moving.get(&identity).map(|moving| moving.copies.as_slice()).unwrap_or_default();
         copies.iter().any(|copy| copy.message().delivery_count.is_some_and(DeliveryCount::is_last))
     }
 
-    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with it.
+    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with
+    /// it.
+    ///
+    /// Its returned copies are forgotten too, if it has an id.
     pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let mut events = self.events();
         if !identity.by_content {
@@ -169,10 +197,13 @@ impl GivenUp {
     }
 
     /// Notes that an event is not held here any more; gives out its other deliveries.
+    ///
+    /// The caller acknowledges the copies, or drops them for the broker to deliver again.
     pub(super) fn left(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         self.events().end(identity)
     }
 
+    /// Enters a poisoned lock, so that one panic does not stop the listener.
     fn events(&self) -> MutexGuard<'_, Events> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,9 @@
 //!
 //! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
 //! events until the batch is full or its window has passed, and starts it when a handler is free.
+//!
+//! When the listener stops, events that wait in a batch or were not polled yet go back to their queue; handlers that
+//! run are awaited.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -31,18 +34,24 @@ pub(super) struct Batch {
 
 /// The state of a listener's task.
 pub(super) struct Intake {
+    /// The queues of all topics and priorities, decoded and within the memory budget of the bus.
     listener: DecodingListener<Notification>,
+    /// Turns messages into events, and settles what no handler gets.
     reader: EventReader,
+    /// Shared with every work item.
     runner: Arc<Runner>,
     /// `None`: every event on its own.
     batch: Option<Batch>,
     /// The batch that is being put together, and until when.
     gathered: Vec<PendingEvent>,
+    /// `None` while the batch is empty: the window begins with its first event.
     due: Option<Instant>,
+    /// Work items that are under way, and the task that declares dead-letter queues. Dropping it aborts them.
     running: JoinSet<()>,
 }
 
 impl Intake {
+    /// Nothing is polled before `run`.
     pub(super) fn new(
         listener: DecodingListener<Notification>,
         reader: EventReader,
@@ -61,6 +70,12 @@ impl Intake {
     }
 
     /// Runs until the listener is asked to stop or has lost its queues, then until its handlers have ended.
+    ///
+    /// The phase becomes `Stopped` when the queues give no more events, and `Ended` with the result when all handlers
+    /// have ended. If the queues are lost, waiting events are dropped unsettled and come again.
+    ///
+    /// # Cancellation
+    /// Dropping the future aborts the handlers. The broker delivers unsettled events again.
     pub(super) async fn run(mut self, mut control: TaskControl) {
         self.running.spawn(Arc::clone(&self.runner.mover).watch());
         // What a cancelled turn had in hand goes back to the queue.
@@ -90,6 +105,8 @@ impl Intake {
     }
 
     /// Stops the listener and requeues the events that were delivered and not started, for other listeners.
+    ///
+    /// An event at its delivery limit is not requeued, since the broker would drop it: it is moved instead.
     async fn give_back(&mut self, deadline: Deadline) {
         self.gathered.clear();
         if let Err(error) = self.listener.stop(deadline).await {
@@ -97,6 +114,7 @@ impl Intake {
         }
         let all = NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN);
         // Past the deadline, closing the listener does the same.
+        // Dropping a message here requeues it.
         while let Ok(Ok(Some(messages))) = deadline.run("stop", self.listener.poll(all)).await {
             for message in messages {
                 // The broker would drop it.
@@ -108,6 +126,9 @@ impl Intake {
     }
 
     /// Takes and starts events until there are no more.
+    ///
+    /// # Errors
+    /// The error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
@@ -122,6 +143,9 @@ impl Intake {
     }
 
     /// Takes as many events as there are free handlers, and starts each. Whether there may be more.
+    ///
+    /// # Errors
+    /// As the poll of the listener.
     async fn take(&mut self) -> Result<bool> {
         // Looked at, not kept: an event that waited for its next try may need it while none arrives.
         drop(self.runner.permit().await);
@@ -137,6 +161,12 @@ impl Intake {
 
     /// Goes a step on with the batch: takes what is there, or starts it if it is full or due and a handler is free.
     /// Whether there may be more.
+    ///
+    /// The window starts with the first event of a batch, as the documentation of oslo.messaging says of
+    /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
+    ///
+    /// # Errors
+    /// As the poll of the listener.
     async fn gather(&mut self, batch: Batch) -> Result<bool> {
         let missing = NonZeroUsize::new(batch.size.get().saturating_sub(self.gathered.len()));
         let is_due = self.due.is_some_and(|due| due <= Instant::now());
@@ -164,6 +194,9 @@ impl Intake {
     }
 
     /// The event in `message`. One that no handler is to have is moved at once, and needs no permit for that.
+    ///
+    /// `None` for whatever the handlers do not get; that is settled by a task of its own or was settled by the
+    /// reader.
     async fn read(&mut self, message: Decoded<Notification>) -> Option<PendingEvent> {
         match self.reader.read(message).await {
             ReadOutcome::Event(item) => Some(item),

@@ -24,8 +24,8 @@ pub(super) enum HandlerOutcome {
     Failed(Failure),
 }
 
-/// Runs the handler at `place` of `endpoint` on `events`. A panic in it, or in the decoding of its payloads, is a failure
-/// of these events and of nothing else.
+/// Runs the handler at `place` of `endpoint` on `events`. A panic in it, or in the decoding of its payloads, is a
+/// failure of these events and of nothing else.
 pub(super) async fn invoke(endpoint: &HandlerTable, place: usize, events: Vec<Event>, attempt: u32) -> Invocation {
     let handler = endpoint.handler(place);
     let span = debug_span!("notification.handle", handler = ?handler, events = events.len(), attempt);

@@ -49,8 +49,8 @@ const LONGEST_NAME: usize = 255;
 
 /// Passes the notifications of its targets to the handlers of its endpoints.
 ///
-/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes back to
-/// the broker.
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes
+/// back to the broker.
 #[derive(Debug)]
 pub struct NotificationListener(TaskHandle);
 
@@ -93,8 +93,8 @@ impl NotificationListener {
         }
     }
 
-    /// Stops taking events. Events that wait for another attempt, and those that no handler was started for, are requeued
-    /// at once. Running handlers continue.
+    /// Stops taking events. Events that wait for another attempt, and those that no handler was started for, are
+    /// requeued at once. Running handlers continue.
     ///
     /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
     /// broker.
@@ -105,9 +105,9 @@ impl NotificationListener {
         self.0.stop(deadline).await
     }
 
-    /// Stops the listener gracefully: takes no more events, waits until every handler has ended and its events are settled, and
-    /// closes its queues. What still runs at `deadline` is aborted. Returns why the listener ended; calling it again returns the
-    /// same.
+    /// Stops the listener gracefully: takes no more events, waits until every handler has ended and its events are
+    /// settled, and closes its queues. What still runs at `deadline` is aborted. Returns why the listener ended;
+    /// calling it again returns the same.
     ///
     /// # Errors
     /// What ended the listener, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
@@ -121,11 +121,12 @@ impl NotificationListener {
 
     /// Waits until the listener has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
-    /// A listener that has lost its queues ends as soon as its running handlers have. Events that waited for another attempt are
-    /// dropped unsettled; the broker delivers them again to the next listener of the queues.
+    /// A listener that has lost its queues ends as soon as its running handlers have. Events that waited for another
+    /// attempt are dropped unsettled; the broker delivers them again to the next listener of the queues.
     ///
     /// # Errors
-    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
+    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown)
+    /// aborted it.
     ///
     /// # Cancellation
     /// Safe: it only watches.
@@ -150,27 +151,27 @@ impl NotificationListenerBuilder {
     /// Reads the copy of the pool called `name`, which its members share. Default: the copy that all listeners without
     /// a pool share.
     ///
-    /// A pool has its own copy of every event, from the moment its first member starts. Its queue is named after the pool alone,
-    /// so use a pool name for one purpose within a virtual host. Publishers still fill the queue without a pool: some
-    /// listener has to read it, or an operator's policy has to limit it.
+    /// A pool has its own copy of every event, from the moment its first member starts. Its queue is named after the
+    /// pool alone, so use a pool name for one purpose within a virtual host. Publishers still fill the queue without a
+    /// pool: some listener has to read it, or an operator's policy has to limit it.
     pub fn pool(mut self, name: impl Into<String>) -> Self {
         self.read_from = ReadFrom::Pool(name.into());
         self
     }
 
-    /// Reads a private copy of the events, from now on until the listener ends, so that a monitoring tool takes no event
-    /// from other listeners. Events that it gives up are dropped: there is no dead-letter queue.
+    /// Reads a private copy of the events, from now on until the listener ends, so that a monitoring tool takes no
+    /// event from other listeners. Events that it gives up are dropped: there is no dead-letter queue.
     pub fn tap(mut self) -> Self {
         self.read_from = ReadFrom::Tap;
         self
     }
 
-    /// How many handlers run at once, from 1 to 32,767. Default: [what the bus says](crate::BusBuilder::concurrency), or 50;
-    /// with [`batch`](Self::batch) 1.
+    /// How many handlers run at once, from 1 to 32,767. Default: [what the bus says](crate::BusBuilder::concurrency),
+    /// or 50; with [`batch`](Self::batch) 1.
     ///
-    /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run can
-    /// wait beside them for their next try. Handlers are started in the order in which events came; but those of one
-    /// batch run one after the other, so that a batch may overtake what waits in the one before it.
+    /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run
+    /// can wait beside them for their next try. Handlers are started in the order in which events came; but those of
+    /// one batch run one after the other, so that a batch may overtake what waits in the one before it.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = Some(handlers);
         self
@@ -199,8 +200,9 @@ impl NotificationListenerBuilder {
 
     /// Starts the listener; returns when its queues are bound, so that what is published afterwards is not missed.
     ///
-    /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter queues too;
-    /// where that fails it starts all the same, with a warning, and the health of the bus names them until they are there.
+    /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter
+    /// queues too; where that fails it starts all the same, with a warning, and the health of the bus names them until
+    /// they are there.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
@@ -227,6 +229,8 @@ impl NotificationListenerBuilder {
         let running = TaskHandle::start("listener", name, move |control: TaskControl| {
             let (writer, queues) = dead_letters;
             let shutdown = ShutdownSignal::new(control.stop.clone());
+            // A quarter for events that cannot be moved and half for those that wait: a quarter is always left to new
+            // ones.
             let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
             let mover = Arc::new(Mover { writer, queues, given_up, slots, shutdown: shutdown.clone() });
             let runner = Runner {
@@ -243,8 +247,8 @@ impl NotificationListenerBuilder {
         Ok(NotificationListener(running))
     }
 
-    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the listener
-    /// starts all the same.
+    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the
+    /// listener starts all the same.
     async fn dead_letters(
         &self,
         subscription: &Subscription,

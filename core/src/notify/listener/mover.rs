@@ -1,8 +1,16 @@
 //! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
 //!
 //! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
-//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out first
-//! again.
+//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out
+//! first again.
+//!
+//! An event passes these states until it is written or the listener ends:
+//!
+//! * Trying: it writes its copy and, if that fails, takes a slot if one is free.
+//! * Holding a slot: it stays in memory and tries again after 1 s up to 30 s, or at once when the queue recovers.
+//! * Without a slot: it returns to the end of its own queue, at most once in 60 s.
+//! * Urgent: the broker would drop it with the next failed delivery. It returns to its queue at once, with a new
+//!   delivery count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,8 +32,12 @@ use crate::notify::dead_letter::writer::DeadLetterWriter;
 use crate::{Error, ErrorKind, Executed};
 
 /// The waits between two attempts to move an event that is held in memory.
+///
+/// The first wait is 1 s; each further one doubles, up to 30 s.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 /// How often one event goes back to the end of its queue at most.
+///
+/// The limit keeps a broken dead-letter queue from turning into a loop of republished events.
 const BETWEEN_RETURNS: Duration = Duration::from_secs(60);
 /// How often a queue that could not be declared is declared again.
 const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
@@ -37,15 +49,20 @@ pub(super) struct Mover {
     pub(super) writer: Option<DeadLetterWriter>,
     /// The condition of each dead-letter queue.
     pub(super) queues: DeadLetterQueues,
+    /// Remembers these events, so that a repeated delivery goes to the mover and not to a handler. Shared with the
+    /// reader.
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
+    /// The others return to the end of their queue.
     pub(super) slots: Arc<Semaphore>,
+    /// Ends every wait of the mover.
     pub(super) shutdown: ShutdownSignal,
 }
 
 /// The dead-letter queues of a listener, by the names of the queues that it reads.
 #[derive(Debug)]
 pub(super) struct DeadLetterQueues {
+    /// Filled when the listener starts and not changed afterwards.
     pub(super) known: BTreeMap<String, DeadLetterQueue>,
     /// For a name that the driver did not say before.
     pub(super) other: DeadLetterQueue,
@@ -54,18 +71,25 @@ pub(super) struct DeadLetterQueues {
 /// An event that was given up.
 #[derive(Debug)]
 pub(super) struct PendingMove {
+    /// Stays unsettled until the copy is confirmed, so that a crash loses nothing.
     delivery: Delivery,
+    /// The key of the event in `GivenUp`.
     identity: EventIdentity,
+    /// What goes into the headers of the copy, and when the event last returned to its queue.
     reason: GiveUpReason,
 }
 
 impl PendingMove {
     /// The event of `delivery`, which is given up because of `info`.
+    ///
+    /// It was never returned to its queue.
     pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
         Self { delivery, identity, reason: GiveUpReason { info, returned: None } }
     }
 
     /// The event of `delivery`, which was given up before.
+    ///
+    /// The time of its last return is kept, so that the minute between two returns spans several deliveries.
     pub(super) fn again(delivery: Delivery, identity: EventIdentity, reason: GiveUpReason) -> Self {
         Self { delivery, identity, reason }
     }
@@ -76,14 +100,20 @@ impl PendingMove {
 }
 
 impl DeadLetterQueues {
+    /// All unknown names share one entry.
     fn of(&self, queue: &str) -> &DeadLetterQueue {
         self.known.get(queue).unwrap_or(&self.other)
     }
 }
 
 impl Mover {
-    /// Moves `event` to its dead-letter queue, back to the end of its own if that does not work, or gives it back if the
-    /// listener stops; drops it where nothing is kept.
+    /// Moves `event` to its dead-letter queue, back to the end of its own if that does not work, or gives it back if
+    /// the listener stops; drops it where nothing is kept.
+    ///
+    /// Returns when the event is settled or left to the broker. Handlers do not run in here.
+    ///
+    /// # Cancellation
+    /// The delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
     pub(super) async fn run(&self, mut event: PendingMove) {
         let Some(writer) = &self.writer else { return drop_event(event).await };
         // What the broker drops with the next failed delivery is not held: its copy counts from zero.
@@ -92,6 +122,7 @@ impl Mover {
             // It comes again, to be given up then: a copy now would be one too many.
             return;
         }
+        // From here on a message with the same id is the dead letter, replayed, and not a copy of this one.
         event.delivery.release();
         let last_copy = self.given_up.begin(event.identity, event.info());
         let queue = self.queues.of(&event.info().queue);
@@ -100,6 +131,7 @@ impl Mover {
         // Where the queue is known to be broken, only what holds a slot finds out whether it still is.
         let mut may_try = urgent || !queue.is_broken();
         loop {
+            // Watched before the attempt, so that a recovery during it is not missed.
             let mut recovery = queue.watch();
             if may_try {
                 match writer.write(event.delivery.message(), event.info()).await {
@@ -107,6 +139,7 @@ impl Mover {
                     Err(error) => fail(queue, event.info(), &error),
                 }
             }
+            // Tried after each failure: a slot may have become free since the last one.
             if slot.is_none() && !urgent {
                 slot = Arc::clone(&self.slots).try_acquire_owned().ok();
             }
@@ -129,11 +162,16 @@ impl Mover {
                     urgent = false;
                 }
             }
+            // An event without a slot tries once each time that it wakes too, so that a queue that works again is
+            // noticed.
             (may_try, tries) = (true, tries.saturating_add(1));
         }
     }
 
     /// Declares again what could not be declared, until the listener takes no more events.
+    ///
+    /// One round in 60 s. A queue that another event found working is skipped. Returns at once if dead letters are
+    /// off.
     pub(super) async fn watch(self: Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         loop {
@@ -158,6 +196,8 @@ impl Mover {
     }
 
     /// Acknowledges a moved event and its copies.
+    ///
+    /// A success also clears the unhealthy state of the dead-letter queue.
     async fn moved(&self, event: PendingMove, queue: &DeadLetterQueue) {
         recover(queue, &event.info().queue);
         counter!("oslo_messaging_notifications_total", "outcome" => "dead_letter").increment(1);
@@ -166,6 +206,9 @@ impl Mover {
     }
 
     /// Puts a copy of `event` at the end of its queue and acknowledges the event; gives it out again if that fails.
+    ///
+    /// The order is: remember the copy, publish it, await the confirm, acknowledge the original. A crash between the
+    /// last two leaves two messages of one event; the process that reads them does not know that it was given up.
     async fn send_back(&self, event: PendingMove, queue: &DeadLetterQueue) -> Option<PendingMove> {
         let writer = self.writer.as_ref()?;
         // Before it is published: it may arrive before the confirm does.
@@ -180,6 +223,7 @@ impl Mover {
                 None
             }
             Err(error) => {
+                // Otherwise the copy may have arrived, and must be recognised.
                 if error.executed() == Executed::No {
                     self.given_up.not_returned(event.identity);
                 }
@@ -195,7 +239,11 @@ impl Mover {
     }
 
     /// The listener takes no more events.
+    ///
+    /// An event at its delivery limit is published to the end of its queue first; if that fails, the broker drops it.
+    /// Others are requeued, or left to the broker if the queues were lost.
     async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, cause: ShutdownCause) {
+        // A copy at the limit counts as well: the broker would drop that copy, and with it the event.
         let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
         let event = if last { self.send_back(event, queue).await } else { Some(event) };
         let Some(event) = event else { return };
@@ -219,16 +267,21 @@ impl Mover {
 
 impl PendingMove {
     /// When it may go back to the end of its queue.
+    ///
+    /// At once if it never did.
     fn next_return(&self) -> Instant {
         self.reason.returned.map_or_else(Instant::now, |returned| returned + BETWEEN_RETURNS)
     }
 
+    /// Since this process gave it up; a return by another process is not known here.
     fn was_returned(&self) -> bool {
         self.reason.returned.is_some()
     }
 }
 
 /// Acknowledges and counts an event of a listener that keeps no dead letters.
+///
+/// Logged with the reason, since the log is then the only trace of the event.
 async fn drop_event(event: PendingMove) {
     let info = event.info();
     warn!(reason = %info.reason, detail = info.detail, queue = info.queue, "an event is dropped");
@@ -257,6 +310,8 @@ fn recover(queue: &DeadLetterQueue, name: &str) {
 }
 
 /// Settles an event together with its repeated deliveries.
+///
+/// A failed acknowledgement is only logged: the broker delivers that message again.
 async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {
     delivery.acknowledge().await;
     for copy in copies {

@@ -23,14 +23,18 @@ use crate::{Error, ErrorKind, Result, Serializer};
 /// Makes events of messages: reads them, translates them, and knows copies.
 #[derive(Debug)]
 pub(super) struct EventReader {
+    /// Recognises repeated deliveries by `_unique_id`.
     pub(super) deliveries: Deliveries,
+    /// Of the application; `None` leaves context and payload as they are.
     pub(super) serializer: Option<Arc<dyn Serializer>>,
+    /// The events that are being moved; asked first, since the handlers must not see those again.
     pub(super) given_up: Arc<GivenUp>,
 }
 
 /// What a message turned out to be.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
+    /// An event for the endpoints.
     Event(PendingEvent),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),
@@ -44,9 +48,15 @@ pub(super) enum ReadOutcome {
 
 impl EventReader {
     /// Decides what a message is. Repeated deliveries and unknown priorities are settled here.
+    ///
+    /// An unknown priority is acknowledged with a warning, as in the reference.
+    ///
+    /// # Cancellation
+    /// A message whose settling was interrupted comes again.
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
+        // Of a message that does not decode the id is unknown, so the duplicate filter never takes it for a copy.
         let key = MessageKey::of(unique_id);
         let identity = EventIdentity::of(key, message.message());
         let message = match self.given_up.meet(identity, message) {
@@ -73,6 +83,7 @@ impl EventReader {
                 return ReadOutcome::Nothing;
             }
         };
+        // From here the memory counts until the event is settled, and not only until it is decoded.
         delivery.hold(charge);
         let notification = match decoded {
             Ok(notification) => notification,
@@ -96,6 +107,11 @@ impl EventReader {
     }
 
     /// A panic of the application's serializer is this event's alone.
+    ///
+    /// The context first, since it tells the serializer how to read the payload.
+    ///
+    /// # Errors
+    /// What the serializer returns, or `Decode` with its panic.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
         let translated = caught(|| {

@@ -28,6 +28,7 @@ impl RequeueBackoff {
             *times = times.saturating_add(1);
             return BACKOFF.wait(*times - 1);
         }
+        // The oldest is forgotten even if it comes again: it then waits as little as a new one.
         if self.order.len() >= REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {

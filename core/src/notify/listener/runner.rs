@@ -1,8 +1,13 @@
-//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
+//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the
+//! dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
 //! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
 //! ([`Runner::room`]), so that failing events leave half of the window to others.
+//!
+//! Two semaphores bound a listener. `permits` bounds the handlers that run; `room` bounds the events that wait.
+//! Always acquire `room` while holding a permit, and release `room` before waiting for a permit: the other order can
+//! block both.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,14 +37,20 @@ use crate::{Error, Failure};
 /// What all events of a listener are worked on with.
 #[derive(Debug)]
 pub(super) struct Runner {
+    /// In the order in which they were added, which is the order in which an event passes them.
     pub(super) endpoints: Vec<HandlerTable>,
+    /// How many attempts an endpoint has and how long to wait between two.
     pub(super) policy: FailurePolicy,
+    /// Takes the events that were given up. Shared with the task that declares dead-letter queues.
     pub(super) mover: Arc<Mover>,
+    /// The wait before an event that its handler requeued goes back to its queue.
     pub(super) requeues: Mutex<RequeueBackoff>,
     /// Handlers that may run at once.
     pub(super) permits: Arc<Semaphore>,
-    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes on.
+    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes
+    /// on.
     pub(super) room: Arc<Semaphore>,
+    /// Ends every wait: the listener is stopping, or its queues were lost.
     pub(super) shutdown: ShutdownSignal,
 }
 
@@ -49,23 +60,35 @@ enum Step {
     Crowd(Vec<Deferred>, OwnedSemaphorePermit),
     /// They wait, in their room.
     Wait(Deferred, OwnedSemaphorePermit),
+    /// They are given up. The mover keeps its own share of the window, so this step needs neither permit nor room.
     Move(PendingMove),
 }
 
 impl Runner {
     /// A permit to run one handler; it ends with the handler.
+    ///
+    /// Waits until one of the handlers that run has ended.
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// How many handlers may be started now, and 1 at least.
+    ///
+    /// Only a hint for the size of the next poll: the number may change before the next await.
     pub(super) fn free(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.permits.available_permits()).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Works on the events until each is settled.
+    ///
+    /// Returns when every event was acknowledged, requeued, moved or dropped. The events of one item may take
+    /// different ways, so their steps run concurrently.
+    ///
+    /// # Cancellation
+    /// Unsettled events are dropped with the future, and the broker delivers them again.
     pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
         let deferred = self.attempt(work).await;
+        // Each step may yield further steps; the item is done when none is left.
         let mut steps: FuturesUnordered<_> =
             next_steps(deferred, permit).into_iter().map(|step| self.go_on(step)).collect();
         while let Some(next) = steps.next().await {
@@ -74,6 +97,8 @@ impl Runner {
     }
 
     /// Moves a message that is no notification out of the way.
+    ///
+    /// No handler runs. The event is counted in `oslo_messaging_undecodable_total` and logged with its queue.
     pub(super) async fn run_undecodable(self: Arc<Self>, delivery: Delivery, error: Error) {
         counter!("oslo_messaging_undecodable_total").increment(1);
         warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
@@ -82,6 +107,8 @@ impl Runner {
     }
 
     /// Moves an event that the broker would drop if its handler failed once more.
+    ///
+    /// No handler runs. The dead-letter copy says how many deliveries were not acknowledged.
     pub(super) async fn run_last(self: Arc<Self>, delivery: Delivery) {
         warn!(
             queue = ?delivery.message().queue, count = ?delivery.delivery_count(),
@@ -92,6 +119,8 @@ impl Runner {
     }
 
     /// Moves an event that was given up before.
+    ///
+    /// Used when the broker delivers an event again whose move did not finish. Its handlers do not run.
     pub(super) async fn run_given_up(&self, event: PendingMove) {
         self.mover.run(event).await;
     }
@@ -108,8 +137,8 @@ impl Runner {
         }
     }
 
-    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's permit is
-    /// held until there is room: when half of the window waits, no new event is started.
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's
+    /// permit is held until there is room: when half of the window waits, no new event is started.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
@@ -130,7 +159,10 @@ impl Runner {
     }
 
     /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
+    ///
+    /// While it waits it holds room but no permit. A second attempt needs a permit; a requeue needs none.
     async fn wait(&self, deferred: Deferred, room: OwnedSemaphorePermit) -> Vec<Step> {
+        // Read before the `select!`, which moves `deferred` in the arm of the shutdown.
         let (wait, runs) = (deferred.wait, matches!(deferred.then, DeferredAction::TryAgain(_)));
         let turn = async {
             sleep(wait).await;
@@ -156,6 +188,8 @@ impl Runner {
     }
 
     /// Requeues `deferred` at once. Events that the broker would drop are moved to the dead-letter queue instead.
+    ///
+    /// If the queues were lost, nothing is sent: the broker delivers every unsettled event again.
     async fn surrender(&self, deferred: Deferred, cause: ShutdownCause) {
         let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
@@ -169,9 +203,15 @@ impl Runner {
         join_all(each).await;
     }
 
-    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the others.
+    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the
+    /// others.
+    ///
+    /// Starts at the endpoint of the item with the attempt number of the item. Later endpoints start at attempt 1. An
+    /// event that one endpoint did not handle is not passed to the endpoints after it in this attempt.
     async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
         let (first, attempt) = (work.endpoint, work.attempt);
+        // An event that one endpoint did not handle is taken out and leaves its place empty, so that places stay
+        // valid.
         let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();
         let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
@@ -204,6 +244,9 @@ impl Runner {
     }
 
     /// Decides whether events whose handler failed are tried again.
+    ///
+    /// Events with attempts left wait as one item and keep their batch. Without attempts left each event is given up
+    /// on its own.
     fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
         let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
@@ -220,6 +263,9 @@ impl Runner {
     }
 
     /// Requeues an event after a growing wait; moves it instead if the broker would drop it.
+    ///
+    /// The wait depends on how often this event was requeued before, so that a requeue does not loop at full speed.
+    /// It is counted as `requeued` here, before it happens.
     fn give_back(&self, delivery: Delivery) -> Deferred {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(&delivery);
@@ -233,6 +279,8 @@ impl Runner {
 }
 
 /// What is done with events that a handler did not settle. What is given up needs no room and no permit.
+///
+/// All that wait share one step and keep the permit until they have room.
 fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
     let (mut steps, mut waiting) = (Vec::new(), Vec::new());
     for deferred in deferred {
@@ -248,6 +296,8 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
 }
 
 /// Takes the events of `group` out of `items`.
+///
+/// Events that an earlier group took are skipped.
 fn take<'a>(
     items: &'a mut [Option<PendingEvent>],
     group: &'a HandlerGroup,
@@ -256,6 +306,8 @@ fn take<'a>(
 }
 
 /// The events of `group` for its handler, on its try number `attempt`.
+///
+/// Clones the events: the originals stay for the next endpoint or attempt.
 fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) -> Vec<Event> {
     let items = group.places.iter().filter_map(|place| items[*place].as_ref());
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()

@@ -46,6 +46,7 @@ impl ShutdownSignal {
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
+            // First: where the queues are lost, a request to stop has nothing to requeue.
             () = self.lost.cancelled() => ShutdownCause::Lost,
             () = stop_requested(&mut stop) => ShutdownCause::Stopped,
         }

@@ -46,6 +46,7 @@ pub(super) fn groups(endpoint: &HandlerTable, items: &[Option<PendingEvent>]) ->
     for (place, item) in items.iter().enumerate() {
         let Some(handler) = item.as_ref().and_then(|item| endpoint.handler_of(&item.event)) else { continue };
         let joined = groups.iter_mut().find(|group| group.handler == handler);
+        // A handler of single events gets a group for each event.
         match joined.filter(|_| endpoint.handler(handler).takes_many) {
             Some(group) => group.places.push(place),
             None => groups.push(HandlerGroup { handler, places: vec![place] }),

@@ -1,4 +1,7 @@
 //! One log record, with the keys of the reference.
+//!
+//! Every key is always written, so that a Python consumer finds the same keys whatever the publisher. What Rust does
+//! not have is `null`.
 
 use std::fmt;
 use std::path::Path;
@@ -12,25 +15,37 @@ use tracing::{Event, Level};
 /// The payload of a `logrecord` event (oslo.messaging `notify/logger.py`, `LoggingNotificationHandler.emit`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct LogRecord {
+    /// The target of the event, which takes the place of Python's logger name.
     name: String,
+    /// The number of Python's `logging`: 10 to 40.
     levelno: u8,
+    /// In upper case; `WARNING`, not `WARN`, as Python names it.
     levelname: &'static str,
     /// Rust has no exception in flight.
     exc_info: Option<()>,
+    /// The source file as the compiler saw it; `null` if the event has none.
     pathname: Option<String>,
+    /// The line in that file.
     lineno: Option<u32>,
+    /// The formatted message, without the other fields.
     msg: String,
+    /// The innermost span, since an event does not know its function.
     #[serde(rename = "funcName")]
     func_name: Option<&'static str>,
+    /// A number within this process; not the id of the operating system.
     thread: Option<u64>,
     #[serde(rename = "processName")]
     process_name: String,
+    /// The process id.
     process: u32,
+    /// The other fields of the event by name; `null` if there are none.
     extra: Option<Map<String, Value>>,
 }
 
 impl LogRecord {
     /// What `event` says, inside of a span of that name.
+    ///
+    /// Reads the program arguments and the thread, so it must run where the event was recorded.
     pub(super) fn of(event: &Event<'_>, span: Option<&'static str>) -> Self {
         let mut fields = Fields::default();
         event.record(&mut fields);
@@ -54,6 +69,8 @@ impl LogRecord {
 }
 
 /// The number and the name of Python's `logging` for a level.
+///
+/// `TRACE` becomes `DEBUG`: Python has no lower level.
 fn level(level: Level) -> (u8, &'static str) {
     match level {
         Level::ERROR => (40, "ERROR"),
@@ -64,12 +81,16 @@ fn level(level: Level) -> (u8, &'static str) {
 }
 
 /// The number in `ThreadId(7)`: there is no stable way to have it but its text.
+///
+/// `None` if a later Rust prints it in another way.
 fn thread_number() -> Option<u64> {
     let id = format!("{:?}", thread::current().id());
     id.trim_start_matches("ThreadId(").trim_end_matches(')').parse().ok()
 }
 
 /// The file name of the program, as Python's `processName` names the process.
+///
+/// Empty if the process was started without a name.
 fn process_name() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
     Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -78,19 +99,24 @@ fn process_name() -> String {
 /// The message of a record and its other fields.
 #[derive(Debug, Default)]
 struct Fields {
+    /// The field `message`; empty if the event has none.
     message: String,
+    /// In the order of their names.
     others: Map<String, Value>,
 }
 
 impl Fields {
+    /// A repeated name keeps the last value.
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.others.insert(field.name().to_owned(), value.into());
     }
 }
 
+/// Numbers and booleans stay what they are; everything else is text. A float that is not finite becomes `null`.
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
+        // The macros of `tracing` record the formatted text under this name.
         if field.name() == "message" {
             self.message = text;
         } else {

@@ -23,13 +23,13 @@ const OWN: [&str; 2] = ["oslo_messaging", "lapin"];
 /// A `tracing` layer that publishes each log record as a notification of the type `logrecord`: what the reference's
 /// `LoggingNotificationHandler` does for Python's `logging`.
 ///
-/// The priority follows the level: `debug`, `info`, `warn` and `error`. Records of the level `TRACE` are dropped, as the reference
-/// drops levels that no priority matches, and so are those of this library and of its AMQP client, which would make more of
-/// themselves. The payload has the reference's twelve keys; `name` is the target, `funcName` the innermost span, `extra` the
-/// fields, and `exc_info` always null.
+/// The priority follows the level: `debug`, `info`, `warn` and `error`. Records of the level `TRACE` are dropped, as
+/// the reference drops levels that no priority matches, and so are those of this library and of its AMQP client, which
+/// would make more of themselves. The payload has the reference's twelve keys; `name` is the target, `funcName` the
+/// innermost span, `extra` the fields, and `exc_info` always null.
 ///
-/// The layer never waits: it hands each record to the outbox of a [`BackgroundNotifier`], which counts what it cannot send.
-/// Filter it like any other layer, since each record is a message:
+/// The layer never waits: it hands each record to the outbox of a [`BackgroundNotifier`], which counts what it cannot
+/// send. Filter it like any other layer, since each record is a message:
 ///
 /// ```
 /// use oslo_messaging::notify::LogRecordLayer;

@@ -2,6 +2,8 @@
 //!
 //! The list of names is that of oslo.utils, so that the log shows what the reference's log would show. The JSON is
 //! rewritten as text: numbers and the order of fields stay as they were.
+//!
+//! The work grows with the length of the text times its depth, which is at most 64.
 
 use serde_json::value::RawValue;
 
@@ -9,8 +11,8 @@ use crate::Payload;
 use crate::notify::secret::MASK;
 use crate::wire::fields::Fields;
 
-/// Parts of names, in lower case, that mark a secret (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`; names that contain a listed
-/// one are left out).
+/// Parts of names, in lower case, that mark a secret (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`; names that contain a
+/// listed one are left out).
 const SECRETS: [&str; 29] = [
     "adminpass",
     "admin_pass",
@@ -44,11 +46,15 @@ const SECRETS: [&str; 29] = [
 ];
 
 /// Values nested deeper than this are masked whole, so that none can exhaust the stack.
+///
+/// The limit is on nesting in the payload, not on the number of fields.
 const DEEPEST: usize = 64;
 
 /// The text of `value`, order and numbers as they were, with `***` for what a secret's name stands before.
 ///
 /// Names are searched at any depth; texts are not, so a secret in the middle of a sentence stays.
+///
+/// An object or an array that does not parse comes out as the mask alone.
 pub(super) fn masked(value: &Payload) -> String {
     let text = value.strict();
     let mut out = String::with_capacity(text.len());
@@ -57,8 +63,11 @@ pub(super) fn masked(value: &Payload) -> String {
 }
 
 /// Writes one JSON value, masking the values of secret names. Text that does not parse is masked whole.
+///
+/// Each level parses its fields as raw text and passes them on, so that numbers keep their digits.
 fn write_masked(out: &mut String, text: &str, depth: usize) {
     match text.as_bytes().first() {
+        // Masked, not copied: a secret may stand below.
         Some(b'{' | b'[') if depth == DEEPEST => write_mask(out),
         Some(b'{') => {
             let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_, { usize::MAX }>>(text) else {
@@ -99,6 +108,8 @@ fn write_mask(out: &mut String) {
 }
 
 /// Whether `name` contains the name of a secret, in any case.
+///
+/// The comparison is with parts of names: `user_password_hash` counts as a secret.
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     SECRETS.iter().any(|secret| name.contains(secret))

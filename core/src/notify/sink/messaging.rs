@@ -13,16 +13,19 @@ use crate::{Bus, Deadline, Result, wire};
 
 /// Publishes events on a bus: one message for each topic, to the queue `<topic>.<priority>`.
 ///
-/// By default it declares that queue, as the reference does, so that the broker keeps an event until a listener reads it. A queue
-/// without a listener grows without limit: give the events an [`expiration`](Self::expiration), have the operator limit
-/// the queue (`rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`), or publish
-/// [`without_queue`](Self::without_queue).
+/// By default it declares that queue, as the reference does, so that the broker keeps an event until a listener reads
+/// it. A queue without a listener grows without limit: give the events an [`expiration`](Self::expiration), publish
+/// [`without_queue`](Self::without_queue), or have the operator limit the queue, for example with
+/// `rabbitmqctl set_policy limit '^notifications\.' '{"max-length": 100000}' --apply-to queues`.
 #[derive(Debug, Clone)]
 pub struct MessagingSink {
     bus: Bus,
+    /// Each gets its own message, with the same `message_id`.
     topics: Vec<String>,
+    /// `None`: the default exchange of the bus.
     exchange: Option<String>,
     format: Format,
+    /// `None`: the broker keeps the event until it is read.
     expiration: Option<Duration>,
     queue: QueueOfEvent,
 }
@@ -30,7 +33,9 @@ pub struct MessagingSink {
 /// Who makes the queue that an event lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueueOfEvent {
+    /// The publisher declares it, and the publish is mandatory.
     Declared,
+    /// Only listeners declare it; the publish is not mandatory.
     LeftToListeners,
 }
 
@@ -85,6 +90,9 @@ impl MessagingSink {
     }
 
     /// Publishes to one topic, with the retries of the event.
+    ///
+    /// # Errors
+    /// The last error of the driver, with the topic.
     async fn publish_to(&self, topic: &str, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         let address = Address::Notification {
             exchange: self.exchange.as_ref().unwrap_or(&self.bus.0.default_exchange).clone(),

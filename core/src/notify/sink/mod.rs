@@ -68,14 +68,16 @@ impl Sinks {
     }
 }
 
-/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything. Those that do nothing have
-/// nothing to say of what became of it.
+/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything. Those that do
+/// nothing have nothing to say of what became of it.
 pub(super) async fn publish_to_all(
     sinks: impl Iterator<Item = &dyn NotificationSink>,
     event: &OutgoingEvent,
     deadline: Deadline,
 ) -> Result<()> {
     let publishes = sinks.filter(|sink| !sink.is_noop()).map(|sink| async move {
+        // A sink that keeps its deadline returns an error of its own, which says more than ours; it gets a moment for
+        // that.
         let limit = Deadline::at(deadline.instant() + GRACE);
         limit.run("notify", sink.publish(event, deadline)).await.unwrap_or_else(|_| Err(overrun(sink)))
     });
@@ -85,8 +87,8 @@ pub(super) async fn publish_to_all(
 /// What became of one event in several places.
 ///
 /// # Errors
-/// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again would
-/// repeat it there.
+/// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again
+/// would repeat it there.
 pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
     let nowhere = outcomes.iter().all(|sent| matches!(sent, Err(error) if error.executed() == Executed::No));
     outcomes.into_iter().collect::<Result<()>>().map_err(|error| {

@@ -61,6 +61,7 @@ impl RoutingSink {
     #[must_use]
     pub fn sink(mut self, name: impl Into<String>, sink: impl NotificationSink) -> Self {
         let name = name.into();
+        // Removed and added, not replaced: the order of the sinks decides which error is returned.
         self.sinks.retain(|other| other.name != name);
         self.sinks.push(Named { name, sink: Arc::new(sink), routes: Vec::new() });
         self

@@ -79,6 +79,7 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
 
 /// The priorities that `pattern` matches.
 fn priorities(pattern: &str) -> Result<Vec<Priority>> {
+    // The reference lowers the pattern as well and compares it with the priority in lower case.
     let compiled = Pattern::new(&pattern.to_lowercase())?;
     let matching: Vec<_> = Priority::ALL.into_iter().filter(|priority| compiled.matches(priority.as_str())).collect();
     if matching.is_empty() {

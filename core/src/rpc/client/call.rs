@@ -30,11 +30,16 @@ const INSPECT_AFTER: f64 = 0.8;
 
 /// One call that is under way.
 pub(crate) struct Call<'a> {
+    /// Gives the target, the retries, the monitor time and the bus.
     pub(crate) client: &'a RpcClient,
+    /// The `_msg_id` of the request and of its reply.
     pub(crate) id: CallId,
     pub(crate) method: &'a str,
+    /// Where the request goes: the topic, or one server of it.
     pub(crate) address: Address,
+    /// Bounds the whole call. It also goes into the request as `_deadline`.
     pub(crate) deadline: Deadline,
+    /// When the call began, before the inbox was opened.
     pub(crate) started: Instant,
 }
 
@@ -49,6 +54,7 @@ struct Phases {
 
 /// What the publisher knows of the request.
 enum Sent {
+    /// The broker owns it.
     Confirmed,
     /// The publish failed in a way that may have delivered the request; only a reply can show it.
     Unknown(Error),
@@ -56,6 +62,12 @@ enum Sent {
 
 impl Call<'_> {
     /// Runs the call and returns the result as JSON.
+    ///
+    /// # Errors
+    /// `Remote` if the method failed, `Timeout` with the phases in its context, or what the driver reports.
+    ///
+    /// # Cancellation
+    /// The registration ends with the future; a late reply is acknowledged and dropped. The method may run.
     pub(crate) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
         let mut phases = Phases::default();
         let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
@@ -70,12 +82,22 @@ impl Call<'_> {
         request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
         let message = self.client.message(&request);
         let options = self.client.publish_options(&self.address, self.deadline, true);
+        // Only built here: it is polled beside the wait for the reply.
         let publish = self.publish(message, &options);
         let inbox = Address::Direct { queue: reply_q.to_string() };
+        // The outer result is of this side, the inner one is of the method.
         self.finish(self.wait(&mut pending, publish, self.inspect(&inbox), &mut phases).await?)
     }
 
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
+    ///
+    /// The silence of a monitored call counts from the end of the publish, then from each heartbeat. The overall
+    /// deadline stays the limit, as in the reference (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`,
+    /// `ReplyWaiter.wait`).
+    ///
+    /// # Errors
+    /// `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
+    /// nothing; what the inbox ended with.
     async fn wait(
         &self,
         pending: &mut PendingCall,
@@ -85,6 +107,7 @@ impl Call<'_> {
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
         // One timer for both: the inspection, and then the deadline.
+        // The inspection is created with the call and polled only when its time has come; most calls end before.
         let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
         let mut deadline = pin!(sleep_until(self.inspect_at()));
         let mut sent = None;
@@ -93,6 +116,7 @@ impl Call<'_> {
         loop {
             tokio::select! {
                 biased;
+                // First, so that a reply wins over a deadline that passed in the same moment.
                 answer = &mut pending.answer => return self.answered(answer.ok()),
                 published = &mut publish, if sent.is_none() => {
                     let now = Instant::now();
@@ -113,6 +137,7 @@ impl Call<'_> {
                     if inspected || self.deadline.has_passed() {
                         return Err(self.unanswered(sent, *phases));
                     }
+                    // Without a confirm the queue may not have the request yet, and its counts would mislead.
                     (inspected, inspecting) = (true, matches!(sent, Some(Sent::Confirmed)));
                     deadline.as_mut().reset(self.deadline.instant());
                 }
@@ -126,6 +151,8 @@ impl Call<'_> {
     }
 
     /// Inspects the queue of the server and the reply queue, which lets the driver notice that the latter is gone.
+    ///
+    /// Its own errors are ignored; the finding stays in the table of inspections.
     async fn inspect(&self, inbox: &Address) {
         let bus = &self.client.bus.0;
         for address in [&self.address, inbox] {
@@ -134,6 +161,9 @@ impl Call<'_> {
     }
 
     /// Publishes the request, and repeats only attempts that certainly sent nothing.
+    ///
+    /// # Errors
+    /// What the driver reports, once the attempt sent nothing and no further one is permitted.
     async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
         let mut first = true;
         let publish = || {
@@ -148,17 +178,25 @@ impl Call<'_> {
     }
 
     /// How long the broker may keep the request: the whole timeout the first time, later what is left of it.
+    ///
+    /// The first attempt carries the value that the reference writes: the timeout of the call in milliseconds.
     fn time_to_live(&self, first: bool) -> Duration {
         if first { self.deadline.instant() - self.started } else { self.deadline.remaining() }
     }
 
     /// What the reply inbox gave; a closed channel means that the inbox is gone.
+    ///
+    /// # Errors
+    /// What the inbox ended with; the method may have run.
     fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
         let lost = || Error::closed("call").with_executed(Executed::Maybe);
         answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
     }
 
     /// Turns a remote exception into an error with what it says about the execution.
+    ///
+    /// # Errors
+    /// `Remote`, with the exception as its source.
     fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
         answer.map_err(|remote| {
             let executed = executed_by(&remote, &self.id.to_string());
@@ -167,6 +205,8 @@ impl Call<'_> {
     }
 
     /// The timeout, with what is known: the last publish error, or what the queue of the server held.
+    ///
+    /// `consumers` and `ready` are of the last inspection. `queue: gone` means that the queue did not exist then.
     fn unanswered(&self, sent: Option<Sent>, phases: Phases) -> Error {
         match sent {
             Some(Sent::Unknown(cause)) => self.timed_out(phases, Executed::Maybe).with_source(cause),
@@ -191,8 +231,11 @@ impl Call<'_> {
     }
 
     /// A timeout that says how long each phase took: connecting, waiting for the confirm, waiting for the reply.
+    ///
+    /// A phase that did not end is counted up to now; one that did not begin takes no time.
     fn timed_out(&self, phases: Phases, executed: Executed) -> Error {
         let now = Instant::now();
+        // A phase that was not reached begins and ends now, so that its length is zero.
         let connected = phases.connected.unwrap_or(now);
         let confirmed = phases.confirmed.unwrap_or(now);
         self.named(Error::timeout("call").with_executed(executed))
@@ -208,8 +251,12 @@ impl Call<'_> {
     }
 }
 
-/// What a failure says about the execution. A server that refused a request or its arguments did not run the method; but a method
-/// may raise the same exception itself, or pass on the refusal of a server that it called, and the two look alike.
+/// What a failure says about the execution. A server that refused a request or its arguments did not run the method;
+/// but a method may raise the same exception itself, or pass on the refusal of a server that it called, and the two
+/// look alike.
+///
+/// The reference refuses with `NoSuchMethod` and `UnsupportedVersion` of `rpc/dispatcher.py`, and with the
+/// `TypeError` that Python raises for wrong arguments.
 fn executed_by(remote: &RemoteError, msg_id: &str) -> Executed {
     if let Some(executed) = failures::executed(remote, msg_id) {
         return executed;

@@ -68,11 +68,11 @@ impl RpcClient {
     /// request is sent again only while it certainly was not sent.
     ///
     /// # Errors
-    /// [`InvalidTarget`](ErrorKind::InvalidTarget) without a topic or with fanout, [`VersionCap`](ErrorKind::VersionCap),
-    /// [`Encode`](ErrorKind::Encode) if `args` do not serialise to an object, [`Undeliverable`](ErrorKind::Undeliverable)
-    /// if no queue is bound, [`Remote`](ErrorKind::Remote) if the method failed, [`Timeout`](ErrorKind::Timeout),
-    /// [`Decode`](ErrorKind::Decode) if the result is not an `R`, and what the driver says.
-    /// [`executed`](Error::executed) says whether the method may have run.
+    /// [`InvalidTarget`](ErrorKind::InvalidTarget) without a topic or with fanout,
+    /// [`VersionCap`](ErrorKind::VersionCap), [`Encode`](ErrorKind::Encode) if `args` do not serialise to an object,
+    /// [`Undeliverable`](ErrorKind::Undeliverable) if no queue is bound, [`Remote`](ErrorKind::Remote) if the method
+    /// failed, [`Timeout`](ErrorKind::Timeout), [`Decode`](ErrorKind::Decode) if the result is not an `R`, and what the
+    /// driver says. [`executed`](Error::executed) says whether the method may have run.
     ///
     /// # Cancellation
     /// A dropped call disturbs no other. The method may still run; its reply is dropped.
@@ -120,18 +120,18 @@ impl RpcClient {
         }
     }
 
-    /// Sends a request for `method` to one server, or with [`fanout`](Self::fanout) to every one; returns when the broker has
-    /// confirmed it. There is no answer, and the order of casts is not guaranteed.
+    /// Sends a request for `method` to one server, or with [`fanout`](Self::fanout) to every one; returns when the
+    /// broker has confirmed it. There is no answer, and the order of casts is not guaranteed.
     ///
     /// It takes as long as the client's timeout lets it, also after the deadline of a context that a handler was given.
     ///
-    /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until its
-    /// deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it is among
-    /// the last 16 messages of theirs: a busy one may run it again.
+    /// A fanout that the bus refuses, as RabbitMQ does while one of its queues is without a leader, is sent again until
+    /// its deadline. Our servers drop what they have had, by its unique id. Those of the reference do so as long as it
+    /// is among the last 16 messages of theirs: a busy one may run it again.
     ///
     /// # Errors
-    /// As [`call`](Self::call), except those of the method. A fanout without a server succeeds; a cast without a bound queue
-    /// fails only with [`mandatory`](Self::mandatory).
+    /// As [`call`](Self::call), except those of the method. A fanout without a server succeeds; a cast without a bound
+    /// queue fails only with [`mandatory`](Self::mandatory).
     ///
     /// # Cancellation
     /// The request may still be sent, once.
@@ -174,8 +174,8 @@ impl RpcClient {
         let message = self.message(&request);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
-        // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some servers.
-        // They drop what they have had, as far as they remember it.
+        // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some
+        // servers. They drop what they have had, as far as they remember it.
         let repeatable = |error: &Error| self.target.fanout && error.kind() == ErrorKind::Refused;
         let sent = self.retry.run_repeatable_if(deadline, publish, repeatable).await;
         sent.map_err(|error| error.with_context("method", method).with_context("target", &self.target))
@@ -281,9 +281,9 @@ impl RpcClient {
         self
     }
 
-    /// Fails a call when nothing arrived from its server for `interval`, counted from the confirm of the request; the timeout
-    /// stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2 s. More than a
-    /// year counts as a year.
+    /// Fails a call when nothing arrived from its server for `interval`, counted from the confirm of the request; the
+    /// timeout stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2
+    /// s. More than a year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
         self.monitor = Some(interval.min(LONGEST));
@@ -318,8 +318,8 @@ impl RpcClient {
         self
     }
 
-    /// How often a publish that certainly did not happen is tried again, and a fanout that the bus refuses, of which some
-    /// servers may have a copy. Default: the bus's.
+    /// How often a publish that certainly did not happen is tried again, and a fanout that the bus refuses, of which
+    /// some servers may have a copy. Default: the bus's.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
@@ -370,6 +370,7 @@ impl RpcClient {
 
     /// The request as it goes on the wire, except for the fields of a call.
     fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
+        // Nothing was sent yet, whatever kind of error the serializer returns.
         let (args, values) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
         Ok(wire::Request {
             method: method.to_owned(),

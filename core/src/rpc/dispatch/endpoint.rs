@@ -27,18 +27,23 @@ pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send
 
 /// Methods that callers can run, with the state that they share.
 ///
-/// Only listed methods can be called. Namespace and version apply to all methods of the endpoint. A server may have any number
-/// of endpoints; the first one that matches a request runs it.
+/// Only listed methods can be called. Namespace and version apply to all methods of the endpoint. A server may have any
+/// number of endpoints; the first one that matches a request runs it.
 pub struct Endpoint<S> {
+    /// Passed to each call of a method.
     state: Arc<S>,
+    /// What the server keeps.
     table: MethodTable,
 }
 
 /// The methods of an endpoint without the type of their state.
 #[derive(Clone)]
 pub(crate) struct MethodTable {
+    /// Its own first, then the legacy ones; `None` is a request without a namespace.
     pub(crate) namespaces: Vec<Option<String>>,
+    /// The interface that all its methods implement.
     pub(crate) version: Version,
+    /// By the name on the wire. A second method of one name replaces the first.
     pub(crate) methods: HashMap<String, Method>,
 }
 
@@ -57,6 +62,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     }
 
     /// Answers to `namespace` instead of to none.
+    ///
+    /// Legacy namespaces that were added stay.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.table.namespaces[0] = Some(namespace.into());
@@ -64,6 +71,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     }
 
     /// Answers to `namespace` as well, for callers that still use an old name.
+    ///
+    /// May be called several times, as the reference's `legacy_namespaces` is a list.
     #[must_use]
     pub fn legacy_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.table.namespaces.push(Some(namespace.into()));
@@ -71,6 +80,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     }
 
     /// Answers to requests without a namespace as well.
+    ///
+    /// For callers that were written before the endpoint had a namespace.
     #[must_use]
     pub fn legacy_default_namespace(mut self) -> Self {
         self.table.namespaces.push(None);
@@ -94,8 +105,8 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     /// becomes a failure of the caller's call and ends nothing else.
     ///
     /// The method is first polled in the order in which requests arrived, on the task that receives them: work that
-    /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that their
-    /// method begins when they are, and smaller requests may pass.
+    /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that
+    /// their method begins when they are, and smaller requests may pass.
     #[must_use]
     pub fn method<F, Fut, T, R, E>(mut self, name: impl Into<String>, method: F) -> Self
     where
@@ -109,9 +120,11 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let state = Arc::clone(&self.state);
         let called = name.clone();
         let method = Arc::new(method);
+        // One limit for each method: a broken caller of one must not hide that of another.
         let refusals = Arc::new(RateLimit::default());
         let erased = move |request: Request| -> BoxFuture<'static, Reply> {
             let Request { context, args, namespace, version, .. } = request;
+            // The clones are made only here: a small request is decoded at once and needs none.
             if is_large(&args) {
                 let (state, method, called) = (Arc::clone(&state), Arc::clone(&method), called.clone());
                 let refusals = Arc::clone(&refusals);
@@ -126,6 +139,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
             }
             match args.decode_arguments::<T>() {
                 Ok(args) => {
+                    // Called now and not inside the future, so that methods start in the order of their requests.
                     let running = method(Arc::clone(&state), context, args);
                     Box::pin(async move { Reply::new(encode(running.await)) })
                 }
@@ -139,12 +153,15 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         self
     }
 
+    /// Drops its own reference to the state; the methods hold theirs.
     pub(crate) fn into_table(self) -> MethodTable {
         self.table
     }
 }
 
 /// The failure of a request whose arguments do not fit; logged once in a while.
+///
+/// The caller gets a `TypeError`.
 fn refused(
     refusals: &RateLimit,
     method: &str,
@@ -160,6 +177,8 @@ fn refused(
 }
 
 /// The result as JSON; a result without a JSON form is an internal failure.
+///
+/// The caller gets a `RuntimeError` then, although the method ran.
 fn encode<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Result<Payload, Failure> {
     let result = outcome.map_err(Into::into)?;
     Payload::encode(&result).map_err(|error| Failure::internal(&error))

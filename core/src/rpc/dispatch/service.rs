@@ -17,6 +17,8 @@ use crate::Failure;
 use crate::rpc::failures::failed;
 
 /// Any error of a layer.
+///
+/// An error that is a `Failure` reaches the caller as it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The dispatcher of a server with the layers around it: what a [`tower_layer::Layer`] is given to wrap.
@@ -27,9 +29,11 @@ pub struct RpcService(Arc<dyn Erased>);
 
 /// A service without its types.
 trait Erased: Send + Sync {
+    /// Clones the service for this one call.
     fn call(&self, request: Request) -> BoxFuture<'static, Reply>;
 }
 
+/// Gives any tower service the form of `Erased`.
 struct Wrapped<S>(S);
 
 impl RpcService {
@@ -44,6 +48,7 @@ impl RpcService {
         Self(Arc::new(Wrapped(service)))
     }
 
+    /// Never fails: an error of a layer is a reply with a failure.
     pub(crate) fn answer(&self, request: Request) -> BoxFuture<'static, Reply> {
         self.0.call(request)
     }
@@ -56,6 +61,7 @@ where
     S::Future: Send,
 {
     fn call(&self, request: Request) -> BoxFuture<'static, Reply> {
+        // A clone for each call: `poll_ready` needs `&mut`, and calls run concurrently.
         let mut service = self.0.clone();
         Box::pin(async move {
             // Errors are made `Send` at once: the layer's own type need not be.

@@ -26,7 +26,8 @@ impl HeartbeatTimer {
     }
 }
 
-/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends or a beat fails. An overdue beat runs at once.
+/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends or a beat fails. An overdue beat runs at
+/// once.
 ///
 /// The timer lives in the future of the work, so it ends with it on every path: the answer, a panic, an abort.
 pub(crate) async fn with_heartbeats<T, B>(
@@ -39,6 +40,7 @@ where
 {
     let mut work = pin!(work);
     let mut ticks = interval_at(heartbeat.since + heartbeat.every, heartbeat.every);
+    // After a delay one beat is enough: a burst would tell the caller nothing more.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -46,6 +48,7 @@ where
             done = &mut work => return done,
             _ = ticks.tick() => {}
         }
+        // Raced against the work, so that a slow broker does not hold up the answer.
         let mut beating = pin!(beat());
         tokio::select! {
             biased;

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use crate::{Deadline, Error, ErrorKind};
 
-/// How long a reply is attempted for a caller without a deadline, or whose queue is missing, from the first such failure
-/// (oslo.messaging `kombu_missing_consumer_retry_timeout`).
+/// How long a reply is attempted for a caller without a deadline, or whose queue is missing, from the first such
+/// failure (oslo.messaging `kombu_missing_consumer_retry_timeout`).
 const ABSENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// When the tries of one reply must end.
 ///
-/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker that is there and has no queue for the reply,
-/// or whose queue refuses it, says that the caller is gone, whatever deadline it left behind, or is about to declare its queue again.
+/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker
+/// that is there and has no queue for the reply, or whose queue refuses it, says that the caller is gone, whatever
+/// deadline it left behind, or is about to declare its queue again.
 #[derive(Debug)]
 pub(crate) struct ReplyDeadline {
     until: Option<Deadline>,

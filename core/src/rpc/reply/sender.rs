@@ -35,28 +35,34 @@ const SLOTS_PER_PERMIT: usize = 4;
 /// And at least.
 const FEWEST_SLOTS: usize = 64;
 /// What may wait for one missing reply queue, and for all of them.
+/// Such a queue belongs to one bus of a caller, which is gone or has lost its queue.
 const FOR_EACH_QUEUE: Amount = Amount { replies: 1_024, bytes: 16 * 1024 * 1024 };
 const IN_ALL: Amount = Amount { replies: 4_096, bytes: 64 * 1024 * 1024 };
 
-/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue is
-/// missing wait without a slot, and are bounded apart.
+/// Sends replies and heartbeats; bounded, and what bounds the server when the broker is in trouble. Replies whose queue
+/// is missing wait without a slot, and are bounded apart.
 #[derive(Debug)]
 pub(crate) struct ReplySender {
+    /// Publishes to the reply queue of the caller by its name.
     transport: Arc<dyn Transport>,
+    /// Of the bus; a caller reads both forms by the header of the message.
     compression: Option<Compression>,
     /// Replies that may be published at once.
     slots: Semaphore,
+    /// The reply queues that refused a reply, and the replies that wait for them.
     missing: MissingQueues,
 }
 
 /// Why a reply was not sent.
 enum NotSent {
+    /// The broker, or the driver, gave this error on the last attempt.
     Failed(Error),
     /// It waited for a missing queue, whose loss is reported once for all replies to it.
     WithItsQueue,
 }
 
 impl ReplySender {
+    /// `concurrency` is the number of methods that may run at once; it decides the number of slots.
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
         compression: Option<Compression>,
@@ -69,19 +75,29 @@ impl ReplySender {
     }
 
     /// Whether the server should take no more requests.
+    ///
+    /// The intake reads it before each poll.
     pub(crate) fn is_full(&self) -> bool {
         self.slots.available_permits() == 0
     }
 
     /// Waits until there is room for one more reply.
+    ///
+    /// Returns the slot at once: it only wakes the intake.
     pub(crate) async fn room(&self) {
         let _slot = self.slots.acquire().await;
     }
 
-    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its caller gets
-    /// a failure that says so, rather than nothing.
+    /// Sends `reply` until the bus owns it or its caller has given up. If it is clear that it can never be sent, its
+    /// caller gets a failure that says so, rather than nothing.
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
+    ///
+    /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned: nothing upstream could act
+    /// on them.
+    ///
+    /// # Cancellation
+    /// The reply may or may not have been sent.
     pub(crate) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
         let mut sent = self.send(to, reply).await;
         if let Err(NotSent::Failed(error)) = &sent
@@ -103,6 +119,10 @@ impl ReplySender {
     }
 
     /// Tries `reply` for as long as the trouble may pass and its caller may wait.
+    ///
+    /// # Errors
+    /// `NotSent::Failed` with the last error of a publish; `NotSent::WithItsQueue` if the queue was given up, had to
+    /// make room, or the caller's time ran out while it waited.
     async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<(), NotSent> {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
@@ -127,12 +147,18 @@ impl ReplySender {
                     waited.map_err(|_| NotSent::WithItsQueue)?
                 }
                 Turn::Fail => return Err(NotSent::WithItsQueue),
+                // The rest of the work is the prober's: other replies to this queue now depend on it.
                 Turn::Probe(prober) => return self.probe(prober, &address, &message, reply_deadline).await,
             }
         }
     }
 
     /// Publishes `message` on a slot, and again while the broker is in trouble. The first refusal ends it.
+    ///
+    /// The slot is held over the waits between attempts, so that a broker in trouble slows the intake.
+    ///
+    /// # Errors
+    /// The error of the last attempt. A refusal is returned at once, for `missing` to handle.
     async fn transmit(&self, address: &Address, message: &Message, reply_deadline: &mut ReplyDeadline) -> Result<()> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut failed = 0;
@@ -152,8 +178,13 @@ impl ReplySender {
         }
     }
 
-    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only while it
-    /// is published.
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only
+    /// while it is published.
+    ///
+    /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
+    ///
+    /// # Errors
+    /// As `send`.
     async fn probe(
         &self,
         mut prober: Prober,
@@ -161,6 +192,7 @@ impl ReplySender {
         message: &Message,
         mut reply_deadline: ReplyDeadline,
     ) -> Result<(), NotSent> {
+        // A reply that takes over the role does not get a new minute for a queue that is missing already.
         reply_deadline.continue_absence(prober.absent_until);
         let no_room = prober.no_room();
         loop {
@@ -186,6 +218,7 @@ impl ReplySender {
                     prober.found();
                     return Ok(());
                 }
+                // Called for its effect: it starts or clears the time of the absence.
                 Err(error) if may_pass(&error) => drop(reply_deadline.after(&error)),
                 Err(error) => return Err(NotSent::Failed(error)),
             }
@@ -193,6 +226,11 @@ impl ReplySender {
     }
 
     /// One attempt; mandatory, so that a missing queue is noticed.
+    ///
+    /// Replies are mandatory in the reference too (oslo.messaging 18.3.1, `_drivers/impl_rabbit.py`, `direct_send`).
+    ///
+    /// # Errors
+    /// As `Transport::publish`.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
         let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await
@@ -202,6 +240,9 @@ impl ReplySender {
     ///
     /// # Errors
     /// What [`Transport::publish`] says.
+    ///
+    /// It takes no slot and is tried once; the first that fails ends the heartbeats of its request. On the wire it is
+    /// a reply with null result and failure that does not end the call.
     pub(crate) async fn heartbeat(&self, to: &ReplyTo, every: Duration) -> Result<()> {
         let reply = Reply::heartbeat(to.msg_id.clone(), fresh_unique_id());
         let message = wire::message(reply.encode(), self.compression);
@@ -211,8 +252,8 @@ impl ReplySender {
     }
 }
 
-/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take places of
-/// the window, and leave a quarter of what it has for replies to others.
+/// What may wait for missing reply queues. Where a request is unsettled until its reply is out, those that wait take
+/// places of the window, and leave a quarter of what it has for replies to others.
 fn limits(slots: usize, settle: Settle) -> Limits {
     let replies = match settle {
         Settle::BeforeHandover => IN_ALL.replies,
@@ -227,6 +268,8 @@ pub(crate) fn slots(concurrency: usize) -> usize {
 }
 
 /// What the caller hears of an answer that can never be sent. The method did run.
+///
+/// The class is the reference's `oslo_messaging.exceptions.MessageDeliveryFailure`.
 fn unsendable(to: &ReplyTo, error: &Error) -> Reply {
     let failure = Failure::new(
         "oslo_messaging.exceptions",
@@ -237,6 +280,8 @@ fn unsendable(to: &ReplyTo, error: &Error) -> Reply {
 }
 
 /// Whether the trouble may pass: a reply queue that is not there now may come back with its owner.
+///
+/// Otherwise the reply is replaced by a failure.
 fn may_pass(error: &Error) -> bool {
     error.is_transient() || is_refusal(error)
 }

@@ -36,28 +36,38 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 /// What a server does with a request that the broker marks as redelivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redelivered {
+    /// The method runs a second time. What it does must then be repeatable.
     Run,
+    /// The method does not run; the caller gets a failure that says so.
     Refuse,
 }
 
 /// A request that will run, or be refused with an answer.
 #[derive(Debug)]
 pub(crate) struct Accepted {
+    /// The method, its arguments and its context, before the serializer of the application.
     pub(crate) request: Request,
+    /// Where the answer goes; `None` for a cast.
     pub(crate) reply_to: Option<ReplyTo>,
     /// The heartbeats that the caller asked for.
+    /// `None` for a cast and for a call that is not monitored.
     pub(crate) heartbeat: Option<HeartbeatTimer>,
+    /// When the caller gives up, by its own clock or measured here.
     time: CallerTime,
     /// Whether it had to wait for a handler.
+    /// Set by the intake. Only a request that waited can be refused for a time that was measured here.
     pub(crate) waited: bool,
+    /// Whether it is answered without running, since it was redelivered and the server refuses such requests.
     pub(crate) refused: bool,
     /// Whether it was delivered before and may have ended its server: it runs beside no other such request.
     pub(crate) suspect: bool,
+    /// Still to be settled if the receiver settles; otherwise acknowledged before it came here.
     pub(crate) delivery: Delivery,
 }
 
 /// The decision about a message.
 pub(crate) enum Admitted {
+    /// It runs when a handler is free.
     Run(Box<Accepted>),
     /// The broker drops it if it fails once more, as it did that many times.
     SetAside(Box<Accepted>, u64),
@@ -70,16 +80,22 @@ pub(crate) enum Admitted {
 /// Decides about every message that a server receives.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    /// Converts the deadline on the wire, in Unix milliseconds, into a local one.
     clock: WallClock,
+    /// Of the application; `None` leaves arguments and results as they are.
     serializer: Option<Arc<dyn Serializer>>,
     redelivered: Redelivered,
     settle: Settle,
+    /// Recognises repeated deliveries by `_unique_id`.
     deliveries: Deliveries,
+    /// Limits the warning about requests whose deadline has passed.
     stale: RateLimit,
+    /// Limits the warning about callers whose clock is behind.
     clocks: RateLimit,
 }
 
 impl Admission {
+    /// Remembers deliveries of one server only: each copy of a fanout counts as the first for its server.
     pub(crate) fn new(
         clock: WallClock,
         serializer: Option<Arc<dyn Serializer>>,
@@ -98,8 +114,15 @@ impl Admission {
         }
     }
 
-    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is not to
-    /// run is settled here.
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is
+    /// not to run is settled here.
+    ///
+    /// A request whose deadline has passed is acknowledged and does not run; a call among them is answered. A message
+    /// that does not decode is rejected, which the reference also does (oslo.messaging 18.3.1,
+    /// `_drivers/impl_rabbit.py`, `Consumer._callback`). A repeated delivery is not answered again.
+    ///
+    /// # Cancellation
+    /// A message whose settling was interrupted comes again.
     pub(crate) async fn admit(&self, decoded: Decoded<wire::Request>, unpolled: Duration) -> Admitted {
         let Decoded { message, content, charge } = decoded;
         let request = match content {
@@ -137,6 +160,7 @@ impl Admission {
             }
         };
         delivery.hold(charge);
+        // A request that was acknowledged before it runs cannot fail a delivery, so its count does not matter.
         let count = delivery.message().delivery_count.filter(|_| self.settle == Settle::ByReceiver);
         let accepted = Box::new(self.accept(request, delivery, time, count.is_some_and(|count| count.failed > 0)));
         match count.filter(|count| count.is_last()) {
@@ -146,6 +170,8 @@ impl Admission {
     }
 
     /// The request with its context, reply address and heartbeat timer.
+    ///
+    /// Counts redelivered requests, and warns if the clocks differ. Takes no decision but `refused`.
     fn accept(&self, request: wire::Request, delivery: Delivery, time: CallerTime, suspect: bool) -> Accepted {
         let redelivered = delivery.redelivered();
         if redelivered {
@@ -168,15 +194,21 @@ impl Admission {
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
     ///
-    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for it.
+    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for
+    /// it.
+    ///
+    /// The runner asks just before the method starts. A request without a known deadline never becomes stale.
     pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
         let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.measured_here)?;
         let passed = Instant::now().checked_duration_since(stale_from.instant())?;
+        // `stale_from` of a peer's deadline lies this much behind the deadline itself.
         let allowed_for = if accepted.time.measured_here { Duration::ZERO } else { STALE };
         Some(self.skip(&accepted.request.method, passed + allowed_for))
     }
 
     /// Counts a request whose caller gave up `passed` ago, and says why it is skipped.
+    ///
+    /// The warning is limited in rate and says how many were suppressed.
     fn skip(&self, method: &str, passed: Duration) -> String {
         counter!("oslo_messaging_requests_stale_total").increment(1);
         let why = format!("its deadline passed {passed:.1?} before it could begin, by the clock of the server");
@@ -205,7 +237,11 @@ impl Admission {
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's alone.
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's
+    /// alone.
+    ///
+    /// # Errors
+    /// The failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
     pub(crate) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
         let Some(serializer) = &self.serializer else { return Ok(request) };
         let translated = caught(|| {
@@ -218,6 +254,9 @@ impl Admission {
     }
 
     /// Translates the result of a request whose translated context is `context`.
+    ///
+    /// # Errors
+    /// What the serializer returns. The method has run by then.
     pub(crate) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
         match &self.serializer {
             Some(serializer) => serializer.serialize(context, result),
@@ -232,6 +271,9 @@ fn reply_to(call: Option<wire::CallFields>, deadline: Option<Deadline>) -> Optio
 }
 
 /// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).
+///
+/// The reference cuts the time to whole seconds and sends no heartbeat for less than two of them. Here the interval
+/// has a floor of 0.5 s instead, so that a short monitor time works too.
 fn heartbeat_interval(monitor_secs: f64) -> Option<Duration> {
     let monitor = Duration::try_from_secs_f64(monitor_secs).ok().filter(|monitor| !monitor.is_zero())?;
     Some((monitor / 2).clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))

@@ -55,6 +55,7 @@ impl Arrival {
     pub(crate) fn of(message: &Message, unpolled: Duration) -> Self {
         let now = Instant::now();
         let received_at = message.received_at.unwrap_or(now);
+        // An upper bound: a message may have come at the end of the time that nothing was polled.
         let here = now.saturating_duration_since(received_at) + unpolled;
         Self { received_at, expiration: message.expiration, here }
     }
@@ -67,10 +68,11 @@ impl Arrival {
 
 /// Judges the `deadline` that a peer wrote, seen from here; `arrival` is that of a call.
 ///
-/// The broker drops a call that lay in its queue for the whole of its timeout, which is what its `expiration` says. So a call
-/// that comes has not reached its deadline when it comes; if that seems to lie further back than the call may have been here, the
-/// clocks are wrong, and the time since it came counts instead.
+/// The broker drops a call that lay in its queue for the whole of its timeout, which is what its `expiration` says. So
+/// a call that comes has not reached its deadline when it comes; if that seems to lie further back than the call may
+/// have been here, the clocks are wrong, and the time since it came counts instead.
 pub(crate) fn judge(deadline: Option<PeerDeadline>, arrival: Option<Arrival>) -> Expiry {
+    // Without an expiration, or for a cast, this process knows nothing of the caller's patience.
     let end = arrival.and_then(|arrival| arrival.end());
     let measured = CallerTime { deadline: end, stale_from: end, measured_here: end.is_some(), clocks_differ: None };
     match (deadline, arrival) {

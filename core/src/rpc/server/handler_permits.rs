@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The largest reserve that is chosen by default.
 const LARGEST_RESERVE: usize = 32;
 
-/// What a running request holds until its method has ended: a handler, and the place of the one request that runs beside no
-/// other of its kind.
+/// What a running request holds until its method has ended: a handler, and the place of the one request that runs
+/// beside no other of its kind.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _handler: OwnedSemaphorePermit,
@@ -73,9 +73,11 @@ pub(crate) fn default_reserve(concurrency: usize) -> usize {
 /// left.
 fn demand(free: usize, waiting: usize, reserve: usize) -> usize {
     let low_water = reserve / 8;
+    // In one poll, so that the driver acknowledges all of them with one frame.
     if waiting == 0 && free > 0 {
         free + reserve
     } else if waiting <= low_water {
+        // Refilled before it is empty, so that a free handler finds a request that is acknowledged.
         reserve - waiting
     } else {
         0

@@ -32,19 +32,33 @@ const HANDOVER: Duration = Duration::from_secs(1);
 
 /// The state of a server's task.
 pub(crate) struct Intake {
+    /// The three queues of the server, decoded and within the memory budget of the bus.
     pub(crate) listener: DecodingListener<wire::Request>,
+    /// Shared with every request that runs.
     pub(crate) runner: Arc<Runner>,
+    /// One permit for each method that may run at once.
     pub(crate) handlers: HandlerPermits,
+    /// Requests to stop come in here, and the phase of the server goes out.
     pub(crate) control: TaskControl,
+    /// Accepted requests without a handler, in order of arrival.
     pub(crate) waiting: WaitingRequests,
+    /// Methods, answers and refusals that are under way. Dropping it aborts them.
     pub(crate) running: JoinSet<()>,
     /// For how long messages may have waited in the listener because nothing was taken from it.
+    /// The admission adds it to the age of a message: it measures time that the broker's clock does not show.
     pub(crate) unpolled: Duration,
+    /// Warns when no handler was free for a while.
     pub(crate) saturation: SaturationWatch,
 }
 
 impl Intake {
     /// Runs until the server is asked to stop or has lost its queues, then until its methods have ended.
+    ///
+    /// The phase becomes `Stopped` when no more requests are taken, and `Ended` with the result when all answers are
+    /// out.
+    ///
+    /// # Cancellation
+    /// Dropping the future aborts every running method. Requests that the receiver settles are delivered again.
     pub(crate) async fn run(mut self) {
         let ended = match self.receive().await {
             Ok(()) => self.drain().await,
@@ -60,8 +74,10 @@ impl Intake {
         self.control.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
         match self.runner.settle {
-            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to end.
+            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to
+            // end.
             Settle::BeforeHandover => drop(tokio::join!(close(listener), self.finish())),
+            // Requests are acknowledged through the listener, so it closes after the last of them has ended.
             Settle::ByReceiver => {
                 self.finish().await;
                 close(listener).await;
@@ -71,12 +87,17 @@ impl Intake {
     }
 
     /// Takes and starts requests until the server is to stop or its listener is lost.
+    ///
+    /// The arms of the `select!` are ordered: stopping comes before work, and waiting requests come before new ones.
+    ///
+    /// # Errors
+    /// The error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
             self.start_what_may();
-            // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing is
-            // waited for: where nothing else is ready this costs no time.
+            // Whatever is ready to run goes first, so that one acknowledgement covers what arrives meanwhile. Nothing
+            // is waited for: where nothing else is ready this costs no time.
             tokio::task::yield_now().await;
             // Asked once: a reply may leave between two looks, and then no arm below would be left to wake this task.
             let full = self.runner.replies.is_full();
@@ -93,12 +114,14 @@ impl Intake {
                     Some(messages) => {
                         let has_more = messages.len() >= demand;
                         self.admit(messages).await;
+                        // The listener gave all that it had, so nothing has waited in it.
                         if !has_more {
                             self.unpolled = Duration::ZERO;
                         }
                     }
                     None => return Ok(()),
                 },
+                // Every handler is busy and nothing waits: look again when one is free. The permit goes back at once.
                 _ = self.handlers.acquire(), if take.is_none() && self.waiting.is_empty() && !full => {}
                 () = self.runner.replies.room(), if full => {}
                 () = self.waiting.nothing_runs_alone(), if !self.waiting.may_start() && !self.waiting.is_empty() => {}
@@ -106,21 +129,28 @@ impl Intake {
                     self.saturation.warn(self.waiting.target(), self.handlers.permits(), self.waiting.len());
                 }
             }
+            // Nothing was polled in this round, so messages may have waited in the driver all the time.
             if take.is_none() {
                 self.unpolled += idle_since.elapsed();
             }
         }
     }
 
-    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the receiver
-    /// settles, what the broker had handed over before.
+    /// Stops the listener and takes what it hands over all the same: what it has acknowledged already, or, where the
+    /// receiver settles, what the broker had handed over before.
+    ///
+    /// The stop waits until the deadline of the owner, or `CLOSE_TIMEOUT` if there is none. Taking what was
+    /// acknowledged has at least one second more.
+    ///
+    /// # Errors
+    /// The error of the listener, if it lost its queues meanwhile.
     async fn drain(&mut self) -> Result<()> {
         let deadline = (*self.control.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
         }
-        // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has acknowledged
-        // already would be lost, so it is taken however short the deadline is.
+        // A broker that did not hear us may go on sending: what it sends then stays its own. What the driver has
+        // acknowledged already would be lost, so it is taken however short the deadline is.
         let (all, taken_by) = (NonZeroUsize::new(1_024), deadline.max(Deadline::after(HANDOVER)));
         while let Ok(polled) = taken_by.run("stop", poll(&mut self.listener, all)).await {
             let Some(messages) = polled? else { break };
@@ -130,8 +160,10 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs what still waits or is still being decoded, and sees every answer out. Once too little time is left for a request to
-    /// begin, refuses those that were acknowledged and have not begun.
+    /// Runs what still waits or is still being decoded, and sees every answer out. Once too little time is left for a
+    /// request to begin, refuses those that were acknowledged and have not begun.
+    ///
+    /// Requests that the receiver settles are not refused here: the broker delivers them to another server.
     async fn finish(&mut self) {
         let settled_already = self.runner.settle == Settle::BeforeHandover;
         let mut decoding = true;
@@ -154,6 +186,8 @@ impl Intake {
     }
 
     /// Decides about each message and queues, answers or sets aside its request.
+    ///
+    /// Answers and moves run as tasks of their own, so that a slow reply does not hold up the messages behind it.
     async fn admit(&mut self, messages: Vec<Decoded<wire::Request>>) {
         for message in messages {
             match self.runner.admission.admit(message, self.unpolled).await {
@@ -173,6 +207,9 @@ impl Intake {
     }
 
     /// Says that a monitored call is not forgotten, for as long as the handle is held.
+    ///
+    /// `None` for a cast or a call without monitoring. While the request waits for a handler, this task beats; while
+    /// it runs, the runner does.
     fn heartbeats(&self, accepted: &Accepted) -> Option<AbortOnDropHandle<()>> {
         let (heartbeat, to) = (accepted.heartbeat?, accepted.reply_to.clone()?);
         let runner = Arc::clone(&self.runner);
@@ -181,6 +218,8 @@ impl Intake {
     }
 
     /// Starts waiting requests while handlers are free.
+    ///
+    /// Does not wait: it ends when no handler is free or no request may start.
     fn start_what_may(&mut self) {
         while self.waiting.may_start() {
             let Some(permit) = self.handlers.try_acquire() else { return };
@@ -189,6 +228,8 @@ impl Intake {
     }
 
     /// Starts the request that has waited longest.
+    ///
+    /// The permit goes back at once if nothing waits any more.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
         if let Some((accepted, permit)) = self.waiting.pop(permit) {
             start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
@@ -197,6 +238,8 @@ impl Intake {
 }
 
 /// Waits until nothing should start any more; gives the deadline of the owner, who then aborts what runs.
+///
+/// Pending for ever while the owner has set no end.
 async fn too_late(end: &mut watch::Receiver<Option<EndBy>>) -> Deadline {
     // An owner that is gone has aborted this task.
     let Some(by) = end.wait_for(Option::is_some).await.ok().and_then(|end| *end) else {
@@ -206,6 +249,7 @@ async fn too_late(end: &mut watch::Receiver<Option<EndBy>>) -> Deadline {
     by.deadline
 }
 
+/// Has its own budget of `CLOSE_TIMEOUT`. A failure is logged only: the server has ended by then.
 async fn close(listener: Option<Box<dyn Listener>>) {
     let Some(listener) = listener else { return };
     if let Err(error) = listener.close(Deadline::after(CLOSE_TIMEOUT)).await {
@@ -213,6 +257,7 @@ async fn close(listener: Option<Box<dyn Listener>>) {
     }
 }
 
+/// `max` is `None` only where the arm of the caller is disabled; the future is then built but never polled.
 async fn poll(
     listener: &mut DecodingListener<wire::Request>,
     max: Option<NonZeroUsize>,

@@ -21,8 +21,8 @@ use crate::wire;
 /// How long to wait before a copy that the broker did not take is written again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Takes a request that has failed `deliveries` times out of its queue, for good: the caller of a call gets a failure in words, and
-/// a cast goes into the dead-letter queue of its queue. The request is acknowledged only after that.
+/// Takes a request that has failed `deliveries` times out of its queue, for good: the caller of a call gets a failure
+/// in words, and a cast goes into the dead-letter queue of its queue. The request is acknowledged only after that.
 ///
 /// A copy that the broker does not take is written again until it does: given back, the request would be gone.
 pub(crate) async fn set_aside(
@@ -48,6 +48,7 @@ pub(crate) async fn set_aside(
     } else {
         let attempts = u32::try_from(deliveries).unwrap_or(u32::MAX);
         let info = DeadLetterInfo::of_failure(delivery.message(), attempts, &failure);
+        // Without a limit: the request is acknowledged only after the copy, and given back it would be dropped.
         while let Err(error) = dead_letters.write(delivery.message(), &info).await {
             error!(%error, ?queue, method = %Excerpt(&method), "a request at its delivery limit could not be copied to the dead-letter queue; the copy is attempted again in 5 s");
             sleep(AGAIN).await;

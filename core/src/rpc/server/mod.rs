@@ -44,8 +44,8 @@ type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Runs the methods of its endpoints for the calls and casts that reach one target.
 ///
-/// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log; what is unsettled goes back to
-/// the broker.
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log; what is unsettled goes
+/// back to the broker.
 #[derive(Debug)]
 pub struct RpcServer {
     target: Target,
@@ -93,9 +93,9 @@ impl RpcServer {
         &self.target
     }
 
-    /// Stops taking requests; returns when what was acknowledged already has been taken too, or, of a server that settles
-    /// [after the answer](RpcServerBuilder::at_least_once), what the broker had handed over. Methods go on, and what was taken
-    /// still begins; everything else is the broker's again.
+    /// Stops taking requests; returns when what was acknowledged already has been taken too, or, of a server that
+    /// settles [after the answer](RpcServerBuilder::at_least_once), what the broker had handed over. Methods go on, and
+    /// what was taken still begins; everything else is the broker's again.
     ///
     /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
     /// broker.
@@ -106,12 +106,13 @@ impl RpcServer {
         self.task.stop(deadline).await
     }
 
-    /// Stops the server gracefully: takes no more requests, waits until every method has ended and every answer is out, and closes
-    /// its listener. What still runs at `deadline` is aborted. Returns why the server ended; calling it again returns the same.
+    /// Stops the server gracefully: takes no more requests, waits until every method has ended and every answer is out,
+    /// and closes its listener. What still runs at `deadline` is aborted. Returns why the server ended; calling it
+    /// again returns the same.
     ///
-    /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that were
-    /// acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged once, and a
-    /// caller among their senders gets a failure that says that its method did not run.
+    /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that
+    /// were acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged
+    /// once, and a caller among their senders gets a failure that says that its method did not run.
     ///
     /// # Errors
     /// What ended the server, if it was not asked to stop; [`ErrorKind::Timeout`] if `deadline` passes first, and
@@ -126,7 +127,8 @@ impl RpcServer {
     /// Waits until the server has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
     /// # Errors
-    /// What ended the server, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
+    /// What ended the server, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown)
+    /// aborted it.
     ///
     /// # Cancellation
     /// Safe: it only watches.
@@ -142,14 +144,15 @@ impl RpcServerBuilder {
         self
     }
 
-    /// How many methods run at once, from 1 to 65,535. Default: [what the bus says](crate::BusBuilder::concurrency), or 64.
+    /// How many methods run at once, from 1 to 65,535. Default: [what the bus says](crate::BusBuilder::concurrency), or
+    /// 64.
     pub fn concurrency(mut self, methods: usize) -> Self {
         self.concurrency = methods.clamp(1, usize::from(u16::MAX));
         self
     }
 
-    /// How many acknowledged requests may wait for a free handler, so that acknowledgements are written in batches. They
-    /// are lost if the process dies. 0 turns the reserve off. Default: a quarter of the concurrency, at most 32.
+    /// How many acknowledged requests may wait for a free handler, so that acknowledgements are written in batches.
+    /// They are lost if the process dies. 0 turns the reserve off. Default: a quarter of the concurrency, at most 32.
     pub fn reserve(mut self, requests: usize) -> Self {
         self.reserve = Some(requests.min(usize::from(u16::MAX)));
         self
@@ -163,13 +166,13 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Acknowledges a request only when its answer is out, or can reach its caller no more, so that a crash before brings
-    /// it back. A method that fails has answered. Default: acknowledged before it runs.
+    /// Acknowledges a request only when its answer is out, or can reach its caller no more, so that a crash before
+    /// brings it back. A method that fails has answered. Default: acknowledged before it runs.
     ///
-    /// Where the queue counts failed deliveries and has a limit, as a quorum queue of RabbitMQ 4 has, a request that may not fail
-    /// once more is not run: a caller gets a failure in words, and a cast goes into `<queue>.dead`; both are counted in
-    /// `oslo_messaging_requests_set_aside_total`. Requests that have failed before run one at a time, in random order, so that one
-    /// that ends its process takes few others along.
+    /// Where the queue counts failed deliveries and has a limit, as a quorum queue of RabbitMQ 4 has, a request that
+    /// may not fail once more is not run: a caller gets a failure in words, and a cast goes into `<queue>.dead`; both
+    /// are counted in `oslo_messaging_requests_set_aside_total`. Requests that have failed before run one at a time, in
+    /// random order, so that one that ends its process takes few others along.
     pub fn at_least_once(mut self) -> Self {
         self.settle = Settle::ByReceiver;
         self
@@ -189,15 +192,15 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Warns in the log when a method has run for this long, and each time that it has run for as long again; `None` turns that
-    /// off. At most one warning a minute. Default: 5 minutes.
+    /// Warns in the log when a method has run for this long, and each time that it has run for as long again; `None`
+    /// turns that off. At most one warning a minute. Default: 5 minutes.
     pub fn warn_of_long_methods_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.thresholds.long = threshold.into();
         self
     }
 
-    /// Warns in the log when every handler was busy for this long without a pause, once until one is free; `None` turns that
-    /// off. Default: 30 s.
+    /// Warns in the log when every handler was busy for this long without a pause, once until one is free; `None` turns
+    /// that off. Default: 30 s.
     pub fn warn_of_saturation_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.thresholds.saturation = threshold.into();
         self
@@ -212,8 +215,8 @@ impl RpcServerBuilder {
     /// Puts `layer` around every endpoint, also those that are added later, and around the layers so far: the last one
     /// added sees a request first.
     ///
-    /// An error of a layer becomes a failure of the call, `oslo_messaging_rust.RequestFailed`, which does not claim that the
-    /// method ran; a [`Failure`](crate::Failure) stays what it is.
+    /// An error of a layer becomes a failure of the call, `oslo_messaging_rust.RequestFailed`, which does not claim
+    /// that the method ran; a [`Failure`](crate::Failure) stays what it is.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<RpcService> + Send + Sync + 'static,
@@ -276,9 +279,9 @@ impl RpcServerBuilder {
         self.reserve.unwrap_or_else(|| default_reserve(self.concurrency))
     }
 
-    /// How many unsettled requests the broker may hand over: twice what runs at once, so that taking requests never waits
-    /// for the network. Those that are settled after the answer stay unsettled until it is out, and answers that wait must
-    /// not keep new requests away.
+    /// How many unsettled requests the broker may hand over: twice what runs at once, so that taking requests never
+    /// waits for the network. Those that are settled after the answer stay unsettled until it is out, and answers that
+    /// wait must not keep new requests away.
     fn window(&self) -> NonZeroU16 {
         let requests = match self.settle {
             Settle::BeforeHandover => self.concurrency.saturating_mul(2),

@@ -32,16 +32,27 @@ use crate::{Failure, Payload, panic, wire};
 pub(crate) struct Runner {
     /// The topic that is served, for spans.
     pub(crate) topic: String,
+    /// The dispatcher with the layers of the server around it.
     pub(crate) service: RpcService,
+    /// Sends answers and heartbeats.
     pub(crate) replies: ReplySender,
+    /// Translates by the serializer, and knows when a request became stale.
     pub(crate) admission: Admission,
+    /// `ByReceiver`: the request is acknowledged after its reply.
     pub(crate) settle: Settle,
+    /// Warns about methods that block or run for long.
     pub(crate) watch: MethodWatch,
+    /// Takes casts that their queue would drop next.
     pub(crate) dead_letters: DeadLetterWriter,
 }
 
 impl Runner {
     /// Runs the request, gives its permit back when the method has ended, then sends the answer.
+    ///
+    /// A request that became stale while it waited does not run: a call gets a failure, a cast is only acknowledged.
+    ///
+    /// # Cancellation
+    /// The method is dropped where it stands. A request that the receiver settles comes again; another one is lost.
     pub(crate) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
@@ -64,6 +75,7 @@ impl Runner {
             Some(to) => self.with_heartbeats(work, to, heartbeat).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
         };
+        // Before the reply: sending it may take long and needs no handler.
         drop(permit);
         meter.answered(refused, &outcome);
         span.in_scope(|| report(&outcome));
@@ -77,16 +89,22 @@ impl Runner {
     }
 
     /// Takes a request out of its queue that has failed `deliveries` times and may not fail once more.
+    ///
+    /// Needs no handler permit, since no method runs.
     pub(crate) async fn set_aside(self: Arc<Self>, accepted: Accepted, deliveries: u64) {
         set_aside(accepted, deliveries, &self.replies, &self.dead_letters).await;
     }
 
     /// Answers a call that does not run.
+    ///
+    /// The failure carries the module `oslo_messaging_rust`, so that a Rust caller knows that its method did not run.
     pub(crate) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
         self.replies.deliver(&to, &not_run(&to, &why)).await;
     }
 
     /// Runs `work` and sends heartbeats to the caller until it ends.
+    ///
+    /// Without a timer it only awaits `work`.
     pub(crate) async fn with_heartbeats<T>(
         &self,
         work: impl Future<Output = T>,
@@ -97,8 +115,13 @@ impl Runner {
         with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
     }
 
-    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of this
-    /// call and of nothing else.
+    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of
+    /// this call and of nothing else.
+    ///
+    /// The order is: translate the request, run the layers and the method, translate the result.
+    ///
+    /// # Errors
+    /// The failure that the caller gets.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
         let mut running = pin!(Some(async {
             let request = self.admission.translate(request)?;

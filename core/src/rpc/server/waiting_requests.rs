@@ -32,14 +32,18 @@ pub(crate) struct WaitingRequest {
 
 /// The requests that wait to start, in order.
 ///
-/// Requests that were acknowledged already are lost if they are dropped here; that is counted, and logged once for all of them.
-/// Requests that the receiver settles go back to the broker.
+/// Requests that were acknowledged already are lost if they are dropped here; that is counted, and logged once for all
+/// of them. Requests that the receiver settles go back to the broker.
 pub(crate) struct WaitingRequests {
+    /// Oldest first.
     requests: VecDeque<WaitingRequest>,
     /// Those that have failed before, any of which may end the process: they start one at a time, in random order.
     suspects: Vec<WaitingRequest>,
+    /// One permit, held while a suspect runs.
     alone: Arc<Semaphore>,
+    /// Decides whether a dropped request is lost or delivered again.
     settle: Settle,
+    /// For the log.
     target: String,
 }
 
@@ -60,6 +64,7 @@ impl WaitingRequests {
         &self.target
     }
 
+    /// The intake subtracts it from the demand of the next poll.
     pub(crate) fn len(&self) -> usize {
         self.requests.len() + self.suspects.len()
     }
@@ -68,6 +73,7 @@ impl WaitingRequests {
         self.requests.is_empty() && self.suspects.is_empty()
     }
 
+    /// Suspects go apart, whatever the order of arrival.
     pub(crate) fn push(&mut self, request: WaitingRequest) {
         if request.accepted.suspect {
             self.suspects.push(request);
@@ -77,29 +83,36 @@ impl WaitingRequests {
     }
 
     /// Whether a request could start, were a handler free.
+    ///
+    /// False while only suspects wait and one of them runs.
     pub(crate) fn may_start(&self) -> bool {
         !self.requests.is_empty() || (!self.suspects.is_empty() && self.alone.available_permits() > 0)
     }
 
     /// Waits until the request that runs alone has ended.
+    ///
+    /// Does not borrow the queue, so the intake can wait for it beside other work.
     pub(crate) fn nothing_runs_alone(&self) -> impl Future<Output = ()> + use<> {
         let alone = Arc::clone(&self.alone);
         async move { drop(alone.acquire().await) }
     }
 
     /// The request that is to start on the handler of `permit`; its heartbeats end. Those that failed before go first.
+    ///
+    /// `None`, and the permit goes back, if nothing can start.
     pub(crate) fn pop(&mut self, permit: OwnedSemaphorePermit) -> Option<(Accepted, Permit)> {
         if !self.suspects.is_empty()
             && let Ok(alone) = Arc::clone(&self.alone).try_acquire_owned()
         {
+            // Random, since the oldest first would let one that ends the process do so at every start.
             let any = usize::try_from(Uuid::new_v4().as_u128() % self.suspects.len() as u128).unwrap_or(0);
             return Some((self.suspects.swap_remove(any).accepted, Permit::new(permit, Some(alone))));
         }
         Some((self.requests.pop_front()?.accepted, Permit::new(permit, None)))
     }
 
-    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent until
-    /// `deadline`.
+    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent
+    /// until `deadline`.
     pub(crate) async fn refuse(&mut self, replies: &ReplySender, deadline: Deadline) {
         let calls: Vec<_> = self.clear().into_iter().filter_map(|accepted| accepted.reply_to).collect();
         let refusals = calls.iter().map(|to| async move { replies.deliver(to, &not_run(to, STOPPED)).await });
@@ -107,6 +120,8 @@ impl WaitingRequests {
     }
 
     /// Takes every request out to be dropped.
+    ///
+    /// Counts and logs them if they were acknowledged.
     fn clear(&mut self) -> Vec<Accepted> {
         let requests = self.requests.drain(..).chain(self.suspects.drain(..));
         let dropped: Vec<Accepted> = requests.map(|waiting| waiting.accepted).collect();

@@ -15,8 +15,11 @@ use crate::rpc::rate_limit::RateLimit;
 /// When a server warns; `None` turns a watch off.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Thresholds {
+    /// How long the first poll of a method may take. Default: 1 s.
     pub(crate) blocking: Option<Duration>,
+    /// How long a method may run before the first reminder, and between two. Default: 300 s.
     pub(crate) long: Option<Duration>,
+    /// How long all handlers may be busy without a pause. Default: 30 s.
     pub(crate) saturation: Option<Duration>,
 }
 
@@ -31,6 +34,9 @@ impl Default for Thresholds {
 }
 
 /// Watches the methods of a server.
+///
+/// One for each server, shared by all its requests. Each kind of warning is limited in rate for the server as a
+/// whole.
 #[derive(Debug)]
 pub(crate) struct MethodWatch {
     thresholds: Thresholds,
@@ -46,11 +52,15 @@ impl MethodWatch {
     /// Runs `work`, the method of a request, inside whose span the warnings are written.
     ///
     /// Blocking is measured by the real clock, since a thread that is blocked keeps every other one from moving.
+    ///
+    /// Without a threshold the wrapper costs one clock reading. The timer of the reminder is created only when a
+    /// method is still pending.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let mut long: Option<Pin<Box<Sleep>>> = None;
         let (mut is_first, began) = (true, Instant::now());
         poll_fn(|context| {
+            // Later polls run on a task of their own and block no other method.
             let polled = if std::mem::take(&mut is_first) {
                 self.first_poll(work.as_mut(), context)
             } else {
@@ -67,6 +77,9 @@ impl MethodWatch {
     }
 
     /// Polls `work` and warns if that took longer than the threshold: the method blocks the intake.
+    ///
+    /// Only the first poll is measured: it runs on the task that takes requests, while later polls run on the task of
+    /// the method.
     fn first_poll<T>(&self, work: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<T> {
         let Some(threshold) = self.thresholds.blocking else { return work.poll(context) };
         let began = StdInstant::now();
@@ -84,6 +97,8 @@ impl MethodWatch {
     }
 
     /// Warns each time that a method has run for `threshold` more.
+    ///
+    /// Registers the waker of the method, so that the reminder comes even if the method never wakes.
     fn remind(
         &self,
         long: &mut Option<Pin<Box<Sleep>>>,
@@ -92,6 +107,7 @@ impl MethodWatch {
         context: &mut Context<'_>,
     ) {
         let reminder = long.get_or_insert_with(|| Box::pin(sleep(threshold)));
+        // Polled again after each reset: only a pending poll registers the waker.
         while reminder.as_mut().poll(context).is_ready() {
             if let Some(suppressed) = self.long.due() {
                 warn!(running = ?began.elapsed(), suppressed, "a method runs for long, and holds a handler meanwhile");
@@ -105,16 +121,21 @@ impl MethodWatch {
 #[derive(Debug)]
 pub(crate) struct SaturationWatch {
     threshold: Option<Duration>,
+    /// When the last free handler was taken; `None` while one is free.
     since: Option<Instant>,
+    /// Whether this period was reported.
     warned: bool,
 }
 
 impl SaturationWatch {
+    /// `None` never warns.
     pub(crate) fn new(threshold: Option<Duration>) -> Self {
         Self { threshold, since: None, warned: false }
     }
 
     /// Takes note of whether a handler is free.
+    ///
+    /// The intake calls it once in each round. A round with a free handler ends the period.
     pub(crate) fn note(&mut self, is_free: bool) {
         if is_free {
             (self.since, self.warned) = (None, false);
@@ -124,11 +145,16 @@ impl SaturationWatch {
     }
 
     /// When to look again, if that would lead to a warning.
+    ///
+    /// `None` if no handler is missing, the period was reported, or the watch is off.
     pub(crate) fn due(&self) -> Option<Instant> {
         if self.warned { None } else { Some(self.since? + self.threshold?) }
     }
 
     /// Warns, once until a handler is free again.
+    ///
+    /// The intake calls it at the time of `due`; `target` is what is served, `waiting` the number of accepted
+    /// requests.
     pub(crate) fn warn(&mut self, target: &str, handlers: usize, waiting: usize) {
         self.warned = true;
         let busy = self.since.map(|since| since.elapsed());

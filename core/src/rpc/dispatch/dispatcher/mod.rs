@@ -32,24 +32,32 @@ const MOST_OFFERED: usize = 20;
 /// A [`tower_service::Service`] that is always ready and never fails: what it refuses is a [`Reply`] with a failure.
 #[derive(Debug, Clone, Default)]
 pub struct RpcDispatcher {
+    /// In the order in which they were added. Shared by clones: adding to a clone copies the list.
     endpoints: Arc<Vec<MethodTable>>,
+    /// Limits the warnings about refused requests, for all clones together.
     refusals: Arc<RateLimit>,
 }
 
 impl RpcDispatcher {
     /// A dispatcher that refuses everything.
+    ///
+    /// A server builds one for its endpoints; build your own to test layers without a server.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds an endpoint behind those it has.
+    ///
+    /// The order matters only where two endpoints list the same method in the same namespace and compatible versions.
     #[must_use]
     pub fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
         self.with(endpoint.into_table())
     }
 
     /// Adds the endpoint that answers `oslo_rpc_server_ping` with `pong`; an endpoint before it may take its place.
+    ///
+    /// It has no namespace and the version 1.0, as in the reference, where `rpc_ping_enabled` adds it.
     #[must_use]
     pub fn ping(self) -> Self {
         self.with(ping::table())
@@ -62,14 +70,21 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of the server
-    /// distinguishes them.
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of
+    /// the server distinguishes them.
+    ///
+    /// A version that does not parse is refused like one that no endpoint serves.
+    ///
+    /// # Errors
+    /// The failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`, which is what the
+    /// reference raises.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let requested: Option<Version> = text.parse().ok();
         let (mut named, mut fits) = (false, false);
         for table in self.endpoints.iter().filter(|table| table.namespaces.contains(&request.namespace)) {
             named = true;
+            // A version that does not parse fits no endpoint of the namespace.
             let Some(requested) = &requested else { break };
             if !is_compatible(Some(&table.version), Some(requested)) {
                 continue;
@@ -91,6 +106,8 @@ impl RpcDispatcher {
     }
 
     /// Logs what the request asks for beside what there is.
+    ///
+    /// Limited in rate, with the number of suppressed warnings.
     fn warn(&self, request: &Request, version: &str, refusal: Refusal) {
         let Some(suppressed) = self.refusals.due() else { return };
         let missing = match refusal {
@@ -103,6 +120,8 @@ impl RpcDispatcher {
     }
 
     /// What callers may ask for instead: namespaces and versions, or the methods.
+    ///
+    /// Sorted, at most 20, with the number of the others.
     fn offered(&self, refusal: Refusal) -> String {
         let mut offered: Vec<String> = Vec::new();
         for table in self.endpoints.iter() {
@@ -121,6 +140,7 @@ impl RpcDispatcher {
     }
 }
 
+/// The method is called within `call`, so that methods start in the order of their requests; its future is returned.
 impl Service<Request> for RpcDispatcher {
     type Response = Reply;
     type Error = Infallible;
