@@ -9,7 +9,7 @@ use oslo_messaging::Result;
 use oslo_messaging::driver::Transport;
 use serde::{Deserialize, Serialize};
 
-use crate::programs::Foreign;
+use crate::foreign::Foreign;
 use crate::report::driver_of_this_test;
 
 /// Connects the suite to one driver. The suite creates a new harness for each case.

@@ -43,6 +43,7 @@ mod case;
 mod cases;
 mod expected;
 mod flawed;
+mod foreign;
 mod harness;
 pub mod programs;
 mod reading;

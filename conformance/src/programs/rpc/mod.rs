@@ -21,7 +21,6 @@ use proptest::strategy::{BoxedStrategy, Strategy};
 use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
 use crate::Stage;
 
-pub(crate) use actor::process::{Answers, Process, Reports};
 pub(crate) use history::Outcome;
 #[cfg(test)]
 pub(crate) use program::Act;

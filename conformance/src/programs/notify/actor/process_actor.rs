@@ -9,9 +9,10 @@ use tokio::sync::RwLock;
 use super::command::{Command, Listen, Notify};
 use super::process_handlers::ProcessHandlers;
 use crate::Stage;
-use crate::programs::Foreign;
+use crate::foreign::Foreign;
+use crate::foreign::process::Process;
 use crate::programs::notify::handler::Handler;
-use crate::programs::rpc::{Outcome, Process};
+use crate::programs::rpc::Outcome;
 
 /// Hired for one program. When it is dropped, an idle process returns to the pool; any other is killed.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::foreign::process::{Answers, Report, Reports};
 use crate::programs::notify::handler::{Handler, compare};
 use crate::programs::notify::history::{Answer, Heard, Log};
-use crate::programs::rpc::{Answers, Reports};
 
 /// The handlers of one life of a listener.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct ProcessHandlers {
 
 /// One call of a handler, as the process reports it.
 #[derive(Debug, Deserialize)]
-struct Report {
+struct Call {
     id: u64,
     events: Vec<Received>,
 }
@@ -65,13 +65,12 @@ impl ProcessHandlers {
 }
 
 impl Reports for ProcessHandlers {
-    fn report(&self, report: Value) {
+    fn report(&self, report: Report) -> bool {
+        let Report::Heard(report) = report else { return false };
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(calls) = calls.as_mut() else { return };
-        let (id, events) = match serde_json::from_value::<Report>(report) {
-            Ok(Report { id, events }) => {
-                (Some(id), events.iter().map(|event| event.heard(&self.handler.log)).collect())
-            }
+        let Some(calls) = calls.as_mut() else { return true };
+        let (id, events) = match serde_json::from_value::<Call>(report) {
+            Ok(Call { id, events }) => (Some(id), events.iter().map(|event| event.heard(&self.handler.log)).collect()),
             Err(error) => (None, vec![invalid(&error)]),
         };
         let call = self.handler.begin(events);
@@ -84,6 +83,7 @@ impl Reports for ProcessHandlers {
             }
         };
         calls.spawn_on(handle, &self.runtime);
+        true
     }
 }
 

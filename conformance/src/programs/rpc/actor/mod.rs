@@ -1,6 +1,5 @@
 //! Actors: each server and each sender of a program is one, in this process or a foreign one.
 
-pub(crate) mod process;
 pub(super) mod process_actor;
 pub(super) mod rust_actor;
 

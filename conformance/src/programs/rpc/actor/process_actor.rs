@@ -5,13 +5,34 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use libtest_mimic::Failed;
+use serde::Deserialize;
 use tokio::sync::RwLock;
 
-use super::process::Process;
 use super::{Actor, ActorSource, Command};
 use crate::Stage;
-use crate::programs::Foreign;
-use crate::programs::rpc::history::{Log, Outcome};
+use crate::foreign::Foreign;
+use crate::foreign::process::{Process, Report, Reports};
+use crate::programs::rpc::history::{Event, Log, Outcome};
+
+/// What the server of a process reports: what ran, and what ended.
+#[derive(Deserialize)]
+struct Finished {
+    server: usize,
+    number: usize,
+}
+
+impl Reports for Log {
+    fn report(&self, report: Report) -> bool {
+        let event = match report {
+            Report::Ran(run) => serde_json::from_value(run).map(Event::Ran),
+            Report::Finished(finished) => {
+                serde_json::from_value(finished).map(|Finished { server, number }| Event::Finished { server, number })
+            }
+            Report::Heard(_) => return false,
+        };
+        event.map(|event| self.note(event)).is_ok()
+    }
+}
 
 /// An actor for one program. Dropping it returns its process to the pool, if the process is idle.
 #[derive(Debug)]
@@ -46,7 +67,7 @@ impl ActorSource for Foreign {
 
 async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
     let process = foreign.take().await?;
-    process.note_in(Some(log.clone()));
+    process.report_to(Some(Arc::new(log.clone())));
     Ok(process)
 }
 
@@ -112,7 +133,7 @@ impl Drop for ProcessActor {
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
         let Some(process) = hired.process.take() else { return };
-        process.note_in(None);
+        process.report_to(None);
         if process.is_idle() && !hired.serving {
             self.foreign.give_back(process);
         }

@@ -1,11 +1,13 @@
 //! Foreign actors: processes of another implementation, such as the reference in Python.
 
+pub(crate) mod process;
+
 use std::fmt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::rpc::Process;
+use self::process::Process;
 
 /// How long a process may take to start. Seconds, or longer on a busy machine.
 const READY: Duration = Duration::from_secs(60);

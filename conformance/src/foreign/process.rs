@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-
-use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 
 /// One process. Dropping it kills it; commands in progress then fail.
 ///
@@ -28,10 +27,22 @@ pub(crate) struct Process {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Takes what the listener of a process reports.
+/// Takes what a process reports of its server or listener.
 pub(crate) trait Reports: fmt::Debug + Send + Sync {
-    /// Takes one report. The reading thread calls it before it reads the next line.
-    fn report(&self, report: Value);
+    /// Takes one report, and says whether it makes sense. The reading thread calls it before it reads the next line.
+    fn report(&self, report: Report) -> bool;
+}
+
+/// What happened in a process, without being asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// A method began.
+    Ran(Value),
+    /// A method ended.
+    Finished(Value),
+    /// A handler of notifications was called, and waits for an answer.
+    Heard(Value),
 }
 
 /// Writes lines to a process that answer its reports. Clones write to the same process.
@@ -62,12 +73,11 @@ enum Life {
     Ended,
 }
 
-/// The commands without an answer, and where to record executions.
+/// The commands without an answer, and who takes reports.
 #[derive(Debug, Default)]
 struct Pending {
     /// By id.
-    waiting: HashMap<u64, oneshot::Sender<Outcome>>,
-    log: Option<Log>,
+    waiting: HashMap<u64, oneshot::Sender<Value>>,
     reports: Option<Arc<dyn Reports>>,
     /// Whether the process has ended. Later commands fail at once.
     ended: bool,
@@ -85,10 +95,12 @@ struct Input<'a, C> {
 #[serde(rename_all = "snake_case")]
 enum Output {
     Ready,
-    Outcome { id: u64, outcome: Outcome },
-    Ran(Run),
-    Finished { server: usize, number: usize },
-    Heard(Value),
+    Outcome {
+        id: u64,
+        outcome: Value,
+    },
+    #[serde(untagged)]
+    Report(Report),
 }
 
 impl Process {
@@ -120,23 +132,24 @@ impl Process {
     ///
     /// # Cancellation
     /// The process still runs the command; its outcome is dropped.
-    pub(crate) async fn ask(&self, command: &impl Serialize, at_most: Duration) -> Result<Outcome, String> {
+    pub(crate) async fn ask<O: DeserializeOwned>(
+        &self,
+        command: &impl Serialize,
+        at_most: Duration,
+    ) -> Result<O, String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let answer = self.shared.answer_to(id);
         self.shared.write(&Input { id, command });
         match timeout(at_most, answer).await {
-            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Ok(outcome)) => {
+                serde_json::from_value(outcome).map_err(|error| format!("its answer is invalid: {error}"))
+            }
             Ok(Err(_)) => Err("the process ended".to_owned()),
             Err(_) => Err(format!("the process did not answer within {at_most:?}")),
         }
     }
 
-    /// Records what runs in `log`; `None` stops recording.
-    pub(crate) fn note_in(&self, log: Option<Log>) {
-        self.shared.pending().log = log;
-    }
-
-    /// Hands the reports of its listener to `reports`; `None` drops them. When this returns, the receiver before gets none.
+    /// Hands reports to `reports`; `None` drops them. When this returns, the receiver before gets none.
     pub(crate) fn report_to(&self, reports: Option<Arc<dyn Reports>>) {
         self.shared.pending().reports = reports;
     }
@@ -188,7 +201,7 @@ impl Shared {
     }
 
     /// Registers a command. The receiver fails if the process has ended or ends.
-    fn answer_to(&self, id: u64) -> oneshot::Receiver<Outcome> {
+    fn answer_to(&self, id: u64) -> oneshot::Receiver<Value> {
         let (sender, answer) = oneshot::channel();
         let mut pending = self.pending();
         if !pending.ended {
@@ -201,32 +214,27 @@ impl Shared {
     fn read(&self, output: impl Read) {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
-            match serde_json::from_str(&line) {
-                Ok(output) => self.handle(output),
-                // After an invalid line no answer can be trusted, so waiting commands fail as if the process had ended.
-                Err(_) => break,
+            // After an invalid line no answer can be trusted, so waiting commands fail as if the process had ended.
+            if !serde_json::from_str(&line).is_ok_and(|output| self.handle(output)) {
+                break;
             }
         }
         *self.pending() = Pending { ended: true, ..Pending::default() };
         self.stage.send_replace(Life::Ended);
     }
 
-    /// Records executions before it completes a command, in the order of the lines.
-    fn handle(&self, output: Output) {
+    /// Hands on reports before it completes a command, in the order of the lines. False if a report is invalid.
+    fn handle(&self, output: Output) -> bool {
         let mut pending = self.pending();
-        let note = |event: Event| {
-            pending.log.as_ref().map(|log| log.note(event));
-        };
         match output {
             Output::Ready => drop(self.stage.send_replace(Life::Ready)),
-            Output::Ran(run) => note(Event::Ran(run)),
-            Output::Finished { server, number } => note(Event::Finished { server, number }),
-            Output::Heard(report) => pending.reports.iter().for_each(|reports| reports.report(report.clone())),
+            Output::Report(report) => return pending.reports.as_ref().is_none_or(|reports| reports.report(report)),
             Output::Outcome { id, outcome } => {
                 // The caller may have timed out.
                 let _ = pending.waiting.remove(&id).map(|waiting| waiting.send(outcome));
             }
         }
+        true
     }
 }
 
@@ -244,7 +252,6 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
-    use crate::programs::rpc::actor::Command;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -255,16 +262,31 @@ mod tests {
         Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap()
     }
 
+    /// The command of these tests; no script looks at it.
+    const COMMAND: &str = "stop";
+
+    /// Keeps the reports.
+    #[derive(Debug, Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl Reports for Kept {
+        fn report(&self, report: Report) -> bool {
+            self.0.lock().unwrap().push(format!("{report:?}"));
+            true
+        }
+    }
+
     #[tokio::test]
-    async fn executions_are_recorded_before_the_answer_arrives() {
+    async fn reports_are_handed_on_before_the_answer_arrives() {
         let process = shell(
             r#"echo '{"finished": {"server": 2, "number": 7}}'; echo '{"outcome": {"id": 1, "outcome": "done"}}'"#,
         );
-        let log = Log::default();
-        process.note_in(Some(log.clone()));
+        let kept = Arc::new(Kept::default());
+        process.report_to(Some(Arc::clone(&kept) as _));
         process.ready(LONG).await.unwrap();
-        assert_eq!(process.ask(&Command::Stop, LONG).await, Ok(Outcome::Done));
-        assert_eq!(log.history().events, [Event::Finished { server: 2, number: 7 }]);
+        assert_eq!(process.ask(&COMMAND, LONG).await, Ok("done".to_owned()));
+        let reports = kept.0.lock().unwrap();
+        assert!(reports.len() == 1 && reports[0].starts_with("Finished("), "{reports:?}");
         assert!(process.is_idle());
     }
 
@@ -272,15 +294,15 @@ mod tests {
     async fn commands_fail_when_the_process_ends() {
         let process = shell("exit 1");
         process.ready(LONG).await.unwrap();
-        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+        assert_eq!(process.ask::<Value>(&COMMAND, LONG).await, Err("the process ended".to_owned()));
         assert!(!process.is_idle());
-        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+        assert_eq!(process.ask::<Value>(&COMMAND, LONG).await, Err("the process ended".to_owned()));
     }
 
     #[tokio::test]
     async fn an_invalid_line_ends_the_conversation() {
         let process = shell("echo done");
-        assert_eq!(process.ask(&Command::Stop, LONG).await, Err("the process ended".to_owned()));
+        assert_eq!(process.ask::<Value>(&COMMAND, LONG).await, Err("the process ended".to_owned()));
     }
 
     #[tokio::test]
@@ -289,7 +311,7 @@ mod tests {
         process.ready(LONG).await.unwrap();
         let at_most = Duration::from_millis(50);
         assert_eq!(
-            process.ask(&Command::Stop, at_most).await,
+            process.ask::<Value>(&COMMAND, at_most).await,
             Err("the process did not answer within 50ms".to_owned())
         );
         assert!(!process.is_idle());
