@@ -1,5 +1,8 @@
 //! The options of the reference, `[oslo_messaging_rabbit]` in its configuration file: from a URL, a file, or by
 //! name.
+//!
+//! The table is the single list: it drives the parser, the reference documentation and the warnings. A URL and a file
+//! end in the same function, so a value means the same in both.
 
 mod table;
 
@@ -14,6 +17,7 @@ impl AmqpConfig {
     /// Applies the options in the query of `url`, and turns TLS on if its scheme is `amqps`.
     ///
     #[doc = include_str!("../../../OPTIONS.md")]
+    /// Options are applied in the order of the query, so the last one of a name counts.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for an unknown option or an unusable value, and if the query turns TLS off
@@ -69,6 +73,9 @@ pub(crate) fn is_known(name: &str) -> bool {
 }
 
 /// Applies the option `name`.
+///
+/// White space around the value is ignored. The errors never show the value of an unknown option, because a misplaced
+/// password could be one.
 ///
 /// # Errors
 /// `Config` for an unknown option or an unusable value.

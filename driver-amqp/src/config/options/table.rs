@@ -11,27 +11,42 @@ use crate::config::AmqpConfig;
 use crate::config::login::Login;
 
 /// One option of the reference.
+///
+/// The name, the accepted values and the effect are columns of `OPTIONS.md` and parts of the error for an unusable
+/// value. So `takes` and `says` are written for operators.
 pub(crate) struct RabbitOption {
+    /// The name in the section `[oslo_messaging_rabbit]`, and in the query of a URL.
     pub(crate) name: &'static str,
     /// What is read, with its unit.
     pub(crate) takes: &'static str,
+    /// The effect, its default, and where it differs from the reference; also the text of the warning of an idle
+    /// option.
     pub(crate) says: &'static str,
+    /// Called with the value without surrounding white space.
     read: Read,
 }
 
 /// What a value does.
 enum Read {
     /// Sets a field.
+    /// `None` means that the value is unusable; the caller turns it into an error.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
     /// Nothing: what the option governs does not exist here, or needs no option. The value is validated as in the reference, and
     /// a warning is logged.
+    ///
+    /// A file that is written for Python services therefore works unchanged, unless it has a value that the reference
+    /// rejects.
     Idle(fn(&str) -> bool),
 }
 
+/// The two spellings that the documentation shows. The parser accepts those of `oslo.config` as well.
 const BOOLEAN: &str = "true, false";
+/// An integer without a unit. An empty value changes nothing.
 pub(super) const NUMBER: &str = "a number";
+/// Seconds, with a fraction if needed. An empty value changes nothing.
 pub(super) const SECONDS: &str = "seconds";
 
+/// A row for an option that has a field in [`AmqpConfig`]. `read` leaves the field as it is if it returns `None`.
 const fn set(
     name: &'static str,
     takes: &'static str,
@@ -41,11 +56,13 @@ const fn set(
     RabbitOption { name, takes, says, read: Read::Set(read) }
 }
 
+/// A row for an option that has no field. Its value must pass `is_valid`, and then only logs a warning.
 const fn idle(name: &'static str, takes: &'static str, says: &'static str, is_valid: fn(&str) -> bool) -> RabbitOption {
     RabbitOption { name, takes, says, read: Read::Idle(is_valid) }
 }
 
 /// Every option of the section, in the reference's groups (oslo.messaging 18.3.1 `impl_rabbit.py` and `amqp.py`).
+/// `OPTIONS.md` lists the rows in this order. A default that differs from the reference is stated with the reference's.
 pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "amqp_durable_queues",
@@ -277,21 +294,26 @@ impl RabbitOption {
         taken.ok_or_else(|| refused(self.name, value, &format!("it takes {}. {}", self.takes, self.says)))
     }
 
+    /// The row of `OPTIONS.md`, which a test compares with the file.
     #[cfg(test)]
     pub(super) fn row(&self) -> String {
         format!("| `{}` | {} | {} |", self.name, self.takes, self.says)
     }
 }
 
+/// Accepts fractions, as the reference does for its float options. `None` for a negative value, and for one that is too
+/// large for a `Duration` or is no number.
 fn seconds(value: &str) -> Option<Duration> {
     let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// The type of the field sets the range: a prefetch over 65,535 is refused, not cut off.
 fn number<N: FromStr>(value: &str) -> Option<N> {
     value.parse().ok()
 }
 
+/// Accepts the spellings of `oslo.config`, in upper or lower case. `None` for anything else, also for an empty value.
 fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -300,14 +322,17 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+/// The check of an idle option; only the spellings of the parser pass.
 fn is_boolean(value: &str) -> bool {
     boolean(value).is_some()
 }
 
+/// The check of an idle option. A fraction does not pass, although some of these options are in seconds.
 fn is_number(value: &str) -> bool {
     number::<i64>(value).is_some()
 }
 
+/// An empty value selects the default, which is known only when the name is used.
 fn name(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
@@ -317,6 +342,8 @@ fn file(value: &str) -> Option<std::path::PathBuf> {
     (!value.is_empty()).then(|| value.into())
 }
 
+/// The error names the option, the value and what is accepted. No option of this table holds a secret, so the value may
+/// be shown.
 fn refused(option: &str, value: &str, reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read options")
         .with_context("option", option)
