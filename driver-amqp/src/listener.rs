@@ -1,4 +1,8 @@
 //! The listener of one subscription: it continues across lost channels and links.
+//!
+//! Two parties share the work. The listener reads deliveries and hands them over; its recovery task resubscribes, and
+//! hands new sessions to it. They communicate only through `RecoveryHandle`, and the listener never waits for a
+//! declaration.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -24,9 +28,11 @@ use crate::recovery::handle::RecoveryHandle;
 use crate::recovery::restored::Restored;
 use crate::topology::stream::StreamPosition;
 
+/// Deliveries in the order of the broker, each with its delivery tag.
 type Batch = Vec<(Tag, Received)>;
 
 /// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
+/// `poll` may be dropped at any await without losing a message.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
     /// Where peers reach this listener. A renamed queue changes it.
@@ -41,6 +47,7 @@ pub(crate) struct AmqpListener {
     position: Arc<StreamPosition>,
     /// The acknowledgement that must be written before its messages are handed over.
     pending_ack: Option<PendingAck>,
+    /// For the counters and the current link.
     inner: Arc<Inner>,
     /// The error that every poll returns, once the listener has ended.
     end: Option<Error>,
@@ -51,6 +58,7 @@ pub(crate) struct AmqpListener {
 /// An acknowledgement that is being written, with the deliveries that it covers. The listener owns it, so a dropped `poll`
 /// loses nothing.
 struct PendingAck {
+    /// Ends when lapin has written the frame. The broker does not confirm it.
     written: BoxFuture<'static, Result<()>>,
     batch: Batch,
     /// The limit of the session that the deliveries came from.
@@ -60,6 +68,7 @@ struct PendingAck {
 }
 
 /// What a `poll` woke up for.
+/// The recovery comes first: a new session supersedes what the old one still has to say.
 enum ListenerEvent {
     Read(Result<SessionEvent>),
     Restored(Result<Restored>),
@@ -82,6 +91,11 @@ impl AmqpListener {
     }
 
     /// Waits for the next event of the session or its recovery.
+    ///
+    /// A stopped listener without a session ends at once. One that is not stopped waits for its recovery.
+    ///
+    /// # Cancellation
+    /// Loses nothing: deliveries stay in the session, and restored sessions in their queue.
     async fn wait(&mut self) -> ListenerEvent {
         let stopped = self.recovery.is_none();
         let session = &mut self.session;
@@ -101,6 +115,7 @@ impl AmqpListener {
     }
 
     /// Reads everything that has arrived, so that one acknowledgement covers as much as possible.
+    /// Never waits. `None` if nothing has arrived, or there is no session.
     async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
         let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
@@ -110,6 +125,7 @@ impl AmqpListener {
     }
 
     /// Handles one event. Returns true if the subscription has ended.
+    /// An ended recovery does not return true: the next `poll` returns its error.
     fn handle(&mut self, event: ListenerEvent) -> bool {
         match event {
             ListenerEvent::Read(Ok(SessionEvent::Progress)) => {}
@@ -127,6 +143,9 @@ impl AmqpListener {
     }
 
     /// Continues with a restored session or consumer.
+    ///
+    /// The acknowledgement that is being written belongs to the old session, so it is marked as stale and its failure
+    /// does not count as a loss of the new one.
     fn use_restored(&mut self, restored: Restored) {
         match restored {
             Restored::Session(session, address) => {
@@ -150,6 +169,7 @@ impl AmqpListener {
     }
 
     /// Gives the session up; every further poll fails with `error`.
+    /// A session whose transport was closed still writes recorded decisions; any other is lost.
     fn end_with(&mut self, error: Error) {
         match self.session.take() {
             // The channel still works, and receivers were promised that their decisions would be written.
@@ -161,6 +181,7 @@ impl AmqpListener {
     }
 
     /// The error of a close without a connection.
+    /// It names the last loss, because the caller sees no other error of it.
     fn left_behind(&self) -> Error {
         let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
@@ -170,6 +191,9 @@ impl AmqpListener {
     }
 
     /// Gives up a lost channel: the broker redelivers what was not acknowledged. Asks the recovery for another.
+    ///
+    /// Afterwards settlements of messages of this session fail with `Disconnected`. Calling it without a session only
+    /// reports the loss again.
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
@@ -187,6 +211,9 @@ impl AmqpListener {
 
     /// Waits until the acknowledgement is written, and returns its messages. `None` if it could not be written: the broker
     /// redelivers them, so handing them over would run them twice.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the acknowledgement and its messages stay with the listener.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.pending_ack.as_mut()?.written).await;
         let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
@@ -204,6 +231,9 @@ impl AmqpListener {
     }
 
     /// Up to `max` messages that are ready. Where they are acknowledged before handover, begins that and returns `None`.
+    ///
+    /// `None` also if nothing is ready. The acknowledgement of a batch is one basic.ack for its last message;
+    /// `multiple` is set only if the batch has several.
     fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let session = self.session.as_mut()?;
         let (last, batch) = session.take(max.get())?;
@@ -234,6 +264,14 @@ impl Listener for AmqpListener {
         &self.address
     }
 
+    /// Returns at least one message, or `None` after a stop, when nothing is left to hand over.
+    ///
+    /// # Errors
+    /// `Closed` once the transport is closed; the error that ended the recovery. Every later call returns the same one.
+    /// A lost connection is no error here: the call waits for the recovery.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the next call continues.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
             // Also one that a poll began which was dropped since.
@@ -279,6 +317,11 @@ impl Listener for AmqpListener {
         }
     }
 
+    /// Cancels the consumers and ends the recovery. `poll` then returns what has arrived, unless messages are
+    /// acknowledged before handover: those go back to the queue.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`. The channel is closed then, so no message arrives any more.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         // A session that was restored since the last poll must be stopped too.
         while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
@@ -292,6 +335,10 @@ impl Listener for AmqpListener {
         }
     }
 
+    /// Stops first. Then writes the recorded acknowledgements, deletes the private queues and closes the channel.
+    ///
+    /// # Errors
+    /// The error that ended the listener; `Disconnected` without a channel; `Timeout`.
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
         let stopped = self.stop(deadline).await;
         match &mut self.session {
@@ -301,6 +348,8 @@ impl Listener for AmqpListener {
     }
 }
 
+/// Moves the position of a stream forward, so it must be called once per message and in the order of handover.
+/// `unsettled` is `None` for a message that was acknowledged before.
 fn incoming(
     (position, counts): (&StreamPosition, &Counts),
     received: Received,

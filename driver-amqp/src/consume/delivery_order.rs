@@ -8,7 +8,9 @@ use crate::consume::ack_frames::Tag;
 /// not been read from another consumer yet.
 #[derive(Debug)]
 pub(crate) struct DeliveryOrder<T> {
+    /// The tag of the next delivery to hand over.
     next: Tag,
+    /// Never more than the prefetch counts of the channel's consumers allow.
     arrived: BTreeMap<Tag, T>,
 }
 
@@ -20,6 +22,7 @@ impl<T> Default for DeliveryOrder<T> {
 
 impl<T> DeliveryOrder<T> {
     /// Adds a delivery.
+    /// The same tag twice would replace the delivery, and the broker never does that on one channel.
     pub(crate) fn push(&mut self, tag: Tag, delivery: T) {
         self.arrived.insert(tag, delivery);
     }

@@ -17,7 +17,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The age of a channel, and whether it should be replaced.
 #[derive(Debug)]
 pub(crate) struct ChannelRenewal {
+    /// When the channel was opened, or was kept for the last time.
     since: Instant,
+    /// Set while the publisher drains the channel.
     until: Option<Instant>,
 }
 

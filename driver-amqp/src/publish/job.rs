@@ -15,6 +15,7 @@ use crate::link::state_machine::Generation;
 use crate::publish::destinations::Prerequisite;
 
 /// A message in the form in which it is sent, as often as necessary.
+/// It never changes after `Transport::publish` built it, so a resent message is identical, its id included.
 #[derive(Debug)]
 pub(crate) struct EncodedPublish {
     pub(crate) exchange: Exchange,
@@ -27,7 +28,9 @@ pub(crate) struct EncodedPublish {
     pub(crate) mandatory: bool,
     /// What a refusal by the broker means for the execution.
     pub(crate) if_refused: Executed,
+    /// Compressed already, if the configuration says so.
     pub(crate) body: Bytes,
+    /// Cloned for each send; the body is not.
     pub(crate) properties: BasicProperties,
     /// The bytes of the headers. Each link has its own limit for them.
     pub(crate) header_bytes: usize,
@@ -63,8 +66,11 @@ pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     if replicated { Executed::No } else { Executed::Maybe }
 }
 
+/// The message is not sent, or certainly did not arrive.
 const WAITING: u8 = 0;
+/// lapin has the message, so the broker may have it.
 const SENT: u8 = 1;
+/// The caller has its error. Final: the message must not be sent any more.
 const ABANDONED: u8 = 2;
 
 /// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
@@ -85,6 +91,7 @@ impl AbandonFlag {
     }
 
     /// The caller gives up. Returns what is known about the execution.
+    /// `Maybe` if the message was sent, otherwise `No`, and then it never will be sent.
     pub(crate) fn abandon(&self) -> Executed {
         match self.0.swap(ABANDONED, Ordering::AcqRel) {
             SENT => Executed::Maybe,

@@ -20,6 +20,7 @@ pub(crate) enum RecoveryAction {
 
 impl RecoveryAction {
     /// What the listener does next, for the log.
+    /// Completes the sentence "a listener could not resubscribe; …".
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::Retry => "it retries",
@@ -49,6 +50,8 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
 
 /// Whether `text` has the broker's words for a declared queue without a running process (404, `rabbit_amqqueue` of RabbitMQ)
 /// or for one that is exclusive to another connection (405).
+///
+/// The reply code alone does not tell: 404 is also the answer for a queue that does not exist.
 fn says_unreachable(text: &str) -> bool {
     const WORDS: [&str; 6] = [
         "is down or inaccessible",

@@ -14,6 +14,7 @@ use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 /// Connects a listener with its [`ListenerRecovery`]. Dropping it aborts the recovery.
 #[derive(Debug)]
 pub(crate) struct RecoveryHandle {
+    /// Dropping it tells the recovery that the listener is gone.
     losses: mpsc::UnboundedSender<LossReport>,
     restored: Arc<RestoredQueue>,
     /// The number of the session in use.
@@ -23,6 +24,9 @@ pub(crate) struct RecoveryHandle {
 
 impl RecoveryHandle {
     /// Starts the recovery task of a listener whose first session uses `channel`.
+    ///
+    /// Must run inside of a tokio runtime. The recovery registers with the barrier and the queue checks before this
+    /// returns.
     pub(crate) fn start(opener: SubscriptionOpener, channel: ConsumerChannel) -> Self {
         let (losses, reported) = mpsc::unbounded_channel();
         let restored = Arc::new(RestoredQueue::default());
@@ -31,6 +35,7 @@ impl RecoveryHandle {
     }
 
     /// Reports that the channel of the session in use is lost.
+    /// Ignored if the recovery has ended: its error is in the queue then.
     pub(crate) fn session_lost(&self) {
         let _ = self.losses.send(LossReport::Session(self.session));
     }
@@ -41,6 +46,7 @@ impl RecoveryHandle {
     }
 
     /// The next restored session or consumer, if there is one. Consumers of earlier sessions are skipped.
+    /// Taking a session makes it the one in use: later reports carry its number.
     pub(crate) fn try_next(&mut self) -> Option<Result<Restored>> {
         loop {
             let (session, restored) = self.restored.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;

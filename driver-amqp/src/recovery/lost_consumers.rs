@@ -19,6 +19,7 @@ pub(crate) struct LostConsumers {
 
 #[derive(Debug)]
 struct Lost {
+    /// Not before this instant; a busy recovery may take longer.
     due: Instant,
     /// Why the last attempt failed, if that makes the listener unhealthy.
     reason: Option<String>,
@@ -64,6 +65,7 @@ impl LostConsumers {
         *index
     }
 
+    /// Created with a count of zero at the first loss of the consumer.
     fn attempts(&mut self, index: usize) -> &mut Attempts {
         self.attempts.entry(index).or_insert_with(Attempts::new)
     }
