@@ -14,6 +14,11 @@ use tokio::time::sleep;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The distinct addresses of `host`, in the order of the resolver.
+///
+/// The resolver decides which family comes first.
+///
+/// # Errors
+/// The resolver's.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in lookup_host((host, port)).await? {
@@ -26,6 +31,11 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
 
 /// The first of `addresses` that `connect` succeeds with. Each starts [`HEAD_START`] after the one before it, or
 /// when that one fails.
+///
+/// Attempts that lose are dropped, which closes their sockets.
+///
+/// # Cancellation
+/// Drops every attempt.
 ///
 /// # Errors
 /// The last failure, once all have failed.

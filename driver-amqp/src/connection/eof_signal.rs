@@ -1,4 +1,7 @@
 //! Signals the end of a stream.
+//!
+//! The signal is independent of lapin, which may lose a request together with its connection. A task that waits for
+//! lapin also waits for this token, see `unless_ended`.
 
 use std::io;
 use std::pin::Pin;
@@ -9,18 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 /// Passes everything through, and cancels `ended` at the end of the stream or an error. lapin does not report every
 /// end, and never resolves a request that it lost with the connection.
+///
+/// It sits outside of the frame reader, so bytes before the end reach lapin first, and a violation counts as an end.
 #[derive(Debug)]
 pub(crate) struct EofSignal<S> {
     stream: S,
+    /// Shared with the `KillSwitch`, which cancels it too.
     ended: CancellationToken,
 }
 
 impl<S> EofSignal<S> {
+    /// `ended` is cancelled at most once, and never by a read without room.
     pub(crate) fn new(stream: S, ended: CancellationToken) -> Self {
         Self { stream, ended }
     }
 
     /// Signals an error, and returns it.
+    /// Also for an error after which lapin would try again: the stream is not used any further.
     fn pass_on<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
         if outcome.is_err() {
             self.ended.cancel();

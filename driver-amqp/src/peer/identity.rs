@@ -5,12 +5,14 @@ use std::fmt;
 use oslo_messaging::ErrorKind;
 
 /// The first byte of a broker: connection.start is a method frame.
+/// No other protocol that is found at such ports begins with it.
 const METHOD: u8 = 1;
 /// The first byte of a TLS alert.
 const ALERT: u8 = 0x15;
 /// The length of `AMQP`, a protocol id and a version.
 const PROTOCOL_HEADER: usize = 8;
 /// How many bytes of a first line are read at most.
+/// A longer line, from a web server or a shell, is cut off in the error.
 pub(super) const ENOUGH: usize = 96;
 
 /// What the first bytes say about the peer.
@@ -20,6 +22,7 @@ pub(super) enum Identity {
     Broker,
     ForeignPeer(ForeignPeer),
     /// More bytes are needed.
+    /// The caller must read on, and ask again with all bytes so far.
     Incomplete,
 }
 
@@ -27,10 +30,12 @@ pub(super) enum Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ForeignPeer {
     /// A load balancer or web server, with its status line.
+    /// Typical for a load balancer without a living backend.
     Http(String),
     /// Another version of AMQP.
     OtherAmqp(String),
     /// A port that expects TLS.
+    /// It answered our plain protocol header with an alert.
     Tls,
     /// Anything else, with its first bytes.
     Unknown(String),
@@ -85,6 +90,7 @@ pub(super) fn identify(bytes: &[u8], ended: bool) -> Identity {
     }
 }
 
+/// The first line, so that an operator recognises the service.
 fn unknown(bytes: &[u8]) -> Identity {
     Identity::ForeignPeer(ForeignPeer::Unknown(line(bytes)))
 }

@@ -1,6 +1,6 @@
 //! Declares the exchanges and queues that publishes need: once per link, and again when one is missing.
 //!
-//! The publishers of the reference declare an exchange once per channel (oslo.messaging 18.3.1, `impl_rabbit.py`). Here a
+//! The reference declares an exchange once per publishing channel (oslo.messaging 18.3.1, `impl_rabbit.py`). Here a
 //! declaration is remembered with the generation of its link, so a new link declares again.
 
 use std::collections::HashMap;

@@ -148,7 +148,7 @@ impl<'a> Resend<'a> {
                 job.abandon_flag.mark_unsent();
             }
             if let Some(error) = refusal {
-                // The receiver is gone if the caller has given up, and then nobody needs the error.
+                // The receiver is gone if the caller has given up. Its abandon flag has the answer then.
                 drop(job.result.send(Err(error.with_context("host", &self.host))));
                 continue;
             }

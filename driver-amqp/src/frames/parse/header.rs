@@ -8,13 +8,16 @@ use super::violation::Violation;
 
 /// The fixed part of the payload, in bytes: class, weight, body size and property flags.
 pub(crate) const FIXED: usize = 14;
-/// The offset of the property flags.
+/// The offset of the property flags. One bit per property, the first one highest. The lowest bit would announce further
+/// flags; the basic class has too few properties to need them.
 const FLAGS: usize = 12;
+/// In bytes, 64 bits, behind class and weight.
 const BODY_SIZE: usize = 4;
 
 /// The types of the properties in order, the first at the highest bit of the flags: `s` is a short string, `T` a
 /// table, a digit so many bytes.
 const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
+/// Its place in the list of properties; `MESSAGE_ID` is the other one that the reader needs.
 const HEADERS: usize = 2;
 const MESSAGE_ID: usize = 8;
 
@@ -23,11 +26,14 @@ const MESSAGE_ID: usize = 8;
 pub(crate) struct Header {
     /// The table of headers, with its length in front.
     pub(crate) headers: Option<Range<usize>>,
+    /// The text without its length.
     pub(crate) message_id: Option<Range<usize>>,
 }
 
 impl Header {
     /// Repairs the properties in `payload` in place.
+    ///
+    /// The length of the payload does not change. `payload` must have its fixed part.
     ///
     /// # Errors
     /// The properties cannot be decoded.
@@ -70,6 +76,7 @@ pub(crate) fn body_size(payload: &[u8]) -> Result<u64, Violation> {
 }
 
 /// Removes all properties from `payload`; returns the length that is left.
+/// The body size stays, so the body frames that follow still belong to the message.
 pub(crate) fn empty(payload: &mut [u8]) -> usize {
     payload[FLAGS..FIXED].fill(0);
     FIXED
