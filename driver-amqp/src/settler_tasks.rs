@@ -1,4 +1,7 @@
 //! The tasks that write the decisions of receivers; they may outlive their listeners.
+//!
+//! A listener can be dropped with decisions that its receivers were promised to be written. So its settler belongs to
+//! the transport.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +18,7 @@ pub(crate) struct SettlerTasks {
 
 impl SettlerTasks {
     /// Starts `task`, and removes those that have ended.
+    /// Must run inside of a tokio runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while running.try_join_next().is_some() {}
@@ -22,11 +26,14 @@ impl SettlerTasks {
     }
 
     /// Cancelled when the tasks must write what they have and end.
+    /// A clone: cancelling is left to `finish`.
     pub(crate) fn finishing(&self) -> CancellationToken {
         self.finishing.clone()
     }
 
     /// Makes all tasks write what they have, and waits until they have ended.
+    ///
+    /// A task that is spawned afterwards sees the cancelled token, writes what it has and ends.
     ///
     /// # Cancellation
     /// Aborts those that have not ended.

@@ -7,9 +7,11 @@ use crate::frames::ServerVersion;
 /// negative limit as 0.
 const LIMITS_BY_ITSELF: u16 = 4;
 /// The limit of such a broker, unless an operator set another.
+/// The number of deliveries that may fail; the broker drops or dead-letters the message at the next failure.
 const BY_ITSELF: u64 = 20;
 
 /// Whether the queues of a broker of this release have a limit by default.
+/// False for a broker that sent no version.
 pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
     server.is_some_and(|server| server.major >= LIMITS_BY_ITSELF)
 }
