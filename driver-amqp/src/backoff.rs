@@ -45,6 +45,7 @@ impl Backoff {
                 let (first, most) = (config.reconnect_wait, config.reconnect_wait_max);
                 let ceiling = match config.reconnect_backoff {
                     Some(step) => step.checked_mul(attempts).and_then(|more| first.checked_add(more)),
+                    // An overflow means that the bound is past its cap.
                     None => 2_u32.checked_pow(attempts).and_then(|factor| first.checked_mul(factor)),
                 };
                 let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);

@@ -106,6 +106,7 @@ impl AmqpListener {
         });
         match &mut self.recovery {
             Some(recovery) => tokio::select! {
+                // A restored session first: reading the old one could only report its loss again.
                 biased;
                 restored = recovery.next() => ListenerEvent::Restored(restored),
                 read = read => ListenerEvent::Read(read),
@@ -300,6 +301,7 @@ impl Listener for AmqpListener {
                 continue;
             }
             if let Some(messages) = self.take(max) {
+                // A loss was handled above, so this is progress, the end or a cancelled consumer.
                 if let Some(read) = read {
                     self.handle(ListenerEvent::Read(read));
                 }
@@ -327,6 +329,7 @@ impl Listener for AmqpListener {
         while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
             self.handle(ListenerEvent::Restored(restored));
         }
+        // Aborts the recovery task. A session that it was opening is dropped with it.
         self.recovery = None;
         match &mut self.session {
             Some(session) => session.cancel(deadline).await,
@@ -366,6 +369,7 @@ fn incoming(
              is slower than the retention (x-max-age, rabbit_transient_queues_ttl) allows"
         );
     }
+    // Before the conversion, which takes the delivery apart.
     let redelivered = received.delivery.redelivered;
     let message = properties::message(received, delivery_limit);
     Box::new(match unsettled {

@@ -63,6 +63,7 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut properties = BasicProperties::default()
         .with_content_type(short_string("content_type", CONTENT_TYPE)?)
         .with_content_encoding(short_string("content_encoding", CONTENT_ENCODING)?)
+        // Persistent, also for queues that are not durable: kombu's default, and the broker ignores it there.
         .with_delivery_mode(2)
         .with_priority(0)
         .with_headers(headers)
@@ -94,6 +95,7 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
         .filter(|(name, _)| name.as_str() != DELIVERY_COUNT)
         .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
         .collect();
+    // On a first delivery the header is the publisher's own, see `DELIVERY_COUNT`.
     let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());

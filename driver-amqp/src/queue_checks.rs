@@ -162,6 +162,7 @@ impl QueueCheck {
     /// Waits until no other listener of the transport is being checked, and begins the check that was requested.
     /// A request that comes during the check is kept for the next one. The guard must live until the check is over.
     pub(crate) async fn begin(&self) -> OwnedMutexGuard<()> {
+        // Before the check: a request during it may be about something that it has already passed.
         self.listener.requested.store(false, Ordering::Release);
         Arc::clone(&self.checks.turn).lock_owned().await
     }

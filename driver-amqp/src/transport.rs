@@ -89,6 +89,7 @@ impl AmqpTransport {
     /// A dropped future leaves no connection behind.
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
+        // After the query, which may have changed any setting.
         config.check()?;
         config.warn_of_idle();
         let mut hosts = Hosts::of(url, &config)?;
@@ -158,6 +159,7 @@ impl AmqpTransport {
         // Without tokio's cooperative budget, which would let a later publish of the same task overtake this
         // one.
         unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
+        // The job is in the inbox, so the next caller cannot overtake it any more.
         drop(turn);
         answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
@@ -289,6 +291,7 @@ impl Transport for AmqpTransport {
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let current = &self.inner.current;
         current.check_open("publish")?;
+        // Before the size is checked: the broker's limit is for the compressed body.
         let message = self.inner.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
@@ -420,6 +423,7 @@ impl Transport for AmqpTransport {
         }
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);
+        // After the state: a task that wakes up must see that the transport is closed.
         self.inner.closing.cancel();
         // Decisions of receivers go out before the AMQP close. What the broker does not take, it redelivers.
         let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
@@ -461,6 +465,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         for tried in 0..hosts.len() {
             // A host that never answers must leave the others their share of the time.
             let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);
+            // Recomputed for each host, so time that one host did not use is left to the others.
             let share = Deadline::after(deadline.remaining() / left);
             match Link::open(hosts.next(), config, 1, share).await {
                 Ok(link) => return Ok(link),
@@ -470,6 +475,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
         // A rejected login is an entry in the broker's security log, so those retries wait longer.
         let backoff = if passing == failures.len() { Backoff::Exponential(round) } else { Backoff::Slow(round) };
+        // One error for the caller and one line in the log, however many hosts there are.
         let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
             // An attempt that the deadline cut off explains less than the one before.

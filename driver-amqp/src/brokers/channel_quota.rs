@@ -118,6 +118,7 @@ impl ChannelQuota {
             info!("the broker accepts more channels again; the driver no longer limits them");
             quota.limit = None;
         } else if let Some(limit) = &mut quota.limit {
+            // Never lower: a probe competes with channels that are opening.
             limit.most = limit.most.max(count + room);
             limit.retry = now + limit.wait();
         }

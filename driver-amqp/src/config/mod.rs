@@ -183,6 +183,7 @@ impl AmqpConfig {
 
     /// Whether the driver declares anything as transient: an exchange or a shared queue.
     pub(crate) fn declares_transient(&self) -> bool {
+        // The second part is about fanout exchanges, whose durability follows that option.
         !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
     }
 
@@ -224,6 +225,7 @@ impl AmqpConfig {
         if let Some(compression) = self.compression
             && !message.headers.contains_key(HEADER)
         {
+            // The header says how to decompress it, and marks the body as compressed.
             message.body = compression.compress(&message.body);
             message = message.with_header(HEADER, compression.content_type());
         }

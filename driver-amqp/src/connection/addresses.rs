@@ -59,6 +59,7 @@ where
                 Ok(connected) => return Ok(connected),
                 Err(error) => failed = error,
             },
+            // Without another address there is nothing to start.
             () = sleep(HEAD_START), if waiting.len() > 0 => {}
         }
     }

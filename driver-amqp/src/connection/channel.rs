@@ -75,6 +75,7 @@ impl Channels {
     /// broker has closed needs nothing.
     fn leave(&self, channel: lapin::Channel) {
         let mut released = self.released();
+        // The broker closed it; its number is handled where channels are opened.
         if !channel.status().connected() {
             return;
         }

@@ -51,6 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
                 Ok(()) => room > 0 && into.filled().len() == before,
                 Err(error) => error.kind() != ErrorKind::Interrupted,
             };
+            // Checked after the read: the close may have begun while it waited.
             if !ended || !self.close_progress.begun.is_cancelled() {
                 return Poll::Ready(outcome);
             }

@@ -41,6 +41,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for EofSignal<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (before, room) = (into.filled().len(), into.remaining());
         let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
+        // A read without room returns nothing, and is no end.
         if outcome.is_ok() && room > 0 && into.filled().len() == before {
             self.ended.cancel();
         }

@@ -77,6 +77,7 @@ fn shuffle(endpoints: &mut [Endpoint]) {
 /// # Errors
 /// `Config` for an unsupported scheme, and for a virtual host of more than 255 bytes.
 fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
+    // The whole scheme with its suffix: core finds the driver by the part before it.
     is_ours(url.transport())?;
     let port = PORTS[usize::from(tls)];
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");

@@ -61,6 +61,7 @@ impl Drop for KillSwitch {
 pub(crate) async fn unless_ended<T>(ended: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
     let mut request = pin!(request);
     tokio::select! {
+        // An answer that is ready wins over the end.
         biased;
         said = &mut request => Some(said),
         () = ended.cancelled() => timeout(LAST_WORDS, request).await.ok(),

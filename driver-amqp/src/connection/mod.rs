@@ -91,6 +91,7 @@ impl Connection {
     /// the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192
     /// bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
+        // The name lookup counts too: a resolver can hang as well as a host.
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
             let addresses = resolve(&endpoint.host, endpoint.port).await.map_err(|error| explain(&error))?;
@@ -121,6 +122,7 @@ impl Connection {
                 (Err(_), Some(earlier)) => return Err(earlier),
                 (Err(error), None) => return Err(explain(&error)),
             };
+            // One that accepted and then failed is not tried twice.
             addresses.retain(|other| *other != address);
             let shares = u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
             let share = Deadline::after(deadline.remaining() / shares);
@@ -229,6 +231,7 @@ impl Connection {
                 Err(_) => break,
             }
         }
+        // Without an orderly close: the broker may have closed it already, and its answer is not needed.
         trial.abandon();
         let room = channels.len();
         sleep(LINGER).await;
@@ -283,6 +286,7 @@ impl Connection {
         deadline: Deadline,
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
+        // The broker answers or is stuck; a long deadline of a caller would hide the latter.
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
         // A request carries no message, so nothing was executed.
@@ -412,6 +416,7 @@ fn unanswered(timeout: Error) -> Error {
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
+        // Here, because lapin calls this on its own thread.
         silence_io_thread();
         let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
         let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
@@ -436,6 +441,7 @@ fn silence_io_thread() {
 /// # Errors
 /// The system's.
 fn tune(stream: &TcpStream) -> io::Result<()> {
+    // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(

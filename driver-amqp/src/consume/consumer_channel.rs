@@ -65,6 +65,7 @@ impl ConsumerChannel {
         // A stream attaches a consumer shortly after consume-ok, but before it answers the next request on
         // the channel.
         let readers = self.readers(&name, deadline).await?;
+        // Both of two consumers that started together leave; each retries after a random wait.
         if reading.alone && readers > 1 {
             let cancel = self.amqp.basic_cancel(tag, BasicCancelOptions::default());
             self.link.consuming.ask("stop", deadline, cancel).await?;

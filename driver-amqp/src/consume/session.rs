@@ -114,6 +114,7 @@ impl Session {
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
+        // After the prefetch count, which holds for consumers that start later.
         let place = ConsumerChannel::new(link, channel);
         let mut readers = Vec::new();
         for queue in queues {
@@ -184,6 +185,7 @@ impl Session {
                     Poll::Ready(Some(Ok(delivery))) => {
                         progress = true;
                         let (channel, tag) = (self.channel.amqp.id(), delivery.delivery_tag);
+                        // The frame reader reported it before lapin could read the delivery.
                         let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
                         self.merge.push(tag, Received { queue, delivery, at, undecodable });
@@ -296,6 +298,7 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        // Taken: if a deletion fails, the others expire instead of being tried again.
         for queue in std::mem::take(&mut self.passing) {
             let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
             self.channel.link.consuming.ask("delete queue", deadline, deleting).await?;

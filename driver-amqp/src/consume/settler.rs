@@ -164,6 +164,7 @@ impl SettlerTask {
     /// # Errors
     /// The channel or its connection is lost.
     async fn write(&mut self) -> Result<()> {
+        // Set by the first acknowledgement that waits, and kept until a flush.
         let mut due: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -231,6 +232,7 @@ impl SettlerTask {
     /// Queues all frames before it waits for any: a wait per frame would take a turn of lapin's thread each.
     /// A failure leaves `unwritten` as it was, so that all of it counts as dropped.
     async fn flush(&mut self) -> Result<()> {
+        // Before the flush empties the list: a failed write must count them all.
         self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());

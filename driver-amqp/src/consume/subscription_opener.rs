@@ -118,6 +118,7 @@ impl SubscriptionOpener {
             Session::open(link, &self.inner, window, &queues, deadline).await
         };
         let session = deadline.run("subscribe", opening).await??;
+        // Only now: a failed attempt must not set the time to start from.
         self.position.began();
         Ok(session)
     }
@@ -148,6 +149,7 @@ impl SubscriptionOpener {
         let plan = self.queues().swap_remove(index);
         let renewing = async {
             let mut declarer = Declarer::new(link, &self.inner, deadline);
+            // A passive declare first: of an existing queue only the bindings have to be repeated.
             let found = declarer.look(&plan.name).await?;
             match found {
                 Some(_) => declarer.bindings(&plan).await?,

@@ -86,6 +86,7 @@ impl Notices {
     /// [`Violation::TooManyReports`].
     pub(super) fn note(&self, report: Report) -> Result<(), Violation> {
         if let Report::Server(version) = report {
+            // Only the first connection.start counts.
             let _ = self.server.set(version);
             return Ok(());
         }

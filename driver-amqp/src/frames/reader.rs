@@ -95,6 +95,7 @@ impl FrameReader {
                     0
                 }),
             };
+            // An incomplete head, method or content header takes nothing, and so does a violation.
             if taken == 0 {
                 break;
             }
@@ -136,6 +137,7 @@ impl FrameReader {
     /// frame.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
+        // The end byte is part of what is left, so it is passed on like the payload.
         let taken = passing.left.min(bytes.len() - from);
         passing.left -= taken;
         let last = passing.left == 0;
@@ -166,6 +168,7 @@ impl FrameReader {
         let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
         match head.kind {
             Kind::Body | Kind::Heartbeat => {
+                // Counted at the head: the payload may still be on its way.
                 let swallow = head.kind == Kind::Body && self.is_of_return(head)?;
                 if swallow {
                     work.swallowed = true;
@@ -224,6 +227,7 @@ impl FrameReader {
                 return Ok(FrameAction::Swallow);
             }
             method::CHANNEL_OPEN_OK => {
+                // What the predecessor of this number still expected will never come.
                 self.contents.remove(channel);
                 self.reports.push(Report::Opened { channel });
             }
@@ -268,6 +272,7 @@ impl FrameReader {
         if self.contents.is_return(channel) {
             return self.returned(channel, payload, body_size);
         }
+        // The limit is for the whole frame, with head and end byte.
         let room = self.limit - OVERHEAD;
         let (length, malformed) = match Header::repair(payload, &mut self.repairs) {
             Ok(_) if payload.len() <= room => (payload.len(), None),
@@ -279,6 +284,7 @@ impl FrameReader {
             Ok(_) => (payload.len(), Some(Malformed::TooLarge(payload.len()))),
             Err(malformed) => (payload.len(), Some(malformed)),
         };
+        // lapin must get a content header, or the body that follows would end the connection.
         let length = if malformed.is_some() { header::empty(payload) } else { length };
         let delivery = self.contents.remove(channel);
         if let Some(malformed) = malformed {
@@ -288,6 +294,7 @@ impl FrameReader {
                 self.reports.push(Report::Undecodable { channel, delivery_tag: tag, reason });
             }
         }
+        // A shorter frame needs its new length in the head, and an end byte behind its new end.
         if length < payload.len() {
             frame[HEAD - 4..HEAD].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
             frame[HEAD + length] = END;

@@ -162,6 +162,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
             if let Some(violation) = this.reader.violation() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation.clone())));
             }
+            // In a small buffer the torn frame would leave no room to read.
             let aside = this.torn.len() >= room.min(MOVED);
             let read = if aside { this.read_aside(context) } else { this.read_in_place(context, into) };
             let Some(work) = ready!(read)? else { return Poll::Ready(Ok(())) };

@@ -45,6 +45,7 @@ impl HealthReporter {
     /// Only the link can close the transport. Unhealthy listeners do not change a state other than `Ready`.
     pub(crate) fn set_link_state(&self, state: State) {
         let mut parts = self.parts();
+        // A late event of the supervisor must not reopen it.
         if parts.link != State::Closed {
             parts.link = state;
         }

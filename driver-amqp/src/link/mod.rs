@@ -76,6 +76,7 @@ impl Link {
         generation: Generation,
         deadline: Deadline,
     ) -> Result<Self> {
+        // The publishing connection first: it is never at risk from the probe below.
         let publishing = Connection::open(endpoint, config, deadline).await?;
         if let Some(version) = publishing.server_version().filter(|version| version.major < 4)
             && config.quorum_queues
@@ -141,6 +142,7 @@ impl Link {
 
     /// Shuts both sockets without an AMQP close: every pending operation fails.
     pub(crate) fn abandon(&self) {
+        // In this order, see the field.
         self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();

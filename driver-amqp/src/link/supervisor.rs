@@ -52,6 +52,7 @@ impl Supervisor {
     /// The machine skips to `Ready`: no listener exists yet that could resubscribe.
     pub(crate) fn new(inner: Arc<Inner>, hosts: Hosts, link: &Arc<Link>) -> Self {
         let mut machine = StateMachine::new(hosts.len());
+        // The first link was opened by the caller of `connect`, and there is nothing to resubscribe.
         machine.apply(Event::Connected(link.generation));
         machine.apply(Event::Resubscribed(link.generation));
         Self { inner, hosts, machine, watcher: Some(LinkWatcher::of(link)) }
@@ -153,8 +154,10 @@ impl Supervisor {
             }
         };
         if let LinkState::Lost { .. } = link_state {
+            // Drops this task's reference; the link closes when its last user lets go.
             self.watcher = None;
         }
+        // The health last: its subscribers may use the link at once.
         current.set(link_state);
         health.set_link_state(state);
     }

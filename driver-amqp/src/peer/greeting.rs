@@ -65,6 +65,7 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
                     let _ = self.peer.0.foreign.set(foreign);
                     return Poll::Ready(Err(error));
                 }
+                // Taken back: lapin must not see bytes of a peer that may not be a broker.
                 Identity::Incomplete => into.set_filled(before),
             }
         }

@@ -131,6 +131,7 @@ impl Destinations {
         if *prerequisite == Prerequisite::None {
             return Ok(DeclarationTurn { declared: 0, _place: None });
         }
+        // The common case: declared on this link, and no earlier caller is still on its way.
         let entry = self.entry(prerequisite);
         let declared = entry.done.load(Ordering::Acquire);
         if self.inner.current.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
@@ -158,6 +159,7 @@ impl Destinations {
     /// Makes the next publish declare `needs` again.
     /// A declaration that is under way is not stopped.
     pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
+        // Callers that hold the old entry finish with it, and later ones get a new one.
         self.known().remove(prerequisite);
     }
 

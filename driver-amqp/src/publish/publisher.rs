@@ -174,8 +174,10 @@ impl Publisher {
         if draining && unconfirmed == 0 {
             return Step::ReplaceChannel;
         }
+        // Confirms are still taken in meanwhile.
         let held_back = draining || self.rest.is_some() || self.declaring.is_some();
         let LinkState::Ready(link) = state else { return Step::Wait { accepting: None } };
+        // Also for jobs of `again`: a resend must not exceed the window either.
         if held_back || unconfirmed >= self.inner.config.publish_window {
             return Step::Wait { accepting: None };
         }
@@ -221,10 +223,12 @@ impl Publisher {
                 Some(PendingDeclaration::start(&self.destinations, self.inner.config.request_timeout, job));
             return;
         }
+        // The limit may differ from that of the link on which the caller checked it.
         if let Err(error) = check_frame(job.publish.header_bytes, link.publishing.frame_max()) {
             let _ = job.result.send(Err(error));
             return;
         }
+        // Before the abandon flag: a caller that gives up while a channel opens has not sent anything.
         let channel = match self.channel(link).await {
             Ok(channel) => channel,
             Err(error) => return self.unprepared(job, error),
@@ -302,6 +306,7 @@ impl Publisher {
             let failures = match outcome {
                 Outcome::Confirmed(confirm) => {
                     self.confirmed(sequence, confirm);
+                    // Without a turn of the loop, which would clone the state for each confirm.
                     next = self.in_flight.next().now_or_never().flatten();
                     continue;
                 }
@@ -379,6 +384,7 @@ impl Publisher {
         let mut again = Resend::new(&self.inner, &self.destinations, host, failures).sort(out);
         // The pending declaration starts again on the next link.
         again.extend(self.declaring.take().map(PendingDeclaration::stop));
+        // Behind them: these were taken from the inbox later.
         again.append(&mut self.again);
         self.again = again;
     }
@@ -387,6 +393,7 @@ impl Publisher {
     /// First resolves what is unconfirmed, so that a message that the broker has is not reported as not sent.
     async fn close(mut self) {
         self.clear_up(ChannelFailures::default()).await;
+        // Callers that wait for room in the inbox fail at once.
         self.inbox.close();
         while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
             let _ = job.result.send(Err(Error::closed("publish").with_executed(Executed::No)));

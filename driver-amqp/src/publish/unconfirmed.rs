@@ -30,6 +30,7 @@ impl Unconfirmed {
     pub(crate) fn add(&mut self, job: PublishJob, now: Instant) -> Sequence {
         self.issued += 1;
         let sequence = self.issued;
+        // Only mandatory messages are returned, so the others need no index.
         if job.publish.mandatory {
             self.by_id.entry(job.publish.id.clone()).or_default().push_back(sequence);
         }

@@ -107,6 +107,7 @@ impl ListenerRecovery {
                     self.note_lost_consumer(index);
                     Ok(())
                 }
+                // About an earlier session, which is gone anyway.
                 Wakeup::Loss(Some(_)) => Ok(()),
                 Wakeup::ConsumerDue(index) => self.restore_consumer(index).await,
                 Wakeup::CheckDue => self.check_queues().await,
@@ -176,6 +177,7 @@ impl ListenerRecovery {
     /// The error that ends the listener; `Closed`.
     async fn resubscribe(&mut self, mut last_action: Option<RecoveryAction>) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
+        // Once per loss, however many attempts follow.
         self.attempts.lost();
         loop {
             let link = inner.current.link("poll").await?;
@@ -213,6 +215,7 @@ impl ListenerRecovery {
     fn use_session(&mut self, session: Session) {
         self.channel = session.channel();
         self.session += 1;
+        // The new session has a consumer for each queue.
         self.lost_consumers = LostConsumers::default();
         self.attempts.back();
         self.restored.put(self.session, Ok(Restored::Session(Box::new(session), self.opener.address())));

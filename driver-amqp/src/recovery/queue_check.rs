@@ -59,6 +59,7 @@ pub(crate) async fn is_sound(
 /// The broker's; `Timeout`.
 async fn is_read(opener: &SubscriptionOpener, channel: &ConsumerChannel, index: usize) -> Result<bool> {
     let deadline = Deadline::after(opener.inner.config.request_timeout);
+    // One look is not enough to give up consumers that work.
     if opener.renew(&channel.link, index, deadline).await? != Some(0) {
         return Ok(true);
     }

@@ -45,6 +45,7 @@ impl RestoredQueue {
             // What is still here belongs to a lost channel.
             queue.clear();
         }
+        // An error too comes behind what was restored before it.
         queue.push_back((session, found));
         self.more.notify_one();
     }

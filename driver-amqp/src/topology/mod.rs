@@ -126,6 +126,7 @@ impl<'a> Declarer<'a> {
         };
         // If it is unknown whether transient queues are denied, the queue is declared first: its answer
         // decides the settings of the exchange, on which all peers must agree.
+        // See `transient_queues`: a denied declaration closes the connection, and the next link knows it.
         let first = self.transient == TransientQueues::Unknown;
         if first {
             self.declare_queue(&name, form.clone()).await?;
@@ -218,6 +219,7 @@ impl<'a> Declarer<'a> {
             let channel = self.channel().await?;
             let declaring = channel.queue_declare(name.clone(), options, form.arguments.clone());
             let declared = self.connection.ask("declare queue", self.deadline, declaring).await.map(|_| ());
+            // Before it is judged: the next link must not declare what this broker denies.
             if let Err(error) = &declared {
                 self.link.refused(error);
             }
@@ -404,6 +406,7 @@ impl<'a> Difference<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let (_, rest) = text.split_once("inequivalent arg '")?;
         let (argument, rest) = rest.split_once('\'')?;
+        // From the end: the name of a queue may contain the same words.
         let values = rest.rsplit_once("': received ").map_or("", |(_, values)| values);
         Some(Self { argument, values })
     }

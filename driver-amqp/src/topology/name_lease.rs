@@ -38,6 +38,7 @@ impl NameLease {
     /// `Config` if the host or program name cannot be read, or no number is free.
     pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {
         let (host, process) = (hostname(config)?, processname(config)?);
+        // From 1, so that a restarted process finds the queue that it left.
         for number in 1..=MOST {
             let unique = format!("{host}:{process}:{number}");
             let queues = subscription.queues(&unique);

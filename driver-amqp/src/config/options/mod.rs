@@ -45,6 +45,7 @@ impl AmqpConfig {
         const SECTION: &str = "oslo_messaging_rabbit";
         for (name, _) in file.section(SECTION) {
             if is_known(name) {
+                // After the check of the name: a reference in an unknown option must not be an error.
                 let value = file.resolve(SECTION, name)?.unwrap_or_default();
                 apply(&mut self, name, &value)?;
             } else {

@@ -89,6 +89,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| boolean(value).map(|quorum| config.transient_quorum_queues = quorum),
     ),
     set(
+        // Signed: the reference has no use for -1, but RabbitMQ 4 does.
         "rabbit_quorum_delivery_limit",
         NUMBER,
         "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker, -1 lifts the limit from RabbitMQ 4.0 on, and is read as 0 by 3.x, which drops at the first redelivery. Default: 0.",
@@ -110,6 +111,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| seconds(value).map(|ttl| config.transient_queues_ttl = ttl),
     ),
     set(
+        // AMQP has 16 bits for it in basic.qos.
         "rabbit_qos_prefetch_count",
         NUMBER,
         "The most messages that a listener holds at once, if it would take more; 0 sets no limit. Default: 0.",
@@ -158,6 +160,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| seconds(value).map(|wait| config.reconnect_splay = wait),
     ),
     set(
+        // The two names that the reference offers.
         "kombu_failover_strategy",
         "round-robin, shuffle",
         "In which order the hosts of the URL are tried. Either way the order is random to begin with. Default: round-robin.",
@@ -205,6 +208,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         },
     ),
     set(
+        // Turning it off would accept any certificate of a trusted authority, also one of another machine.
         "ssl_enforce_hostname_verification",
         BOOLEAN,
         "The host name is always verified; false is taken with a warning.",
@@ -268,6 +272,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ),
     idle("conn_pool_min_size", NUMBER, "No effect, as `rpc_conn_pool_size`.", is_number),
     idle("conn_pool_ttl", SECONDS, "No effect, as `rpc_conn_pool_size`.", is_number),
+    // Any name: the list of the reference depends on the Python that runs it.
     idle("ssl_version", "a name", "No effect: TLS 1.2 and 1.3 are spoken.", |_| true),
     idle("ssl_enforce_fips_mode", BOOLEAN, "No effect, nor in the reference.", is_boolean),
     idle(
@@ -284,6 +289,7 @@ impl RabbitOption {
     /// # Errors
     /// `Config`, with what is needed.
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
+        // By the column and not by the function: the column is what an operator reads.
         if value.is_empty() && [NUMBER, SECONDS].contains(&self.takes) {
             return Ok(());
         }
@@ -305,6 +311,7 @@ impl RabbitOption {
 /// large for a `Duration` or is no number.
 fn seconds(value: &str) -> Option<Duration> {
     let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
+    // The check above does not exclude infinity, and this does.
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -318,6 +325,7 @@ fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
+        // Anything else is a typing error, which must not mean "no".
         _ => None,
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> 
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     let pem = read(file)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        // Looked at only after a failure; an encrypted key has no type of error of its own.
         let text = String::from_utf8_lossy(&pem);
         if ENCRYPTED.iter().any(|mark| text.contains(mark)) {
             return unreadable(

@@ -135,6 +135,7 @@ impl StateMachine {
                 }
             }
             (Phase::Lost { .. }, Event::RetryDue) => {
+                // Before the attempt, so events of an earlier one no longer match.
                 self.generation += 1;
                 Phase::Connecting(self.generation)
             }
