@@ -42,6 +42,7 @@ impl Attempts {
     /// The result is the argument of the backoff, so the first wait is the shortest.
     pub(crate) fn next(&mut self) -> u32 {
         let before = self.count;
+        // Saturates: the backoff reached its cap long before.
         self.count = self.count.saturating_add(1);
         before
     }

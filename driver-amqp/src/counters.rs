@@ -68,6 +68,7 @@ pub(crate) struct Counts {
 /// One counter of one transport.
 #[derive(Debug)]
 pub(crate) struct Count {
+    /// Since the transport connected.
     total: AtomicU64,
     /// The name of its metric, which sums up all transports of the process.
     /// `None` for counts that only tests and `Counters` read.
@@ -95,6 +96,7 @@ impl Count {
 }
 
 impl Default for Counts {
+    /// The names are part of the interface, and listed in the documentation of the crate.
     fn default() -> Self {
         Self {
             publishes: Count::named("oslo_messaging_amqp_publishes_total"),

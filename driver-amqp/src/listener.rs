@@ -40,8 +40,10 @@ pub(crate) struct AmqpListener {
     /// `None` from a loss until the recovery hands over another.
     session: Option<Session>,
     /// `None` after a stop: a stopped listener is not recovered.
+    /// Dropping it ends the recovery task and removes the listener from the barrier.
     recovery: Option<RecoveryHandle>,
     /// Whether messages are acknowledged before handover or by their receivers.
+    /// It never changes during a subscription.
     mode: Settle,
     /// How far the stream was handed over, if there is one.
     position: Arc<StreamPosition>,
@@ -50,6 +52,7 @@ pub(crate) struct AmqpListener {
     /// For the counters and the current link.
     inner: Arc<Inner>,
     /// The error that every poll returns, once the listener has ended.
+    /// Set once. `close` returns it, if no session is left.
     end: Option<Error>,
     /// Why the last channel was lost, for the error of a close without a connection.
     loss: Option<Error>,
@@ -60,10 +63,12 @@ pub(crate) struct AmqpListener {
 struct PendingAck {
     /// Ends when lapin has written the frame. The broker does not confirm it.
     written: BoxFuture<'static, Result<()>>,
+    /// Handed over only after the acknowledgement is written.
     batch: Batch,
     /// The limit of the session that the deliveries came from.
     delivery_limit: Option<u64>,
     /// Whether the session was replaced since: an error of this write then says nothing about the current one.
+    /// The broker redelivers its messages on the new session in any case.
     stale: bool,
 }
 
@@ -76,6 +81,7 @@ enum ListenerEvent {
 
 impl AmqpListener {
     /// A listener that reads from `session`. Its recovery uses `opener` after a loss.
+    /// Starts the recovery task, so it must run inside of a tokio runtime.
     pub(crate) fn new(opener: SubscriptionOpener, session: Session) -> Self {
         Self {
             address: opener.address(),
@@ -261,6 +267,7 @@ impl AmqpListener {
 
 #[async_trait]
 impl Listener for AmqpListener {
+    /// It may change between two polls.
     fn address(&self) -> &Address {
         &self.address
     }

@@ -38,6 +38,7 @@ pub(crate) struct QueueChecks {
 /// Shared by the list and the listener's registration.
 #[derive(Debug)]
 struct CheckedListener {
+    /// As they were last declared; a rename replaces them.
     queues: Mutex<Vec<QueuePlan>>,
     /// Set before `woken`, so a woken listener sees it.
     requested: AtomicBool,
@@ -51,12 +52,14 @@ pub(crate) struct QueueCheck {
     /// For its turn, and to remove itself.
     checks: Arc<QueueChecks>,
     id: u64,
+    /// Shared with the list, through which checks are requested.
     listener: Arc<CheckedListener>,
     /// When the next check may begin.
     next: Instant,
 }
 
 impl QueueChecks {
+    /// `interval` is `AmqpConfig::queue_checks`.
     pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
     }

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// the last owner is dropped: the transport, or a listener that outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct SettlerTasks {
+    /// Dropping the set aborts its tasks.
     running: Mutex<JoinSet<()>>,
+    /// Cancelled once, by `finish`.
     finishing: CancellationToken,
 }
 
@@ -21,6 +23,7 @@ impl SettlerTasks {
     /// Must run inside of a tokio runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Otherwise the set would keep one entry per listener that ever was.
         while running.try_join_next().is_some() {}
         running.spawn(task);
     }

@@ -218,6 +218,7 @@ impl AmqpTransport {
         let config = &self.inner.config;
         let (started, mut attempts) = (Instant::now(), 0);
         loop {
+            // In each round: the link may have been replaced while the last attempt waited.
             let link = self.inner.current.link("subscribe").await?;
             if self.inner.quota.is_tight() {
                 // A new listener must not take a channel that an existing one needs to resubscribe.

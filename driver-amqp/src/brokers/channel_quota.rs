@@ -42,13 +42,16 @@ struct Quota {
     limit: Option<Limit>,
 }
 
+/// One channel that the broker counts, or may still count.
 #[derive(Debug)]
 struct Open {
+    /// lapin's handle to its state, which does not keep the channel open.
     status: ChannelStatus,
     /// When it was first seen closed.
     closed: Option<Instant>,
 }
 
+/// Set when a broker closes a connection for its channel limit; removed when a probe finds ample room.
 #[derive(Debug)]
 struct Limit {
     /// How many channels the broker accepted at the same time.
@@ -64,6 +67,7 @@ struct Limit {
 /// Permission to open one channel. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Permit {
+    /// Where the permit is given back.
     quota: Arc<ChannelQuota>,
     /// How many channels there were before it.
     before: usize,
@@ -124,6 +128,7 @@ impl ChannelQuota {
         }
     }
 
+    /// Never held across an await; every change of the quota is one short step.
     fn lock(&self) -> MutexGuard<'_, Quota> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -164,6 +169,7 @@ impl Limit {
 }
 
 impl Drop for Permit {
+    /// A permit that became a channel is counted there by then, so the number never dips between the two.
     fn drop(&mut self) {
         self.quota.lock().opening -= 1;
     }

@@ -23,6 +23,7 @@ pub(crate) enum TransientQueues {
 /// One per host of the URL, because a rolling upgrade may have releases side by side.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerFacts {
+    /// `None` until a link to this host has asked.
     transient: Mutex<Option<TransientQueues>>,
 }
 
@@ -36,6 +37,7 @@ impl BrokerFacts {
     /// Records whether the broker at `host` allows transient queues. Logs once that it denies them.
     /// The last answer counts.
     pub(crate) fn learn(&self, host: &str, answer: TransientQueues) {
+        // The old answer, to log a change once.
         let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
         if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {
             warn!(

@@ -127,6 +127,8 @@ pub struct AmqpConfig {
 }
 
 impl Default for AmqpConfig {
+    /// The reference's defaults, except for the heartbeat, the waits before a reconnect, and settings that only this
+    /// driver has.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -239,12 +241,15 @@ impl AmqpConfig {
     }
 
     /// The prefetch count of a listener that wants `window`.
+    /// `max_prefetch` only lowers it, and zero does not.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
     }
 
     /// Warns about settings that have no effect. Not an error: a file that turns TLS off may keep its
     /// certificates.
+    ///
+    /// Called once per connect, after the query was applied.
     pub(crate) fn warn_of_idle(&self) {
         if !self.use_tls && self.tls != Tls::default() {
             warn!(
@@ -265,6 +270,7 @@ impl AmqpConfig {
     }
 }
 
+/// `Config`, in the operation of reading options; the caller adds which one and why.
 fn unusable() -> Error {
     Error::new(ErrorKind::Config, "read options")
 }

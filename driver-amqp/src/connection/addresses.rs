@@ -10,7 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
-/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends.
+/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends. An address
+/// that fails starts the next one at once.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The distinct addresses of `host`, in the order of the resolver.

@@ -17,6 +17,7 @@ use futures_util::future::{BoxFuture, join_all};
 #[derive(Debug, Clone)]
 pub(crate) struct Channel(Arc<SharedChannel>);
 
+/// What the clones share. Its drop is that of the last holder.
 #[derive(Debug)]
 struct SharedChannel {
     /// `None` only during the drop.
@@ -30,6 +31,7 @@ struct SharedChannel {
 #[derive(Default)]
 pub(crate) struct Channels(Mutex<ReleasedChannels>);
 
+/// It grows only while closes are unanswered or the connection closes.
 #[derive(Default)]
 struct ReleasedChannels {
     /// Whether the connection is about to close, which closes its channels too.

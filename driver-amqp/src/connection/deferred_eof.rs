@@ -29,13 +29,16 @@ pub(crate) struct CloseProgress {
 /// Passes everything through, except an end of the stream during a close: that is reported when the close is over.
 /// Outside of a close it has no effect. It is the outermost stream, so the other observers see the end at once.
 pub(crate) struct DeferredEof<S> {
+    /// Not read while an end is held.
     stream: S,
+    /// Shared with the connection, which begins and ends the close.
     close_progress: CloseProgress,
     /// The wait for the end of the close, and the result that the read then returns.
     held: Option<(BoxFuture<'static, ()>, io::Result<()>)>,
 }
 
 impl<S> DeferredEof<S> {
+    /// Without a close that has begun, the wrapper changes nothing.
     pub(crate) fn new(stream: S, close_progress: CloseProgress) -> Self {
         Self { stream, close_progress, held: None }
     }

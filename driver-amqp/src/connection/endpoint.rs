@@ -24,7 +24,9 @@ const LONGEST_LOGIN: usize = LOGIN_FRAME - 1024;
 pub(crate) struct Endpoint {
     /// A name or an address, as in the URL. It is also the name that the broker's certificate must have.
     pub(crate) host: String,
+    /// The default depends on TLS: 5671 with it, 5672 without.
     pub(crate) port: u16,
+    /// Each host of a URL may have its own.
     pub(crate) user: String,
     /// In no log and no error.
     pub(crate) password: String,
@@ -95,6 +97,7 @@ impl Endpoint {
 }
 
 impl std::fmt::Debug for Endpoint {
+    /// The password is replaced by asterisks.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:***@{}:{}/{}", self.user, self.host, self.port, self.vhost)
     }

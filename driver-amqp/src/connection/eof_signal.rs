@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// It sits outside of the frame reader, so bytes before the end reach lapin first, and a violation counts as an end.
 #[derive(Debug)]
 pub(crate) struct EofSignal<S> {
+    /// Used for reads and writes, because either may be the first to fail.
     stream: S,
     /// Shared with the `KillSwitch`, which cancels it too.
     ended: CancellationToken,
@@ -73,6 +74,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for EofSignal<S> {
         self.pass_on(outcome)
     }
 
+    /// Passed on, so lapin writes its buffers without a copy.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }

@@ -27,6 +27,7 @@ pub(crate) struct Hosts {
     endpoints: Vec<Endpoint>,
     /// Equal to the length at the end of a round.
     next: usize,
+    /// `AmqpConfig::shuffle_hosts`.
     shuffle: bool,
 }
 

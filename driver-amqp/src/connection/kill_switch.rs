@@ -26,6 +26,7 @@ pub(crate) struct KillSwitch {
     socket: Socket,
     /// Cancelled when the socket is shut down, by this side or the peer.
     pub(crate) ended: CancellationToken,
+    /// Its end is reported when the socket is shut, so a held end of the stream is released.
     pub(crate) close_progress: CloseProgress,
 }
 
@@ -41,12 +42,14 @@ impl KillSwitch {
     pub(crate) fn shut(&self) {
         // It fails only if the peer has shut the socket already.
         let _ = self.socket.shutdown(Shutdown::Both);
+        // From here on a request of lapin has one more second to end.
         self.ended.cancel();
         self.close_progress.over.cancel();
     }
 }
 
 impl Drop for KillSwitch {
+    /// lapin's thread has no other reason to end while a silent broker keeps the connection open.
     fn drop(&mut self) {
         self.shut();
     }

@@ -63,11 +63,13 @@ pub(crate) struct Connection {
     lapin: lapin::Connection,
     /// `host:port` of the broker, for errors.
     host: String,
+    /// Ends everything that waits on the connection.
     socket: KillSwitch,
     /// Filled on lapin's thread, read by publishers and listeners.
     notices: Arc<Notices>,
     /// For the trial connections of the channel quota.
     endpoint: Endpoint,
+    /// For trial connections, which use the same settings.
     config: AmqpConfig,
     /// The limit of each request, whatever the caller's deadline is.
     request_timeout: Duration,

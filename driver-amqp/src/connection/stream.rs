@@ -58,6 +58,7 @@ pub(crate) struct StreamObservers {
 impl StreamObservers {
     /// The order matters: see `BrokerStream`.
     fn watch(self, stream: Either<TcpStream, TlsRecords<TcpStream>>) -> BrokerStream {
+        // The check of the peer comes first: the frame reader would call its bytes a wrong frame type.
         let framed = Framed::new(Greeting::new(stream, self.peer), self.notices);
         DeferredEof::new(EofSignal::new(framed, self.ended), self.close_progress).compat()
     }
@@ -90,10 +91,13 @@ impl Reactor for TokioReactor {
         self.0.sleep(duration)
     }
 
+    /// A timer of tokio, as `sleep`.
     fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
         self.0.interval(duration)
     }
 
+    /// Without TLS and without observers. The driver connects by itself, so only an unusual use of lapin would get
+    /// here.
     #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,

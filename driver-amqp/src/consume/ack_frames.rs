@@ -11,6 +11,7 @@ pub(crate) type Tag = u64;
 pub(crate) struct AckFrame {
     /// A delivery that the broker still counts as unsettled.
     pub(crate) tag: Tag,
+    /// Set only if the frame covers more than its own delivery.
     pub(crate) multiple: bool,
 }
 
@@ -27,6 +28,7 @@ pub(crate) struct AckFrames {
 }
 
 impl Default for AckFrames {
+    /// The broker numbers deliveries from 1 on each channel.
     fn default() -> Self {
         Self { next: 1, pending: BTreeSet::new(), written: BTreeMap::new() }
     }

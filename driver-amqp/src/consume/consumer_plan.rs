@@ -9,6 +9,7 @@ use crate::topology::stream::{StreamPosition, is_stream};
 /// A queue, and the arguments of its consumer.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerPlan {
+    /// How the queue is declared and bound.
     pub(crate) plan: QueuePlan,
     /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
     pub(crate) alone: bool,

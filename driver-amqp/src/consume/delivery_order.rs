@@ -15,6 +15,7 @@ pub(crate) struct DeliveryOrder<T> {
 }
 
 impl<T> Default for DeliveryOrder<T> {
+    /// For a new channel, on which the first delivery has the tag 1.
     fn default() -> Self {
         Self { next: 1, arrived: BTreeMap::new() }
     }
@@ -37,6 +38,7 @@ impl<T> DeliveryOrder<T> {
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, T)>)> {
         let mut taken = Vec::new();
         while taken.len() < max {
+            // A gap: the delivery is still with another consumer of the channel.
             let Some(delivery) = self.arrived.remove(&self.next) else { break };
             taken.push((self.next, delivery));
             self.next += 1;

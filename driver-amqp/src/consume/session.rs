@@ -49,13 +49,16 @@ pub(crate) struct Session {
     /// One per queue, in the order of the subscription. Indexes in events refer to it.
     readers: Vec<Reader>,
     /// Deliveries that were read and not handed over.
+    /// lapin hands deliveries over by consumer, and the broker numbers them by channel.
     merge: DeliveryOrder<Received>,
     /// Receivers have clones, which work after the session is gone and then fail.
     settler: Settler,
+    /// For dropped deliveries.
     counts: Arc<Counts>,
     /// The broker drops a message that failed more often than this. `None`: it never does.
     delivery_limit: Option<u64>,
     /// The private queues, which are deleted when the listener closes.
+    /// Stable names are not in it: their queues expire.
     passing: Vec<ShortString>,
     /// The error of a failed [`cancel`](Session::cancel), which has closed the channel.
     failed: Option<Error>,
@@ -78,7 +81,9 @@ struct Reader {
 pub(crate) struct RestoredConsumer {
     /// The position in the session that lost it.
     pub(crate) index: usize,
+    /// It may have received deliveries already. They wait in lapin until the listener takes it over.
     pub(crate) consumer: Consumer,
+    /// With the new name, if the queue was renamed.
     pub(crate) queue: ConsumerPlan,
 }
 

@@ -63,6 +63,7 @@ pub(crate) struct Settler {
     status: ChannelStatus,
     /// Tells whether the supervisor has given the connection up.
     link: Arc<Link>,
+    /// For settlements that come after the loss.
     counts: Arc<Counts>,
 }
 
@@ -128,10 +129,12 @@ impl Settler {
 
 /// The only writer of settlements on its channel, except for acknowledgements before handover.
 struct SettlerTask {
+    /// A clone, which keeps the channel open until everything is written.
     channel: ConsumerChannel,
     /// Decisions in the order in which receivers made them.
     inbox: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes.
+    /// The task then writes what waits, and ends.
     finishing: CancellationToken,
     counts: Arc<Counts>,
     /// Shared with the handles, which turn it into `Disconnected`.
@@ -141,6 +144,7 @@ struct SettlerTask {
     /// So many waiting acknowledgements are written at once.
     batch: usize,
     /// How many decisions are in a write that has not ended.
+    /// They count as dropped if that write fails.
     unwritten: usize,
 }
 

@@ -21,6 +21,7 @@ use crate::topology::stream::{self, StreamPosition, is_stream};
 /// A subscription, with the names of its private queues, which stay the same on every link.
 #[derive(Debug)]
 pub(crate) struct SubscriptionOpener {
+    /// Shared with the listener and its recovery.
     pub(crate) inner: Arc<Inner>,
     /// What the core asked for. It never changes.
     pub(crate) subscription: Subscription,

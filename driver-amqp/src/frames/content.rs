@@ -22,6 +22,7 @@ pub(super) enum Content {
 pub(super) struct Contents(Vec<(u16, Content)>);
 
 impl Contents {
+    /// For a returned body, whose rest shrinks with each frame.
     pub(super) fn get_mut(&mut self, channel: u16) -> Option<&mut Content> {
         let index = self.find(channel).ok()?;
         Some(&mut self.0[index].1)
@@ -35,6 +36,7 @@ impl Contents {
         }
     }
 
+    /// `None` if nothing was expected.
     pub(super) fn remove(&mut self, channel: u16) -> Option<Content> {
         let index = self.find(channel).ok()?;
         Some(self.0.remove(index).1)

@@ -24,12 +24,14 @@ const MOST: usize = 65_536;
 pub(crate) struct Notices {
     /// Set before login, and never again.
     server: OnceLock<ServerVersion>,
+    /// Taken by lapin's thread only when there is a report.
     waiting: Mutex<Waiting>,
     /// The numbers of both, so that the lock is not needed while there are none.
     ///
     /// Written under the lock. A reader that was woken by a later frame sees the number, because lapin's queues order
     /// both.
     undecodable: AtomicUsize,
+    /// All channels together, so a channel without a return may take the lock in vain.
     returned: AtomicUsize,
 }
 
@@ -135,6 +137,7 @@ impl Notices {
         self.returned.store(waiting.returned.values().map(Vec::len).sum(), Ordering::Release);
     }
 
+    /// A panic while it is held leaves whole entries, so poison is ignored.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

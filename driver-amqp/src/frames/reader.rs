@@ -22,8 +22,10 @@ use super::{FRAME_MAX, FRAME_MAX_LEAST};
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     /// The agreed frame limit, in bytes.
+    /// It counts the whole frame, with head and end byte.
     limit: usize,
     /// The rest of a frame that passes unread.
+    /// A body or a heartbeat; the reader is inside of that frame until the end byte.
     passing: Option<Passing>,
     /// For each channel, the content whose next frame is still to come. It pairs a content header with its method.
     contents: Contents,
@@ -32,6 +34,7 @@ pub(crate) struct FrameReader {
     /// Counts since the last [`repairs`](FrameReader::repairs), for the metric.
     repairs: Repairs,
     /// Set once and never cleared: the position in the stream is unknown after it.
+    /// It is the error of every later read.
     violation: Option<Violation>,
 }
 

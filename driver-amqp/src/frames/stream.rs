@@ -29,6 +29,7 @@ const STEP: usize = 64 * 1024;
 /// lapin polls it on its own thread. The reports go to other threads through `Notices`.
 #[derive(Debug)]
 pub(crate) struct Framed<S> {
+    /// Read only when nothing is left to return.
     stream: S,
     /// Has seen every byte in front of `torn`.
     reader: FrameReader,

@@ -12,6 +12,7 @@ use super::parse::fields::{plain_length, u32_at};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerVersion {
     pub(crate) major: u16,
+    /// RabbitMQ changes behaviour in minor releases too; the driver decides by the major number only.
     pub(crate) minor: u16,
     /// 0 if the text has none.
     pub(crate) patch: u16,

@@ -61,6 +61,7 @@ impl LinkState {
         }
     }
 
+    /// `None` without a link, so no generation equals it.
     fn generation(&self) -> Option<Generation> {
         self.link().map(|link| link.generation)
     }
@@ -125,6 +126,7 @@ impl CurrentLink {
     /// # Errors
     /// `Closed` if the transport is closed or closes meanwhile.
     pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {
+        // Subscribed before the check, so no change in between is missed.
         let mut watch = self.0.subscribe();
         let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
         let there = there.ok().and_then(|state| state.link().cloned());

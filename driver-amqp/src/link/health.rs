@@ -20,11 +20,13 @@ pub(crate) struct HealthReporter {
     parts: Mutex<Parts>,
 }
 
+/// The two sources of the state; neither overwrites the other.
 #[derive(Debug)]
 struct Parts {
     /// The state of the link alone, without regard to listeners.
     link: State,
     /// The unhealthy listeners with their ids, in the order in which they failed.
+    /// Rarely more than a few, so a search by id is fine.
     unhealthy: Vec<(u64, UnhealthyPart)>,
 }
 
@@ -56,6 +58,7 @@ impl HealthReporter {
     /// The first unhealthy listener determines the reason of the state. A repeated report keeps its place in the order.
     pub(crate) fn set_part(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
         let mut parts = self.parts();
+        // In place: a listener that fails again must not move behind one that failed later.
         let known = parts.unhealthy.iter().position(|(known, _)| *known == number);
         match (known, unhealthy) {
             (Some(index), Some(part)) => parts.unhealthy[index].1 = part,
@@ -105,6 +108,7 @@ impl HealthReporter {
         });
     }
 
+    /// A panic while it is held leaves a state that was valid, so poison is ignored.
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,7 @@ pub(crate) struct ResubscribeBarrier {
 /// One listener. Dropping it removes the listener, which nothing waits for any more.
 #[derive(Debug)]
 pub(crate) struct BarrierMember {
+    /// A member keeps the barrier alive, not the other way round.
     barrier: Arc<ResubscribeBarrier>,
     id: u64,
     /// The name of the listener in the health.
@@ -91,6 +92,7 @@ impl BarrierMember {
 }
 
 impl Drop for BarrierMember {
+    /// The health is cleared too: a listener that is gone is no problem of the transport.
     fn drop(&mut self) {
         self.clear_unhealthy();
         self.barrier.tried.send_modify(|tried| {

@@ -28,6 +28,7 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Connects, watches the link, and reconnects, until the transport closes.
 /// The transport starts it and aborts it. When its task ends for whatever reason, the link becomes `Closed`.
 pub(crate) struct Supervisor {
+    /// For the configuration, the current link, the barrier and the health.
     inner: Arc<Inner>,
     /// The next host of each attempt; the order continues across losses.
     hosts: Hosts,
@@ -40,8 +41,11 @@ pub(crate) struct Supervisor {
 /// Receives lapin's events of one link.
 /// It exists from a successful connect to the loss of that link.
 struct LinkWatcher {
+    /// Keeps the link open while it is watched.
     link: Arc<Link>,
+    /// The only one on which a broker reports an alarm.
     publishing: BoxStream<'static, lapin::Event>,
+    /// Its end is a loss of the whole link.
     consuming: BoxStream<'static, lapin::Event>,
     /// When the link counts as stable; `None` once that was reported.
     stable_at: Option<Instant>,
@@ -68,6 +72,7 @@ impl Supervisor {
                 () = closing.cancelled() => Event::Closed,
                 event = self.run_phase() => event,
             };
+            // Compared by value: a second alarm with another reason is a change too.
             let before = self.machine.phase().clone();
             self.machine.apply(event);
             if *self.machine.phase() != before {

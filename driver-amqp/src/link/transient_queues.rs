@@ -39,6 +39,7 @@ pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<T
     let name = short_string("queue", &format!("{PREFIX}{}", Uuid::new_v4().simple()))?;
     let mut arguments = FieldTable::default();
     let expires = i64::try_from(EXPIRES.as_millis()).unwrap_or(i64::MAX);
+    // The driver deletes the queue itself; this is for a connection that ends before that.
     arguments.insert("x-expires".into(), AMQPValue::LongLongInt(expires));
     let declaring = channel.queue_declare(name.clone(), QueueDeclareOptions::default(), arguments);
     match connection.ask("declare queue", deadline, declaring).await {

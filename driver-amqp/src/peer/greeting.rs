@@ -17,11 +17,13 @@ use crate::frames::write_unchanged::write_unchanged;
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,
+    /// Learns what the peer is, for the error of the connect.
     peer: Peer,
     /// Goes from `Unknown` to `Known` once.
     phase: Phase,
 }
 
+/// How much is known about the peer.
 #[derive(Debug)]
 enum Phase {
     /// These bytes have arrived, and nothing was passed on.

@@ -14,6 +14,7 @@ pub(crate) struct UnconfirmedPublish<'a> {
     pub(crate) exchange: &'a Exchange,
     /// The length of the body. The broker names it if it is over the limit.
     pub(crate) bytes: usize,
+    /// From lapin's result of this publish.
     pub(crate) sent: SendState,
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'
         _ => outs.iter().rposition(concerned),
     };
     let judge = |(index, out): (usize, &UnconfirmedPublish<'_>)| {
+        // With the culprit itself: the broker did not take it either.
         let behind = culprit.is_some_and(|culprit| index >= culprit);
         match (reason, out.sent) {
             (_, SendState::NoAnswer) => Disposition::MaybeDelivered,

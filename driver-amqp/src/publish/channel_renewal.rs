@@ -31,6 +31,7 @@ impl ChannelRenewal {
 
     /// Notes that the broker refused a publish of this channel.
     pub(crate) fn refused(&mut self, now: Instant) {
+        // Further refusals must not extend the wait: jobs are held back meanwhile.
         if self.until.is_none() && now >= self.since + AGE {
             self.until = Some(now + PATIENCE);
         }

@@ -32,6 +32,7 @@ pub(crate) enum Confirm {
 }
 
 impl From<Confirmation> for Confirm {
+    /// Without a wildcard, so a new result of lapin must be placed here.
     fn from(confirmation: Confirmation) -> Self {
         match confirmation {
             // lapin never sees a returned message: the frame reader removes each from the stream.

@@ -61,6 +61,7 @@ struct Declaration {
 pub(crate) struct DeclarationTurn {
     /// 0 without a prerequisite. If a later link sends the job, its publisher declares again.
     pub(crate) declared: Generation,
+    /// `None` if the caller need not wait. Dropping it lets the next caller pass.
     _place: Option<(OwnedMutexGuard<()>, QueuePosition)>,
 }
 
@@ -115,6 +116,7 @@ impl Prerequisite {
 }
 
 impl Destinations {
+    /// Nothing is declared yet.
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner, known: Mutex::default() }
     }

@@ -18,9 +18,11 @@ use crate::publish::destinations::Prerequisite;
 /// It never changes after `Transport::publish` built it, so a resent message is identical, its id included.
 #[derive(Debug)]
 pub(crate) struct EncodedPublish {
+    /// With its type, which decides what a missing exchange means.
     pub(crate) exchange: Exchange,
     /// The name of `exchange`, checked and in the form of lapin.
     pub(crate) exchange_name: ShortString,
+    /// Checked, at most 255 bytes.
     pub(crate) routing_key: ShortString,
     /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
@@ -41,12 +43,14 @@ pub(crate) struct EncodedPublish {
 /// A publish that waits for its turn or its confirm, with the caller that waits for the result.
 #[derive(Debug)]
 pub(crate) struct PublishJob {
+    /// Shared with the caller, which may send it a second time.
     pub(crate) publish: Arc<EncodedPublish>,
     /// Resolves the `publish` of the caller. Closed if the caller has given up.
     pub(crate) result: oneshot::Sender<Result<()>>,
     /// Shared with the caller, and with a second attempt of the same publish.
     pub(crate) abandon_flag: Arc<AbandonFlag>,
     /// How often it was sent.
+    /// An attempt that the caller abandoned in time does not count.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
     pub(crate) declared: Generation,

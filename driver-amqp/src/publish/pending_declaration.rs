@@ -16,6 +16,7 @@ use crate::publish::job::PublishJob;
 pub(crate) struct PendingDeclaration {
     /// Not sent before the declaration ends.
     job: PublishJob,
+    /// Polled by the publisher's own task.
     work: BoxFuture<'static, Result<Generation>>,
 }
 

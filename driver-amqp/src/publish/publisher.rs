@@ -53,6 +53,7 @@ pub(crate) struct Publisher {
     /// The state of the link as this task last saw it.
     state: watch::Receiver<LinkState>,
     /// The channel, with its link; `None` until the next publish opens one.
+    /// In confirm mode. It stays after a loss until `clear_up` has resolved what is unconfirmed.
     channel: Option<(Arc<Link>, Channel)>,
     /// Whether a refusal suggests another channel.
     renewal: ChannelRenewal,
@@ -61,10 +62,12 @@ pub(crate) struct Publisher {
     /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
     /// Publishes that did not reach the broker, in their order. They go before the inbox.
+    /// Kept across links: a job leaves only with a result or when it is sent.
     again: VecDeque<PublishJob>,
     /// The publish whose destination is being declared. It goes before `again`.
     declaring: Option<PendingDeclaration>,
-    /// When the broker last ended a block; confirms are overdue only after that.
+    /// When the broker last ended a block; confirms are overdue only after that. At first the time at which the
+    /// publisher was made.
     unblocked: Instant,
     /// Nothing is sent before this instant.
     rest: Option<Instant>,
@@ -78,6 +81,7 @@ enum Step {
     /// The link of the channel is not the current one.
     LeaveLostLink,
     /// The channel refused something, and everything on it is confirmed: take another.
+    /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.
     ReplaceChannel,
     Resend(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
@@ -431,6 +435,7 @@ impl Publisher {
         self.channel = None;
         self.renewal = ChannelRenewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
+        // Numbering starts again with the next channel, as it does in lapin.
         self.unconfirmed.take()
     }
 

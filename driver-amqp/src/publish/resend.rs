@@ -51,6 +51,8 @@ impl ChannelFailures {
     /// What was lost, according to the errors so far. Final only when every publish has failed: lapin refuses a
     /// publish from the moment that the broker closed the channel, and fails the earlier ones with the broker's
     /// reason only then.
+    ///
+    /// An error without the broker's words about the channel counts as a lost connection.
     fn loss(&self) -> LossScope {
         match &self.error {
             Some(error) if error.is_amqp_soft_error() => LossScope::Channel,
@@ -79,9 +81,11 @@ impl ChannelFailures {
 /// It lives for one loss, and only while the publisher clears up. The publisher sends nothing meanwhile.
 pub(crate) struct Resend<'a> {
     inner: &'a Inner,
+    /// Where missing exchanges are forgotten.
     destinations: &'a Destinations,
     /// The host of the channel, for errors.
     host: String,
+    /// Final: every publish has failed, or its patience is over.
     failures: ChannelFailures,
     /// Read once, after the last outcome: it is final then.
     loss: LossScope,

@@ -59,6 +59,7 @@ impl Unconfirmed {
         jobs.into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()
     }
 
+    /// `None` if it was resolved.
     pub(crate) fn get(&self, sequence: Sequence) -> Option<&PublishJob> {
         self.jobs.get(&sequence).map(|(job, _)| job)
     }
@@ -78,6 +79,7 @@ impl Unconfirmed {
         self.jobs.first_key_value().map(|(_, (_, sent))| *sent)
     }
 
+    /// Compared with the window. A returned message leaves before its confirm arrives.
     pub(crate) fn len(&self) -> usize {
         self.jobs.len()
     }

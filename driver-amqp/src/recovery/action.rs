@@ -42,6 +42,7 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
     let unreachable = error.kind() == ErrorKind::Topology && says_unreachable(&error.to_string());
     match queue {
         _ if (unreachable || is_taken(error)) && settling => RecoveryAction::Retry,
+        // Another name would not help: the requests on their way name this one.
         QueueRole::Inbox => RecoveryAction::GiveUp,
         QueueRole::Private if unreachable => RecoveryAction::Rename,
         QueueRole::Private | QueueRole::Shared => RecoveryAction::RetrySlowly,

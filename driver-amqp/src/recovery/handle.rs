@@ -16,9 +16,11 @@ use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 pub(crate) struct RecoveryHandle {
     /// Dropping it tells the recovery that the listener is gone.
     losses: mpsc::UnboundedSender<LossReport>,
+    /// Filled by the recovery task, emptied by the listener.
     restored: Arc<RestoredQueue>,
     /// The number of the session in use.
     session: u64,
+    /// The listener owns the task through it.
     _task: AbortOnDropHandle<()>,
 }
 
@@ -53,6 +55,7 @@ impl RecoveryHandle {
             match restored {
                 Ok(Restored::Consumer(..)) if session != self.session => {}
                 restored => {
+                    // Also for an error, which carries the number of the last session.
                     self.session = session;
                     return Some(restored);
                 }

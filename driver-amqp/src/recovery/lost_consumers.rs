@@ -12,11 +12,13 @@ use crate::attempts::Attempts;
 /// restored does not delay the others.
 #[derive(Debug, Default)]
 pub(crate) struct LostConsumers {
+    /// Empty while everything is consumed.
     lost: BTreeMap<usize, Lost>,
     /// Kept after a consumer is restored: one that is lost again soon must wait longer.
     attempts: BTreeMap<usize, Attempts>,
 }
 
+/// A consumer that waits for its next attempt.
 #[derive(Debug)]
 struct Lost {
     /// Not before this instant; a busy recovery may take longer.

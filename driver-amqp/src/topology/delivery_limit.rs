@@ -21,6 +21,7 @@ pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
 pub(crate) fn delivery_limit(config: &AmqpConfig, server: Option<ServerVersion>) -> Option<u64> {
     match (config.quorum_delivery_limit, config.broker_delivery_limit) {
         (0, None) => is_limited_by_itself(server).then_some(BY_ITSELF),
+        // Zero means that the operator has lifted the limit.
         (0, Some(assumed)) => (assumed > 0).then_some(assumed.into()),
         // A negative one lifts the limit where there is one, and is read as zero elsewhere.
         (declared, _) if declared < 0 && is_limited_by_itself(server) => None,

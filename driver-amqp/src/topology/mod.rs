@@ -56,10 +56,12 @@ enum MismatchAction {
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
     link: &'a Link,
+    /// That of the consumers, which an alarm does not block.
     connection: &'a Connection,
     /// The answer of the broker of this link.
     transient: TransientQueues,
     /// Whether the broker limits the deliveries of quorum queues by default.
+    /// False if the broker sent no version, and then no limit is lifted.
     limits_deliveries: bool,
     inner: &'a Inner,
     /// For all its requests together; each one also ends after `request_timeout`.
@@ -69,6 +71,7 @@ pub(crate) struct Declarer<'a> {
 }
 
 impl<'a> Declarer<'a> {
+    /// Opens nothing. `deadline` is for all requests together.
     pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
         // Not the publishing connection: an alarm blocks that one, and every declaration with it.
         let (connection, transient) = (&link.consuming, link.transient);
@@ -393,6 +396,7 @@ fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction 
 /// The broker reports the first difference only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Difference<'a> {
+    /// The first setting that differs, by the broker's name for it.
     argument: &'a str,
     /// The two values; empty if a long name left no room for them.
     values: &'a str,

@@ -41,6 +41,7 @@ pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<Queu
 pub(crate) struct StreamPosition {
     /// The name of the stream; `None` if the listener reads none.
     stream: Option<String>,
+    /// Written at handover, and read when a consumer starts.
     read: Mutex<ReadState>,
 }
 

@@ -16,8 +16,9 @@ use table::OPTIONS;
 impl AmqpConfig {
     /// Applies the options in the query of `url`, and turns TLS on if its scheme is `amqps`.
     ///
-    #[doc = include_str!("../../../OPTIONS.md")]
     /// Options are applied in the order of the query, so the last one of a name counts.
+    ///
+    #[doc = include_str!("../../../OPTIONS.md")]
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for an unknown option or an unusable value, and if the query turns TLS off

@@ -30,6 +30,8 @@ pub(crate) struct RabbitOption {
 enum Read {
     /// Sets a field.
     /// `None` means that the value is unusable; the caller turns it into an error.
+    ///
+    /// A function pointer and no closure with state, so the table can be a constant.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
     /// Nothing: what the option governs does not exist here, or needs no option. The value is validated as in the reference, and
     /// a warning is logged.
@@ -286,6 +288,8 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
 impl RabbitOption {
     /// Takes over `value`. An empty number is none, as to `oslo.config`, and changes nothing.
     ///
+    /// An unusable value leaves `config` as it was. The warning of an idle option is logged each time that it is read.
+    ///
     /// # Errors
     /// `Config`, with what is needed.
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
@@ -346,6 +350,7 @@ fn name(value: &str) -> Option<String> {
 }
 
 /// The reference leaves files out by an empty text.
+/// An empty value selects the default, and resets an earlier one.
 fn file(value: &str) -> Option<std::path::PathBuf> {
     (!value.is_empty()).then(|| value.into())
 }

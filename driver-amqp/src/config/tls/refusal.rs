@@ -15,6 +15,7 @@ use webpki::Error as Path;
 /// An error without a rustls error in it comes from the socket: it is `Disconnected` and transient. No message was sent
 /// at this point, so each error says that nothing was executed.
 pub(crate) fn explain(error: &io::Error) -> Error {
+    // rustls wraps its errors in those of the stream.
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return Error::new(ErrorKind::Disconnected, "connect")
             .with_executed(Executed::No)

@@ -59,6 +59,7 @@ hYzz1meACIPdR0U6VZ1v8HTEyfADKe8zTjP66/UeBRU=
 /// A directory of one test, and an authority.
 /// The files lie in a directory of their own, which is removed with it.
 pub(super) struct Samples {
+    /// In the directory for temporary files, with the id of the process in its name.
     directory: PathBuf,
     /// Signs the leaves.
     authority: Issuer<'static, KeyPair>,
@@ -87,6 +88,7 @@ impl Samples {
         path
     }
 
+    /// A self-signed certificate with CA:TRUE.
     pub(super) fn authority_pem(&self) -> String {
         self.pem.clone()
     }

@@ -22,6 +22,7 @@ const RECORD: usize = 16 * 1024;
 pub(crate) struct TlsRecords<S>(TlsStream<S>);
 
 impl<S> TlsRecords<S> {
+    /// The handshake must be complete.
     pub(crate) fn over(stream: TlsStream<S>) -> Self {
         Self(stream)
     }

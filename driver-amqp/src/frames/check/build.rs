@@ -33,6 +33,7 @@ pub(crate) fn header(channel: u16, body: u64, flags: u16, properties: &[&[u8]]) 
 }
 
 /// A content header of which nothing but the headers is set.
+/// Bit 13 of the flags: the third property of the basic class.
 pub(crate) fn headers(channel: u16, body: u64, entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
     header(channel, body, 1 << 13, &[&table(entries)])
 }
@@ -87,11 +88,13 @@ pub(crate) fn table(entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
 }
 
 /// A value that is text.
+/// A long string: one type byte, four bytes of length, and bytes that need not be UTF-8.
 pub(crate) fn text(text: &[u8]) -> Vec<u8> {
     [b"S", &long(text)[..]].concat()
 }
 
 /// A value of `depth` arrays or tables, one in the other.
+/// The innermost value is a boolean. `depth` counts the levels below the table that contains it.
 pub(crate) fn nested(depth: usize, tables: bool) -> Vec<u8> {
     let mut value = vec![b't', 1];
     for _ in 0..depth {

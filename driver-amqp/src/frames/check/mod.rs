@@ -23,9 +23,12 @@ use crate::frames::{Framed, Notices};
 use build::*;
 
 /// Choices, until there are none left; then zeros.
+/// A fuzzer mutates the bytes, and proptest shrinks them; both then change single choices.
 pub(crate) struct Entropy<'a>(&'a [u8]);
 
 /// Runs every check on one input.
+///
+/// Each stream is read whole and twice in random pieces, and the results are compared.
 ///
 /// # Panics
 /// If one of them does not hold.
@@ -34,6 +37,7 @@ pub(crate) fn check(input: &[u8]) {
     let frames = frames(&mut entropy);
     let stream = mutated(frames.concat(), &mut entropy);
     let (whole, notices) = read(&stream, &mut || (usize::MAX, usize::MAX));
+    // Pieces of similar sizes in the first round, and large pieces into a tiny buffer in the second.
     for round in 0..2 {
         let (split, split_notices) = read(&stream, &mut || match round {
             0 => (1 + entropy.below(40), 1 + entropy.below(40)),
@@ -187,10 +191,12 @@ struct Pieces<'a> {
     /// What the reader under test has not read yet. Empty means the end of the stream.
     rest: &'a [u8],
     /// What the next read may have; it comes only after a pause.
+    /// In bytes. 0 makes the next read pending.
     piece: usize,
 }
 
 impl AsyncRead for Pieces<'_> {
+    /// It never wakes the task: the caller polls again by itself.
     fn poll_read(mut self: Pin<&mut Self>, _context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let count = self.piece.min(self.rest.len()).min(into.remaining());
         if count == 0 && !self.rest.is_empty() {
@@ -246,8 +252,11 @@ fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>,
 /// It has no limit of room, so its output is what could be released at the earliest.
 #[derive(Default)]
 struct Judge {
+    /// Sees the same bytes as the stream under test.
     reader: FrameReader,
+    /// The beginning of a frame that is not complete.
     torn: Vec<u8>,
+    /// Everything that could have been released.
     output: Vec<u8>,
 }
 

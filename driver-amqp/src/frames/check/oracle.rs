@@ -28,6 +28,7 @@ pub(crate) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
                 continue;
             }
             // What may be nested too deeply is not shown to a parser that calls itself.
+            // lapin's parser recurses for each level.
             let original = if may_be_deep(bytes) { None } else { parse_frame(bytes).ok().map(|(_, frame)| frame) };
             if let Some(AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Tune(tune)))) = &original
                 && tune.frame_max > 0

@@ -14,7 +14,9 @@ pub(crate) const DEPTH: usize = 64;
 /// The type of a byte array, whose content is not parsed.
 /// It has the same layout as an array or a table: four bytes of length, then the content. So one byte is all to change.
 const OPAQUE: u8 = b'x';
+/// Values without names, one behind the other.
 const ARRAY: u8 = b'A';
+/// Pairs of a short string and a value.
 const TABLE: u8 = b'F';
 
 /// Why a frame cannot be decoded.
@@ -34,10 +36,12 @@ pub(crate) enum Malformed {
 /// A cursor over the payload of one frame.
 /// It stays within `end` whatever lengths the bytes claim.
 pub(crate) struct Fields<'a> {
+    /// Repaired in place.
     bytes: &'a mut [u8],
     at: usize,
     /// The end of the innermost open table, or of the payload.
     end: usize,
+    /// Counted for the metric.
     repairs: &'a mut Repairs,
 }
 
@@ -133,6 +137,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn table(&mut self) -> Result<(), Malformed> {
         let outside = self.end;
         let outermost = self.open(true)?;
+        // An empty table needs no stack of levels.
         if self.at < outermost.end {
             self.entries(outermost)?;
         }
@@ -145,6 +150,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `Short`; `UnknownType`.
     fn entries(&mut self, outermost: Level) -> Result<(), Malformed> {
+        // On the stack and of fixed size: no allocation, whatever a peer sends.
         let mut levels = [outermost; DEPTH];
         let mut depth = 0;
         loop {

@@ -35,6 +35,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
+    /// 0 for frames of the connection.
     pub(crate) channel: u16,
     /// The length of the payload, in bytes.
     /// In bytes, without head and end byte. 0 for a protocol header.
@@ -42,6 +43,7 @@ pub(crate) struct Head {
 }
 
 impl Kind {
+    /// For the text of a violation.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Method => "method",

@@ -19,6 +19,7 @@ const BODY_SIZE: usize = 4;
 const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
 /// Its place in the list of properties; `MESSAGE_ID` is the other one that the reader needs.
 const HEADERS: usize = 2;
+/// It identifies a returned message.
 const MESSAGE_ID: usize = 8;
 
 /// The offsets in a repaired content header.
@@ -42,6 +43,7 @@ impl Header {
         let mut header = Self::default();
         let mut fields = Fields::new(payload, FIXED, repairs);
         for (index, kind) in PROPERTIES.iter().enumerate() {
+            // The first property has the highest bit.
             if flags & (1 << (15 - index)) == 0 {
                 continue;
             }

@@ -25,6 +25,8 @@ pub(crate) const BASIC_DELIVER: (u16, u16) = (60, 60);
 
 /// The class and method of `payload`.
 ///
+/// The numbers of AMQP 0-9-1, such as 60 and 60 for basic.deliver.
+///
 /// # Errors
 /// `payload` is too short.
 pub(crate) fn ids(payload: &[u8]) -> Result<(u16, u16), Violation> {

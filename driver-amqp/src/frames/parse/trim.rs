@@ -23,6 +23,7 @@ const KEPT_PREFIX: &str = "oslo.dead.";
 pub(crate) fn trim(payload: &mut [u8], headers: Range<usize>, room: usize) -> usize {
     let (mut length, mut headers) = (payload.len(), headers);
     for goes in [is_history as fn(&[u8]) -> bool, is_foreign] {
+        // Only as much as needed: the second round is skipped if the first was enough.
         if length > room {
             let removed = retain(&mut payload[..length], headers.clone(), goes);
             length -= removed;
@@ -35,6 +36,7 @@ pub(crate) fn trim(payload: &mut [u8], headers: Range<usize>, room: usize) -> us
 /// Removes the entries that `goes` selects and closes the gap; returns how many bytes were removed.
 /// The length in front of the table is corrected. Properties behind the table move forward with the gap.
 fn retain(payload: &mut [u8], headers: Range<usize>, goes: fn(&[u8]) -> bool) -> usize {
+    // Behind the length of the table.
     let (mut from, mut to) = (headers.start + 4, headers.start + 4);
     while let Some(entry) = entry(payload, from, headers.end) {
         if !goes(&payload[entry.name]) {
@@ -63,6 +65,7 @@ fn entry(payload: &[u8], from: usize, end: usize) -> Option<Entry> {
         return None;
     }
     let name = from + 1..from + 1 + usize::from(payload[from]);
+    // Behind the type byte.
     let value = name.end + 1;
     let length = plain_length(payload[name.end]).unwrap_or_else(|| 4 + u32_at(payload, value) as usize);
     Some(Entry { name, end: value + length })

@@ -57,6 +57,7 @@ pub(crate) enum Event {
 /// The state of a link, and the counts that determine the next backoff.
 #[derive(Debug)]
 pub(crate) struct StateMachine {
+    /// Changed by `apply` only.
     phase: Phase,
     /// Of the last attempt, also after it failed.
     generation: Generation,
@@ -78,6 +79,7 @@ impl StateMachine {
         Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None, others }
     }
 
+    /// The supervisor compares it before and after an event.
     pub(crate) fn phase(&self) -> &Phase {
         &self.phase
     }
