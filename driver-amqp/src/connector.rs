@@ -12,6 +12,7 @@ use oslo_messaging::{Deadline, Result};
 use crate::{AmqpConfig, AmqpTransport};
 
 /// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`; only the last one implies TLS.
+/// A suffix behind `+` is checked by the connect, not here.
 #[derive(Debug, Clone, Default)]
 pub struct AmqpConnector {
     /// Cloned for each connect.

@@ -360,6 +360,8 @@ impl Listener for AmqpListener {
 
 /// Moves the position of a stream forward, so it must be called once per message and in the order of handover.
 /// `unsettled` is `None` for a message that was acknowledged before.
+///
+/// Counts the messages of a stream that retention deleted before this one, and warns of them.
 fn incoming(
     (position, counts): (&StreamPosition, &Counts),
     received: Received,

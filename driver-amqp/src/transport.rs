@@ -168,9 +168,6 @@ impl AmqpTransport {
     ///
     /// # Errors
     /// The declaration's; at the deadline `Blocked`, `Disconnected` or `Timeout`, executed `No`.
-    ///
-    /// # Cancellation
-    /// Loses nothing: the next publish declares it.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
         let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
@@ -247,7 +244,6 @@ impl AmqpTransport {
         }
     }
 
-    /// Takes them, so that a second `close` has nothing to await.
     fn tasks(&self) -> Vec<AbortOnDropHandle<()>> {
         std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -255,7 +251,6 @@ impl AmqpTransport {
 
 #[async_trait]
 impl Transport for AmqpTransport {
-    /// RabbitMQ has all of these in every supported version, so the list does not depend on the connection.
     fn capabilities(&self) -> Capabilities {
         [
             Capability::ServerAddress,
@@ -378,8 +373,8 @@ impl Transport for AmqpTransport {
     /// checked.
     ///
     /// # Errors
-    /// `Unsupported` for a fanout, which has no single queue, and for a reply queue of another process. `Timeout`,
-    /// `Disconnected`, `Denied`, `Closed`.
+    /// `Unsupported` for a fanout, which has no single queue, and for a reply queue of another process; `Closed`; the
+    /// broker's.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         let Inner { current, queue_checks, .. } = &*self.inner;

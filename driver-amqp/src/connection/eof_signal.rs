@@ -28,8 +28,7 @@ impl<S> EofSignal<S> {
         Self { stream, ended }
     }
 
-    /// Signals an error, and returns it.
-    /// Also for an error after which lapin would try again: the stream is not used any further.
+    /// Signals an error, and returns it. Every kind of error counts, also an interrupted call.
     fn pass_on<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
         if outcome.is_err() {
             self.ended.cancel();

@@ -107,9 +107,6 @@ impl Connection {
     /// tries the others.
     ///
     /// A permanent error ends the attempts: each address is taken for the same broker.
-    ///
-    /// # Errors
-    /// As `open`.
     async fn open_at(
         mut addresses: Vec<SocketAddr>,
         endpoint: &Endpoint,
@@ -140,9 +137,6 @@ impl Connection {
     }
 
     /// Performs the TLS and AMQP handshakes on a connected socket.
-    ///
-    /// # Errors
-    /// As `open`, for this address.
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
@@ -241,9 +235,6 @@ impl Connection {
     }
 
     /// lapin picks the number. One that an earlier channel spoiled stays unusable, so the next one is tried.
-    ///
-    /// # Errors
-    /// As `channel`.
     async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
         const OPERATION: &str = "open channel";
         let opening = async {
@@ -396,9 +387,6 @@ fn is_of_another(error: &lapin::Error) -> bool {
 }
 
 /// Opens a TCP connection. lapin would do it on its own thread, where it cannot be cancelled.
-///
-/// # Errors
-/// The system's.
 async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     tune(&stream)?;
@@ -439,9 +427,6 @@ fn silence_io_thread() {
 
 /// No delay for small frames; a keepalive probe after 10 s of silence, then every 5 s; on Linux the limit of 20 s for
 /// unacknowledged bytes.
-///
-/// # Errors
-/// The system's.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
     stream.set_nodelay(true)?;

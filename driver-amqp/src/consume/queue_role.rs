@@ -9,7 +9,6 @@ pub(crate) enum QueueRole {
     /// A private queue that is reached through an exchange, so no peer has its name.
     /// A fanout queue. Under a new name it is bound to the same exchange, and peers notice nothing.
     Private,
-    /// A queue with consumers of other processes.
-    /// Its name is fixed by the topic, so only a retry can help.
+    /// A queue with consumers of other processes. Its name is fixed, so only a retry can help.
     Shared,
 }

@@ -27,6 +27,7 @@ use crate::settler_tasks::SettlerTasks;
 /// Measured from the first one that waits, so a steady stream does not put it off.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
 /// How many acknowledgements are written without further wait, if the window is at least twice as large.
+/// With a window of less than 64 it is half of the window.
 const BATCH: usize = 32;
 
 /// A decision of a receiver, or a request of the listener. There is at most one per delivered message, so the

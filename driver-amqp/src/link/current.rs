@@ -32,6 +32,7 @@ pub(crate) enum LinkState {
     /// The text is the broker's reason, such as `low on memory`.
     Blocked(Arc<Link>, String),
     /// The transport is closed, and there will be no link any more.
+    /// Final: `set` changes nothing any more.
     Closed,
 }
 

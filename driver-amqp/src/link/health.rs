@@ -56,6 +56,8 @@ impl HealthReporter {
 
     /// Sets or, with `None`, clears the reason why the listener of this id is unhealthy.
     /// The first unhealthy listener determines the reason of the state. A repeated report keeps its place in the order.
+    ///
+    /// `number` is the id of the listener at the resubscribe barrier.
     pub(crate) fn set_part(&self, number: u64, unhealthy: Option<UnhealthyPart>) {
         let mut parts = self.parts();
         // In place: a listener that fails again must not move behind one that failed later.

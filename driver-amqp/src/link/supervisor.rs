@@ -1,8 +1,8 @@
 //! The task that keeps a transport connected: it performs the phase of the [`StateMachine`], and feeds it with
 //! events.
 //!
-//! It is the only writer of the current link. Decisions are in the state machine; this file performs them and reports
-//! what it observed.
+//! Except for the final `Closed` it is the only writer of the current link. Decisions are in the state machine; this
+//! file performs them and reports what it observed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -64,6 +64,7 @@ impl fmt::Display for ForeignPeer {
 }
 
 /// Identifies the peer from its first `bytes`. `ended` means that no more follow.
+/// A TLS alert has the major version 3 in its second byte.
 pub(super) fn identify(bytes: &[u8], ended: bool) -> Identity {
     let complete = ended || bytes.len() >= ENOUGH;
     match bytes {
@@ -96,6 +97,7 @@ fn unknown(bytes: &[u8]) -> Identity {
 }
 
 /// The version in a protocol header. Only 1.0 has a protocol id before it.
+/// AMQP 1.0 announces itself with the id 0, or with 3 if it wants SASL.
 fn version(header: [u8; 4]) -> String {
     match header {
         [_, 1, 0, 0] => "1.0".to_owned(),
@@ -104,6 +106,7 @@ fn version(header: [u8; 4]) -> String {
 }
 
 /// The first line, escaped and cut to [`ENOUGH`] bytes.
+/// Control characters of a peer therefore do not reach the log.
 fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     bytes[..end.min(ENOUGH)].escape_ascii().to_string()

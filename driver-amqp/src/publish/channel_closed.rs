@@ -77,8 +77,8 @@ impl<'a> CloseReason<'a> {
 
 /// What to do with each of `outs`, in their order.
 ///
-/// Only the culprit and those behind it certainly did not arrive, because a broker handles a channel in order. Without
-/// a culprit, whatever may have been sent counts as possibly delivered.
+/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive, because a broker
+/// handles a channel in order. Without a culprit, whatever may have been sent counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
     let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::MaybeSent && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may

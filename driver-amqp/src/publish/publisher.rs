@@ -77,8 +77,10 @@ pub(crate) struct Publisher {
 /// Decided from the state alone, without waiting, so that one place fixes the priorities.
 enum Step {
     /// The transport is closed.
+    /// Resolve everything and end.
     Close,
     /// The link of the channel is not the current one.
+    /// Its unconfirmed publishes must be resolved first.
     LeaveLostLink,
     /// The channel refused something, and everything on it is confirmed: take another.
     /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.

@@ -165,7 +165,7 @@ impl<'a> Resend<'a> {
         again
     }
 
-    /// The exchange and the size are in its context, because both decide which message the broker meant.
+    /// The exchange and the size are in its context, because the broker's text names one of them.
     fn refusal(&self, job: &PublishJob, executed: Executed) -> Error {
         let error = match &self.failures.error {
             Some(error) => translate("publish", error),
@@ -193,7 +193,6 @@ impl<'a> Resend<'a> {
 }
 
 /// The code and text that the broker sent, if the error has them.
-/// lapin has a protocol error only if the broker sent channel.close or connection.close.
 fn said(error: &lapin::Error) -> Option<(u16, &str)> {
     match error.kind() {
         lapin::ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),

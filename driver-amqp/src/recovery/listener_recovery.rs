@@ -323,6 +323,7 @@ impl ListenerRecovery {
 }
 
 /// How long to wait after so many attempts: longer where only an operator can help.
+/// The options of the configuration set the usual waits, but not the long ones.
 fn backoff(last_action: Option<RecoveryAction>, attempts: u32) -> Backoff {
     if last_action == Some(RecoveryAction::RetrySlowly) {
         Backoff::Slow(attempts)

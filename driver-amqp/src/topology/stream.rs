@@ -101,7 +101,7 @@ impl StreamPosition {
             return 0;
         };
         let read = ReadState { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
-        // The first message after a subscription has no predecessor, so nothing is missing before it.
+        // Without a known offset nothing can be missing before this message.
         let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
         // A lower offset belongs to a recreated stream.
         u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)

@@ -16,7 +16,7 @@ use table::OPTIONS;
 impl AmqpConfig {
     /// Applies the options in the query of `url`, and turns TLS on if its scheme is `amqps`.
     ///
-    /// Options are applied in the order of the query, so the last one of a name counts.
+    /// Options are applied in the order of their names, so their order in the query does not matter.
     ///
     #[doc = include_str!("../../../OPTIONS.md")]
     ///
@@ -40,6 +40,8 @@ impl AmqpConfig {
     /// Applies the options in the section `[oslo_messaging_rabbit]` of `file`. Unknown ones are ignored with a
     /// warning: the file may be written for a later version.
     ///
+    /// References such as `$name` are resolved first.
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] for an unusable value, or a reference to a name that the file does not define.
     pub fn with_file(mut self, file: &ConfigFile) -> Result<Self> {
@@ -61,6 +63,8 @@ impl AmqpConfig {
 
     /// Applies one option by its name in the reference, with the value that its configuration file would have.
     ///
+    /// White space around the value is ignored.
+    ///
     /// # Errors
     /// As [`with_query`](Self::with_query), which lists the options.
     pub fn with_option(mut self, name: &str, value: &str) -> Result<Self> {
@@ -70,6 +74,7 @@ impl AmqpConfig {
 }
 
 /// Whether the reference has an option of this name.
+/// Names are compared exactly.
 pub(crate) fn is_known(name: &str) -> bool {
     OPTIONS.iter().any(|option| option.name == name)
 }

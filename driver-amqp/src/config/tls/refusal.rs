@@ -30,6 +30,8 @@ pub(crate) fn explain(error: &io::Error) -> Error {
 
 /// An alert comes from the broker, so it is about our side: the client certificate or the protocol version. An
 /// unparsable message comes from a peer that does not speak TLS, such as the plain AMQP port.
+///
+/// Any other error of rustls counts as a lost connection, which is tried again.
 fn verdict(error: &rustls::Error) -> (ErrorKind, String) {
     match error {
         rustls::Error::InvalidCertificate(bad) => (ErrorKind::Denied, mistrust(bad)),

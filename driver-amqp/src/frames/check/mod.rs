@@ -139,6 +139,8 @@ fn frames(entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
 
 /// A delivery, a returned message, a confirm, a heartbeat, channel.open-ok, or a method with arbitrary ids and fields.
 /// A body is split into two frames.
+///
+/// `tag` must be new on the channel.
 fn conversation(channel: u16, tag: u64, entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     match entropy.below(10) {
         0..4 => {
@@ -215,6 +217,9 @@ impl AsyncRead for Pieces<'_> {
 ///
 /// The reads alternate with a second reader, which gets the same bytes without a stream. Both must have released the
 /// same amount whenever the stream is pending.
+///
+/// # Panics
+/// If the two disagree, or the reader reports an end before that of the stream.
 fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>, Option<String>), Arc<Notices>) {
     let notices = Arc::<Notices>::default();
     let mut framed = Framed::new(Pieces { rest: stream, piece: 0 }, Arc::clone(&notices));

@@ -1,6 +1,6 @@
 //! The head of a frame: type, channel and length.
 //!
-//! It is the only part that is read of every frame, so bodies cost 7 bytes of work each.
+//! It is the only part that is read of every frame; bodies are not parsed any further.
 
 use super::violation::Violation;
 
