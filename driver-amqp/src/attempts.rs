@@ -9,9 +9,12 @@ use tokio::time::Instant;
 pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// The recovery attempts since the thing was last up for [`STABLE_AFTER`].
+/// It uses tokio's clock, so tests can pause it.
 #[derive(Debug)]
 pub(crate) struct Attempts {
+    /// Attempts since the last stable time. It saturates.
     count: u32,
+    /// When the thing came up last.
     since: Instant,
 }
 
@@ -22,6 +25,7 @@ impl Attempts {
     }
 
     /// Notes a loss. To be called once per loss, not per attempt: the time that a recovery takes is no time up.
+    /// The count goes back to zero if the thing was up for more than 30 s.
     pub(crate) fn lost(&mut self) {
         if self.since.elapsed() > STABLE_AFTER {
             self.count = 0;
@@ -29,13 +33,16 @@ impl Attempts {
     }
 
     /// Notes that a recovery succeeded.
+    /// The count stays: only time up resets it.
     pub(crate) fn back(&mut self) {
         self.since = Instant::now();
     }
 
     /// Starts another attempt; returns how many there were before it.
+    /// The result is the argument of the backoff, so the first wait is the shortest.
     pub(crate) fn next(&mut self) -> u32 {
         let before = self.count;
+        // Saturates: the backoff reached its cap long before.
         self.count = self.count.saturating_add(1);
         before
     }

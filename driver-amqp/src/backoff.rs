@@ -1,4 +1,6 @@
 //! How long to wait before the next attempt. Pure, except for the random source.
+//!
+//! Waits are random ("full jitter"), so the clients of a broker that comes back do not connect at the same moment.
 
 use std::time::Duration;
 
@@ -8,9 +10,12 @@ use crate::config::AmqpConfig;
 
 /// The first and the longest wait where an operator must change something: a password, a virtual host, a queue of
 /// another type.
+///
+/// The bound doubles from the first value to the second.
 const PATIENT: Duration = Duration::from_secs(2);
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 /// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
+/// A lower `reconnect_wait` or `reconnect_wait_max` is raised to it.
 const LEAST: Duration = Duration::from_millis(100);
 /// The longest wait before another host is tried: short, because callers wait, but long enough that the clients of
 /// one node do not all reach the next at once.
@@ -21,10 +26,14 @@ const FAILOVER: Duration = Duration::from_millis(250);
 pub(crate) enum Backoff {
     /// After so many attempts that may succeed without help: a random wait below a bound that doubles, or grows
     /// by `reconnect_backoff`.
+    ///
+    /// The first bound is `reconnect_wait`, the highest `reconnect_wait_max`.
     Exponential(u32),
     /// After so many attempts that need an operator: from half of a bound that doubles up to the bound.
+    /// The options of the configuration do not change it: a bound of 2 s at first, and 60 s at most.
     Slow(u32),
     /// Before the first attempt on another host than the lost one.
+    /// At most 250 ms, unless `reconnect_delay` asks for more.
     Failover,
 }
 
@@ -36,6 +45,7 @@ impl Backoff {
                 let (first, most) = (config.reconnect_wait, config.reconnect_wait_max);
                 let ceiling = match config.reconnect_backoff {
                     Some(step) => step.checked_mul(attempts).and_then(|more| first.checked_add(more)),
+                    // An overflow means that the bound is past its cap.
                     None => 2_u32.checked_pow(attempts).and_then(|factor| first.checked_mul(factor)),
                 };
                 let wait = ceiling.unwrap_or(most).min(most).max(LEAST).mul_f64(random);
@@ -58,11 +68,13 @@ impl Backoff {
 }
 
 /// The configured lower bound of a wait.
+/// `reconnect_delay`, and a random part of `reconnect_splay` on top.
 fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
 }
 
 /// A uniform random number in `0.0..1.0`.
+/// From the random bits of a UUID, which saves a crate for random numbers.
 pub(crate) fn random() -> f64 {
     let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)

@@ -9,20 +9,28 @@ use metrics::counter;
 #[non_exhaustive]
 pub struct Counters {
     /// Messages whose frames were queued, each attempt counted.
+    /// An attempt that lapin refuses at once, because its channel is closed, does not count.
     pub publishes: u64,
     /// Messages that the broker confirmed, by an ack or a nack.
+    ///
+    /// A confirm of several messages counts each of them. A returned message is confirmed too, so it counts here as
+    /// well.
     pub confirms: u64,
     /// Messages that the broker returned as undeliverable.
+    /// Their publishes fail with `Undeliverable`.
     pub returns: u64,
     /// Messages that the driver acknowledged before handover.
+    /// Requests of RPC servers are handed over this way.
     pub handed_over_acknowledged: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub handover_acknowledgements: u64,
     /// Messages handed over for the receiver to settle.
+    /// A message that is delivered again counts again.
     pub handed_over_unsettled: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
     /// Lost links. Each has two connections.
+    /// A failed attempt to connect is no loss.
     pub losses: u64,
     /// Reconnects after a loss.
     pub reconnects: u64,
@@ -30,6 +38,7 @@ pub struct Counters {
     /// the broker.
     pub recoveries: u64,
     /// Messages that were settled after their channel was lost: the broker redelivers them.
+    /// Requeues and rejects count too.
     pub settlements_dropped: u64,
     /// Messages that were received and not handed over when their channel was lost: the broker redelivers them.
     pub deliveries_dropped: u64,
@@ -37,7 +46,8 @@ pub struct Counters {
     pub stream_messages_missed: u64,
 }
 
-/// The live counters of one transport. Those with a name are added to the metrics of the process too.
+/// The live counters of one transport. Those with a name are added to the metrics of the process too. Relaxed atomics:
+/// reading a count orders no other memory.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) publishes: Count,
@@ -58,12 +68,15 @@ pub(crate) struct Counts {
 /// One counter of one transport.
 #[derive(Debug)]
 pub(crate) struct Count {
+    /// Since the transport connected.
     total: AtomicU64,
     /// The name of its metric, which sums up all transports of the process.
+    /// `None` for counts that only tests and `Counters` read.
     metric: Option<&'static str>,
 }
 
-/// Adds `more` to one counter, and to its metric.
+/// Adds `more` to one counter, and to its metric. The metric is looked up by its name each time, so a recorder that is
+/// installed late still gets later increments.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {
@@ -72,6 +85,7 @@ pub(crate) fn count(counter: &Count, more: usize) {
 }
 
 impl Count {
+    /// The crate documentation must list the name; a test compares both.
     const fn named(metric: &'static str) -> Self {
         Self { total: AtomicU64::new(0), metric: Some(metric) }
     }
@@ -82,6 +96,7 @@ impl Count {
 }
 
 impl Default for Counts {
+    /// The names are part of the interface, and listed in the documentation of the crate.
     fn default() -> Self {
         Self {
             publishes: Count::named("oslo_messaging_amqp_publishes_total"),
@@ -102,6 +117,7 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Not atomic as a whole.
     pub(crate) fn read(&self) -> Counters {
         let read = |counter: &Count| counter.total.load(Ordering::Relaxed);
         Counters {

@@ -1,4 +1,8 @@
 //! The listener of one subscription: it continues across lost channels and links.
+//!
+//! Two parties share the work. The listener reads deliveries and hands them over; its recovery task resubscribes, and
+//! hands new sessions to it. They communicate only through `RecoveryHandle`, and the listener never waits for a
+//! declaration.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -24,9 +28,11 @@ use crate::recovery::handle::RecoveryHandle;
 use crate::recovery::restored::Restored;
 use crate::topology::stream::StreamPosition;
 
+/// Deliveries in the order of the broker, each with its delivery tag.
 type Batch = Vec<(Tag, Received)>;
 
 /// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
+/// `poll` may be dropped at any await without losing a message.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
     /// Where peers reach this listener. A renamed queue changes it.
@@ -34,15 +40,19 @@ pub(crate) struct AmqpListener {
     /// `None` from a loss until the recovery hands over another.
     session: Option<Session>,
     /// `None` after a stop: a stopped listener is not recovered.
+    /// Dropping it ends the recovery task and removes the listener from the barrier.
     recovery: Option<RecoveryHandle>,
     /// Whether messages are acknowledged before handover or by their receivers.
+    /// It never changes during a subscription.
     mode: Settle,
     /// How far the stream was handed over, if there is one.
     position: Arc<StreamPosition>,
     /// The acknowledgement that must be written before its messages are handed over.
     pending_ack: Option<PendingAck>,
+    /// For the counters and the current link.
     inner: Arc<Inner>,
     /// The error that every poll returns, once the listener has ended.
+    /// Set once. `close` returns it, if no session is left.
     end: Option<Error>,
     /// Why the last channel was lost, for the error of a close without a connection.
     loss: Option<Error>,
@@ -51,15 +61,19 @@ pub(crate) struct AmqpListener {
 /// An acknowledgement that is being written, with the deliveries that it covers. The listener owns it, so a dropped `poll`
 /// loses nothing.
 struct PendingAck {
+    /// Ends when lapin has written the frame. The broker does not confirm it.
     written: BoxFuture<'static, Result<()>>,
+    /// Handed over only after the acknowledgement is written.
     batch: Batch,
     /// The limit of the session that the deliveries came from.
     delivery_limit: Option<u64>,
     /// Whether the session was replaced since: an error of this write then says nothing about the current one.
+    /// The broker redelivers its messages on the new session in any case.
     stale: bool,
 }
 
 /// What a `poll` woke up for.
+/// The recovery comes first: a new session supersedes what the old one still has to say.
 enum ListenerEvent {
     Read(Result<SessionEvent>),
     Restored(Result<Restored>),
@@ -67,6 +81,7 @@ enum ListenerEvent {
 
 impl AmqpListener {
     /// A listener that reads from `session`. Its recovery uses `opener` after a loss.
+    /// Starts the recovery task, so it must run inside of a tokio runtime.
     pub(crate) fn new(opener: SubscriptionOpener, session: Session) -> Self {
         Self {
             address: opener.address(),
@@ -82,6 +97,11 @@ impl AmqpListener {
     }
 
     /// Waits for the next event of the session or its recovery.
+    ///
+    /// A stopped listener without a session ends at once. One that is not stopped waits for its recovery.
+    ///
+    /// # Cancellation
+    /// Loses nothing: deliveries stay in the session, and restored sessions in their queue.
     async fn wait(&mut self) -> ListenerEvent {
         let stopped = self.recovery.is_none();
         let session = &mut self.session;
@@ -92,6 +112,7 @@ impl AmqpListener {
         });
         match &mut self.recovery {
             Some(recovery) => tokio::select! {
+                // A restored session first: reading the old one could only report its loss again.
                 biased;
                 restored = recovery.next() => ListenerEvent::Restored(restored),
                 read = read => ListenerEvent::Read(read),
@@ -101,6 +122,7 @@ impl AmqpListener {
     }
 
     /// Reads everything that has arrived, so that one acknowledgement covers as much as possible.
+    /// Never waits. `None` if nothing has arrived, or there is no session.
     async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
         let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
@@ -110,6 +132,7 @@ impl AmqpListener {
     }
 
     /// Handles one event. Returns true if the subscription has ended.
+    /// An ended recovery does not return true: the next `poll` returns its error.
     fn handle(&mut self, event: ListenerEvent) -> bool {
         match event {
             ListenerEvent::Read(Ok(SessionEvent::Progress)) => {}
@@ -127,6 +150,9 @@ impl AmqpListener {
     }
 
     /// Continues with a restored session or consumer.
+    ///
+    /// The acknowledgement that is being written belongs to the old session, so it is marked as stale and its failure
+    /// does not count as a loss of the new one.
     fn use_restored(&mut self, restored: Restored) {
         match restored {
             Restored::Session(session, address) => {
@@ -150,6 +176,7 @@ impl AmqpListener {
     }
 
     /// Gives the session up; every further poll fails with `error`.
+    /// A session whose transport was closed still writes recorded decisions; any other is lost.
     fn end_with(&mut self, error: Error) {
         match self.session.take() {
             // The channel still works, and receivers were promised that their decisions would be written.
@@ -161,6 +188,7 @@ impl AmqpListener {
     }
 
     /// The error of a close without a connection.
+    /// It names the last loss, because the caller sees no other error of it.
     fn left_behind(&self) -> Error {
         let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
@@ -170,6 +198,9 @@ impl AmqpListener {
     }
 
     /// Gives up a lost channel: the broker redelivers what was not acknowledged. Asks the recovery for another.
+    ///
+    /// Afterwards settlements of messages of this session fail with `Disconnected`. Calling it without a session only
+    /// reports the loss again.
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
@@ -187,6 +218,9 @@ impl AmqpListener {
 
     /// Waits until the acknowledgement is written, and returns its messages. `None` if it could not be written: the broker
     /// redelivers them, so handing them over would run them twice.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the acknowledgement and its messages stay with the listener.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.pending_ack.as_mut()?.written).await;
         let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
@@ -204,6 +238,9 @@ impl AmqpListener {
     }
 
     /// Up to `max` messages that are ready. Where they are acknowledged before handover, begins that and returns `None`.
+    ///
+    /// `None` also if nothing is ready. The acknowledgement of a batch is one basic.ack for its last message;
+    /// `multiple` is set only if the batch has several.
     fn take(&mut self, max: NonZeroUsize) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let session = self.session.as_mut()?;
         let (last, batch) = session.take(max.get())?;
@@ -230,10 +267,19 @@ impl AmqpListener {
 
 #[async_trait]
 impl Listener for AmqpListener {
+    /// It may change between two polls.
     fn address(&self) -> &Address {
         &self.address
     }
 
+    /// Returns at least one message, or `None` after a stop, when nothing is left to hand over.
+    ///
+    /// # Errors
+    /// `Closed` once the transport is closed; the error that ended the recovery. Every later call returns the same one.
+    /// A lost connection is no error here: the call waits for the recovery.
+    ///
+    /// # Cancellation
+    /// Loses nothing: the next call continues.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
             // Also one that a poll began which was dropped since.
@@ -262,6 +308,7 @@ impl Listener for AmqpListener {
                 continue;
             }
             if let Some(messages) = self.take(max) {
+                // A loss was handled above, so this is progress, the end or a cancelled consumer.
                 if let Some(read) = read {
                     self.handle(ListenerEvent::Read(read));
                 }
@@ -279,11 +326,17 @@ impl Listener for AmqpListener {
         }
     }
 
+    /// Cancels the consumers and ends the recovery. `poll` then returns what has arrived, unless messages are
+    /// acknowledged before handover: those go back to the queue.
+    ///
+    /// # Errors
+    /// `Timeout`, `Disconnected`. The channel is closed then, so no message arrives any more.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         // A session that was restored since the last poll must be stopped too.
         while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
             self.handle(ListenerEvent::Restored(restored));
         }
+        // Aborts the recovery task. A session that it was opening is dropped with it.
         self.recovery = None;
         match &mut self.session {
             Some(session) => session.cancel(deadline).await,
@@ -292,6 +345,10 @@ impl Listener for AmqpListener {
         }
     }
 
+    /// Stops first. Then writes the recorded acknowledgements, deletes the private queues and closes the channel.
+    ///
+    /// # Errors
+    /// The error that ended the listener; `Disconnected` without a channel; `Timeout`.
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
         let stopped = self.stop(deadline).await;
         match &mut self.session {
@@ -301,6 +358,10 @@ impl Listener for AmqpListener {
     }
 }
 
+/// Moves the position of a stream forward, so it must be called once per message and in the order of handover.
+/// `unsettled` is `None` for a message that was acknowledged before.
+///
+/// Counts the messages of a stream that retention deleted before this one, and warns of them.
 fn incoming(
     (position, counts): (&StreamPosition, &Counts),
     received: Received,
@@ -317,6 +378,7 @@ fn incoming(
              is slower than the retention (x-max-age, rabbit_transient_queues_ttl) allows"
         );
     }
+    // Before the conversion, which takes the delivery apart.
     let redelivered = received.delivery.redelivered;
     let message = properties::message(received, delivery_limit);
     Box::new(match unsettled {

@@ -1,4 +1,6 @@
 //! Converts messages to AMQP properties and back.
+//!
+//! Bodies pass unchanged in both directions. The core has encoded and compressed them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +16,26 @@ use crate::short_string::short_string;
 
 /// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days. It closes the channel for a longer
 /// one.
+///
+/// A longer one is shortened, because a message that lives 49 days and one that lives longer hardly differ.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
 /// The bytes of a content header besides the headers: fixed fields, and an id of at most 255 bytes.
+/// An upper bound, so that the check never passes a frame that is too large.
 const BESIDE_HEADERS: usize = 512;
 /// The header in which a quorum queue counts deliveries towards its limit. On a first delivery the broker does not
 /// set it, so there it is whatever the publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// The bytes of the headers of `message` in their frame.
+/// Each entry has two lengths and a type besides its name and value: six bytes.
 pub(crate) fn header_bytes(message: &Message) -> usize {
     message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
 }
 
 /// Checks that headers of so many bytes fit into one frame of `frame_max`: RabbitMQ closes the connection over a
 /// larger one.
+///
+/// Executed is `No`, and the error is not transient: the same message never fits.
 ///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge).
@@ -42,6 +50,9 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
 
 /// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
 ///
+/// content type and encoding, persistent delivery (2) and priority 0, also for queues that are not durable. The
+/// reference sets no message id. The expiration is in milliseconds, as text.
+///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
 pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
@@ -52,6 +63,7 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
     let mut properties = BasicProperties::default()
         .with_content_type(short_string("content_type", CONTENT_TYPE)?)
         .with_content_encoding(short_string("content_encoding", CONTENT_ENCODING)?)
+        // Persistent, also for queues that are not durable: kombu's default, and the broker ignores it there.
         .with_delivery_mode(2)
         .with_priority(0)
         .with_headers(headers)
@@ -65,6 +77,9 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
 
 /// The received message. The broker drops it when it has failed more often than `limit`. Headers that are not text
 /// are left out.
+///
+/// A missing id is empty, and an expiration that is no number is left out. The delivery count is set only if the broker
+/// marked the message as redelivered.
 pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let Received { queue, delivery, at, undecodable } = received;
     let properties = &delivery.properties;
@@ -80,6 +95,7 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
         .filter(|(name, _)| name.as_str() != DELIVERY_COUNT)
         .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
         .collect();
+    // On a first delivery the header is the publisher's own, see `DELIVERY_COUNT`.
     let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
@@ -93,6 +109,7 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     message
 }
 
+/// Every integer type of AMQP counts. `None` if the header is missing, negative or of another type.
 fn failed_deliveries(headers: &FieldTable) -> Option<u64> {
     match *headers.inner().get(DELIVERY_COUNT)? {
         AMQPValue::LongLongInt(count) => count.try_into().ok(),

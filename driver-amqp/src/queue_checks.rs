@@ -1,5 +1,8 @@
 //! Schedules checks of the queues of listeners. A queue, or the exchange of its bindings, can be lost without a
 //! cancellation; so they are checked when something suggests that, and otherwise at intervals.
+//!
+//! This file decides when; the recovery of each listener checks its own queues. Requests are only flags, so many
+//! suspicions in a row cause one check.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,43 +17,55 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::random;
 
 /// The least time between two checks of one listener, whatever is suspected.
+/// So a peer that keeps publishing to a missing queue cannot keep a listener busy.
 const APART: Duration = Duration::from_secs(10);
 
 /// The listeners of a transport, and when they are checked.
+/// One per transport. The task of `run` belongs to the transport.
 #[derive(Debug)]
 pub(crate) struct QueueChecks {
     /// The least time between two scheduled checks of all listeners; zero turns all checks off.
     interval: Duration,
+    /// The id of the next listener. Ids are never used again.
     next: AtomicU64,
+    /// Held for short lookups only, never across an await.
     listeners: Mutex<HashMap<u64, Arc<CheckedListener>>>,
     /// Held during a check, so that checks take one channel at a time.
     turn: Arc<Turns<()>>,
 }
 
 /// The queues of one listener, and whether a check is requested.
+/// Shared by the list and the listener's registration.
 #[derive(Debug)]
 struct CheckedListener {
+    /// As they were last declared; a rename replaces them.
     queues: Mutex<Vec<QueuePlan>>,
+    /// Set before `woken`, so a woken listener sees it.
     requested: AtomicBool,
+    /// Keeps one permit, so a request between two waits is not lost.
     woken: Notify,
 }
 
 /// One listener's registration. Dropping it removes the listener.
 #[derive(Debug)]
 pub(crate) struct QueueCheck {
+    /// For its turn, and to remove itself.
     checks: Arc<QueueChecks>,
     id: u64,
+    /// Shared with the list, through which checks are requested.
     listener: Arc<CheckedListener>,
     /// When the next check may begin.
     next: Instant,
 }
 
 impl QueueChecks {
+    /// `interval` is `AmqpConfig::queue_checks`.
     pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
     }
 
     /// Requests a check of every listener at intervals, until `closing` is cancelled.
+    /// Ends at once if checks are off. The wait is between one and two intervals.
     pub(crate) async fn run(self: Arc<Self>, closing: CancellationToken) {
         while !self.interval.is_zero() {
             // A random part keeps processes that started together from checking together.
@@ -63,6 +78,7 @@ impl QueueChecks {
     }
 
     /// Adds a listener of `queues`.
+    /// Without a request yet: its queues have just been declared.
     pub(crate) fn register(self: &Arc<Self>, queues: Vec<QueuePlan>) -> QueueCheck {
         let listener = Arc::new(CheckedListener {
             queues: Mutex::new(queues),
@@ -91,6 +107,8 @@ impl QueueChecks {
 
     /// Requests a check because a message to this address found no queue. Returns true if a queue of this
     /// transport should have received it.
+    ///
+    /// False if checks are off, whatever queues there are.
     pub(crate) fn suspect_route(&self, to: &Address) -> bool {
         let (exchange, key) = (to.exchange(), to.routing_key());
         self.suspect(|plan| {
@@ -100,6 +118,7 @@ impl QueueChecks {
     }
 
     /// Requests a check of the listeners with such a queue; returns whether there are any.
+    /// May be called from any task: it never waits.
     fn suspect(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
         if self.interval.is_zero() {
             return false;
@@ -119,6 +138,7 @@ impl QueueChecks {
 }
 
 impl CheckedListener {
+    /// The queues may change with a rename, so each request looks at the current ones.
     fn has(&self, concerns: impl Fn(&QueuePlan) -> bool) -> bool {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().any(concerns)
     }
@@ -126,6 +146,7 @@ impl CheckedListener {
 
 impl QueueCheck {
     /// Replaces the queues of the listener.
+    /// Later requests match the new names only.
     pub(crate) fn set_queues(&self, queues: Vec<QueuePlan>) {
         *self.listener.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
     }
@@ -142,7 +163,9 @@ impl QueueCheck {
     }
 
     /// Waits until no other listener of the transport is being checked, and begins the check that was requested.
+    /// A request that comes during the check is kept for the next one. The guard must live until the check is over.
     pub(crate) async fn begin(&self) -> OwnedMutexGuard<()> {
+        // Before the check: a request during it may be about something that it has already passed.
         self.listener.requested.store(false, Ordering::Release);
         Arc::clone(&self.checks.turn).lock_owned().await
     }
@@ -154,6 +177,7 @@ impl QueueCheck {
 }
 
 impl Drop for QueueCheck {
+    /// A check that is under way holds its turn until its own guard is dropped.
     fn drop(&mut self) {
         self.checks.listeners().remove(&self.id);
     }

@@ -1,4 +1,7 @@
 //! The tasks that write the decisions of receivers; they may outlive their listeners.
+//!
+//! A listener can be dropped with decisions that its receivers were promised to be written. So its settler belongs to
+//! the transport.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,24 +12,31 @@ use tokio_util::sync::CancellationToken;
 /// the last owner is dropped: the transport, or a listener that outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct SettlerTasks {
+    /// Dropping the set aborts its tasks.
     running: Mutex<JoinSet<()>>,
+    /// Cancelled once, by `finish`.
     finishing: CancellationToken,
 }
 
 impl SettlerTasks {
     /// Starts `task`, and removes those that have ended.
+    /// Must run inside of a tokio runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Otherwise the set would keep one entry per listener that ever was.
         while running.try_join_next().is_some() {}
         running.spawn(task);
     }
 
     /// Cancelled when the tasks must write what they have and end.
+    /// A clone: cancelling is left to `finish`.
     pub(crate) fn finishing(&self) -> CancellationToken {
         self.finishing.clone()
     }
 
     /// Makes all tasks write what they have, and waits until they have ended.
+    ///
+    /// A task that is spawned afterwards sees the cancelled token, writes what it has and ends.
     ///
     /// # Cancellation
     /// Aborts those that have not ended.

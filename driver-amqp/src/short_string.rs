@@ -1,9 +1,13 @@
 //! Names in the form of AMQP: at most 255 bytes.
+//!
+//! The length is counted in bytes of UTF-8, not in characters.
 
 use lapin::types::ShortString;
 use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 /// `text` as an AMQP short string; `what` names it in the error.
+///
+/// Executed is `No`: it is called before anything is sent.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.

@@ -1,5 +1,9 @@
 //! The driver's [`Transport`]: one current link, the publishers and listeners that use it, and the supervisor that
 //! replaces it.
+//!
+//! The transport owns every task of the driver except lapin's own and those of listeners: the supervisor, the queue
+//! checks, one task per publishing channel, and the settlers. All of them end with `close`, or are aborted when the
+//! transport is dropped.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -40,12 +44,14 @@ use crate::topology::Declarer;
 use crate::topology::name_lease::is_taken;
 
 /// How many publishes may wait in the inbox of one publisher before callers wait for room.
+/// Publishes that were sent and wait for their confirms do not count here; `publish_window` limits those.
 const LANE_INBOX: usize = 256;
 /// How long closing waits until the decisions of receivers are written. A settler batches acknowledgements for at
 /// most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// With less time than this left before the deadline, the first connection is not retried.
+/// The error of an attempt that has no time to succeed would only hide the one before it.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// A connection to RabbitMQ: one socket for publishing and one for everything else, so that a resource alarm blocks
@@ -54,11 +60,15 @@ const LAST_TRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct AmqpTransport {
     /// Shared with everything that works for this transport.
+    /// Listeners hold it too, so it may outlive the transport.
     inner: Arc<Inner>,
     /// The inboxes of the publishers; the last one is for fanouts.
+    /// Each has one owner task, because lapin's publish is not atomic on a shared channel.
     publishers: Vec<mpsc::Sender<PublishJob>>,
+    /// What was declared on which link, shared by callers and publishers.
     declared: Arc<Destinations>,
     /// The tasks of the supervisor, the queue checks and the publishers.
+    /// Empty after `close`, which awaits them.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
@@ -79,6 +89,7 @@ impl AmqpTransport {
     /// A dropped future leaves no connection behind.
     pub async fn connect(url: &TransportUrl, config: AmqpConfig, deadline: Deadline) -> Result<Self> {
         let config = config.with_query(url)?;
+        // After the query, which may have changed any setting.
         config.check()?;
         config.warn_of_idle();
         let mut hosts = Hosts::of(url, &config)?;
@@ -87,12 +98,16 @@ impl AmqpTransport {
     }
 
     /// Counts of what this transport has sent, received, lost and recovered so far.
+    /// Each count is read on its own, so two counts of one snapshot may differ by work that is under way.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.inner.counts.read()
     }
 
     /// Starts the tasks of a transport whose first link is open.
+    ///
+    /// Must run inside of a tokio runtime. Starts `publish_channels` publishers, at least one, and one more for
+    /// fanouts.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
         let inner = Arc::new(Inner::new(config, link, hosts.quota()));
         let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
@@ -114,6 +129,16 @@ impl AmqpTransport {
     }
 
     /// Hands `publish` to its publisher and waits for the result.
+    ///
+    /// The caller takes its turn before the inbox, so publishes to one destination reach the inbox in the order in
+    /// which they began, also while the destination is being declared.
+    ///
+    /// # Errors
+    /// The publisher's result; `Closed`, executed `No`, if the publisher has ended; the same, executed `Maybe`, if it
+    /// ended while it had the job.
+    ///
+    /// # Cancellation
+    /// A job that is in the inbox stays there. The publisher skips it if its result has no receiver any more.
     async fn send(
         &self,
         publish: Arc<EncodedPublish>,
@@ -134,17 +159,23 @@ impl AmqpTransport {
         // Without tokio's cooperative budget, which would let a later publish of the same task overtake this
         // one.
         unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
+        // The job is in the inbox, so the next caller cannot overtake it any more.
         drop(turn);
         answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
     /// Declares the destination of a publish without publishing.
+    ///
+    /// # Errors
+    /// The declaration's; at the deadline `Blocked`, `Disconnected` or `Timeout`, executed `No`.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
         let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
+    /// The choice is a hash of the exchange and the routing key, so a destination always has the same channel, which
+    /// keeps its order. While the channel limit is known, all publishes share the first publisher.
     fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
             // Every publisher takes a channel, and the broker has none to spare.
@@ -161,6 +192,7 @@ impl AmqpTransport {
     }
 
     /// `TooLarge` for a body over `max_message_size`, before a broker closes the channel for it.
+    /// RabbitMQ closes the channel for a body over its own limit, which would delay every other publish on it.
     fn check_size(&self, message: &Message) -> Result<()> {
         if message.body.len() <= self.inner.config.max_message_size {
             return Ok(());
@@ -172,10 +204,18 @@ impl AmqpTransport {
     }
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
+    ///
+    /// While the channel limit is tight, it first lets the existing listeners resubscribe, for at most
+    /// `request_timeout`. A queue that has another consumer is retried for `name_release_timeout`, and a stream whose
+    /// replica is starting until the deadline.
+    ///
+    /// # Errors
+    /// The broker's; `Closed` if the transport closes meanwhile.
     async fn open(&self, opener: &SubscriptionOpener, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
         let (started, mut attempts) = (Instant::now(), 0);
         loop {
+            // In each round: the link may have been replaced while the last attempt waited.
             let link = self.inner.current.link("subscribe").await?;
             if self.inner.quota.is_tight() {
                 // A new listener must not take a channel that an existing one needs to resubscribe.
@@ -228,13 +268,26 @@ impl Transport for AmqpTransport {
         .collect()
     }
 
+    /// The receiver always has the current state. It outlives the transport, whose last state is `Closed`.
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health.subscribe()
     }
 
+    /// Returns once the broker has confirmed the message. A body over `max_message_size` and headers over the frame
+    /// limit are refused before anything is sent.
+    ///
+    /// # Errors
+    /// `Undeliverable`, executed `No`, if the broker returned the message; transient if a queue of this transport
+    /// should have received it, or the link has just been replaced. `Refused` for a nack. `TooLarge`, `Denied`,
+    /// `Topology` and `Closed`. At the deadline `Blocked`, `Disconnected` or `Timeout`; executed is `Maybe` if the
+    /// message was sent.
+    ///
+    /// # Cancellation
+    /// The message is sent if its publisher has taken it already. Otherwise it is skipped.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let current = &self.inner.current;
         current.check_open("publish")?;
+        // Before the size is checked: the broker's limit is for the compressed body.
         let message = self.inner.config.compressed(message);
         self.check_size(&message)?;
         if options.deadline.has_passed() {
@@ -288,6 +341,13 @@ impl Transport for AmqpTransport {
         }
     }
 
+    /// Returns once every consumer of the subscription has started.
+    ///
+    /// # Errors
+    /// The broker's; `Closed`; at the deadline `Disconnected` without a link, otherwise `Timeout`, executed `No`.
+    ///
+    /// # Cancellation
+    /// Leaves no consumer behind. Declared queues stay.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         let current = &self.inner.current;
         current.check_open("subscribe")?;
@@ -309,6 +369,12 @@ impl Transport for AmqpTransport {
         Ok(Box::new(AmqpListener::new(opener, session)))
     }
 
+    /// By a passive declare, so it creates nothing. A queue that is missing or has no consumer has its listeners
+    /// checked.
+    ///
+    /// # Errors
+    /// `Unsupported` for a fanout, which has no single queue, and for a reply queue of another process; `Closed`; the
+    /// broker's.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         let Inner { current, queue_checks, .. } = &*self.inner;
@@ -334,6 +400,14 @@ impl Transport for AmqpTransport {
         Ok(found)
     }
 
+    /// In this order: users see `Closed`; settlers write for at most 1 s; both connections close; the tasks end. A
+    /// second call returns at once.
+    ///
+    /// # Errors
+    /// `Timeout` if the broker does not answer by the deadline. The sockets are shut even then.
+    ///
+    /// # Cancellation
+    /// The transport stays `Closed`. Dropping it then shuts the sockets.
     async fn close(&self, deadline: Deadline) -> Result<()> {
         if self.inner.current.check_open("close").is_err() {
             return Ok(());
@@ -345,6 +419,7 @@ impl Transport for AmqpTransport {
         }
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);
+        // After the state: a task that wakes up must see that the transport is closed.
         self.inner.closing.cancel();
         // Decisions of receivers go out before the AMQP close. What the broker does not take, it redelivers.
         let _ = deadline.min(Deadline::after(SETTLING)).run("close", self.inner.settlers.finish()).await;
@@ -363,6 +438,7 @@ impl Transport for AmqpTransport {
 
 /// Without an AMQP close. Whatever still waits fails with `Closed`.
 impl Drop for AmqpTransport {
+    /// Without this, callers that wait for a link would wait until their deadlines.
     fn drop(&mut self) {
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);
@@ -371,6 +447,13 @@ impl Drop for AmqpTransport {
 
 /// Tries every host in turn, in rounds with growing waits, until one accepts, no error is temporary, or the
 /// deadline is near.
+///
+/// Every host gets an equal share of what is left in a round. If one failure is not transient, the waits of the rounds
+/// are long, because it may be a rejected login.
+///
+/// # Errors
+/// The last failure with those of the other hosts in its context. If the deadline cut the last round off, the failure
+/// of the round before.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
     let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
@@ -378,6 +461,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         for tried in 0..hosts.len() {
             // A host that never answers must leave the others their share of the time.
             let left = u32::try_from(hosts.len() - tried).unwrap_or(u32::MAX);
+            // Recomputed for each host, so time that one host did not use is left to the others.
             let share = Deadline::after(deadline.remaining() / left);
             match Link::open(hosts.next(), config, 1, share).await {
                 Ok(link) => return Ok(link),
@@ -387,6 +471,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
         let passing = failures.iter().filter(|failure| failure.is_transient()).count();
         // A rejected login is an entry in the broker's security log, so those retries wait longer.
         let backoff = if passing == failures.len() { Backoff::Exponential(round) } else { Backoff::Slow(round) };
+        // One error for the caller and one line in the log, however many hosts there are.
         let failure = summed_up(failures);
         if passing == 0 || deadline.remaining() < LAST_TRY {
             // An attempt that the deadline cut off explains less than the one before.
@@ -404,6 +489,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
 }
 
 /// One error for all hosts: the last one's, with the others in its context.
+/// `Config` if there are none.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
         return Error::new(ErrorKind::Config, "connect").with_context("reason", "the URL names no host");

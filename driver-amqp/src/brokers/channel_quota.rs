@@ -13,46 +13,61 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// How long further channels are refused before the limit is probed again.
+/// Long, because each probe opens a connection.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
 /// The same if no channel fits at all: the broker may still count those of a lost connection.
 const RETRY_FROM_NONE: Duration = Duration::from_secs(10);
-/// How long the broker may count a channel that is closed, or whose connection is lost.
+/// How long the broker may count a channel that is closed, or whose connection is lost. No promise of RabbitMQ: if it
+/// takes longer, the driver loses one more connection.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 /// Errors within this time come from the same closed connection, which fails every channel that was opening.
 const SAME: Duration = Duration::from_secs(1);
 /// So many free channels in a probe mean that the limit was lifted.
+/// A probe stops there, so it never takes many channels from others.
 pub(crate) const AMPLE: usize = 8;
 
 /// The channels of a transport, on all its connections, and how many are allowed.
+/// Shared by all links of a transport, and by all hosts of its URL.
 #[derive(Debug, Default)]
 pub(crate) struct ChannelQuota(Mutex<Quota>);
 
+/// Without a limit it only counts.
 #[derive(Debug, Default)]
 struct Quota {
+    /// Channels that are open, or closed for less than `LINGER`.
     open: Vec<Open>,
     /// How many channels are opening.
     opening: usize,
+    /// `None` until a broker has closed a connection for it.
     limit: Option<Limit>,
 }
 
+/// One channel that the broker counts, or may still count.
 #[derive(Debug)]
 struct Open {
+    /// lapin's handle to its state, which does not keep the channel open.
     status: ChannelStatus,
+    /// When it was first seen closed.
     closed: Option<Instant>,
 }
 
+/// Set when a broker closes a connection for its channel limit; removed when a probe finds ample room.
 #[derive(Debug)]
 struct Limit {
+    /// How many channels the broker accepted at the same time.
     most: usize,
     /// The error with the broker's words.
     reason: Error,
+    /// When the connection was lost for it.
     since: Instant,
+    /// From then on one request may probe again.
     retry: Instant,
 }
 
 /// Permission to open one channel. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Permit {
+    /// Where the permit is given back.
     quota: Arc<ChannelQuota>,
     /// How many channels there were before it.
     before: usize,
@@ -64,11 +79,15 @@ pub(crate) enum Admission {
     Granted(Permit),
     /// The limit is reached, and a probe is due: the caller must make it.
     Ask,
+    /// With the broker's words of the lost connection. Transient.
     Refused(Error),
 }
 
 impl ChannelQuota {
     /// Requests one more channel.
+    ///
+    /// For a moment after the connection was lost every request is refused, because the broker still counts its
+    /// channels. Of several requests at the time of a probe, one gets `Ask` and the others are refused.
     pub(crate) fn admit(self: &Arc<Self>) -> Admission {
         let now = Instant::now();
         let mut quota = self.lock();
@@ -88,11 +107,13 @@ impl ChannelQuota {
     }
 
     /// Whether a limit is known.
+    /// Then publishers share one channel, and listeners resubscribe one after another.
     pub(crate) fn is_tight(&self) -> bool {
         self.lock().limit.is_some()
     }
 
     /// Reports the result of a probe: the broker accepted `room` more channels on a separate connection.
+    /// Must follow each `Ask`, also if the probe failed; `room` is 0 then.
     pub(crate) fn found(&self, room: usize) {
         let now = Instant::now();
         let mut quota = self.lock();
@@ -101,11 +122,13 @@ impl ChannelQuota {
             info!("the broker accepts more channels again; the driver no longer limits them");
             quota.limit = None;
         } else if let Some(limit) = &mut quota.limit {
+            // Never lower: a probe competes with channels that are opening.
             limit.most = limit.most.max(count + room);
             limit.retry = now + limit.wait();
         }
     }
 
+    /// Never held across an await; every change of the quota is one short step.
     fn lock(&self) -> MutexGuard<'_, Quota> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,6 +141,7 @@ impl Permit {
     }
 
     /// Reports that the broker closed the connection with `error`, because this channel exceeded the limit.
+    /// Several channels fail with one connection; within 1 s they count as one event, and the highest count is taken.
     pub(crate) fn exceeded(self, error: &Error) {
         let now = Instant::now();
         let mut quota = self.quota.lock();
@@ -138,12 +162,14 @@ impl Permit {
 
 impl Limit {
     /// How long further channels are refused.
+    /// 10 s if no channel fits, otherwise 60 s.
     fn wait(&self) -> Duration {
         if self.most == 0 { RETRY_FROM_NONE } else { RETRY }
     }
 }
 
 impl Drop for Permit {
+    /// A permit that became a channel is counted there by then, so the number never dips between the two.
     fn drop(&mut self) {
         self.quota.lock().opening -= 1;
     }
@@ -151,6 +177,7 @@ impl Drop for Permit {
 
 impl Quota {
     /// How many channels the broker counts, as far as is known.
+    /// Forgets channels that the broker no longer counts.
     fn count(&mut self, now: Instant) -> usize {
         for open in &mut self.open {
             if !open.status.connected() {

@@ -6,9 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-/// Whether a broker allows queues that are neither durable nor exclusive.
+/// Whether a broker allows queues that are neither durable nor exclusive. RabbitMQ 4.0 warns about them, and 4.3 denies
+/// them unless a setting permits them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransientQueues {
+    /// The probe queue was declared, or the configuration declares nothing transient and there was no probe.
     Allowed,
     /// The broker refused the probe for another reason. The driver declares transient queues; the result
     /// decides.
@@ -18,8 +20,10 @@ pub(crate) enum TransientQueues {
 }
 
 /// What is known about one broker.
+/// One per host of the URL, because a rolling upgrade may have releases side by side.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerFacts {
+    /// `None` until a link to this host has asked.
     transient: Mutex<Option<TransientQueues>>,
 }
 
@@ -31,7 +35,9 @@ impl BrokerFacts {
     }
 
     /// Records whether the broker at `host` allows transient queues. Logs once that it denies them.
+    /// The last answer counts.
     pub(crate) fn learn(&self, host: &str, answer: TransientQueues) {
+        // The old answer, to log a change once.
         let known = self.transient.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
         if answer == TransientQueues::Denied && known != Some(TransientQueues::Denied) {
             warn!(

@@ -3,6 +3,7 @@
 use lapin::uri::SASLMechanism;
 
 /// The SASL mechanism of a login, by RabbitMQ's names.
+/// The default matches the reference. RabbitMQ enables PLAIN and AMQPLAIN by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Login {
@@ -20,7 +21,7 @@ pub enum Login {
 }
 
 impl Login {
-    /// The mechanism that the reference and RabbitMQ call `name`, in upper or lower case.
+    /// The mechanism that the reference and RabbitMQ call `name`, in upper or lower case. `None` for any other name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_uppercase().as_str() {
             "PLAIN" => Some(Self::Plain),
@@ -31,6 +32,7 @@ impl Login {
         }
     }
 
+    /// lapin sends the credentials in the form of this mechanism.
     pub(crate) fn mechanism(self) -> SASLMechanism {
         match self {
             Self::Plain => SASLMechanism::Plain,

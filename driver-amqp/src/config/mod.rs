@@ -127,6 +127,8 @@ pub struct AmqpConfig {
 }
 
 impl Default for AmqpConfig {
+    /// The reference's defaults, except for the heartbeat, the waits before a reconnect, and settings that only this
+    /// driver has.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -183,6 +185,7 @@ impl AmqpConfig {
 
     /// Whether the driver declares anything as transient: an exchange or a shared queue.
     pub(crate) fn declares_transient(&self) -> bool {
+        // The second part is about fanout exchanges, whose durability follows that option.
         !(self.durable_queues || self.quorum_queues) || !self.transient_quorum_queues
     }
 
@@ -224,6 +227,7 @@ impl AmqpConfig {
         if let Some(compression) = self.compression
             && !message.headers.contains_key(HEADER)
         {
+            // The header says how to decompress it, and marks the body as compressed.
             message.body = compression.compress(&message.body);
             message = message.with_header(HEADER, compression.content_type());
         }
@@ -237,12 +241,15 @@ impl AmqpConfig {
     }
 
     /// The prefetch count of a listener that wants `window`.
+    /// `max_prefetch` only lowers it, and zero does not.
     pub(crate) fn prefetch(&self, window: NonZeroU16) -> u16 {
         NonZeroU16::new(self.max_prefetch).map_or(window, |most| window.min(most)).get()
     }
 
     /// Warns about settings that have no effect. Not an error: a file that turns TLS off may keep its
     /// certificates.
+    ///
+    /// Called once per connect, after the query was applied.
     pub(crate) fn warn_of_idle(&self) {
         if !self.use_tls && self.tls != Tls::default() {
             warn!(
@@ -263,6 +270,7 @@ impl AmqpConfig {
     }
 }
 
+/// `Config`, in the operation of reading options; the caller adds which one and why.
 fn unusable() -> Error {
     Error::new(ErrorKind::Config, "read options")
 }

@@ -7,6 +7,7 @@ fn read(url: &str) -> Result<AmqpConfig> {
     AmqpConfig::default().with_query(&TransportUrl::parse(url)?)
 }
 
+/// The query comes last, so an operator can override a program's settings in the URL.
 #[test]
 fn the_query_goes_over_what_was_set_and_the_scheme_may_ask_for_tls() {
     let config = read("rabbit://h/?heartbeat_timeout_threshold=60&amqp_durable_queues=true&ssl=False").unwrap();
@@ -15,6 +16,7 @@ fn the_query_goes_over_what_was_set_and_the_scheme_may_ask_for_tls() {
     assert!(read("rabbit://h/?nonsense=1").is_err());
 }
 
+/// An unknown option in a file is no error: it may belong to another release of the reference.
 #[test]
 fn a_file_of_the_reference_is_read_and_what_is_old_in_it_is_left() {
     let text = "[oslo_messaging_rabbit]\nrabbit_quorum_queue = true\nheartbeat_in_pthread = false\n";
@@ -24,6 +26,7 @@ fn a_file_of_the_reference_is_read_and_what_is_old_in_it_is_left() {
     assert_eq!(AmqpConfig::default().with_file(&file).unwrap_err().kind(), ErrorKind::Config);
 }
 
+/// The probe costs a queue and, where it is denied, a connection.
 #[test]
 fn a_broker_need_not_be_asked_when_everything_is_durable() {
     let both = AmqpConfig { transient_quorum_queues: true, ..AmqpConfig::durable() };
@@ -31,6 +34,7 @@ fn a_broker_need_not_be_asked_when_everything_is_durable() {
     assert_eq!(asked.map(|config| config.declares_transient()), [true, true, false, false]);
 }
 
+/// Zero would block every publish; beyond the limit each confirm becomes expensive.
 #[test]
 fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
     let check = |publish_window| AmqpConfig { publish_window, ..AmqpConfig::default() }.check();
@@ -40,6 +44,7 @@ fn a_window_that_lets_nothing_out_or_too_much_is_refused() {
     assert!(check(1).is_ok() && check(4_096).is_ok());
 }
 
+/// AMQP has 16 bits of whole seconds for the heartbeat.
 #[test]
 fn a_timeout_of_zero_and_a_heartbeat_that_amqp_cannot_carry_are_refused() {
     let (none, default) = (Duration::ZERO, AmqpConfig::default());
@@ -60,12 +65,14 @@ fn a_timeout_of_zero_and_a_heartbeat_that_amqp_cannot_carry_are_refused() {
     }
 }
 
+/// A heartbeat of zero means that of the broker, 60 s.
 #[test]
 fn a_name_is_waited_for_until_the_broker_has_missed_two_heartbeats() {
     let patience = |heartbeat| AmqpConfig { heartbeat, ..AmqpConfig::default() }.name_release_timeout().as_secs();
     assert_eq!([Duration::from_secs(7), Duration::ZERO].map(patience), [14, 120]);
 }
 
+/// The error must not contain the password either.
 #[test]
 fn a_scheme_that_says_tls_is_never_spoken_without() {
     let error = read("amqps://u:secret@h/?ssl=false").unwrap_err();
@@ -74,6 +81,7 @@ fn a_scheme_that_says_tls_is_never_spoken_without() {
     assert!(read("amqps://h/?ssl=true").unwrap().use_tls && !read("amqp://h/?ssl=false").unwrap().use_tls);
 }
 
+/// The header `compression` marks a compressed body. `gzip` announces zlib data, as kombu writes it.
 #[test]
 fn bodies_are_compressed_as_the_file_says_and_not_twice() {
     let file = ConfigFile::parse("[oslo_messaging_rabbit]\nkombu_compression = gzip\n").unwrap();
@@ -85,6 +93,7 @@ fn bodies_are_compressed_as_the_file_says_and_not_twice() {
     assert!(AmqpConfig::default().compressed(Message::new("text")).headers.is_empty());
 }
 
+/// The reference refuses this combination too.
 #[test]
 fn streams_need_what_the_reference_says() {
     assert!(read("rabbit://h/?rabbit_stream_fanout=true").unwrap().check().is_err());
@@ -92,6 +101,7 @@ fn streams_need_what_the_reference_says() {
     assert!(read(both).unwrap().check().is_ok());
 }
 
+/// Zero of the option means no limit of its own.
 #[test]
 fn a_listener_holds_no_more_than_it_wants_and_may() {
     let window = NonZeroU16::new(64).unwrap();

@@ -10,10 +10,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
-/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends.
+/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends. An address
+/// that fails starts the next one at once.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The distinct addresses of `host`, in the order of the resolver.
+///
+/// The resolver decides which family comes first.
+///
+/// # Errors
+/// The resolver's.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in lookup_host((host, port)).await? {
@@ -26,6 +32,11 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
 
 /// The first of `addresses` that `connect` succeeds with. Each starts [`HEAD_START`] after the one before it, or
 /// when that one fails.
+///
+/// Attempts that lose are dropped, which closes their sockets.
+///
+/// # Cancellation
+/// Drops every attempt.
 ///
 /// # Errors
 /// The last failure, once all have failed.
@@ -49,6 +60,7 @@ where
                 Ok(connected) => return Ok(connected),
                 Err(error) => failed = error,
             },
+            // Without another address there is nothing to start.
             () = sleep(HEAD_START), if waiting.len() > 0 => {}
         }
     }

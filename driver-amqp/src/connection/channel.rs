@@ -17,21 +17,26 @@ use futures_util::future::{BoxFuture, join_all};
 #[derive(Debug, Clone)]
 pub(crate) struct Channel(Arc<SharedChannel>);
 
+/// What the clones share. Its drop is that of the last holder.
 #[derive(Debug)]
 struct SharedChannel {
     /// `None` only during the drop.
     channel: Option<lapin::Channel>,
+    /// The connection's list, which takes the channel over when the last holder drops it.
     home: Arc<Channels>,
 }
 
 /// The channels of one connection that have no holder any more.
+/// Its lock is never held across an await.
 #[derive(Default)]
 pub(crate) struct Channels(Mutex<ReleasedChannels>);
 
+/// It grows only while closes are unanswered or the connection closes.
 #[derive(Default)]
 struct ReleasedChannels {
     /// Whether the connection is about to close, which closes its channels too.
     closing_connection: bool,
+    /// Dropped only after the connection is closed, when lapin has nothing to send for them.
     kept: Vec<lapin::Channel>,
     /// Channels whose close the broker has not answered yet.
     closing: Vec<BoxFuture<'static, ()>>,
@@ -39,30 +44,40 @@ struct ReleasedChannels {
 
 impl Channels {
     /// Wraps `channel` so that its last holder closes it in order.
+    /// Clones of the result share one count of holders.
     pub(crate) fn hold(self: &Arc<Self>, channel: lapin::Channel) -> Channel {
         Channel(Arc::new(SharedChannel { channel: Some(channel), home: Arc::clone(self) }))
     }
 
     /// Keeps every channel that is dropped from now on, because the connection is about to close.
+    /// Final. connection.close ends all channels at once, so none needs a channel.close.
     pub(crate) fn keep(&self) {
         self.released().closing_connection = true;
     }
 
     /// Waits until the broker has answered the closes that were sent before.
+    ///
+    /// # Cancellation
+    /// Forgets the closes that are under way. lapin still sends them.
     pub(crate) async fn closed(&self) {
         let closing = std::mem::take(&mut self.released().closing);
         join_all(closing).await;
     }
 
-    /// Drops the kept channels, after the connection is closed.
+    /// Drops the kept channels, after the connection is closed. They are dropped after the lock is released, because
+    /// lapin works in the drop of a channel.
     pub(crate) fn clear(&self) {
         let kept = std::mem::take(&mut self.released().kept);
         drop(kept);
     }
 
     /// Closes or keeps a channel that has lost its last holder.
+    ///
+    /// May run on any thread, inside of a runtime or not: it queues the frame and never waits. A channel that the
+    /// broker has closed needs nothing.
     fn leave(&self, channel: lapin::Channel) {
         let mut released = self.released();
+        // The broker closed it; its number is handled where channels are opened.
         if !channel.status().connected() {
             return;
         }
@@ -82,6 +97,7 @@ impl Channels {
         }
     }
 
+    /// A panic while it is held leaves the lists usable, so poison is ignored.
     fn released(&self) -> MutexGuard<'_, ReleasedChannels> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

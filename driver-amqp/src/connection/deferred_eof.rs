@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::frames::write_unchanged::write_unchanged;
 
 /// The progress of an orderly close.
+///
+/// Both tokens go from open to cancelled once. `over` is also cancelled when the socket is shut, so nothing waits for
+/// ever.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CloseProgress {
     /// Cancelled when the driver is about to send connection.close.
@@ -24,19 +27,25 @@ pub(crate) struct CloseProgress {
 }
 
 /// Passes everything through, except an end of the stream during a close: that is reported when the close is over.
+/// Outside of a close it has no effect. It is the outermost stream, so the other observers see the end at once.
 pub(crate) struct DeferredEof<S> {
+    /// Not read while an end is held.
     stream: S,
+    /// Shared with the connection, which begins and ends the close.
     close_progress: CloseProgress,
+    /// The wait for the end of the close, and the result that the read then returns.
     held: Option<(BoxFuture<'static, ()>, io::Result<()>)>,
 }
 
 impl<S> DeferredEof<S> {
+    /// Without a close that has begun, the wrapper changes nothing.
     pub(crate) fn new(stream: S, close_progress: CloseProgress) -> Self {
         Self { stream, close_progress, held: None }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
+    /// An interrupted read is not an end. Bytes before the end are never held.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.held.is_none() {
             let (before, room) = (into.filled().len(), into.remaining());
@@ -45,6 +54,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
                 Ok(()) => room > 0 && into.filled().len() == before,
                 Err(error) => error.kind() != ErrorKind::Interrupted,
             };
+            // Checked after the read: the close may have begun while it waited.
             if !ended || !self.close_progress.begun.is_cancelled() {
                 return Poll::Ready(outcome);
             }

@@ -1,4 +1,7 @@
 //! Signals the end of a stream.
+//!
+//! The signal is independent of lapin, which may lose a request together with its connection. A task that waits for
+//! lapin also waits for this token, see `unless_ended`.
 
 use std::io;
 use std::pin::Pin;
@@ -9,18 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 /// Passes everything through, and cancels `ended` at the end of the stream or an error. lapin does not report every
 /// end, and never resolves a request that it lost with the connection.
+///
+/// It sits outside of the frame reader, so bytes before the end reach lapin first, and a violation counts as an end.
 #[derive(Debug)]
 pub(crate) struct EofSignal<S> {
+    /// Used for reads and writes, because either may be the first to fail.
     stream: S,
+    /// Shared with the `KillSwitch`, which cancels it too.
     ended: CancellationToken,
 }
 
 impl<S> EofSignal<S> {
+    /// `ended` is cancelled at most once, and never by a read without room.
     pub(crate) fn new(stream: S, ended: CancellationToken) -> Self {
         Self { stream, ended }
     }
 
-    /// Signals an error, and returns it.
+    /// Signals an error, and returns it. Every kind of error counts, also an interrupted call.
     fn pass_on<T>(&self, outcome: io::Result<T>) -> Poll<io::Result<T>> {
         if outcome.is_err() {
             self.ended.cancel();
@@ -33,6 +41,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for EofSignal<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (before, room) = (into.filled().len(), into.remaining());
         let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
+        // A read without room returns nothing, and is no end.
         if outcome.is_ok() && room > 0 && into.filled().len() == before {
             self.ended.cancel();
         }
@@ -64,6 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for EofSignal<S> {
         self.pass_on(outcome)
     }
 
+    /// Passed on, so lapin writes its buffers without a copy.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }

@@ -1,4 +1,7 @@
 //! The brokers of a URL, in the order in which they are tried.
+//!
+//! The order is random per process, so the clients of a cluster spread over its nodes. After a loss the next host is
+//! tried, not the lost one again.
 
 use std::sync::Arc;
 
@@ -11,15 +14,20 @@ use crate::config::AmqpConfig;
 use crate::connection::endpoint::Endpoint;
 
 /// The default ports of AMQP, without and with TLS.
+/// By IANA; a port in the URL takes precedence.
 const PORTS: [u16; 2] = [5672, 5671];
 /// The account of a new RabbitMQ, and the default of the reference.
 const GUEST: &str = "guest";
 
 /// The hosts of a transport in a random order, and which is next.
+/// Owned by the first connect and then by the supervisor.
 #[derive(Debug)]
 pub(crate) struct Hosts {
+    /// Never empty.
     endpoints: Vec<Endpoint>,
+    /// Equal to the length at the end of a round.
     next: usize,
+    /// `AmqpConfig::shuffle_hosts`.
     shuffle: bool,
 }
 
@@ -57,15 +65,20 @@ impl Hosts {
     }
 }
 
+/// By random keys; this needs no random source beside that of the UUIDs.
 fn shuffle(endpoints: &mut [Endpoint]) {
     endpoints.sort_by_cached_key(|_| Uuid::new_v4());
 }
 
 /// The hosts of `url`; `localhost` if it names none.
 ///
+/// A missing user, password or port gets the default. All hosts share one channel quota, because RabbitMQ may limit the
+/// channels of a user across nodes.
+///
 /// # Errors
 /// `Config` for an unsupported scheme, and for a virtual host of more than 255 bytes.
 fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
+    // The whole scheme with its suffix: core finds the driver by the part before it.
     is_ours(url.transport())?;
     let port = PORTS[usize::from(tls)];
     let vhost = url.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/");
@@ -104,6 +117,9 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
 
 /// Refuses a scheme that is not supported as a whole. A suffix after `+` selects a transport in the library of the
 /// reference; only AMQP exists here, and most suffixes that suggest TLS do not enable it there.
+///
+/// # Errors
+/// `Config`, with what to write instead.
 fn is_ours(scheme: &str) -> Result<()> {
     let refused = |reason| {
         Err(Error::new(ErrorKind::Config, "connect").with_context("scheme", scheme).with_context("reason", reason))

@@ -14,42 +14,57 @@ use crate::connection::deferred_eof::CloseProgress;
 
 /// How long lapin may take to fail a request after its connection has ended. It may never fail one that it got at
 /// that moment, a handshake too: its thread has seen the end, and handles no more requests.
+///
+/// Long enough for a busy machine, because lapin's answer says more than that the connection ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A second handle to the socket of a connection. Dropping it shuts the socket down, which ends every read and
 /// write, above all those of lapin's thread, which has no deadlines.
 #[derive(Debug)]
 pub(crate) struct KillSwitch {
+    /// A duplicate of the descriptor, so it works whatever lapin does with the other one.
     socket: Socket,
     /// Cancelled when the socket is shut down, by this side or the peer.
     pub(crate) ended: CancellationToken,
+    /// Its end is reported when the socket is shut, so a held end of the stream is released.
     pub(crate) close_progress: CloseProgress,
 }
 
 impl KillSwitch {
+    /// # Errors
+    /// The descriptor cannot be duplicated, for example at the limit of open files.
     pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
         let socket = SockRef::from(stream).try_clone()?;
         Ok(Self { socket, ended: CancellationToken::new(), close_progress: CloseProgress::default() })
     }
 
+    /// It may be called repeatedly, and never blocks. What lapin has not written yet is lost.
     pub(crate) fn shut(&self) {
         // It fails only if the peer has shut the socket already.
         let _ = self.socket.shutdown(Shutdown::Both);
+        // From here on a request of lapin has one more second to end.
         self.ended.cancel();
         self.close_progress.over.cancel();
     }
 }
 
 impl Drop for KillSwitch {
+    /// lapin's thread has no other reason to end while a silent broker keeps the connection open.
     fn drop(&mut self) {
         self.shut();
     }
 }
 
 /// The result of `request`; `None` if it has not ended [`LAST_WORDS`] after `ended`.
+///
+/// A result that is ready counts even after the end.
+///
+/// # Cancellation
+/// Drops `request`.
 pub(crate) async fn unless_ended<T>(ended: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
     let mut request = pin!(request);
     tokio::select! {
+        // An answer that is ready wins over the end.
         biased;
         said = &mut request => Some(said),
         () = ended.cancelled() => timeout(LAST_WORDS, request).await.ok(),

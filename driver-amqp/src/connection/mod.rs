@@ -43,6 +43,7 @@ use crate::frames::{Notices, ServerVersion};
 use crate::peer::Peer;
 
 /// How long written bytes may stay unacknowledged before the kernel ends the connection.
+/// It notices a dead peer while data is on its way, also if the heartbeat is longer.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long to wait for the answer to connection.close. Everything that was promised is done before it is sent, so
@@ -55,16 +56,22 @@ const IO_THREAD: &str = "lapin-io-loop";
 /// How often to check whether lapin has processed the answer to connection.close.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
 
-/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
+/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers. It
+/// can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
 #[derive(Debug)]
 pub(crate) struct Connection {
     lapin: lapin::Connection,
     /// `host:port` of the broker, for errors.
     host: String,
+    /// Ends everything that waits on the connection.
     socket: KillSwitch,
+    /// Filled on lapin's thread, read by publishers and listeners.
     notices: Arc<Notices>,
+    /// For the trial connections of the channel quota.
     endpoint: Endpoint,
+    /// For trial connections, which use the same settings.
     config: AmqpConfig,
+    /// The limit of each request, whatever the caller's deadline is.
     request_timeout: Duration,
     /// Whether channel numbers were lost to closed channels, see [`is_of_another`].
     numbers_lost: AtomicBool,
@@ -76,11 +83,17 @@ impl Connection {
     /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining
     /// time.
     ///
+    /// Bounded by `connect_timeout` as well.
+    ///
+    /// # Cancellation
+    /// Shuts the socket, so the thread of lapin ends.
+    ///
     /// # Errors
     /// `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied` for
     /// the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192
     /// bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
+        // The name lookup counts too: a resolver can hang as well as a host.
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
         let opening = async {
             let addresses = resolve(&endpoint.host, endpoint.port).await.map_err(|error| explain(&error))?;
@@ -92,6 +105,8 @@ impl Connection {
 
     /// Connects to the first of `addresses` that accepts. If the handshake fails there with a temporary error,
     /// tries the others.
+    ///
+    /// A permanent error ends the attempts: each address is taken for the same broker.
     async fn open_at(
         mut addresses: Vec<SocketAddr>,
         endpoint: &Endpoint,
@@ -106,6 +121,7 @@ impl Connection {
                 (Err(_), Some(earlier)) => return Err(earlier),
                 (Err(error), None) => return Err(explain(&error)),
             };
+            // One that accepted and then failed is not tried twice.
             addresses.retain(|other| *other != address);
             let shares = u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
             let share = Deadline::after(deadline.remaining() / shares);
@@ -159,6 +175,9 @@ impl Connection {
     /// `Refused`, transient, at the channel limit; `Disconnected` also if the connection is abandoned because
     /// it has no usable channel number left; `Config` if all numbers are in use; `Timeout` if the broker does
     /// not answer.
+    ///
+    /// # Cancellation
+    /// The permit goes back, so the quota counts no channel.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
         let permit = self.permit(deadline).await?;
         match self.open_channel(deadline).await {
@@ -177,6 +196,9 @@ impl Connection {
 
     /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little
     /// longer.
+    ///
+    /// # Errors
+    /// The quota's, after 1.5 s.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
         let patience = Instant::now() + 3 * LINGER;
         loop {
@@ -194,6 +216,8 @@ impl Connection {
 
     /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it
     /// may close.
+    ///
+    /// 0 if no connection can be opened. It ends after the broker no longer counts the trial.
     async fn room(&self, deadline: Deadline) -> usize {
         let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
         let mut channels = Vec::new();
@@ -203,12 +227,14 @@ impl Connection {
                 Err(_) => break,
             }
         }
+        // Without an orderly close: the broker may have closed it already, and its answer is not needed.
         trial.abandon();
         let room = channels.len();
         sleep(LINGER).await;
         room
     }
 
+    /// lapin picks the number. One that an earlier channel spoiled stays unusable, so the next one is tried.
     async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
         const OPERATION: &str = "open channel";
         let opening = async {
@@ -241,12 +267,19 @@ impl Connection {
     }
 
     /// Waits for the broker's answer to one request, for at most `request_timeout`.
+    ///
+    /// # Errors
+    /// lapin's; `Timeout`, executed `No`; `Disconnected` if the connection ended. Each names the host.
+    ///
+    /// # Cancellation
+    /// A request that was written stays written, and its answer is dropped.
     pub(crate) async fn ask<T>(
         &self,
         operation: &'static str,
         deadline: Deadline,
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T> {
+        // The broker answers or is stuck; a long deadline of a caller would hide the latter.
         let deadline = deadline.min(Deadline::after(self.request_timeout));
         let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
         // A request carries no message, so nothing was executed.
@@ -254,6 +287,8 @@ impl Connection {
     }
 
     /// Waits for a result of lapin while the connection lives.
+    ///
+    /// It has no deadline: it is for writes, whose end lapin reports or the end of the connection replaces.
     ///
     /// # Errors
     /// lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
@@ -269,11 +304,13 @@ impl Connection {
         heard.map_err(|error| error.with_context("host", &self.host))
     }
 
+    /// lapin's view, which may lag behind the socket.
     pub(crate) fn is_connected(&self) -> bool {
         self.lapin.status().connected()
     }
 
     /// The largest frame that the broker accepts, in bytes.
+    /// Without a limit of the broker, `usize::MAX`.
     pub(crate) fn frame_max(&self) -> usize {
         match self.lapin.configuration().frame_max() {
             0 => usize::MAX,
@@ -292,21 +329,29 @@ impl Connection {
     }
 
     /// A new subscription to lapin's events of this connection. It misses earlier events.
+    /// To be followed by a check of the state, or an end in between is never seen.
     pub(crate) fn events(&self) -> BoxStream<'static, lapin::Event> {
         Box::pin(self.lapin.events_listener())
     }
 
     /// Shuts the socket without an AMQP close: every pending operation fails.
+    /// Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
         self.socket.shut();
     }
 
     /// From now on keeps the channels that are dropped, because [`close`](Self::close) is next.
+    /// To be called before their users see that the transport closes.
     pub(crate) fn keep_channels(&self) {
         self.channels.keep();
     }
 
     /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`]; shuts the socket either way.
+    ///
+    /// Waits first for the channels that are closing.
+    ///
+    /// # Cancellation
+    /// The socket stays open until the connection is dropped.
     ///
     /// # Errors
     /// `Timeout` if the answer does not come by a `deadline` that is earlier than that.
@@ -348,13 +393,20 @@ async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// `Timeout`, executed `No`.
 fn unanswered(timeout: Error) -> Error {
     timeout.with_context("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
+/// lapin calls the connector on its own thread and at most once; a second call fails, because there is no second
+/// stream.
+///
+/// # Errors
+/// lapin's. It has no deadline, so the caller limits it.
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
+        // Here, because lapin calls this on its own thread.
         silence_io_thread();
         let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
         let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
@@ -373,7 +425,10 @@ fn silence_io_thread() {
     }
 }
 
+/// No delay for small frames; a keepalive probe after 10 s of silence, then every 5 s; on Linux the limit of 20 s for
+/// unacknowledged bytes.
 fn tune(stream: &TcpStream) -> io::Result<()> {
+    // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(
@@ -385,6 +440,7 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// The properties that identify this connection in `rabbitmqctl list_connections`.
+/// `<program>:<pid>:<uuid>`, the form of the reference (oslo.messaging 18.3.1, `impl_rabbit.py`).
 fn properties() -> ConnectionProperties {
     let program = program(&std::env::args_os().next().unwrap_or_default());
     let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());

@@ -31,15 +31,18 @@ pub(crate) type BrokerStream =
 pub(crate) type LapinRuntime = RuntimeParts<Tokio, TokioReactor>;
 
 /// Tokio's timers and sockets.
+/// It exists only because lapin's runtime trait ties the stream type to the reactor.
 #[derive(Debug, Clone)]
 pub(crate) struct TokioReactor(Tokio);
 
 /// The current tokio runtime, for lapin.
+/// Panics outside of a tokio runtime. lapin's heartbeats and its tasks run on the runtime that is current here.
 pub(crate) fn runtime() -> Runtime<LapinRuntime> {
     Runtime::new(RuntimeParts::new(Tokio::current(), TokioReactor(Tokio::current())))
 }
 
 /// What observes a stream while lapin reads it.
+/// Each part is shared with the connection that is made from the stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamObservers {
     /// Cancelled at the end of the stream.
@@ -53,7 +56,9 @@ pub(crate) struct StreamObservers {
 }
 
 impl StreamObservers {
+    /// The order matters: see `BrokerStream`.
     fn watch(self, stream: Either<TcpStream, TlsRecords<TcpStream>>) -> BrokerStream {
+        // The check of the peer comes first: the frame reader would call its bytes a wrong frame type.
         let framed = Framed::new(Greeting::new(stream, self.peer), self.notices);
         DeferredEof::new(EofSignal::new(framed, self.ended), self.close_progress).compat()
     }
@@ -81,14 +86,18 @@ impl Reactor for TokioReactor {
         Err::<BrokerStream, _>(io::ErrorKind::Unsupported.into())
     }
 
+    /// A timer of tokio: a runtime that is blocked delays what lapin schedules on it.
     fn sleep(&self, duration: Duration) -> Self::Sleep {
         self.0.sleep(duration)
     }
 
+    /// A timer of tokio, as `sleep`.
     fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
         self.0.interval(duration)
     }
 
+    /// Without TLS and without observers. The driver connects by itself, so only an unusual use of lapin would get
+    /// here.
     #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,

@@ -9,7 +9,9 @@ pub(crate) type Tag = u64;
 /// One basic.ack frame. `multiple` also acknowledges every earlier delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AckFrame {
+    /// A delivery that the broker still counts as unsettled.
     pub(crate) tag: Tag,
+    /// Set only if the frame covers more than its own delivery.
     pub(crate) multiple: bool,
 }
 
@@ -17,6 +19,7 @@ pub(crate) struct AckFrame {
 /// memory grows only with the acknowledgements that wait and the gaps between unsettled deliveries.
 #[derive(Debug)]
 pub(crate) struct AckFrames {
+    /// Everything before it is settled.
     next: Tag,
     /// Acknowledged by receivers, and not written yet.
     pending: BTreeSet<Tag>,
@@ -25,6 +28,7 @@ pub(crate) struct AckFrames {
 }
 
 impl Default for AckFrames {
+    /// The broker numbers deliveries from 1 on each channel.
     fn default() -> Self {
         Self { next: 1, pending: BTreeSet::new(), written: BTreeMap::new() }
     }
@@ -32,11 +36,13 @@ impl Default for AckFrames {
 
 impl AckFrames {
     /// Adds `tag` to the acknowledgements that wait.
+    /// A tag must be given once. Nothing is written before the next flush.
     pub(crate) fn acknowledge(&mut self, tag: Tag) {
         self.pending.insert(tag);
     }
 
     /// Notes that a frame of its own has settled `tag`.
+    /// Joins the range with its neighbours. A requeued or rejected message is settled this way.
     pub(crate) fn written(&mut self, tag: Tag) {
         let (mut first, mut last) = (tag, tag);
         if let Some((&start, &end)) = self.written.range(..tag).next_back()
@@ -57,6 +63,8 @@ impl AckFrames {
 
     /// Takes the frames that write every waiting acknowledgement. A `multiple` frame always names a delivery
     /// that is still unsettled for the broker, which closes the channel for any other.
+    ///
+    /// The frames are in the order in which they must be written: the prefix first, then the others by their tags.
     pub(crate) fn flush(&mut self) -> Vec<AckFrame> {
         let mut frames = Vec::new();
         let (mut prefix, mut count) = (None, 0);

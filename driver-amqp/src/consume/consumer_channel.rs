@@ -1,4 +1,6 @@
 //! The channel of a listener's consumers, and how a consumer is started on it.
+//!
+//! Consumers of one channel share its delivery tags, so an acknowledgement can cover messages of several queues.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +20,9 @@ use crate::topology::name_lease::taken;
 /// A channel with its link. Clones share the channel.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerChannel {
+    /// Kept alive by the channel, so its sockets stay open as long as a consumer may settle.
     pub(crate) link: Arc<Link>,
+    /// Dropping the last clone closes it.
     pub(crate) amqp: Channel,
     /// How many consumer tags this channel has used.
     tags: Arc<AtomicU32>,
@@ -61,6 +65,7 @@ impl ConsumerChannel {
         // A stream attaches a consumer shortly after consume-ok, but before it answers the next request on
         // the channel.
         let readers = self.readers(&name, deadline).await?;
+        // Both of two consumers that started together leave; each retries after a random wait.
         if reading.alone && readers > 1 {
             let cancel = self.amqp.basic_cancel(tag, BasicCancelOptions::default());
             self.link.consuming.ask("stop", deadline, cancel).await?;
@@ -70,6 +75,7 @@ impl ConsumerChannel {
     }
 
     /// Closes the channel, and with it every consumer on it. Does not wait for the answer.
+    /// Every consumer ends without an error of its own; what it had not acknowledged goes back to its queue.
     pub(crate) fn leave(&self) {
         let _ = self.amqp.close(200, "another is opened".into()).now_or_never();
     }
@@ -77,11 +83,19 @@ impl ConsumerChannel {
     /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`), and so does this driver.
     /// RabbitMQ 4.3 keeps the tag of a consumer that it cancelled for its timeout, and closes the connection of
     /// a client that uses it again.
+    ///
+    /// # Errors
+    /// None in practice: a number of 32 bits is far below 255 bytes.
     fn next_tag(&self) -> Result<ShortString> {
         short_string("consumer_tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
     }
 
     /// How many consumers the queue has, by a passive declare.
+    ///
+    /// On this channel, so the answer comes after what was requested before.
+    ///
+    /// # Errors
+    /// The broker's, which closes the channel.
     async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());

@@ -9,11 +9,13 @@ use crate::topology::stream::{StreamPosition, is_stream};
 /// A queue, and the arguments of its consumer.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerPlan {
+    /// How the queue is declared and bound.
     pub(crate) plan: QueuePlan,
     /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
     pub(crate) alone: bool,
     /// The queue is deleted when its listener closes.
     pub(crate) passing: bool,
+    /// A stream keeps its messages, so consuming it needs an offset, and its consumers share nothing.
     pub(crate) stream: bool,
     /// Arguments of basic.consume: the offset, for a stream.
     pub(crate) arguments: FieldTable,
@@ -21,6 +23,9 @@ pub(crate) struct ConsumerPlan {
 
 impl ConsumerPlan {
     /// The plan for the queue of `plan` under this configuration. A stream is read from `position`.
+    ///
+    /// A private queue with a stable name is consumed alone and expires; one with a random name is deleted at the
+    /// close.
     pub(crate) fn of(plan: QueuePlan, config: &AmqpConfig, position: &StreamPosition) -> Self {
         let (private, stream) = (plan.lifetime == Lifetime::Private, is_stream(&plan, config));
         Self {

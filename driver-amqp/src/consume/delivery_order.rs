@@ -8,11 +8,14 @@ use crate::consume::ack_frames::Tag;
 /// not been read from another consumer yet.
 #[derive(Debug)]
 pub(crate) struct DeliveryOrder<T> {
+    /// The tag of the next delivery to hand over.
     next: Tag,
+    /// Never more than the prefetch counts of the channel's consumers allow.
     arrived: BTreeMap<Tag, T>,
 }
 
 impl<T> Default for DeliveryOrder<T> {
+    /// For a new channel, on which the first delivery has the tag 1.
     fn default() -> Self {
         Self { next: 1, arrived: BTreeMap::new() }
     }
@@ -20,6 +23,7 @@ impl<T> Default for DeliveryOrder<T> {
 
 impl<T> DeliveryOrder<T> {
     /// Adds a delivery.
+    /// The same tag twice would replace the delivery, and the broker never does that on one channel.
     pub(crate) fn push(&mut self, tag: Tag, delivery: T) {
         self.arrived.insert(tag, delivery);
     }
@@ -34,6 +38,7 @@ impl<T> DeliveryOrder<T> {
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, T)>)> {
         let mut taken = Vec::new();
         while taken.len() < max {
+            // A gap: the delivery is still with another consumer of the channel.
             let Some(delivery) = self.arrived.remove(&self.next) else { break };
             taken.push((self.next, delivery));
             self.next += 1;

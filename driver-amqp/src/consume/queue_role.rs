@@ -4,9 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueRole {
     /// A reply queue: callers put its name into requests.
+    /// Losing it loses the replies on their way, so another name cannot help.
     Inbox,
     /// A private queue that is reached through an exchange, so no peer has its name.
+    /// A fanout queue. Under a new name it is bound to the same exchange, and peers notice nothing.
     Private,
-    /// A queue with consumers of other processes.
+    /// A queue with consumers of other processes. Its name is fixed, so only a retry can help.
     Shared,
 }

@@ -1,4 +1,6 @@
 //! One channel of a subscription with a consumer per queue: what a listener reads until the channel is lost.
+//!
+//! The listener owns it and polls it; no task of its own reads. lapin buffers deliveries up to the prefetch count.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::topology::delivery_limit::delivery_limit;
 pub(crate) struct Received {
     /// The queue that it was consumed from.
     pub(crate) queue: Arc<str>,
+    /// As lapin parsed it, with the body.
     pub(crate) delivery: Delivery,
     /// When it was read.
     pub(crate) at: Instant,
@@ -41,23 +44,33 @@ pub(crate) struct Received {
 /// The open channel of a listener. Dropping it writes the recorded acknowledgements and closes the channel; the
 /// broker requeues everything else.
 pub(crate) struct Session {
+    /// Shared with the settler and the recovery. It closes when the last of them drops it.
     channel: ConsumerChannel,
+    /// One per queue, in the order of the subscription. Indexes in events refer to it.
     readers: Vec<Reader>,
     /// Deliveries that were read and not handed over.
+    /// lapin hands deliveries over by consumer, and the broker numbers them by channel.
     merge: DeliveryOrder<Received>,
+    /// Receivers have clones, which work after the session is gone and then fail.
     settler: Settler,
+    /// For dropped deliveries.
     counts: Arc<Counts>,
     /// The broker drops a message that failed more often than this. `None`: it never does.
     delivery_limit: Option<u64>,
     /// The private queues, which are deleted when the listener closes.
+    /// Stable names are not in it: their queues expire.
     passing: Vec<ShortString>,
     /// The error of a failed [`cancel`](Session::cancel), which has closed the channel.
     failed: Option<Error>,
 }
 
+/// One consumer and the queue that it reads.
 struct Reader {
+    /// `None` from its end until it is restored.
     consumer: Option<Consumer>,
+    /// New for each consumer of the channel, because RabbitMQ 4.3 may keep that of a cancelled one.
     tag: ShortString,
+    /// Shared with each delivery, so naming it costs no copy.
     queue: Arc<str>,
     /// Whether the broker has answered basic.cancel. A dropped `stop` may have sent it without that.
     cancelled: bool,
@@ -66,13 +79,17 @@ struct Reader {
 /// A new consumer of the session in use, for the queue of `index`.
 #[derive(Debug)]
 pub(crate) struct RestoredConsumer {
+    /// The position in the session that lost it.
     pub(crate) index: usize,
+    /// It may have received deliveries already. They wait in lapin until the listener takes it over.
     pub(crate) consumer: Consumer,
+    /// With the new name, if the queue was renamed.
     pub(crate) queue: ConsumerPlan,
 }
 
 /// What [`Session::read`] found.
 pub(crate) enum SessionEvent {
+    /// At least one delivery was read. It may still wait for an earlier one of another consumer.
     Progress,
     /// The broker cancelled the consumer of this index: its queue was deleted or moved, or a message was held
     /// too long.
@@ -85,6 +102,12 @@ impl Session {
     /// Opens a channel and starts a consumer for each of `queues`, which must exist. `window` is the prefetch
     /// count.
     ///
+    /// The prefetch count applies to each consumer, because basic.qos is sent with `global` off. RabbitMQ 4.3
+    /// turns a global count into this one.
+    ///
+    /// # Cancellation
+    /// Dropping it drops the channel, which ends its consumers.
+    ///
     /// # Errors
     /// The broker's.
     pub(crate) async fn open(
@@ -96,6 +119,7 @@ impl Session {
     ) -> Result<Self> {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
+        // After the prefetch count, which holds for consumers that start later.
         let place = ConsumerChannel::new(link, channel);
         let mut readers = Vec::new();
         for queue in queues {
@@ -121,6 +145,7 @@ impl Session {
         self.channel.clone()
     }
 
+    /// As far as it is known: a policy of an operator is not visible to clients.
     pub(crate) fn delivery_limit(&self) -> Option<u64> {
         self.delivery_limit
     }
@@ -131,6 +156,12 @@ impl Session {
     }
 
     /// Replaces a cancelled consumer. Its queue may have a new name.
+    ///
+    /// The position of the queue stays. If a private queue was renamed, its new name is deleted at the close, not the
+    /// old one.
+    ///
+    /// # Errors
+    /// `TooLarge` for a name over 255 bytes.
     pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {
         let RestoredConsumer { index, consumer, queue } = restored;
         let reader = &mut self.readers[index];
@@ -159,6 +190,7 @@ impl Session {
                     Poll::Ready(Some(Ok(delivery))) => {
                         progress = true;
                         let (channel, tag) = (self.channel.amqp.id(), delivery.delivery_tag);
+                        // The frame reader reported it before lapin could read the delivery.
                         let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
                         self.merge.push(tag, Received { queue, delivery, at, undecodable });
@@ -208,12 +240,18 @@ impl Session {
     }
 
     /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
+    /// `None` if the next delivery in order has not arrived, even if later ones have.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
         self.merge.take(max)
     }
 
     /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is
     /// written.
+    ///
+    /// Nothing is queued before the first poll.
+    ///
+    /// # Errors
+    /// The channel or its connection is lost, so the broker redelivers the messages.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
         let ConsumerChannel { link, amqp, .. } = self.channel.clone();
         let options = BasicAckOptions { multiple };
@@ -225,6 +263,9 @@ impl Session {
     ///
     /// # Errors
     /// `Timeout`, `Disconnected`. Every later call returns the same error.
+    ///
+    /// # Cancellation
+    /// A cancel that was sent stays sent; the next call repeats those that were not answered.
     pub(crate) async fn cancel(&mut self, deadline: Deadline) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -249,6 +290,9 @@ impl Session {
     ///
     /// # Errors
     /// `Timeout`, `Disconnected`.
+    ///
+    /// # Cancellation
+    /// What was not done is left to the drop, and private queues to their expiry.
     pub(crate) async fn release(&mut self, deadline: Deadline) -> Result<()> {
         let (done, closed) = oneshot::channel();
         // A settler that has ended has nothing left to write.
@@ -259,6 +303,7 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        // Taken: if a deletion fails, the others expire instead of being tried again.
         for queue in std::mem::take(&mut self.passing) {
             let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
             self.channel.link.consuming.ask("delete queue", deadline, deleting).await?;
@@ -281,6 +326,7 @@ impl Session {
     }
 
     /// Counts the deliveries that are dropped, with those that no poll has read yet.
+    /// Reads once more, because lapin may have buffered deliveries that no poll has seen.
     fn give_back(&mut self, reason: &Error) {
         let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
         tracing::debug!(%reason, dropped = self.merge.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
@@ -290,6 +336,7 @@ impl Session {
 
 /// Recorded acknowledgements are still written. Then the channel closes, and the broker requeues everything else.
 impl Drop for Session {
+    /// A command needs no runtime here, so a session may be dropped anywhere.
     fn drop(&mut self) {
         let (nobody_waits, _) = oneshot::channel();
         let _ = self.settler.send("close", Command::Close(nobody_waits));

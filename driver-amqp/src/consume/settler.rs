@@ -1,4 +1,7 @@
 //! The task that writes the decisions of receivers: acknowledgements in batches, requeues and rejects at once.
+//!
+//! There is one per session. AMQP does not answer basic.ack, basic.nack or basic.reject, so a decision counts as done
+//! when its frame is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +24,10 @@ use crate::link::Link;
 use crate::settler_tasks::SettlerTasks;
 
 /// How long an acknowledgement may wait for others.
+/// Measured from the first one that waits, so a steady stream does not put it off.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
 /// How many acknowledgements are written without further wait, if the window is at least twice as large.
+/// With a window of less than 64 it is half of the window.
 const BATCH: usize = 32;
 
 /// A decision of a receiver, or a request of the listener. There is at most one per delivered message, so the
@@ -36,11 +41,13 @@ pub(crate) enum Command {
     /// Written at once: the broker drops or dead-letters the message.
     Reject(Tag),
     /// Take no more commands, write everything that waits, and reply.
+    /// A dropped receiver is fine: the sender of the command need not wait.
     Close(oneshot::Sender<()>),
 }
 
 impl Command {
     /// Whether it settles a message.
+    /// A close is not counted if it is dropped.
     fn settles(&self) -> bool {
         !matches!(self, Self::Close(_))
     }
@@ -49,16 +56,21 @@ impl Command {
 /// Sends decisions to the settler task of one channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Settler {
+    /// Unbounded, because a receiver may settle in a destructor, which cannot wait.
     commands: mpsc::UnboundedSender<Command>,
     /// Whether the channel was lost, rather than closed.
     lost: Arc<AtomicBool>,
+    /// lapin's view of the channel. It may lag behind the connection, so the link is asked too.
     status: ChannelStatus,
+    /// Tells whether the supervisor has given the connection up.
     link: Arc<Link>,
+    /// For settlements that come after the loss.
     counts: Arc<Counts>,
 }
 
 impl Settler {
     /// Starts the task for `channel`, to which the broker delivers at most `window` unsettled messages.
+    /// Must run inside of a tokio runtime. The transport's `SettlerTasks` own the task, so it may outlive the listener.
     pub(crate) fn start(channel: &ConsumerChannel, window: u16, counts: &Arc<Counts>, tasks: &SettlerTasks) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
@@ -80,6 +92,8 @@ impl Settler {
 
     /// Marks the channel as lost: nothing more is written, and every later settlement fails with
     /// `Disconnected`.
+    ///
+    /// The task still ends by itself; what it held is counted as dropped.
     pub(crate) fn abandon(&self) {
         self.lost.store(true, Ordering::Release);
         let (nobody_waits, _) = oneshot::channel();
@@ -114,21 +128,30 @@ impl Settler {
     }
 }
 
+/// The only writer of settlements on its channel, except for acknowledgements before handover.
 struct SettlerTask {
+    /// A clone, which keeps the channel open until everything is written.
     channel: ConsumerChannel,
+    /// Decisions in the order in which receivers made them.
     inbox: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes.
+    /// The task then writes what waits, and ends.
     finishing: CancellationToken,
     counts: Arc<Counts>,
+    /// Shared with the handles, which turn it into `Disconnected`.
     lost: Arc<AtomicBool>,
+    /// The acknowledgements that wait, and what is settled.
     watermark: AckFrames,
+    /// So many waiting acknowledgements are written at once.
     batch: usize,
     /// How many decisions are in a write that has not ended.
+    /// They count as dropped if that write fails.
     unwritten: usize,
 }
 
 impl SettlerTask {
     /// Writes until a close command, the last sender's drop, or the loss of the channel.
+    /// At the end it counts every decision that was not written. The broker redelivers those messages.
     async fn run(mut self) {
         if let Err(error) = self.write().await {
             // The broker redelivers what is unsettled, marked as redelivered.
@@ -143,7 +166,10 @@ impl SettlerTask {
         count(&self.counts.settlements_dropped, dropped);
     }
 
+    /// # Errors
+    /// The channel or its connection is lost.
     async fn write(&mut self) -> Result<()> {
+        // Set by the first acknowledgement that waits, and kept until a flush.
         let mut due: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -164,6 +190,10 @@ impl SettlerTask {
         }
     }
 
+    /// An acknowledgement only waits; a requeue and a reject are written before the next command is read.
+    ///
+    /// # Errors
+    /// The channel or its connection is lost.
     async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Acknowledge(tag) => {
@@ -193,6 +223,9 @@ impl SettlerTask {
     }
 
     /// Writes what was decided before the end. Later decisions are refused.
+    ///
+    /// # Errors
+    /// The channel or its connection is lost. What was not written is counted as dropped.
     async fn close(&mut self) -> Result<()> {
         self.inbox.close();
         while let Ok(command) = self.inbox.try_recv() {
@@ -202,7 +235,9 @@ impl SettlerTask {
     }
 
     /// Queues all frames before it waits for any: a wait per frame would take a turn of lapin's thread each.
+    /// A failure leaves `unwritten` as it was, so that all of it counts as dropped.
     async fn flush(&mut self) -> Result<()> {
+        // Before the flush empties the list: a failed write must count them all.
         self.unwritten = self.watermark.pending();
         let frames = self.watermark.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());
@@ -214,6 +249,9 @@ impl SettlerTask {
     }
 
     /// Waits until the frames are written, or cannot be written any more.
+    ///
+    /// # Errors
+    /// lapin's; `Disconnected` if the connection ended and lapin does not answer.
     async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         self.channel.link.consuming.hear(operation, written).await
     }

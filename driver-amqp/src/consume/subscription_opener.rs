@@ -1,4 +1,7 @@
 //! Declares the queues of a subscription and starts to consume them: at first, and after every loss.
+//!
+//! Order: every exchange, queue and binding first, and only then the consumers, on another channel. A refused
+//! declaration closes its channel, and must not end consumers.
 
 use std::sync::Arc;
 
@@ -18,15 +21,21 @@ use crate::topology::stream::{self, StreamPosition, is_stream};
 /// A subscription, with the names of its private queues, which stay the same on every link.
 #[derive(Debug)]
 pub(crate) struct SubscriptionOpener {
+    /// Shared with the listener and its recovery.
     pub(crate) inner: Arc<Inner>,
+    /// What the core asked for. It never changes.
     pub(crate) subscription: Subscription,
     /// How far its stream was read, if it reads one.
     pub(crate) position: Arc<StreamPosition>,
+    /// The part of private queue names that tells this subscription from others.
     unique: String,
+    /// Holds the stable name on this machine, for as long as the opener lives.
     claim: Option<NameLease>,
 }
 
 impl SubscriptionOpener {
+    /// Chooses the names, and sends nothing to the broker.
+    ///
     /// # Errors
     /// `Config` if stable names are configured and none is free.
     pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
@@ -37,10 +46,12 @@ impl SubscriptionOpener {
         Ok(opener)
     }
 
+    /// In a fixed order, so an index means the same queue in every session.
     pub(crate) fn queues(&self) -> Vec<QueuePlan> {
         stream::named(self.subscription.queues(&self.unique), &self.inner.config)
     }
 
+    /// It changes with `rename`, so it is asked again after each recovery.
     pub(crate) fn address(&self) -> Address {
         self.subscription.address(&self.unique)
     }
@@ -73,6 +84,7 @@ impl SubscriptionOpener {
     }
 
     /// The role of the queue that `error` names in its context.
+    /// Without a queue in the context, the error counts as one of a shared queue, unless this is a reply inbox.
     pub(crate) fn blames(&self, error: &Error) -> QueueRole {
         let named = |name: &str| error.context().any(|(key, value)| key == "queue" && value == name);
         // A new name helps only a queue of this listener alone, and a stream is shared.
@@ -107,6 +119,7 @@ impl SubscriptionOpener {
             Session::open(link, &self.inner, window, &queues, deadline).await
         };
         let session = deadline.run("subscribe", opening).await??;
+        // Only now: a failed attempt must not set the time to start from.
         self.position.began();
         Ok(session)
     }
@@ -137,6 +150,7 @@ impl SubscriptionOpener {
         let plan = self.queues().swap_remove(index);
         let renewing = async {
             let mut declarer = Declarer::new(link, &self.inner, deadline);
+            // A passive declare first: of an existing queue only the bindings have to be repeated.
             let found = declarer.look(&plan.name).await?;
             match found {
                 Some(_) => declarer.bindings(&plan).await?,
@@ -150,6 +164,9 @@ impl SubscriptionOpener {
 
     /// Declares `queue`. A queue that is read by its name is declared exactly as its publishers do, because the
     /// first declaration decides its arguments.
+    ///
+    /// # Errors
+    /// The declaration's.
     async fn make(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
         match self.subscription.source {
             Source::Queue { .. } => declarer.durable_queue(&queue.name).await,
@@ -158,6 +175,7 @@ impl SubscriptionOpener {
     }
 }
 
+/// 32 hexadecimal digits without dashes, as `uuid4().hex` in the reference (oslo.messaging 18.3.1, `amqpdriver.py`).
 fn random() -> String {
     Uuid::new_v4().simple().to_string()
 }

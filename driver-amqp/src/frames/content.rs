@@ -1,26 +1,34 @@
 //! Tracks which message content is expected on each channel.
+//!
+//! A content belongs to the last method of its channel that announces one (AMQP 0-9-1, section 4.2.6), so one entry per
+//! channel is enough.
 
 /// What the next content header or body of a channel belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     /// A delivery; its content header comes next.
+    /// The tag identifies the message in a report.
     Delivery { tag: u64 },
     /// A returned message; its content header comes next.
+    /// The reply code and text of basic.return, for the report.
     Return { code: u16, text: String },
     /// A returned message; so many bytes of its body are still to come.
     ReturnBody { left: u64 },
 }
 
 /// Sorted by channel. Rarely more than one entry: a broker usually writes a message without interruption.
+/// A channel without an entry expects nothing that the reader must track. basic.get is not used, so its content passes.
 #[derive(Debug, Default)]
 pub(super) struct Contents(Vec<(u16, Content)>);
 
 impl Contents {
+    /// For a returned body, whose rest shrinks with each frame.
     pub(super) fn get_mut(&mut self, channel: u16) -> Option<&mut Content> {
         let index = self.find(channel).ok()?;
         Some(&mut self.0[index].1)
     }
 
+    /// Replaces an entry: a method that announces content starts a new one.
     pub(super) fn set(&mut self, channel: u16, content: Content) {
         match self.find(channel) {
             Ok(index) => self.0[index].1 = content,
@@ -28,6 +36,7 @@ impl Contents {
         }
     }
 
+    /// `None` if nothing was expected.
     pub(super) fn remove(&mut self, channel: u16) -> Option<Content> {
         let index = self.find(channel).ok()?;
         Some(self.0.remove(index).1)
@@ -38,6 +47,7 @@ impl Contents {
         self.find(channel).is_ok_and(|index| !matches!(self.0[index].1, Content::Delivery { .. }))
     }
 
+    /// The place to insert it, if there is none.
     fn find(&self, channel: u16) -> Result<usize, usize> {
         self.0.binary_search_by_key(&channel, |(channel, _)| *channel)
     }

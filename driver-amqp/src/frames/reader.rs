@@ -1,4 +1,7 @@
 //! The frame reader: keeps track of the stream, and decides about each frame.
+//!
+//! The decisions are pure: no I/O and no clock. The result does not depend on how the stream is split into calls of
+//! `work`. Channels are followed separately, because a broker may interleave the frames of several messages.
 
 use std::ops::Range;
 
@@ -15,21 +18,30 @@ use super::version::ServerVersion;
 use super::{FRAME_MAX, FRAME_MAX_LEAST};
 
 /// Reads the stream of one connection from its first byte.
+/// It starts with the limit that the driver requests, and lowers it when connection.tune arrives.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     /// The agreed frame limit, in bytes.
+    /// It counts the whole frame, with head and end byte.
     limit: usize,
     /// The rest of a frame that passes unread.
+    /// A body or a heartbeat; the reader is inside of that frame until the end byte.
     passing: Option<Passing>,
+    /// For each channel, the content whose next frame is still to come. It pairs a content header with its method.
     contents: Contents,
+    /// Reports since the last [`reports`](FrameReader::reports), in the order of the stream.
     reports: Vec<Report>,
+    /// Counts since the last [`repairs`](FrameReader::repairs), for the metric.
     repairs: Repairs,
+    /// Set once and never cleared: the position in the stream is unknown after it.
+    /// It is the error of every later read.
     violation: Option<Violation>,
 }
 
 /// A frame whose head was read and whose payload is not parsed.
 #[derive(Debug)]
 struct Passing {
+    /// Named in the violation if the end byte is wrong.
     kind: Kind,
     /// The bytes that are still to come, with the end byte.
     left: usize,
@@ -53,10 +65,12 @@ pub(crate) struct Work {
 enum FrameAction {
     /// Pass so many of its bytes to lapin.
     Pass(usize),
+    /// Remove it: it is a part of a returned message.
     Swallow,
 }
 
 impl Default for FrameReader {
+    /// No connection.tune has arrived, so the limit is the one that the driver will request. A broker cannot raise it.
     fn default() -> Self {
         Self {
             limit: FRAME_MAX as usize,
@@ -71,6 +85,9 @@ impl Default for FrameReader {
 
 impl FrameReader {
     /// Processes `bytes`: the torn end of the last call, and what has been read since. Works in place.
+    ///
+    /// The bytes for lapin move to the front of `bytes`, and the torn end stays at the back. After a violation the rest
+    /// of `bytes` is neither output nor torn, so it is lost with the connection.
     pub(crate) fn work(&mut self, bytes: &mut [u8]) -> Work {
         let (mut from, mut work) = (0, Work::default());
         while from < bytes.len() && self.violation.is_none() {
@@ -81,6 +98,7 @@ impl FrameReader {
                     0
                 }),
             };
+            // An incomplete head, method or content header takes nothing, and so does a violation.
             if taken == 0 {
                 break;
             }
@@ -98,11 +116,15 @@ impl FrameReader {
     }
 
     /// Ends the stream for a reason that another component found.
+    /// The first reason stays if the stream has ended already.
     pub(crate) fn fail(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
 
     /// Takes the reports. They belong to the bytes that came out so far.
+    ///
+    /// The caller must publish them before lapin reads these bytes: a user that sees a confirm relies on finding the
+    /// return that the broker sent before it.
     pub(crate) fn reports(&mut self) -> std::vec::Drain<'_, Report> {
         self.reports.drain(..)
     }
@@ -113,8 +135,12 @@ impl FrameReader {
     }
 
     /// Passes or removes the available bytes of a frame; returns how many.
+    ///
+    /// The end byte is checked when it arrives. Until then the payload is passed on, so memory does not grow with the
+    /// frame.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
+        // The end byte is part of what is left, so it is passed on like the payload.
         let taken = passing.left.min(bytes.len() - from);
         passing.left -= taken;
         let last = passing.left == 0;
@@ -135,10 +161,17 @@ impl FrameReader {
     }
 
     /// Reads the frame at `from`; returns how many bytes it took, 0 if it is incomplete.
+    ///
+    /// A method or a content header must be complete, because it is repaired as a whole. Of a body only the head must
+    /// be.
+    ///
+    /// # Errors
+    /// The head is invalid or over the limit, the end byte is wrong, or the payload cannot be passed on.
     fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
         let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
         match head.kind {
             Kind::Body | Kind::Heartbeat => {
+                // Counted at the head: the payload may still be on its way.
                 let swallow = head.kind == Kind::Body && self.is_of_return(head)?;
                 if swallow {
                     work.swallowed = true;
@@ -172,6 +205,12 @@ impl FrameReader {
     }
 
     /// Repairs a method, and decides about it.
+    ///
+    /// A method must not come between the parts of a returned message of the same channel: AMQP 0-9-1 sends a content
+    /// without interruption on its channel.
+    ///
+    /// # Errors
+    /// The method is unknown, cannot be decoded, or came instead of the rest of a returned message.
     fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<FrameAction, Violation> {
         let ids = method::ids(payload)?;
         let mut strings = [const { 0..0 }; 4];
@@ -191,6 +230,7 @@ impl FrameReader {
                 return Ok(FrameAction::Swallow);
             }
             method::CHANNEL_OPEN_OK => {
+                // What the predecessor of this number still expected will never come.
                 self.contents.remove(channel);
                 self.reports.push(Report::Opened { channel });
             }
@@ -205,6 +245,11 @@ impl FrameReader {
     }
 
     /// Applies the broker's frame limit as lapin does: 0 means none.
+    ///
+    /// A limit over the requested one has no effect.
+    ///
+    /// # Errors
+    /// The limit is below 8,192 bytes, with which lapin does not work.
     fn tune(&mut self, frame_max: u32) -> Result<(), Violation> {
         match frame_max {
             0 => Ok(()),
@@ -217,6 +262,12 @@ impl FrameReader {
     }
 
     /// Repairs a content header, and decides about it.
+    ///
+    /// The header always passes, at worst without properties: swallowing one would leave lapin with a body that belongs
+    /// to nothing. A shorter payload gets a new length in its head and a new end byte.
+    ///
+    /// # Errors
+    /// The payload is shorter than its fixed part, or the header came instead of the body of a returned message.
     fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<FrameAction, Violation> {
         let payload_end = frame.len() - 1;
         let payload = &mut frame[HEAD..payload_end];
@@ -224,6 +275,7 @@ impl FrameReader {
         if self.contents.is_return(channel) {
             return self.returned(channel, payload, body_size);
         }
+        // The limit is for the whole frame, with head and end byte.
         let room = self.limit - OVERHEAD;
         let (length, malformed) = match Header::repair(payload, &mut self.repairs) {
             Ok(_) if payload.len() <= room => (payload.len(), None),
@@ -235,6 +287,7 @@ impl FrameReader {
             Ok(_) => (payload.len(), Some(Malformed::TooLarge(payload.len()))),
             Err(malformed) => (payload.len(), Some(malformed)),
         };
+        // lapin must get a content header, or the body that follows would end the connection.
         let length = if malformed.is_some() { header::empty(payload) } else { length };
         let delivery = self.contents.remove(channel);
         if let Some(malformed) = malformed {
@@ -244,6 +297,7 @@ impl FrameReader {
                 self.reports.push(Report::Undecodable { channel, delivery_tag: tag, reason });
             }
         }
+        // A shorter frame needs its new length in the head, and an end byte behind its new end.
         if length < payload.len() {
             frame[HEAD - 4..HEAD].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
             frame[HEAD + length] = END;
@@ -252,6 +306,9 @@ impl FrameReader {
     }
 
     /// Handles the content header of a returned message.
+    ///
+    /// The report is complete with the header, so the body is only counted and removed. A message whose properties
+    /// cannot be decoded is reported with an empty id; no publish has one, so the publisher ignores it with a warning.
     fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<FrameAction, Violation> {
         let message_id = match Header::repair(payload, &mut self.repairs) {
             Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
@@ -268,6 +325,11 @@ impl FrameReader {
     }
 
     /// Whether a body frame belongs to a returned message.
+    ///
+    /// Subtracts its payload from what is left of that message. At 0 the channel is free for other content.
+    ///
+    /// # Errors
+    /// A body came before the content header, or is longer than the header announced.
     fn is_of_return(&mut self, head: Head) -> Result<bool, Violation> {
         let unexpected = Violation::Unexpected { channel: head.channel, kind: head.kind.name() };
         match self.contents.get_mut(head.channel) {
@@ -285,6 +347,9 @@ impl FrameReader {
 }
 
 /// Appends `range` to the bytes for lapin.
+///
+/// Bytes that were removed before leave a gap, so the range moves towards the front. It never overlaps what comes
+/// later.
 fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
     let length = range.len();
     if range.start != work.output {

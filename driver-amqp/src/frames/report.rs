@@ -20,6 +20,8 @@ pub(crate) enum Report {
 pub(crate) struct Returned {
     /// The message id; empty if it cannot be decoded.
     pub(crate) message_id: String,
+    /// 312 for a message that no queue is bound for.
     pub(crate) code: u16,
+    /// The broker's words, with `?` for bytes that are not UTF-8.
     pub(crate) text: String,
 }

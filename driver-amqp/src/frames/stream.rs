@@ -1,4 +1,6 @@
 //! Puts the frame reader on a byte stream, so that lapin can parse whatever it reads.
+//!
+//! One copy of the data is avoided: whole frames are processed in lapin's own buffer. Only a torn frame is copied.
 
 use std::io;
 use std::pin::Pin;
@@ -13,20 +15,28 @@ use super::reader::{FrameReader, Work};
 use super::write_unchanged::write_unchanged;
 
 /// A torn frame up to this size is copied in front of the next read; a longer one is completed in its own buffer.
+/// A body of several frames is therefore not copied again and again at each read.
 const MOVED: usize = 4 * 1024;
 /// How much memory a torn frame is given at a time, in bytes, whatever length its head claims.
+/// A peer that announces a large frame and sends nothing gets no more memory than one step.
 const STEP: usize = 64 * 1024;
 
 /// A stream with a [`FrameReader`] in its reading half. Writes pass unchanged.
 ///
 /// A read works in the buffer of the caller. It returns no bytes only at the end of the stream, and is pending only
 /// if nothing can be returned.
+///
+/// lapin polls it on its own thread. The reports go to other threads through `Notices`.
 #[derive(Debug)]
 pub(crate) struct Framed<S> {
+    /// Read only when nothing is left to return.
     stream: S,
+    /// Has seen every byte in front of `torn`.
     reader: FrameReader,
+    /// Filled before the bytes behind a report are returned.
     notices: Arc<Notices>,
     /// The incomplete frame at the end of what was read.
+    /// It is passed to the reader again, in front of the next bytes.
     torn: Vec<u8>,
     /// Processed bytes that did not fit into the caller's buffer, and how many of them were returned.
     output: (Vec<u8>, usize),
@@ -38,6 +48,7 @@ impl<S> Framed<S> {
         Self { stream, reader: FrameReader::default(), notices, torn: Vec::new(), output: Default::default() }
     }
 
+    /// For tests, which look how much was read.
     #[cfg(any(test, fuzzing))]
     pub(super) fn inner(&self) -> &S {
         &self.stream
@@ -49,6 +60,7 @@ impl<S> Framed<S> {
     }
 
     /// Returns waiting bytes; false if there are none.
+    /// May return a part; the rest stays for the next read.
     fn give_out(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let (bytes, gone) = &mut self.output;
         let waiting = &bytes[*gone..];
@@ -62,6 +74,7 @@ impl<S> Framed<S> {
     }
 
     /// Keeps `bytes` for the next read.
+    /// Replaces what was kept, so everything kept before must have been returned.
     fn put_back(&mut self, bytes: &[u8]) {
         let (waiting, gone) = &mut self.output;
         waiting.clear();
@@ -70,6 +83,7 @@ impl<S> Framed<S> {
     }
 
     /// Publishes the reports of the reader before lapin gets the bytes after them.
+    /// Too many waiting reports end the stream like any other violation.
     fn report(&mut self) {
         let mut failed = None;
         for report in self.reader.reports() {
@@ -87,6 +101,9 @@ impl<S> Framed<S> {
 
 impl<S: AsyncRead + Unpin> Framed<S> {
     /// Reads behind the torn frame and processes both; `None` at the end of the stream.
+    ///
+    /// The caller's buffer must have room for the torn frame and at least one byte. If nothing was read, the buffer is
+    /// left as it was.
     fn read_in_place(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<Option<Work>>> {
         let start = into.filled().len();
         into.put_slice(&self.torn);
@@ -107,6 +124,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
 
     /// Reads at most what the torn frame lacks, and processes it once it is complete; `None` at the end of the
     /// stream.
+    ///
+    /// Never reads behind the frame, so that what follows can be processed in place.
     fn read_aside(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Work>>> {
         let before = self.torn.len();
         self.torn.resize(Head::needed(&self.torn).clamp(before + 1, before + STEP), 0);
@@ -129,6 +148,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
+    /// A violation is an error of kind `InvalidData` with the `Violation` inside, by which `errors` recognises it.
+    /// Every later read returns it again.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let room = into.remaining();
@@ -142,6 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
             if let Some(violation) = this.reader.violation() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, violation.clone())));
             }
+            // In a small buffer the torn frame would leave no room to read.
             let aside = this.torn.len() >= room.min(MOVED);
             let read = if aside { this.read_aside(context) } else { this.read_in_place(context, into) };
             let Some(work) = ready!(read)? else { return Poll::Ready(Ok(())) };

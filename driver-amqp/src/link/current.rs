@@ -1,4 +1,7 @@
 //! The current link, and how to wait for it.
+//!
+//! Every change goes through one watch channel, so a task never sees two links at once, and a task that is late sees
+//! only the latest state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use crate::link::state_machine::Generation;
 const NOTICE: Duration = Duration::from_secs(1);
 
 /// What the current link can be used for.
+/// Written by the supervisor; `Closed` also by the transport and its drop.
 #[derive(Debug, Clone)]
 pub(crate) enum LinkState {
     /// There is no link; the supervisor reconnects.
@@ -25,18 +29,23 @@ pub(crate) enum LinkState {
     /// Everything may use it.
     Ready(Arc<Link>),
     /// Everything but publishers may use it: the broker has raised a resource alarm.
+    /// The text is the broker's reason, such as `low on memory`.
     Blocked(Arc<Link>, String),
     /// The transport is closed, and there will be no link any more.
+    /// Final: `set` changes nothing any more.
     Closed,
 }
 
 /// The current link of a transport. The supervisor sets it; publishers, listeners and callers read it or wait for
 /// it.
+///
+/// It starts `Ready`, with the first link.
 #[derive(Debug)]
 pub(crate) struct CurrentLink(watch::Sender<LinkState>);
 
 impl LinkState {
     /// The link, for everything but publishing.
+    /// `None` while there is none; then a caller waits with `CurrentLink::link`.
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
         match self {
             Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => Some(link),
@@ -45,6 +54,7 @@ impl LinkState {
     }
 
     /// The link, for publishing, even while it is blocked.
+    /// A blocked link counts: what was sent on it is confirmed when the alarm ends.
     pub(crate) fn publishing(&self) -> Option<&Arc<Link>> {
         match self {
             Self::Ready(link) | Self::Blocked(link, _) => Some(link),
@@ -52,12 +62,14 @@ impl LinkState {
         }
     }
 
+    /// `None` without a link, so no generation equals it.
     fn generation(&self) -> Option<Generation> {
         self.link().map(|link| link.generation)
     }
 }
 
 impl CurrentLink {
+    /// For a link that is open and has no listeners yet.
     pub(crate) fn new(link: Arc<Link>) -> Self {
         Self(watch::Sender::new(LinkState::Ready(link)))
     }
@@ -73,14 +85,17 @@ impl CurrentLink {
         });
     }
 
+    /// The receiver has seen the present state; `borrow` shows it.
     pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
         self.0.subscribe()
     }
 
+    /// A snapshot: it may be out of date when it is used.
     pub(crate) fn state(&self) -> LinkState {
         self.0.borrow().clone()
     }
 
+    /// `None` without a link.
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.0.borrow().generation()
     }
@@ -97,15 +112,22 @@ impl CurrentLink {
     }
 
     /// Whether the current link is new and follows a lost one.
+    /// Publishes and listeners treat some errors as temporary then.
     pub(crate) fn is_settling(&self) -> bool {
         self.0.borrow().link().is_some_and(|link| link.is_settling())
     }
 
     /// Waits until there is a link.
     ///
+    /// Without a limit of its own: the caller has a deadline.
+    ///
+    /// # Cancellation
+    /// Loses nothing.
+    ///
     /// # Errors
     /// `Closed` if the transport is closed or closes meanwhile.
     pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {
+        // Subscribed before the check, so no change in between is missed.
         let mut watch = self.0.subscribe();
         let there = watch.wait_for(|state| state.link().is_some() || matches!(state, LinkState::Closed)).await;
         let there = there.ok().and_then(|state| state.link().cloned());
@@ -113,6 +135,7 @@ impl CurrentLink {
     }
 
     /// Waits until the link of `generation` is not the current one.
+    /// Also if it is lost, or the transport closes.
     pub(crate) async fn replaced(&self, generation: Generation) {
         // It fails only if this `CurrentLink` is dropped, and with it every link.
         let _ = self.0.subscribe().wait_for(|state| state.generation() != Some(generation)).await;
@@ -121,6 +144,8 @@ impl CurrentLink {
     /// Whether `error` comes from the loss of `link`, so that a retry on the next one may succeed. lapin fails
     /// pending operations a moment before it notes that the connection is closed, so this waits for at most
     /// [`NOTICE`].
+    ///
+    /// `false` after 1 s, if the link is still the current one: then the error is about the operation itself.
     pub(crate) async fn lost_with(&self, link: &Link, error: &Error) -> bool {
         let suspicious = error.kind() == ErrorKind::Disconnected || !link.is_connected();
         suspicious && timeout(NOTICE, self.replaced(link.generation)).await.is_ok()
@@ -128,6 +153,8 @@ impl CurrentLink {
 
     /// The error of an operation whose deadline has passed: `Blocked` under an alarm, `Disconnected` without a
     /// link, otherwise `Timeout`.
+    ///
+    /// `executed` is the caller's knowledge of its own message. `Closed` if the transport was closed meanwhile.
     pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
         match &*self.0.borrow() {
             LinkState::Blocked(link, reason) => {

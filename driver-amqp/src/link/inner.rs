@@ -42,6 +42,7 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// The state of a transport whose first link is open.
+    /// Starts no task: the transport does.
     pub(crate) fn new(config: AmqpConfig, link: &Arc<Link>, quota: Arc<ChannelQuota>) -> Self {
         let health = Arc::new(HealthReporter::ready());
         Self {

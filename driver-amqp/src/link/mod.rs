@@ -1,4 +1,7 @@
 //! Two connections to one broker, opened together and abandoned together.
+//!
+//! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection. On
+//! one connection it would stop acknowledgements and heartbeats too.
 
 pub(crate) mod current;
 pub(crate) mod health;
@@ -42,6 +45,7 @@ pub(crate) struct Link {
     pub(crate) consuming: Connection,
     /// Decides whether shared queues and exchanges are declared durable.
     pub(crate) transient: TransientQueues,
+    /// Shared with the next link to this host.
     facts: Arc<BrokerFacts>,
     /// When it was opened, for the grace period.
     since: Instant,
@@ -59,6 +63,8 @@ impl Link {
     /// Opens both connections. Asks the broker whether it allows transient queues, if the configuration
     /// declares any and the answer is not known yet.
     ///
+    /// The three steps are sequential, so a broker that refuses the first connection costs one attempt.
+    ///
     /// # Errors
     /// As [`Connection::open`].
     ///
@@ -70,6 +76,7 @@ impl Link {
         generation: Generation,
         deadline: Deadline,
     ) -> Result<Self> {
+        // The publishing connection first: it is never at risk from the probe below.
         let publishing = Connection::open(endpoint, config, deadline).await?;
         if let Some(version) = publishing.server_version().filter(|version| version.major < 4)
             && config.quorum_queues
@@ -104,6 +111,8 @@ impl Link {
 
     /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
     /// broker declares none.
+    ///
+    /// Any other error changes nothing.
     pub(crate) fn refused(&self, error: &Error) {
         if transient_queues::is_denial(error) {
             self.facts.learn(&self.host, TransientQueues::Denied);
@@ -111,6 +120,7 @@ impl Link {
     }
 
     /// Whether it is new and follows a lost one.
+    /// Always false for the first link, because nothing was lost before it.
     pub(crate) fn is_settling(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < SETTLING
     }
@@ -120,6 +130,7 @@ impl Link {
         self.consuming.server_version()
     }
 
+    /// According to lapin, which notes a loss a moment late.
     pub(crate) fn is_connected(&self) -> bool {
         self.publishing.is_connected() && self.consuming.is_connected()
     }
@@ -131,6 +142,7 @@ impl Link {
 
     /// Shuts both sockets without an AMQP close: every pending operation fails.
     pub(crate) fn abandon(&self) {
+        // In this order, see the field.
         self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();
@@ -143,6 +155,11 @@ impl Link {
     }
 
     /// Closes both connections in order.
+    ///
+    /// Both at the same time, so a silent broker costs one timeout.
+    ///
+    /// # Cancellation
+    /// The sockets stay open until the link is dropped.
     ///
     /// # Errors
     /// `Timeout` if the broker did not answer in time; both sockets are shut anyway.

@@ -12,16 +12,22 @@ use crate::link::state_machine::Generation;
 
 /// The listeners of a transport, each with the last link on which it has tried to resubscribe. Without it, a client
 /// that reconnects first would publish to queues that the listeners of its own process have not bound yet.
+///
+/// It opens after one attempt of each listener, so one that cannot resubscribe delays publishers only once per link.
 #[derive(Debug)]
 pub(crate) struct ResubscribeBarrier {
+    /// Ids grow, so they are also the order in which listeners subscribed.
     next: AtomicU64,
+    /// A watch, so waiting needs no lock.
     tried: watch::Sender<HashMap<u64, Generation>>,
+    /// Where members report themselves as unhealthy.
     health: Arc<HealthReporter>,
 }
 
 /// One listener. Dropping it removes the listener, which nothing waits for any more.
 #[derive(Debug)]
 pub(crate) struct BarrierMember {
+    /// A member keeps the barrier alive, not the other way round.
     barrier: Arc<ResubscribeBarrier>,
     id: u64,
     /// The name of the listener in the health.
@@ -29,6 +35,7 @@ pub(crate) struct BarrierMember {
 }
 
 impl ResubscribeBarrier {
+    /// Without members it is open.
     pub(crate) fn new(health: Arc<HealthReporter>) -> Self {
         Self { next: AtomicU64::new(0), tried: watch::Sender::default(), health }
     }
@@ -41,6 +48,11 @@ impl ResubscribeBarrier {
     }
 
     /// Waits until every listener has tried the link of `generation`, successfully or not.
+    ///
+    /// A listener that registers meanwhile counts too, with the link on which it subscribed.
+    ///
+    /// # Cancellation
+    /// Loses nothing.
     pub(crate) async fn wait_for_all(&self, generation: Generation) {
         let mut watch = self.tried.subscribe();
         // It fails only if the sender is dropped, which `self` owns.
@@ -50,6 +62,7 @@ impl ResubscribeBarrier {
 
 impl BarrierMember {
     /// Waits until every listener that was registered before this one has tried the link of `generation`.
+    /// Used only while the channel limit is tight.
     pub(crate) async fn wait_for_earlier(&self, generation: Generation) {
         let mut watch = self.barrier.tried.subscribe();
         let earlier = |tried: &HashMap<u64, Generation>| {
@@ -67,6 +80,7 @@ impl BarrierMember {
     }
 
     /// Reports a listener that cannot resubscribe; the transport becomes unhealthy.
+    /// A repeated report replaces the reason.
     pub(crate) fn set_unhealthy(&self, reason: String) {
         self.barrier.health.set_part(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }
@@ -78,6 +92,7 @@ impl BarrierMember {
 }
 
 impl Drop for BarrierMember {
+    /// The health is cleared too: a listener that is gone is no problem of the transport.
     fn drop(&mut self) {
         self.clear_unhealthy();
         self.barrier.tried.send_modify(|tried| {

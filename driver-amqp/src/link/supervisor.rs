@@ -1,5 +1,8 @@
 //! The task that keeps a transport connected: it performs the phase of the [`StateMachine`], and feeds it with
 //! events.
+//!
+//! Except for the final `Closed` it is the only writer of the current link. Decisions are in the state machine; this
+//! file performs them and reports what it observed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,35 +22,48 @@ use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
 
 /// How often the state of a silent link is checked. lapin does not report every end of a connection.
+/// So a loss that lapin does not report is noticed within a second, and not only at the next heartbeat.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Connects, watches the link, and reconnects, until the transport closes.
+/// The transport starts it and aborts it. When its task ends for whatever reason, the link becomes `Closed`.
 pub(crate) struct Supervisor {
+    /// For the configuration, the current link, the barrier and the health.
     inner: Arc<Inner>,
+    /// The next host of each attempt; the order continues across losses.
     hosts: Hosts,
+    /// The phase, and the counts that determine the next backoff.
     machine: StateMachine,
     /// The watcher of the link, in the phases that have one.
     watcher: Option<LinkWatcher>,
 }
 
 /// Receives lapin's events of one link.
+/// It exists from a successful connect to the loss of that link.
 struct LinkWatcher {
+    /// Keeps the link open while it is watched.
     link: Arc<Link>,
+    /// The only one on which a broker reports an alarm.
     publishing: BoxStream<'static, lapin::Event>,
+    /// Its end is a loss of the whole link.
     consuming: BoxStream<'static, lapin::Event>,
+    /// When the link counts as stable; `None` once that was reported.
     stable_at: Option<Instant>,
 }
 
 impl Supervisor {
     /// A supervisor of a transport whose first `link` is open.
+    /// The machine skips to `Ready`: no listener exists yet that could resubscribe.
     pub(crate) fn new(inner: Arc<Inner>, hosts: Hosts, link: &Arc<Link>) -> Self {
         let mut machine = StateMachine::new(hosts.len());
+        // The first link was opened by the caller of `connect`, and there is nothing to resubscribe.
         machine.apply(Event::Connected(link.generation));
         machine.apply(Event::Resubscribed(link.generation));
         Self { inner, hosts, machine, watcher: Some(LinkWatcher::of(link)) }
     }
 
     /// Runs until the transport is closed.
+    /// A change is announced only if it changes the phase, so users are not woken for late events.
     pub(crate) async fn run(mut self) {
         let closing = self.inner.closing.clone();
         while *self.machine.phase() != Phase::Closed {
@@ -56,6 +72,7 @@ impl Supervisor {
                 () = closing.cancelled() => Event::Closed,
                 event = self.run_phase() => event,
             };
+            // Compared by value: a second alarm with another reason is a change too.
             let before = self.machine.phase().clone();
             self.machine.apply(event);
             if *self.machine.phase() != before {
@@ -65,6 +82,7 @@ impl Supervisor {
     }
 
     /// Performs the current phase until the next event. May be dropped at any await: the phase starts again.
+    /// In `Resubscribing` it waits at most `request_timeout` for the listeners.
     async fn run_phase(&mut self) -> Event {
         match self.machine.phase().clone() {
             Phase::Connecting(generation) => self.connect(generation).await,
@@ -88,6 +106,7 @@ impl Supervisor {
     }
 
     /// One attempt to connect, to the next host.
+    /// Bounded by `Link::patience`. An error that is not transient leads to long waits, and is never final.
     async fn connect(&mut self, generation: Generation) -> Event {
         let config = &self.inner.config;
         let deadline = Deadline::after(Link::patience(config));
@@ -109,6 +128,9 @@ impl Supervisor {
     }
 
     /// Publishes the new phase: first to the users of the link, then to the health.
+    ///
+    /// Users see the new state before a subscriber of the health does, so a caller that reacts to the health finds a
+    /// link. The sockets of a lost link are shut before that.
     fn announce(&mut self) {
         let Inner { current, health, counts, .. } = &*self.inner;
         let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
@@ -137,8 +159,10 @@ impl Supervisor {
             }
         };
         if let LinkState::Lost { .. } = link_state {
+            // Drops this task's reference; the link closes when its last user lets go.
             self.watcher = None;
         }
+        // The health last: its subscribers may use the link at once.
         current.set(link_state);
         health.set_link_state(state);
     }
@@ -153,6 +177,7 @@ impl Drop for Supervisor {
 }
 
 impl LinkWatcher {
+    /// Subscribes to the events of both connections. Earlier events are missed, so `next` checks the state as well.
     fn of(link: &Arc<Link>) -> Self {
         Self {
             publishing: link.publishing.events(),
@@ -163,6 +188,9 @@ impl LinkWatcher {
     }
 
     /// Waits for the next event of the link. A lost connection is reported once lapin has noted it.
+    ///
+    /// # Cancellation
+    /// Loses no event, and at most the text of an error that preceded a loss.
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
         let mut reason = "the connection is closed".to_owned();
@@ -197,6 +225,7 @@ impl LinkWatcher {
     }
 }
 
+/// Never ends without a watcher.
 async fn watch(watcher: Option<&mut LinkWatcher>) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,

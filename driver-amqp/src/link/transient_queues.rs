@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::short_string::short_string;
 
 /// How long the broker keeps the probe queue if the driver cannot delete it.
+/// A connection that is lost between the two requests leaves the queue behind.
 const EXPIRES: Duration = Duration::from_secs(60);
 
 /// The prefix of reply queues, here and in the reference: a user whose permissions are limited to names may usually
@@ -30,11 +31,15 @@ const FEATURE: &str = "transient_nonexcl_queues";
 /// The broker's error, but not where it refuses this queue for another reason, such as a queue limit or a missing
 /// permission: the next declaration may name an existing queue, or one that is allowed. The answer is `Unknown`
 /// then.
+///
+/// # Cancellation
+/// The queue may stay for a minute.
 pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<TransientQueues> {
     let channel = connection.channel(deadline).await?;
     let name = short_string("queue", &format!("{PREFIX}{}", Uuid::new_v4().simple()))?;
     let mut arguments = FieldTable::default();
     let expires = i64::try_from(EXPIRES.as_millis()).unwrap_or(i64::MAX);
+    // The driver deletes the queue itself; this is for a connection that ends before that.
     arguments.insert("x-expires".into(), AMQPValue::LongLongInt(expires));
     let declaring = channel.queue_declare(name.clone(), QueueDeclareOptions::default(), arguments);
     match connection.ask("declare queue", deadline, declaring).await {
@@ -48,6 +53,8 @@ pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<T
     }
 }
 
+/// # Errors
+/// `error` itself, if another attempt may get an answer.
 fn judge(error: Error) -> Result<TransientQueues> {
     match error.kind() {
         _ if is_denial(&error) => Ok(TransientQueues::Denied),
@@ -63,6 +70,7 @@ fn judge(error: Error) -> Result<TransientQueues> {
 }
 
 /// Whether `error` ended a connection that declared a transient queue where they are denied.
+/// By the name of the feature, because 541 has many causes.
 pub(crate) fn is_denial(error: &Error) -> bool {
     error.kind() == ErrorKind::Refused && error.to_string().contains(FEATURE)
 }

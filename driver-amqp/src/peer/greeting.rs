@@ -12,13 +12,18 @@ use crate::frames::write_unchanged::write_unchanged;
 
 /// Passes everything through, unless the first bytes are not those of a broker: then the stream ends with an error,
 /// and [`Peer`] has the reason. lapin would only report that they cannot be parsed.
+///
+/// It works only until the first bytes are known; from then on a read passes through without a check.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,
+    /// Learns what the peer is, for the error of the connect.
     peer: Peer,
+    /// Goes from `Unknown` to `Known` once.
     phase: Phase,
 }
 
+/// How much is known about the peer.
 #[derive(Debug)]
 enum Phase {
     /// These bytes have arrived, and nothing was passed on.
@@ -28,6 +33,7 @@ enum Phase {
 }
 
 impl<S> Greeting<S> {
+    /// `stream` must not have been read yet. The reason for a refusal goes to `peer`.
     pub(crate) fn new(stream: S, peer: Peer) -> Self {
         Self { stream, peer, phase: Phase::Unknown(Vec::new()) }
     }
@@ -36,12 +42,16 @@ impl<S> Greeting<S> {
 impl<S: AsyncRead + Unpin> Greeting<S> {
     /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever
     /// delayed.
+    ///
+    /// Bytes of an unknown peer are kept and not passed on, except that a broker's first byte decides at once. A stream
+    /// that ends before any byte ends normally.
     fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         while let Phase::Unknown(seen) = &mut self.phase {
             let room = into.remaining();
             ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
             let came = &into.filled()[before..];
+            // Without room an empty read says nothing about the end.
             let ended = came.is_empty() && room > 0;
             if came.is_empty() && (room == 0 || seen.is_empty()) {
                 return Poll::Ready(Ok(()));
@@ -57,6 +67,7 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
                     let _ = self.peer.0.foreign.set(foreign);
                     return Poll::Ready(Err(error));
                 }
+                // Taken back: lapin must not see bytes of a peer that may not be a broker.
                 Identity::Incomplete => into.set_filled(before),
             }
         }

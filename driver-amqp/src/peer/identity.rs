@@ -5,12 +5,14 @@ use std::fmt;
 use oslo_messaging::ErrorKind;
 
 /// The first byte of a broker: connection.start is a method frame.
+/// No other protocol that is found at such ports begins with it.
 const METHOD: u8 = 1;
 /// The first byte of a TLS alert.
 const ALERT: u8 = 0x15;
 /// The length of `AMQP`, a protocol id and a version.
 const PROTOCOL_HEADER: usize = 8;
 /// How many bytes of a first line are read at most.
+/// A longer line, from a web server or a shell, is cut off in the error.
 pub(super) const ENOUGH: usize = 96;
 
 /// What the first bytes say about the peer.
@@ -20,6 +22,7 @@ pub(super) enum Identity {
     Broker,
     ForeignPeer(ForeignPeer),
     /// More bytes are needed.
+    /// The caller must read on, and ask again with all bytes so far.
     Incomplete,
 }
 
@@ -27,10 +30,12 @@ pub(super) enum Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ForeignPeer {
     /// A load balancer or web server, with its status line.
+    /// Typical for a load balancer without a living backend.
     Http(String),
     /// Another version of AMQP.
     OtherAmqp(String),
     /// A port that expects TLS.
+    /// It answered our plain protocol header with an alert.
     Tls,
     /// Anything else, with its first bytes.
     Unknown(String),
@@ -59,6 +64,7 @@ impl fmt::Display for ForeignPeer {
 }
 
 /// Identifies the peer from its first `bytes`. `ended` means that no more follow.
+/// A TLS alert has the major version 3 in its second byte.
 pub(super) fn identify(bytes: &[u8], ended: bool) -> Identity {
     let complete = ended || bytes.len() >= ENOUGH;
     match bytes {
@@ -85,11 +91,13 @@ pub(super) fn identify(bytes: &[u8], ended: bool) -> Identity {
     }
 }
 
+/// The first line, so that an operator recognises the service.
 fn unknown(bytes: &[u8]) -> Identity {
     Identity::ForeignPeer(ForeignPeer::Unknown(line(bytes)))
 }
 
 /// The version in a protocol header. Only 1.0 has a protocol id before it.
+/// AMQP 1.0 announces itself with the id 0, or with 3 if it wants SASL.
 fn version(header: [u8; 4]) -> String {
     match header {
         [_, 1, 0, 0] => "1.0".to_owned(),
@@ -98,6 +106,7 @@ fn version(header: [u8; 4]) -> String {
 }
 
 /// The first line, escaped and cut to [`ENOUGH`] bytes.
+/// Control characters of a peer therefore do not reach the log.
 fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     bytes[..end.min(ENOUGH)].escape_ascii().to_string()

@@ -1,4 +1,7 @@
 //! Recognises a peer that is not a broker.
+//!
+//! A load balancer, a web server or a TLS port at the configured address is a usual mistake, and lapin reports all of
+//! them as bytes that cannot be parsed.
 
 mod greeting;
 mod identity;
@@ -15,8 +18,10 @@ use identity::ForeignPeer;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer(Arc<PeerState>);
 
+/// Set at most once, by the stream, and read by the task that connects.
 #[derive(Debug, Default)]
 struct PeerState {
+    /// Empty for a broker, and until the peer is known.
     foreign: OnceLock<ForeignPeer>,
 }
 

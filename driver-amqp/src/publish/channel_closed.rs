@@ -10,8 +10,11 @@ use oslo_messaging::driver::{Exchange, ExchangeKind};
 /// An unconfirmed publish. A slice of them is in the order of sending.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UnconfirmedPublish<'a> {
+    /// The broker names it if it is missing or forbidden.
     pub(crate) exchange: &'a Exchange,
+    /// The length of the body. The broker names it if it is over the limit.
     pub(crate) bytes: usize,
+    /// From lapin's result of this publish.
     pub(crate) sent: SendState,
 }
 
@@ -62,6 +65,7 @@ impl<'a> CloseReason<'a> {
         }
     }
 
+    /// `Other` concerns none: without a recognised text no publish can be found guilty.
     fn concerns(self, out: &UnconfirmedPublish<'_>) -> bool {
         match self {
             Self::Size(bytes) => out.bytes == bytes,
@@ -72,6 +76,9 @@ impl<'a> CloseReason<'a> {
 }
 
 /// What to do with each of `outs`, in their order.
+///
+/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive, because a broker
+/// handles a channel in order. Without a culprit, whatever may have been sent counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
     let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::MaybeSent && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may
@@ -81,6 +88,7 @@ pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'
         _ => outs.iter().rposition(concerned),
     };
     let judge = |(index, out): (usize, &UnconfirmedPublish<'_>)| {
+        // With the culprit itself: the broker did not take it either.
         let behind = culprit.is_some_and(|culprit| index >= culprit);
         match (reason, out.sent) {
             (_, SendState::NoAnswer) => Disposition::MaybeDelivered,

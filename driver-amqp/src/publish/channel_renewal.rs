@@ -17,7 +17,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The age of a channel, and whether it should be replaced.
 #[derive(Debug)]
 pub(crate) struct ChannelRenewal {
+    /// When the channel was opened, or was kept for the last time.
     since: Instant,
+    /// Set while the publisher drains the channel.
     until: Option<Instant>,
 }
 
@@ -29,6 +31,7 @@ impl ChannelRenewal {
 
     /// Notes that the broker refused a publish of this channel.
     pub(crate) fn refused(&mut self, now: Instant) {
+        // Further refusals must not extend the wait: jobs are held back meanwhile.
         if self.until.is_none() && now >= self.since + AGE {
             self.until = Some(now + PATIENCE);
         }

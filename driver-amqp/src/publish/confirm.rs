@@ -13,21 +13,26 @@ use crate::publish::unconfirmed::Sequence;
 /// The outcome of one publish.
 pub(crate) enum Outcome {
     /// The broker cannot have the whole message.
+    /// lapin resolves the outer future only when the socket has accepted the last byte, so an error of it is definite.
     NotSent(lapin::Error),
     Confirmed(Confirm),
+    /// The message was written, and the channel or connection ended before its confirm.
     Unknown(lapin::Error),
 }
 
 /// The broker's confirm of one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirm {
+    /// Every queue that the message was routed to has taken it; none, if it was returned.
     Ack,
+    /// The queue is full, has no leader, or its process died. The broker gives no reason.
     Nack,
     /// The channel is not in confirm mode.
     NotRequested,
 }
 
 impl From<Confirmation> for Confirm {
+    /// Without a wildcard, so a new result of lapin must be placed here.
     fn from(confirmation: Confirmation) -> Self {
         match confirmation {
             // lapin never sees a returned message: the frame reader removes each from the stream.
@@ -40,6 +45,10 @@ impl From<Confirmation> for Confirm {
 
 /// Publishes one message. The first poll queues its frames; the first await ends when they are written, and the
 /// future when the confirm arrives.
+///
+/// # Cancellation
+/// Queued frames are still sent, and lapin keeps the confirm until its channel ends. So the publisher never drops it
+/// while the channel lives.
 pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequence: Sequence) -> (Sequence, Outcome) {
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..BasicPublishOptions::default() };
     let (exchange, key) = (publish.exchange_name.clone(), publish.routing_key.clone());
@@ -55,6 +64,7 @@ pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequ
 }
 
 /// The error of a publish that the broker refused with basic.nack.
+/// Transient: an election ends, and a full queue is read. `executed` depends on the kind of queue, see `if_refused`.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
     refused.with_context("reason", "the broker rejected the message (basic.nack)")

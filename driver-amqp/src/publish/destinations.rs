@@ -1,4 +1,7 @@
 //! Declares the exchanges and queues that publishes need: once per link, and again when one is missing.
+//!
+//! The reference declares an exchange once per publishing channel (oslo.messaging 18.3.1, `impl_rabbit.py`). Here a
+//! declaration is remembered with the generation of its link, so a new link declares again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,11 +20,17 @@ use crate::topology::{Declarer, undeclared};
 /// What must exist before a publish.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Prerequisite {
+    /// The default exchange, to which each queue is bound by its name.
     None,
+    /// The queues behind it belong to their consumers, which declare them.
     Exchange(Exchange),
     /// A queue of other consumers, bound to its exchange.
+    ///
+    /// The publisher of a notification declares it too, as the reference does, so that nothing is lost before a
+    /// consumer exists.
     Queue(QueuePlan),
     /// A durable queue that is addressed by its name.
+    /// A dead-letter queue, for example. It may have no consumer.
     DurableQueue(String),
 }
 
@@ -29,6 +38,7 @@ pub(crate) enum Prerequisite {
 #[derive(Debug)]
 pub(crate) struct Destinations {
     inner: Arc<Inner>,
+    /// Held for a lookup only, never across an await.
     known: Mutex<HashMap<Prerequisite, Arc<Declaration>>>,
 }
 
@@ -40,6 +50,7 @@ struct Declaration {
     /// How many callers have not reached their publisher yet. While there are any, later callers must wait
     /// behind them.
     waiting: AtomicUsize,
+    /// Fair: tokio's mutex admits waiters in the order in which they came.
     turn: Arc<Turns<()>>,
 }
 
@@ -48,14 +59,18 @@ struct Declaration {
 /// none waits.
 #[derive(Debug)]
 pub(crate) struct DeclarationTurn {
+    /// 0 without a prerequisite. If a later link sends the job, its publisher declares again.
     pub(crate) declared: Generation,
+    /// `None` if the caller need not wait. Dropping it lets the next caller pass.
     _place: Option<(OwnedMutexGuard<()>, QueuePosition)>,
 }
 
+/// Counts one waiting caller until it is dropped.
 #[derive(Debug)]
 struct QueuePosition(Arc<Declaration>);
 
 impl QueuePosition {
+    /// Must be taken before the turn is awaited, so that later callers see the queue.
     fn behind(entry: &Arc<Declaration>) -> Self {
         entry.waiting.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(entry))
@@ -85,10 +100,12 @@ impl Prerequisite {
     }
 
     /// Whether the publisher declares the queue itself, so that its message cannot be dropped for want of one.
+    /// Such a publish is always mandatory: a return shows that the queue was deleted meanwhile.
     pub(crate) fn has_queue(&self) -> bool {
         matches!(self, Self::Queue(_) | Self::DurableQueue(_))
     }
 
+    /// Whether it must be declared again when this exchange is missing.
     fn names(&self, exchange: &str) -> bool {
         match self {
             Self::None | Self::DurableQueue(_) => false,
@@ -99,6 +116,7 @@ impl Prerequisite {
 }
 
 impl Destinations {
+    /// Nothing is declared yet.
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner, known: Mutex::default() }
     }
@@ -115,6 +133,7 @@ impl Destinations {
         if *prerequisite == Prerequisite::None {
             return Ok(DeclarationTurn { declared: 0, _place: None });
         }
+        // The common case: declared on this link, and no earlier caller is still on its way.
         let entry = self.entry(prerequisite);
         let declared = entry.done.load(Ordering::Acquire);
         if self.inner.current.generation() == Some(declared) && entry.waiting.load(Ordering::Acquire) == 0 {
@@ -140,7 +159,9 @@ impl Destinations {
     }
 
     /// Makes the next publish declare `needs` again.
+    /// A declaration that is under way is not stopped.
     pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
+        // Callers that hold the old entry finish with it, and later ones get a new one.
         self.known().remove(prerequisite);
     }
 
@@ -151,6 +172,10 @@ impl Destinations {
         self.inner.queue_checks.suspect_exchange(exchange);
     }
 
+    /// Follows the link: if it is lost meanwhile, the declaration starts again on the next one.
+    ///
+    /// # Errors
+    /// The broker's; `Closed`.
     async fn complete(
         &self,
         entry: &Declaration,
@@ -173,6 +198,7 @@ impl Destinations {
         }
     }
 
+    /// The key is cloned only for the first publish to a destination.
     fn entry(&self, prerequisite: &Prerequisite) -> Arc<Declaration> {
         let mut known = self.known();
         match known.get(prerequisite) {
@@ -181,6 +207,8 @@ impl Destinations {
         }
     }
 
+    /// # Errors
+    /// The broker's, with the exchange in the context.
     async fn declare(&self, link: &Link, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let mut declarer = Declarer::new(link, &self.inner, deadline);
         match prerequisite {
@@ -193,6 +221,7 @@ impl Destinations {
         }
     }
 
+    /// A panic while it is held cannot leave it half changed, so poison is ignored.
     fn known(&self) -> MutexGuard<'_, HashMap<Prerequisite, Arc<Declaration>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,11 +15,14 @@ use crate::link::state_machine::Generation;
 use crate::publish::destinations::Prerequisite;
 
 /// A message in the form in which it is sent, as often as necessary.
+/// It never changes after `Transport::publish` built it, so a resent message is identical, its id included.
 #[derive(Debug)]
 pub(crate) struct EncodedPublish {
+    /// With its type, which decides what a missing exchange means.
     pub(crate) exchange: Exchange,
     /// The name of `exchange`, checked and in the form of lapin.
     pub(crate) exchange_name: ShortString,
+    /// Checked, at most 255 bytes.
     pub(crate) routing_key: ShortString,
     /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
@@ -27,7 +30,9 @@ pub(crate) struct EncodedPublish {
     pub(crate) mandatory: bool,
     /// What a refusal by the broker means for the execution.
     pub(crate) if_refused: Executed,
+    /// Compressed already, if the configuration says so.
     pub(crate) body: Bytes,
+    /// Cloned for each send; the body is not.
     pub(crate) properties: BasicProperties,
     /// The bytes of the headers. Each link has its own limit for them.
     pub(crate) header_bytes: usize,
@@ -38,12 +43,14 @@ pub(crate) struct EncodedPublish {
 /// A publish that waits for its turn or its confirm, with the caller that waits for the result.
 #[derive(Debug)]
 pub(crate) struct PublishJob {
+    /// Shared with the caller, which may send it a second time.
     pub(crate) publish: Arc<EncodedPublish>,
     /// Resolves the `publish` of the caller. Closed if the caller has given up.
     pub(crate) result: oneshot::Sender<Result<()>>,
     /// Shared with the caller, and with a second attempt of the same publish.
     pub(crate) abandon_flag: Arc<AbandonFlag>,
     /// How often it was sent.
+    /// An attempt that the caller abandoned in time does not count.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
     pub(crate) declared: Generation,
@@ -63,8 +70,11 @@ pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     if replicated { Executed::No } else { Executed::Maybe }
 }
 
+/// The message is not sent, or certainly did not arrive.
 const WAITING: u8 = 0;
+/// lapin has the message, so the broker may have it.
 const SENT: u8 = 1;
+/// The caller has its error. Final: the message must not be sent any more.
 const ABANDONED: u8 = 2;
 
 /// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
@@ -85,6 +95,7 @@ impl AbandonFlag {
     }
 
     /// The caller gives up. Returns what is known about the execution.
+    /// `Maybe` if the message was sent, otherwise `No`, and then it never will be sent.
     pub(crate) fn abandon(&self) -> Executed {
         match self.0.swap(ABANDONED, Ordering::AcqRel) {
             SENT => Executed::Maybe,

@@ -14,12 +14,15 @@ use crate::publish::job::PublishJob;
 /// The declaration and the job that needs it. Dropping it is safe: the next publish that needs the same declares
 /// it.
 pub(crate) struct PendingDeclaration {
+    /// Not sent before the declaration ends.
     job: PublishJob,
+    /// Polled by the publisher's own task.
     work: BoxFuture<'static, Result<Generation>>,
 }
 
 impl PendingDeclaration {
     /// Starts to declare the prerequisite of `job` on the current link.
+    /// Nothing happens before the first `done`. `timeout` is that of all requests of the declaration together.
     pub(crate) fn start(destinations: &Arc<Destinations>, timeout: Duration, job: PublishJob) -> Self {
         let deadline = Deadline::after(timeout);
         let (declared, publish) = (Arc::clone(destinations), Arc::clone(&job.publish));

@@ -38,17 +38,22 @@ use crate::publish::resend::{ChannelFailures, Resend};
 use crate::publish::unconfirmed::{Sequence, Unconfirmed};
 
 /// How long to wait before the next send after the link failed and before its loss is visible.
+/// Without it, a job that fails at once would be retried in a busy loop until the supervisor has noted the loss.
 const REST: Duration = Duration::from_millis(50);
 
 /// Publishes the jobs of its inbox on one channel, in order, and resolves each with the broker's answer.
+/// One task owns it and runs [`run`](Self::run). No other task touches its channel.
 pub(crate) struct Publisher {
+    /// For the configuration, the counters and the current link.
     inner: Arc<Inner>,
     /// What was declared; shared with the callers and the other publishers.
     destinations: Arc<Destinations>,
     /// Jobs in the order in which callers passed them on.
     inbox: mpsc::Receiver<PublishJob>,
+    /// The state of the link as this task last saw it.
     state: watch::Receiver<LinkState>,
     /// The channel, with its link; `None` until the next publish opens one.
+    /// In confirm mode. It stays after a loss until `clear_up` has resolved what is unconfirmed.
     channel: Option<(Arc<Link>, Channel)>,
     /// Whether a refusal suggests another channel.
     renewal: ChannelRenewal,
@@ -57,22 +62,28 @@ pub(crate) struct Publisher {
     /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
     /// Publishes that did not reach the broker, in their order. They go before the inbox.
+    /// Kept across links: a job leaves only with a result or when it is sent.
     again: VecDeque<PublishJob>,
     /// The publish whose destination is being declared. It goes before `again`.
     declaring: Option<PendingDeclaration>,
-    /// When the broker last ended a block; confirms are overdue only after that.
+    /// When the broker last ended a block; confirms are overdue only after that. At first the time at which the
+    /// publisher was made.
     unblocked: Instant,
     /// Nothing is sent before this instant.
     rest: Option<Instant>,
 }
 
 /// What a publisher does next.
+/// Decided from the state alone, without waiting, so that one place fixes the priorities.
 enum Step {
     /// The transport is closed.
+    /// Resolve everything and end.
     Close,
     /// The link of the channel is not the current one.
+    /// Its unconfirmed publishes must be resolved first.
     LeaveLostLink,
     /// The channel refused something, and everything on it is confirmed: take another.
+    /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.
     ReplaceChannel,
     Resend(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
@@ -83,14 +94,19 @@ enum Step {
 
 /// What a waiting publisher woke up for.
 enum Wakeup {
+    /// lapin resolved the confirm of this publish.
     Outcome(Sequence, Outcome),
+    /// The state of the current link changed, or was set again.
     LinkChanged,
+    /// The pending declaration ended; the generation is that of the link on which it was made.
     Declared(Result<Generation>),
     /// `None`: every sender is dropped.
     Job(Option<PublishJob>),
+    /// `rest` has passed, so jobs may be sent again.
     RestOver,
     /// The channel did not drain in time, and is kept.
     DrainOver,
+    /// The oldest unconfirmed publish is older than `confirm_timeout`.
     ConfirmOverdue,
 }
 
@@ -114,6 +130,11 @@ impl Publisher {
     }
 
     /// Publishes until every sender of the inbox is dropped or the transport closes.
+    ///
+    /// Before it ends it resolves every job that it has, so no caller waits for a publisher that is gone.
+    ///
+    /// # Cancellation
+    /// Dropping it drops the jobs; their callers get `Closed`, executed `Maybe`.
     pub(crate) async fn run(mut self) {
         loop {
             let state = self.state.borrow_and_update().clone();
@@ -144,6 +165,9 @@ impl Publisher {
     }
 
     /// Decides what to do in `state`; takes the job out of `again` if that is to send it.
+    ///
+    /// A closed transport comes first, then a lost link, then a replaced channel. New jobs come last, so that failed
+    /// ones keep their place in the order.
     fn next_step(&mut self, state: &LinkState) -> Step {
         if let LinkState::Closed = state {
             return Step::Close;
@@ -156,8 +180,10 @@ impl Publisher {
         if draining && unconfirmed == 0 {
             return Step::ReplaceChannel;
         }
+        // Confirms are still taken in meanwhile.
         let held_back = draining || self.rest.is_some() || self.declaring.is_some();
         let LinkState::Ready(link) = state else { return Step::Wait { accepting: None } };
+        // Also for jobs of `again`: a resend must not exceed the window either.
         if held_back || unconfirmed >= self.inner.config.publish_window {
             return Step::Wait { accepting: None };
         }
@@ -168,6 +194,8 @@ impl Publisher {
     }
 
     /// Waits for the next event. Outcomes come before new jobs: they free the window, and tell of a lost channel.
+    ///
+    /// The order of the branches is their priority.
     async fn wait(&mut self, accepting: bool, blocked: bool) -> Wakeup {
         let draining_until = self.renewal.draining_until();
         let overdue = self.confirm_deadline().filter(|_| !blocked);
@@ -187,6 +215,10 @@ impl Publisher {
     }
 
     /// Writes one publish, unless its caller has given up. Returns once its frames are queued, not confirmed.
+    ///
+    /// If the prerequisite is not declared on this link, the job becomes the pending declaration, and nothing else is
+    /// sent meanwhile. The abandon flag is set right before lapin gets the message; from then on the outcome can be
+    /// `Maybe`.
     async fn send(&mut self, link: &Arc<Link>, mut job: PublishJob) {
         if job.result.is_closed() {
             return;
@@ -197,10 +229,12 @@ impl Publisher {
                 Some(PendingDeclaration::start(&self.destinations, self.inner.config.request_timeout, job));
             return;
         }
+        // The limit may differ from that of the link on which the caller checked it.
         if let Err(error) = check_frame(job.publish.header_bytes, link.publishing.frame_max()) {
             let _ = job.result.send(Err(error));
             return;
         }
+        // Before the abandon flag: a caller that gives up while a channel opens has not sent anything.
         let channel = match self.channel(link).await {
             Ok(channel) => channel,
             Err(error) => return self.unprepared(job, error),
@@ -208,6 +242,7 @@ impl Publisher {
         if !job.abandon_flag.mark_sent() {
             return;
         }
+        // After the flag: a job that its caller abandoned is not an attempt.
         job.attempts += 1;
         let encoded = Arc::clone(&job.publish);
         let sequence = self.unconfirmed.add(job, Instant::now());
@@ -225,6 +260,7 @@ impl Publisher {
     }
 
     /// Continues with the job whose declaration has ended.
+    /// A declared job goes to the front of `again`, so its order does not change.
     fn declared(&mut self, declared: Result<Generation>) {
         let Some(mut job) = self.declaring.take().map(PendingDeclaration::stop) else { return };
         match declared {
@@ -237,6 +273,9 @@ impl Publisher {
     }
 
     /// Keeps a job that failed before it was sent, if another attempt may help, and otherwise fails it.
+    ///
+    /// A `Timeout` or `Disconnected` delays it by 50 ms. Any other error is final, because the caller gets the broker's
+    /// reason.
     fn unprepared(&mut self, job: PublishJob, error: Error) {
         // The caller has a deadline, so an unanswered request or a lost link only delays the job.
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
@@ -247,6 +286,10 @@ impl Publisher {
     }
 
     /// The channel on `link`, opened and put into confirm mode if there is none. Nothing is unconfirmed while it opens.
+    ///
+    /// # Errors
+    /// `Refused` at the channel limit; `Timeout`, `Disconnected`. The channel is then dropped, and the next call opens
+    /// another.
     async fn channel(&mut self, link: &Arc<Link>) -> Result<Channel> {
         // Also a closed one: its unconfirmed publishes must be cleared up before another opens.
         if let Some((_, channel)) = &self.channel {
@@ -262,12 +305,14 @@ impl Publisher {
     }
 
     /// Handles one outcome, and every other that is ready. The first failure clears up the channel.
+    /// Successes are taken in a batch, without a turn of the loop for each.
     async fn complete(&mut self, sequence: Sequence, outcome: Outcome) {
         let mut next = Some((sequence, outcome));
         while let Some((sequence, outcome)) = next {
             let failures = match outcome {
                 Outcome::Confirmed(confirm) => {
                     self.confirmed(sequence, confirm);
+                    // Without a turn of the loop, which would clone the state for each confirm.
                     next = self.in_flight.next().now_or_never().flatten();
                     continue;
                 }
@@ -278,6 +323,8 @@ impl Publisher {
         }
     }
 
+    /// A nack is `Refused`; what it says about the execution depends on the address. An ack of a returned message finds
+    /// it resolved already.
     fn confirmed(&mut self, sequence: Sequence, confirm: Confirm) {
         count(&self.inner.counts.confirms, 1);
         // A return precedes the confirm of its message, so the frame reader recorded it before lapin saw the confirm.
@@ -305,6 +352,8 @@ impl Publisher {
         }
     }
 
+    /// Matches it by its message id, because a return carries no delivery tag (AMQP 0-9-1, basic.return). Without a
+    /// match it is counted and ignored.
     fn returned(&mut self, returned: &Returned) {
         count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
@@ -322,6 +371,9 @@ impl Publisher {
 
     /// Ends a lost channel: waits for the outcomes of its unconfirmed publishes, resolves those whose result is known or
     /// unknowable, and puts those that did not arrive in front of `again`, in their order.
+    ///
+    /// It waits for at most the patience of the failures, counted from the start. What has no outcome by then counts as
+    /// possibly delivered.
     async fn clear_up(&mut self, mut failures: ChannelFailures) {
         let started = Instant::now();
         // The broker explains why it closed a channel, which may take a request; of a lost connection no answer comes.
@@ -338,13 +390,16 @@ impl Publisher {
         let mut again = Resend::new(&self.inner, &self.destinations, host, failures).sort(out);
         // The pending declaration starts again on the next link.
         again.extend(self.declaring.take().map(PendingDeclaration::stop));
+        // Behind them: these were taken from the inbox later.
         again.append(&mut self.again);
         self.again = again;
     }
 
     /// Fails every job with `Closed`.
+    /// First resolves what is unconfirmed, so that a message that the broker has is not reported as not sent.
     async fn close(mut self) {
         self.clear_up(ChannelFailures::default()).await;
+        // Callers that wait for room in the inbox fail at once.
         self.inbox.close();
         while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
             let _ = job.result.send(Err(Error::closed("publish").with_executed(Executed::No)));
@@ -352,6 +407,7 @@ impl Publisher {
     }
 
     /// Fails every unconfirmed publish with `Timeout`, executed `Maybe`, and leaves the channel.
+    /// The old channel is dropped, and the broker may still deliver what was sent on it.
     fn give_up(&mut self) {
         let host = self.host();
         let out = self.start_over();
@@ -373,15 +429,20 @@ impl Publisher {
     }
 
     /// Drops the channel and returns its unconfirmed publishes. The next publish opens another.
+    ///
+    /// Takes the returns in first: a message that was returned is `Undeliverable`, not unknown. The in-flight futures
+    /// are dropped with the channel, so lapin keeps none of their confirms.
     fn start_over(&mut self) -> Vec<(Sequence, PublishJob)> {
         self.take_in_returns();
         self.channel = None;
         self.renewal = ChannelRenewal::new(Instant::now());
         self.in_flight = FuturesUnordered::new();
+        // Numbering starts again with the next channel, as it does in lapin.
         self.unconfirmed.take()
     }
 
     /// Sends the result of one publish to its caller.
+    /// An unknown sequence is ignored: a returned message is resolved once by its return and again by its confirm.
     fn resolve(&mut self, sequence: Sequence, result: Result<()>) {
         let Some(job) = self.unconfirmed.remove(sequence) else { return };
         if matches!(&result, Err(error) if error.executed() == Executed::No) {
@@ -392,6 +453,9 @@ impl Publisher {
     }
 
     /// When the oldest unconfirmed publish is overdue.
+    ///
+    /// Time under a resource alarm does not count, because the broker confirms nothing then. `None` if nothing is
+    /// unconfirmed.
     fn confirm_deadline(&self) -> Option<Instant> {
         // A timeout of centuries overflows, and then never ends.
         self.unconfirmed.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
@@ -399,6 +463,7 @@ impl Publisher {
 }
 
 /// Whether `link` is the current link.
+/// A link on which listeners resubscribe is not current for publishing, although its channels work.
 fn is_current(state: &LinkState, link: &Link) -> bool {
     state.publishing().is_some_and(|now| now.generation == link.generation)
 }

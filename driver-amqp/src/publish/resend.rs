@@ -1,4 +1,8 @@
 //! Resolves the publishes of a lost channel, and selects those that are sent again.
+//!
+//! It runs after a channel or its connection ended, when nothing more can be learned about the unconfirmed publishes.
+//! The rule: a message is sent again only if the broker certainly does not have it, so an at-most-once message stays
+//! one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -21,11 +25,14 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The publishes that failed with their channel, and the most specific error.
 #[derive(Debug, Default)]
 pub(crate) struct ChannelFailures {
+    /// A publish without an entry has no outcome yet, and is taken as `SendState::NoAnswer`.
     sent: HashMap<Sequence, SendState>,
+    /// The most specific error so far; it becomes the error of the callers. `None` if no publish has failed.
     error: Option<lapin::Error>,
 }
 
 impl ChannelFailures {
+    /// The first failure of a channel, with which clearing up begins.
     pub(crate) fn first(sequence: Sequence, sent: SendState, error: lapin::Error) -> Self {
         Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
     }
@@ -34,6 +41,7 @@ impl ChannelFailures {
     /// about the channel more than that about the connection.
     pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
         self.sent.insert(sequence, sent);
+        // Tuples compare left to right: an error about the channel wins, then one with a text of the broker.
         let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
         if self.error.as_ref().is_none_or(|known| says(&error) > says(known)) {
             self.error = Some(error);
@@ -43,6 +51,8 @@ impl ChannelFailures {
     /// What was lost, according to the errors so far. Final only when every publish has failed: lapin refuses a
     /// publish from the moment that the broker closed the channel, and fails the earlier ones with the broker's
     /// reason only then.
+    ///
+    /// An error without the broker's words about the channel counts as a lost connection.
     fn loss(&self) -> LossScope {
         match &self.error {
             Some(error) if error.is_amqp_soft_error() => LossScope::Channel,
@@ -51,6 +61,9 @@ impl ChannelFailures {
     }
 
     /// How long to wait for the outcomes that are still missing.
+    ///
+    /// Counted from the start of clearing up. A channel gets `request_timeout`, because the broker answers
+    /// channel.close; a lost connection gets 2 s.
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
             LossScope::Channel => config.request_timeout,
@@ -58,18 +71,23 @@ impl ChannelFailures {
         }
     }
 
+    /// The code and the text of the error that is kept, if the broker wrote one.
     fn said(&self) -> Option<(u16, &str)> {
         self.error.as_ref().and_then(said)
     }
 }
 
 /// Decides about the publishes of a lost channel.
+/// It lives for one loss, and only while the publisher clears up. The publisher sends nothing meanwhile.
 pub(crate) struct Resend<'a> {
     inner: &'a Inner,
+    /// Where missing exchanges are forgotten.
     destinations: &'a Destinations,
     /// The host of the channel, for errors.
     host: String,
+    /// Final: every publish has failed, or its patience is over.
     failures: ChannelFailures,
+    /// Read once, after the last outcome: it is final then.
     loss: LossScope,
 }
 
@@ -83,6 +101,7 @@ enum LossScope {
 }
 
 impl<'a> Resend<'a> {
+    /// `failures` must be complete: an outcome that arrives later is not considered.
     pub(crate) fn new(
         inner: &'a Inner,
         destinations: &'a Destinations,
@@ -94,6 +113,13 @@ impl<'a> Resend<'a> {
 
     /// Resolves every publish with a known or unknowable outcome. Returns the jobs to send again, in the order
     /// of `jobs`.
+    ///
+    /// `jobs` must be in the order of sending. After 3 resends a publish that the broker keeps refusing fails,
+    /// transient and executed `No`; publishes of a lost connection are resent without that limit. If an exchange is
+    /// missing, it is forgotten, so that the resent publish declares it first.
+    ///
+    /// The abandon flag goes back to unsent exactly where the error, if any, says executed `No`. A caller that gives up
+    /// then reports `No` as well.
     pub(crate) fn sort(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
         let reason = match (self.loss, self.failures.said()) {
             (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
@@ -111,6 +137,7 @@ impl<'a> Resend<'a> {
         let dispositions = dispositions(reason, &outs);
         let missing = matches!(reason, CloseReason::MissingExchange(_));
         let mut again = VecDeque::new();
+        // `jobs` and `dispositions` have the same order and length.
         for ((_, mut job), disposition) in jobs.into_iter().zip(dispositions) {
             let refusal = match disposition {
                 Disposition::Resend if job.attempts <= RESENDS || self.loss == LossScope::Connection => None,
@@ -125,6 +152,7 @@ impl<'a> Resend<'a> {
                 job.abandon_flag.mark_unsent();
             }
             if let Some(error) = refusal {
+                // The receiver is gone if the caller has given up. Its abandon flag has the answer then.
                 drop(job.result.send(Err(error.with_context("host", &self.host))));
                 continue;
             }
@@ -137,6 +165,7 @@ impl<'a> Resend<'a> {
         again
     }
 
+    /// The exchange and the size are in its context, because the broker's text names one of them.
     fn refusal(&self, job: &PublishJob, executed: Executed) -> Error {
         let error = match &self.failures.error {
             Some(error) => translate("publish", error),
@@ -149,6 +178,9 @@ impl<'a> Resend<'a> {
     }
 
     /// The error of a message that may have arrived.
+    ///
+    /// `Closed` if the transport is closed, otherwise `Disconnected`, or the broker's own error for a closed channel.
+    /// In every case executed is `Maybe`.
     fn lost(&self) -> Error {
         let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
         match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {

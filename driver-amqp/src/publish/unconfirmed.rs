@@ -8,12 +8,16 @@ use tokio::time::Instant;
 use crate::publish::job::{EncodedPublish, PublishJob};
 
 /// The number of a publish on its channel, from 1.
+/// lapin numbers the same way, and so does the delivery tag of the broker's confirms.
 pub(crate) type Sequence = u64;
 
 /// The unconfirmed publishes of one channel, in the order of sending, each with the time of it.
+/// Owned by the publisher. An entry lives from the send to the outcome, whatever the caller does.
 #[derive(Default)]
 pub(crate) struct Unconfirmed {
+    /// The number of the last publish on this channel.
     issued: Sequence,
+    /// Ordered, so that the first entry is the oldest and a resend keeps the order.
     jobs: BTreeMap<Sequence, (PublishJob, Instant)>,
     /// The mandatory ones by message id. An id occurs twice if a message is sent again before its first publish
     /// is confirmed.
@@ -22,9 +26,11 @@ pub(crate) struct Unconfirmed {
 
 impl Unconfirmed {
     /// Adds a publish that is sent `now`; returns its number.
+    /// To be called before lapin gets the message, so that an early outcome finds its job.
     pub(crate) fn add(&mut self, job: PublishJob, now: Instant) -> Sequence {
         self.issued += 1;
         let sequence = self.issued;
+        // Only mandatory messages are returned, so the others need no index.
         if job.publish.mandatory {
             self.by_id.entry(job.publish.id.clone()).or_default().push_back(sequence);
         }
@@ -33,6 +39,7 @@ impl Unconfirmed {
     }
 
     /// Removes a publish whose outcome is known.
+    /// `None` if it was resolved before, for example by a return.
     pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<PublishJob> {
         let (job, _) = self.jobs.remove(&sequence)?;
         if job.publish.mandatory
@@ -52,21 +59,27 @@ impl Unconfirmed {
         jobs.into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()
     }
 
+    /// `None` if it was resolved.
     pub(crate) fn get(&self, sequence: Sequence) -> Option<&PublishJob> {
         self.jobs.get(&sequence).map(|(job, _)| job)
     }
 
     /// The first mandatory publish with this message id: a returned message is matched by its id.
+    ///
+    /// `None` for a message that is not mandatory, or was resolved. Of two publishes of one id, the first was returned
+    /// first, because the broker handles a channel in order.
     pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<EncodedPublish>)> {
         let sequence = *self.by_id.get(id)?.front()?;
         Some((sequence, &self.get(sequence)?.publish))
     }
 
     /// When the oldest unconfirmed publish was sent.
+    /// `None` if nothing is unconfirmed.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.jobs.first_key_value().map(|(_, (_, sent))| *sent)
     }
 
+    /// Compared with the window. A returned message leaves before its confirm arrives.
     pub(crate) fn len(&self) -> usize {
         self.jobs.len()
     }

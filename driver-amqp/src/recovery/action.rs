@@ -20,6 +20,7 @@ pub(crate) enum RecoveryAction {
 
 impl RecoveryAction {
     /// What the listener does next, for the log.
+    /// Completes the sentence "a listener could not resubscribe; …".
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::Retry => "it retries",
@@ -41,6 +42,7 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
     let unreachable = error.kind() == ErrorKind::Topology && says_unreachable(&error.to_string());
     match queue {
         _ if (unreachable || is_taken(error)) && settling => RecoveryAction::Retry,
+        // Another name would not help: the requests on their way name this one.
         QueueRole::Inbox => RecoveryAction::GiveUp,
         QueueRole::Private if unreachable => RecoveryAction::Rename,
         QueueRole::Private | QueueRole::Shared => RecoveryAction::RetrySlowly,
@@ -49,6 +51,8 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
 
 /// Whether `text` has the broker's words for a declared queue without a running process (404, `rabbit_amqqueue` of RabbitMQ)
 /// or for one that is exclusive to another connection (405).
+///
+/// The reply code alone does not tell: 404 is also the answer for a queue that does not exist.
 fn says_unreachable(text: &str) -> bool {
     const WORDS: [&str; 6] = [
         "is down or inaccessible",

@@ -14,15 +14,21 @@ use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 /// Connects a listener with its [`ListenerRecovery`]. Dropping it aborts the recovery.
 #[derive(Debug)]
 pub(crate) struct RecoveryHandle {
+    /// Dropping it tells the recovery that the listener is gone.
     losses: mpsc::UnboundedSender<LossReport>,
+    /// Filled by the recovery task, emptied by the listener.
     restored: Arc<RestoredQueue>,
     /// The number of the session in use.
     session: u64,
+    /// The listener owns the task through it.
     _task: AbortOnDropHandle<()>,
 }
 
 impl RecoveryHandle {
     /// Starts the recovery task of a listener whose first session uses `channel`.
+    ///
+    /// Must run inside of a tokio runtime. The recovery registers with the barrier and the queue checks before this
+    /// returns.
     pub(crate) fn start(opener: SubscriptionOpener, channel: ConsumerChannel) -> Self {
         let (losses, reported) = mpsc::unbounded_channel();
         let restored = Arc::new(RestoredQueue::default());
@@ -31,6 +37,7 @@ impl RecoveryHandle {
     }
 
     /// Reports that the channel of the session in use is lost.
+    /// Ignored if the recovery has ended: its error is in the queue then.
     pub(crate) fn session_lost(&self) {
         let _ = self.losses.send(LossReport::Session(self.session));
     }
@@ -41,12 +48,14 @@ impl RecoveryHandle {
     }
 
     /// The next restored session or consumer, if there is one. Consumers of earlier sessions are skipped.
+    /// Taking a session makes it the one in use: later reports carry its number.
     pub(crate) fn try_next(&mut self) -> Option<Result<Restored>> {
         loop {
             let (session, restored) = self.restored.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
             match restored {
                 Ok(Restored::Consumer(..)) if session != self.session => {}
                 restored => {
+                    // Also for an error, which carries the number of the last session.
                     self.session = session;
                     return Some(restored);
                 }

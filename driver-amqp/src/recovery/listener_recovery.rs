@@ -34,17 +34,23 @@ use crate::topology::name_lease::is_taken;
 
 /// Resubscribes one listener until it is dropped, an error ends it, or the transport closes.
 pub(crate) struct ListenerRecovery {
+    /// Only this task renames the queues.
     opener: SubscriptionOpener,
     /// The channel of the session in use.
     channel: ConsumerChannel,
+    /// Publishers wait for it after a reconnect, until it has tried once.
     member: BarrierMember,
+    /// Ends when the listener is stopped or dropped, and the task with it.
     losses: mpsc::UnboundedReceiver<LossReport>,
+    /// Where the listener takes results from.
     restored: Arc<RestoredQueue>,
     /// The number of the session in use: a late report about an earlier one is ignored.
     session: u64,
     /// The attempts to open a whole session.
     attempts: Attempts,
+    /// Empty after each new session.
     lost_consumers: LostConsumers,
+    /// Must know the queues after a rename.
     check: QueueCheck,
     /// Since when the broker says that a queue of ours has another consumer. It may be our own predecessor, on a connection
     /// that the broker has not given up yet.
@@ -65,6 +71,7 @@ enum Wakeup {
 
 impl ListenerRecovery {
     /// For a listener whose first session uses `channel`.
+    /// Registers the listener; dropping the task removes it again.
     pub(crate) fn new(
         opener: SubscriptionOpener,
         channel: ConsumerChannel,
@@ -100,6 +107,7 @@ impl ListenerRecovery {
                     self.note_lost_consumer(index);
                     Ok(())
                 }
+                // About an earlier session, which is gone anyway.
                 Wakeup::Loss(Some(_)) => Ok(()),
                 Wakeup::ConsumerDue(index) => self.restore_consumer(index).await,
                 Wakeup::CheckDue => self.check_queues().await,
@@ -112,6 +120,9 @@ impl ListenerRecovery {
     }
 
     /// Waits for the next event. A replaced link comes first: it supersedes everything else.
+    ///
+    /// # Cancellation
+    /// Loses nothing: every source keeps what it has.
     async fn wait(&mut self) -> Wakeup {
         let Self { opener, channel, losses, lost_consumers, check, .. } = self;
         tokio::select! {
@@ -123,6 +134,7 @@ impl ListenerRecovery {
         }
     }
 
+    /// The first attempt waits too, so a consumer that is cancelled again and again causes no busy loop.
     fn note_lost_consumer(&mut self, index: usize) {
         warn!(
             part = self.opener.part(),
@@ -136,6 +148,9 @@ impl ListenerRecovery {
     }
 
     /// Checks the queues and declares what is missing; resubscribes where the broker has lost a consumer.
+    ///
+    /// # Errors
+    /// The error that ends the listener; `Closed`.
     async fn check_queues(&mut self) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         let sound = tokio::select! {
@@ -155,10 +170,14 @@ impl ListenerRecovery {
     /// Opens the whole subscription again, on the current link or the next, until it succeeds. `last_action` is what an
     /// error has required before; it decides how long to wait first.
     ///
+    /// Each attempt takes at most `request_timeout`. The barrier is marked after each one, so publishers wait for one
+    /// attempt and not for success.
+    ///
     /// # Errors
     /// The error that ends the listener; `Closed`.
     async fn resubscribe(&mut self, mut last_action: Option<RecoveryAction>) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
+        // Once per loss, however many attempts follow.
         self.attempts.lost();
         loop {
             let link = inner.current.link("poll").await?;
@@ -192,9 +211,11 @@ impl ListenerRecovery {
     }
 
     /// Hands a new session to the listener.
+    /// The number of the session goes up, so reports about the old one are ignored from here on.
     fn use_session(&mut self, session: Session) {
         self.channel = session.channel();
         self.session += 1;
+        // The new session has a consumer for each queue.
         self.lost_consumers = LostConsumers::default();
         self.attempts.back();
         self.restored.put(self.session, Ok(Restored::Session(Box::new(session), self.opener.address())));
@@ -202,6 +223,8 @@ impl ListenerRecovery {
     }
 
     /// Attempts to restore one consumer on its channel; if the channel is closed too, resubscribes everything.
+    ///
+    /// A failed declaration delays only this consumer. A failed consume closes the channel.
     ///
     /// # Errors
     /// The error that ends the listener; `Closed`.
@@ -236,6 +259,11 @@ impl ListenerRecovery {
     }
 
     /// Schedules another attempt for a consumer whose queue cannot be declared.
+    ///
+    /// The reason stays with the consumer, so the recovery of another consumer does not clear it from the health.
+    ///
+    /// # Errors
+    /// The error that ends the listener.
     fn postpone_consumer(&mut self, index: usize, error: &Error) -> Result<()> {
         let action = self.judge(error, self.channel.link.is_settling())?;
         let reason = (action != RecoveryAction::Rename).then(|| error.to_string());
@@ -245,6 +273,7 @@ impl ListenerRecovery {
     }
 
     /// Waits before the next attempt, or until `link` is replaced.
+    /// A new link ends the wait, because the broker may be another one.
     async fn rest(&mut self, last_action: Option<RecoveryAction>, link: &Link) {
         let backoff = backoff(last_action, self.attempts.next());
         tokio::select! {
@@ -254,6 +283,8 @@ impl ListenerRecovery {
     }
 
     /// Decides what to do after `error`, logs it, and reports the listener as unhealthy if it stays unsubscribed.
+    ///
+    /// Every error of an attempt passes here once, so the log has one line per failed attempt.
     ///
     /// # Errors
     /// `error` itself, if it ends the listener; `Config` if there is no other name to take.
@@ -273,10 +304,12 @@ impl ListenerRecovery {
     }
 
     /// Whether the other consumer of our queue may be our own, on a connection that the broker has not given up yet.
+    /// Counted from the first such error; two heartbeats is the time in which a broker notices a dead peer.
     fn may_still_be_ours(&mut self) -> bool {
         self.taken_since.get_or_insert_with(Instant::now).elapsed() < self.opener.inner.config.name_release_timeout()
     }
 
+    /// A consumer that is still lost keeps the listener unhealthy.
     fn note_restored(&mut self) {
         self.taken_since = None;
         match self.lost_consumers.reason() {
@@ -290,6 +323,7 @@ impl ListenerRecovery {
 }
 
 /// How long to wait after so many attempts: longer where only an operator can help.
+/// The options of the configuration set the usual waits, but not the long ones.
 fn backoff(last_action: Option<RecoveryAction>, attempts: u32) -> Backoff {
     if last_action == Some(RecoveryAction::RetrySlowly) {
         Backoff::Slow(attempts)

@@ -12,13 +12,16 @@ use crate::attempts::Attempts;
 /// restored does not delay the others.
 #[derive(Debug, Default)]
 pub(crate) struct LostConsumers {
+    /// Empty while everything is consumed.
     lost: BTreeMap<usize, Lost>,
     /// Kept after a consumer is restored: one that is lost again soon must wait longer.
     attempts: BTreeMap<usize, Attempts>,
 }
 
+/// A consumer that waits for its next attempt.
 #[derive(Debug)]
 struct Lost {
+    /// Not before this instant; a busy recovery may take longer.
     due: Instant,
     /// Why the last attempt failed, if that makes the listener unhealthy.
     reason: Option<String>,
@@ -64,6 +67,7 @@ impl LostConsumers {
         *index
     }
 
+    /// Created with a count of zero at the first loss of the consumer.
     fn attempts(&mut self, index: usize) -> &mut Attempts {
         self.attempts.entry(index).or_insert_with(Attempts::new)
     }

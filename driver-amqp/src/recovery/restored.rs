@@ -12,7 +12,9 @@ use crate::consume::session::{RestoredConsumer, Session};
 /// What was restored, and the address of the listener, which a renamed queue changes.
 #[derive(Debug)]
 pub(crate) enum Restored {
+    /// It replaces everything that the listener reads from.
     Session(Box<Session>, Address),
+    /// It belongs to the session in use; one of an earlier session is dropped.
     Consumer(Box<RestoredConsumer>, Address),
 }
 
@@ -30,17 +32,20 @@ pub(crate) enum LossReport {
 pub(crate) struct RestoredQueue {
     /// Each with the number of its session.
     pub(super) queue: Mutex<VecDeque<(u64, Result<Restored>)>>,
+    /// One permit is enough: the only reader looks into the queue before it waits.
     pub(super) more: Notify,
 }
 
 impl RestoredQueue {
     /// Adds what was restored, or the error that ends the listener. A new session replaces everything before it.
+    /// An earlier session in the queue is dropped here, which closes its channel.
     pub(crate) fn put(&self, session: u64, found: Result<Restored>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(found, Ok(Restored::Session(..))) {
             // What is still here belongs to a lost channel.
             queue.clear();
         }
+        // An error too comes behind what was restored before it.
         queue.push_back((session, found));
         self.more.notify_one();
     }

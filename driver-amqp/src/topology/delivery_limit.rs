@@ -7,9 +7,11 @@ use crate::frames::ServerVersion;
 /// negative limit as 0.
 const LIMITS_BY_ITSELF: u16 = 4;
 /// The limit of such a broker, unless an operator set another.
+/// The number of deliveries that may fail; the broker drops or dead-letters the message at the next failure.
 const BY_ITSELF: u64 = 20;
 
 /// Whether the queues of a broker of this release have a limit by default.
+/// False for a broker that sent no version.
 pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
     server.is_some_and(|server| server.major >= LIMITS_BY_ITSELF)
 }
@@ -19,6 +21,7 @@ pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
 pub(crate) fn delivery_limit(config: &AmqpConfig, server: Option<ServerVersion>) -> Option<u64> {
     match (config.quorum_delivery_limit, config.broker_delivery_limit) {
         (0, None) => is_limited_by_itself(server).then_some(BY_ITSELF),
+        // Zero means that the operator has lifted the limit.
         (0, Some(assumed)) => (assumed > 0).then_some(assumed.into()),
         // A negative one lifts the limit where there is one, and is read as zero elsewhere.
         (declared, _) if declared < 0 && is_limited_by_itself(server) => None,

@@ -1,4 +1,7 @@
 //! Declares exchanges, queues and bindings, and decides what happens if one exists with other settings.
+//!
+//! The broker compares every setting of a declaration with those of an existing object, and closes the channel over a
+//! difference (406). Objects that peers declare too must therefore have the settings of the reference.
 
 pub(crate) mod delivery_limit;
 pub(crate) mod name_lease;
@@ -22,39 +25,53 @@ use crate::topology::stream::is_stream;
 
 /// The argument of a quorum queue that limits its deliveries. RabbitMQ 4 reads -1 as no limit, older versions read
 /// it as 0.
+///
+/// A queue without the argument gets the default of the broker or of a policy.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
 /// The settings with which a queue or exchange is declared.
+/// Exclusive queues are never declared: one is locked to its connection, and would be lost with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectForm {
+    /// Whether it survives a restart of the broker.
     pub(crate) durable: bool,
     /// Whether the broker deletes it with its last consumer or binding.
     pub(crate) auto_delete: bool,
+    /// The broker compares them with those of an existing object.
     pub(crate) arguments: FieldTable,
 }
 
 /// What to do when an object exists with other settings.
+/// Chosen by the difference and by `strict`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MismatchAction {
     /// Use the existing object, and report the difference in the health.
     Adopt,
+    /// Fail with the broker's error, because the object cannot work or strict mode is on.
     Refuse,
 }
 
 /// Declares on a channel of its own, because a refused declaration closes the channel.
+/// It lives for one subscription, publish or inspection. Dropping it closes its channel.
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
     link: &'a Link,
+    /// That of the consumers, which an alarm does not block.
     connection: &'a Connection,
+    /// The answer of the broker of this link.
     transient: TransientQueues,
     /// Whether the broker limits the deliveries of quorum queues by default.
+    /// False if the broker sent no version, and then no limit is lifted.
     limits_deliveries: bool,
     inner: &'a Inner,
+    /// For all its requests together; each one also ends after `request_timeout`.
     deadline: Deadline,
+    /// `None` before the first request, and after one that failed.
     channel: Option<Channel>,
 }
 
 impl<'a> Declarer<'a> {
+    /// Opens nothing. `deadline` is for all requests together.
     pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
         // Not the publishing connection: an alarm blocks that one, and every declaration with it.
         let (connection, transient) = (&link.consuming, link.transient);
@@ -63,6 +80,11 @@ impl<'a> Declarer<'a> {
     }
 
     /// Declares `exchange`. The default exchange always exists.
+    ///
+    /// A repeated declaration with the same settings has no effect (AMQP 0-9-1, exchange.declare).
+    ///
+    /// # Cancellation
+    /// The exchange may exist all the same.
     ///
     /// # Errors
     /// `Topology` if an exchange of another type has its name, or in strict mode one with other settings;
@@ -89,6 +111,11 @@ impl<'a> Declarer<'a> {
 
     /// Declares the queue of `plan` and the exchanges of its bindings, and binds it.
     ///
+    /// In the order of the reference: exchange, queue, binding. Only the unknown case turns the first two around.
+    ///
+    /// # Cancellation
+    /// What was declared stays.
+    ///
     /// # Errors
     /// As [`exchange`](Self::exchange); `Topology` also if the queue exists as a stream, or is exclusive to
     /// another connection.
@@ -102,6 +129,7 @@ impl<'a> Declarer<'a> {
         };
         // If it is unknown whether transient queues are denied, the queue is declared first: its answer
         // decides the settings of the exchange, on which all peers must agree.
+        // See `transient_queues`: a denied declaration closes the connection, and the next link knows it.
         let first = self.transient == TransientQueues::Unknown;
         if first {
             self.declare_queue(&name, form.clone()).await?;
@@ -117,6 +145,8 @@ impl<'a> Declarer<'a> {
 
     /// Binds the queue of `plan` again, and declares the exchanges that are missing.
     ///
+    /// A binding that exists is not duplicated (AMQP 0-9-1, queue.bind).
+    ///
     /// # Errors
     /// As [`queue`](Self::queue).
     pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
@@ -129,6 +159,8 @@ impl<'a> Declarer<'a> {
 
     /// Looks a queue up by a passive declare; `None` if it does not exist. A queue without a running process
     /// exists.
+    ///
+    /// It keeps an expiring queue alive, because RabbitMQ counts it as a use.
     ///
     /// # Errors
     /// The broker's.
@@ -148,6 +180,8 @@ impl<'a> Declarer<'a> {
     /// Declares a durable queue by its name, as a quorum queue if shared queues are, and without a delivery
     /// limit: a dead letter must not be dropped because it was inspected often. A queue that exists with a
     /// limit is used as it is, in strict mode too, because arguments cannot be changed.
+    ///
+    /// The first declaration of any peer decides the arguments.
     ///
     /// # Errors
     /// As [`queue`](Self::queue).
@@ -175,6 +209,9 @@ impl<'a> Declarer<'a> {
 
     /// Declares a queue. If it exists with other settings, repeats the declaration with the existing setting,
     /// one difference at a time: the broker reports only the first one, and a stream may be behind it.
+    ///
+    /// # Errors
+    /// As `queue`.
     async fn declare_queue(&mut self, name: &ShortString, mut form: ObjectForm) -> Result<()> {
         loop {
             let options = QueueDeclareOptions {
@@ -185,6 +222,7 @@ impl<'a> Declarer<'a> {
             let channel = self.channel().await?;
             let declaring = channel.queue_declare(name.clone(), options, form.arguments.clone());
             let declared = self.connection.ask("declare queue", self.deadline, declaring).await.map(|_| ());
+            // Before it is judged: the next link must not declare what this broker denies.
             if let Err(error) = &declared {
                 self.link.refused(error);
             }
@@ -198,6 +236,9 @@ impl<'a> Declarer<'a> {
 
     /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared: the one
     /// of a topic whose last server stops while the next one starts. Then it is declared again.
+    ///
+    /// # Errors
+    /// The broker's, with the exchange; those of `exchange`.
     async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
         let exchange = short_string("exchange", &binding.exchange.name)?;
         let key = short_string("routing_key", &binding.routing_key)?;
@@ -215,6 +256,9 @@ impl<'a> Declarer<'a> {
     }
 
     /// The channel of the declarations, opened on demand: after a refused declaration another one.
+    ///
+    /// # Errors
+    /// `Refused` at the channel limit; `Timeout`, `Disconnected`.
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
@@ -231,6 +275,11 @@ impl<'a> Declarer<'a> {
     }
 
     /// The broker's text if what exists differs and is used as it is.
+    ///
+    /// `None` if there was no error. The difference is reported in the health, once.
+    ///
+    /// # Errors
+    /// The broker's, if the object cannot be used as it is, strict mode is on, or a delivery limit is to be lifted.
     fn judge(&mut self, declared: Result<()>) -> Result<Option<String>> {
         self.keep_channel(&declared);
         let Err(error) = declared else { return Ok(None) };
@@ -248,6 +297,7 @@ impl<'a> Declarer<'a> {
 
 impl ObjectForm {
     /// This form with the difference that the broker names taken over, if that can be declared again.
+    /// `None` for an argument: a second declaration with another argument would only find the next difference.
     fn adopting(&self, text: &str) -> Option<Self> {
         match Difference::of(text)?.argument {
             "durable" => Some(Self { durable: !self.durable, ..self.clone() }),
@@ -260,6 +310,8 @@ impl ObjectForm {
 /// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`). Where transient queues are
 /// denied, as it does under the only ones that work there: a broker that denies the queues takes the exchanges, and would
 /// keep one that no peer can agree with.
+///
+/// A fanout exchange always deletes itself with its last queue, as that of the reference does.
 fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
     let fanout = kind == ExchangeKind::Fanout;
     let wanted = if fanout { config.transient_quorum_queues } else { config.durable_queues || config.quorum_queues };
@@ -269,6 +321,8 @@ fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQu
 
 /// Shared queues are declared as the reference does. A private queue belongs to this process, so it is durable and
 /// expires after its consumer is gone, which every version of RabbitMQ accepts.
+///
+/// `auto_delete` never applies to a private queue: it would go with a lost connection, and its messages with it.
 fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
     let mut arguments = FieldTable::default();
     match lifetime {
@@ -295,6 +349,8 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueue
 
 /// As the reference declares it. Messages older than the time that a private queue outlives its consumer are
 /// dropped.
+///
+/// The age is in whole seconds, at least one. Durable, because RabbitMQ has no other streams.
 fn stream_form(config: &AmqpConfig) -> ObjectForm {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
@@ -306,11 +362,13 @@ fn stream_form(config: &AmqpConfig) -> ObjectForm {
 }
 
 /// Makes the queue a quorum queue.
+/// The queue must be durable and not exclusive; RabbitMQ refuses anything else.
 fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }
 
 /// The broker compares all of these arguments, also those that it no longer uses.
+/// A limit of zero sends no argument, as in the reference, where it means that the broker decides.
 fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
     let positive = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
     for (argument, limit) in [
@@ -325,6 +383,7 @@ fn limits(arguments: &mut FieldTable, config: &AmqpConfig) {
 }
 
 /// An object with another durability or other arguments works; one of another type does not.
+/// An error that names no difference is always refused.
 fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction {
     let difference = if kind == ErrorKind::Topology { Difference::of(text) } else { None };
     match difference {
@@ -334,8 +393,10 @@ fn mismatch_action(kind: ErrorKind, text: &str, strict: bool) -> MismatchAction 
 }
 
 /// The difference that the broker reports between a declaration and an existing object.
+/// The broker reports the first difference only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Difference<'a> {
+    /// The first setting that differs, by the broker's name for it.
     argument: &'a str,
     /// The two values; empty if a long name left no room for them.
     values: &'a str,
@@ -344,9 +405,12 @@ struct Difference<'a> {
 impl<'a> Difference<'a> {
     /// Parses `inequivalent arg '<argument>' for queue '<name>' in vhost '<name>': received <value> but current
     /// is <value>` from both ends, because the names may contain anything.
+    ///
+    /// `None` if the text is about something else.
     fn of(text: &'a str) -> Option<Self> {
         let (_, rest) = text.split_once("inequivalent arg '")?;
         let (argument, rest) = rest.split_once('\'')?;
+        // From the end: the name of a queue may contain the same words.
         let values = rest.rsplit_once("': received ").map_or("", |(_, values)| values);
         Some(Self { argument, values })
     }
@@ -358,23 +422,28 @@ impl<'a> Difference<'a> {
 
     /// Whether the object is of an incompatible type: an exchange that routes differently, a stream instead of
     /// a queue.
+    ///
+    /// In either direction: a queue where a stream is wanted cannot be read from an offset.
     fn is_unusable(self) -> bool {
         self.argument == "type" || (self.argument == "x-queue-type" && self.values.contains("the value 'stream'"))
     }
 }
 
 /// Whether the requested delivery limit was refused: the queue has another, or its type allows none.
+/// RabbitMQ names the argument in both cases.
 fn is_about_delivery_limit(error: &Error) -> bool {
     let text = error.to_string();
     error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))
 }
 
 /// Whether the object of this kind, `queue` or `exchange`, does not exist.
+/// Other texts with the same code, such as that of a queue whose node is down, do not count.
 fn is_gone(error: &Error, kind: &str) -> bool {
     error.kind() == ErrorKind::Topology && error.to_string().contains(&format!("NOT_FOUND - no {kind} '"))
 }
 
 /// The error of a publish to an exchange that cannot be declared. Names the exchange.
+/// An error that names one already stays as it is.
 pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
     if error.context().any(|(key, _)| key == "exchange") {
         error

@@ -14,14 +14,17 @@ use crate::config::AmqpConfig;
 const MOST: u32 = 10_000;
 
 /// The reason of a refused queue that has another consumer.
+/// It is also the mark by which such an error is recognised.
 const TAKEN: &str =
     "another process consumes the queue of this name; give each process a unique `hostname` and `processname`";
 
 /// Reserves a name on this machine until it is dropped.
+/// The kernel or this process frees the name, so a crash leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct NameLease {
     /// The part of queue names that is a random UUID where names are not stable.
     pub(crate) unique: String,
+    /// Held until the lease is dropped.
     _held: HeldName,
 }
 
@@ -29,10 +32,13 @@ impl NameLease {
     /// Reserves the lowest number that is free on this machine for the private queue of `subscription`, so that
     /// a restarted process gets the same name. `None` for a subscription without such a queue.
     ///
+    /// On Linux two processes that start at the same time get different numbers.
+    ///
     /// # Errors
     /// `Config` if the host or program name cannot be read, or no number is free.
     pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {
         let (host, process) = (hostname(config)?, processname(config)?);
+        // From 1, so that a restarted process finds the queue that it left.
         for number in 1..=MOST {
             let unique = format!("{host}:{process}:{number}");
             let queues = subscription.queues(&unique);
@@ -48,6 +54,7 @@ impl NameLease {
 }
 
 /// The error of a queue that has another consumer.
+/// `Topology`, not transient, executed `No`. It names the queue, so the recovery knows its role.
 pub(crate) fn taken(queue: &str) -> Error {
     Error::new(ErrorKind::Topology, "consume")
         .with_executed(Executed::No)
@@ -56,11 +63,15 @@ pub(crate) fn taken(queue: &str) -> Error {
 }
 
 /// Whether `error` is [`taken`].
+/// Compared by the reason, because core has no kind of its own for it.
 pub(crate) fn is_taken(error: &Error) -> bool {
     error.context().any(|(key, value)| key == "reason" && value == TAKEN)
 }
 
 /// The configured host name, or the one of the system.
+///
+/// # Errors
+/// `Config`.
 fn hostname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.hostname {
         return Ok(name.clone());
@@ -70,6 +81,9 @@ fn hostname(config: &AmqpConfig) -> Result<String> {
 }
 
 /// The configured name, or the file name of the program, as the reference takes that of the script.
+///
+/// # Errors
+/// `Config`.
 fn processname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.processname {
         return Ok(name.clone());
@@ -79,6 +93,7 @@ fn processname(config: &AmqpConfig) -> Result<String> {
     name.ok_or_else(|| refused("the program name is not UTF-8; set `processname`"))
 }
 
+/// `Config`, with what to set.
 fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "name a queue").with_context("reason", reason)
 }

@@ -11,6 +11,7 @@ use oslo_messaging::driver::{ExchangeKind, Lifetime, QueuePlan};
 use crate::config::AmqpConfig;
 
 /// The header with the offset of a message, and the consumer argument with the offset to start from.
+/// RabbitMQ numbers the messages of a stream from 0.
 const OFFSET: &str = "x-stream-offset";
 
 /// The longest gap between offsets that is no loss: each segment of a stream begins with an entry of the broker (a
@@ -18,12 +19,14 @@ const OFFSET: &str = "x-stream-offset";
 const OWN_ENTRY: u64 = 1;
 
 /// Whether the queue of `plan` is a stream under this configuration.
+/// Only the fanout queue of a server is one; reply queues never are.
 pub(crate) fn is_stream(plan: &QueuePlan, config: &AmqpConfig) -> bool {
     let fanout = plan.bindings.iter().any(|binding| binding.exchange.kind == ExchangeKind::Fanout);
     config.stream_fanout && plan.lifetime == Lifetime::Private && fanout
 }
 
 /// `queues` with the stream, if there is one, renamed to its exchange.
+/// All servers of a topic share the stream, so its name has no part of its own.
 pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<QueuePlan> {
     for queue in queues.iter_mut().filter(|queue| is_stream(queue, config)) {
         let exchange = queue.bindings.first().map(|binding| binding.exchange.name.clone());
@@ -33,13 +36,16 @@ pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<Queu
 }
 
 /// How far one listener has read its stream.
+/// It lives in this process only: after a restart a listener reads new messages, as with a fanout queue.
 #[derive(Debug)]
 pub(crate) struct StreamPosition {
     /// The name of the stream; `None` if the listener reads none.
     stream: Option<String>,
+    /// Written at handover, and read when a consumer starts.
     read: Mutex<ReadState>,
 }
 
+/// Both are empty before the first subscription.
 #[derive(Debug, Clone, Copy, Default)]
 struct ReadState {
     /// The offset after the last message that was handed over. `None` if none was, or the stream may have been
@@ -75,6 +81,7 @@ impl StreamPosition {
     }
 
     /// Notes that the listener has subscribed.
+    /// Only the first call counts, so a later subscription starts where the first one would have.
     pub(crate) fn began(&self) {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
@@ -82,6 +89,8 @@ impl StreamPosition {
     /// Notes that `delivery` of `queue` is handed over. Returns how many messages are missing before it,
     /// accurate to one per segment: offsets are consecutive except for the broker's own entries, so a larger
     /// gap is what retention deleted unread.
+    ///
+    /// 0 for any other queue, and for a message without an offset.
     #[must_use]
     pub(crate) fn pass(&self, queue: &str, delivery: &Delivery) -> u64 {
         if self.stream.as_deref() != Some(queue) {
@@ -92,12 +101,14 @@ impl StreamPosition {
             return 0;
         };
         let read = ReadState { next: Some(offset.saturating_add(1)), at: Some(SystemTime::now()) };
+        // Without a known offset nothing can be missing before this message.
         let expected = std::mem::replace(&mut *self.lock(), read).next.unwrap_or(*offset);
         // A lower offset belongs to a recreated stream.
         u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)
     }
 
     /// Forgets the offset after the broker cancelled the consumer: a recreated stream counts from zero again.
+    /// The next subscription then starts by time.
     pub(crate) fn doubt(&self) {
         self.lock().next = None;
     }

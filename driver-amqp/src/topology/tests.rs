@@ -2,13 +2,20 @@ use std::time::Duration;
 
 use super::*;
 
+/// RabbitMQ's text for a difference that can be adopted.
 const DURABLE: &str = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+/// An exchange of another type routes differently, so it is never adopted.
 const TYPE: &str = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'topic' but current is 'direct'";
+/// A stream in the place of a queue: its messages are not removed when they are acknowledged.
 const STREAM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but current is the value 'stream' of type 'longstr'";
+/// A queue in the place of a stream: it has no offsets.
 const WANTED: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'stream' of type 'longstr' but current is none";
+/// A quorum queue works like a classic one. Both names contain the word that the parser looks for.
 const QUORUM: &str = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'stream' in vhost 'stream': received none but current is the value 'quorum' of type 'longstr'";
+/// The names of the queue and the virtual host imitate the text of the broker.
 const NAMES: &str = "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'the value 'stream'' in vhost 'inequivalent arg 'type'': received none but current is the value '9' of type 'long'";
 
+/// An error that is about no difference is never adopted, whatever its kind.
 #[test]
 fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_never() {
     for (kind, text, strict, expected) in [
@@ -27,6 +34,7 @@ fn what_works_in_another_form_is_adopted_unless_strict_and_what_does_not_work_ne
     }
 }
 
+/// Python peers declare shared queues with the same settings, or one of the two fails with 406.
 #[test]
 fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
     let config = AmqpConfig::default();
@@ -37,6 +45,7 @@ fn private_queues_are_durable_and_expire_and_shared_ones_are_the_reference_s() {
     assert!(!shared.durable && !shared.auto_delete && shared.arguments.inner().is_empty());
 }
 
+/// Three options of the reference overlap. A wrong combination would differ from what a Python peer declares.
 #[test]
 fn each_of_the_three_options_makes_durable_what_is_its() {
     let forms = |config: &AmqpConfig| {
@@ -56,6 +65,7 @@ fn each_of_the_three_options_makes_durable_what_is_its() {
     assert_eq!(forms(&shared), (true, false, (true, true), classic));
 }
 
+/// Peers must agree on the exchange too, so all three change together.
 #[test]
 fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_together() {
     let (config, denied) = (AmqpConfig::default(), TransientQueues::Denied);
@@ -70,6 +80,7 @@ fn where_transient_queues_are_denied_exchanges_and_shared_queues_are_durable_tog
     assert_eq!(both[0], both[1]);
 }
 
+/// A private queue must survive a lost connection, so it expires instead.
 #[test]
 fn what_goes_with_its_last_user_is_shared_and_what_expires_is_private() {
     let config =
@@ -84,6 +95,7 @@ fn what_goes_with_its_last_user_is_shared_and_what_expires_is_private() {
     assert!(form(&kept, Lifetime::Private).arguments.inner().is_empty());
 }
 
+/// RabbitMQ refuses some of them on classic queues, and the reference sends them for shared queues only.
 #[test]
 fn limits_are_arguments_of_shared_quorum_queues_alone() {
     let limited = |config| AmqpConfig {
@@ -105,6 +117,7 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
     assert_eq!(limits(&lifted, Lifetime::Shared), [Some(-1), None, None]);
 }
 
+/// A limit that an operator configured is another difference, which is adopted or refused like any other.
 #[test]
 fn only_a_limit_that_we_wanted_lifted_is_declared_again_without_it() {
     const HEAD: &str = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received";
@@ -124,6 +137,7 @@ fn only_a_limit_that_we_wanted_lifted_is_declared_again_without_it() {
     assert!(!is_about_delivery_limit(&Error::new(ErrorKind::Denied, "declare queue").with_source(CLASSIC)));
 }
 
+/// Declaring it as new would fail. Its messages come back with the node.
 #[test]
 fn a_queue_whose_node_is_down_is_not_gone() {
     let refused = |text: &'static str| Error::new(ErrorKind::Topology, "find queue").with_source(text);

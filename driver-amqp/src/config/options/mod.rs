@@ -1,5 +1,8 @@
 //! The options of the reference, `[oslo_messaging_rabbit]` in its configuration file: from a URL, a file, or by
 //! name.
+//!
+//! The table is the single list: it drives the parser, the reference documentation and the warnings. A URL and a file
+//! end in the same function, so a value means the same in both.
 
 mod table;
 
@@ -12,6 +15,8 @@ use table::OPTIONS;
 
 impl AmqpConfig {
     /// Applies the options in the query of `url`, and turns TLS on if its scheme is `amqps`.
+    ///
+    /// Options are applied in the order of their names, so their order in the query does not matter.
     ///
     #[doc = include_str!("../../../OPTIONS.md")]
     ///
@@ -35,12 +40,15 @@ impl AmqpConfig {
     /// Applies the options in the section `[oslo_messaging_rabbit]` of `file`. Unknown ones are ignored with a
     /// warning: the file may be written for a later version.
     ///
+    /// References such as `$name` are resolved first.
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] for an unusable value, or a reference to a name that the file does not define.
     pub fn with_file(mut self, file: &ConfigFile) -> Result<Self> {
         const SECTION: &str = "oslo_messaging_rabbit";
         for (name, _) in file.section(SECTION) {
             if is_known(name) {
+                // After the check of the name: a reference in an unknown option must not be an error.
                 let value = file.resolve(SECTION, name)?.unwrap_or_default();
                 apply(&mut self, name, &value)?;
             } else {
@@ -55,6 +63,8 @@ impl AmqpConfig {
 
     /// Applies one option by its name in the reference, with the value that its configuration file would have.
     ///
+    /// White space around the value is ignored.
+    ///
     /// # Errors
     /// As [`with_query`](Self::with_query), which lists the options.
     pub fn with_option(mut self, name: &str, value: &str) -> Result<Self> {
@@ -64,11 +74,15 @@ impl AmqpConfig {
 }
 
 /// Whether the reference has an option of this name.
+/// Names are compared exactly.
 pub(crate) fn is_known(name: &str) -> bool {
     OPTIONS.iter().any(|option| option.name == name)
 }
 
 /// Applies the option `name`.
+///
+/// White space around the value is ignored. The errors never show the value of an unknown option, because a misplaced
+/// password could be one.
 ///
 /// # Errors
 /// `Config` for an unknown option or an unusable value.

@@ -11,27 +11,44 @@ use crate::config::AmqpConfig;
 use crate::config::login::Login;
 
 /// One option of the reference.
+///
+/// The name, the accepted values and the effect are columns of `OPTIONS.md` and parts of the error for an unusable
+/// value. So `takes` and `says` are written for operators.
 pub(crate) struct RabbitOption {
+    /// The name in the section `[oslo_messaging_rabbit]`, and in the query of a URL.
     pub(crate) name: &'static str,
     /// What is read, with its unit.
     pub(crate) takes: &'static str,
+    /// The effect, its default, and where it differs from the reference; also the text of the warning of an idle
+    /// option.
     pub(crate) says: &'static str,
+    /// Called with the value without surrounding white space.
     read: Read,
 }
 
 /// What a value does.
 enum Read {
     /// Sets a field.
+    /// `None` means that the value is unusable; the caller turns it into an error.
+    ///
+    /// A function pointer and no closure with state, so the table can be a constant.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
     /// Nothing: what the option governs does not exist here, or needs no option. The value is validated as in the reference, and
     /// a warning is logged.
+    ///
+    /// A file that is written for Python services therefore works unchanged, unless it has a value that the reference
+    /// rejects.
     Idle(fn(&str) -> bool),
 }
 
+/// The two spellings that the documentation shows. The parser accepts those of `oslo.config` as well.
 const BOOLEAN: &str = "true, false";
+/// An integer without a unit. An empty value changes nothing.
 pub(super) const NUMBER: &str = "a number";
+/// Seconds, with a fraction if needed. An empty value changes nothing.
 pub(super) const SECONDS: &str = "seconds";
 
+/// A row for an option that has a field in [`AmqpConfig`]. `read` leaves the field as it is if it returns `None`.
 const fn set(
     name: &'static str,
     takes: &'static str,
@@ -41,11 +58,13 @@ const fn set(
     RabbitOption { name, takes, says, read: Read::Set(read) }
 }
 
+/// A row for an option that has no field. Its value must pass `is_valid`, and then only logs a warning.
 const fn idle(name: &'static str, takes: &'static str, says: &'static str, is_valid: fn(&str) -> bool) -> RabbitOption {
     RabbitOption { name, takes, says, read: Read::Idle(is_valid) }
 }
 
 /// Every option of the section, in the reference's groups (oslo.messaging 18.3.1 `impl_rabbit.py` and `amqp.py`).
+/// `OPTIONS.md` lists the rows in this order. A default that differs from the reference is stated with the reference's.
 pub(crate) const OPTIONS: &[RabbitOption] = &[
     set(
         "amqp_durable_queues",
@@ -72,6 +91,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| boolean(value).map(|quorum| config.transient_quorum_queues = quorum),
     ),
     set(
+        // Signed: the reference has no use for -1, but RabbitMQ 4 does.
         "rabbit_quorum_delivery_limit",
         NUMBER,
         "How often a quorum queue hands a message over before it drops it; 0 leaves it to the broker, -1 lifts the limit from RabbitMQ 4.0 on, and is read as 0 by 3.x, which drops at the first redelivery. Default: 0.",
@@ -93,6 +113,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| seconds(value).map(|ttl| config.transient_queues_ttl = ttl),
     ),
     set(
+        // AMQP has 16 bits for it in basic.qos.
         "rabbit_qos_prefetch_count",
         NUMBER,
         "The most messages that a listener holds at once, if it would take more; 0 sets no limit. Default: 0.",
@@ -141,6 +162,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         |config, value| seconds(value).map(|wait| config.reconnect_splay = wait),
     ),
     set(
+        // The two names that the reference offers.
         "kombu_failover_strategy",
         "round-robin, shuffle",
         "In which order the hosts of the URL are tried. Either way the order is random to begin with. Default: round-robin.",
@@ -188,6 +210,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         },
     ),
     set(
+        // Turning it off would accept any certificate of a trusted authority, also one of another machine.
         "ssl_enforce_hostname_verification",
         BOOLEAN,
         "The host name is always verified; false is taken with a warning.",
@@ -251,6 +274,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     ),
     idle("conn_pool_min_size", NUMBER, "No effect, as `rpc_conn_pool_size`.", is_number),
     idle("conn_pool_ttl", SECONDS, "No effect, as `rpc_conn_pool_size`.", is_number),
+    // Any name: the list of the reference depends on the Python that runs it.
     idle("ssl_version", "a name", "No effect: TLS 1.2 and 1.3 are spoken.", |_| true),
     idle("ssl_enforce_fips_mode", BOOLEAN, "No effect, nor in the reference.", is_boolean),
     idle(
@@ -264,9 +288,12 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
 impl RabbitOption {
     /// Takes over `value`. An empty number is none, as to `oslo.config`, and changes nothing.
     ///
+    /// An unusable value leaves `config` as it was. The warning of an idle option is logged each time that it is read.
+    ///
     /// # Errors
     /// `Config`, with what is needed.
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
+        // By the column and not by the function: the column is what an operator reads.
         if value.is_empty() && [NUMBER, SECONDS].contains(&self.takes) {
             return Ok(());
         }
@@ -277,46 +304,59 @@ impl RabbitOption {
         taken.ok_or_else(|| refused(self.name, value, &format!("it takes {}. {}", self.takes, self.says)))
     }
 
+    /// The row of `OPTIONS.md`, which a test compares with the file.
     #[cfg(test)]
     pub(super) fn row(&self) -> String {
         format!("| `{}` | {} | {} |", self.name, self.takes, self.says)
     }
 }
 
+/// Accepts fractions, as the reference does for its float options. `None` for a negative value, and for one that is too
+/// large for a `Duration` or is no number.
 fn seconds(value: &str) -> Option<Duration> {
     let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
+    // The check above does not exclude infinity, and this does.
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// The type of the field sets the range: a prefetch over 65,535 is refused, not cut off.
 fn number<N: FromStr>(value: &str) -> Option<N> {
     value.parse().ok()
 }
 
+/// Accepts the spellings of `oslo.config`, in upper or lower case. `None` for anything else, also for an empty value.
 fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
+        // Anything else is a typing error, which must not mean "no".
         _ => None,
     }
 }
 
+/// The check of an idle option; only the spellings of the parser pass.
 fn is_boolean(value: &str) -> bool {
     boolean(value).is_some()
 }
 
+/// The check of an idle option. A fraction does not pass, although some of these options are in seconds.
 fn is_number(value: &str) -> bool {
     number::<i64>(value).is_some()
 }
 
+/// An empty value selects the default, which is known only when the name is used.
 fn name(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// The reference leaves files out by an empty text.
+/// An empty value selects the default, and resets an earlier one.
 fn file(value: &str) -> Option<std::path::PathBuf> {
     (!value.is_empty()).then(|| value.into())
 }
 
+/// The error names the option, the value and what is accepted. No option of this table holds a secret, so the value may
+/// be shown.
 fn refused(option: &str, value: &str, reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read options")
         .with_context("option", option)

@@ -38,11 +38,13 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
+/// The default configuration with this one option applied.
 fn read(name: &str, value: &str) -> Result<AmqpConfig> {
     let mut config = AmqpConfig::default();
     apply(&mut config, name, value).map(|()| config)
 }
 
+/// `OPTIONS.md` is part of the public documentation, and must not drift from the table.
 #[test]
 fn the_document_lists_every_option_once() {
     let rows: Vec<_> = OPTIONS.iter().map(RabbitOption::row).collect();
@@ -52,6 +54,7 @@ fn the_document_lists_every_option_once() {
     assert_eq!(names.len(), OPTIONS.len());
 }
 
+/// The names are matched with fields by hand in the table, so each pair is checked once.
 #[test]
 fn each_option_has_the_effect_that_it_names() {
     assert!(read("amqp_durable_queues", "True").unwrap().durable_queues);
@@ -90,6 +93,7 @@ fn each_option_has_the_effect_that_it_names() {
     assert_eq!(read("rabbit_ha_queues", "true").unwrap(), AmqpConfig::default());
 }
 
+/// An ignored value would leave an operator with a setting that does nothing.
 #[test]
 fn what_cannot_be_had_or_read_is_refused_with_its_name() {
     for (name, value) in [
@@ -125,6 +129,7 @@ fn what_cannot_be_had_or_read_is_refused_with_its_name() {
     }
 }
 
+/// The defaults in the texts are parsed and applied; the result must be the default configuration.
 #[test]
 fn the_defaults_of_the_document_are_those_of_the_settings() {
     let mut warned = 0;
@@ -143,6 +148,7 @@ fn the_defaults_of_the_document_are_those_of_the_settings() {
     assert!(warned >= 25, "{warned}");
 }
 
+/// A file that works for the reference must work here, with the same spellings of values.
 #[test]
 fn what_has_no_effect_is_read_as_the_reference_reads_it_and_changes_nothing() {
     for (name, value) in [
@@ -162,6 +168,7 @@ fn what_has_no_effect_is_read_as_the_reference_reads_it_and_changes_nothing() {
     }
 }
 
+/// A warning for an option that works would teach operators to ignore warnings.
 #[test]
 fn only_an_option_without_effect_is_warned_about_when_it_is_read() {
     let warnings = Arc::new(Warnings::default());
@@ -174,6 +181,7 @@ fn only_an_option_without_effect_is_warned_about_when_it_is_read() {
     assert_eq!(warned("ssl_enforce_hostname_verification", "false"), 1);
 }
 
+/// `oslo.config` reads an empty number as none, and templates of configuration files produce such values.
 #[test]
 fn an_empty_number_is_none_and_nothing_else_may_be_empty() {
     for option in OPTIONS.iter().filter(|option| [NUMBER, SECONDS].contains(&option.takes)) {
@@ -184,6 +192,7 @@ fn an_empty_number_is_none_and_nothing_else_may_be_empty() {
     assert!(read("ssl", "").is_err() && read("rabbit_login_method", "").is_err());
 }
 
+/// A password that ended up in the query reaches this error, and the error reaches logs.
 #[test]
 fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
     for name in ["password", "rabbit_password", "token", "pw"] {

@@ -1,4 +1,7 @@
 //! TLS to a broker: trusted authorities, the client certificate, and errors that say what to change.
+//!
+//! rustls with the provider `ring` does the work, TLS 1.2 and 1.3, and no part of it is optional: lapin has no TLS
+//! here.
 
 mod pem;
 mod refusal;
@@ -60,6 +63,11 @@ impl Tls {
 
     /// Performs the TLS handshake with the broker `host`.
     ///
+    /// The files are read synchronously: they are small, and a connect is rare.
+    ///
+    /// # Cancellation
+    /// Closes the socket.
+    ///
     /// # Errors
     /// `Config` for an unusable file; `Denied`, with the reason, if either side rejects the certificate of the
     /// other; `Disconnected`.
@@ -70,6 +78,8 @@ impl Tls {
         connector.connect(name, stream).await.map_err(|error| explain(&error))
     }
 
+    /// # Errors
+    /// `Config`, with the file.
     fn client(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -80,6 +90,8 @@ impl Tls {
         builder.with_client_auth_cert(certificates(file)?, key).map_err(|error| unreadable(file, &error))
     }
 
+    /// # Errors
+    /// `Config` for an unusable file. The authorities of the system cause none.
     fn roots(&self) -> Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         match &self.ca_file {

@@ -1,4 +1,6 @@
 //! Reads certificates and keys from PEM files.
+//!
+//! Every error names the file. The content of a key is in no error.
 
 use std::fmt::Display;
 use std::fs;
@@ -13,6 +15,8 @@ const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Typ
 
 /// The certificates in a file, at least one.
 ///
+/// In the order of the file; for a client certificate the first must be its own.
+///
 /// # Errors
 /// `Config`, with the file.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -26,11 +30,14 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> 
 
 /// The first private key in a file.
 ///
+/// PKCS#8, PKCS#1 and SEC1 are read. An encrypted key is recognised, because there is no option for a pass phrase.
+///
 /// # Errors
 /// `Config`, with the file and what is wrong with the key.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     let pem = read(file)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        // Looked at only after a failure; an encrypted key has no type of error of its own.
         let text = String::from_utf8_lossy(&pem);
         if ENCRYPTED.iter().any(|mark| text.contains(mark)) {
             return unreadable(
@@ -46,14 +53,18 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
+/// # Errors
+/// `Config`, with the system's reason.
 fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).map_err(|error| unreadable(file, &error))
 }
 
+/// The path as it is configured.
 pub(super) fn unreadable(file: &Path, reason: &dyn Display) -> Error {
     unusable(&file.display().to_string(), reason)
 }
 
+/// `Config`; `what` is a file or a part of the TLS set-up.
 pub(super) fn unusable(what: &str, reason: &dyn Display) -> Error {
     Error::new(ErrorKind::Config, "connect").with_context("tls", what).with_context("reason", reason)
 }

@@ -57,13 +57,19 @@ hYzz1meACIPdR0U6VZ1v8HTEyfADKe8zTjP66/UeBRU=
 ";
 
 /// A directory of one test, and an authority.
+/// The files lie in a directory of their own, which is removed with it.
 pub(super) struct Samples {
+    /// In the directory for temporary files, with the id of the process in its name.
     directory: PathBuf,
+    /// Signs the leaves.
     authority: Issuer<'static, KeyPair>,
+    /// The certificate of the authority itself.
     pem: String,
 }
 
 impl Samples {
+    /// `name` keeps tests that run at the same time apart. The authority also has the host name of a broker, for a test
+    /// that shows it as one.
     pub(super) fn new(name: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("oslo-messaging-tls-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
@@ -75,12 +81,14 @@ impl Samples {
         Self { directory, authority: Issuer::new(parameters, key), pem }
     }
 
+    /// Its path, for the configuration.
     pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.join(name);
         fs::write(&path, text).expect("a file");
         path
     }
 
+    /// A self-signed certificate with CA:TRUE.
     pub(super) fn authority_pem(&self) -> String {
         self.pem.clone()
     }
@@ -104,6 +112,7 @@ impl Drop for Samples {
     }
 }
 
+/// Parameters with this common name and nothing else.
 fn named(name: &str) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name.push(DnType::CommonName, name);

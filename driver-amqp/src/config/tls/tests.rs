@@ -9,6 +9,7 @@ use tokio_rustls::rustls::{self, CertificateError};
 use super::samples::{ENCRYPTED_KEY, OLD_ENCRYPTED_KEY, Samples, VERSION_1, VERSION_1_AUTHORITY};
 use super::*;
 
+/// One text for several reasons would send an operator to the wrong file.
 #[test]
 fn every_reason_not_to_trust_a_broker_has_its_own_text() {
     let bad = [
@@ -30,6 +31,7 @@ fn every_reason_not_to_trust_a_broker_has_its_own_text() {
     }
 }
 
+/// Only the first passes by itself.
 #[test]
 fn a_lost_connection_is_tried_again_and_a_port_without_tls_is_not() {
     let gone = explain(&io::Error::from(io::ErrorKind::ConnectionReset));
@@ -39,6 +41,7 @@ fn a_lost_connection_is_tried_again_and_a_port_without_tls_is_not() {
     assert_eq!((plain.kind(), plain.is_transient()), (ErrorKind::Config, false));
 }
 
+/// Three files can be configured, so the error must name the one that is wrong.
 #[test]
 fn a_file_that_cannot_be_used_is_named() {
     let missing = Tls::new().with_ca_file("/nowhere/ca.pem").client().unwrap_err();
@@ -48,6 +51,7 @@ fn a_file_that_cannot_be_used_is_named() {
     assert!(empty.to_string().contains("no certificate"), "{empty}");
 }
 
+/// The certificates are real ones, so the texts of webpki and rustls behind them are checked as well.
 #[test]
 fn a_certificate_that_is_refused_says_what_to_change() {
     let samples = Samples::new("refused");
@@ -69,6 +73,7 @@ fn a_certificate_that_is_refused_says_what_to_change() {
     judged(&samples.leaf(Some("mq1"), false), &authority).expect("a sound one");
 }
 
+/// Both would otherwise be reported as a file without a key.
 #[test]
 fn an_encrypted_key_and_a_missing_key_have_different_errors() {
     let samples = Samples::new("keys");

@@ -92,6 +92,7 @@ async fn written_and_arrived(buffer: usize, piece: usize, after: usize) -> (usiz
     (reported, reading.await.unwrap())
 }
 
+/// The publisher relies on it: it sends a message again whose write has failed.
 #[tokio::test]
 async fn what_fails_to_be_written_has_not_arrived() {
     // Sockets that take all at once, only a part, or are full all the time.
@@ -106,6 +107,7 @@ async fn what_fails_to_be_written_has_not_arrived() {
     }
 }
 
+/// The limit of one record per write must not lose or reorder bytes.
 #[tokio::test]
 async fn everything_arrives_through_a_socket_that_works() {
     let (mut ours, mut theirs, _) = ends(20_000, 7_000).await;

@@ -2,6 +2,9 @@
 //!
 //! Each input is entropy. It chooses frames of several channels, interleaves and mutates them, and then chooses how the
 //! bytes arrive and how much room each read has.
+//!
+//! The checks: the output, the reports and the end do not depend on the split; a read is pending only if nothing can be
+//! returned; and the output agrees with lapin's own parser in `oracle`.
 
 pub(crate) mod build;
 mod oracle;
@@ -20,9 +23,12 @@ use crate::frames::{Framed, Notices};
 use build::*;
 
 /// Choices, until there are none left; then zeros.
+/// A fuzzer mutates the bytes, and proptest shrinks them; both then change single choices.
 pub(crate) struct Entropy<'a>(&'a [u8]);
 
 /// Runs every check on one input.
+///
+/// Each stream is read whole and twice in random pieces, and the results are compared.
 ///
 /// # Panics
 /// If one of them does not hold.
@@ -31,6 +37,7 @@ pub(crate) fn check(input: &[u8]) {
     let frames = frames(&mut entropy);
     let stream = mutated(frames.concat(), &mut entropy);
     let (whole, notices) = read(&stream, &mut || (usize::MAX, usize::MAX));
+    // Pieces of similar sizes in the first round, and large pieces into a tiny buffer in the second.
     for round in 0..2 {
         let (split, split_notices) = read(&stream, &mut || match round {
             0 => (1 + entropy.below(40), 1 + entropy.below(40)),
@@ -44,26 +51,31 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 impl Entropy<'_> {
+    /// 0 once the input is used up, so that each input, however short, describes a complete run.
     fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
+    /// From two bytes of the input, so `limit` must not exceed 65,536. Panics at 0.
     fn below(&mut self, limit: usize) -> usize {
         (usize::from(self.byte()) << 8 | usize::from(self.byte())) % limit
     }
 
+    /// True for one of `times` values, on average.
     fn one_in(&mut self, times: usize) -> bool {
         // Without entropy nothing special happens.
         self.below(times) == times - 1
     }
 
+    /// Up to `most` bytes, including none.
     fn bytes(&mut self, most: usize) -> Vec<u8> {
         let count = self.below(most + 1);
         (0..count).map(|_| self.byte()).collect()
     }
 
+    /// Mostly plain text; sometimes Latin-1, arbitrary bytes or UTF-8 with a letter outside of ASCII.
     fn text(&mut self) -> Vec<u8> {
         match self.below(8) {
             5 => b"caf\xe9".to_vec(),
@@ -73,6 +85,8 @@ impl Entropy<'_> {
         }
     }
 
+    /// A typed value of a header table. Some are deeper than the reader allows, some have an unknown type, and some are
+    /// long enough to exceed a frame limit of 8,192 bytes.
     fn value(&mut self) -> Vec<u8> {
         match self.below(12) {
             0..4 => text(&self.text()),
@@ -87,6 +101,7 @@ impl Entropy<'_> {
         }
     }
 
+    /// A header table. Its names include those that trimming removes first and those that it never removes.
     fn entries(&mut self) -> Vec<u8> {
         const NAMES: [&[u8]; 5] = [b"x-death", b"compression", b"oslo.dead.reason", b"x-delivery-count", b"mine"];
         let count = self.below(4);
@@ -101,6 +116,7 @@ impl Entropy<'_> {
 }
 
 /// Frames of some channels, each message whole on its channel and interleaved with the others.
+/// Three times of four they begin with connection.start and connection.tune, with frame limits of 0, 8,192 and 131,072.
 fn frames(entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     if !entropy.one_in(4) {
@@ -121,6 +137,10 @@ fn frames(entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     frames
 }
 
+/// A delivery, a returned message, a confirm, a heartbeat, channel.open-ok, or a method with arbitrary ids and fields.
+/// A body is split into two frames.
+///
+/// `tag` must be new on the channel.
 fn conversation(channel: u16, tag: u64, entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     match entropy.below(10) {
         0..4 => {
@@ -146,6 +166,9 @@ fn conversation(channel: u16, tag: u64, entropy: &mut Entropy<'_>) -> Vec<Vec<u8
 }
 
 /// `stream` with some damage, or none.
+///
+/// Up to three changes: a byte replaced, a bit flipped, bytes removed or inserted, or the end cut off. About half of
+/// the streams stay as they are.
 fn mutated(mut stream: Vec<u8>, entropy: &mut Entropy<'_>) -> Vec<u8> {
     let count = if entropy.one_in(2) { 1 + entropy.below(3) } else { 0 };
     for _ in 0..count {
@@ -167,12 +190,15 @@ fn mutated(mut stream: Vec<u8>, entropy: &mut Entropy<'_>) -> Vec<u8> {
 
 /// A stream that returns as many bytes as the test allows, and is pending in between.
 struct Pieces<'a> {
+    /// What the reader under test has not read yet. Empty means the end of the stream.
     rest: &'a [u8],
     /// What the next read may have; it comes only after a pause.
+    /// In bytes. 0 makes the next read pending.
     piece: usize,
 }
 
 impl AsyncRead for Pieces<'_> {
+    /// It never wakes the task: the caller polls again by itself.
     fn poll_read(mut self: Pin<&mut Self>, _context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let count = self.piece.min(self.rest.len()).min(into.remaining());
         if count == 0 && !self.rest.is_empty() {
@@ -188,6 +214,12 @@ impl AsyncRead for Pieces<'_> {
 
 /// What comes out of `stream` before its end, why it ended if not of itself, and what was reported. `choose` says how much
 /// comes and how much room there is.
+///
+/// The reads alternate with a second reader, which gets the same bytes without a stream. Both must have released the
+/// same amount whenever the stream is pending.
+///
+/// # Panics
+/// If the two disagree, or the reader reports an end before that of the stream.
 fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>, Option<String>), Arc<Notices>) {
     let notices = Arc::<Notices>::default();
     let mut framed = Framed::new(Pieces { rest: stream, piece: 0 }, Arc::clone(&notices));
@@ -222,14 +254,19 @@ fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>,
 }
 
 /// The reader without a stream.
+/// It has no limit of room, so its output is what could be released at the earliest.
 #[derive(Default)]
 struct Judge {
+    /// Sees the same bytes as the stream under test.
     reader: FrameReader,
+    /// The beginning of a frame that is not complete.
     torn: Vec<u8>,
+    /// Everything that could have been released.
     output: Vec<u8>,
 }
 
 impl Judge {
+    /// Keeps the torn end in front of the next bytes, as the contract of `FrameReader::work` demands.
     fn take(&mut self, bytes: &[u8]) {
         self.torn.extend_from_slice(bytes);
         let work = self.reader.work(&mut self.torn);
@@ -239,6 +276,9 @@ impl Judge {
 }
 
 /// `output` without the heartbeats in it, wherever they came from.
+///
+/// The reader inserts heartbeats where it removed frames, and where depends on the split. So comparisons leave them
+/// out.
 fn without_heartbeats(output: &[u8]) -> Vec<u8> {
     let (mut rest, mut kept) = (output, Vec::new());
     while let Some((head, _)) = rest.split_first_chunk::<7>() {

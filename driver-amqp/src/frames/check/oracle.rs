@@ -1,4 +1,7 @@
 //! What lapin's own parser says of a stream, and what has to come of it.
+//!
+//! Where the original frame is valid and within the limit, it must pass unchanged. Otherwise the output must be a valid
+//! frame of the same type and channel, with the same body size. Returned messages must be missing.
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, connection};
@@ -25,6 +28,7 @@ pub(crate) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
                 continue;
             }
             // What may be nested too deeply is not shown to a parser that calls itself.
+            // lapin's parser recurses for each level.
             let original = if may_be_deep(bytes) { None } else { parse_frame(bytes).ok().map(|(_, frame)| frame) };
             if let Some(AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Tune(tune)))) = &original
                 && tune.frame_max > 0
@@ -49,6 +53,7 @@ pub(crate) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
 }
 
 /// Every whole frame in `output`.
+/// Panics at the first frame that lapin cannot parse: such a frame would end a connection. The end may be torn.
 fn parse_all(mut output: &[u8]) -> Vec<AMQPFrame> {
     let mut frames = Vec::new();
     loop {
@@ -66,6 +71,7 @@ fn parse_all(mut output: &[u8]) -> Vec<AMQPFrame> {
 }
 
 /// What must be the same of a frame that was repaired.
+/// A repaired method keeps its length, because every repair in place does. A content header may be shorter.
 fn assert_alike(came: &[u8], original: &[u8], limit: usize) {
     assert_eq!(came[..3], original[..3], "type and channel");
     assert!(came.len() <= limit);
@@ -76,6 +82,7 @@ fn assert_alike(came: &[u8], original: &[u8], limit: usize) {
 }
 
 /// The frame that `bytes` begin with, if it is whole.
+/// A protocol header, which begins with `A`, has 8 bytes and no length.
 fn whole(bytes: &[u8]) -> Option<&[u8]> {
     let length = match bytes {
         [b'A', ..] => 8,
@@ -85,6 +92,7 @@ fn whole(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..length)
 }
 
+/// Advances `output` behind it.
 fn take<'a>(output: &mut &'a [u8]) -> &'a [u8] {
     let frame = whole(output).expect("it was parsed");
     *output = &output[frame.len()..];
@@ -92,6 +100,9 @@ fn take<'a>(output: &mut &'a [u8]) -> &'a [u8] {
 }
 
 /// Whether a frame is a part of a returned message; `returning` are the channels on which content is due, and how much.
+///
+/// `None` means that the content header is still to come; a number is the rest of the body in bytes. The function keeps
+/// `returning` up to date, so it must see every frame once and in order.
 fn is_returned(frame: &[u8], returning: &mut Vec<(u16, Option<u64>)>) -> bool {
     let channel = u16::from_be_bytes([frame[1], frame[2]]);
     let at = returning.iter().position(|(on, _)| *on == channel);
@@ -113,6 +124,7 @@ fn is_returned(frame: &[u8], returning: &mut Vec<(u16, Option<u64>)>) -> bool {
 }
 
 /// Whether something may be nested beyond [`DEPTH`]: each level has a byte that says so.
+/// It may say so of a frame that is flat. That frame is then compared less strictly, which is not a false alarm.
 fn may_be_deep(frame: &[u8]) -> bool {
     frame.iter().filter(|byte| matches!(byte, b'A' | b'F')).count() >= DEPTH
 }

@@ -1,4 +1,7 @@
 //! Walks over the fields of a frame, and repairs those that lapin cannot parse.
+//!
+//! A repair never changes a length, so what follows keeps its place. The walk is a loop with a fixed stack: a message
+//! of any nesting costs the same memory.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,11 +12,15 @@ use super::repairs::Repairs;
 /// level.
 pub(crate) const DEPTH: usize = 64;
 /// The type of a byte array, whose content is not parsed.
+/// It has the same layout as an array or a table: four bytes of length, then the content. So one byte is all to change.
 const OPAQUE: u8 = b'x';
+/// Values without names, one behind the other.
 const ARRAY: u8 = b'A';
+/// Pairs of a short string and a value.
 const TABLE: u8 = b'F';
 
 /// Why a frame cannot be decoded.
+/// None of these can be repaired. In a method they end the connection; in a content header the properties are emptied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// A field is longer than its container.
@@ -27,15 +34,19 @@ pub(crate) enum Malformed {
 }
 
 /// A cursor over the payload of one frame.
+/// It stays within `end` whatever lengths the bytes claim.
 pub(crate) struct Fields<'a> {
+    /// Repaired in place.
     bytes: &'a mut [u8],
     at: usize,
     /// The end of the innermost open table, or of the payload.
     end: usize,
+    /// Counted for the metric.
     repairs: &'a mut Repairs,
 }
 
 /// An open table or array.
+/// One entry of the fixed stack.
 #[derive(Clone, Copy)]
 struct Level {
     end: usize,
@@ -56,6 +67,7 @@ impl fmt::Display for Malformed {
 
 impl<'a> Fields<'a> {
     /// A cursor over `bytes`, at the offset `at`.
+    /// `at` must not exceed the length of `bytes`.
     pub(crate) fn new(bytes: &'a mut [u8], at: usize, repairs: &'a mut Repairs) -> Self {
         Self { at, end: bytes.len(), bytes, repairs }
     }
@@ -66,6 +78,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Checks that no bytes are left.
+    ///
+    /// # Errors
+    /// `LeftOver`.
     pub(crate) fn finish(&self) -> Result<(), Malformed> {
         match self.end - self.at {
             0 => Ok(()),
@@ -74,6 +89,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Skips `count` bytes.
+    ///
+    /// # Errors
+    /// `Short` if fewer bytes are left in the innermost open table.
     pub(crate) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
         if count > self.end - self.at {
             return Err(Malformed::Short);
@@ -84,6 +102,11 @@ impl<'a> Fields<'a> {
     }
 
     /// Skips a short string. Each byte in it that is not UTF-8 becomes `?`.
+    ///
+    /// The range is the text without its length.
+    ///
+    /// # Errors
+    /// `Short`.
     pub(crate) fn short_string(&mut self) -> Result<Range<usize>, Malformed> {
         let length = usize::from(self.byte()?);
         let range = self.skip(length)?;
@@ -97,15 +120,24 @@ impl<'a> Fields<'a> {
     }
 
     /// Skips a long string: a length and its bytes.
+    ///
+    /// Not repaired: lapin reads long strings as bytes.
+    ///
+    /// # Errors
+    /// `Short`.
     pub(crate) fn long_string(&mut self) -> Result<Range<usize>, Malformed> {
         let length = self.length()?;
         self.skip(length)
     }
 
     /// Skips a table with everything in it. What is nested beyond [`DEPTH`] becomes a byte array.
+    ///
+    /// # Errors
+    /// `Short`; `UnknownType`.
     pub(crate) fn table(&mut self) -> Result<(), Malformed> {
         let outside = self.end;
         let outermost = self.open(true)?;
+        // An empty table needs no stack of levels.
         if self.at < outermost.end {
             self.entries(outermost)?;
         }
@@ -114,7 +146,11 @@ impl<'a> Fields<'a> {
     }
 
     /// Skips the entries of a table, without recursion.
+    ///
+    /// # Errors
+    /// `Short`; `UnknownType`.
     fn entries(&mut self, outermost: Level) -> Result<(), Malformed> {
+        // On the stack and of fixed size: no allocation, whatever a peer sends.
         let mut levels = [outermost; DEPTH];
         let mut depth = 0;
         loop {
@@ -146,6 +182,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Skips a value that contains no other values.
+    ///
+    /// # Errors
+    /// `Short`; `UnknownType` for a type that lapin cannot parse.
     fn plain(&mut self, tag: u8) -> Result<(), Malformed> {
         let length = match plain_length(tag) {
             Some(length) => length,
@@ -156,6 +195,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Enters a table or array: until it ends, nothing behind it can be read.
+    ///
+    /// # Errors
+    /// `Short` if it claims to be longer than what contains it.
     fn open(&mut self, table: bool) -> Result<Level, Malformed> {
         let length = self.length()?;
         if length > self.end - self.at {
@@ -165,11 +207,17 @@ impl<'a> Fields<'a> {
         Ok(Level { end: self.end, table })
     }
 
+    /// # Errors
+    /// `Short`.
     fn byte(&mut self) -> Result<u8, Malformed> {
         let range = self.skip(1)?;
         Ok(self.bytes[range.start])
     }
 
+    /// Four bytes in network order.
+    ///
+    /// # Errors
+    /// `Short`.
     fn length(&mut self) -> Result<usize, Malformed> {
         let range = self.skip(4)?;
         Ok(u32_at(self.bytes, range.start) as usize)
@@ -178,6 +226,8 @@ impl<'a> Fields<'a> {
 
 /// The length of a value of type `tag`, if the type has a fixed length. The types are those that RabbitMQ writes
 /// and lapin parses.
+///
+/// `None` also for types that do not exist, so a caller must check the type first.
 pub(crate) fn plain_length(tag: u8) -> Option<usize> {
     match tag {
         b'V' => Some(0),
@@ -206,6 +256,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Replaces each byte that is not part of a UTF-8 character by `?`.
+/// The length stays the same, because each byte is replaced by one.
 fn make_utf8(text: &mut [u8]) {
     let mut from = 0;
     while let Err(error) = str::from_utf8(&text[from..]) {

@@ -1,4 +1,6 @@
 //! The head of a frame: type, channel and length.
+//!
+//! It is the only part that is read of every frame; bodies are not parsed any further.
 
 use super::violation::Violation;
 
@@ -18,6 +20,7 @@ const OTHER_PROTOCOL: &[u8] = b"AMQP\0";
 /// The length of that answer, in bytes.
 const OTHER_PROTOCOL_LENGTH: usize = 8;
 
+/// The types of AMQP 0-9-1, and the one answer that is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Method,
@@ -28,15 +31,19 @@ pub(crate) enum Kind {
     Protocol,
 }
 
+/// Read once its 7 bytes are there; whether the rest has arrived is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
+    /// 0 for frames of the connection.
     pub(crate) channel: u16,
     /// The length of the payload, in bytes.
+    /// In bytes, without head and end byte. 0 for a protocol header.
     pub(crate) payload: usize,
 }
 
 impl Kind {
+    /// For the text of a violation.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Method => "method",
@@ -50,6 +57,11 @@ impl Kind {
 
 impl Head {
     /// The head at the start of `bytes`; `None` if it is incomplete. `limit` is the agreed frame limit.
+    ///
+    /// `None` if more bytes are needed. A content header may exceed `limit`, up to 1 MiB, because it is trimmed.
+    ///
+    /// # Errors
+    /// The type is unknown, or the frame exceeds the limit.
     pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let kind = match first {
@@ -71,6 +83,10 @@ impl Head {
         Ok(Some(Self { kind, channel: u16::from_be_bytes([c0, c1]), payload }))
     }
 
+    /// It is passed on whole, and lapin ends the handshake with it.
+    ///
+    /// # Errors
+    /// The bytes begin with `A` and are no protocol header.
     fn other_protocol(bytes: &[u8]) -> Result<Option<Self>, Violation> {
         let known = bytes.len().min(OTHER_PROTOCOL.len());
         if bytes[..known] != OTHER_PROTOCOL[..known] {
@@ -81,6 +97,7 @@ impl Head {
     }
 
     /// The length of the whole frame, in bytes.
+    /// With head and end byte.
     pub(crate) const fn frame(&self) -> usize {
         match self.kind {
             Kind::Protocol => OTHER_PROTOCOL_LENGTH,

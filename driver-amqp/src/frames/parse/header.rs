@@ -8,14 +8,18 @@ use super::violation::Violation;
 
 /// The fixed part of the payload, in bytes: class, weight, body size and property flags.
 pub(crate) const FIXED: usize = 14;
-/// The offset of the property flags.
+/// The offset of the property flags. One bit per property, the first one highest. The lowest bit would announce further
+/// flags; the basic class has too few properties to need them.
 const FLAGS: usize = 12;
+/// In bytes, 64 bits, behind class and weight.
 const BODY_SIZE: usize = 4;
 
 /// The types of the properties in order, the first at the highest bit of the flags: `s` is a short string, `T` a
 /// table, a digit so many bytes.
 const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
+/// Its place in the list of properties; `MESSAGE_ID` is the other one that the reader needs.
 const HEADERS: usize = 2;
+/// It identifies a returned message.
 const MESSAGE_ID: usize = 8;
 
 /// The offsets in a repaired content header.
@@ -23,11 +27,14 @@ const MESSAGE_ID: usize = 8;
 pub(crate) struct Header {
     /// The table of headers, with its length in front.
     pub(crate) headers: Option<Range<usize>>,
+    /// The text without its length.
     pub(crate) message_id: Option<Range<usize>>,
 }
 
 impl Header {
     /// Repairs the properties in `payload` in place.
+    ///
+    /// The length of the payload does not change. `payload` must have its fixed part.
     ///
     /// # Errors
     /// The properties cannot be decoded.
@@ -36,6 +43,7 @@ impl Header {
         let mut header = Self::default();
         let mut fields = Fields::new(payload, FIXED, repairs);
         for (index, kind) in PROPERTIES.iter().enumerate() {
+            // The first property has the highest bit.
             if flags & (1 << (15 - index)) == 0 {
                 continue;
             }
@@ -70,6 +78,7 @@ pub(crate) fn body_size(payload: &[u8]) -> Result<u64, Violation> {
 }
 
 /// Removes all properties from `payload`; returns the length that is left.
+/// The body size stays, so the body frames that follow still belong to the message.
 pub(crate) fn empty(payload: &mut [u8]) -> usize {
     payload[FLAGS..FIXED].fill(0);
     FIXED

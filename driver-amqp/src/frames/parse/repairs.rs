@@ -14,6 +14,7 @@ pub(crate) struct Repairs {
 }
 
 impl Repairs {
+    /// The usual case, in which nothing is logged or counted.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use super::fields::Malformed;
 
 /// What a peer sent that can neither be repaired nor passed on.
+/// Each ends the connection, and its text is the reason in the error and in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// The type of a frame is not one of AMQP 0-9-1.

@@ -1,4 +1,6 @@
 //! What becomes of each kind of frame.
+//!
+//! The expected results are those of lapin's own parser, so a repair counts only if lapin can read it.
 
 mod repairs;
 mod splits;
@@ -11,6 +13,7 @@ use super::reader::FrameReader;
 use super::report::Report;
 
 /// What comes of `frames` when they are read at once.
+/// One call of the reader, so nothing is torn. The violation comes with the bytes in front of it.
 fn read(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>, Option<Violation>) {
     let mut bytes = frames.concat();
     let mut reader = FrameReader::default();
@@ -28,6 +31,7 @@ fn read_well(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>) {
 }
 
 /// The frames in `bytes`, as lapin parses them.
+/// Panics if lapin could not parse a frame.
 fn parse(mut bytes: &[u8]) -> Vec<AMQPFrame> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {

@@ -10,8 +10,10 @@ use crate::frames::parse::violation::Violation;
 use crate::frames::report::{Report, Returned};
 use crate::frames::version::ServerVersion;
 
+/// Latin-1, the usual cause of bytes that are not UTF-8.
 const BAD: &[u8] = b"caf\xe9";
 
+/// The content header of a message whose reading reports nothing.
 fn content(frames: &[Vec<u8>]) -> AMQPContentHeader {
     let (output, reports) = read_well(frames);
     assert_eq!(reports, []);
@@ -21,6 +23,8 @@ fn content(frames: &[Vec<u8>]) -> AMQPContentHeader {
     }
 }
 
+/// A reader that changed sound frames would be worse than none. The list has every kind of frame, and nesting up to the
+/// limit.
 #[test]
 fn what_lapin_can_take_is_not_touched() {
     let entries: Vec<(&[u8], Vec<u8>)> = vec![
@@ -49,6 +53,7 @@ fn what_lapin_can_take_is_not_touched() {
     assert_eq!(reports, [Report::Server(ServerVersion { major: 4, minor: 0, patch: 5 })]);
 }
 
+/// Ten properties are short strings, and any publisher can set each of them.
 #[test]
 fn every_short_string_that_is_not_utf_8_is_read_with_a_question_mark_for_each_bad_byte() {
     // The bit of each property that is a short string, from the highest.
@@ -74,6 +79,7 @@ fn every_short_string_that_is_not_utf_8_is_read_with_a_question_mark_for_each_ba
     assert_eq!(output, method(1, (60, 60), &[&short(b"caf?"), &[0; 8], &[0], &short(b"caf?"), &short(b"caf?")]));
 }
 
+/// Names are short strings at every level. Values are long strings, which may hold any bytes.
 #[test]
 fn the_name_of_a_header_is_repaired_wherever_it_is_nested() {
     let inner = [b"F", &table(&[(BAD, text(BAD))])[..]].concat();
@@ -105,6 +111,7 @@ fn what_is_nested_too_deeply_becomes_bytes_and_keeps_its_length() {
     }
 }
 
+/// Checks what every trimmed message keeps: its other properties, its body and its size.
 fn oversized(entries: &[(&[u8], Vec<u8>)]) -> AMQPContentHeader {
     let properties = [&table(entries)[..], &[2], &short(b"id")].concat();
     let frames =
@@ -121,10 +128,12 @@ fn oversized(entries: &[(&[u8], Vec<u8>)]) -> AMQPContentHeader {
     header
 }
 
+/// In the order of the table that lapin parsed, which is sorted.
 fn names(header: &AMQPContentHeader) -> Vec<&str> {
     header.properties.headers().as_ref().expect("there are some").inner().keys().map(ShortString::as_str).collect()
 }
 
+/// RabbitMQ adds to `x-death` each time that a message is dead-lettered.
 #[test]
 fn a_header_over_the_frame_limit_loses_first_what_brokers_added() {
     let death: (&[u8], Vec<u8>) = (b"x-death", nested(40, true));
@@ -134,6 +143,7 @@ fn a_header_over_the_frame_limit_loses_first_what_brokers_added() {
     assert_eq!(names(&header), ["compression", "mine"]);
 }
 
+/// The four headers decide about the delivery limit, the decompression, the stream position and dead letters.
 #[test]
 fn a_header_over_the_frame_limit_without_its_history_keeps_what_is_read_here() {
     let entries: Vec<(&[u8], Vec<u8>)> = vec![
@@ -170,6 +180,7 @@ fn properties_that_cannot_be_decoded_are_emptied_and_reported() {
     }
 }
 
+/// Another channel's delivery comes between the returns, and frames on both sides stay.
 #[test]
 fn a_returned_message_is_taken_out_whole_and_reported() {
     let mut frames = vec![ack(1, 1)];
@@ -187,6 +198,7 @@ fn a_returned_message_is_taken_out_whole_and_reported() {
     assert_eq!(reports, [report("one"), report("two")]);
 }
 
+/// Each text must tell an operator what to look for, because the peer may not be RabbitMQ at all.
 #[test]
 fn what_cannot_be_repaired_ends_the_connection_with_a_reason() {
     let mut no_end = ack(1, 1);
@@ -225,6 +237,7 @@ fn what_cannot_be_repaired_ends_the_connection_with_a_reason() {
     }
 }
 
+/// lapin's own limit stays in force for a broker without one, or with a larger one.
 #[test]
 fn the_server_s_limit_counts_unless_it_has_none() {
     for (frame_max, bytes, fits) in [
@@ -240,6 +253,7 @@ fn the_server_s_limit_counts_unless_it_has_none() {
     }
 }
 
+/// lapin answers it with an error of its own.
 #[test]
 fn another_protocol_that_the_server_names_is_passed_on() {
     let (output, _) = read_well(&[b"AMQP\0\0\x09\x01".to_vec()]);

@@ -1,4 +1,6 @@
 //! The checks, on random input.
+//!
+//! One quick run by proptest, which shrinks a failure, one long run on request, and the corpus of the fuzz target.
 
 use std::time::Instant;
 
@@ -54,6 +56,7 @@ fn every_input_of_the_corpus_holds() {
 struct Dice(u64);
 
 impl Dice {
+    /// The state after it is the seed of the next input, so a failure can be repeated alone.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

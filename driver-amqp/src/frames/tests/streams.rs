@@ -1,4 +1,6 @@
 //! The reader on a stream.
+//!
+//! These tests are about what a read returns and when it waits; what becomes of a frame is tested beside.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use crate::frames::check::build::*;
 use crate::frames::parse::head::HEARTBEAT;
 use crate::frames::{Framed, Notices, Violation};
 
+/// lapin must never see a part of a method or content header, because it could not be repaired any more.
 #[tokio::test(start_paused = true)]
 async fn a_torn_frame_is_held_back_until_it_is_whole() {
     let (ours, mut theirs) = duplex(1 << 16);
@@ -27,6 +30,7 @@ async fn a_torn_frame_is_held_back_until_it_is_whole() {
     assert_eq!(framed.read(&mut buffer).await.unwrap(), 50);
 }
 
+/// A read that returns nothing would look like the end of the stream. The caller's buffer holds one byte here.
 #[tokio::test]
 async fn a_heartbeat_stands_for_what_was_taken_out_also_where_there_is_hardly_room() {
     let (ours, mut theirs) = duplex(1 << 16);
@@ -46,6 +50,7 @@ async fn a_heartbeat_stands_for_what_was_taken_out_also_where_there_is_hardly_ro
     assert_eq!(notices.take_returned(1).len(), 0, "each is given out once");
 }
 
+/// Frames in front of a violation were valid, so their publishers get their confirms.
 #[tokio::test]
 async fn what_is_wrong_ends_the_stream_behind_what_was_right() {
     let (ours, mut theirs) = duplex(1 << 16);
@@ -58,6 +63,7 @@ async fn what_is_wrong_ends_the_stream_behind_what_was_right() {
     assert_eq!(violation, Some(&Violation::FrameType(b'H')));
 }
 
+/// The torn frame is dropped: nothing can complete it.
 #[tokio::test]
 async fn a_stream_that_ends_within_a_frame_has_ended() {
     let (ours, mut theirs) = duplex(1 << 16);
@@ -77,6 +83,7 @@ async fn what_is_written_is_not_touched() {
     assert_eq!(&came, b"AMQP\0\0\x09\x01 and more");
 }
 
+/// A channel number is reused after a close, and delivery tags begin at 1 again.
 #[tokio::test]
 async fn what_was_reported_of_a_channel_is_past_when_its_number_is_used_again() {
     let (ours, mut theirs) = duplex(1 << 16);

@@ -2,13 +2,18 @@
 //!
 //! Every attempt to connect has a number, its generation, and every event of a link carries it. An event of an
 //! abandoned link is late, and changes nothing.
+//!
+//! The supervisor performs the phase and reports events. So every rule about reconnecting can be tested without a
+//! broker.
 
 use crate::backoff::Backoff;
 
 /// The number of an attempt to connect, and of the link that results from it. The first is 1.
+/// It grows with each attempt and is never used again. 0 means no link.
 pub(crate) type Generation = u64;
 
 /// The state of a link, which is what its supervisor does.
+/// A connected phase carries the generation of its link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// A connect is under way.
@@ -38,9 +43,11 @@ pub(crate) enum Event {
     /// Every listener has tried to resubscribe, or the time for that is over.
     Resubscribed(Generation),
     Blocked(Generation, String),
+    /// The broker sent connection.unblocked.
     Unblocked(Generation),
     /// The link was up long enough that its loss starts with the shortest backoff.
     Stable(Generation),
+    /// The reason is for operators.
     Lost(Generation, String),
     /// The backoff is over.
     RetryDue,
@@ -50,7 +57,9 @@ pub(crate) enum Event {
 /// The state of a link, and the counts that determine the next backoff.
 #[derive(Debug)]
 pub(crate) struct StateMachine {
+    /// Changed by `apply` only.
     phase: Phase,
+    /// Of the last attempt, also after it failed.
     generation: Generation,
     /// Failed attempts and losses since a link was last stable.
     failures: u32,
@@ -64,16 +73,21 @@ pub(crate) struct StateMachine {
 
 impl StateMachine {
     /// A machine whose first connect is under way, to one of so many hosts.
+    /// `hosts` counts those of the URL; more than one allows a quick failover.
     pub(crate) fn new(hosts: usize) -> Self {
         let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
         Self { phase: Phase::Connecting(1), generation: 1, failures: 0, refusals: 0, alarm: None, others }
     }
 
+    /// The supervisor compares it before and after an event.
     pub(crate) fn phase(&self) -> &Phase {
         &self.phase
     }
 
     /// Applies an event. One of another generation, or one that does not fit the phase, changes nothing.
+    ///
+    /// An alarm during `Resubscribing` is remembered, because listeners may work under it. The loss of a link is
+    /// followed by quick attempts on as many other hosts as there are, and then by growing waits.
     pub(crate) fn apply(&mut self, event: Event) {
         let current = self.generation;
         let next = match (&self.phase, event) {
@@ -123,6 +137,7 @@ impl StateMachine {
                 }
             }
             (Phase::Lost { .. }, Event::RetryDue) => {
+                // Before the attempt, so events of an earlier one no longer match.
                 self.generation += 1;
                 Phase::Connecting(self.generation)
             }
@@ -131,6 +146,7 @@ impl StateMachine {
         self.phase = next;
     }
 
+    /// Failures that need an operator are counted apart, and any other failure resets that count.
     fn lost(&mut self, reason: String, needs_operator: bool) -> Phase {
         let backoff = if needs_operator { Backoff::Slow(self.refusals) } else { Backoff::Exponential(self.failures) };
         self.refusals = if needs_operator { self.refusals.saturating_add(1) } else { 0 };

@@ -1,9 +1,13 @@
 //! What the machine must do, and what it must never do.
+//!
+//! The machine has no clock, so each test is a list of events. The properties cover the orders in which a late event of
+//! an abandoned link can arrive.
 
 use proptest::prelude::*;
 
 use super::*;
 
+/// A machine with one host whose first link is usable.
 fn ready() -> StateMachine {
     let mut machine = StateMachine::new(1);
     machine.apply(Event::Connected(1));
@@ -11,14 +15,17 @@ fn ready() -> StateMachine {
     machine
 }
 
+/// A loss of the link of this generation.
 fn gone(generation: Generation) -> Event {
     Event::Lost(generation, "gone".into())
 }
 
+/// A failed attempt to connect. `needs_operator` stands for an error that is not transient.
 fn failed(generation: Generation, needs_operator: bool) -> Event {
     Event::Failed { generation, reason: "refused".into(), needs_operator }
 }
 
+/// Publishers see the new link only in the last of these phases.
 #[test]
 fn a_loss_leads_over_a_pause_a_connection_and_declarations_back_to_work() {
     let mut machine = ready();
@@ -32,6 +39,8 @@ fn a_loss_leads_over_a_pause_a_connection_and_declarations_back_to_work() {
     }
 }
 
+/// Quick attempts are limited by the number of other hosts: with a single host each loss waits, and a failed connect
+/// ends them, because the other host was tried.
 #[test]
 fn another_host_is_tried_at_once_and_a_link_that_is_lost_again_and_again_waits_longer() {
     let pauses = |hosts| {
@@ -59,6 +68,7 @@ fn another_host_is_tried_at_once_and_a_link_that_is_lost_again_and_again_waits_l
     );
 }
 
+/// A connect that succeeds does not reset the backoff; only `Stable` does.
 #[test]
 fn pauses_grow_until_a_link_has_lived_long_enough() {
     let mut machine = ready();
@@ -73,6 +83,7 @@ fn pauses_grow_until_a_link_has_lived_long_enough() {
     assert!(matches!(machine.phase(), Phase::Lost { backoff: Backoff::Exponential(0), .. }));
 }
 
+/// A loss before it does not count towards these waits.
 #[test]
 fn what_an_operator_has_to_correct_is_retried_after_a_long_wait() {
     let mut machine = ready();
@@ -84,6 +95,8 @@ fn what_an_operator_has_to_correct_is_retried_after_a_long_wait() {
     }
 }
 
+/// The broker reports an alarm once. If the report were lost, publishers would resume on a connection that the broker
+/// does not read.
 #[test]
 fn an_alarm_that_came_during_the_declarations_is_not_forgotten() {
     let mut machine = StateMachine::new(1);
@@ -95,6 +108,7 @@ fn an_alarm_that_came_during_the_declarations_is_not_forgotten() {
     assert_eq!(machine.phase(), &Phase::Ready(1));
 }
 
+/// `None` in a phase without a link.
 fn generation_of(phase: &Phase) -> Option<Generation> {
     match phase {
         Phase::Connecting(generation)
@@ -120,6 +134,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// `None` for an event that belongs to no link.
 fn generation_of_event(event: &Event) -> Option<Generation> {
     match event {
         Event::Connected(generation)
