@@ -76,7 +76,8 @@ pub struct AmqpConfig {
     pub quorum_max_memory_length: u64,
     /// How many bytes of such messages, with the same rules. Default: 0.
     pub quorum_max_memory_bytes: u64,
-    /// The most unacknowledged messages of one listener, where the core would allow more; zero sets no limit.
+    /// The most unacknowledged messages of each consumer of a listener, one for each of its queues, where the core would
+    /// allow more; zero sets no limit.
     /// Default: 0.
     pub max_prefetch: u16,
     /// The upper bound of the first wait before a reconnect, or before a cancelled consumer is restored. Each

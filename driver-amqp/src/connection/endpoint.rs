@@ -79,7 +79,7 @@ impl Endpoint {
         }
         let reason = format_args!(
             "user and password are {login} bytes long, and the connection ended at the login: a broker takes a frame of \
-             {LOGIN_FRAME} bytes there, unless_ended its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
+             {LOGIN_FRAME} bytes there, unless its `initial_frame_max` is larger (8192 from RabbitMQ 4.1 on)"
         );
         Error::new(ErrorKind::Config, "connect").with_context("reason", reason)
     }
