@@ -1,6 +1,8 @@
 //! [`Harness`]: what the author of a driver implements.
 
+use std::env;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,6 @@ use oslo_messaging::driver::Transport;
 use serde::{Deserialize, Serialize};
 
 use crate::foreign::Foreign;
-use crate::report::driver_of_this_test;
 
 /// Connects the suite to one driver. The suite creates a new harness for each case.
 #[async_trait]
@@ -128,4 +129,13 @@ pub enum Clock {
     Real,
     /// Tokio's paused clock, which jumps to the next timer when every task waits. For a bus in the process.
     Paused,
+}
+
+/// The default name of the driver: the package whose test this process is.
+pub(crate) fn driver_of_this_test() -> String {
+    env::var("CARGO_PKG_NAME").unwrap_or_else(|_| {
+        let program = env::current_exe().ok();
+        let stem = program.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+        stem.unwrap_or_else(|| "a driver".to_owned())
+    })
 }

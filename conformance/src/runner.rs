@@ -13,6 +13,7 @@ use oslo_messaging::driver::Capabilities;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use crate::harness::driver_of_this_test;
 use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
 
@@ -68,7 +69,7 @@ pub fn ignore_all(reason: &str) -> ExitCode {
     let (ids, arguments): (Vec<_>, _) = (cases().map(|case| case.id.to_owned()).collect(), Arguments::from_args());
     if !arguments.list {
         let runs = ids.iter().map(|id| CaseRun::new(id, Ended::Ignored(reason.to_owned()), 0.0)).collect();
-        report::write(&Record::new(report::driver_of_this_test(), Part::Cases(runs)));
+        report::write(&Record::new(driver_of_this_test(), Part::Cases(runs)));
     }
     ignored(&arguments, ids, reason)
 }

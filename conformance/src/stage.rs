@@ -8,7 +8,7 @@ use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscript
 use oslo_messaging::{Bus, Deadline, Result, State};
 use uuid::Uuid;
 
-use crate::programs::Foreign;
+use crate::foreign::Foreign;
 use crate::tally::Tally;
 use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
 

@@ -6,7 +6,8 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use super::options::Overrides;
 use super::{Actors, Generated, Options, delivery, notify, rpc, run_kind};
-use crate::report::{Part, ProgramRun, Record, driver_of_this_test, write};
+use crate::harness::driver_of_this_test;
+use crate::report::{Part, ProgramRun, Record, write};
 use crate::runner;
 use crate::{Clock, Harness};
 

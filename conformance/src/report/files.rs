@@ -19,15 +19,6 @@ pub(crate) fn write(record: &Record) {
     }
 }
 
-/// The default name of the driver: the package whose test this process is.
-pub(crate) fn driver_of_this_test() -> String {
-    env::var("CARGO_PKG_NAME").unwrap_or_else(|_| {
-        let program = env::current_exe().ok();
-        let stem = program.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
-        stem.unwrap_or_else(|| "a driver".to_owned())
-    })
-}
-
 /// Writes a record to the file of its driver and part; a later run replaces it.
 /// Characters other than letters, digits, `-`, `_` and `.` become `-` in the name of the file.
 ///

@@ -25,7 +25,7 @@ pub use files::REPORT;
 pub use markdown::embed;
 pub use record::{CaseRun, Ended, Excused, FlawRun, Part, ProgramRun, Record, Records};
 
-pub(crate) use files::{driver_of_this_test, write};
+pub(crate) use files::write;
 
 #[cfg(test)]
 mod tests;

@@ -116,7 +116,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
         // AMQP has 16 bits for it in basic.qos.
         "rabbit_qos_prefetch_count",
         NUMBER,
-        "The most messages that a listener holds at once, if it would take more; 0 sets no limit. Default: 0.",
+        "The most messages that a listener holds at once from each of its queues, if it would take more; 0 sets no limit. Default: 0.",
         |config, value| number(value).map(|count| config.max_prefetch = count),
     ),
     set(
