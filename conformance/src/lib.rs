@@ -41,6 +41,7 @@
 
 mod case;
 mod cases;
+mod console;
 mod expected;
 mod flawed;
 mod foreign;

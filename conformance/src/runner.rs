@@ -1,6 +1,5 @@
 //! Runs the cases: a trial for each, on its own runtime, and the comparison with the pinned list.
 
-use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,7 @@ use oslo_messaging::driver::Capabilities;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use crate::console::print_error;
 use crate::harness::driver_of_this_test;
 use crate::report::{self, CaseRun, Ended, Part, Record};
 use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
@@ -242,12 +242,6 @@ pub(crate) fn limit(clock: Clock) -> Duration {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it panicked without a message").to_owned()
-}
-
-/// Standard error, since the list of trials goes to standard output.
-pub(crate) fn print_error(text: &str) {
-    // There is no other place to report that standard error is closed.
-    let _ = writeln!(io::stderr(), "\n{text}");
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 use super::determined::{Determined, Outcomes};
 use super::explore::{Perils, Search, explore, shrinking};
 use super::{Generated, Options, Report, Rule, Violation, delivery, notify, rpc};
+use crate::console::print_error;
 use crate::report::write;
-use crate::runner::{ignored, print_error};
+use crate::runner::ignored;
 use crate::{Harness, Stage, runner};
 
 /// The rule of the comparison.

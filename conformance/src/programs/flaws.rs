@@ -8,8 +8,9 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::explore::{Search, explore, perform as play, perils};
 use super::{Generated, Options, delivery, notify, rpc};
+use crate::console::print_error;
 use crate::report::{FlawRun, Part, Record, write};
-use crate::runner::{perform, print_error};
+use crate::runner::perform;
 use crate::{Case, Flaw, Flawed, Harness, cases};
 
 /// The id of the rule that must catch `flaw` in a run of programs; other rules may catch it too.

@@ -49,9 +49,10 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::Harness;
+use crate::console::print_error;
 pub use crate::foreign::Foreign;
 use crate::report::write;
-use crate::runner::{ignored, print_error};
+use crate::runner::ignored;
 pub use actors::Actors;
 use any_program::AnyProgram;
 pub use differential::differential;

@@ -7,7 +7,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use super::options::Overrides;
 use super::{Actors, Generated, Options, delivery, notify, rpc, run_kind};
 use crate::harness::driver_of_this_test;
-use crate::report::{Part, ProgramRun, Record, write};
+use crate::report::{Ended, Part, ProgramRun, Record, write};
 use crate::runner;
 use crate::{Clock, Harness};
 
@@ -130,7 +130,17 @@ impl Kind {
 impl Entry {
     /// Writes a record that no program ran, and why.
     fn left_out(&self, reason: &str) {
-        let run = ProgramRun::ignored(self.kind.name(), &self.options, reason);
+        let run = ProgramRun {
+            kind: self.kind.name().to_owned(),
+            actors: self.options.actors.to_string(),
+            seed: self.options.seed,
+            programs: 0,
+            steps: 0,
+            rules: 0,
+            seconds: 0.0,
+            excused: Vec::new(),
+            ended: Ended::Ignored(reason.to_owned()),
+        };
         write(&Record::new(driver_of_this_test(), Part::Programs(run)));
     }
 

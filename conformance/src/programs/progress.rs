@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::runner::print_error;
+use crate::console::print_error;
 
 /// The time between two lines, without a terminal.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -6,8 +6,8 @@ use libtest_mimic::Failed;
 
 use super::explore::Explored;
 use super::{Divergence, Generated, Options};
+use crate::console::print_error;
 use crate::report::{Ended, Excused, Part, ProgramRun, Record};
-use crate::runner::print_error;
 
 /// The result of a run of programs of one kind.
 #[derive(Debug)]

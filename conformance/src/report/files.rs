@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::{Part, Record, Records};
-use crate::runner::print_error;
+use crate::console::print_error;
 
 /// The environment variable that names the directory for records. Without it nothing is written.
 pub const REPORT: &str = "OSLO_TEST_REPORT";

@@ -3,8 +3,6 @@
 use libtest_mimic::{Completion, Failed};
 use serde::{Deserialize, Serialize};
 
-use crate::programs::Options;
-
 /// The results of one test of one driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -121,15 +119,6 @@ impl Record {
 impl CaseRun {
     pub(crate) fn new(case: &str, ended: Ended, seconds: f64) -> Self {
         Self { case: case.to_owned(), ended, seconds }
-    }
-}
-
-impl ProgramRun {
-    /// The record of a run that was skipped.
-    pub(crate) fn ignored(kind: &str, options: &Options, reason: &str) -> Self {
-        let (kind, actors, ended) = (kind.to_owned(), options.actors.to_string(), Ended::Ignored(reason.to_owned()));
-        let (seed, excused) = (options.seed, Vec::new());
-        Self { kind, actors, seed, programs: 0, steps: 0, rules: 0, seconds: 0.0, excused, ended }
     }
 }
 
