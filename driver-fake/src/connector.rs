@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oslo_messaging::config::TransportUrl;
 use oslo_messaging::driver::{Connector, Transport};
-use oslo_messaging::{Deadline, Error, ErrorKind, Result};
+use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Result};
 
 use crate::broker::FakeBroker;
 
@@ -42,7 +42,7 @@ impl Connector for FakeConnector {
     async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
         const OPERATION: &str = "connect";
         if deadline.has_passed() {
-            return Err(Error::timeout(OPERATION));
+            return Err(Error::timeout(OPERATION).with_executed(Executed::No));
         }
         if let Some(broker) = &self.broker {
             return Ok(Arc::new(broker.transport()));

@@ -1,7 +1,7 @@
 //! The limits of AMQP on names: at most 255 bytes, and not reserved.
 
 use oslo_messaging::driver::{Exchange, ExchangeKind, QueuePlan};
-use oslo_messaging::{Error, ErrorKind, Result};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 /// The longest AMQP short string, in bytes: every name and routing key is one.
 ///
@@ -35,9 +35,9 @@ pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Re
     }
     check_length("exchange", &exchange.name, operation)?;
     if exchange.name.is_empty() || exchange.name.starts_with(RESERVED) {
-        return Err(
-            Error::new(ErrorKind::Denied, operation).with_context("reserved_exchange", format!("{:?}", exchange.name))
-        );
+        return Err(Error::new(ErrorKind::Denied, operation)
+            .with_executed(Executed::No)
+            .with_context("reserved_exchange", format!("{:?}", exchange.name)));
     }
     Ok(())
 }
@@ -50,10 +50,14 @@ pub(crate) fn check_queue(name: &str, operation: &'static str) -> Result<()> {
     check_length("queue", name, operation)?;
     if name.is_empty() {
         // RabbitMQ would generate a name, which no publisher could know.
-        return Err(Error::new(ErrorKind::Topology, operation).with_context("queue", "a queue needs a name"));
+        return Err(Error::new(ErrorKind::Topology, operation)
+            .with_executed(Executed::No)
+            .with_context("queue", "a queue needs a name"));
     }
     if name.starts_with(RESERVED) {
-        return Err(Error::new(ErrorKind::Denied, operation).with_context("reserved_queue", name));
+        return Err(Error::new(ErrorKind::Denied, operation)
+            .with_executed(Executed::No)
+            .with_context("reserved_queue", name));
     }
     Ok(())
 }
@@ -68,6 +72,7 @@ pub(crate) fn check_length(what: &'static str, name: &str, operation: &'static s
     }
     let start: String = name.chars().take(40).collect();
     Err(Error::new(ErrorKind::TooLarge, operation)
+        .with_executed(Executed::No)
         .with_context(what, format!("{start}…"))
         .with_context("bytes", name.len())
         .with_context("limit", SHORT_STRING))

@@ -1,7 +1,7 @@
 //! The limits of RabbitMQ on the properties and the size of a message.
 
 use oslo_messaging::driver::Message;
-use oslo_messaging::{Error, ErrorKind, Result};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::names::{check_exchange, check_length, check_queue};
 use crate::state::destination::{Destination, QueueDeclaration};
@@ -25,6 +25,7 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     }
     if message.body.len() > max_message_size {
         return Err(Error::new(ErrorKind::TooLarge, OPERATION)
+            .with_executed(Executed::No)
             .with_context("bytes", message.body.len())
             .with_context("limit", max_message_size));
     }
@@ -42,6 +43,7 @@ fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
     }
     if bytes > PROPERTIES {
         return Err(Error::new(ErrorKind::TooLarge, operation)
+            .with_executed(Executed::No)
             .with_context("header_bytes", bytes)
             .with_context("limit", PROPERTIES));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oslo_messaging::driver::{ExchangeKind, Message, Origin};
-use oslo_messaging::{Error, ErrorKind, Result};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
@@ -65,6 +65,7 @@ impl BrokerState {
     pub(crate) fn returned(&mut self, to: &Destination) -> Error {
         self.counters.returned += 1;
         Error::new(ErrorKind::Undeliverable, "publish")
+            .with_executed(Executed::No)
             .with_context("exchange", &to.exchange.name)
             .with_context("routing_key", &to.key)
     }

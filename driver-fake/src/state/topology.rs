@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oslo_messaging::driver::{Exchange as ExchangeName, ExchangeKind, Lifetime, QueuePlan};
-use oslo_messaging::{Error, ErrorKind, Result};
+use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use tokio::time::Instant;
 
 use crate::state::BrokerState;
@@ -64,6 +64,7 @@ impl BrokerState {
             }
             Some(existing) if existing.kind == exchange.kind => Ok(()),
             Some(existing) => Err(Error::new(ErrorKind::Topology, operation)
+                .with_executed(Executed::No)
                 .with_context("exchange", &exchange.name)
                 .with_context("declared_as", format!("{:?}", exchange.kind))
                 .with_context("exists_as", format!("{:?}", existing.kind))),
@@ -87,6 +88,7 @@ impl BrokerState {
         let queue = self.queues.get(&id).expect("a name leads to a queue");
         if queue.exclusive {
             return Err(Error::new(ErrorKind::Topology, operation)
+                .with_executed(Executed::No)
                 .with_context("queue", name)
                 .with_context("reason", "it is exclusive to another connection"));
         }
