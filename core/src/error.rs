@@ -56,7 +56,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// What is known of the execution from the kind alone: the first five are found before anything is sent.
+    /// What is known of the execution from the kind alone. `Config`, `InvalidTarget`, `VersionCap`, `Encode` and
+    /// `Unsupported` are found before anything is sent.
     fn implied_executed(self) -> Executed {
         match self {
             Self::Config | Self::InvalidTarget | Self::VersionCap | Self::Encode | Self::Unsupported => Executed::No,

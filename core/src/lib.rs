@@ -78,7 +78,8 @@
 //! [`Registry`] finds the driver of a [`TransportUrl`](config::TransportUrl).
 //!
 //! # Observability
-//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`. Its fields
+//! Every call, cast and request is one `tracing` span of level info: `rpc.call`, `rpc.cast` or `rpc.handle`; each run
+//! of a notification handler is one of level debug, `notification.handle`. The fields of the first three
 //! are `messaging.system` (`oslo`), `messaging.destination` (the topic), `messaging.message_id` (the same for sender
 //! and server) and `rpc.method`. Bodies are never logged. The crate records these metrics with the `metrics` crate; an
 //! `outcome` is `ok`, `dropped` (the future was dropped), or the [`ErrorKind`] in snake case, such as `too_large`.

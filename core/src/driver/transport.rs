@@ -153,8 +153,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// [`declare_only`](PublishOptions::declare_only) it declares what the address needs and drops `message`.
     ///
     /// # Errors
-    /// `Undeliverable` if mandatory and no queue is bound, transient for 10 s after a lost connection was made again,
-    /// since the consumer that declares the queue may be reconnecting too; `Refused` for a negative confirm,
+    /// `Undeliverable` if mandatory and no queue is bound, which may be transient while consumers reconnect after a
+    /// lost connection; `Refused` for a negative confirm,
     /// `TooLarge`, `Blocked`, `Disconnected`, `Denied`, `Topology`, `Timeout`, `Closed`;
     /// [`executed`](crate::Error::executed) says whether the bus may own the message all the same.
     ///
@@ -170,11 +170,10 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// `Disconnected`, `Timeout`, `Closed`.
     async fn subscribe(&self, subscription: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>>;
 
-    /// Looks at the queue that a message to `address` waits in; `None` if there is none. Nothing is declared or
-    /// consumed.
+    /// Looks at the queue that a message to `address` waits in; `None` if there is none. Nothing is
+    /// consumed, and nothing is declared but a reply inbox that the driver finds gone.
     ///
-    /// Core asks when a call is about to time out: about the server's queue, for the error, and about the reply inbox,
-    /// which a driver that finds it gone may put back.
+    /// Core asks when a call is about to time out: about the server's queue, for the error, and about the reply inbox.
     ///
     /// # Errors
     /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the

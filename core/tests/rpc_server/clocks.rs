@@ -75,9 +75,10 @@ async fn a_call_that_is_skipped_is_answered_that_it_did_not_run() {
     let answer = caller.answer().await;
     let failure = answer.failure.unwrap();
     assert_eq!((failure.module(), failure.class()), ("oslo_messaging_rust", "RequestNotRun"), "{failure}");
-    // The two read the clock of the machine one after the other.
-    let said = ["deadline passed 60", "deadline passed 59.9"].iter().any(|text| failure.message().contains(text));
-    assert!(said, "{failure}");
+    // The two read the clock of the machine one after the other, and a busy machine lets seconds pass between.
+    let text = failure.message().split_once("deadline passed ").and_then(|(_, rest)| rest.split_once('s'));
+    let passed: f64 = text.and_then(|(seconds, _)| seconds.parse().ok()).expect("the message says how long ago");
+    assert!((59.0..90.0).contains(&passed), "{failure}");
     assert!(shop.logged().is_empty());
     server.shutdown(soon()).await.unwrap();
 }

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 fn trial(&(name, needs, case): &ClusterCase) -> Trial {
     Trial::ignorable_test(name, move || {
         if needs == Needs::Time && !damage::is_long() {
-            return Ok(Completion::ignored_with("it takes a longer run; see CONTRIBUTING.md"));
+            return Ok(Completion::ignored_with("it takes a longer run; see docs/testing.md"));
         }
         if let Ok(Some(release)) = Release::from_env()
             && needs == Needs::Pauses

@@ -1,4 +1,4 @@
-//! The policies that the README shows, on a real node.
+//! The policies that docs/operations.md shows, on a real node.
 
 use oslo_messaging::ErrorKind;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
@@ -6,13 +6,13 @@ use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 use crate::limit::messages;
 use testkit::stage::{Stage, soon, until};
 
-const README: &str = include_str!("../../../README.md");
-/// The limit in the README's lines, and one that a test can reach.
+const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+/// The limit in the lines of that page, and one that a test can reach.
 const LIMIT: (&str, u64) = ("100000", 3);
 
-pub(crate) async fn of_the_readme() {
+pub(crate) async fn as_documented() {
     let stage = Stage::shared().await;
-    let lines: Vec<_> = README.lines().filter(|line| line.starts_with("rabbitmqctl set_policy")).collect();
+    let lines: Vec<_> = OPERATIONS.lines().filter(|line| line.starts_with("rabbitmqctl set_policy")).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     for line in lines {
         let line = line.replace(LIMIT.0, &LIMIT.1.to_string());

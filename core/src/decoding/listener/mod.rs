@@ -159,11 +159,13 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// As [`Listener::stop`].
     pub(crate) async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.stopped = true;
-        self.give_back();
-        match &mut self.listener {
+        let stopped = match &mut self.listener {
             Some(listener) => listener.stop(deadline).await,
             None => Ok(()),
-        }
+        };
+        // Before the stop the broker could deliver the messages to this listener again, which would count once more.
+        self.give_back();
+        stopped
     }
 
     /// As [`Listener::close`].

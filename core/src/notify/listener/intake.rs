@@ -6,6 +6,7 @@
 //! When the listener stops, events that wait in a batch or were not polled yet go back to their queue; handlers that
 //! run are awaited.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(super) struct Intake {
     runner: Arc<Runner>,
     /// `None`: every event on its own.
     batch: Option<Batch>,
+    /// Polled and not read yet. A stop finds them here, so that an event at its delivery limit is not dropped with them.
+    polled: VecDeque<Decoded<Notification>>,
     /// The batch that is being put together, and until when.
     gathered: Vec<PendingEvent>,
     /// `None` while the batch is empty: the window begins with its first event.
@@ -63,6 +66,7 @@ impl Intake {
             reader,
             runner: Arc::new(runner),
             batch,
+            polled: VecDeque::new(),
             gathered: Vec::new(),
             due: None,
             running: JoinSet::new(),
@@ -108,20 +112,28 @@ impl Intake {
     ///
     /// An event at its delivery limit is not requeued, since the broker would drop it: it is moved instead.
     async fn give_back(&mut self, deadline: Deadline) {
-        self.gathered.clear();
         if let Err(error) = self.listener.stop(deadline).await {
             debug!(%error, "a listener was not stopped cleanly");
+        }
+        // After the stop, or the broker would deliver them to this listener once more.
+        self.gathered.clear();
+        for message in std::mem::take(&mut self.polled) {
+            self.give_back_one(message).await;
         }
         let all = NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN);
         // Past the deadline, closing the listener does the same.
         // Dropping a message here requeues it.
         while let Ok(Ok(Some(messages))) = deadline.run("stop", self.listener.poll(all)).await {
             for message in messages {
-                // The broker would drop it.
-                if message.message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
-                    drop(self.read(message).await);
-                }
+                self.give_back_one(message).await;
             }
+        }
+    }
+
+    /// Requeues an event that was not read, or moves it if the broker would drop it.
+    async fn give_back_one(&mut self, message: Decoded<Notification>) {
+        if message.message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
+            drop(self.read(message).await);
         }
     }
 
@@ -150,7 +162,8 @@ impl Intake {
         // Looked at, not kept: an event that waited for its next try may need it while none arrives.
         drop(self.runner.permit().await);
         let Some(messages) = self.listener.poll(self.runner.free()).await? else { return Ok(false) };
-        for message in messages {
+        self.polled.extend(messages);
+        while let Some(message) = self.polled.pop_front() {
             if let Some(item) = self.read(message).await {
                 let permit = self.runner.permit().await;
                 start(Arc::clone(&self.runner).run(WorkItem::new(vec![item]), permit), &mut self.running);
@@ -180,7 +193,8 @@ impl Intake {
             }
             polled = self.listener.poll(missing.unwrap_or(NonZeroUsize::MIN)), if missing.is_some() => {
                 let Some(messages) = polled? else { return Ok(false) };
-                for message in messages {
+                self.polled.extend(messages);
+                while let Some(message) = self.polled.pop_front() {
                     let item = self.read(message).await;
                     self.gathered.extend(item);
                 }

@@ -130,7 +130,7 @@ impl Call<'_> {
                     silence.as_mut().reset(heard + monitored);
                 }
                 () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
-                    return Err(self.gone_silent(monitored));
+                    return Err(self.gone_silent(monitored, *phases));
                 }
                 () = &mut inspect, if inspecting => inspecting = false,
                 () = &mut deadline => {
@@ -225,8 +225,8 @@ impl Call<'_> {
     }
 
     /// The timeout of a monitored call whose server sent no heartbeat.
-    fn gone_silent(&self, monitored: Duration) -> Error {
-        self.named(Error::timeout("call").with_executed(Executed::Maybe))
+    fn gone_silent(&self, monitored: Duration, phases: Phases) -> Error {
+        self.timed_out(phases, Executed::Maybe)
             .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
     }
 
