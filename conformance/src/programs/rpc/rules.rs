@@ -37,7 +37,7 @@ rules! {
     /// A call ends by its deadline, with an allowance for a busy machine.
     IN_TIME = "rpc::a_call_ends_by_its_deadline" [];
     /// A mandatory request without a bound queue is undeliverable, unless its sender gave up before, or a connection
-    /// was lost while the request or its return was in flight.
+    /// was lost while the request or its return was in flight; a call may time out if one was lost before it.
     SAYS_UNDELIVERABLE = "rpc::an_undeliverable_call_says_so" [Mandatory];
     /// A request is undeliverable only if it is mandatory and no queue may have been bound.
     ONLY_UNDELIVERABLE = "rpc::only_what_has_no_queue_is_undeliverable" [];

@@ -27,7 +27,8 @@ pub(super) fn check(timeline: &Timeline<'_>, budget: Budget, violations: &mut Ve
 }
 
 /// Checks `Undeliverable` and the failures of casts.
-/// A return may be missing without a violation if the sender gave up first, or a connection was lost meanwhile.
+/// A return may be missing without a violation if the sender gave up first, or a connection was lost meanwhile, or
+/// before: the request is repeated then.
 /// Only requests that surely had no queue must be returned, and only those that surely had one must not be.
 /// Concurrent starts leave both open.
 fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations: &mut Vec<Violation>) {
@@ -37,7 +38,10 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     // An impatient or abandoned request may end before the bus returns it.
     let lost = timeline.lost_its_connection(sent) || timeline.lost_with_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
-    if mandatory && !undeliverable && !gave_up && !lost && !timeline.perhaps_bound(sent) {
+    // For a while after a lost connection a return is transient, and a request that is published again until its deadline may
+    // be on its way when the deadline passes.
+    let repeated = *outcome == Outcome::TimedOut && timeline.cut_between(0, sent.ended);
+    if mandatory && !undeliverable && !gave_up && !lost && !repeated && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
     }
     let optional = sent.request.kind == Kind::Call && !mandatory;
