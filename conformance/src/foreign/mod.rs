@@ -61,18 +61,23 @@ impl Foreign {
 
     /// Checks that a process can be started, before any program needs one.
     pub(crate) async fn rehearse(&self) -> Result<(), String> {
-        self.give_back(self.take().await?);
+        self.give_back(self.take().await?, false);
         Ok(())
     }
 
-    /// Returns an idle process to the pool.
-    pub(crate) fn give_back(&self, process: Process) {
-        // Last in, first out: the most recently used process is ready.
-        self.pool.idle().push(process);
+    /// Takes back a process, whose reports are dropped from now on. It returns to the pool, unless it serves or has a command in
+    /// progress: then it is killed.
+    pub(crate) fn give_back(&self, process: Process, is_serving: bool) {
+        process.report_to(None);
+        if process.is_idle() && !is_serving {
+            // Last in, first out: the most recently used process is ready.
+            self.pool.idle().push(process);
+        }
     }
 
-    /// Starts a process in advance, in place of a killed one.
-    pub(crate) fn replace(&self) {
+    /// Kills a process, and starts another one in advance.
+    pub(crate) fn kill(&self, process: Process) {
+        process.kill();
         // A failure is reported when a process is needed.
         if let Ok(process) = self.start() {
             self.pool.idle().insert(0, process);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Rule;
+use super::{Rule, Violation};
 
 /// A known difference of the reference implementation from the rules. It fails no program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,29 @@ pub struct Divergence {
     pub rules: &'static [&'static Rule],
     /// What the reference does instead, why, and the source.
     pub says: &'static str,
+}
+
+/// A divergence, and the actors or messages that it concerns.
+#[derive(Debug)]
+pub(crate) struct Excuse<T: 'static> {
+    pub(crate) divergence: Divergence,
+    /// Which of them it excuses, if they are foreign.
+    pub(crate) concerns: fn(&T) -> bool,
+}
+
+/// The violations of a check of the program as it was played, then what only `strict` has: the violations of a check as if every
+/// actor were of this library. Those are excused if one of `known` names the rule. The lenient check skips a rule also where no
+/// divergence names it; that is not an excuse.
+pub(crate) fn with_excused(
+    mut lenient: Vec<Violation>,
+    strict: Vec<Violation>,
+    known: &[&Divergence],
+) -> Vec<Violation> {
+    let is_known = |rule: &Rule| known.iter().any(|divergence| divergence.rules.contains(&rule));
+    let excused: Vec<_> = strict.into_iter().filter(|violation| !lenient.contains(violation)).collect();
+    let mark = |violation: Violation| if is_known(violation.rule) { violation.excused() } else { violation };
+    lenient.extend(excused.into_iter().map(mark));
+    lenient
 }
 
 impl fmt::Display for Divergence {

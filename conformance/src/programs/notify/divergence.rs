@@ -5,17 +5,10 @@
 
 use super::history::Answer;
 use super::{Listener, rules};
-use crate::programs::{Divergence, Rule};
+use crate::programs::Divergence;
+use crate::programs::divergence::Excuse;
 
-/// A divergence, and the listeners that it concerns.
-#[derive(Debug)]
-pub(crate) struct Excuse {
-    divergence: Divergence,
-    /// Which listeners it excuses, if they are foreign.
-    concerns: fn(&Listener) -> bool,
-}
-
-impl Excuse {
+impl Excuse<Listener> {
     /// Whether `listener` is excused.
     pub(crate) fn holds_for(&self, listener: &Listener) -> bool {
         listener.foreign && (self.concerns)(listener)
@@ -23,7 +16,7 @@ impl Excuse {
 }
 
 /// A listener of the reference requeues an event whose handler raises, if it requeues at all.
-pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
+pub(crate) static RAISED_COMES_BACK: Excuse<Listener> = Excuse {
     divergence: Divergence {
         id: "reference::what_a_handler_raises_is_given_back",
         rules: &[&rules::TRIES],
@@ -35,7 +28,7 @@ pub(crate) static RAISED_COMES_BACK: Excuse = Excuse {
 };
 
 /// A listener of the reference requeues events with a batch that no handler has had.
-pub(crate) static TAKES_OTHERS_ALONG: Excuse = Excuse {
+pub(crate) static TAKES_OTHERS_ALONG: Excuse<Listener> = Excuse {
     divergence: Divergence {
         id: "reference::a_batch_gives_back_what_its_filter_left_out",
         rules: &[&rules::MARK],
@@ -47,7 +40,7 @@ pub(crate) static TAKES_OTHERS_ALONG: Excuse = Excuse {
 };
 
 /// A listener of the reference with several threads starts handlers in any order.
-pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
+pub(crate) static STARTS_IN_ANY_ORDER: Excuse<Listener> = Excuse {
     divergence: Divergence {
         id: "reference::threads_start_handlers_in_any_order",
         rules: &[&rules::ORDER],
@@ -58,7 +51,7 @@ pub(crate) static STARTS_IN_ANY_ORDER: Excuse = Excuse {
 };
 
 /// A listener of the reference counts no events.
-pub(crate) static COUNTS_NOTHING: Excuse = Excuse {
+pub(crate) static COUNTS_NOTHING: Excuse<Listener> = Excuse {
     divergence: Divergence {
         id: "reference::a_listener_counts_no_events",
         rules: &[&rules::SUMS],
@@ -75,11 +68,6 @@ pub(crate) static ALL: &[&Divergence] = &[
     &STARTS_IN_ANY_ORDER.divergence,
     &COUNTS_NOTHING.divergence,
 ];
-
-/// Whether a divergence names `rule`.
-pub(crate) fn excuses(rule: &Rule) -> bool {
-    ALL.iter().any(|divergence| divergence.rules.contains(&rule))
-}
 
 /// The effect of a handler's result at `listener`.
 pub(crate) fn effect(listener: &Listener, answer: Answer) -> Answer {

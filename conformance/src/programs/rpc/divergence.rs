@@ -5,15 +5,8 @@
 
 use super::request::Kind;
 use super::{Request, Server, rules};
-use crate::programs::{Divergence, Rule};
-
-/// A divergence, and the servers or requests that it concerns.
-#[derive(Debug)]
-pub(crate) struct Excuse<T: 'static> {
-    divergence: Divergence,
-    /// Which servers or requests it excuses, if they are foreign.
-    concerns: fn(&T) -> bool,
-}
+use crate::programs::Divergence;
+use crate::programs::divergence::Excuse;
 
 impl Excuse<Server> {
     /// Whether `server` is excused.
@@ -96,11 +89,6 @@ pub(crate) static ALL: &[&Divergence] = &[
     &STARTS_IN_ANY_ORDER.divergence,
     &FANOUT_FAILS.divergence,
 ];
-
-/// Whether any divergence excuses from `rule`.
-pub(crate) fn excuses(rule: &Rule) -> bool {
-    ALL.iter().any(|divergence| divergence.rules.contains(&rule))
-}
 
 #[cfg(test)]
 mod tests {

@@ -77,8 +77,7 @@ impl ProcessActor {
             // kill it would come too late in the history.
             process.report_to(None);
             hired.handlers.take().inspect(|handlers| handlers.kill());
-            process.kill();
-            self.foreign.replace();
+            self.foreign.kill(process);
         }
     }
 
@@ -106,10 +105,8 @@ impl Drop for ProcessActor {
     /// Returns an idle process to the pool.
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
-        let Some(process) = hired.process.take() else { return };
-        process.report_to(None);
-        if process.is_idle() && hired.handlers.is_none() {
-            self.foreign.give_back(process);
+        if let Some(process) = hired.process.take() {
+            self.foreign.give_back(process, hired.handlers.is_some());
         }
     }
 }

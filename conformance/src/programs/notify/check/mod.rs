@@ -14,16 +14,12 @@ use super::history::History;
 use super::program::Program;
 use super::timeline::Timeline;
 use crate::programs::Violation;
+use crate::programs::divergence::with_excused;
 
 /// The rules that `history` breaks, the excused ones marked and at the end. Pure.
 pub(crate) fn judge(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
-    let mut violations = check(program, history, window);
-    let strictly = check(&program.ours(), history, window);
-    let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
-    // A rule that no divergence names is not excused, even if the check left it out.
-    let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
-    violations.extend(excused.into_iter().map(mark));
-    violations
+    let (lenient, strict) = (check(program, history, window), check(&program.ours(), history, window));
+    with_excused(lenient, strict, divergence::ALL)
 }
 
 /// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on a real

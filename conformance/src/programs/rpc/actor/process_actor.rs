@@ -114,8 +114,7 @@ impl ProcessActor {
     async fn kill(&self) {
         let mut hired = self.hired.write().await;
         if let Some(process) = hired.process.take() {
-            process.kill();
-            self.foreign.replace();
+            self.foreign.kill(process);
         }
         hired.serving = false;
     }
@@ -132,10 +131,8 @@ impl Drop for ProcessActor {
     /// Kills the process unless it is idle and serves nothing.
     fn drop(&mut self) {
         let hired = self.hired.get_mut();
-        let Some(process) = hired.process.take() else { return };
-        process.report_to(None);
-        if process.is_idle() && !hired.serving {
-            self.foreign.give_back(process);
+        if let Some(process) = hired.process.take() {
+            self.foreign.give_back(process, hired.serving);
         }
     }
 }

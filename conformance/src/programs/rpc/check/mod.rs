@@ -12,18 +12,14 @@ use super::program::Program;
 use super::timeline::Timeline;
 use crate::Budget;
 use crate::programs::Violation;
+use crate::programs::divergence::with_excused;
 
 /// The rules that `history` breaks. Violations that a divergence of foreign actors excuses are marked. Pure.
 /// Checks twice: with the program as it was played, and as if every actor were of this library.
 /// What only the second check finds is excused if a divergence names the rule.
 pub(crate) fn judge(program: &Program, history: &History, budget: Budget) -> Vec<Violation> {
-    let mut violations = check(program, history, budget);
-    let strictly = check(&program.ours(), history, budget);
-    let excused: Vec<_> = strictly.into_iter().filter(|violation| !violations.contains(violation)).collect();
-    // The lenient check skips a rule also where no divergence names it; that is not an excuse.
-    let mark = |violation: Violation| if divergence::excuses(violation.rule) { violation.excused() } else { violation };
-    violations.extend(excused.into_iter().map(mark));
-    violations
+    let (lenient, strict) = (check(program, history, budget), check(&program.ours(), history, budget));
+    with_excused(lenient, strict, divergence::ALL)
 }
 
 /// The rules that `history` breaks, the gravest first. Pure.
