@@ -162,4 +162,9 @@ impl Message {
         self.undecodable = Some(reason.into());
         self
     }
+
+    /// Whether the broker drops the message if this delivery fails too.
+    pub(crate) fn is_last_delivery(&self) -> bool {
+        self.delivery_count.is_some_and(DeliveryCount::is_last)
+    }
 }

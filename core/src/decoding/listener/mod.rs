@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrival_order::ArrivalOrder;
 use super::{Budget, Charge, Decoded, LARGE};
-use crate::driver::{DeliveryCount, IncomingMessage, Listener, Settle};
+use crate::driver::{IncomingMessage, Listener, Settle};
 use crate::wire::Compression;
 use crate::wire::compression::{header, inflate, too_large};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -195,7 +195,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         if self.settle == Settle::ByReceiver {
             self.jobs = JoinSet::new();
             let in_order = std::mem::replace(&mut self.order, ArrivalOrder::new()).into_messages();
-            self.taken = in_order.chain(self.taken.drain(..)).filter(|message| is_last(message.as_ref())).collect();
+            self.taken =
+                in_order.chain(self.taken.drain(..)).filter(|message| message.message().is_last_delivery()).collect();
         }
     }
 
@@ -311,11 +312,6 @@ impl<T: Send + 'static> DecodingListener<T> {
         let charge = charge.filter(|_| content.is_ok());
         self.order.settle(number, content, charge);
     }
-}
-
-/// Whether the broker would drop the message if it were given back.
-fn is_last(message: &dyn IncomingMessage) -> bool {
-    message.message().delivery_count.is_some_and(DeliveryCount::is_last)
 }
 
 /// `None` at once if the listener was given up.

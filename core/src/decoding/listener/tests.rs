@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::time::{advance, timeout};
 
 use super::*;
-use crate::driver::{Address, Message};
+use crate::driver::{Address, DeliveryCount, Message};
 use crate::wire;
 
 /// A listener that hands over what it was made with, then nothing, until it is stopped.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::delivery::message_key::MessageKey;
-use crate::driver::{DeliveryCount, IncomingMessage, Message};
+use crate::driver::{IncomingMessage, Message};
 use crate::notify::dead_letter::info::DeadLetterInfo;
 
 /// How many events that went back to their queue are remembered. The oldest beyond that are run again.
@@ -119,7 +119,7 @@ impl GivenUp {
         match events.moving.get_mut(&identity) {
             // Marked by the broker, so it is the same message again: settled with the first.
             Some(moving) if message.redelivered() => {
-                if message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
+                if message.message().is_last_delivery() {
                     moving.last.notify_one();
                 }
                 moving.copies.push(message);
@@ -181,7 +181,7 @@ impl GivenUp {
     pub(super) fn has_last(&self, identity: EventIdentity) -> bool {
         let events = self.events();
         let copies = events.moving.get(&identity).map(|moving| moving.copies.as_slice()).unwrap_or_default();
-        copies.iter().any(|copy| copy.message().delivery_count.is_some_and(DeliveryCount::is_last))
+        copies.iter().any(|copy| copy.message().is_last_delivery())
     }
 
     /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with

@@ -19,7 +19,6 @@ use super::reader::{EventReader, ReadOutcome};
 use super::runner::Runner;
 use super::work_item::{PendingEvent, WorkItem};
 use crate::decoding::{Decoded, DecodingListener};
-use crate::driver::DeliveryCount;
 use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start, stop_requested};
 use crate::wire::Notification;
 use crate::{Deadline, ErrorKind, Result};
@@ -132,7 +131,7 @@ impl Intake {
 
     /// Requeues an event that was not read, or moves it if the broker would drop it.
     async fn give_back_one(&mut self, message: Decoded<Notification>) {
-        if message.message.message().delivery_count.is_some_and(DeliveryCount::is_last) {
+        if message.message.message().is_last_delivery() {
             drop(self.read(message).await);
         }
     }
