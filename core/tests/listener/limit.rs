@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use oslo_messaging::notify::{DeadLetters, DeadReason, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::{Bus, NotificationListener, Priority, Target};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::fixture::{Failed, Seen, World, answering, keeping, soon};
-use crate::strict::{Rules, Strict};
+use crate::strict::{CAME_BACK, Rules, Strict};
 
 const QUEUE: &str = "notifications.info";
 const EMPTY: Duration = Duration::from_secs(1);
@@ -77,6 +78,46 @@ async fn an_event_that_reaches_its_limit_while_it_waits_is_moved_when_the_listen
     sleep(Duration::from_millis(500)).await;
     listener.shutdown(soon()).await.unwrap();
     assert_eq!((world.ready("notifications.info.dead"), rules.dropped()), (1, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_at_its_limit_that_was_polled_and_not_read_is_moved_when_the_listener_stops() {
+    let rules = Arc::new(Rules { limit: Some(1), portion: 2, ..Rules::default() });
+    let world = World::new();
+    let bus = Bus::new(Strict::to(&world.broker, &rules));
+    let (seen, gate) = (Seen::new(), Arc::new(Notify::new()));
+    let opened = Arc::clone(&gate);
+    let endpoint = answering(&seen, move |event| {
+        let gate = Arc::clone(&opened);
+        async move {
+            if event.attempt == 1 {
+                sleep(Duration::from_secs(1)).await;
+                return Err(Failed);
+            }
+            gate.notified().await;
+            Ok(NotificationResult::Handled)
+        }
+    });
+    let listener = listener(&bus).endpoint(endpoint).concurrency(2).start(soon()).await.unwrap();
+    world.publish(Priority::Info, "first").await;
+    world.publish(Priority::Info, "second").await;
+    // The second attempts take both permits while the listener waits for events.
+    seen.wait(4).await;
+    world.publish(Priority::Info, "in turn").await;
+    world.publish_with(Priority::Info, "at its limit", [(CAME_BACK.to_owned(), "once".to_owned())]).await;
+    // Both are polled together. The first of them waits for a permit, so the second is not read.
+    sleep(Duration::from_secs(1)).await;
+    let open = async {
+        sleep(Duration::from_secs(1)).await;
+        gate.notify_waiters();
+    };
+    let (stopped, ()) = tokio::join!(listener.shutdown(soon()), open);
+    stopped.unwrap();
+    let mut dead = DeadLetters::open(&world.bus, QUEUE, soon()).await.unwrap();
+    let letter = dead.next(EMPTY).await.unwrap().expect("it is a dead letter");
+    assert_eq!(letter.event().unwrap().payload.as_str(), r#"{"n":"at its limit"}"#);
+    assert!(dead.next(EMPTY).await.unwrap().is_none(), "one event was at its limit");
+    assert_eq!((seen.now().len(), world.ready(QUEUE), rules.dropped()), (4, 1, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]

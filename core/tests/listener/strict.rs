@@ -14,6 +14,9 @@ use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Health, Result};
 use oslo_messaging_fake::{FakeBroker, FakeTransport};
 use tokio::sync::watch;
 
+/// A header of a message that came back once before the listener was there.
+pub(crate) const CAME_BACK: &str = "came-back";
+
 /// What the broker refuses, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
@@ -29,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) came_back: Mutex<HashMap<String, u64>>,
     /// The ids of what the broker has dropped.
     pub(crate) dropped: Mutex<Vec<String>>,
+    /// How many messages a poll waits for, if it may take as many. Zero stands for one.
+    pub(crate) portion: usize,
 }
 
 #[derive(Debug)]
@@ -64,7 +69,7 @@ impl Rules {
     /// `message` as it is handed over, unless it is dropped for good.
     fn count(&self, message: &dyn IncomingMessage) -> Option<Message> {
         let mut counted = message.message().clone();
-        if !message.redelivered() {
+        if !message.redelivered() && !counted.headers.contains_key(CAME_BACK) {
             return Some(counted);
         }
         let failed = {
@@ -126,6 +131,14 @@ impl Transport for Strict {
     }
 }
 
+impl Limited {
+    /// How many messages a poll that has `kept` takes next, if it has not enough.
+    fn missing(&self, kept: usize, max: NonZeroUsize) -> Option<NonZeroUsize> {
+        let enough = self.rules.portion.clamp(1, max.get());
+        (kept < enough).then(|| NonZeroUsize::new(max.get() - kept)).flatten()
+    }
+}
+
 #[async_trait]
 impl Listener for Limited {
     fn address(&self) -> &Address {
@@ -133,19 +146,17 @@ impl Listener for Limited {
     }
 
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
-        loop {
-            let Some(polled) = self.inner.poll(max).await? else { return Ok(None) };
-            let mut kept: Vec<Box<dyn IncomingMessage>> = Vec::new();
+        let mut kept: Vec<Box<dyn IncomingMessage>> = Vec::new();
+        while let Some(missing) = self.missing(kept.len(), max) {
+            let Some(polled) = self.inner.poll(missing).await? else { return Ok(None) };
             for inner in polled {
                 match self.rules.count(&*inner) {
                     Some(message) => kept.push(Box::new(Counted { inner, message })),
                     None => inner.acknowledge().await?,
                 }
             }
-            if !kept.is_empty() {
-                return Ok(Some(kept));
-            }
         }
+        Ok(Some(kept))
     }
 
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {

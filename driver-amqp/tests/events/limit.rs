@@ -1,11 +1,13 @@
 //! Queues that limit how often they deliver a message, and those that do not.
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use oslo_messaging::driver::{Source, Subscription};
 use oslo_messaging::notify::{DeadLetter, DeadLetters, DeadReason, NotificationResult};
 use oslo_messaging::{Bus, Event, Failure, NotificationEndpoint, NotificationListener, Priority, Target};
 use oslo_messaging_amqp::AmqpConfig;
@@ -13,7 +15,7 @@ use serde_json::Value;
 use xtask::broker::Release;
 
 use crate::killed::tell;
-use testkit::stage::{ARRIVE, QUIET, Stage, soon, unique, within};
+use testkit::stage::{ARRIVE, QUIET, Stage, soon, subscribe, take, unique, until, within};
 
 /// How often a handler gives its event back before it handles it.
 const REQUEUES: u32 = 50;
@@ -95,6 +97,41 @@ async fn requeued(stage: &Stage, config: AmqpConfig) -> End {
             End::Dead(runs)
         }
     }
+}
+
+/// A listener that stops gives its batch back after the broker sends it no more, so that no event comes to it again.
+pub(crate) async fn of_events_that_a_stop_gives_back() {
+    const EVENTS: usize = 3;
+    let stage = Stage::shared().await;
+    let (topic, bus) = (unique("events"), Bus::new(stage.connect_with(AmqpConfig::quorum()).await));
+    let waiting = NotificationEndpoint::new(())
+        .on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| Ok::<_, Infallible>(NotificationResult::Handled));
+    let builder = NotificationListener::builder(&bus).target(Target::topic(&topic)).endpoint(waiting);
+    let size = NonZeroUsize::new(10).expect("not zero");
+    let listener = builder.batch(size, Duration::from_secs(3_600)).start(soon()).await.expect("it starts");
+    tell(&bus, &topic, 0..EVENTS as u64).await;
+    let queue = format!("{topic}.info");
+    until("the events to be handed over", async || unsettled(&stage, &queue).await == EVENTS).await;
+    listener.shutdown(soon()).await.expect("it ends");
+    let transport = stage.connect_with(AmqpConfig::quorum()).await;
+    let again = Subscription::new(Source::Queue { name: queue });
+    let again = take(subscribe(&transport, &again).await.as_mut(), EVENTS).await;
+    let failed: Vec<u64> =
+        again.iter().map(|event| event.message().delivery_count.map_or(0, |count| count.failed)).collect();
+    // From 4.3 on what is given back does not count.
+    let once = u64::from(stage.node.release().is_none_or(|release| !release.name().starts_with("4.3")));
+    assert_eq!(failed, [once; EVENTS]);
+}
+
+/// How many messages of `queue` the broker has handed over and not seen settled.
+async fn unsettled(stage: &Stage, queue: &str) -> usize {
+    let list = |stage: &Stage| {
+        let arguments = ["list_queues", "-p", &stage.vhost, "--no-table-headers", "name", "messages_unacknowledged"];
+        stage.node.rabbitmqctl(&arguments).expect("a list")
+    };
+    let listed = stage.control(list).await;
+    let counts = listed.lines().find_map(|line| line.strip_prefix(queue)?.strip_prefix('\t'));
+    counts.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
 pub(crate) async fn of_dead_letters_that_are_looked_at() {

@@ -29,6 +29,7 @@ const CASES: &[Case] = &[
     ("limit_an_event_of_a_classic_queue_may_be_given_back_fifty_times", || Box::pin(limit::of_a_classic_queue())),
     ("limit_an_event_of_a_quorum_queue_is_handled_or_a_dead_letter", || Box::pin(limit::of_a_quorum_queue())),
     ("limit_an_event_at_its_delivery_limit_is_a_dead_letter", || Box::pin(limit::of_a_quorum_queue_with_a_limit())),
+    ("limit_events_that_a_stop_gives_back_count_once", || Box::pin(limit::of_events_that_a_stop_gives_back())),
     ("limit_dead_letters_that_are_looked_at_stay", || Box::pin(limit::of_dead_letters_that_are_looked_at())),
     ("limit_dead_letters_stay_in_a_queue_that_has_a_limit", || {
         Box::pin(limit::of_dead_letters_in_a_queue_with_a_limit())
