@@ -42,6 +42,7 @@ const PURE: &[PureCase] = &pure_cases! {
     usage:
         a_minute_is_judged_by_what_was_held_without_a_fault,
         what_grew_by_more_than_a_twentieth_is_reported,
+        memory_that_a_lost_connection_gave_back_may_come_again,
         nothing_is_compared_before_every_consumer_had_what_it_remembers;
 };
 

@@ -52,7 +52,22 @@ pub(crate) fn a_minute_is_judged_by_what_was_held_without_a_fault() {
 pub(crate) fn what_grew_by_more_than_a_twentieth_is_reported() {
     let growth = |memory| growth(compared(&history(100, memory)).expect("ten minutes"));
     assert_eq!((growth(10_500), growth(8_000)), (vec![], vec![]));
-    assert_eq!(growth(10_501), ["G8: resident memory in KiB grew from 10000 at 180s to 10501"]);
+    assert_eq!(growth(10_501), ["G8: resident memory in KiB grew from 10000 up to 180s to 10501"]);
+}
+
+pub(crate) fn memory_that_a_lost_connection_gave_back_may_come_again() {
+    let growth = |memory, baseline: std::ops::Range<u64>| {
+        let mut history = history(100, memory);
+        for sample in &mut history.samples {
+            if baseline.contains(&sample.at.as_secs()) {
+                sample.memory = 6_000;
+            }
+        }
+        growth(compared(&history).expect("ten minutes"))
+    };
+    assert_eq!(growth(10_500, 120..540), Vec::<String>::new());
+    assert_eq!(growth(10_501, 120..540), ["G8: resident memory in KiB grew from 10000 up to 180s to 10501"]);
+    assert_eq!(growth(10_500, 0..540), ["G8: resident memory in KiB grew from 6000 up to 180s to 10500"]);
 }
 
 pub(crate) fn nothing_is_compared_before_every_consumer_had_what_it_remembers() {
