@@ -1,4 +1,4 @@
-//! Messages as a poll returns them.
+//! Messages as a poll returns them: settled before handover, or by their receivers.
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ impl Exchange {
         self.patterns.retain(|(_, id)| *id != queue);
     }
 
-    /// Whether no queue is bound to it.
+    /// Whether no queue is bound to it. A fanout exchange is deleted then.
     pub(crate) fn is_unbound(&self) -> bool {
         self.exact.is_empty() && self.patterns.is_empty()
     }

@@ -44,7 +44,7 @@ pub(crate) struct Queue {
     pub(crate) expires: Option<Instant>,
     /// How many messages were delivered and are unsettled.
     pub(crate) unsettled: usize,
-    /// How many consumers it has.
+    /// How many consumers share its messages in turn.
     pub(crate) consumers: usize,
     /// The exchanges it is bound to; deleting the queue removes its bindings there.
     pub(crate) bound_to: Vec<Arc<str>>,
