@@ -40,7 +40,7 @@ impl IncomingMessage for Settled {
         Ok(())
     }
 
-    /// Succeeds without effect.
+    /// Succeeds without effect, since the message was settled before it was handed over.
     async fn reject(self: Box<Self>) -> Result<()> {
         Ok(())
     }

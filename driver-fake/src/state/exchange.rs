@@ -13,7 +13,8 @@ pub(crate) struct Exchange {
     pub(crate) kind: ExchangeKind,
     /// Bindings whose key is compared as it is: all of a fanout exchange, and those of a topic exchange without wildcards.
     exact: HashMap<Arc<str>, Vec<Id>>,
-    /// Bindings with wildcards.
+    /// Bindings with wildcards, in the order in which they were made. Each is compared with every key that the
+    /// exchange routes.
     patterns: Vec<(Arc<str>, Id)>,
 }
 
