@@ -78,7 +78,7 @@ impl DeliveryCount {
 pub struct Origin {
     /// The exchange; empty for the default one.
     pub exchange: String,
-    /// The routing key.
+    /// The routing key, by which the exchange chose the queues.
     pub routing_key: String,
 }
 

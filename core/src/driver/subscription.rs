@@ -81,7 +81,7 @@ pub struct Binding {
     pub routing_key: String,
 }
 
-/// One queue of a subscription.
+/// One queue of a subscription, as a driver declares and binds it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct QueuePlan {

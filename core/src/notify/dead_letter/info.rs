@@ -100,7 +100,7 @@ pub(crate) fn queue_of(queue: &str) -> String {
 }
 
 impl DeadReason {
-    /// The word for it in the headers.
+    /// The word for it in the header `oslo.dead.reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
