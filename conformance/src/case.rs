@@ -3,10 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Capabilities, Capability};
 
-use crate::{Disturbance, Stage};
+use crate::{Disturbance, Failed, Stage};
 
 /// The result of a case. A failed assertion may also panic.
 /// The runner adds what the case cites to the text of a failure.

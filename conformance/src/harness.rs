@@ -23,7 +23,7 @@ pub trait Harness: Send + Sync + 'static {
     /// The driver's error; it fails the case.
     async fn transport(&self) -> Result<Arc<dyn Transport>>;
 
-    /// How long to wait on this bus.
+    /// How long to wait on this bus, for what must arrive and for what must not.
     fn budget(&self) -> Budget;
 
     /// The clock that the cases run by. Default: [`Clock::Real`].
@@ -122,7 +122,7 @@ impl Default for Budget {
     }
 }
 
-/// The clock that a case runs by.
+/// The clock that a case runs by, which decides how long its waits take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// The machine's clock, for a bus outside of the process.

@@ -39,10 +39,12 @@
 //! Cases are examples. [`programs`] are generated, and their histories must satisfy rules. [`report`] turns the results into a
 //! page. [`Flaw`] lists defects that the suite must catch, which [`programs::prove`] checks.
 
+mod arguments;
 mod case;
 mod cases;
 mod console;
 mod expected;
+mod failed;
 mod flawed;
 mod foreign;
 mod harness;
@@ -55,15 +57,21 @@ mod stage;
 mod tally;
 
 pub use async_trait::async_trait;
-pub use libtest_mimic::{Arguments, Failed};
 
 pub(crate) use case::Outcome;
 pub(crate) use reading::Reading;
 pub(crate) use recorder::Recorder;
 pub(crate) use stage::Stage;
 
+pub use arguments::Arguments;
 pub use case::Case;
 pub use cases::all as cases;
+pub use failed::Failed;
 pub use flawed::{Flaw, Flawed};
 pub use harness::{Budget, Clock, DELIVERY_LIMIT, Disturbance, Harness};
 pub use runner::{Report, ignore_all, main, perform, run};
+
+/// The code of the README, which is compiled, and run where it needs no broker, with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

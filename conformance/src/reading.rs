@@ -2,13 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, IncomingMessage, Listener};
 use oslo_messaging::{Deadline, Result as DriverResult};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Budget, Recorder};
+use crate::{Budget, Failed, Recorder};
 
 /// A listener, polled within the budgets of a case. Dropping it drops the listener.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ impl Reading {
         Self { listener, budget }
     }
 
-    /// The address of the listener.
+    /// The address of the listener, at which others reach it.
     #[must_use]
     pub(crate) fn address(&self) -> Address {
         self.listener.address().clone()
@@ -73,11 +72,7 @@ impl Reading {
         let mut read = Vec::new();
         while read.len() < count {
             let message = self.next().await.map_err(|failed| {
-                format!(
-                    "{} of {count} messages were read, {read:?}: {}",
-                    read.len(),
-                    failed.message().unwrap_or_default()
-                )
+                format!("{} of {count} messages were read, {read:?}: {}", read.len(), failed.message())
             })?;
             read.push(text(message.as_ref()));
             message.acknowledge().await?;

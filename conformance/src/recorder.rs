@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use libtest_mimic::Failed;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::Budget;
+use crate::{Budget, Failed};
 
-/// One recorded event.
+/// One recorded event: what happened, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Event {
     /// The name of the server or listener.
@@ -97,7 +96,7 @@ mod tests {
     const BUDGET: Budget = Budget { arrive: Duration::from_secs(10), quiet: Duration::from_secs(1) };
 
     fn message(outcome: Result<Vec<Event>, Failed>) -> String {
-        outcome.unwrap_err().message().unwrap().to_owned()
+        outcome.unwrap_err().message().to_owned()
     }
 
     #[tokio::test(start_paused = true)]

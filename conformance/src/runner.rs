@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
+use libtest_mimic::{Completion, Trial};
 use oslo_messaging::Result as DriverResult;
 use oslo_messaging::driver::Capabilities;
 use tokio::runtime::{Builder, Runtime};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::console::print_error;
 use crate::harness::driver_of_this_test;
 use crate::report::{self, CaseRun, Ended, Part, Record};
-use crate::{Case, Clock, Disturbance, Harness, Stage, cases, expected};
+use crate::{Arguments, Case, Clock, Disturbance, Failed, Harness, Stage, cases, expected};
 
 /// How many cases run concurrently by default on a bus outside of the process: each mostly waits.
 /// `--test-threads` overrides it.
@@ -26,12 +26,17 @@ const AT_ONCE: usize = 6;
 const PINNED: &str = "pinned::list";
 
 /// The result of a run of the suite.
-/// `conclusion` alone is not enough: an unknown name runs nothing, and so fails nothing.
+/// The numbers alone are not enough: an unknown name runs nothing, and so fails nothing.
 #[derive(Debug)]
+#[non_exhaustive]
 #[must_use = "it says whether the driver conforms"]
 pub struct Report {
-    /// The results of the trials.
-    pub conclusion: Conclusion,
+    /// How many trials passed: the cases, and the comparison with the pinned list.
+    pub passed: u64,
+    /// How many trials failed.
+    pub failed: u64,
+    /// How many cases did not run, since the driver lacks a capability or the harness a disturbance.
+    pub ignored: u64,
     /// The name that `--exact` asked for, if no trial has it. Nothing ran, which is not a success.
     pub unknown: Option<String>,
 }
@@ -43,7 +48,7 @@ impl Report {
         if let Some(unknown) = &self.unknown {
             print_error(&format!("nothing ran: this driver has no trial '{unknown}'"));
         }
-        self.unknown.is_none() && !self.conclusion.has_failed()
+        self.unknown.is_none() && self.failed == 0
     }
 }
 
@@ -67,15 +72,15 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &s
 #[must_use]
 pub fn ignore_all(reason: &str) -> ExitCode {
     let (ids, arguments): (Vec<_>, _) = (cases().map(|case| case.id.to_owned()).collect(), Arguments::from_args());
-    if !arguments.list {
+    if !arguments.lists() {
         let runs = ids.iter().map(|id| CaseRun::new(id, Ended::Ignored(reason.to_owned()), 0.0)).collect();
         report::write(&Record::new(driver_of_this_test(), Part::Cases(runs)));
     }
-    ignored(&arguments, ids, reason)
+    ignored(&arguments.0, ids, reason)
 }
 
 /// Ignores a trial for each of `ids`; fails where the environment forbids to skip.
-pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> ExitCode {
+pub(crate) fn ignored(arguments: &libtest_mimic::Arguments, ids: Vec<String>, reason: &str) -> ExitCode {
     let required = [("CI", "true"), ("OSLO_TEST_REQUIRE_LIVE", "1")];
     let strict = required.into_iter().find(|(variable, value)| std::env::var(variable).is_ok_and(|is| is == *value));
     let trial = |id: String| {
@@ -94,7 +99,7 @@ pub(crate) fn ignored(arguments: &Arguments, ids: Vec<String>, reason: &str) -> 
 
 /// Whether to mark ignored trials in advance. Nextest reads the marks from the list. A run uses no marks, because a marked
 /// trial cannot report its reason.
-fn marks_ignored(arguments: &Arguments) -> bool {
+fn marks_ignored(arguments: &libtest_mimic::Arguments) -> bool {
     arguments.list || arguments.ignored
 }
 
@@ -109,7 +114,7 @@ pub fn run<H: Harness>(
     pinned: &str,
     arguments: &Arguments,
 ) -> DriverResult<Report> {
-    let make = Arc::new(make);
+    let (make, arguments) = (Arc::new(make), &arguments.0);
     let (driver, possible, clock) = {
         let harness = make();
         (harness.driver(), harness.disturbances(), harness.clock())
@@ -135,12 +140,12 @@ pub fn run<H: Harness>(
             };
             let run = CaseRun::new(case.id, Ended::of(&outcome), begun.elapsed().as_secs_f64());
             runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
-            outcome
+            outcome.map_err(Failed::of_trial)
         });
         trial.with_ignored_flag(flagged)
     };
     let mut trials: Vec<Trial> = plan.into_iter().map(trial).collect();
-    trials.push(Trial::test(PINNED, move || unchanged(&drift)));
+    trials.push(Trial::test(PINNED, move || unchanged(&drift).map_err(Failed::of_trial)));
     let unknown = unknown(arguments, &trials);
     let mut arguments = arguments.clone();
     if clock == Clock::Real {
@@ -151,7 +156,8 @@ pub fn run<H: Harness>(
         let runs = std::mem::take(&mut *runs.lock().unwrap_or_else(PoisonError::into_inner));
         report::write(&Record::new(driver, Part::Cases(runs)));
     }
-    Ok(Report { conclusion, unknown })
+    let (passed, failed, ignored) = (conclusion.num_passed, conclusion.num_failed, conclusion.num_ignored);
+    Ok(Report { passed, failed, ignored, unknown })
 }
 
 /// The cases that apply to a driver that declares `capabilities`, each with the reason why it does not run, if any. Without a
@@ -169,7 +175,7 @@ fn planned(
 
 /// The name that is asked for, if no trial has it.
 /// Only `--exact` names a trial; a filter may match nothing.
-fn unknown(arguments: &Arguments, trials: &[Trial]) -> Option<String> {
+fn unknown(arguments: &libtest_mimic::Arguments, trials: &[Trial]) -> Option<String> {
     let asked = arguments.filter.as_ref().filter(|_| arguments.exact && !arguments.list)?;
     trials.iter().all(|trial| trial.name() != asked).then(|| asked.clone())
 }
@@ -199,10 +205,7 @@ pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
             Err(_) => Err(format!("it did not end within {limit:?}").into()),
         };
         let closed = stage.close().await;
-        outcome.and(closed).map_err(|failed| {
-            let text = failed.message().unwrap_or("it failed without a message");
-            format!("{text}\n  the contract: {}", case.cites).into()
-        })
+        outcome.and(closed).map_err(|failed| format!("{}\n  the contract: {}", failed.message(), case.cites).into())
     })
 }
 
@@ -250,8 +253,8 @@ mod tests {
 
     use super::*;
 
-    fn arguments(text: &str) -> Arguments {
-        Arguments::from_iter(text.split(' '))
+    fn arguments(text: &str) -> libtest_mimic::Arguments {
+        Arguments::of(text.split(' ')).0
     }
 
     #[test]

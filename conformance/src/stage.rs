@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::{Bus, Deadline, Result, State};
 use uuid::Uuid;
 
 use crate::foreign::Foreign;
 use crate::tally::Tally;
-use crate::{Budget, Clock, Disturbance, Harness, Reading, Recorder};
+use crate::{Budget, Clock, Disturbance, Failed, Harness, Reading, Recorder};
 
 /// The environment of one case or program: connections to one bus, unique names, and budgets.
 ///
@@ -52,7 +51,7 @@ impl Stage {
         &self.tally
     }
 
-    /// The clock of the harness.
+    /// The clock of the harness, by which the waits of a case pass.
     #[must_use]
     pub(crate) fn clock(&self) -> Clock {
         self.harness.clock()

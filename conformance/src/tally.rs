@@ -17,7 +17,7 @@ impl Tally {
     }
 }
 
-/// One counter.
+/// One counter, from the call that registered it.
 struct Counted {
     tally: Tally,
     /// With its label values, as [`Tally::of`] reads it.

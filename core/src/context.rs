@@ -45,7 +45,7 @@ pub struct RequestInfo {
 }
 
 impl Context {
-    /// A context without values.
+    /// A context without values, as a client without request data sends it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

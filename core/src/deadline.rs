@@ -29,7 +29,7 @@ impl Deadline {
         Self(instant)
     }
 
-    /// When it is.
+    /// The point in time, on tokio's clock.
     #[must_use]
     pub fn instant(self) -> Instant {
         self.0

@@ -19,7 +19,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The deadline passed first.
+    /// The deadline passed before the operation ended. What was begun may still have its effect.
     Timeout,
     /// No queue is bound where the message was sent, so no server or listener can receive it.
     Undeliverable,
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     TooLarge,
     /// A value could not be written as JSON.
     Encode,
-    /// What arrived could not be read.
+    /// A message, a configuration file or a result could not be read.
     Decode,
     /// The remote method failed; [`Error::remote`] has the exception.
     Remote,
@@ -51,7 +51,7 @@ pub enum ErrorKind {
     Config,
     /// The driver cannot do this; [`Capabilities`](crate::driver::Capabilities) says so beforehand.
     Unsupported,
-    /// The bus, server or listener was closed.
+    /// The bus, server or listener was closed, so no attempt can succeed.
     Closed,
 }
 
@@ -185,7 +185,7 @@ impl Error {
         }))
     }
 
-    /// What went wrong.
+    /// What went wrong, for programs to match on.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

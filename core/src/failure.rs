@@ -146,16 +146,14 @@ impl Failure {
     /// The arguments are not what `method` takes, for the reason `why`.
     ///
     /// A `TypeError`, as Python raises it for a wrong signature.
-    #[must_use]
-    pub fn bad_arguments(method: &str, why: impl fmt::Display) -> Self {
+    pub(crate) fn bad_arguments(method: &str, why: impl fmt::Display) -> Self {
         Self::new(BUILTINS, "TypeError", format!("{method}() cannot take these arguments: {why}"))
     }
 
     /// The handler panicked, saying `text`.
     ///
     /// A `RuntimeError`; the caller sees the text of the panic.
-    #[must_use]
-    pub fn panicked(text: &str) -> Self {
+    pub(crate) fn panicked(text: &str) -> Self {
         Self::new(BUILTINS, "RuntimeError", format!("the method panicked: {text}"))
     }
 
@@ -171,7 +169,7 @@ impl Failure {
         &self.raised.module
     }
 
-    /// What it says.
+    /// The text of the exception, as `str()` of it gives in Python.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.raised.message

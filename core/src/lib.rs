@@ -106,7 +106,6 @@
 //! | `oslo_messaging_notifications_lost_total{reason}` | events that a background notifier lost: `full`, `expired`, `failed` or `abandoned` |
 //! | `oslo_messaging_undecodable_total` | requests, replies and events that could not be decoded |
 
-mod backoff;
 mod bus;
 pub mod config;
 mod context;
@@ -146,3 +145,8 @@ pub use retry::Retry;
 pub use rpc::{Endpoint, RpcClient, RpcServer};
 pub use serializer::Serializer;
 pub use target::Target;
+
+/// The code of the README, which is compiled, and run where it needs no broker, with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

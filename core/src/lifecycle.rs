@@ -29,7 +29,7 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time before the end of a wait in which nothing starts any more.
 const LONGEST_REPORT: Duration = Duration::from_secs(1);
 
-/// How far it has come.
+/// How far a task has come. Phases are only passed forwards.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
     Running,
@@ -55,7 +55,7 @@ pub(crate) struct TaskHandle {
     aborted: AtomicBool,
 }
 
-/// The task's side.
+/// What the task itself holds: the request to stop, and the channel on which it publishes its phase.
 pub(crate) struct TaskControl {
     /// Set once it is to stop: by when.
     pub(crate) stop: watch::Receiver<Option<Deadline>>,

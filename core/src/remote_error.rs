@@ -1,4 +1,4 @@
-//! How a remote method failed.
+//! How a remote method failed: the exception that its server sent.
 
 use std::error::Error as StdError;
 use std::fmt;

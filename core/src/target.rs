@@ -20,15 +20,15 @@ pub struct Target {
     /// calls, also if their exchanges differ, and a fanout reaches both. A broker cannot be asked for the bindings of a
     /// queue over AMQP, so the library cannot warn of it. Give each application its own virtual host or topic names.
     pub exchange: Option<String>,
-    /// The topic that servers share.
+    /// The topic that servers share, which is the name of their queue. Needed for every operation.
     pub topic: Option<String>,
     /// The namespace of the method. Default: none.
     pub namespace: Option<String>,
     /// The version of the method's interface, `major.minor`. Default: none, which servers read as 1.0.
     pub version: Option<String>,
-    /// One server by its name.
+    /// One server by its name. Default: none, which means any server of the topic.
     pub server: Option<String>,
-    /// Whether every server of the topic is meant.
+    /// Whether every server of the topic gets a copy. Only a cast can be a fanout. Default: no.
     pub fanout: bool,
 }
 
@@ -46,21 +46,21 @@ impl Target {
         self
     }
 
-    /// Sets the namespace.
+    /// Sets the namespace, in which a server must have an endpoint.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Sets the version.
+    /// Sets the version, `major.minor`, that a server must be compatible with.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Sets the server.
+    /// Sets the server: a client reaches this one alone, and a server listens under this name.
     #[must_use]
     pub fn server(mut self, server: impl Into<String>) -> Self {
         self.server = Some(server.into());

@@ -10,19 +10,18 @@ use crate::{Error, ErrorKind};
 /// The text is `major.minor` or `major.minor.revision` in decimal digits. The reference also takes what `int()` of
 /// Python takes, such as blanks and signs, and ignores a fourth part; those are refused here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version {
+pub(crate) struct Version {
     /// Raised by what breaks callers: different majors never go together.
-    pub major: u32,
+    pub(crate) major: u32,
     /// Raised by what adds: a server serves its own minor and every lower one.
-    pub minor: u32,
+    pub(crate) minor: u32,
     /// The third part; a missing one compares as 0.
-    pub revision: Option<u32>,
+    pub(crate) revision: Option<u32>,
 }
 
 impl Version {
     /// `major.minor`, without a revision.
-    #[must_use]
-    pub const fn new(major: u32, minor: u32) -> Self {
+    pub(crate) const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor, revision: None }
     }
 }
@@ -32,8 +31,7 @@ impl Version {
 /// The same major, and a minor and revision no higher than the implemented ones; the revision counts only if the minors
 /// are equal. `None` implemented serves every request; `None` requested is served by `None` alone (oslo.messaging
 /// 18.3.1, `_utils.py:version_is_compatible`).
-#[must_use]
-pub fn is_compatible(implemented: Option<&Version>, requested: Option<&Version>) -> bool {
+pub(crate) fn is_compatible(implemented: Option<&Version>, requested: Option<&Version>) -> bool {
     let Some(implemented) = implemented else { return true };
     let Some(requested) = requested else { return false };
     let rank = |version: &Version| (version.minor, version.revision.unwrap_or(0));

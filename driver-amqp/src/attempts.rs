@@ -19,7 +19,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// For something that is up now.
+    /// For something that is up now. Its first loss therefore begins with the shortest wait.
     pub(crate) fn new() -> Self {
         Self { count: 0, since: Instant::now() }
     }

@@ -1,10 +1,10 @@
-//! How long to wait before the next attempt. Pure, except for the random source.
+//! How long to wait before the next attempt. Pure, except for the jitter.
 //!
 //! Waits are random ("full jitter"), so the clients of a broker that comes back do not connect at the same moment.
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use oslo_messaging::driver::jitter;
 
 use crate::config::AmqpConfig;
 
@@ -61,9 +61,9 @@ impl Backoff {
         }
     }
 
-    /// The wait, with a new random number.
+    /// As [`delay`](Self::delay), with a new random number each time.
     pub(crate) fn random_delay(self, config: &AmqpConfig) -> Duration {
-        self.delay(config, random())
+        self.delay(config, jitter())
     }
 }
 
@@ -71,13 +71,6 @@ impl Backoff {
 /// `reconnect_delay`, and a random part of `reconnect_splay` on top.
 fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))
-}
-
-/// A uniform random number in `0.0..1.0`.
-/// From the random bits of a UUID, which saves a crate for random numbers.
-pub(crate) fn random() -> f64 {
-    let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

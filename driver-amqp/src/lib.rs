@@ -112,3 +112,8 @@ pub use config::tls::Tls;
 pub use connector::AmqpConnector;
 pub use counters::Counters;
 pub use transport::AmqpTransport;
+
+/// The code of the README, which is compiled, and run where it needs no broker, with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

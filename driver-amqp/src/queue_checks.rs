@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oslo_messaging::driver::{Address, QueuePlan};
+use oslo_messaging::driver::{Address, QueuePlan, jitter};
 use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-
-use crate::backoff::random;
 
 /// The least time between two checks of one listener, whatever is suspected.
 /// So a peer that keeps publishing to a missing queue cannot keep a listener busy.
@@ -69,7 +67,7 @@ impl QueueChecks {
     pub(crate) async fn run(self: Arc<Self>, closing: CancellationToken) {
         while !self.interval.is_zero() {
             // A random part keeps processes that started together from checking together.
-            let pause = self.interval.saturating_add(self.interval.mul_f64(random()));
+            let pause = self.interval.saturating_add(self.interval.mul_f64(jitter()));
             tokio::select! {
                 () = closing.cancelled() => return,
                 () = sleep(pause) => self.suspect(|_| true),

@@ -29,7 +29,7 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<Shared>>>> = LazyLock::new(Mut
 pub struct FakeBroker(Arc<Shared>);
 
 impl FakeBroker {
-    /// An empty broker with the default limits.
+    /// An empty broker with the default limits. It lives as long as a clone, a transport or a listener of it.
     #[must_use]
     pub fn new() -> Self {
         Self::with_config(FakeConfig::default())

@@ -1,4 +1,4 @@
-//! The configuration of a broker.
+//! The configuration of a broker: its limits, and how its queues expire.
 
 use std::time::Duration;
 

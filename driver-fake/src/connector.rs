@@ -1,4 +1,4 @@
-//! Connects `fake:` URLs.
+//! Connects `fake:` URLs, each to the broker that the process shares under its name.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ pub struct Counters {
     pub published: u64,
     /// Deliveries to consumers; a redelivered message counts each time.
     pub delivered: u64,
-    /// Acknowledged messages.
+    /// Messages that were acknowledged, by their receivers or by the poll before handover.
     pub acknowledged: u64,
     /// Acknowledgements written: one for all messages that a poll acknowledges before handover, one for each message that its
     /// receiver settles.

@@ -1,4 +1,4 @@
-//! Publishes that meet a fault.
+//! Publishes that meet a fault: what becomes of the message, and what the publisher is answered.
 
 use oslo_messaging::driver::{Message, PublishOptions};
 use oslo_messaging::{Error, ErrorKind, Executed, Result, State};

@@ -1,4 +1,4 @@
-//! Messages as a poll returns them.
+//! Messages as a poll returns them: settled before handover, or by their receivers.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl IncomingMessage for Settled {
         Ok(())
     }
 
-    /// Succeeds without effect.
+    /// Succeeds without effect, since the message was settled before it was handed over.
     async fn reject(self: Box<Self>) -> Result<()> {
         Ok(())
     }

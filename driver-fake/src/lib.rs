@@ -63,3 +63,8 @@ pub use fault::{Cut, Fault, FaultRule};
 pub use faults::Faults;
 pub use state::inspect::{BindingState, ExchangeState, Leftovers, QueueState};
 pub use transport::FakeTransport;
+
+/// The code of the README, which is compiled, and run where it needs no broker, with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,7 +22,7 @@ use crate::state::mailbox::Mailbox;
 #[derive(Debug)]
 pub(crate) struct FakeListener {
     pub(crate) broker: Arc<Shared>,
-    /// The broker's side of this listener.
+    /// The broker's side of this listener: one channel, whose end wakes the poll.
     pub(crate) channel: Id,
     /// Shared with the channel, so that the listener learns its end without the lock.
     pub(crate) mailbox: Arc<Mailbox>,

@@ -1,4 +1,4 @@
-//! [`FakeTransport`]: a connection to the broker.
+//! [`FakeTransport`]: a connection to the broker. A cut or a close ends it for good, except after an interruption.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The repository's tasks: `cargo xtask lint | test | report | conformance | matrix | fuzz | soak | broker`.
+//! The repository's tasks: `cargo xtask lint | api | test | report | conformance | matrix | fuzz | soak | broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod task;
@@ -11,7 +11,7 @@ use xtask::broker::Release;
 use xtask::process::interrupt::Interrupt;
 
 use task::test::Broker;
-use task::{conformance, fuzz, lint, matrix, report, serve, soak, test};
+use task::{api, conformance, fuzz, lint, matrix, report, serve, soak, test};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -22,8 +22,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Checks formatting, lints, documentation, packaging and dependencies.
+    /// Checks formatting, lints, documentation, layout, the public API, the least Rust release, packaging and dependencies.
     Lint,
+    /// Compares the public API of the published crates with docs/api, as `lint` does.
+    Api(api::Api),
     /// Runs every test, the live ones on a private RabbitMQ node.
     Test {
         /// Runs without a node and skips the live tests. Refused where CI is set.
@@ -82,6 +84,7 @@ fn run(task: &Task) -> Result<bool> {
     let interrupt = Interrupt::install()?;
     match task {
         Task::Lint => lint::run(&interrupt),
+        Task::Api(api) => api::run(api, &interrupt),
         Task::Test { no_broker, broker, arguments } => {
             let kind = if *no_broker { Broker::None } else { Broker::Of(*broker) };
             test::run(kind, arguments, &interrupt)

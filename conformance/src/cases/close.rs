@@ -1,4 +1,4 @@
-//! The life of a transport.
+//! The life of a transport: its health, and what a close ends.
 
 use std::num::NonZeroUsize;
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::rpc::RpcServerBuilder;
 use oslo_messaging::{Context, Deadline, ErrorKind, Executed, State, Target};
@@ -14,7 +13,7 @@ use super::notify::{listener, notifier, recording, send_events};
 use super::rpc::Group;
 use crate::cases::cases;
 use crate::reading::text;
-use crate::{Disturbance, Outcome, Reading, Stage};
+use crate::{Disturbance, Failed, Outcome, Reading, Stage};
 
 cases! { disturb;
     /// Transport::publish: The driver waits for a connection until the deadline.

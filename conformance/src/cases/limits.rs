@@ -1,4 +1,4 @@
-//! How long, large and many things may be.
+//! Limits: lengths of names and headers, sizes of bodies, numbers of messages.
 
 use oslo_messaging::ErrorKind;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription, Transport};
 use oslo_messaging::wire::{Reply, Request};
 use oslo_messaging::{Bus, Payload, Result, RpcClient, Target};
 use serde_json::{Value, json};
 
-use crate::{Reading, Stage};
+use crate::{Failed, Reading, Stage};
 
 /// The server name of the hand-written server.
 pub(super) const SERVER: &str = "peer";

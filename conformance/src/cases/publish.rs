@@ -1,4 +1,4 @@
-//! What a publish promises.
+//! What a publish promises: order, content, and errors for what reaches no queue.
 
 use std::time::Duration;
 

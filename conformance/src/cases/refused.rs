@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::{ErrorKind, Result};
 
 use crate::cases::cases;
-use crate::{Outcome, Stage};
+use crate::{Failed, Outcome, Stage};
 
 cases! { refused;
     /// Capabilities: a missing behaviour is ErrorKind::Unsupported, never a silent success.

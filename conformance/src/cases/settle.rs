@@ -1,4 +1,4 @@
-//! What becomes of a message in hand.
+//! What becomes of a message in hand that is settled, dropped, or left by a dead reader.
 
 use oslo_messaging::ErrorKind;
 use oslo_messaging::driver::{Address, DeliveryCount, Settle, Source, Subscription, Transport};
@@ -35,7 +35,7 @@ fn subscription(stage: &Stage) -> Subscription {
 }
 
 /// A server that has been sent `texts`.
-async fn server(stage: &Stage, transport: &dyn Transport, texts: &[&str]) -> Result<Reading, libtest_mimic::Failed> {
+async fn server(stage: &Stage, transport: &dyn Transport, texts: &[&str]) -> Result<Reading, crate::Failed> {
     let reading = stage.read(transport, subscription(stage)).await?;
     stage.publish(transport, &stage.topic("e", "t"), texts).await?;
     Ok(reading)

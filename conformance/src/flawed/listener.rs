@@ -1,4 +1,4 @@
-//! The flaws of listeners and of their messages.
+//! The flaws of listeners and of their messages: what a poll, a settlement or a stop does wrong.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

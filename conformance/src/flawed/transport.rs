@@ -1,4 +1,4 @@
-//! The flaws of transports.
+//! The flaws of transports: what a publish, a subscribe, a health or a close does wrong.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ struct Shared {
     lines: Mutex<Option<mpsc::Sender<String>>>,
 }
 
-/// The state of the process.
+/// Whether the process runs. Commands to one that has ended fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Starting,

@@ -6,10 +6,10 @@ use std::str::FromStr;
 /// Which implementation plays the servers and the senders of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Actors {
-    /// This library.
+    /// This library, in the process of the test.
     #[default]
     Rust,
-    /// The reference implementation.
+    /// The reference implementation, in processes that the harness starts.
     Python,
     /// Either, as the program's seed determines for each actor; both, if there are at least two actors.
     Mixed,

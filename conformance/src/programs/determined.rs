@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 
 use super::Generated;
-use crate::Stage;
+use crate::{Failed, Stage};
 
 /// What a program gave: each observation and its result.
 pub(crate) type Outcomes = BTreeMap<String, String>;

@@ -14,7 +14,7 @@ use super::{Generated, Options, Report, Rule, Violation, delivery, notify, rpc};
 use crate::console::print_error;
 use crate::report::write;
 use crate::runner::ignored;
-use crate::{Harness, Stage, runner};
+use crate::{Failed, Harness, Stage, runner};
 
 /// The rule of the comparison.
 static SAME: Rule = Rule {
@@ -116,7 +116,7 @@ where
     Trial::test(id::<P>(), move || {
         let report = kind::<P, A, B>(&*make, &*other, &options);
         write(&report.record(make().driver()));
-        report.print()
+        report.print().map_err(Failed::of_trial)
     })
 }
 
@@ -153,11 +153,11 @@ fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
         let stage = Stage::new(harness);
         let mut outcomes = match timeout(limit, program.outcomes(&stage)).await {
             Ok(Ok(outcomes)) => outcomes,
-            Ok(Err(failed)) => observed("the program", failed.message().unwrap_or("failed without a message")),
+            Ok(Err(failed)) => observed("the program", failed.message()),
             Err(_) => observed("the program", &format!("did not end within {limit:?}")),
         };
         if let Err(failed) = stage.close().await {
-            outcomes.extend(observed("what was opened", failed.message().unwrap_or("could not be closed")));
+            outcomes.extend(observed("what was opened", failed.message()));
         }
         outcomes
     })

@@ -45,3 +45,24 @@ impl fmt::Display for Divergence {
         write!(f, "{} (in place of {}): {}", self.id, rules.join(", "), self.says)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::programs::{Generated, delivery, notify, rpc};
+
+    #[test]
+    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
+        fn check<P: Generated>() -> usize {
+            let divergences = P::divergences();
+            for divergence in &divergences {
+                assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
+                assert!(!divergence.rules.is_empty(), "{}", divergence.id);
+                assert!(divergence.rules.iter().all(|rule| P::rules().contains(rule)), "{}", divergence.id);
+                assert!(divergence.says.contains(".py`"), "{}", divergence.id);
+            }
+            divergences.len()
+        }
+        assert!(check::<rpc::Program>() > 0 && check::<notify::Program>() > 0);
+        assert_eq!(check::<delivery::Program>(), 0, "its programs have no foreign actors");
+    }
+}

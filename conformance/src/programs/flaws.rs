@@ -4,18 +4,17 @@ use std::panic;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 use super::explore::{Search, explore, perform as play, perils};
 use super::{Generated, Options, delivery, notify, rpc};
 use crate::console::print_error;
 use crate::report::{FlawRun, Part, Record, write};
 use crate::runner::perform;
-use crate::{Case, Flaw, Flawed, Harness, cases};
+use crate::{Case, Failed, Flaw, Flawed, Harness, cases};
 
 /// The id of the rule that must catch `flaw` in a run of programs; other rules may catch it too.
-#[must_use]
-pub fn caught_by(flaw: Flaw) -> &'static str {
+fn caught_by(flaw: Flaw) -> &'static str {
     flaw.breaks()
 }
 
@@ -45,7 +44,7 @@ pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs:
             let run = chase(&*make, flaw, &options);
             let verdict = verdict(&run, options.seed);
             runs.lock().unwrap_or_else(PoisonError::into_inner).push((place, run));
-            verdict.map(|()| Completion::Completed)
+            verdict.map(|()| Completion::Completed).map_err(Failed::of_trial)
         })
     };
     let conclusion = libtest_mimic::run(&arguments, Flaw::ALL.iter().enumerate().map(trial).collect());
@@ -93,7 +92,7 @@ fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
 /// Runs programs on a driver with `flaw` until the rule that must catch it is broken. Returns how many programs ran, or `None`
 /// if none broke it.
 /// Violations of other rules do not count. Failing programs are not shrunk.
-pub fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
+fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
     let flawed = || Flawed::new(make(), flaw);
     let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);
     let found = found.or_else(|| hunt_kind::<notify::Program, _>(&flawed, flaw, *options));

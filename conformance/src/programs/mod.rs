@@ -46,20 +46,20 @@ use std::fs;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 
-use crate::Harness;
 use crate::console::print_error;
 pub use crate::foreign::Foreign;
 use crate::report::write;
 use crate::runner::ignored;
+use crate::{Failed, Harness};
 pub use actors::Actors;
 use any_program::AnyProgram;
 pub use differential::differential;
 pub use divergence::Divergence;
 pub(crate) use explore::{Generated, Perils};
 use explore::{Search, explore, perform, perils, shrinking};
-pub use flaws::{caught_by, hunt, prove};
+pub use flaws::prove;
 use options::Overrides;
 pub use options::{ACTORS, Options, PROGRAMS, REPLAY, SEED};
 pub use plan::Plan;
@@ -84,7 +84,8 @@ pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl
     with_overrides(|overrides, arguments| {
         if let Some(file) = overrides.replay.clone() {
             let name = format!("replay::{}", file.display());
-            let trial = Trial::test(name, move || replay(make(), &fs::read_to_string(file)?));
+            let replayed = move || replay(make(), &fs::read_to_string(file)?).map_err(Failed::of_trial);
+            let trial = Trial::test(name, replayed);
             return libtest_mimic::run(arguments, vec![trial]).exit_code();
         }
         let mut arguments = arguments.clone();

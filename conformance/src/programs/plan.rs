@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Completion, Trial};
 
 use super::options::Overrides;
 use super::{Actors, Generated, Options, delivery, notify, rpc, run_kind};
 use crate::harness::driver_of_this_test;
 use crate::report::{Ended, Part, ProgramRun, Record, write};
 use crate::runner;
-use crate::{Clock, Harness};
+use crate::{Clock, Failed, Harness};
 
 /// How many programs a driver's test runs by default, with which actors. A `u64` converts to a plan of that many programs of
 /// each kind, played by this library.
@@ -24,7 +24,7 @@ pub struct Plan {
 /// stop.
 const NOTIFY_IN_FIVE: u64 = 3;
 
-/// One planned trial.
+/// One planned trial, before it runs.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     /// Which strategy and rules apply.
@@ -163,7 +163,7 @@ impl Entry {
                     Ok(foreign) => runner::runtime(Clock::Real).block_on(foreign.rehearse())?,
                     Err(reason) => {
                         self.left_out(&reason);
-                        return left_out(reason);
+                        return left_out(reason).map_err(Failed::of_trial);
                     }
                 }
             }
@@ -172,7 +172,7 @@ impl Entry {
                 Kind::Notify => run_kind::<notify::Program, H>(&*make, &self.options),
                 Kind::Delivery => run_kind::<delivery::Program, H>(&*make, &self.options),
             };
-            report.print().map(|()| Completion::Completed)
+            report.print().map(|()| Completion::Completed).map_err(Failed::of_trial)
         })
     }
 }

@@ -1,11 +1,10 @@
-//! The report of a run of programs.
+//! The report of a run of programs: the rule that broke, the smallest program, its seed.
 
 use std::fmt;
 
-use libtest_mimic::Failed;
-
 use super::explore::Explored;
 use super::{Divergence, Generated, Options};
+use crate::Failed;
 use crate::console::print_error;
 use crate::report::{Ended, Excused, Part, ProgramRun, Record};
 
@@ -72,7 +71,7 @@ impl Report {
         self.explored.found.is_none()
     }
 
-    /// How many programs ran.
+    /// How many programs ran, the failed one included.
     #[must_use]
     pub fn programs(&self) -> u64 {
         self.explored.programs

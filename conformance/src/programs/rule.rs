@@ -18,7 +18,7 @@ pub struct Rule {
 /// A rule that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule.
+    /// The rule that did not hold.
     pub rule: &'static Rule,
     /// Whether a divergence of the reference excuses it. An excused violation fails no program.
     pub excused: bool,
@@ -64,7 +64,7 @@ macro_rules! rules {
                 says: concat!($($says),+).trim_ascii_start(),
             };
         )*
-        /// Every rule.
+        /// Every rule of the kind, in the order of the report.
         pub(crate) static ALL: &[&$crate::programs::Rule] = &[$(&$name),*];
     };
 }

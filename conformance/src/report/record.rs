@@ -1,7 +1,9 @@
 //! Records: the results of tests, as JSON.
 
-use libtest_mimic::{Completion, Failed};
+use libtest_mimic::Completion;
 use serde::{Deserialize, Serialize};
+
+use crate::Failed;
 
 /// The results of one test of one driver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// The name of the driver: [`Harness::driver`](crate::Harness::driver).
     pub driver: String,
-    /// The results.
+    /// The results, of one kind of test.
     #[serde(flatten)]
     pub part: Part,
 }
@@ -19,7 +21,7 @@ pub struct Record {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Part {
-    /// The cases.
+    /// The cases of the suite, in the order in which they ended.
     Cases(Vec<CaseRun>),
     /// Generated programs of one kind.
     Programs(ProgramRun),
@@ -27,24 +29,24 @@ pub enum Part {
     Flaws(Vec<FlawRun>),
 }
 
-/// The result of one case.
+/// The result of one case. Its fields are the JSON of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseRun {
     /// The id of the case.
     pub case: String,
-    /// The result.
+    /// Whether it passed, and if not, why.
     #[serde(flatten)]
     pub ended: Ended,
     /// The duration on the machine's clock.
     pub seconds: f64,
 }
 
-/// The result of a trial.
+/// How a trial ended. What was not run is never reported as passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ended", content = "why", rename_all = "snake_case")]
 pub enum Ended {
-    /// It passed.
+    /// Everything that it checks held.
     Passed,
     /// It failed with this message.
     Failed(String),
@@ -56,15 +58,15 @@ pub enum Ended {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProgramRun {
-    /// The kind of program.
+    /// The kind of program: `rpc`, `notify` or `delivery`.
     pub kind: String,
-    /// The actors.
+    /// Who played the actors: `rust`, `python` or `mixed`.
     pub actors: String,
     /// The seed of the first program.
     pub seed: u64,
-    /// How many programs ran.
+    /// How many programs ran, the failed one included.
     pub programs: u64,
-    /// How many steps the programs had.
+    /// How many steps the programs had in all.
     pub steps: usize,
     /// How many rules each program was checked against.
     pub rules: usize,
@@ -82,7 +84,7 @@ pub struct ProgramRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Excused {
-    /// The rule.
+    /// The id of the rule, as `area::sentence`.
     pub rule: String,
     /// The divergences of the reference that name the rule; any of them may be the cause.
     pub by: Vec<String>,
@@ -94,7 +96,7 @@ pub struct Excused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FlawRun {
-    /// The flaw.
+    /// The name of the [`Flaw`](crate::Flaw).
     pub flaw: String,
     /// The case that must catch it.
     pub case: String,
@@ -128,7 +130,7 @@ impl Ended {
         match outcome {
             Ok(Completion::Completed) => Self::Passed,
             Ok(Completion::Ignored { reason }) => Self::Ignored(reason.clone().unwrap_or_default()),
-            Err(failed) => Self::Failed(failed.message().unwrap_or("it failed without a message").to_owned()),
+            Err(failed) => Self::Failed(failed.message().to_owned()),
         }
     }
 }

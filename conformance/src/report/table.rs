@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{CaseRun, Ended, FlawRun, Part, ProgramRun, Records};
 use crate::cases;
 
-/// Cases by result.
+/// How many cases passed, failed or did not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: usize,

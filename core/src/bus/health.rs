@@ -36,7 +36,7 @@ pub(crate) struct HealthPart {
 struct SharedHealth {
     /// What users subscribe to.
     merged: watch::Sender<Health>,
-    /// What the driver reports.
+    /// The health of the transport alone, without the parts.
     driver: watch::Receiver<Health>,
     /// The parts that do not work, in the order in which they failed, by the numbers of their handles.
     own: Mutex<Vec<(u64, UnhealthyPart)>>,

@@ -71,7 +71,7 @@ struct InboxTask {
     task: AbortOnDropHandle<()>,
 }
 
-/// How far an inbox has come.
+/// How far an inbox has come. Calls wait until it is open.
 #[derive(Debug, Clone)]
 enum Progress {
     /// Not there yet; what the last try said.

@@ -28,7 +28,7 @@ struct Inspection {
     finding: Finding,
 }
 
-/// What an inspection found.
+/// What an inspection found, as the error of a call shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// It has not ended, or there was none lately, or the queue could not be looked at.

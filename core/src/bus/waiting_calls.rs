@@ -66,7 +66,7 @@ pub(crate) struct PendingCall {
     pub(crate) heard: watch::Receiver<Instant>,
 }
 
-/// What became of a reply.
+/// Whether a reply found its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyMatch {
     /// A call took it.

@@ -17,7 +17,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 pub struct Registry(BTreeMap<String, Arc<dyn Connector>>);
 
 impl Registry {
-    /// A registry that knows no driver.
+    /// A registry without a driver, which refuses every URL.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -18,7 +18,7 @@ use crate::driver::IncomingMessage;
 /// caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
-/// A message and what is in it.
+/// A message with what was decoded from its body.
 pub(crate) struct Decoded<T> {
     /// The message, unsettled.
     pub(crate) message: Box<dyn IncomingMessage>,
@@ -43,7 +43,7 @@ pub(super) struct ArrivalOrder<T> {
     ready: VecDeque<Decoded<T>>,
 }
 
-/// A place in the order.
+/// One message in the line, decoded or not yet.
 #[derive(Debug)]
 struct Place<T> {
     /// Ascending, so that a place is found by binary search.
@@ -52,7 +52,7 @@ struct Place<T> {
     state: State<T>,
 }
 
-/// Whether the message of a place is decoded.
+/// Whether the body of a message is decoded. A pending one holds up those behind it.
 #[derive(Debug)]
 enum State<T> {
     Decoded(Decoded<T>),

@@ -42,7 +42,7 @@ pub(crate) fn is_large(payload: &Payload) -> bool {
     payload.as_bytes().len() > LARGE
 }
 
-/// Decodes `payload` on a blocking task.
+/// Decodes `payload` on a blocking task, so that a large body does not hold up the messages behind it.
 ///
 /// # Panics
 /// If `decode` does.

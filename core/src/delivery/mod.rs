@@ -38,7 +38,7 @@ pub(crate) struct Deliveries {
     known: Arc<Mutex<KnownMessages>>,
 }
 
-/// What a message is.
+/// Whether a message is the first delivery of its `_unique_id`, and what its receiver does with it.
 #[derive(Debug)]
 pub(crate) enum DuplicateCheck {
     First(Delivery),
@@ -108,7 +108,7 @@ impl KnownMessages {
 }
 
 impl Delivery {
-    /// The message.
+    /// The first delivery. The copies that came later carry the same bytes.
     pub(crate) fn message(&self) -> &Message {
         self.incoming().message()
     }

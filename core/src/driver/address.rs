@@ -12,42 +12,42 @@ use std::fmt;
 pub enum Address {
     /// One of the servers that share a topic.
     Topic {
-        /// The topic exchange.
+        /// The topic exchange. Queues of one topic name are shared whatever the exchange.
         exchange: String,
-        /// The topic.
+        /// The topic: the routing key, and the name of the queue that its servers share.
         topic: String,
     },
     /// One server by its name.
     Server {
-        /// The topic exchange.
+        /// The topic exchange; see [`Address::Topic`].
         exchange: String,
-        /// The topic.
+        /// The topic: the first part of the routing key `<topic>.<server>`.
         topic: String,
-        /// The server.
+        /// The name of the server, unique within the topic.
         server: String,
     },
     /// Every server of a topic in this virtual host, whatever its exchange: the reference does not scope it.
     Fanout {
-        /// The topic.
+        /// The topic, from which the exchange has its name: `<topic>_fanout`.
         topic: String,
     },
     /// A queue by its name, as a reply needs it.
     Direct {
-        /// The queue.
+        /// The name of the queue: the routing key on the default exchange.
         queue: String,
     },
     /// The notifications of one topic and priority.
     Notification {
-        /// The topic exchange.
+        /// The topic exchange; topic and priority make the routing key.
         exchange: String,
-        /// The topic.
+        /// The topic: the first part of the routing key `<topic>.<priority>`.
         topic: String,
-        /// The priority, in lower case.
+        /// The priority in lower case, the last part of the routing key.
         priority: String,
     },
     /// A durable queue of ours, such as a dead-letter queue.
     Queue {
-        /// The queue.
+        /// The name of the queue: the routing key on the default exchange.
         name: String,
     },
 }
@@ -68,18 +68,18 @@ pub enum ExchangeKind {
 pub struct Exchange {
     /// The name; empty for [`ExchangeKind::Default`].
     pub name: String,
-    /// What it does.
+    /// How it routes. A broker refuses to declare an exchange again with another kind.
     pub kind: ExchangeKind,
 }
 
 impl Exchange {
-    /// The nameless exchange.
+    /// The nameless exchange, which exists on every broker and is never declared.
     #[must_use]
     pub fn default_exchange() -> Self {
         Self { name: String::new(), kind: ExchangeKind::Default }
     }
 
-    /// A topic exchange.
+    /// The topic exchange `name`.
     #[must_use]
     pub fn topic(name: &str) -> Self {
         Self { name: name.to_owned(), kind: ExchangeKind::Topic }

@@ -19,7 +19,7 @@ pub const CONTENT_ENCODING: &str = "utf-8";
 /// Headers whose values are text. A driver leaves out what a foreign publisher wrote in another type.
 pub type Headers = BTreeMap<String, String>;
 
-/// A message as a driver carries it.
+/// A message as a driver carries it: a body, and what a broker must know to route, return and expire it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -27,9 +27,9 @@ pub struct Message {
     /// publish of this library; of a foreign message what it carries, possibly empty. On AMQP the property
     /// `message_id`.
     pub id: String,
-    /// The body.
+    /// The body, which a driver carries unchanged and does not read.
     pub body: Bytes,
-    /// The headers.
+    /// The headers, which drivers carry unchanged.
     pub headers: Headers,
     /// After how long in a queue the broker may drop it. `None`: never.
     pub expiration: Option<Duration>,
@@ -78,7 +78,7 @@ impl DeliveryCount {
 pub struct Origin {
     /// The exchange; empty for the default one.
     pub exchange: String,
-    /// The routing key.
+    /// The routing key, by which the exchange chose the queues.
     pub routing_key: String,
 }
 
@@ -107,14 +107,14 @@ impl Message {
         }
     }
 
-    /// Replaces the id.
+    /// Replaces the random id that [`new`](Self::new) gave; for drivers.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Adds a header.
+    /// Adds a header; a header of the same name is replaced.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());

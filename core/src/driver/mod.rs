@@ -19,3 +19,4 @@ pub use self::transport::{
     Health, IncomingMessage, Listener, PublishOptions, QueueCounts, State, Transport, UnhealthyPart,
 };
 pub use crate::excerpt::Excerpt;
+pub use crate::retry::jitter;

@@ -29,16 +29,16 @@ pub enum Lifetime {
     Private,
 }
 
-/// What is read.
+/// What a listener reads. Its queues and bindings follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The three queues of an RPC server: the topic's, its own, and its share of the fanout.
     Server {
-        /// The topic exchange.
+        /// The topic exchange to which the queues of topic and server are bound.
         exchange: String,
-        /// The topic.
+        /// The topic: the name of the shared queue.
         topic: String,
-        /// The name of the server.
+        /// The name of the server, unique within the topic.
         server: String,
     },
     /// One private queue for replies, reached by name.
@@ -52,7 +52,7 @@ pub enum Source {
     },
     /// A durable queue of ours by name, such as a dead-letter queue.
     Queue {
-        /// The queue.
+        /// The name of the queue, which is declared durable if it is missing.
         name: String,
     },
 }
@@ -61,7 +61,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscription {
-    /// What is read.
+    /// The queues to read, in the terms of the bus.
     pub source: Source,
     /// Who settles. Default: [`Settle::ByReceiver`].
     pub settle: Settle,
@@ -75,19 +75,19 @@ pub struct Subscription {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Binding {
-    /// The exchange that feeds the queue.
+    /// The exchange that feeds the queue. It is declared before the binding.
     pub exchange: Exchange,
-    /// The routing key of the binding.
+    /// The routing key of the binding; empty for a fanout exchange.
     pub routing_key: String,
 }
 
-/// One queue of a subscription.
+/// One queue of a subscription, as a driver declares and binds it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct QueuePlan {
-    /// Its name.
+    /// Its name, which others publish to if it is shared.
     pub name: String,
-    /// Whether it outlives its reader.
+    /// Whether it outlives its reader: whether it is deleted, or kept with its messages.
     pub lifetime: Lifetime,
     /// Where its messages come from; empty if it is reached through the default exchange alone.
     pub bindings: Vec<Binding>,
@@ -116,7 +116,7 @@ impl Subscription {
         Self { source, settle: Settle::ByReceiver, window: DEFAULT_WINDOW, lifetime: Lifetime::Shared }
     }
 
-    /// Sets who settles.
+    /// Sets who settles, and when. Default: [`Settle::ByReceiver`].
     #[must_use]
     pub fn with_settle(mut self, settle: Settle) -> Self {
         self.settle = settle;
@@ -130,7 +130,8 @@ impl Subscription {
         self
     }
 
-    /// Sets whether notification queues are shared.
+    /// Sets whether notification queues are shared. A tap reads private ones, so that it takes nothing from
+    /// others.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;

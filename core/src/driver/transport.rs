@@ -59,25 +59,25 @@ impl PublishOptions {
     }
 }
 
-/// The state of a transport.
+/// Whether a transport can be used now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// It is making its connections.
+    /// It is making its connections, for the first time or after a loss.
     Connecting,
-    /// It works.
+    /// It works in both directions.
     Ready,
     /// The broker takes no publishes for now.
     Blocked {
-        /// What the broker said.
+        /// The alarm, in the broker's words.
         reason: String,
     },
-    /// The connection is gone.
+    /// The connection is gone. A driver that reconnects is [`Connecting`](Self::Connecting) next.
     Lost {
-        /// What was seen.
+        /// What the driver saw of the loss.
         reason: String,
     },
-    /// It was closed.
+    /// It was closed by its owner. Final.
     Closed,
 }
 
@@ -85,7 +85,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// The state.
+    /// Whether the transport as a whole can be used.
     pub state: State,
     /// Where the broker's objects differ from what we would have declared, in the broker's words.
     pub drift: Vec<String>,
@@ -230,7 +230,7 @@ pub trait Listener: fmt::Debug + Send {
 /// listener was closed is [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 #[async_trait]
 pub trait IncomingMessage: fmt::Debug + Send {
-    /// The message.
+    /// What the publisher sent, with what the driver knows of the delivery.
     fn message(&self) -> &Message;
 
     /// Whether the broker handed it over before.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::{Event, NotificationFilter, NotificationResult, Pattern, Priority};
+use super::pattern::Pattern;
+use super::{Event, NotificationFilter, NotificationResult, Priority};
 use crate::{Error, Failure, Result};
 
 /// Handlers of events, with the state they share.
@@ -61,7 +62,7 @@ pub(super) struct StartedHandler {
 }
 
 impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
-    /// An endpoint without handlers.
+    /// An endpoint without handlers. Every handler that is added gets the `state`.
     #[must_use]
     pub fn new(state: S) -> Self {
         Self::shared(Arc::new(state))
@@ -82,7 +83,10 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         self
     }
 
-    /// Handles events of `priority` whose type is as `events`, a [`Pattern`], says: `order.*`, or `*` for all.
+    /// Handles events of `priority` whose type is as the pattern `events` says: `order.*`, or `*` for all.
+    ///
+    /// A pattern is of whole types and in the language of Python's `fnmatch`: `*` is any text, `?` any character, `[ab]`
+    /// and `[!ab]` one of a set or none of it. Dots are characters like any other, and `order.*` does not match `order`.
     ///
     /// The payload is decoded into `T`; an event whose payload is none goes to the dead-letter queue at once. What the
     /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try

@@ -1,4 +1,4 @@
-//! An event as a handler sees it.
+//! An event as a handler sees it, with what is known of its delivery.
 
 use super::Priority;
 use crate::wire::Notification;
@@ -16,9 +16,9 @@ pub struct Event<T = Payload> {
     pub publisher_id: String,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: String,
-    /// How much it matters.
+    /// How much it matters. Listeners choose events by it.
     pub priority: Priority,
-    /// What there is to know about it.
+    /// What the publisher says of the event: a decoded value, or the JSON of an untyped handler.
     pub payload: T,
     /// Names the event: the same for each of its copies and deliveries.
     pub message_id: String,
@@ -49,7 +49,7 @@ impl Event {
 }
 
 impl<T> Event<T> {
-    /// The same event with another payload.
+    /// The same event with another payload, which may be of another type.
     #[must_use]
     pub fn with_payload<U>(self, payload: U) -> Event<U> {
         self.replace(payload).0

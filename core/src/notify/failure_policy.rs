@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use crate::retry::backoff::Backoff;
 use crate::{Error, ErrorKind, Result};
 
 /// An event may wait in memory for this long in all: a broker asks for messages back that stay unsettled for longer
@@ -31,7 +31,7 @@ pub struct FailurePolicy {
     pub give_up: GiveUp,
 }
 
-/// How an event is given up.
+/// What becomes of an event that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUp {
@@ -68,7 +68,7 @@ impl FailurePolicy {
         self
     }
 
-    /// Sets what is done with it in the end.
+    /// Sets whether an event that is given up becomes a dead letter or is dropped. Default: a dead letter.
     #[must_use]
     pub fn with_give_up(mut self, give_up: GiveUp) -> Self {
         self.give_up = give_up;

@@ -39,7 +39,6 @@ pub use self::listener::{NotificationListener, NotificationListenerBuilder};
 pub use self::log::LogRecordLayer;
 pub use self::notifier::Notifier;
 pub use self::outgoing_event::OutgoingEvent;
-pub use self::pattern::Pattern;
 pub use self::priority::Priority;
 pub use self::redact::{AllowedContext, Redact};
 pub use self::result::NotificationResult;

@@ -16,15 +16,15 @@ pub struct OutgoingEvent {
     pub publisher_id: String,
     /// What happened, such as `compute.instance.create.end`.
     pub event_type: String,
-    /// How much it matters.
+    /// How much it matters; the last part of the routing key.
     pub priority: Priority,
-    /// What there is to know about it.
+    /// What the notifier says of the event, as JSON.
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: String,
     /// What of the context may leave the process.
     pub context: Context,
-    /// How often a sink may try again.
+    /// How often, and with which waits, a sink repeats a failed publish.
     pub retry: Retry,
 }
 

@@ -1,7 +1,6 @@
 //! Patterns of event types, as the shell knows them for file names.
 
 use std::fmt;
-use std::str::FromStr;
 
 use regex::bytes::Regex;
 
@@ -13,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 /// The language of Python's `fnmatch`, which the reference's routing files are written in
 /// (oslo.messaging `notify/_impl_routing.py`). `order.*` does not match `order`.
 #[derive(Clone)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     regex: Regex,
 }
@@ -23,30 +22,20 @@ impl Pattern {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a set is not one, such as `[z-a]`, or the pattern is too large.
-    pub fn new(text: &str) -> Result<Self> {
+    pub(crate) fn new(text: &str) -> Result<Self> {
         let invalid =
             |error| Error::new(ErrorKind::Config, "read a pattern").with_context("pattern", text).with_source(error);
         Ok(Self { text: text.to_owned(), regex: Regex::new(&translate(text)).map_err(invalid)? })
     }
 
     /// Whether the whole of `name` is as the pattern says.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         self.regex.is_match(name.as_bytes())
     }
 
-    /// The pattern as it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    /// The pattern as it was written, with `*` and `?`.
+    pub(super) fn as_str(&self) -> &str {
         &self.text
-    }
-}
-
-impl FromStr for Pattern {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::new(text)
     }
 }
 

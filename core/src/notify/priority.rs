@@ -1,4 +1,4 @@
-//! The seven priorities of events.
+//! The seven priorities of events. They are part of routing keys, and carry no order.
 
 use std::fmt;
 use std::str::FromStr;

@@ -38,13 +38,13 @@ pub trait Redact {
 pub struct AllowedContext(Arc<BTreeSet<String>>);
 
 impl AllowedContext {
-    /// The values called `names`.
+    /// Only the values called `names` leave the process.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(Arc::new(names.into_iter().map(Into::into).collect()))
     }
 
-    /// No value at all.
+    /// No value of the context leaves the process.
     #[must_use]
     pub fn none() -> Self {
         Self::default()

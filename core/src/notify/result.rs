@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotificationResult {
-    /// It is done with.
+    /// It is done with: the listener acknowledges the event after the last endpoint.
     #[default]
     Handled,
     /// The event is requeued, for another member of the pool or for this one later. It goes back to the broker after

@@ -24,13 +24,13 @@ pub(super) const MASK: &str = "***";
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Hides `value`.
+    /// Hides `value` from `Debug` and serialization, which show `***`.
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself.
+    /// The value itself. A place that shows it must call this by name.
     #[must_use]
     pub const fn expose(&self) -> &T {
         &self.0

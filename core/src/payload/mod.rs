@@ -91,7 +91,7 @@ impl Payload {
             .or_else(|error| if self.is_empty_object() { Self::null().decode().or(Err(error)) } else { Err(error) })
     }
 
-    /// The JSON text.
+    /// The JSON text, as it arrived or was encoded.
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("every constructor was given text")

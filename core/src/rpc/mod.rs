@@ -11,10 +11,8 @@ mod server;
 mod unique_id;
 
 pub use self::client::RpcClient;
-pub use self::dispatch::dispatcher::RpcDispatcher;
 pub use self::dispatch::endpoint::Endpoint;
 pub use self::dispatch::request::{Extensions, Reply, Request};
 pub use self::dispatch::service::{BoxError, RpcService};
 pub use self::server::{RpcServer, RpcServerBuilder};
 pub use crate::context::RequestInfo;
-pub use crate::version::{Version, is_compatible};

@@ -27,7 +27,7 @@ const CHUNK: usize = 8 << 10;
 /// From which length a body is worth a copy that gives back what was reserved too much.
 const WORTH_SHRINKING: usize = 256 << 10;
 
-/// How a body is compressed.
+/// How a body is compressed. The header of a message names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
@@ -50,7 +50,7 @@ impl Compression {
         }
     }
 
-    /// What stands in the header.
+    /// The value of the header, as kombu writes it.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {

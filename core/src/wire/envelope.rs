@@ -22,7 +22,7 @@ const MESSAGE_FIELD: &str = "oslo.message";
 /// The version that is written, and the newest that is read.
 const VERSION: Version = Version::new(2, 0);
 
-/// The two formats of a body.
+/// The two formats of a body, both of which are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -77,7 +77,7 @@ impl Envelope {
         }
     }
 
-    /// The format of the body.
+    /// The format of the body, which a reply need not share.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format

@@ -26,7 +26,7 @@ pub struct Notification {
     pub event_type: Option<String>,
     /// One of the seven priorities, in upper case.
     pub priority: Option<String>,
-    /// What there is to know about it.
+    /// What the publisher says of the event: any JSON value.
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,

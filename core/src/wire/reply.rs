@@ -25,7 +25,7 @@ pub struct Reply {
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,
-    /// How the method failed.
+    /// How the method failed; `None` if it returned or still runs.
     pub failure: Option<RemoteError>,
     /// Whether no further reply follows.
     pub ending: bool,
@@ -50,14 +50,14 @@ impl Reply {
         Self { ending: false, ..Self::result(msg_id, unique_id, Payload::null()) }
     }
 
-    /// Sets whether no further reply follows.
+    /// Sets whether no further reply follows. Only the last reply ends the wait of the caller.
     #[must_use]
     pub fn with_ending(mut self, ending: bool) -> Self {
         self.ending = ending;
         self
     }
 
-    /// Sets how the method failed.
+    /// Sets how the method failed; the result should then be `null`.
     #[must_use]
     pub fn with_failure(mut self, failure: Option<RemoteError>) -> Self {
         self.failure = failure;

@@ -19,7 +19,7 @@ use crate::{Payload, Result};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Request {
-    /// The method.
+    /// The name of the method, which the server looks up.
     pub method: String,
     /// Its arguments by name: an object, unless a foreign caller wrote something else.
     pub args: Payload,
@@ -67,21 +67,21 @@ impl Request {
         }
     }
 
-    /// Replaces the arguments.
+    /// Replaces the arguments; they should be an object, as callers of Python write it.
     #[must_use]
     pub fn with_args(mut self, args: Payload) -> Self {
         self.args = args;
         self
     }
 
-    /// Sets the namespace.
+    /// Sets the namespace; `None` writes no key.
     #[must_use]
     pub fn with_namespace(mut self, namespace: Option<String>) -> Self {
         self.namespace = namespace;
         self
     }
 
-    /// Sets the version.
+    /// Sets the version; `None` writes no key, which servers read as 1.0.
     #[must_use]
     pub fn with_version(mut self, version: Option<String>) -> Self {
         self.version = version;

@@ -1,4 +1,4 @@
-//! The SASL mechanisms.
+//! The SASL mechanisms, by which a connection logs in.
 
 use lapin::uri::SASLMechanism;
 

@@ -67,7 +67,7 @@ setters! {
     with_shuffle_hosts => shuffle_hosts: bool;
     /// Sets the least time between two checks of the queues of listeners; zero turns the checks off.
     with_queue_checks => queue_checks: Duration;
-    /// Sets the SASL mechanism.
+    /// Sets the SASL mechanism of the login. Default: [`Login::AmqPlain`].
     with_login => login: Login;
     /// Sets whether connections use TLS, with the files of `tls`.
     with_use_tls => use_tls: bool;

@@ -1,4 +1,4 @@
-//! The address and credentials of one broker.
+//! The address and credentials of one broker, checked for what AMQP can carry.
 
 use std::sync::Arc;
 

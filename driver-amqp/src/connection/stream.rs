@@ -64,12 +64,12 @@ impl StreamObservers {
     }
 }
 
-/// A stream without TLS.
+/// A stream without TLS, whose frames are read before lapin sees them.
 pub(crate) fn plain(stream: TcpStream, known: StreamObservers) -> BrokerStream {
     known.watch(Either::Left(stream))
 }
 
-/// A stream with TLS.
+/// A stream with TLS. Its frames are read after decryption and before lapin sees them.
 pub(crate) fn secured(stream: TlsStream<TcpStream>, known: StreamObservers) -> BrokerStream {
     known.watch(Either::Right(TlsRecords::over(stream)))
 }

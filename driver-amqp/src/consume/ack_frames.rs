@@ -87,7 +87,7 @@ impl AckFrames {
         frames
     }
 
-    /// How much is remembered.
+    /// How many tags and ranges are remembered, which must not exceed what the broker holds open.
     #[cfg(test)]
     fn size(&self) -> usize {
         self.pending.len() + self.written.len()

@@ -6,7 +6,7 @@ use oslo_messaging::driver::{Lifetime, QueuePlan};
 use crate::config::AmqpConfig;
 use crate::topology::stream::{StreamPosition, is_stream};
 
-/// A queue, and the arguments of its consumer.
+/// A queue that a session consumes, and the arguments of its consumer.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerPlan {
     /// How the queue is declared and bound.

@@ -1,4 +1,4 @@
-//! The role of a queue in its subscription.
+//! What a queue is to its subscription: shared by name, or private to its reader.
 
 /// The role of a queue that could not be declared or consumed. It decides whether another name helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub(crate) struct Received {
     pub(crate) queue: Arc<str>,
     /// As lapin parsed it, with the body.
     pub(crate) delivery: Delivery,
-    /// When it was read.
+    /// When it was read from lapin, on tokio's clock.
     pub(crate) at: Instant,
     /// Why its properties could not be decoded. They are empty then.
     pub(crate) undecodable: Option<String>,

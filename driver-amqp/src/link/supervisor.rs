@@ -90,13 +90,13 @@ impl Supervisor {
                 let complete = timeout(self.inner.config.request_timeout, self.inner.barrier.wait_for_all(generation));
                 tokio::select! {
                     biased;
-                    event = watch(self.watcher.as_mut()) => event,
+                    event = watch(self.watcher.as_mut(), generation) => event,
                     // A listener that takes longer has a problem of its own, and publishers have
                     // waited long enough.
                     _ = complete => Event::Resubscribed(generation),
                 }
             }
-            Phase::Ready(_) | Phase::Blocked(..) => watch(self.watcher.as_mut()).await,
+            Phase::Ready(generation) | Phase::Blocked(generation, _) => watch(self.watcher.as_mut(), generation).await,
             Phase::Lost { backoff, .. } => {
                 sleep(backoff.random_delay(&self.inner.config)).await;
                 Event::RetryDue
@@ -225,11 +225,23 @@ impl LinkWatcher {
     }
 }
 
-/// Never ends without a watcher.
-async fn watch(watcher: Option<&mut LinkWatcher>) -> Event {
+/// Waits for the next event of the link of this generation.
+///
+/// Without a watcher the link counts as lost, so that the supervisor connects again instead of waiting for ever.
+async fn watch(watcher: Option<&mut LinkWatcher>, generation: Generation) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,
-        // Unreachable: these phases have a watcher.
-        None => std::future::pending().await,
+        None => Event::Lost(generation, "no task watches the link".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_is_not_watched_is_a_lost_one() {
+        let event = timeout(Duration::ZERO, watch(None, 7)).await.expect("nothing is waited for");
+        assert!(matches!(event, Event::Lost(7, _)), "{event:?}");
     }
 }

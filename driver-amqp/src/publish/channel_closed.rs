@@ -18,7 +18,7 @@ pub(crate) struct UnconfirmedPublish<'a> {
     pub(crate) sent: SendState,
 }
 
-/// How far a publish got.
+/// How far a publish got before its channel closed. It decides whether the publish is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendState {
     /// The broker cannot have the whole message.
@@ -29,7 +29,7 @@ pub(crate) enum SendState {
     NoAnswer,
 }
 
-/// Why the broker closed the channel.
+/// Why the broker closed the channel, as far as its words identify one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason<'a> {
     /// A body of this many bytes is over its limit.
@@ -42,7 +42,7 @@ pub(crate) enum CloseReason<'a> {
     Other,
 }
 
-/// What to do with one publish.
+/// What to do with one publish of a closed channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// It did not arrive: send it again.

@@ -10,7 +10,7 @@ use crate::connection::channel::Channel;
 use crate::publish::job::EncodedPublish;
 use crate::publish::unconfirmed::Sequence;
 
-/// The outcome of one publish.
+/// What became of one publish.
 pub(crate) enum Outcome {
     /// The broker cannot have the whole message.
     /// lapin resolves the outer future only when the socket has accepted the last byte, so an error of it is definite.

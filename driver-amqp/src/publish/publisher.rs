@@ -92,7 +92,7 @@ enum Step {
     },
 }
 
-/// What a waiting publisher woke up for.
+/// What a waiting publisher woke up for. The order of the branches in `wait` decides between several.
 enum Wakeup {
     /// lapin resolved the confirm of this publish.
     Outcome(Sequence, Outcome),
@@ -154,7 +154,9 @@ impl Publisher {
                         (Wakeup::LinkChanged, _) => {}
                         (Wakeup::Declared(declared), _) => self.declared(declared),
                         (Wakeup::Job(Some(job)), Some(link)) => self.send(&link, job).await,
-                        (Wakeup::Job(_), _) => return,
+                        // Not expected, since a job is taken only for a link; it waits for the next one.
+                        (Wakeup::Job(Some(job)), None) => self.again.push_back(job),
+                        (Wakeup::Job(None), _) => return,
                         (Wakeup::RestOver, _) => self.rest = None,
                         (Wakeup::DrainOver, _) => self.renewal.put_off(Instant::now()),
                         (Wakeup::ConfirmOverdue, _) => self.give_up(),

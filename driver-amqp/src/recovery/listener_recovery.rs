@@ -57,7 +57,7 @@ pub(crate) struct ListenerRecovery {
     taken_since: Option<Instant>,
 }
 
-/// What the task woke up for.
+/// What the task woke up for: a loss, a lost consumer whose wait is over, or a check.
 enum Wakeup {
     /// The link of the session is not the current one.
     LinkReplaced,

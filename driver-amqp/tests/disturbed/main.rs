@@ -19,17 +19,15 @@ const PINNED: &str = include_str!("expected.txt");
 const AREA: &str = "disturb::";
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.filter.get_or_insert_with(|| AREA.to_owned());
     // All cases share the node.
-    arguments.test_threads = Some(1);
+    let arguments = Arguments::from_args().or_filter(AREA).one_at_a_time();
     if env::var_os(RABBIT_URL).is_none() {
         return ignored(&arguments);
     }
-    if arguments.list {
+    if arguments.lists() {
         // What there is to run needs no node.
         let trials = disturbing().map(|id| Trial::test(id, || Err("it is only listed".into())));
-        return libtest_mimic::run(&arguments, trials.collect()).exit_code();
+        return libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.collect()).exit_code();
     }
     let pinned: Vec<&str> = PINNED.lines().collect();
     let mut code = ExitCode::SUCCESS;
@@ -38,12 +36,12 @@ fn main() -> ExitCode {
         code = ExitCode::FAILURE;
     }
     let node = Arc::new(Mutex::new(Node::start().expect("a node")));
-    let all = arguments.filter.as_deref() == Some(AREA);
+    let all = arguments.filter() == Some(AREA);
     for profile in Profile::from_env(&[Profile::Durable, Profile::Quorum]).expect("profiles") {
         let node = Arc::clone(&node);
         let report = run(move || Disturbed::new(profile, Arc::clone(&node)), "", &arguments);
         let report = report.expect("the node is there");
-        let passed = report.conclusion.num_passed;
+        let passed = report.passed;
         if !report.conforms() || (all && passed != pinned.len() as u64) {
             eprintln!("{profile}: {passed} of {} cases passed", pinned.len());
             code = ExitCode::FAILURE;
@@ -63,6 +61,6 @@ fn ignored(arguments: &Arguments) -> ExitCode {
     let trial = Trial::ignorable_test(format!("{AREA}all"), || {
         skipped(&format!("{RABBIT_URL} is not set: run `cargo xtask test`"))
     });
-    let trial = trial.with_ignored_flag(must_run().is_none() && arguments.list);
-    libtest_mimic::run(arguments, vec![trial]).exit_code()
+    let trial = trial.with_ignored_flag(must_run().is_none() && arguments.lists());
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), vec![trial]).exit_code()
 }

@@ -54,11 +54,13 @@ type Predicate = dyn Fn(&Address, &Message) -> bool + Send + Sync;
 /// Rules count publishes of every transport of the broker, in the order in which they begin.
 #[derive(Clone)]
 pub struct FaultRule {
+    /// What happens to the publishes that meet the rule.
     fault: Fault,
-    /// How many matching publishes to let pass.
+    /// How many matching publishes to let pass before the first one meets the fault.
     skip: u64,
-    /// How many publishes it still applies to.
+    /// How many publishes it still applies to; at zero the rule is over.
     left: u64,
+    /// Which publishes the rule counts; the others pass.
     matches: Arc<Predicate>,
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Consumer {
     pub(crate) queue: Id,
     /// Whether closing the listener deletes the queue: it is private.
     pub(crate) owns_queue: bool,
-    /// How many unsettled messages it has.
+    /// How many of its messages are delivered and unsettled; the window bounds them.
     unsettled: usize,
 }
 

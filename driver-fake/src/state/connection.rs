@@ -63,7 +63,7 @@ pub(crate) fn killed() -> EndReason {
 pub(crate) struct Connection {
     /// `None` while the connection works.
     pub(crate) end: Option<EndReason>,
-    /// Its open channels, oldest first.
+    /// Its open channels, oldest first. They end with the connection.
     pub(crate) channels: Vec<Id>,
     /// Dropped with the connection; receivers keep the last value.
     health: watch::Sender<Health>,

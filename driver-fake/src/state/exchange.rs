@@ -13,7 +13,8 @@ pub(crate) struct Exchange {
     pub(crate) kind: ExchangeKind,
     /// Bindings whose key is compared as it is: all of a fanout exchange, and those of a topic exchange without wildcards.
     exact: HashMap<Arc<str>, Vec<Id>>,
-    /// Bindings with wildcards.
+    /// Bindings with wildcards, in the order in which they were made. Each is compared with every key that the
+    /// exchange routes.
     patterns: Vec<(Arc<str>, Id)>,
 }
 
@@ -45,7 +46,7 @@ impl Exchange {
         self.patterns.retain(|(_, id)| *id != queue);
     }
 
-    /// Whether no queue is bound to it.
+    /// Whether no queue is bound to it. A fanout exchange is deleted then.
     pub(crate) fn is_unbound(&self) -> bool {
         self.exact.is_empty() && self.patterns.is_empty()
     }

@@ -6,10 +6,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Identifies a queue, a channel, a connection or a delivery. Ids are never reused, so a stale one finds nothing.
 pub(crate) type Id = u64;
 
-/// One consumer of one queue.
+/// One consumer of one queue. A channel may have several, each of another queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConsumerId {
-    /// The channel of the consumer.
+    /// The channel of the consumer, whose end ends it.
     pub(crate) channel: Id,
     /// Its index among the consumers of the channel.
     pub(crate) index: usize,

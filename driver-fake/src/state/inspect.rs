@@ -15,7 +15,7 @@ use crate::state::exchange::Exchange;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueState {
-    /// Its name.
+    /// The name that publishers and listeners use.
     pub name: String,
     /// Whether it survives its consumers.
     pub lifetime: Lifetime,
@@ -23,7 +23,7 @@ pub struct QueueState {
     pub ready: usize,
     /// How many messages were delivered and are unsettled.
     pub unsettled: usize,
-    /// How many consumers it has.
+    /// How many consumers share its messages in turn.
     pub consumers: usize,
 }
 
@@ -38,9 +38,9 @@ impl QueueState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExchangeState {
-    /// Its name.
+    /// The name; empty for the default exchange.
     pub name: String,
-    /// How it routes messages.
+    /// How it routes messages: by key, or to every queue.
     pub kind: ExchangeKind,
 }
 
@@ -50,11 +50,11 @@ pub struct ExchangeState {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct BindingState {
-    /// The exchange.
+    /// The name of the exchange that routes.
     pub exchange: String,
-    /// The routing key of the binding.
+    /// The key that a message must have; it may contain the wildcards of a topic exchange.
     pub routing_key: String,
-    /// The queue.
+    /// The name of the queue that gets the messages.
     pub queue: String,
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::state::connection::EndReason;
 
-/// What a listener shares with the broker.
+/// What a listener shares with the broker: how it ended, and a wake-up for new messages.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     /// Notified when a message arrives for an empty buffer, when the listener stops or ends, and when a message is delayed.

@@ -40,20 +40,25 @@ use crate::state::queue::Queue;
 /// Ids, not references, connect its parts, so that any part can be removed: a stale id finds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerState {
+    /// The limits, fixed when the broker is made.
     pub(crate) config: FakeConfig,
-    /// Declared exchanges by name.
+    /// Declared exchanges by name. The default exchange is not among them: it routes by queue name.
     pub(crate) exchanges: HashMap<Arc<str>, Exchange>,
     /// Queues by name. Deleting a queue frees its name; its id is not reused.
     pub(crate) queue_ids: HashMap<Arc<str>, Id>,
+    /// By id. An id is never used again, so a stale one finds nothing.
     pub(crate) queues: IdMap<Queue>,
+    /// One for each open listener.
     pub(crate) channels: IdMap<Channel>,
+    /// One for each transport.
     pub(crate) connections: IdMap<Connection>,
     /// The private queues without a consumer, by the time they are deleted.
     pub(crate) expiring: BTreeSet<(Instant, Id)>,
-    /// Messages that a fault delays.
+    /// Messages that a fault delays. They are in no queue, and count as leftovers.
     pub(crate) delayed: Delayed,
     /// The reason of the alarm, while one is raised.
     pub(crate) blocked: Option<String>,
+    /// What has happened since the broker was made. Never reset.
     pub(crate) counters: Counters,
     /// Collected during an operation; the caller of the operation notifies them without the lock.
     pub(crate) wake_ups: WakeUps,

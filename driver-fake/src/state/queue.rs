@@ -16,7 +16,7 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     /// Shared with the receiver, so that redelivery copies no body.
     pub(crate) message: Arc<Message>,
-    /// Whether it was returned to the queue before.
+    /// Whether it was returned to the queue before; the next delivery is marked as redelivered then.
     pub(crate) redelivered: bool,
     /// How many of its deliveries failed. Counted only in a queue with a delivery limit.
     pub(crate) failed: u64,
@@ -44,11 +44,11 @@ pub(crate) struct Queue {
     pub(crate) expires: Option<Instant>,
     /// How many messages were delivered and are unsettled.
     pub(crate) unsettled: usize,
-    /// How many consumers it has.
+    /// How many consumers share its messages in turn.
     pub(crate) consumers: usize,
     /// The exchanges it is bound to; deleting the queue removes its bindings there.
     pub(crate) bound_to: Vec<Arc<str>>,
-    /// Ordered by position.
+    /// Ordered by position, so that a message that returns takes its old place.
     ready: VecDeque<Entry>,
     /// The position of the next new message.
     next_position: u64,
@@ -99,7 +99,7 @@ impl Queue {
         self.ready.insert(at, entry);
     }
 
-    /// Removes and returns the oldest message.
+    /// Removes and returns the oldest message: the one with the lowest position, not the one that came last.
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         self.ready.pop_front()
     }

@@ -28,6 +28,14 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The `cargo` in the workspace that knows toolchains by name, which is not the one that runs us.
+#[must_use]
+pub fn rustup_cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(workspace_root()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    command
+}
+
 /// What the program says on its standard output when it ends well.
 ///
 /// # Errors

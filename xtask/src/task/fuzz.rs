@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use xtask::process::command::run as run_command;
+use xtask::process::command::{run as run_command, rustup_cargo};
 use xtask::process::interrupt::Interrupt;
 use xtask::workspace_root;
 
@@ -90,13 +90,6 @@ fn kept_corpus(target: &str) -> String {
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = rustup_cargo();
     command.args(["+nightly", "fuzz"]).args(arguments);
-    command
-}
-
-/// The `cargo` that knows toolchains, which is not the one that runs us.
-fn rustup_cargo() -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(workspace_root()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
     command
 }
 

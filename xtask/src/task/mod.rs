@@ -1,5 +1,6 @@
 //! One module for each subcommand.
 
+pub(crate) mod api;
 pub(crate) mod conformance;
 pub(crate) mod fuzz;
 pub(crate) mod lint;
@@ -8,3 +9,4 @@ pub(crate) mod report;
 pub(crate) mod serve;
 pub(crate) mod soak;
 pub(crate) mod test;
+mod workspace;

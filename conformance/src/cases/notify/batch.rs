@@ -1,4 +1,4 @@
-//! Notifications: events put together.
+//! Notifications: events that are handed over in batches.
 
 use std::convert::Infallible;
 use std::sync::Arc;

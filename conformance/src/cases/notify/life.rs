@@ -1,8 +1,7 @@
-//! The life of a listener to notifications.
+//! The life of a listener: what a stop, a shutdown and a drop do with events in hand.
 
 use std::sync::Arc;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::{Format, Notification};
 use oslo_messaging::{Deadline, ErrorKind, Event, NotificationEndpoint, NotificationListener, Payload, Priority};
@@ -11,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{listener, notifier, recording, send_events};
 use crate::cases::cases;
-use crate::{Outcome, Recorder, Stage};
+use crate::{Failed, Outcome, Recorder, Stage};
 
 cases! { notify_life;
     /// NotificationListener::stop: Stops taking events. Handlers go on.

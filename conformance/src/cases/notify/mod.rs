@@ -12,14 +12,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::notify::{FailurePolicy, MessagingSink, NotificationListenerBuilder, NotificationResult};
 use oslo_messaging::{
     Context, Event, Exception, Failure, NotificationEndpoint, NotificationListener, Notifier, Priority, Result, Target,
 };
 use serde_json::{Value, json};
 
-use crate::{Recorder, Stage};
+use crate::{Failed, Recorder, Stage};
 
 /// The state of handlers that record each event by its number `n`.
 pub(super) struct Recording {

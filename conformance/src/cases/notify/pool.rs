@@ -1,4 +1,4 @@
-//! Notifications: pools, and looking on.
+//! Notifications: pools, which get a copy of each event, and taps, which take none.
 
 use oslo_messaging::NotificationListener;
 

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Message, PublishOptions, Source, Subscription};
 use oslo_messaging::wire::Format;
 use oslo_messaging::{
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use super::{listener, notifier, recording, send_events, sink};
 use crate::cases::cases;
 use crate::cases::peer::envelope;
-use crate::{Outcome, Stage};
+use crate::{Failed, Outcome, Stage};
 
 cases! { notify_wire;
     /// oslo.messaging TestMessagingNotifier: the exact message of each format, one for each topic.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::Subscription;
 use oslo_messaging::rpc::RpcServerBuilder;
 use oslo_messaging::{Context, Deadline, ErrorKind, RpcServer};
@@ -13,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{Counter, Group};
 use crate::cases::cases;
 use crate::cases::peer::{Peer, client, target};
-use crate::{Outcome, Stage};
+use crate::{Failed, Outcome, Stage};
 
 cases! { rpc_life;
     /// RpcServer::stop: Stops taking requests. Methods go on.

@@ -14,14 +14,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::rpc::RpcServerBuilder;
 use oslo_messaging::{Context, Endpoint, Exception, Failure, RpcClient, RpcServer, Target};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::{Outcome, Recorder, Stage};
+use crate::{Failed, Outcome, Recorder, Stage};
 
 /// Servers of one topic and a client, each on its own connection.
 pub(super) struct Group<'a> {
@@ -115,19 +114,19 @@ impl Exception for Negative {
     }
 }
 
-/// Arguments of `add` and `subtract`.
+/// Arguments of `add` and `subtract`, which change the number of the endpoint.
 #[derive(Deserialize)]
 struct By {
     increment: i64,
 }
 
-/// Arguments of `append`.
+/// Arguments of `append`, which adds a text to the state of the endpoint.
 #[derive(Deserialize)]
 struct Text {
     text: String,
 }
 
-/// Arguments of `wait`.
+/// Arguments of `wait`, which returns after a sleep.
 #[derive(Deserialize)]
 struct Wait {
     /// How long the method sleeps, in milliseconds.

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Settle, Subscription};
 use oslo_messaging::wire::{CallFields, Compression, Request};
 use oslo_messaging::{Bus, Context, Endpoint, Payload, RpcClient, RpcServer};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use super::Group;
 use crate::cases::cases;
 use crate::cases::peer::{Peer, client, envelope, target};
-use crate::{Outcome, Stage};
+use crate::{Failed, Outcome, Stage};
 
 cases! { rpc_request;
     /// oslo.messaging TestRequestWireFormat: the exact envelope of a message to a topic, a server and a fanout, with

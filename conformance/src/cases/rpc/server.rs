@@ -1,4 +1,4 @@
-//! Servers: what they survive, translate and find.
+//! Servers: bad requests, serializers, dispatch, concurrency, pings.
 
 use std::convert::Infallible;
 use std::sync::Arc;

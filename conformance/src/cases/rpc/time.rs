@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::wire::{CallFields, Reply, Request};
 use oslo_messaging::{Context, Endpoint, Error, ErrorKind, Executed, Payload, RpcClient, RpcServer, Target};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use tokio::time::timeout;
 use super::Group;
 use crate::cases::cases;
 use crate::cases::peer::{Peer, client, reply, target};
-use crate::{Outcome, Recorder, Stage};
+use crate::{Failed, Outcome, Recorder, Stage};
 
 cases! { rpc_time;
     /// RpcClient::call: One deadline covers everything from connecting to the reply. The reference's clock starts after

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 
 use super::event::{Event, Outcome, Polled};
 use super::ledger::Phase;
@@ -11,8 +10,8 @@ use super::play::{Observed, play_step_by_step};
 use super::program::{Program, Step};
 use super::publish::Life;
 use super::routing::{QueueName, plans};
-use crate::Stage;
 use crate::programs::determined::{Determined, Outcomes};
+use crate::{Failed, Stage};
 
 impl Determined for Program {
     /// Removes polls, settling and waits, because everything is delivered and settled after each step. Readers are closed

@@ -33,7 +33,7 @@ pub(crate) struct Got {
     pub(crate) token: usize,
 }
 
-/// The result of a poll.
+/// What a poll gave: messages, nothing, the end, or an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Polled {
     /// In the order in which the driver returned them.
@@ -42,11 +42,11 @@ pub(crate) enum Polled {
     Nothing,
     /// The listener was stopped and is drained.
     End,
-    /// The listener failed.
+    /// The listener failed, with this kind of error.
     Failed(Outcome),
 }
 
-/// One operation and its result.
+/// One operation and its result, as the driver reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A subscription was asked for.

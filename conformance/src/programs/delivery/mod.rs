@@ -13,11 +13,10 @@ mod strategy;
 mod whole;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Generated, Perils, Rule, Violation};
-use crate::Stage;
+use crate::{Failed, Stage};
 
 #[cfg(test)]
 pub(crate) use program::Settlement;

@@ -29,7 +29,7 @@ pub(crate) struct Reader {
     pub(crate) window: u16,
 }
 
-/// What a reader reads.
+/// What a reader reads, by names that are made unique when the program is played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reads {
@@ -63,7 +63,7 @@ pub(crate) enum NotificationQueue {
     Private,
 }
 
-/// How to settle a message.
+/// How a reader settles a message, or that it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Settlement {
@@ -77,7 +77,7 @@ pub(crate) enum Settlement {
     Drop,
 }
 
-/// One step.
+/// One step. Steps are played one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {

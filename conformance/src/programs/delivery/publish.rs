@@ -28,7 +28,7 @@ pub(crate) struct Publish {
     pub(crate) body: Option<usize>,
 }
 
-/// The address of a message.
+/// Where a message is sent, by names that are made unique when the program is played.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
@@ -64,7 +64,7 @@ pub(crate) enum To {
     },
 }
 
-/// The time to live of a message.
+/// The time to live of a message, compared with the waits of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {

@@ -6,7 +6,6 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 use oslo_messaging::driver::Capabilities;
 use proptest::strategy::{BoxedStrategy, Strategy as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 
 use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
-use crate::{Clock, Disturbance, Harness, Stage, runner};
+use crate::{Clock, Disturbance, Failed, Harness, Stage, runner};
 
 /// The rule of every kind of program.
 static ENDS: Rule = Rule {
@@ -25,10 +24,10 @@ static ENDS: Rule = Rule {
 
 /// A kind of program.
 pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
-    /// The name of the kind.
+    /// The name of the kind, as trials and reports show it.
     const NAME: &'static str;
 
-    /// The rules of the kind.
+    /// The rules of the kind, against which every history is checked.
     fn rules() -> &'static [&'static Rule];
 
     /// The divergences of foreign actors. Default: none.
@@ -207,7 +206,7 @@ impl<P: Generated> Search<'_, P> {
     }
 }
 
-/// The result of one program.
+/// What came of one program: its violations, and the rules that foreign actors broke.
 pub(crate) struct Performed {
     /// Those that nothing excuses. The program failed if there are any.
     pub(crate) violations: Vec<Violation>,
@@ -231,11 +230,11 @@ pub(crate) fn perform<P: Generated>(program: &P, harness: impl Harness) -> Perfo
         let capabilities = capabilities(&stage).await;
         let mut violations = match timeout(limit, program.play(&stage)).await {
             Ok(Ok(violations)) => violations,
-            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message().unwrap_or("it failed without a message"))],
+            Ok(Err(failed)) => vec![Violation::new(&ENDS, failed.message())],
             Err(_) => vec![Violation::new(&ENDS, format_args!("it did not end within {limit:?}"))],
         };
         if let Err(failed) = stage.close().await {
-            violations.push(Violation::new(P::leftover(), failed.message().unwrap_or("it could not be closed")));
+            violations.push(Violation::new(P::leftover(), failed.message()));
         }
         violations.retain(|violation| violation.rule.binds(&capabilities));
         let excused =

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 
 use super::history::{Answer, Dead, History};
 use super::model::{queue, wants};
 use super::play::play;
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::{Copy, Ran, Sent, Timeline};
-use crate::Stage;
 use crate::programs::determined::{Determined, Outcomes};
+use crate::{Failed, Stage};
 
 impl Determined for Program {
     /// Listeners start and stop in acts of their own, so do events that declare no queue, and every act settles. No listener is dropped, no connection is lost,

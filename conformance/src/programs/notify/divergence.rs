@@ -91,13 +91,4 @@ mod tests {
         assert!(!TAKES_OTHERS_ALONG.holds_for(&Listener::new("x", "t", Priority::Info).foreign()));
         assert!(!RAISED_COMES_BACK.holds_for(&ours.foreign().drops()));
     }
-
-    #[test]
-    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
-        for divergence in ALL {
-            assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
-            assert!(!divergence.rules.is_empty() && divergence.rules.iter().all(|rule| rules::ALL.contains(rule)));
-            assert!(divergence.says.contains(".py`"), "{}", divergence.id);
-        }
-    }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Event {
     /// Whether its handler takes a third of [`Budget::quiet`](crate::Budget::quiet).
     #[serde(default)]
     pub(crate) slow: bool,
-    /// How often it is sent.
+    /// How often it is sent, each time as an event with its own number.
     pub(crate) times: usize,
     /// Whether it is sent without waiting for the confirm of the one before.
     #[serde(default)]

@@ -39,7 +39,7 @@ pub(super) enum OnFailure {
     Drop,
 }
 
-/// The state of the handlers of one listener.
+/// What the handlers of one listener share: which events fail, and where they report.
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
     pub(super) listener: usize,

@@ -9,10 +9,10 @@ use crate::programs::acts::history::{self, Begun};
 /// What happened while a program was played, and when.
 pub(crate) type History = history::History<Event, (Instant, Happened)>;
 
-/// A history while it is written.
+/// A history while it is written, by several tasks at once.
 pub(crate) type Log = history::Log<Event, (Instant, Happened)>;
 
-/// One event of the history.
+/// One event, as the handlers and the player report it. Rules read nothing else.
 #[derive(Debug, Clone)]
 pub(crate) enum Happened {
     /// A step is about to be done.
@@ -46,7 +46,7 @@ pub(crate) struct Heard {
     pub(crate) wrong: Option<String>,
 }
 
-/// What a handler returned.
+/// What a handler returned, which decides whether the event comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
@@ -65,7 +65,7 @@ pub(crate) struct Letter {
     pub(crate) heard: Heard,
 }
 
-/// The information of a dead letter.
+/// What the headers of a dead letter say of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Dead {
     /// How often its handler tried it; at the delivery limit, how many deliveries failed.

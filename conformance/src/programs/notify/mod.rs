@@ -20,11 +20,10 @@ mod timeline;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
-use crate::{Budget, Clock, Stage};
+use crate::{Budget, Clock, Failed, Stage};
 
 pub(crate) use event::Event;
 #[cfg(test)]

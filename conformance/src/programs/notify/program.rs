@@ -66,16 +66,16 @@ pub(crate) enum Reads {
     Private,
 }
 
-/// The steps of one act.
+/// The steps of one act, which are under way at once.
 pub(crate) type Act = acts::Act<Event>;
 
-/// One step.
+/// One step of an act: an event, or the start or end of a listener.
 pub(crate) type Step = acts::Step<Event>;
 
 display_as_json!(Program);
 
 impl Program {
-    /// How many notifiers there are.
+    /// How many notifiers there are: one more than the highest index in the steps.
     pub(crate) fn notifiers(&self) -> usize {
         acts::senders(&self.acts)
     }

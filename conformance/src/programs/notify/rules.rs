@@ -1,4 +1,4 @@
-//! The rules of notifications.
+//! The rules that every history of a program of notifications satisfies, each as a sentence.
 
 use crate::programs::rule::rules;
 

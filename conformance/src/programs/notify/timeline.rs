@@ -32,7 +32,7 @@ pub(super) struct Timeline<'a> {
     pub(super) cuts: Cuts,
 }
 
-/// An event that was sent.
+/// An event that was sent, with what its notifier learned of it.
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
     /// The number of its step.

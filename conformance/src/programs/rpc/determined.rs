@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 
 use super::history::{History, Outcome};
 use super::model::{Dispatch, binds, reads};
@@ -11,8 +10,8 @@ use super::play::play;
 use super::program::{Act, FAILURE, Program, Step};
 use super::request::{Kind, Method, Request};
 use super::timeline::{Sent, Timeline};
-use crate::Stage;
 use crate::programs::determined::{Determined, Outcomes};
+use crate::{Failed, Stage};
 
 impl Determined for Program {
     /// Servers start and stop in acts of their own, and every act settles. No server is killed, no connection is cut and no

@@ -107,13 +107,4 @@ mod tests {
         assert!(!FANOUT_FAILS.holds_for(false, &Request::fanout("t")));
         assert!(!FANOUT_FAILS.holds_for(true, &Request::cast("t")));
     }
-
-    #[test]
-    fn a_divergence_names_the_rules_that_it_breaks_and_where_that_is_to_be_read() {
-        for divergence in ALL {
-            assert!(divergence.id.starts_with("reference::"), "{}", divergence.id);
-            assert!(!divergence.rules.is_empty() && divergence.rules.iter().all(|rule| rules::ALL.contains(rule)));
-            assert!(divergence.says.contains(".py`"), "{}", divergence.id);
-        }
-    }
 }

@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::Request;
 use crate::programs::acts::history::{self, Begun};
 
-/// What happened while a program was played.
+/// What happened while a program was played. The position of an event is its time.
 pub(crate) type History = history::History<Request, Event>;
 
-/// A history while it is written.
+/// A history while it is written, by several tasks at once.
 pub(crate) type Log = history::Log<Request, Event>;
 
-/// One event of the history.
+/// One event, as the actors and the player report it. Rules read nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A step is about to be done.
     Begun(usize),
-    /// A step has ended.
+    /// A step has ended, after `took` on the clock of the harness.
     Ended { step: usize, outcome: Outcome, took: Duration },
     /// The connections are about to be cut by the step of that number.
     Cutting(usize),
@@ -35,17 +35,17 @@ pub(crate) enum Event {
 /// One execution of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// The index of the server.
+    /// The index of the server in the program.
     pub(crate) server: usize,
     /// The number of the request.
     pub(crate) number: usize,
-    /// The method that ran.
+    /// The name of the method, which the request must have asked for.
     pub(crate) method: String,
     /// Whether the message was marked as redelivered.
     pub(crate) redelivered: bool,
 }
 
-/// How a step ended.
+/// How a step ended. Only a call has more outcomes than `Done` and an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
     GivenUp,
     /// The connection was lost.
     Disconnected { perhaps_sent: bool },
-    /// Anything else.
+    /// Any other error, in words. No rule allows it.
     Broken { error: String },
 }
 

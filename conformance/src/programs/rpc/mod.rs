@@ -15,11 +15,10 @@ mod strategy;
 mod timeline;
 
 use futures_util::future::BoxFuture;
-use libtest_mimic::Failed;
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::{Actors, Divergence, Generated, Perils, Rule, Violation, acts};
-use crate::Stage;
+use crate::{Failed, Stage};
 
 pub(crate) use history::Outcome;
 #[cfg(test)]

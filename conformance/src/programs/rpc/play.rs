@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use libtest_mimic::Failed;
 use tokio::time::Instant;
 
 use super::actor::rust_actor::RustActors;
@@ -14,7 +13,7 @@ use super::history::{Event, History, Log, Outcome};
 use super::program::{Act, Program, Server, Step};
 use super::request::{Kind, Request};
 use super::timeline::Timeline;
-use crate::Stage;
+use crate::{Failed, Stage};
 
 /// The actors of one program and the history they write.
 #[derive(Debug)]

@@ -52,16 +52,16 @@ pub(crate) struct Interface {
     pub(crate) version: String,
 }
 
-/// The steps of one act.
+/// The steps of one act, which are under way at once.
 pub(crate) type Act = acts::Act<Request>;
 
-/// One step.
+/// One step of an act: a request, or the start or end of a server.
 pub(crate) type Step = acts::Step<Request>;
 
 display_as_json!(Program);
 
 impl Program {
-    /// How many senders there are.
+    /// How many senders there are: one more than the highest index in the steps.
     pub(crate) fn senders(&self) -> usize {
         acts::senders(&self.acts)
     }

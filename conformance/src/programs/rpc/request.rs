@@ -29,11 +29,11 @@ pub(crate) struct Request {
     /// Whether its sender drops it while it is in flight.
     #[serde(default)]
     pub(crate) given_up: bool,
-    /// How often it is sent.
+    /// How often it is sent, each time as a message with its own number.
     pub(crate) times: usize,
 }
 
-/// How a request is sent.
+/// How a request is sent: whether its sender waits for an answer, and who gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -45,11 +45,11 @@ pub(crate) enum Kind {
     Fanout,
 }
 
-/// The method that a request runs.
+/// The method that a request asks for, which decides how it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
-    /// Answers at once.
+    /// Answers at once with the numbers of server and request.
     Answer,
     /// Answers after a third of [`Budget::quiet`](crate::Budget::quiet), so that other requests overtake it.
     Slow,

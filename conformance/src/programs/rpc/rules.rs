@@ -1,4 +1,4 @@
-//! The rules of RPC.
+//! The rules that every history of a program of RPC satisfies, each as a sentence.
 
 use crate::programs::rule::rules;
 

@@ -53,7 +53,7 @@ pub(crate) struct Life<'a> {
     pub(crate) outcomes: [Option<&'a Outcome>; 2],
 }
 
-/// A message that was sent.
+/// A message that was sent, with what its sender learned of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent<'a> {
     /// The number of its step.

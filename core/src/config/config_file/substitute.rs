@@ -36,7 +36,7 @@ pub(super) struct UnresolvedReference {
     pub(super) name: Option<String>,
 }
 
-/// One value on its way.
+/// The expansion of one value, which bounds how many references it may take.
 struct Expansion<'a> {
     sections: &'a Sections,
     /// How many references may still be taken.

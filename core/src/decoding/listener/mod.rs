@@ -62,7 +62,7 @@ pub(crate) struct DecodingListener<T> {
 /// A large body that was decoded: its number in the line, what was in it, what it costs.
 type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
 
-/// What is to be done with a body.
+/// Where a body is decoded: here, or on a blocking task because it is large.
 enum DecodePlan {
     /// It is small, and decompressed already: decode it here.
     Read(Bytes),

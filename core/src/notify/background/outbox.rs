@@ -62,7 +62,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// An empty outbox.
+    /// An empty outbox, which takes events until it is closed.
     pub(super) fn new(config: OutboxConfig) -> Self {
         Self {
             config,

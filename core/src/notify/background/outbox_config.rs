@@ -26,7 +26,7 @@ pub struct OutboxConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// The new one.
+    /// The new one; it is counted as `full`.
     DropNewest,
     /// Those that wait longest, until there is room. What is being published already is not dropped.
     DropOldest,
@@ -46,7 +46,7 @@ impl Default for OutboxConfig {
 }
 
 impl OutboxConfig {
-    /// Sets how many events it holds.
+    /// Sets how many events it holds before [`WhenFull`] applies.
     #[must_use]
     pub fn with_max_events(mut self, events: usize) -> Self {
         self.max_events = events;

@@ -18,7 +18,7 @@ const SUFFIX: &str = ".dead";
 /// Every header of ours begins so.
 const PREFIX: &str = "oslo.dead.";
 const REASON: &str = "oslo.dead.reason";
-/// A decimal number.
+/// The header for the number of attempts, a decimal number.
 const ATTEMPTS: &str = "oslo.dead.attempts";
 /// The queue that the event was read from. A replay does not trust it and uses the queue that was opened.
 const QUEUE: &str = "oslo.dead.queue";
@@ -73,13 +73,13 @@ pub(crate) enum Extent {
     Bare,
 }
 
-/// What is known about a given-up event.
+/// What is known about a given-up event. It travels in the headers of the dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetterInfo {
-    /// Why it was given up.
+    /// Why no further attempt was made.
     pub reason: DeadReason,
-    /// How often it was tried.
+    /// How often it was tried, the first time included.
     pub attempts: u32,
     /// The queue it was read from.
     pub queue: String,
@@ -100,7 +100,7 @@ pub(crate) fn queue_of(queue: &str) -> String {
 }
 
 impl DeadReason {
-    /// The word for it in the headers.
+    /// The word for it in the header `oslo.dead.reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use crate::delivery::Delivery;
 /// Events that wait in memory, unsettled, and what for.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// How long they wait.
+    /// How long they wait in memory, unsettled.
     pub(super) wait: Duration,
     /// What follows the wait.
     pub(super) then: DeferredAction,
@@ -28,7 +28,7 @@ pub(super) enum DeferredAction {
 }
 
 impl Deferred {
-    /// How many events there are.
+    /// How many events wait. Those of a batch count each.
     pub(super) fn len(&self) -> usize {
         match &self.then {
             DeferredAction::TryAgain(work) => work.items.len(),

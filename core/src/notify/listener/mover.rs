@@ -23,12 +23,12 @@ use tracing::{debug, error, info, warn};
 
 use super::given_up::{EventIdentity, GiveUpReason, GivenUp};
 use super::shutdown::{ShutdownCause, ShutdownSignal};
-use crate::backoff::Backoff;
 use crate::delivery::{Delivery, settled};
 use crate::driver::IncomingMessage;
 use crate::notify::dead_letter::info::DeadLetterInfo;
 use crate::notify::dead_letter::queue::DeadLetterQueue;
 use crate::notify::dead_letter::writer::DeadLetterWriter;
+use crate::retry::backoff::Backoff;
 use crate::{Error, ErrorKind, Executed};
 
 /// The waits between two attempts to move an event that is held in memory.

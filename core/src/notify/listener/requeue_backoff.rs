@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::backoff::Backoff;
 use crate::delivery::message_key::MessageKey;
+use crate::retry::backoff::Backoff;
 
 const FIRST: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff::doubling(FIRST, Duration::from_secs(5));

@@ -4,7 +4,7 @@ use crate::delivery::Delivery;
 use crate::notify::Event;
 use crate::notify::endpoint::HandlerTable;
 
-/// An event, and the message that brought it.
+/// An event, and the unsettled message that brought it.
 #[derive(Debug)]
 pub(super) struct PendingEvent {
     pub(super) event: Event,

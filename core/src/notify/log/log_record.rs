@@ -36,7 +36,7 @@ pub(super) struct LogRecord {
     thread: Option<u64>,
     #[serde(rename = "processName")]
     process_name: String,
-    /// The process id.
+    /// The id of this process, as the system has it.
     process: u32,
     /// The other fields of the event by name; `null` if there are none.
     extra: Option<Map<String, Value>>,

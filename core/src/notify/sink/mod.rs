@@ -84,7 +84,7 @@ pub(super) async fn publish_to_all(
     outcome(join_all(publishes).await)
 }
 
-/// What became of one event in several places.
+/// One result for an event that was published in several places: an error if any of them failed.
 ///
 /// # Errors
 /// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again

@@ -51,7 +51,7 @@ pub struct Route {
 }
 
 impl RoutingSink {
-    /// No sinks and no routes.
+    /// A sink without routes, which publishes nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -102,13 +102,14 @@ impl NotificationSink for RoutingSink {
 }
 
 impl Route {
-    /// Every event.
+    /// A route that every event takes, until it is narrowed.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Only events whose type matches one of `patterns`.
+    /// Only events whose type matches one of `patterns`, in the language of
+    /// [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if one is no pattern.

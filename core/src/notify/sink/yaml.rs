@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, Result};
 
 impl RoutingSink {
     /// Adds the routes of a routing file of the reference, in YAML: groups of drivers, by the names of the sinks here,
-    /// each with `accepted_events` and `accepted_priorities`, lists of [`Pattern`]s. An empty file has no routes.
+    /// each with `accepted_events` and `accepted_priorities`, lists of patterns. An empty file has no routes.
     ///
     /// ```
     /// use oslo_messaging::notify::{LogSink, RoutingSink};

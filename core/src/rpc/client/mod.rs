@@ -191,7 +191,7 @@ impl RpcClient {
         Ok(is_compatible(Some(&cap.parse()?), version.as_ref()))
     }
 
-    /// The target as it is now.
+    /// The target as it is now, with every setting that was changed on this copy.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -304,7 +304,7 @@ impl RpcClient {
         self
     }
 
-    /// Lifts the version cap.
+    /// Lifts the version cap, so that requests of any version are sent.
     #[must_use]
     pub fn without_version_cap(mut self) -> Self {
         self.version_cap = None;
@@ -326,7 +326,7 @@ impl RpcClient {
         self
     }
 
-    /// Translates every argument, result and context.
+    /// Sets the translation of arguments, results and contexts. Servers must use its counterpart. Default: none.
     #[must_use]
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));

@@ -6,15 +6,15 @@ use std::fmt;
 
 use crate::{Context, Failure, Payload};
 
-/// A request that a server accepted.
+/// A request that a server accepted, as layers and methods see it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request {
     /// The caller's context, with its deadline and the facts of delivery.
     pub context: Context,
-    /// The method.
+    /// The name of the method, as the caller wrote it. An endpoint need not have it.
     pub method: String,
-    /// Its namespace.
+    /// The namespace of the endpoints that may answer; `None` means those without one.
     pub namespace: Option<String>,
     /// The version of the interface that the caller asks for. `None` is read as 1.0.
     pub version: Option<String>,
@@ -32,7 +32,18 @@ pub struct Reply {
     pub outcome: Result<Payload, Failure>,
 }
 
-/// Values by their type, one of each.
+/// Values by their type, at most one of each. A layer passes facts to the layers below it in them.
+///
+/// ```
+/// use oslo_messaging::rpc::Extensions;
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Tenant(&'static str);
+///
+/// let mut extensions = Extensions::default();
+/// extensions.insert(Tenant("demo"));
+/// assert_eq!(extensions.get::<Tenant>(), Some(&Tenant("demo")));
+/// ```
 #[derive(Default)]
 pub struct Extensions(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
@@ -43,14 +54,14 @@ impl Request {
         Self { context, method: method.into(), namespace: None, version: None, args, extensions: Extensions::default() }
     }
 
-    /// Sets the namespace.
+    /// Sets the namespace; only endpoints of exactly this one are asked.
     #[must_use]
     pub fn with_namespace(mut self, namespace: Option<String>) -> Self {
         self.namespace = namespace;
         self
     }
 
-    /// Sets the version.
+    /// Sets the version that an endpoint must serve; `None` is read as 1.0.
     #[must_use]
     pub fn with_version(mut self, version: Option<String>) -> Self {
         self.version = version;
@@ -59,7 +70,7 @@ impl Request {
 }
 
 impl Reply {
-    /// An answer.
+    /// An answer of a layer or a method: a payload, or a failure that the caller gets as an exception.
     #[must_use]
     pub fn new(outcome: Result<Payload, Failure>) -> Self {
         Self { outcome }

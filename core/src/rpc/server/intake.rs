@@ -30,7 +30,7 @@ use crate::{Deadline, ErrorKind, Result, wire};
 /// How long an acknowledgement that is being written may take to let go of its requests.
 const HANDOVER: Duration = Duration::from_secs(1);
 
-/// The state of a server's task.
+/// The state of a server's task. Only this task polls the listener.
 pub(crate) struct Intake {
     /// The three queues of the server, decoded and within the memory budget of the bus.
     pub(crate) listener: DecodingListener<wire::Request>,

@@ -59,7 +59,7 @@ impl WaitingRequests {
         Self { requests: VecDeque::new(), suspects: Vec::new(), alone: Arc::new(Semaphore::new(1)), settle, target }
     }
 
-    /// What is served.
+    /// The target of the server, for the log.
     pub(crate) fn target(&self) -> &str {
         &self.target
     }

@@ -123,7 +123,7 @@ pub(crate) struct SaturationWatch {
     threshold: Option<Duration>,
     /// When the last free handler was taken; `None` while one is free.
     since: Option<Instant>,
-    /// Whether this period was reported.
+    /// Whether this period was reported. Each is reported once.
     warned: bool,
 }
 

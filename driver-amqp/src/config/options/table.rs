@@ -26,7 +26,7 @@ pub(crate) struct RabbitOption {
     read: Read,
 }
 
-/// What a value does.
+/// What a value does: it sets a field, or is only validated.
 enum Read {
     /// Sets a field.
     /// `None` means that the value is unusable; the caller turns it into an error.

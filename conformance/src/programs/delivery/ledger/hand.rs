@@ -1,4 +1,4 @@
-//! Unsettled messages.
+//! Unsettled messages: what their settlement, or its absence, does to their copies.
 
 use oslo_messaging::driver::Capability;
 

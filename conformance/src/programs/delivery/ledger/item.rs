@@ -1,15 +1,15 @@
-//! The copies of messages in queues.
+//! The copies of messages in queues: where each is, and whether it must still come.
 
 use std::collections::BTreeMap;
 
 use crate::programs::delivery::Reader;
 
-/// A queue.
+/// What the model knows of one queue: which copies it must, may or must not deliver.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// By the number of the message.
     pub(super) copies: BTreeMap<usize, Item>,
-    /// How many readers it has.
+    /// How many readers are open on it. Without one, a private queue may expire.
     pub(super) readers: usize,
     /// Whether any reader of it has stopped, closed, been dropped or lost its connection, so that messages came back.
     pub(super) has_lost_a_reader: bool,
@@ -17,7 +17,7 @@ pub(super) struct Queue {
     pub(super) ensured_for: Option<Reader>,
 }
 
-/// One message in one queue.
+/// One message in one queue. A fanout makes one for each queue that it reaches.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) state: State,
@@ -38,7 +38,7 @@ pub(super) struct Item {
 /// Whether a waiting copy must be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It must be.
+    /// It must be: nothing allows the bus to drop it.
     Comes,
     /// It may have expired.
     MayExpire,
@@ -48,7 +48,7 @@ pub(super) enum Fate {
     MayBeGone,
 }
 
-/// Where a copy is.
+/// Where a copy is, as far as the program can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// In its queue, or buffered by a listener that has not returned it.

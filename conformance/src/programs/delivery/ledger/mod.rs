@@ -51,7 +51,7 @@ pub(crate) struct Reading {
     last: BTreeMap<(QueueName, usize), usize>,
 }
 
-/// The state of a reader.
+/// Whether a reader is open. It decides which operations must be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Never opened, closed, dropped, or its transport was closed.

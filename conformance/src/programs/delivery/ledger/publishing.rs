@@ -1,4 +1,4 @@
-//! The effect of a publish.
+//! The effect of a publish: the copies that must arrive, and the errors that are allowed.
 
 use oslo_messaging::driver::Capability;
 

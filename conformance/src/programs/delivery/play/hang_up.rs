@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use libtest_mimic::Failed;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::{Play, PollResult};
+use crate::Failed;
 use crate::programs::delivery::event::Event;
 
 impl Play<'_> {

@@ -10,7 +10,6 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{
     Address, IncomingMessage, Lifetime, Listener, Message, PublishOptions, Settle, Subscription, Transport,
 };
@@ -23,13 +22,13 @@ use super::ledger::{Ledger, Phase};
 use super::program::{NotificationQueue, Program, Reader, Reads, Settlement, Step};
 use super::publish::{Life, Publish};
 use super::routing::QueueName;
-use crate::Stage;
 use crate::programs::Violation;
+use crate::{Failed, Stage};
 
 /// What a poll of a listener gives.
 type PollResult = oslo_messaging::Result<Option<Vec<Box<dyn IncomingMessage>>>>;
 
-/// A program while it is played.
+/// A program while it is played: the connections that are open, and the messages in hand.
 struct Play<'a> {
     /// Gives connections, unique names and time limits.
     stage: &'a Stage,
@@ -43,15 +42,15 @@ struct Play<'a> {
     inboxes: BTreeMap<usize, Address>,
     /// The unsettled messages, oldest first.
     hand: Vec<InHand>,
-    /// The next token.
+    /// The token of the next message that is received. Tokens are never used again.
     tokens: usize,
     /// The published messages, by number.
     published: Vec<Message>,
-    /// The events so far.
+    /// What was done and what came of it, for the comparison of two drivers.
     observed: Vec<Observed>,
 }
 
-/// One event.
+/// One event, with the queues in it by their names in the program.
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) event: Event,
@@ -59,7 +58,7 @@ pub(super) struct Observed {
     pub(super) queues: Vec<Option<QueueName>>,
 }
 
-/// An unsettled message and its reader.
+/// An unsettled message, the reader that received it, and its token in the ledger.
 struct InHand {
     token: usize,
     reader: usize,

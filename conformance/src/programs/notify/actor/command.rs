@@ -9,7 +9,7 @@ use crate::programs::notify::program::{Listener, Reads};
 use crate::programs::notify::window;
 use crate::programs::notify::{Event, handler};
 
-/// One command.
+/// One command to a listening process, as a line of JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Command {

@@ -6,10 +6,8 @@ mod process_handlers;
 
 use std::collections::BTreeMap;
 
-use libtest_mimic::Failed;
-
 use super::program::{Program, Step};
-use crate::Stage;
+use crate::{Failed, Stage};
 
 pub(super) use command::{Listen, Notify};
 pub(super) use process_actor::ProcessActor;

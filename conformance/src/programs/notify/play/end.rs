@@ -5,13 +5,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use libtest_mimic::Failed;
 use oslo_messaging::driver::{Address, Source, Subscription, Transport};
 use oslo_messaging::notify::{DeadLetters, DeadReason};
 use oslo_messaging::wire::Notification;
 use tokio::time::timeout;
 
 use super::Play;
+use crate::Failed;
 use crate::programs::acts;
 use crate::programs::notify::handler::{detail, heard, unheard};
 use crate::programs::notify::history::{Counted, Dead, Happened, Heard, Letter};

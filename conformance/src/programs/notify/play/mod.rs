@@ -7,7 +7,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use libtest_mimic::Failed;
 use oslo_messaging::notify::{FailurePolicy, GiveUp, MessagingSink};
 use oslo_messaging::wire::Format;
 use oslo_messaging::{Bus, NotificationListener, Notifier, Result, Target};
@@ -19,7 +18,7 @@ use super::handler::{ALLOWED, Handler, OnFailure, Returns, context, endpoint, pa
 use super::history::{Happened, History, Log};
 use super::program::{Act, Listener, Program, Reads, Step};
 use super::timeline::Timeline;
-use crate::Stage;
+use crate::{Failed, Stage};
 
 /// How long an event waits for its second try. The waits of five tries together are shorter than `Budget::quiet`.
 const FIRST_WAIT: Duration = Duration::from_millis(2);

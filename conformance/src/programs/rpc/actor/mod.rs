@@ -7,12 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use libtest_mimic::Failed;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Log, Outcome};
 use super::{Request, Server};
-use crate::Stage;
+use crate::{Failed, Stage};
 
 /// A command to an actor. As JSON it is one line, which a foreign process reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use libtest_mimic::Failed;
 use serde::Deserialize;
 use tokio::sync::RwLock;
 
 use super::{Actor, ActorSource, Command};
-use crate::Stage;
 use crate::foreign::Foreign;
 use crate::foreign::process::{Process, Report, Reports};
 use crate::programs::rpc::history::{Event, Log, Outcome};
+use crate::{Failed, Stage};
 
 /// What the server of a process reports: what ran, and what ended.
 #[derive(Deserialize)]

@@ -1,10 +1,9 @@
-//! Actors that use this library.
+//! Actors that use this library, within the process of the test.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use libtest_mimic::Failed;
 use oslo_messaging::{
     Bus, Context, Deadline, Endpoint, Error, ErrorKind, Exception, Executed, Failure, Result, RpcClient, RpcServer,
     Target,
@@ -18,7 +17,7 @@ use crate::programs::rpc::history::{Event, Log, Outcome, Run};
 use crate::programs::rpc::program::Interface;
 use crate::programs::rpc::request::{Kind, Method, Request};
 use crate::programs::rpc::{Server, program};
-use crate::{Budget, Stage};
+use crate::{Budget, Failed, Stage};
 
 /// Creates actors in this process, each with its own bus.
 #[derive(Debug)]

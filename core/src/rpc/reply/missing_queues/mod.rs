@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::Deadline;
-use crate::backoff::Backoff;
 use crate::excerpt::Excerpt;
+use crate::retry::backoff::Backoff;
 
 /// The waits between two probes of a queue; the first is the reference's.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(5));
@@ -85,7 +85,7 @@ struct QueueTable {
     next: u64,
 }
 
-/// One missing queue.
+/// One queue that could not be reached, and the replies that wait for it.
 #[derive(Debug)]
 struct MissingQueue {
     /// Identifies this absence. A prober of an earlier absence of the same queue carries another number and changes
@@ -101,7 +101,7 @@ struct MissingQueue {
     overflowed: bool,
 }
 
-/// A waiting reply, from the table's side.
+/// A reply that waits its turn, as the table keeps it.
 #[derive(Debug)]
 struct Parked {
     /// Finds the reply again when it leaves the line early.

@@ -1,4 +1,6 @@
 //! What must hold of every run, whatever faults it had. Pure.
+//!
+//! `docs/testing.md` defines the guarantees G1 to G9.
 
 #[cfg(test)]
 mod fixture;

@@ -9,20 +9,14 @@ mod imports;
 mod source;
 mod tokens;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context as _, Result};
-use serde_json::Value;
-use xtask::process::command::cargo;
+use anyhow::Result;
 use xtask::workspace_root;
 
+use crate::task::workspace::Workspace;
 use source::Sources;
 
 /// How many source files a folder may hold.
-const FOLDER: usize = 20;
-
-/// The same in one crate: a driver is the part that most readers have to find their way in.
-const NARROW_FOLDER: (&str, usize) = ("oslo-messaging-amqp", 14);
+const FOLDER: usize = 14;
 
 /// How many lines a file may have.
 const FILE: usize = 500;
@@ -42,12 +36,11 @@ pub(crate) struct Layout {
 /// When cargo cannot name the crates, or a source file cannot be read.
 pub(crate) fn check() -> Result<Layout> {
     let mut layout = Layout::default();
-    for (name, directory) in crates()? {
-        let sources = Sources::read(&directory, workspace_root())?;
-        let bound = if name == NARROW_FOLDER.0 { NARROW_FOLDER.1 } else { FOLDER };
+    for package in Workspace::read()?.packages() {
+        let sources = Sources::read(&package.sources()?, workspace_root())?;
         layout.crates += 1;
         layout.files += sources.files.len();
-        layout.findings.extend(files::findings(&sources, bound, FILE));
+        layout.findings.extend(files::findings(&sources, FOLDER, FILE));
         layout.findings.extend(cycles::findings(&sources));
     }
     Ok(layout)
@@ -62,16 +55,4 @@ impl Layout {
         println!("layout: {} findings in {} files of {} crates", self.findings.len(), self.files, self.crates);
         self.findings.is_empty()
     }
-}
-
-/// The name of each package of the workspace, and its `src` folder.
-fn crates() -> Result<Vec<(String, PathBuf)>> {
-    let output = cargo(&["metadata", "--no-deps", "--format-version=1"]).output().context("could not start cargo")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
-    let named = |package: &Value| {
-        let directory = Path::new(package["manifest_path"].as_str()?).parent()?.join("src");
-        Some((package["name"].as_str()?.to_owned(), directory))
-    };
-    packages.iter().map(|package| named(package).context("a package has no name or manifest")).collect()
 }

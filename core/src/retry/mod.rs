@@ -4,14 +4,18 @@
 //! [`Retry::run_repeatable`] also repeats what may have had one, for receivers that recognise repetitions. Waits have
 //! full jitter, so that clients that lost the same broker spread their attempts.
 
+pub(crate) mod backoff;
+mod jitter;
+
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::backoff::Backoff;
+use self::backoff::Backoff;
 use crate::{Deadline, Error, Executed, Result};
+
+pub use self::jitter::jitter;
 
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
@@ -93,6 +97,25 @@ impl Retry {
     /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says
     /// [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Retry};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> oslo_messaging::Result<()> {
+    /// let mut attempts = 0;
+    /// let attempt = || {
+    ///     attempts += 1;
+    ///     let lost = Error::new(ErrorKind::Disconnected, "look up").with_executed(Executed::No).transient();
+    ///     std::future::ready(if attempts < 3 { Err(lost) } else { Ok("host-1") })
+    /// };
+    /// let host = Retry::times(5).run(Deadline::after(Duration::from_secs(10)), attempt).await?;
+    /// assert_eq!(host, "host-1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one.
     ///
@@ -107,7 +130,26 @@ impl Retry {
     }
 
     /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt
-    /// that may have been executed is followed by another.
+    /// that may have been executed is followed by another. A sink of notifications publishes so, since copies of one
+    /// event have one id.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use oslo_messaging::{Deadline, Error, ErrorKind, Executed, Retry};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> oslo_messaging::Result<()> {
+    /// let mut attempts = 0;
+    /// let attempt = || {
+    ///     attempts += 1;
+    ///     let unconfirmed = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
+    ///     std::future::ready(if attempts == 1 { Err(unconfirmed) } else { Ok(()) })
+    /// };
+    /// Retry::times(1).run_repeatable(Deadline::after(Duration::from_secs(10)), attempt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The error of the last attempt, with the number of attempts if there was more than one; it says
@@ -172,12 +214,12 @@ impl Retry {
             // An attempt that the deadline would end tells less than this error: nothing is known of its execution.
             let spare = deadline.remaining().saturating_sub(began.elapsed().min(LONGEST_RESERVE));
             // `permits` runs also when no time is left: it records whether an attempt may have been executed.
-            let delay = permits(retries, &error).then(|| self.delay(retries, random()));
+            let delay = permits(retries, &error).then(|| self.delay(retries, jitter()));
             let Some(delay) = delay.filter(|_| spare > self.base.min(FIRST)) else {
                 return Err(if retries == 0 { error } else { error.with_context("attempts", u64::from(retries) + 1) });
             };
             // A wait past the deadline would waste what is left: shorten it instead, so that a last attempt is made.
-            tokio::time::sleep(delay.min(spare.mul_f64(random()))).await;
+            tokio::time::sleep(delay.min(spare.mul_f64(jitter()))).await;
             retries = retries.saturating_add(1);
         }
     }
@@ -186,12 +228,6 @@ impl Retry {
     fn allows(&self, retries: u32) -> bool {
         self.max_retries.is_none_or(|limit| retries < limit)
     }
-}
-
-fn random() -> f64 {
-    // A random UUID is the only source of randomness here; its upper 32 bits hold no version or variant field.
-    let bits = u32::try_from(Uuid::new_v4().as_u128() >> 96).expect("the upper 32 of 128 bits fit into 32");
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

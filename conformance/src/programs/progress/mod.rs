@@ -1,19 +1,21 @@
 //! The progress of a run of programs: a bar on a terminal, a line now and then elsewhere.
 
+#[cfg(feature = "progress-bar")]
+mod bar;
+#[cfg(not(feature = "progress-bar"))]
+mod no_bar;
+
 use std::cell::Cell;
-use std::io::{IsTerminal as _, stderr};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
+#[cfg(feature = "progress-bar")]
+use self::bar::Bar;
+#[cfg(not(feature = "progress-bar"))]
+use self::no_bar::Bar;
 use crate::console::print_error;
 
-/// The time between two lines, without a terminal.
+/// The time between two lines, without a bar.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// The bars of every run of this process: trials run concurrently.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Shows the progress of a run. Dropping it removes its bar.
 #[derive(Debug)]
@@ -22,41 +24,26 @@ pub(super) struct Progress {
     name: String,
     /// How many will run.
     programs: u64,
-    /// `None` without a terminal.
-    bar: Option<ProgressBar>,
+    /// `None` without a terminal, or without the feature `progress-bar`.
+    bar: Option<Bar>,
     /// When the last line was printed.
     printed: Cell<Instant>,
 }
 
 impl Progress {
-    /// The first line without a terminal comes after [`SILENCE`] at the earliest.
+    /// The first line without a bar comes after [`SILENCE`] at the earliest.
     pub(super) fn new(name: &str, programs: u64) -> Self {
-        let bar = stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix:>10} {bar:30} {pos}/{len} programs, {msg}")
-                .expect("the template is valid");
-            BARS.add(ProgressBar::new(programs).with_style(style).with_prefix(name.to_owned()))
-        });
-        Self { name: name.to_owned(), programs, bar, printed: Cell::new(Instant::now()) }
+        Self { name: name.to_owned(), programs, bar: Bar::new(name, programs), printed: Cell::new(Instant::now()) }
     }
 
     /// Shows that the program of `seed` is next, after `done` programs with `steps` steps.
-    /// Without a terminal most calls print nothing.
+    /// Without a bar most calls print nothing.
     pub(super) fn next(&self, done: u64, steps: usize, seed: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_position(done);
-            bar.set_message(format!("{steps} steps, seed {seed}"));
+            bar.set(done, steps, seed);
         } else if self.printed.get().elapsed() >= SILENCE {
             self.printed.set(Instant::now());
             print_error(&line(&self.name, done, self.programs, steps, seed));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-            BARS.remove(bar);
         }
     }
 }

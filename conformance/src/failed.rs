@@ -1,0 +1,28 @@
+//! Why a case or a program failed.
+
+use std::fmt::Display;
+
+/// Why a case or a program failed, in words.
+///
+/// It does not implement `Display`, so that every error that does converts into one with `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed(String);
+
+impl Failed {
+    /// The words.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+
+    /// The same for a trial.
+    pub(crate) fn of_trial(self) -> libtest_mimic::Failed {
+        self.0.into()
+    }
+}
+
+impl<E: Display> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
