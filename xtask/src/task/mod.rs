@@ -1,5 +1,6 @@
 //! One module for each subcommand.
 
+pub(crate) mod bench;
 pub(crate) mod conformance;
 pub(crate) mod fuzz;
 pub(crate) mod lint;
