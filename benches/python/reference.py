@@ -18,7 +18,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def main():
     arguments = parse()
-    conf = cfg.ConfigOpts()
+    # The global one: the reference registers options of its tracing there alone.
+    conf = cfg.CONF
     conf([])
     transport = oslo_messaging.get_rpc_transport(conf, url=f"rabbit://guest:guest@{arguments.broker}/")
     if arguments.work == "serve":

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use load::Arguments;
 use oslo_messaging::{Bus, Deadline, Registry, RpcServer, Target};
-use oslo_messaging_amqp::{AmqpConfig, AmqpConnector};
+use oslo_messaging_amqp::AmqpConnector;
 use oslo_messaging_fake::FakeBroker;
 
 use crate::echo::Echo;
@@ -15,7 +15,7 @@ pub async fn connect(arguments: &Arguments) -> Bus {
     if broker.is_empty() {
         return Bus::new(FakeBroker::new().transport());
     }
-    let registry = Registry::new().with(AmqpConnector::new(AmqpConfig::default()));
+    let registry = Registry::new().register(AmqpConnector::default());
     let url = format!("rabbit://guest:guest@{broker}/{}", arguments.text("query", ""));
     Bus::connect(&url, &registry, soon()).await.expect("the broker is reachable")
 }

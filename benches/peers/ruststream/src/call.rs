@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use load::{Arguments, Operation};
 use ruststream::codec::{Codec as _, JsonCodec};
-use ruststream::{OutgoingMessage, RequestReply};
+use ruststream::{IncomingMessage as _, OutgoingMessage, RequestReply};
 
 use crate::text::{TIMEOUT, Text};
 

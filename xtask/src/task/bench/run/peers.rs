@@ -54,7 +54,8 @@ impl Peers {
         let mut command = match program {
             Program::Python => {
                 let mut command = Command::new(self.python.as_deref().context("Python was not prepared")?);
-                command.arg(workspace_root().join(REFERENCE));
+                // It warns of what it itself uses.
+                command.env("PYTHONWARNINGS", "ignore").arg(workspace_root().join(REFERENCE));
                 command
             }
             _ => Command::new(folder(&self.directory, tool == Tool::Allocations).join(program.executable())),

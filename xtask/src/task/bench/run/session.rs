@@ -1,6 +1,6 @@
 //! Runs the experiments: the broker, the servers, and the programs in turns.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
                             let (experiment, program, at) = (experiment.name, run.program, run.at);
                             samples.add(Sample { experiment, program, at, round, figures });
                         }
-                        Err(error) => progress.note(&format!("LEFT OUT: {} at {}: {error:#}", experiment.name, run.at)),
+                        Err(error) => progress.note(&left_out(experiment.name, run, &error)),
                     }
                     progress.done();
                 }
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         let mut command = self.peers.command(run.program, run.tool)?;
         command.args(&run.arguments);
         self.point(&mut command, run.on_broker)?;
-        command.stdin(Stdio::null());
+        command.env("RUST_BACKTRACE", "0");
         Ok(command)
     }
 
@@ -164,6 +164,18 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// One line: a program may have said much before it failed.
+fn left_out(experiment: &str, run: &Run, error: &anyhow::Error) -> String {
+    let error = format!("{error:#}");
+    let lines: Vec<&str> = error.lines().filter(|line| !line.trim().is_empty()).collect();
+    let short = match lines.as_slice() {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first, .., last] => format!("{first} … {last}"),
+    };
+    format!("LEFT OUT: {experiment}, {} at {}: {short}", run.program, run.at)
 }
 
 impl Broker {

@@ -66,7 +66,9 @@ fn verdict(row: &Row, spread: Spread, others: f64, load: &Load) -> Verdict {
     let Some(met) = row.target.is_met(spread.median) else { return Verdict::Shown };
     // What is counted does not depend on how busy the machine is.
     let timed = matches!(row.unit, Unit::Ratio | Unit::Seconds | Unit::Milliseconds | Unit::Rate);
-    let busy = load.too_busy().or_else(|| load.disturbed(others)).filter(|_| timed);
+    // The page says once how high the load was.
+    let busy = load.too_busy().map(|_| "the machine was too busy".to_owned());
+    let busy = busy.or_else(|| load.disturbed(others)).filter(|_| timed);
     let apart = (spread.width() > SPREAD)
         .then(|| format!("the rounds lie {:.0} % apart, more than {:.0} %", spread.width() * 100.0, SPREAD * 100.0));
     match busy.or(apart) {
