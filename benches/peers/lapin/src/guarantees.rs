@@ -1,5 +1,7 @@
 //! How much a program makes sure of.
 
+use load::Arguments;
+
 /// What is asked of the broker for each message.
 #[derive(Debug, Clone, Copy)]
 pub struct Guarantees {
@@ -19,4 +21,14 @@ impl Guarantees {
 
     /// None of them.
     pub const NONE: Self = Self { acknowledged: false, confirmed: false, mandatory: false, reply_mode: 2 };
+
+    /// The same, but for those that an option such as `--confirmed false` changes.
+    pub fn chosen(self, arguments: &Arguments) -> Self {
+        Self {
+            acknowledged: arguments.number("acknowledged", self.acknowledged),
+            confirmed: arguments.number("confirmed", self.confirmed),
+            mandatory: arguments.number("mandatory", self.mandatory),
+            reply_mode: arguments.number("reply-mode", self.reply_mode),
+        }
+    }
 }

@@ -23,7 +23,7 @@ const EVENTS: u16 = 200;
 
 /// Does the work that the arguments name.
 pub async fn run(program: &str, guarantees: Guarantees, arguments: &Arguments) -> Line {
-    let guarantees = Guarantees { reply_mode: arguments.number("reply-mode", 2), ..guarantees };
+    let guarantees = guarantees.chosen(arguments);
     match arguments.work() {
         "call" => {
             let call = call(guarantees, arguments).await;

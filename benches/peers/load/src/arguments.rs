@@ -41,12 +41,12 @@ impl Arguments {
         self.options.get(name).map_or(default, String::as_str).to_owned()
     }
 
-    /// The value of an option as a number, or `default`.
+    /// The value of an option as a number or a truth value, or `default`.
     ///
     /// # Panics
-    /// If it is no number.
+    /// If it is none.
     pub fn number<T: FromStr>(&self, name: &str, default: T) -> T {
-        let parse = |text: &String| text.parse().unwrap_or_else(|_| panic!("--{name} {text} is no number"));
+        let parse = |text: &String| text.parse().unwrap_or_else(|_| panic!("--{name} {text} makes no sense"));
         self.options.get(name).map_or(default, parse)
     }
 

@@ -97,7 +97,13 @@ pub(crate) fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
         return Ok(recorded.check(&runs).report());
     }
     let samples = session.measure()?;
-    let report = Report { load, broker: session.broker(), quick: bench.quick, findings: findings(&samples, &load) };
+    let report = Report {
+        load,
+        broker: session.broker(),
+        quick: bench.quick,
+        findings: findings(&samples, &load),
+        left_out: samples.left_out().to_vec(),
+    };
     report.write(&samples)?;
     print!("{}", report.markdown());
     println!("bench: {DIRECTORY}/result.json, {DIRECTORY}/table.md and the plots beside them");

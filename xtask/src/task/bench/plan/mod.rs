@@ -37,7 +37,12 @@ pub(crate) fn experiments(bench: &Bench, reply_mode: u8) -> Vec<Experiment> {
     let pace = Pace::of(bench);
     let mut all = vec![calls(pace, reply_mode), casts(pace), python(pace), fake(pace), counters(pace), memory(pace)];
     if !pace.quick {
-        all.extend([in_flight(pace, reply_mode), payload(pace, reply_mode), servers(pace, reply_mode)]);
+        all.extend([
+            guarantees(pace, reply_mode),
+            in_flight(pace, reply_mode),
+            payload(pace, reply_mode),
+            servers(pace, reply_mode),
+        ]);
         all.extend([backlog(), start(pace), topics()]);
     }
     all.retain(|experiment| bench.groups.is_empty() || bench.groups.contains(&experiment.group));
@@ -71,6 +76,23 @@ fn call(program: Program, at: u64, pace: Pace, reply_mode: u8, options: &str) ->
         String::new()
     };
     Run::on_broker(program, at, &format!("call --in-flight {at} {} {mode} {options}", pace.times))
+}
+
+/// What the program on lapin leaves out, in the place of what varies.
+pub(crate) const ALL: u64 = 0;
+pub(crate) const WITHOUT: [(u64, &str, &str); 4] = [
+    (1, "confirms", "--confirmed false"),
+    (2, "acknowledgements", "--acknowledged false"),
+    (3, "the mandatory flag", "--mandatory false"),
+    (4, "persistent replies", "--reply-mode 1"),
+];
+
+/// The price of each guarantee: the same frames with all of them, and without one.
+fn guarantees(pace: Pace, reply_mode: u8) -> Experiment {
+    let run = |at, options| Run { at, ..call(Frames, 64, pace, reply_mode, options) };
+    let mut runs = vec![run(ALL, "--reply-mode 2")];
+    runs.extend(WITHOUT.map(|(at, _, options)| run(at, options)));
+    Experiment { name: "guarantees", group: Group::Calls, rounds: pace.rounds, runs }
 }
 
 fn casts(pace: Pace) -> Experiment {
@@ -135,7 +157,11 @@ fn counters(pace: Pace) -> Experiment {
 fn memory(pace: Pace) -> Experiment {
     let rounds = if pace.quick { 1 } else { 3 };
     let words = "memory --operations 10000";
-    let runs = vec![Run::in_process(Ours, MEMORY_FAKE, words), Run::on_broker(Ours, MEMORY_RABBIT, words)];
+    let mut runs = vec![Run::in_process(Ours, MEMORY_FAKE, words), Run::on_broker(Ours, MEMORY_RABBIT, words)];
+    if !pace.quick {
+        runs.push(Run::in_process(Ours, MEMORY_FAKE + ALONE, words).under(Tool::Allocations));
+        runs.push(Run::on_broker(Ours, MEMORY_RABBIT + ALONE, words).under(Tool::Allocations));
+    }
     Experiment { name: "memory", group: Group::Memory, rounds, runs }
 }
 

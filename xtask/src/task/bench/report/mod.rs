@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) broker: Option<String>,
     pub(crate) quick: bool,
     pub(crate) findings: Vec<Finding>,
+    /// A line for each run that failed.
+    pub(crate) left_out: Vec<String>,
 }
 
 impl Report {
@@ -51,6 +53,9 @@ impl Report {
             let (target, figure) = (row.target.show(row.unit), finding.figure());
             let _ =
                 writeln!(text, "| {} | {} | {target} | {figure} | {} |", row.work, row.against, finding.verdict.show());
+        }
+        for line in &self.left_out {
+            let _ = write!(text, "\n{line}\n");
         }
         text
     }
@@ -92,6 +97,7 @@ impl Report {
             "cores": self.load.cores,
             "load_average": self.load.average,
             "too_busy": self.load.too_busy(),
+            "left_out": self.left_out,
             "rows": rows,
             "samples": serde_json::to_value(samples)?,
         }))
@@ -120,7 +126,8 @@ mod tests {
         let of = Reading { experiment: "calls", program: Program::Ours, at: 64, figure: "per_second" };
         let row = Row::ratio("calls a second", of, Program::Frames, Target::AtLeast(0.95));
         let findings = vec![Finding::of(&row, &samples(), &load).unwrap()];
-        Report { load, broker: Some("RabbitMQ 3.10.8".into()), quick: true, findings }
+        let left_out = vec!["left out: topics, oslo-messaging at 2000: 3 operations failed".to_owned()];
+        Report { load, broker: Some("RabbitMQ 3.10.8".into()), quick: true, findings, left_out }
     }
 
     #[test]
@@ -129,6 +136,7 @@ mod tests {
         assert!(text.contains("| calls a second | lapin, same frames | ≥ 0.95 | 0.96 | met |\n"), "{text}");
         assert!(text.starts_with("A quick run on 2 cores shared with RabbitMQ 3.10.8; load average 0.4"), "{text}");
         assert!(text.contains("quiet enough for every verdict"), "{text}");
+        assert!(text.ends_with("\nleft out: topics, oslo-messaging at 2000: 3 operations failed\n"), "{text}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn build(package: &str, counting: bool, programs: &Path, interrupt: &Interrupt) 
     eprintln!("--- {package}{}", if counting { ", counting allocations" } else { "" });
     let target = directory().join("build");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace_root().join(WORKSPACE)).args(["build", "--release", "--locked", "--quiet"]);
+    command.current_dir(workspace_root().join(WORKSPACE)).args(["build", "--release", "--quiet"]);
     command.args(["--package", package, "--target-dir"]).arg(&target);
     if counting {
         command.args(["--features", "count"]);

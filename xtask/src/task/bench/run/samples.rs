@@ -8,7 +8,12 @@ use crate::task::bench::plan::program::Program;
 /// The results of all runs.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Samples(Vec<Sample>);
+pub(crate) struct Samples {
+    samples: Vec<Sample>,
+    /// A line for each run that failed.
+    #[serde(skip)]
+    left_out: Vec<String>,
+}
 
 /// The result of one run.
 #[derive(Debug, Serialize)]
@@ -31,7 +36,17 @@ pub(crate) struct Reading {
 
 impl Samples {
     pub(crate) fn add(&mut self, sample: Sample) {
-        self.0.push(sample);
+        self.samples.push(sample);
+    }
+
+    /// Notes a run that failed.
+    pub(crate) fn leave_out(&mut self, line: String) {
+        self.left_out.push(line);
+    }
+
+    /// A line for each run that failed.
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The figure in every round; `None` where there is none.
@@ -40,7 +55,7 @@ impl Samples {
         let of = |sample: &&Sample| {
             (sample.experiment, sample.program, sample.at) == (reading.experiment, reading.program, reading.at)
         };
-        for sample in self.0.iter().filter(of) {
+        for sample in self.samples.iter().filter(of) {
             let round = sample.round as usize;
             if rounds.len() <= round {
                 rounds.resize(round + 1, None);
@@ -54,7 +69,7 @@ impl Samples {
     /// At which values of what varies a program ran, in order.
     pub(crate) fn points(&self, experiment: &str, program: Program) -> Vec<u64> {
         let of = |sample: &&Sample| sample.experiment == experiment && sample.program == program;
-        let mut points: Vec<u64> = self.0.iter().filter(of).map(|sample| sample.at).collect();
+        let mut points: Vec<u64> = self.samples.iter().filter(of).map(|sample| sample.at).collect();
         points.sort_unstable();
         points.dedup();
         points

@@ -82,7 +82,11 @@ impl<'a> Session<'a> {
                             let (experiment, program, at) = (experiment.name, run.program, run.at);
                             samples.add(Sample { experiment, program, at, round, figures });
                         }
-                        Err(error) => progress.note(&left_out(experiment.name, run, &error)),
+                        Err(error) => {
+                            let line = left_out(experiment.name, run, &error);
+                            progress.note(&line);
+                            samples.leave_out(line);
+                        }
                     }
                     progress.done();
                 }
@@ -175,7 +179,7 @@ fn left_out(experiment: &str, run: &Run, error: &anyhow::Error) -> String {
         [only] => (*only).to_owned(),
         [first, .., last] => format!("{first} … {last}"),
     };
-    format!("LEFT OUT: {experiment}, {} at {}: {short}", run.program, run.at)
+    format!("left out: {experiment}, {} at {}: {short}", run.program, run.at)
 }
 
 impl Broker {

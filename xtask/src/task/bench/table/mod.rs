@@ -5,8 +5,8 @@ pub(crate) mod row;
 
 use super::plan::program::Program::{self, Careless, Frames, Ours, Python, Ruststream, Straight, Tarpc, TarpcChannel};
 use super::plan::{
-    ALONE, BACKLOG, CASTS, EVENTS, FANOUT, IN_FLIGHT, MEMORY_FAKE, MEMORY_RABBIT, PAYLOAD, PYTHON_THREADS, SERIAL,
-    SERVERS, TOGETHER, TOPICS,
+    ALL, ALONE, BACKLOG, CASTS, EVENTS, FANOUT, IN_FLIGHT, MEMORY_FAKE, MEMORY_RABBIT, PAYLOAD, PYTHON_THREADS, SERIAL,
+    SERVERS, TOGETHER, TOPICS, WITHOUT,
 };
 use super::run::samples::Reading;
 use row::Target::{AtLeast, AtMost, Shown};
@@ -38,11 +38,18 @@ fn calls() -> Vec<Row> {
         rows.push(Row::figure(&work, ours("calls", at, RATE), Shown, Unit::Rate));
     }
     let against = format!("oslo.messaging with {PYTHON_THREADS} threads");
+    let best = Reading { program: Python, ..ours("calls", 64, RATE) };
+    rows.push(Row::between("calls a second, 256 in flight", &against, ours("calls", 256, RATE), best, AtLeast(15.0)));
     let python =
         Row { against, ..Row::ratio("calls a second, 64 in flight", ours("calls", 64, RATE), Python, AtLeast(15.0)) };
     rows.push(python);
     for (peer, target) in [(Frames, AtMost(1.05)), (Python, AtMost(0.3)), (Ruststream, Shown), (Straight, Shown)] {
         rows.push(Row::ratio("median latency, 1 in flight", ours("calls", 1, "p50_us"), peer, target));
+    }
+    for (at, guarantee, _) in WITHOUT {
+        let of = |at| Reading { experiment: "guarantees", program: Frames, at, figure: RATE };
+        let against = format!("the same without {guarantee}");
+        rows.push(Row::between("calls a second of lapin with every guarantee", &against, of(ALL), of(at), Shown));
     }
     for figure in [CPU, "broker_cpu_us"] {
         let work = if figure == CPU {
@@ -133,6 +140,9 @@ fn memory() -> Vec<Row> {
             AtMost(4_096.0),
             Unit::Bytes,
         ));
+        let live = ours("memory", at + ALONE, "live_bytes_each");
+        let work = format!("bytes of the heap for a waiting call {on}, 10,000 in flight");
+        rows.push(Row::figure(&work, live, Shown, Unit::Bytes));
         rows.push(row("bytes of a call beyond its payload at the peak", "peak_bytes_each", Shown, Unit::Bytes));
         rows.push(row("resident memory before", "resident_before", Shown, Unit::Bytes));
         rows.push(row("resident memory at the peak", "resident_peak", Shown, Unit::Bytes));

@@ -89,7 +89,7 @@ impl Unit {
             Self::Count if figure < 100.0 => format!("{figure:.1}"),
             Self::Count => thousands(figure),
             Self::Bytes if figure < 10_000.0 => format!("{} B", thousands(figure)),
-            Self::Bytes if figure < 10_000_000.0 => format!("{:.1} kB", figure / 1e3),
+            Self::Bytes if figure < 1_000_000.0 => format!("{:.1} kB", figure / 1e3),
             Self::Bytes => format!("{:.1} MB", figure / 1e6),
             Self::Seconds => format!("{figure:.2} s"),
             Self::Milliseconds => format!("{figure:.2} ms"),
