@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use load::Arguments;
-use oslo_messaging::{Bus, Deadline, Registry, RpcServer, Target};
+use oslo_messaging::{Bus, Deadline, Registry, Result, RpcServer, Target};
 use oslo_messaging_amqp::AmqpConnector;
 use oslo_messaging_fake::FakeBroker;
 
@@ -20,15 +20,18 @@ pub async fn connect(arguments: &Arguments) -> Bus {
     Bus::connect(&url, &registry, soon()).await.expect("the broker is reachable")
 }
 
-/// Starts a server of `echo` at the topic.
+/// Starts a server of `echo` at the topic of the arguments.
 pub async fn server(bus: &Bus, arguments: &Arguments, name: &str, echo: &Echo) -> RpcServer {
-    server_at(bus, arguments.topic(), name, echo).await
+    server_at(bus, arguments.topic(), name, echo).await.expect("the server starts")
 }
 
 /// Starts a server of `echo` at `topic`.
-pub async fn server_at(bus: &Bus, topic: String, name: &str, echo: &Echo) -> RpcServer {
+///
+/// # Errors
+/// Those of the start.
+pub async fn server_at(bus: &Bus, topic: String, name: &str, echo: &Echo) -> Result<RpcServer> {
     let builder = RpcServer::builder(bus, Target::topic(topic).server(name)).endpoint(echo.endpoint());
-    builder.start(soon()).await.expect("the server starts")
+    builder.start(soon()).await
 }
 
 /// Enough for a step of the preparation.

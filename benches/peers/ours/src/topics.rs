@@ -16,8 +16,8 @@ use crate::echo::Echo;
 /// How long the idle process is watched.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Starts `--topics` servers, all at once or with `--start serial` one after the other, watches them idle, and calls them in
-/// turn for the measured time.
+/// Starts `--topics` servers, all at once or with `--start serial` one after the other, watches those that started idle, and
+/// calls them in turn for the measured time.
 pub async fn run(arguments: &Arguments) -> Line {
     let topics: usize = arguments.number("topics", 500);
     let bus = connect(arguments).await;
@@ -26,36 +26,42 @@ pub async fn run(arguments: &Arguments) -> Line {
     let starting = Instant::now();
     let servers = start(&bus, &names, arguments.text("start", "together") == "serial").await;
     let started = starting.elapsed().as_secs_f64();
-    let each = resident_bytes().saturating_sub(before) as f64 / topics as f64;
+    let each = resident_bytes().saturating_sub(before) as f64 / servers.len() as f64;
 
     let idle_before = cpu_seconds(std::process::id());
     sleep(IDLE).await;
     let idle = (cpu_seconds(std::process::id()) - idle_before) / IDLE.as_secs_f64();
 
-    let calls = names.iter().map(|name| Call::at(&bus, name.clone(), arguments)).collect();
+    let calls = servers.iter().map(|(topic, _)| Call::at(&bus, topic.clone(), arguments)).collect();
     let turns = Turns { calls, next: Arc::default() };
     let line = load::drive(PROGRAM, arguments, turns).await;
-    drop(servers);
-    line.with("start_seconds", started).with("resident_bytes_each", each).with("idle_cpu_share", idle)
+    line.with("start_seconds", started)
+        .with("servers", servers.len())
+        .with("resident_bytes_each", each)
+        .with("idle_cpu_share", idle)
 }
 
-async fn start(bus: &Bus, topics: &[String], serial: bool) -> Vec<RpcServer> {
+/// The servers that started, with their topics. One that does not is reported, and the others go on.
+async fn start(bus: &Bus, topics: &[String], serial: bool) -> Vec<(String, RpcServer)> {
     let echo = Echo::default();
-    let mut servers = Vec::new();
+    let mut results = Vec::new();
     if serial {
         for topic in topics {
-            servers.push(server_at(bus, topic.clone(), "s", &echo).await);
+            results.push(server_at(bus, topic.clone(), "s", &echo).await);
         }
-        return servers;
+    } else {
+        let starting = topics.iter().map(|topic| {
+            let (bus, topic, echo) = (bus.clone(), topic.clone(), echo.clone());
+            tokio::spawn(async move { server_at(&bus, topic, "s", &echo).await })
+        });
+        for server in starting.collect::<Vec<_>>() {
+            results.push(server.await.expect("a start does not panic"));
+        }
     }
-    let starting = topics.iter().map(|topic| {
-        let (bus, topic, echo) = (bus.clone(), topic.clone(), echo.clone());
-        tokio::spawn(async move { server_at(&bus, topic, "s", &echo).await })
-    });
-    for server in starting.collect::<Vec<_>>() {
-        servers.push(server.await.expect("the server starts"));
+    if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
+        eprintln!("a server did not start: {error}");
     }
-    servers
+    topics.iter().cloned().zip(results).filter_map(|(topic, result)| Some((topic, result.ok()?))).collect()
 }
 
 /// Calls one topic after the other.

@@ -173,7 +173,9 @@ impl<'a> Session<'a> {
 /// One line: a program may have said much before it failed.
 fn left_out(experiment: &str, run: &Run, error: &anyhow::Error) -> String {
     let error = format!("{error:#}");
-    let lines: Vec<&str> = error.lines().filter(|line| !line.trim().is_empty()).collect();
+    // A panic ends with a hint, behind the message.
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let lines: Vec<&str> = error.lines().filter(said).collect();
     let short = match lines.as_slice() {
         [] => String::new(),
         [only] => (*only).to_owned(),

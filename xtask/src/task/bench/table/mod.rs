@@ -187,6 +187,10 @@ fn growth() -> Vec<Row> {
     let work = format!("requests a second from a backlog of {}", Unit::Count.show(1e6));
     let against = format!("a backlog of {}", Unit::Count.show(1e4));
     rows.push(Row::between(&work, &against, at("backlog", many, RATE), at("backlog", few, RATE), AtLeast(0.8)));
+    let work = "servers that start of 2,000 with a topic each in a process";
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let every = AtLeast(TOPICS as f64);
+    rows.push(Row::figure(work, at("topics", TOPICS, "servers"), every, Unit::Count));
     rows.push(Row::figure(
         "memory of a server, 2,000 topics in a process",
         at("topics", TOPICS, "resident_bytes_each"),
