@@ -101,6 +101,7 @@ pub(crate) fn run(bench: &Bench, interrupt: &Interrupt) -> Result<ExitCode> {
         load,
         broker: session.broker(),
         quick: bench.quick,
+        partial: !bench.groups.is_empty(),
         findings: findings(&samples, &load),
         left_out: samples.left_out().to_vec(),
     };

@@ -7,6 +7,7 @@ pub(crate) mod recorded;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     /// The release of RabbitMQ, if one ran.
     pub(crate) broker: Option<String>,
     pub(crate) quick: bool,
+    /// Whether groups of rows were left out on request.
+    pub(crate) partial: bool,
     pub(crate) findings: Vec<Finding>,
     /// A line for each run that failed.
     pub(crate) left_out: Vec<String>,
@@ -34,6 +37,14 @@ impl Report {
     /// # Errors
     /// When a file cannot be written.
     pub(crate) fn write(&self, samples: &Samples) -> Result<()> {
+        // A plot of an earlier run is none of this one.
+        for (name, _) in plots::NAMES {
+            if let Err(error) = fs::remove_file(directory().join(name))
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| format!("could not remove {name}"));
+            }
+        }
         let json = serde_json::to_string_pretty(&self.json(samples)?)?;
         let mut files = vec![("result.json".to_owned(), json), ("table.md".to_owned(), self.markdown())];
         files.extend(plots::of(samples));
@@ -63,7 +74,12 @@ impl Report {
     /// In words, what decides how much the figures are worth.
     fn circumstances(&self) -> String {
         let Load { average, cores } = self.load;
-        let kind = if self.quick { "A quick run" } else { "A whole run" };
+        let kind = match (self.quick, self.partial) {
+            (true, false) => "A quick run",
+            (true, true) => "A quick run of some groups",
+            (false, false) => "A whole run",
+            (false, true) => "A run of some groups",
+        };
         let broker = self.broker.as_deref().unwrap_or("no broker");
         let refused = self.findings.iter().filter(|finding| finding.is_refused()).count();
         let state = match (self.load.too_busy(), refused) {
@@ -127,7 +143,7 @@ mod tests {
         let row = Row::ratio("calls a second", of, Program::Frames, Target::AtLeast(0.95));
         let findings = vec![Finding::of(&row, &samples(), &load).unwrap()];
         let left_out = vec!["left out: topics, oslo-messaging at 2000: 3 operations failed".to_owned()];
-        Report { load, broker: Some("RabbitMQ 3.10.8".into()), quick: true, findings, left_out }
+        Report { load, broker: Some("RabbitMQ 3.10.8".into()), quick: true, partial: false, findings, left_out }
     }
 
     #[test]
