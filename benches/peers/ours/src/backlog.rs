@@ -8,7 +8,7 @@ use crate::bus::{connect, server, soon};
 use crate::cast::Cast;
 use crate::echo::Echo;
 
-/// Casts `--operations` times to nobody, then starts a server and measures until it has run them all.
+/// Casts `--operations` times without a server, then starts one and measures until it has run them all.
 pub async fn run(arguments: &Arguments) -> Line {
     let bus = connect(arguments).await;
     let total = arguments.operations();

@@ -38,7 +38,7 @@ impl Server {
         thread::spawn(move || {
             let mut lines = BufReader::new(output).lines();
             let found = lines.any(|line| line.is_ok_and(|line| line == "READY"));
-            // Nobody may wait any more.
+            // The receiver may have given up.
             let _ = sender.send(found);
             lines.for_each(drop);
         });
