@@ -1,4 +1,5 @@
-//! The repository's tasks: `cargo xtask lint | api | test | report | conformance | matrix | fuzz | soak | broker`.
+//! The repository's tasks: `cargo xtask lint | api | test | report | conformance | matrix | fuzz | soak | bench |
+//! broker`.
 #![allow(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 
 mod task;
@@ -11,7 +12,7 @@ use xtask::broker::Release;
 use xtask::process::interrupt::Interrupt;
 
 use task::test::Broker;
-use task::{api, conformance, fuzz, lint, matrix, report, serve, soak, test};
+use task::{api, bench, conformance, fuzz, lint, matrix, report, serve, soak, test};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Task {
     /// Sends calls, casts and events while connections are cut and the node is killed, frozen and alarmed, and checks the
     /// rules on the results.
     Soak(soak::Soak),
+    /// Measures this library beside other programs that do the same work, in turns, and compares with the targets.
+    Bench(bench::Bench),
     /// Writes the report page and the table of the last `test` again, from its records.
     Report {
         /// Puts the table into docs/testing.md too; refused unless every test ran and held.
@@ -70,8 +73,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match run(&Arguments::parse().task) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -79,10 +81,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the task found everything in order.
-fn run(task: &Task) -> Result<bool> {
+/// The status that says whether the task found everything in order.
+fn run(task: &Task) -> Result<ExitCode> {
     let interrupt = Interrupt::install()?;
-    match task {
+    let in_order = match task {
+        Task::Bench(bench) => return bench::run(bench, &interrupt),
         Task::Lint => lint::run(&interrupt),
         Task::Api(api) => api::run(api, &interrupt),
         Task::Test { no_broker, broker, arguments } => {
@@ -95,5 +98,6 @@ fn run(task: &Task) -> Result<bool> {
         Task::Soak(soak) => soak::run(soak, &interrupt),
         Task::Report { docs } => report::run(*docs),
         Task::Broker { keep, version } => serve::run(*version, *keep, &interrupt).map(|()| true),
-    }
+    };
+    Ok(if in_order? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! One module for each subcommand.
 
 pub(crate) mod api;
+pub(crate) mod bench;
 pub(crate) mod conformance;
 pub(crate) mod fuzz;
 pub(crate) mod lint;
