@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// The names and values, in the order they were added or received.
-    pub fn values(&self) -> impl Iterator<Item = (&str, &Payload)> {
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Payload)> + Clone {
         self.0.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 

@@ -16,6 +16,9 @@ use serde_json::value::{RawValue, Value};
 
 use crate::{Error, ErrorKind, Result};
 
+/// The bytes that are reserved for a value before it is written: most arguments and results are not longer.
+const USUAL_LENGTH: usize = 512;
+
 /// A JSON value kept as text: valid UTF-8, valid JSON, no blanks around it.
 ///
 /// Cheap to clone; what came in a message is a slice of that message. Integers of any size stay what they are. Two
@@ -40,8 +43,9 @@ impl Payload {
     /// # Errors
     /// [`ErrorKind::Encode`] if it has no JSON form, such as a map whose keys are not text.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        match serde_json::to_vec(value) {
-            Ok(text) => Ok(Self(text.into())),
+        let mut text = Vec::with_capacity(USUAL_LENGTH);
+        match serde_json::to_writer(&mut text, value) {
+            Ok(()) => Ok(Self(text.into())),
             Err(error) => Err(Error::new(ErrorKind::Encode, "encode").with_source(error)),
         }
     }

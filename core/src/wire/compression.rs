@@ -85,15 +85,6 @@ impl Compression {
     }
 }
 
-/// A message of `body`, compressed if asked for (the option `kombu_compression` of the reference) and then marked so.
-#[must_use]
-pub fn message(body: Bytes, compression: Option<Compression>) -> Message {
-    match compression {
-        None => Message::new(body),
-        Some(compression) => Message::new(compression.compress(&body)).with_header(HEADER, compression.content_type()),
-    }
-}
-
 /// The body of `message`, decompressed if a header says so, whatever our own configuration.
 ///
 /// # Errors
@@ -200,6 +191,7 @@ fn read_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message;
 
     #[test]
     fn what_is_compressed_reads_back_and_is_marked_as_the_reference_marks_it() {

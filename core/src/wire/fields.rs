@@ -12,6 +12,8 @@ use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::unescape::unescaped;
+
 /// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes
 /// decide what a content costs.
 const MOST: usize = 65_536;
@@ -33,18 +35,34 @@ impl<'de, const MOST: usize> Deserialize<'de> for Fields<'de, MOST> {
 }
 
 /// The text in `value`.
+///
+/// # Errors
+/// If it is another kind of value, or has half of a surrogate pair.
 pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
-    serde_json::from_str(value.get())
+    let json = value.get();
+    let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match inside.and_then(unescaped) {
+        Some(text) => Ok(text.into_owned()),
+        None => serde_json::from_str(json),
+    }
 }
 
 /// The text in `value`; `null` is none.
+///
+/// # Errors
+/// As [`text`].
 pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<String>> {
-    serde_json::from_str(value.get())
+    if value.get() == "null" { Ok(None) } else { text(value).map(Some) }
 }
 
-/// The value as a `T`, or nothing if it is none: for fields that are not worth losing a message.
+/// The text in `value`, or nothing if it is none: for fields that are not worth losing a message.
 ///
 /// The reference does not check types, so a wrong one in a minor field must not lose the message.
+pub(crate) fn tolerant_text(value: &RawValue) -> Option<String> {
+    text(value).ok()
+}
+
+/// As [`tolerant_text`], for a value of another type.
 pub(crate) fn tolerant<'de, T: Deserialize<'de>>(value: &'de RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
@@ -149,6 +167,7 @@ impl<'de> Visitor<'de> for NameVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn fields_keep_their_order_and_their_text() {
@@ -156,6 +175,15 @@ mod tests {
             serde_json::from_str::<Fields<'_>>(r#"{"b": 1e400, "\u0061": [1, 2], "b": {"c" :null}}"#).unwrap();
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value.get())).collect();
         assert_eq!(fields, [("b", "1e400"), ("a", "[1, 2]"), ("b", r#"{"c" :null}"#)]);
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_what_the_parser_reads(json in r#""([a\u{e9}"\\]|\\["\\/bfnrtu]|\\u00e9|\\ud83d|\\ude00){0,12}"|null|7"#) {
+            let Ok(value) = serde_json::from_str::<&RawValue>(&json) else { return Ok(()) };
+            prop_assert_eq!(text(value).ok(), serde_json::from_str::<String>(&json).ok());
+            prop_assert_eq!(optional_text(value).ok(), serde_json::from_str::<Option<String>>(&json).ok());
+        }
     }
 
     #[test]

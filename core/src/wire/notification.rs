@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::envelope::{Envelope, Format};
-use super::fields::{Fields, last_wins, tolerant};
+use super::fields::{Fields, last_wins, tolerant_text};
 use super::writer::ObjectWriter;
 use super::{CONTEXT_PREFIX, compression, envelope};
 use crate::driver::Message;
@@ -81,7 +81,7 @@ impl Notification {
     }
 
     /// Writes the fields in the order of the reference.
-    fn write<W: std::fmt::Write>(&self, out: &mut ObjectWriter<'_, W>) -> std::fmt::Result {
+    fn write(&self, out: &mut ObjectWriter<'_>) {
         let before = [
             ("message_id", &self.message_id),
             ("publisher_id", &self.publisher_id),
@@ -89,19 +89,23 @@ impl Notification {
             ("priority", &self.priority),
         ];
         for (name, value) in before {
-            optional(out, name, value.as_ref())?;
+            optional(out, name, value.as_ref());
         }
-        out.json("payload", &self.payload)?;
-        optional(out, "timestamp", self.timestamp.as_ref())?;
+        out.json("payload", &self.payload);
+        optional(out, "timestamp", self.timestamp.as_ref());
         if !self.unique_id.is_empty() {
-            out.text("_unique_id", &self.unique_id)?;
+            out.text("_unique_id", &self.unique_id);
         }
-        self.context.iter().try_for_each(|(name, value)| out.prefixed(CONTEXT_PREFIX, name, value))
+        for (name, value) in &self.context {
+            out.prefixed(CONTEXT_PREFIX, name, value);
+        }
     }
 }
 
-fn optional<W: std::fmt::Write>(out: &mut ObjectWriter<'_, W>, name: &str, value: Option<&String>) -> std::fmt::Result {
-    value.map_or(Ok(()), |value| out.text(name, value))
+fn optional(out: &mut ObjectWriter<'_>, name: &str, value: Option<&String>) {
+    if let Some(value) = value {
+        out.text(name, value);
+    }
 }
 
 /// Collects the known fields; those of a wrong type count as missing.
@@ -110,13 +114,13 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> Notification {
     let mut notification = Notification::new(Payload::null());
     for (name, value) in fields {
         match name.as_ref() {
-            "message_id" => notification.message_id = tolerant(value),
-            "publisher_id" => notification.publisher_id = tolerant(value),
-            "event_type" => notification.event_type = tolerant(value),
-            "priority" => notification.priority = tolerant(value),
+            "message_id" => notification.message_id = tolerant_text(value),
+            "publisher_id" => notification.publisher_id = tolerant_text(value),
+            "event_type" => notification.event_type = tolerant_text(value),
+            "priority" => notification.priority = tolerant_text(value),
             "payload" => notification.payload = Payload::slice(buffer, value),
-            "timestamp" => notification.timestamp = tolerant(value),
-            "_unique_id" => notification.unique_id = tolerant(value).unwrap_or_default(),
+            "timestamp" => notification.timestamp = tolerant_text(value),
+            "_unique_id" => notification.unique_id = tolerant_text(value).unwrap_or_default(),
             name => {
                 if let Some(name) = name.strip_prefix(CONTEXT_PREFIX) {
                     notification.context.push((name.to_owned(), Payload::slice(buffer, value)));

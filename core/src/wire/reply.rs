@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::envelope::Envelope;
-use super::fields::{Fields, required, tolerant};
+use super::fields::{Fields, required, tolerant_text};
 use super::{envelope, failure, fields};
 use crate::driver::Message;
 use crate::{Failure, Payload, RemoteError, Result};
@@ -75,14 +75,16 @@ impl Reply {
     pub fn encode(&self) -> Bytes {
         let failure = self.failure.as_ref().map_or(0, failure::length);
         envelope::seal(200 + self.result.as_str().len() + failure, |out| {
-            out.json("result", &self.result)?;
+            out.json("result", &self.result);
             match &self.failure {
-                Some(failure) => out.nested("failure", |out| failure::write(out, failure))?,
-                None => out.plain("failure", "null")?,
+                Some(failure) => out.nested("failure", |out| failure::write(out, failure)),
+                None => out.plain("failure", format_args!("null")),
             }
-            out.plain("ending", self.ending)?;
-            out.text("_msg_id", &self.msg_id)?;
-            if self.unique_id.is_empty() { Ok(()) } else { out.text("_unique_id", &self.unique_id) }
+            out.plain("ending", format_args!("{}", self.ending));
+            out.text("_msg_id", &self.msg_id);
+            if !self.unique_id.is_empty() {
+                out.text("_unique_id", &self.unique_id);
+            }
         })
     }
 
@@ -111,9 +113,9 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply>
         match name.as_ref() {
             "result" => reply.result = Payload::slice(buffer, value),
             "failure" => reply.failure = failure::read(&Payload::slice(buffer, value)),
-            "ending" => reply.ending = tolerant(value).unwrap_or(false),
+            "ending" => reply.ending = value.get() == "true",
             "_msg_id" => msg_id = Some(fields::text(value)?),
-            "_unique_id" => reply.unique_id = tolerant(value).unwrap_or_default(),
+            "_unique_id" => reply.unique_id = tolerant_text(value).unwrap_or_default(),
             _ => {}
         }
     }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::envelope::Envelope;
-use super::fields::{Fields, last_wins, optional_text, required, tolerant};
-use super::{CONTEXT_PREFIX, envelope, fields};
+use super::fields::{Fields, last_wins, optional_text, required, tolerant, tolerant_text};
+use super::request_parts::{CallParts, RequestParts, seconds};
+use super::{CONTEXT_PREFIX, fields};
 use crate::driver::Message;
 use crate::{Payload, Result};
 
@@ -123,32 +124,19 @@ impl Request {
     /// `_timeout` is written for each call, as `null` if it is not monitored, which is what the reference does.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let context: usize = self.context.iter().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
-        envelope::seal(350 + self.args.as_str().len() + context, |out| {
-            out.text("method", &self.method)?;
-            out.json("args", &self.args)?;
-            for (name, value) in [("namespace", &self.namespace), ("version", &self.version)] {
-                if let Some(value) = value {
-                    out.text(name, value)?;
-                }
-            }
-            if let Some(call) = &self.call {
-                out.text("_msg_id", &call.msg_id)?;
-                out.text("_reply_q", &call.reply_q)?;
-                match call.monitor.and_then(duration) {
-                    // `Display` of a whole float has no point, as Python's callers mostly write it.
-                    Some(seconds) => out.plain("_timeout", seconds)?,
-                    None => out.plain("_timeout", "null")?,
-                }
-            }
-            if !self.unique_id.is_empty() {
-                out.text("_unique_id", &self.unique_id)?;
-            }
-            if let Some(deadline) = self.deadline {
-                out.plain("_deadline", deadline)?;
-            }
-            self.context.iter().try_for_each(|(name, value)| out.prefixed(CONTEXT_PREFIX, name, value))
-        })
+        let call = self.call.as_ref();
+        let call = call.map(|call| CallParts { msg_id: &call.msg_id, reply_q: &call.reply_q, monitor: call.monitor });
+        RequestParts {
+            method: &self.method,
+            args: &self.args,
+            namespace: self.namespace.as_deref(),
+            version: self.version.as_deref(),
+            call,
+            unique_id: &self.unique_id,
+            deadline: self.deadline,
+            context: self.context.iter().map(|(name, value)| (name.as_str(), value)),
+        }
+        .encode()
     }
 
     /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
@@ -195,11 +183,11 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
             "args" => request.args = args(buffer, value),
             "namespace" => request.namespace = optional_text(value)?,
             "version" => request.version = optional_text(value)?,
-            "_msg_id" => msg_id = tolerant::<String>(value),
-            "_reply_q" => reply_q = tolerant::<String>(value),
+            "_msg_id" => msg_id = tolerant_text(value),
+            "_reply_q" => reply_q = tolerant_text(value),
             // The parser of the standard library, because that of `serde_json` may be off by one bit.
             "_timeout" => monitor = value.get().parse().ok(),
-            "_unique_id" => request.unique_id = tolerant(value).unwrap_or_default(),
+            "_unique_id" => request.unique_id = tolerant_text(value).unwrap_or_default(),
             "_deadline" => request.deadline = tolerant(value),
             name => {
                 if let Some(name) = name.strip_prefix(CONTEXT_PREFIX) {
@@ -213,7 +201,7 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
     request.call = match (msg_id, reply_q) {
         // Without either one a reply could not be sent, so the request is a cast.
         (Some(msg_id), Some(reply_q)) if !msg_id.is_empty() && !reply_q.is_empty() => {
-            Some(CallFields { msg_id, reply_q, monitor: monitor.and_then(duration) })
+            Some(CallFields { msg_id, reply_q, monitor: monitor.and_then(seconds) })
         }
         _ => None,
     };
@@ -223,9 +211,4 @@ fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reques
 /// The arguments; `null` counts as none.
 fn args(buffer: &Bytes, value: &RawValue) -> Payload {
     Some(Payload::slice(buffer, value)).filter(|args| !args.is_null()).unwrap_or_else(Payload::empty_object)
-}
-
-/// A positive, finite number of seconds.
-fn duration(seconds: f64) -> Option<f64> {
-    (seconds.is_finite() && seconds > 0.0).then_some(seconds)
 }
