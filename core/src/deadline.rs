@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::{Error, Result};
@@ -55,8 +56,12 @@ impl Deadline {
     ///
     /// # Cancellation
     /// `future` is dropped when the deadline passes.
-    pub async fn run<F: Future>(self, operation: &'static str, future: F) -> Result<F::Output> {
-        tokio::time::timeout_at(self.0, future).await.map_err(|_| Error::timeout(operation))
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with timers, when it is called and not when it is polled.
+    // Not an `async fn`, which would keep `future` twice.
+    pub fn run<F: Future>(self, operation: &'static str, future: F) -> impl Future<Output = Result<F::Output>> {
+        tokio::time::timeout_at(self.0, future).map(move |ended| ended.map_err(|_| Error::timeout(operation)))
     }
 }
 

@@ -9,6 +9,7 @@
 //! [`Inbox::expect_reply`] checks the progress again after it has registered, so that a call in between starts over
 //! instead of waiting in vain.
 
+use std::mem;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -107,7 +108,8 @@ impl Inbox {
         self.calls.len()
     }
 
-    /// Puts a call on the table and says under which queue its reply will be found.
+    /// Puts a call on the table and says under which queue its reply will be found. Only a `monitored` call learns of
+    /// heartbeats.
     ///
     /// # Errors
     /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
@@ -115,7 +117,12 @@ impl Inbox {
     ///
     /// # Cancellation
     /// The opening goes on for those who also wait, and for the next call.
-    pub(crate) async fn expect_reply(&self, id: CallId, deadline: Deadline) -> Result<(PendingCall, Arc<str>)> {
+    pub(crate) async fn expect_reply(
+        &self,
+        id: CallId,
+        monitored: bool,
+        deadline: Deadline,
+    ) -> Result<(PendingCall, Arc<str>)> {
         loop {
             let mut progress = self.progress()?;
             let queue = match opened(&mut progress, deadline).await {
@@ -124,7 +131,7 @@ impl Inbox {
                 Err(error) if self.only_time_ran_out(&error) && !deadline.has_passed() => continue,
                 Err(error) => return Err(error),
             };
-            let call = self.calls.register(id);
+            let call = self.calls.register(id, monitored);
             // An inbox that ended meanwhile has failed only the calls that were registered then.
             // Both are checked: a reader that ended changes the progress, and `close` sets the flag.
             if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
@@ -316,9 +323,9 @@ impl Drop for InboxReader {
 async fn deliver(messages: Vec<Decoded<Reply>>, calls: &WaitingCalls) {
     for Decoded { message, content, charge } in messages {
         match content {
-            Ok(reply) => {
-                let msg_id = reply.msg_id.clone();
-                if calls.complete(reply) == ReplyMatch::NoCall {
+            Ok(mut reply) => {
+                let msg_id = mem::take(&mut reply.msg_id);
+                if calls.complete(&msg_id, reply) == ReplyMatch::NoCall {
                     counter!("oslo_messaging_replies_unmatched_total").increment(1);
                     debug!(msg_id = %Excerpt(&msg_id), "a reply matches no waiting call: it is late, repeated or foreign; it is acknowledged");
                 }

@@ -49,8 +49,8 @@ pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 struct Waiter {
     /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
-    /// When the server was last heard of; what a monitored call watches.
-    heard: watch::Sender<Instant>,
+    /// When the server was last heard of, for a monitored call.
+    heard: Option<watch::Sender<Instant>>,
     /// The first half of a reply in two messages, as old servers send it.
     partial: Option<Payload>,
 }
@@ -62,8 +62,8 @@ pub(crate) struct PendingCall {
     calls: WaitingCalls,
     /// The outcome, once.
     pub(crate) answer: oneshot::Receiver<Answer>,
-    /// When the server last answered anything; starts with the registration.
-    pub(crate) heard: watch::Receiver<Instant>,
+    /// When the server of a monitored call last answered anything; starts with the registration.
+    pub(crate) heard: Option<watch::Receiver<Instant>>,
 }
 
 /// Whether a reply found its call.
@@ -76,23 +76,23 @@ pub(crate) enum ReplyMatch {
 }
 
 impl WaitingCalls {
-    /// Puts a call on the table, before its request is sent.
+    /// Puts a call on the table, before its request is sent. Only a `monitored` one learns of heartbeats.
     ///
     /// The id must be fresh: another call of this id would lose its entry.
-    pub(crate) fn register(&self, id: CallId) -> PendingCall {
+    pub(crate) fn register(&self, id: CallId, monitored: bool) -> PendingCall {
         let (answer_to, answer) = oneshot::channel();
-        let (heard_to, heard) = watch::channel(Instant::now());
+        let (heard_to, heard) = monitored.then(|| watch::channel(Instant::now())).unzip();
         self.0.insert(id, Waiter { answer: answer_to, heard: heard_to, partial: None });
         PendingCall { id, calls: self.clone(), answer, heard }
     }
 
-    /// Hands `reply` to the call that waits for it.
+    /// Hands `reply` to the call of `msg_id`.
     ///
     /// The answer of a two-message reply is its last result that is not null (oslo.messaging `ReplyWaiter.wait`).
     ///
     /// A second reply to one call is `NoCall`, since the first has removed the entry.
-    pub(crate) fn complete(&self, reply: Reply) -> ReplyMatch {
-        let Some(id) = CallId::parse(&reply.msg_id) else { return ReplyMatch::NoCall };
+    pub(crate) fn complete(&self, msg_id: &str, reply: Reply) -> ReplyMatch {
+        let Some(id) = CallId::parse(msg_id) else { return ReplyMatch::NoCall };
         if !reply.ending {
             return self.note(id, reply);
         }
@@ -135,8 +135,10 @@ impl WaitingCalls {
             return waiter.answer.send(Ok(Err(failure))).map_or(ReplyMatch::NoCall, |()| ReplyMatch::Call);
         }
         let Some(mut waiter) = self.0.get_mut(&id) else { return ReplyMatch::NoCall };
-        // `send_replace` stores the time also while the caller does not watch.
-        waiter.heard.send_replace(Instant::now());
+        if let Some(heard) = &waiter.heard {
+            // `send_replace` stores the time also while the caller does not watch.
+            heard.send_replace(Instant::now());
+        }
         if !reply.result.is_null() {
             waiter.partial = Some(reply.result);
         }
@@ -163,13 +165,17 @@ mod tests {
         Reply { ending, ..Reply::result(id.to_string(), "unique".to_owned(), result) }
     }
 
+    fn complete(calls: &WaitingCalls, reply: Reply) -> ReplyMatch {
+        calls.complete(&reply.msg_id.clone(), reply)
+    }
+
     #[tokio::test]
     async fn a_reply_ends_its_own_call_and_no_other() {
         let calls = WaitingCalls::default();
         let (first, second) = (CallId::fresh(), CallId::fresh());
-        let mut one = calls.register(first);
-        let mut two = calls.register(second);
-        assert_eq!(calls.complete(reply(second, number(2), true)), ReplyMatch::Call);
+        let mut one = calls.register(first, false);
+        let mut two = calls.register(second, false);
+        assert_eq!(complete(&calls, reply(second, number(2), true)), ReplyMatch::Call);
         assert_eq!((&mut two.answer).await.unwrap().unwrap().unwrap(), number(2));
         assert!(one.answer.try_recv().is_err());
     }
@@ -178,21 +184,21 @@ mod tests {
     async fn a_second_reply_and_a_foreign_one_are_nobodys() {
         let calls = WaitingCalls::default();
         let id = CallId::fresh();
-        let _call = calls.register(id);
-        assert_eq!(calls.complete(reply(id, number(1), true)), ReplyMatch::Call);
-        assert_eq!(calls.complete(reply(id, number(1), true)), ReplyMatch::NoCall);
+        let _call = calls.register(id, false);
+        assert_eq!(complete(&calls, reply(id, number(1), true)), ReplyMatch::Call);
+        assert_eq!(complete(&calls, reply(id, number(1), true)), ReplyMatch::NoCall);
         let foreign = Reply::result("not-one-of-ours".to_owned(), String::new(), number(1));
-        assert_eq!(calls.complete(foreign), ReplyMatch::NoCall);
+        assert_eq!(complete(&calls, foreign), ReplyMatch::NoCall);
     }
 
     #[tokio::test]
     async fn a_reply_in_two_messages_gives_its_last_result_that_is_not_null() {
         let calls = WaitingCalls::default();
         let id = CallId::fresh();
-        let mut call = calls.register(id);
-        calls.complete(reply(id, number(7), false));
+        let mut call = calls.register(id, false);
+        complete(&calls, reply(id, number(7), false));
         assert!(call.answer.try_recv().is_err());
-        calls.complete(reply(id, Payload::null(), true));
+        complete(&calls, reply(id, Payload::null(), true));
         assert_eq!((&mut call.answer).await.unwrap().unwrap().unwrap(), number(7));
     }
 
@@ -200,25 +206,26 @@ mod tests {
     async fn a_heartbeat_says_that_the_server_was_heard_and_ends_nothing() {
         let calls = WaitingCalls::default();
         let id = CallId::fresh();
-        let mut call = calls.register(id);
-        let before = *call.heard.borrow_and_update();
+        let mut call = calls.register(id, true);
+        let mut heard = call.heard.take().unwrap();
+        let before = *heard.borrow_and_update();
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        calls.complete(Reply::heartbeat(id.to_string(), "unique".to_owned()));
-        assert!(*call.heard.borrow_and_update() > before);
+        complete(&calls, Reply::heartbeat(id.to_string(), "unique".to_owned()));
+        assert!(*heard.borrow_and_update() > before);
         assert!(call.answer.try_recv().is_err());
     }
 
     #[tokio::test]
     async fn a_dropped_call_leaves_nothing_behind() {
         let calls = WaitingCalls::default();
-        drop(calls.register(CallId::fresh()));
+        drop(calls.register(CallId::fresh(), false));
         assert_eq!(calls.len(), 0);
     }
 
     #[tokio::test]
     async fn every_call_is_told_when_no_reply_can_come() {
         let calls = WaitingCalls::default();
-        let mut call = calls.register(CallId::fresh());
+        let mut call = calls.register(CallId::fresh(), false);
         calls.fail_all(&Error::closed("call"));
         assert_eq!((&mut call.answer).await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
     }

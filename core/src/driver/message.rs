@@ -94,8 +94,14 @@ impl Message {
     /// A message with a fresh id, no headers and no expiration.
     #[must_use]
     pub fn new(body: impl Into<Bytes>) -> Self {
+        Self::received(Uuid::new_v4().simple().to_string(), body)
+    }
+
+    /// A message that came from a peer, with the id that it has; empty if it has none. No headers and no expiration.
+    #[must_use]
+    pub fn received(id: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self {
-            id: Uuid::new_v4().simple().to_string(),
+            id: id.into(),
             body: body.into(),
             headers: Headers::new(),
             expiration: None,

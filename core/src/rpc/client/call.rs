@@ -8,19 +8,24 @@
 //! Before the deadline, at [`INSPECT_AFTER`] of the time, the call inspects the queue of the server, so that a
 //! timeout can say whether anything consumes it.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RpcClient;
+use super::outgoing_request::OutgoingRequest;
 use crate::bus::inspections::Finding;
 use crate::bus::waiting_calls::{Answer, CallId, PendingCall};
 use crate::deadline::LONGEST;
 use crate::driver::{Address, Message, PublishOptions};
 use crate::rpc::failures;
-use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result, wire};
+use crate::wire::CallParts;
+use crate::{Deadline, Error, ErrorKind, Executed, Payload, RemoteError, Result};
 
 /// The module under which the reference's dispatcher refuses what it does not have.
 const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
@@ -48,8 +53,8 @@ pub(crate) struct Call<'a> {
 struct Phases {
     /// When the inbox was open and the request could be sent.
     connected: Option<Instant>,
-    /// When the bus owned the request.
-    confirmed: Option<Instant>,
+    /// When the publish of the request ended, confirmed or not.
+    published: Option<Instant>,
 }
 
 /// What the publisher knows of the request.
@@ -68,9 +73,11 @@ impl Call<'_> {
     ///
     /// # Cancellation
     /// The registration ends with the future; a late reply is acknowledged and dropped. The method may run.
-    pub(crate) async fn run(&self, mut request: wire::Request) -> Result<Payload> {
+    pub(super) async fn run(&self, request: OutgoingRequest<'_>) -> Result<Payload> {
         let mut phases = Phases::default();
-        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, self.deadline).await {
+        let monitored = self.client.monitor.is_some();
+        let (mut pending, reply_q) = match self.client.bus.0.inbox.expect_reply(self.id, monitored, self.deadline).await
+        {
             Ok(opened) => opened,
             Err(error) if error.kind() == ErrorKind::Timeout => {
                 return Err(self.timed_out(phases, Executed::No).with_source(error));
@@ -78,15 +85,14 @@ impl Call<'_> {
             Err(error) => return Err(self.named(error)),
         };
         phases.connected = Some(Instant::now());
-        request.call = Some(self.client.call_fields(self.id.to_string(), reply_q.to_string()));
-        request.deadline = Some(self.client.bus.0.clock.unix_ms(self.deadline));
-        let message = self.client.message(&request);
+        let monitor = self.client.monitor.map(|interval| interval.as_secs_f64());
+        let call = CallParts { msg_id: &self.id.to_string(), reply_q: &reply_q, monitor };
+        let message = request.into_message(Some(call), Some(self.client.bus.0.clock.unix_ms(self.deadline)));
         let options = self.client.publish_options(&self.address, self.deadline, true);
         // Only built here: it is polled beside the wait for the reply.
         let publish = self.publish(message, &options);
-        let inbox = Address::Direct { queue: reply_q.to_string() };
         // The outer result is of this side, the inner one is of the method.
-        self.finish(self.wait(&mut pending, publish, self.inspect(&inbox), &mut phases).await?)
+        self.finish(self.wait(&mut pending, publish, &reply_q, &mut phases).await?)
     }
 
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
@@ -102,13 +108,13 @@ impl Call<'_> {
         &self,
         pending: &mut PendingCall,
         publish: impl Future<Output = Result<Sent>>,
-        inspect: impl Future<Output = ()>,
+        reply_q: &str,
         phases: &mut Phases,
     ) -> Result<std::result::Result<Payload, RemoteError>> {
         let mut publish = pin!(publish);
         // One timer for both: the inspection, and then the deadline.
-        // The inspection is created with the call and polled only when its time has come; most calls end before.
-        let (mut inspect, mut inspecting, mut inspected) = (pin!(inspect), false, false);
+        // The inspection is boxed when its time has come: most calls end before, and carry no room for it.
+        let (mut inspection, mut inspected) = (None::<BoxFuture<'_, ()>>, false);
         let mut deadline = pin!(sleep_until(self.inspect_at()));
         let mut sent = None;
         let monitored = self.client.monitor.unwrap_or(LONGEST);
@@ -120,25 +126,23 @@ impl Call<'_> {
                 answer = &mut pending.answer => return self.answered(answer.ok()),
                 published = &mut publish, if sent.is_none() => {
                     let now = Instant::now();
-                    phases.confirmed = Some(now);
+                    phases.published = Some(now);
                     sent = Some(published?);
                     // A server cannot be silent about what it was not sent.
                     silence.as_mut().reset(now + monitored);
                 }
-                _ = pending.heard.changed(), if self.client.monitor.is_some() => {
-                    let heard = *pending.heard.borrow_and_update();
-                    silence.as_mut().reset(heard + monitored);
-                }
+                heard = heard(&mut pending.heard), if pending.heard.is_some() => silence.as_mut().reset(heard + monitored),
                 () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
                     return Err(self.gone_silent(monitored, *phases));
                 }
-                () = &mut inspect, if inspecting => inspecting = false,
+                () = finished(&mut inspection), if inspection.is_some() => inspection = None,
                 () = &mut deadline => {
                     if inspected || self.deadline.has_passed() {
                         return Err(self.unanswered(sent, *phases));
                     }
                     // Without a confirm the queue may not have the request yet, and its counts would mislead.
-                    (inspected, inspecting) = (true, matches!(sent, Some(Sent::Confirmed)));
+                    let confirmed = matches!(sent, Some(Sent::Confirmed));
+                    (inspected, inspection) = (true, confirmed.then(|| self.inspect(reply_q).boxed()));
                     deadline.as_mut().reset(self.deadline.instant());
                 }
             }
@@ -153,9 +157,10 @@ impl Call<'_> {
     /// Inspects the queue of the server and the reply queue, which lets the driver notice that the latter is gone.
     ///
     /// Its own errors are ignored; the finding stays in the table of inspections.
-    async fn inspect(&self, inbox: &Address) {
+    async fn inspect(&self, reply_q: &str) {
         let bus = &self.client.bus.0;
-        for address in [&self.address, inbox] {
+        let inbox = Address::Direct { queue: reply_q.to_owned() };
+        for address in [&self.address, &inbox] {
             bus.inspections.inspect(bus.transport.as_ref(), address, self.deadline).await;
         }
     }
@@ -237,17 +242,35 @@ impl Call<'_> {
         let now = Instant::now();
         // A phase that was not reached begins and ends now, so that its length is zero.
         let connected = phases.connected.unwrap_or(now);
-        let confirmed = phases.confirmed.unwrap_or(now);
+        let published = phases.published.unwrap_or(now);
         self.named(Error::timeout("call").with_executed(executed))
             .with_context("msg_id", self.id)
             .with_context("connecting", format_args!("{:?}", connected - self.started))
-            .with_context("confirming", format_args!("{:?}", confirmed - connected))
-            .with_context("waiting", format_args!("{:?}", now - confirmed))
+            .with_context("confirming", format_args!("{:?}", published - connected))
+            .with_context("waiting", format_args!("{:?}", now - published))
     }
 
     /// Adds method and target to an error.
     fn named(&self, error: Error) -> Error {
         error.with_context("method", self.method).with_context("target", &self.client.target)
+    }
+}
+
+/// When the server of a monitored call was heard of next. Pending for ever without a server to hear of.
+async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
+    let Some(heard) = heard else { return pending().await };
+    match heard.changed().await {
+        Ok(()) => *heard.borrow_and_update(),
+        // The call has ended, and its answer is there.
+        Err(_) => pending().await,
+    }
+}
+
+/// The end of `future`, if there is one.
+async fn finished(future: &mut Option<BoxFuture<'_, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }
 

@@ -4,23 +4,27 @@
 //! it and waits for the reply. A cast ends when the broker has confirmed the request.
 
 mod call;
+mod outgoing_request;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use self::call::Call;
-use super::unique_id::fresh_unique_id;
+use self::outgoing_request::OutgoingRequest;
+use super::observe::Meter;
+use super::unique_id::UniqueId;
 use super::{arguments, observe};
 use crate::bus::waiting_calls::CallId;
 use crate::deadline::LONGEST;
-use crate::driver::{Address, Message, PublishOptions};
+use crate::driver::{Address, PublishOptions};
 use crate::version::{Version, is_compatible};
-use crate::wire::CallFields;
-use crate::{Bus, Context, Deadline, Error, ErrorKind, Executed, Payload, Result, Retry, Serializer, Target, wire};
+use crate::{Bus, Context, Deadline, Error, ErrorKind, Executed, Payload, Result, Retry, Serializer, Target};
 
 /// Sends calls and casts to the servers of a target.
 ///
@@ -82,12 +86,13 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R> {
-        let id = CallId::fresh();
-        let work = async {
+        let (id, meter) = (CallId::fresh(), Meter::of_call());
+        // Pinned here and lent to the span: each function that takes it by value would copy it, and keep room for it.
+        let work = pin!(async {
             let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
             result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
-        };
-        observe::call(&self.target, method, id, work).await
+        });
+        meter.ended(work.instrument(observe::call(&self.target, method, id)).await)
     }
 
     /// As [`call`](Self::call), with arguments and result as JSON text.
@@ -98,8 +103,9 @@ impl RpcClient {
     /// # Cancellation
     /// As [`call`](Self::call).
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
-        let id = CallId::fresh();
-        observe::call(&self.target, method, id, self.call_text(id, context, method, args)).await
+        let (id, meter) = (CallId::fresh(), Meter::of_call());
+        let work = pin!(self.call_text(id, context, method, args));
+        meter.ended(work.instrument(observe::call(&self.target, method, id)).await)
     }
 
     /// A call with JSON in and out: checks the target, runs the call, and translates the result.
@@ -110,7 +116,7 @@ impl RpcClient {
         }
         let address = self.checked_address()?;
         let deadline = self.deadline(context);
-        let request = self.request(context, method, args, fresh_unique_id())?;
+        let request = self.request(context, method, args, UniqueId::fresh())?;
         let result = Call { client: self, id, method, address, deadline, started }.run(request).await?;
         match &self.serializer {
             Some(serializer) => serializer
@@ -136,9 +142,9 @@ impl RpcClient {
     /// # Cancellation
     /// The request may still be sent, once.
     pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
-        let id = fresh_unique_id();
-        let work = async { self.cast_text(id.clone(), context, method, Payload::arguments(args)?).await };
-        observe::cast(&self.target, method, &id, work).await
+        let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
+        let work = pin!(async { self.cast_text(&id, context, method, Payload::arguments(args)?).await });
+        meter.ended(work.instrument(observe::cast(&self.target, method, id.as_str())).await)
     }
 
     /// As [`cast`](Self::cast), with the arguments as JSON text: an object.
@@ -161,17 +167,17 @@ impl RpcClient {
     /// # Cancellation
     /// As [`cast`](Self::cast).
     pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
-        let id = fresh_unique_id();
-        observe::cast(&self.target, method, &id, self.cast_text(id.clone(), context, method, args)).await
+        let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
+        let work = pin!(self.cast_text(&id, context, method, args));
+        meter.ended(work.instrument(observe::cast(&self.target, method, id.as_str())).await)
     }
 
     /// A cast of JSON arguments under `unique_id`.
-    async fn cast_text(&self, unique_id: String, context: &Context, method: &str, args: Payload) -> Result<()> {
+    async fn cast_text(&self, unique_id: &UniqueId, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
         // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
         let deadline = Deadline::after(self.timeout);
-        let request = self.request(context, method, args, unique_id)?;
-        let message = self.message(&request);
+        let message = self.request(context, method, args, *unique_id)?.into_message(None, None);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
         // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some
@@ -281,7 +287,7 @@ impl RpcClient {
         self
     }
 
-    /// Fails a call when nothing arrived from its server for `interval`, counted from the confirm of the request; the
+    /// Fails a call when nothing arrived from its server for `interval`, counted from the end of its publish; the
     /// timeout stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2
     /// s. More than a year counts as a year.
     #[must_use]
@@ -340,15 +346,6 @@ impl RpcClient {
         if mandatory { options.mandatory() } else { options }
     }
 
-    pub(crate) fn message(&self, request: &wire::Request) -> Message {
-        wire::message(request.encode(), self.bus.0.compression)
-    }
-
-    /// The `_timeout` of a monitored call, in seconds.
-    pub(crate) fn call_fields(&self, msg_id: String, reply_q: String) -> CallFields {
-        CallFields { msg_id, reply_q, monitor: self.monitor.map(|interval| interval.as_secs_f64()) }
-    }
-
     /// The client's timeout, or the deadline of the context if that is earlier.
     fn deadline(&self, context: &Context) -> Deadline {
         let own = Deadline::after(self.timeout);
@@ -368,20 +365,19 @@ impl RpcClient {
         self.target.address(&self.bus.0.default_exchange)
     }
 
-    /// The request as it goes on the wire, except for the fields of a call.
-    fn request(&self, context: &Context, method: &str, args: Payload, unique_id: String) -> Result<wire::Request> {
-        // Nothing was sent yet, whatever kind of error the serializer returns.
-        let (args, values) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
-        Ok(wire::Request {
-            method: method.to_owned(),
-            args,
-            namespace: self.target.namespace.clone(),
-            version: self.target.version.clone(),
-            call: None,
-            unique_id,
-            deadline: None,
-            context: values.values().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
-        })
+    /// The request, except for what only a call has.
+    ///
+    /// # Errors
+    /// What the serializer returns; executed is `No`, whatever its kind, since nothing was sent.
+    fn request<'a>(
+        &'a self,
+        context: &Context,
+        method: &'a str,
+        args: Payload,
+        unique_id: UniqueId,
+    ) -> Result<OutgoingRequest<'a>> {
+        let (args, context) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
+        Ok(OutgoingRequest { client: self, method, args, context, unique_id })
     }
 
     /// The translated arguments and context.

@@ -1,8 +1,8 @@
 //! Decides about each message that a server receives: run, refuse, set aside or skip.
 //!
 //! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
-//! queue permits another failure. Whatever does not run is settled here, and a call among it is answered with a
-//! failure that says that its method did not run.
+//! queue permits another failure. What is skipped is settled here. `runner.rs` answers the calls among it, and sets aside
+//! what may not fail once more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) struct Accepted {
 
 /// The decision about a message.
 pub(crate) enum Admitted {
-    /// It runs when a handler is free.
+    /// It runs when a handler is free; or is only answered then, see `Accepted::refused`.
     Run(Box<Accepted>),
     /// The broker drops it if it fails once more, as it did that many times.
     SetAside(Box<Accepted>, u64),

@@ -70,7 +70,14 @@ impl Runner {
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();
-        let work = async { if refused { Err(redelivered()) } else { self.watch.watch(self.execute(request)).await } };
+        // Pinned where they are made: each function that takes a future by value copies it, and keeps room for it.
+        let work = pin!(async {
+            if refused {
+                return Err(redelivered());
+            }
+            let running = pin!(self.execute(request));
+            self.watch.watch(running).await
+        });
         let outcome = match &reply_to {
             Some(to) => self.with_heartbeats(work, to, heartbeat).instrument(span.clone()).await,
             None => work.instrument(span.clone()).await,
