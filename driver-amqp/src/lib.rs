@@ -21,7 +21,9 @@
 //! closes a publishing channel because of one message, the others are sent again in their order if they certainly did not
 //! arrive; otherwise they fail, executed `Maybe`. Publishes to one destination keep their order. Messages are persistent,
 //! and queues and exchanges are declared with the default options of oslo.messaging, so that Python peers find what they
-//! expect.
+//! expect. Only replies are not persistent where shared queues are not durable, as with the default options: the broker
+//! confirms such a reply sooner, and loses it if it restarts before the caller has it
+//! ([`persistent_replies`](AmqpConfig::persistent_replies)).
 //!
 //! # Consuming
 //! Each subscription has its own channel. Requests are acknowledged before handover, in one frame for all that are ready;
@@ -39,7 +41,7 @@
 //! A transport has two connections to one host: one for publishing and one for the rest. When one is lost, the driver closes
 //! the other too and reconnects, to each host of the URL in turn. Then the listeners declare, bind and consume their queues
 //! under the same names, and after that publishers resume. A publish waits for this until its deadline; one that was sent
-//! and not confirmed fails at once with `Disconnected`, executed `Maybe`. Messages that were handed over and not settled are
+//! and not confirmed fails with `Disconnected`, executed `Maybe`, within 2 s. Messages that were handed over and not settled are
 //! redelivered, and settling the first copy fails. If the URL names several hosts, the next one is tried after a random wait
 //! of at most 250 ms. [`health`](oslo_messaging::driver::Transport::health) reports the state; [`Counters`] counts losses.
 //!

@@ -2,17 +2,16 @@
 //!
 //! Bodies pass unchanged in both directions. The core has encoded and compressed them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::driver::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message, Origin};
+use oslo_messaging::driver::{CONTENT_ENCODING, CONTENT_TYPE, DeliveryCount, Headers, Message};
 use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
 use crate::consume::session::Received;
-use crate::short_string::short_string;
+use crate::short_string::check_name;
 
 /// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days. It closes the channel for a longer
 /// one.
@@ -48,31 +47,40 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
     Err(error.with_context("bytes", header_bytes).with_context("limit", limit))
 }
 
-/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`.
-///
-/// content type and encoding, persistent delivery (2) and priority 0, also for queues that are not durable. The
-/// reference sets no message id. The expiration is in milliseconds, as text.
+/// Checks that the id and the names of the headers of `message` can be sent.
 ///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
-pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
+pub(crate) fn check(message: &Message) -> Result<()> {
+    check_name("message_id", &message.id)?;
+    message.headers.keys().try_for_each(|name| check_name("header", name))
+}
+
+/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`, of a
+/// message that [`check`] has passed.
+///
+/// content type and encoding, and priority 0. The delivery mode is 2 if it is `persistent`, also for queues that are not
+/// durable, and otherwise 1. The reference sets no message id. The expiration is in milliseconds, as text.
+pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
-        headers.insert(short_string("header", name)?, AMQPValue::LongString(value.as_str().into()));
+        headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
     }
-    let mut properties = BasicProperties::default()
-        .with_content_type(short_string("content_type", CONTENT_TYPE)?)
-        .with_content_encoding(short_string("content_encoding", CONTENT_ENCODING)?)
-        // Persistent, also for queues that are not durable: kombu's default, and the broker ignores it there.
-        .with_delivery_mode(2)
+    let properties = BasicProperties::default()
+        .with_content_type(CONTENT_TYPE.into())
+        .with_content_encoding(CONTENT_ENCODING.into())
+        // Kombu's default is 2 for all of them, and the broker ignores it where the queue is not durable.
+        .with_delivery_mode(if persistent { 2 } else { 1 })
         .with_priority(0)
         .with_headers(headers)
-        .with_message_id(short_string("message_id", &message.id)?);
-    if let Some(expiration) = message.expiration {
-        let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
-        properties = properties.with_expiration(short_string("expiration", &milliseconds.to_string())?);
+        .with_message_id(message.id.as_str().into());
+    match message.expiration {
+        Some(expiration) => {
+            let milliseconds = expiration.as_millis().min(LONGEST_EXPIRATION);
+            properties.with_expiration(milliseconds.to_string().into())
+        }
+        None => properties,
     }
-    Ok(properties)
 }
 
 /// The received message. The broker drops it when it has failed more often than `limit`. Headers that are not text
@@ -81,7 +89,7 @@ pub(crate) fn of(message: &Message) -> Result<BasicProperties> {
 /// A missing id is empty, and an expiration that is no number is left out. The delivery count is set only if the broker
 /// marked the message as redelivered.
 pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
-    let Received { queue, delivery, at, undecodable } = received;
+    let Received { queue, delivery, origin, at, undecodable } = received;
     let properties = &delivery.properties;
     let text = |value: &AMQPValue| match value {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
@@ -99,9 +107,8 @@ pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let failed = properties.headers().as_ref().filter(|_| delivery.redelivered).and_then(failed_deliveries);
     let id = properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
     let expiration = properties.expiration().as_ref().and_then(|text| text.as_str().parse().ok());
-    let origin = Origin::new(delivery.exchange.as_str(), delivery.routing_key.as_str());
-    let message = Message::new(Bytes::from(delivery.data)).with_id(id).with_queue(queue).with_received_at(at);
-    let mut message = message.with_origin(Arc::new(origin));
+    let message = Message::received(id, Bytes::from(delivery.data)).with_queue(queue).with_received_at(at);
+    let mut message = message.with_origin(origin);
     message.undecodable = undecodable.map(Into::into);
     message.headers = headers;
     message.expiration = expiration.map(Duration::from_millis);

@@ -5,20 +5,33 @@
 use lapin::types::ShortString;
 use oslo_messaging::{Error, ErrorKind, Executed, Result};
 
-/// `text` as an AMQP short string; `what` names it in the error.
+/// The bytes that a short string may have (AMQP 0-9-1, 4.2.5.3).
+const LONGEST: usize = 255;
+
+/// Checks that `text` can be an AMQP short string; `what` names it in the error.
 ///
 /// Executed is `No`: it is called before anything is sent.
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
+pub(crate) fn check_name(what: &'static str, text: &str) -> Result<()> {
+    if text.len() <= LONGEST {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TooLarge, "name")
+        .with_executed(Executed::No)
+        .with_context("what", what)
+        .with_context("bytes", text.len())
+        .with_context("limit", LONGEST))
+}
+
+/// `text` as an AMQP short string; `what` names it in the error.
+///
+/// # Errors
+/// As [`check_name`].
 pub(crate) fn short_string(what: &'static str, text: &str) -> Result<ShortString> {
-    ShortString::try_new(text.to_owned()).map_err(|_| {
-        Error::new(ErrorKind::TooLarge, "name")
-            .with_executed(Executed::No)
-            .with_context("what", what)
-            .with_context("bytes", text.len())
-            .with_context("limit", 255)
-    })
+    check_name(what, text)?;
+    Ok(text.into())
 }
 
 #[cfg(test)]

@@ -37,21 +37,20 @@ use crate::link::supervisor::Supervisor;
 use crate::listener::AmqpListener;
 use crate::properties;
 use crate::publish::destinations::{Destinations, Prerequisite};
-use crate::publish::job::{AbandonFlag, EncodedPublish, PublishJob, if_refused};
+use crate::publish::job::{AbandonFlag, CheckedPublish, PublishJob, if_refused};
 use crate::publish::publisher::Publisher;
-use crate::short_string::short_string;
+use crate::short_string::check_name;
 use crate::topology::Declarer;
 use crate::topology::name_lease::is_taken;
 
-/// How many publishes may wait in the inbox of one publisher before callers wait for room.
+/// How many publishes may wait for one publisher before callers wait for room.
 /// Publishes that were sent and wait for their confirms do not count here; `publish_window` limits those.
-const LANE_INBOX: usize = 256;
+const PUBLISHER_JOBS: usize = 256;
 /// How long closing waits until the decisions of receivers are written. A settler batches acknowledgements for at
 /// most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// With less time than this left before the deadline, the first connection is not retried.
-/// The error of an attempt that has no time to succeed would only hide the one before it.
+/// With less time left than this the first connection is not retried: the error would only hide the one before it.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// A connection to RabbitMQ: one socket for publishing and one for everything else, so that a resource alarm blocks
@@ -62,11 +61,11 @@ pub struct AmqpTransport {
     /// Shared with everything that works for this transport.
     /// Listeners hold it too, so it may outlive the transport.
     inner: Arc<Inner>,
-    /// The inboxes of the publishers; the last one is for fanouts.
+    /// Where the publishers take their jobs from; the last one is for fanouts.
     /// Each has one owner task, because lapin's publish is not atomic on a shared channel.
     publishers: Vec<mpsc::Sender<PublishJob>>,
     /// What was declared on which link, shared by callers and publishers.
-    declared: Arc<Destinations>,
+    destinations: Arc<Destinations>,
     /// The tasks of the supervisor, the queue checks and the publishers.
     /// Empty after `close`, which awaits them.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
@@ -114,23 +113,23 @@ impl AmqpTransport {
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(supervisor.run()))];
         let checks = Arc::clone(&inner.queue_checks).run(inner.closing.clone());
         tasks.push(AbortOnDropHandle::new(tokio::spawn(checks)));
-        let declared = Arc::new(Destinations::new(Arc::clone(&inner)));
+        let destinations = Arc::new(Destinations::new(Arc::clone(&inner)));
         // The last publisher is for fanouts: their exchanges come and go, and a publish to a missing
         // exchange closes the channel.
         let publishers = (0..=inner.config.publish_channels.max(1)).map(|_| {
-            let (sender, inbox) = mpsc::channel(LANE_INBOX);
+            let (sender, jobs) = mpsc::channel(PUBLISHER_JOBS);
             tasks.push(AbortOnDropHandle::new(tokio::spawn(
-                Publisher::new(Arc::clone(&inner), Arc::clone(&declared), inbox).run(),
+                Publisher::new(Arc::clone(&inner), Arc::clone(&destinations), jobs).run(),
             )));
             sender
         });
         let publishers = publishers.collect();
-        Self { inner, publishers, declared, tasks: Mutex::new(tasks) }
+        Self { inner, publishers, destinations, tasks: Mutex::new(tasks) }
     }
 
     /// Hands `publish` to its publisher and waits for the result.
     ///
-    /// The caller takes its turn before the inbox, so publishes to one destination reach the inbox in the order in
+    /// The caller takes its turn before it passes the job on, so publishes to one destination reach the publisher in the order in
     /// which they began, also while the destination is being declared.
     ///
     /// # Errors
@@ -138,14 +137,14 @@ impl AmqpTransport {
     /// ended while it had the job.
     ///
     /// # Cancellation
-    /// A job that is in the inbox stays there. The publisher skips it if its result has no receiver any more.
+    /// A job that was passed on stays. The publisher skips it if its result has no receiver any more.
     async fn send(
         &self,
-        publish: Arc<EncodedPublish>,
+        publish: Arc<CheckedPublish>,
         abandon_flag: &Arc<AbandonFlag>,
         deadline: Deadline,
     ) -> Result<()> {
-        let turn = self.declared.turn(&publish.prerequisite, deadline).await?;
+        let turn = self.destinations.turn(&publish.prerequisite, deadline).await?;
         let closed = || Error::closed("publish").with_executed(Executed::No);
         let (result, answer) = oneshot::channel();
         let publisher = self.publisher(&publish);
@@ -159,7 +158,7 @@ impl AmqpTransport {
         // Without tokio's cooperative budget, which would let a later publish of the same task overtake this
         // one.
         unconstrained(publisher.send(job)).await.map_err(|_| closed())?;
-        // The job is in the inbox, so the next caller cannot overtake it any more.
+        // The publisher has the job, so the next caller cannot overtake it any more.
         drop(turn);
         answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
@@ -169,14 +168,14 @@ impl AmqpTransport {
     /// # Errors
     /// The declaration's; at the deadline `Blocked`, `Disconnected` or `Timeout`, executed `No`.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
-        let declared = deadline.run("declare", self.declared.turn(prerequisite, deadline)).await;
+        let declared = deadline.run("declare", self.destinations.turn(prerequisite, deadline)).await;
         let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
     /// The choice is a hash of the exchange and the routing key, so a destination always has the same channel, which
     /// keeps its order. While the channel limit is known, all publishes share the first publisher.
-    fn publisher(&self, publish: &EncodedPublish) -> &mpsc::Sender<PublishJob> {
+    fn publisher(&self, publish: &CheckedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
             // Every publisher takes a channel, and the broker has none to spare.
             return &self.publishers[0];
@@ -279,8 +278,9 @@ impl Transport for AmqpTransport {
     /// # Errors
     /// `Undeliverable`, executed `No`, if the broker returned the message; transient if a queue of this transport
     /// should have received it, or the link has just been replaced. `Refused` for a nack. `TooLarge`, `Denied`,
-    /// `Topology` and `Closed`. At the deadline `Blocked`, `Disconnected` or `Timeout`; executed is `Maybe` if the
-    /// message was sent.
+    /// `Topology` and `Closed`. `Disconnected`, executed `Maybe`, if the connection was lost after the message was sent;
+    /// `Timeout`, executed `Maybe`, if it was not confirmed for `confirm_timeout`. At the deadline `Blocked`,
+    /// `Disconnected` or `Timeout`; executed is `Maybe` if the message was sent.
     ///
     /// # Cancellation
     /// The message is sent if its publisher has taken it already. Otherwise it is skipped.
@@ -303,17 +303,19 @@ impl Transport for AmqpTransport {
             // it again.
             properties::check_frame(header_bytes, link.publishing.frame_max())?;
         }
-        let publish = Arc::new(EncodedPublish {
-            exchange_name: short_string("exchange", &exchange.name)?,
-            routing_key: short_string("routing_key", &to.routing_key())?,
+        let routing_key = to.routing_key();
+        check_name("exchange", &exchange.name)?;
+        check_name("routing_key", &routing_key)?;
+        properties::check(&message)?;
+        let publish = Arc::new(CheckedPublish {
             // The publisher makes this queue, so a publish that misses it must not be lost.
             mandatory: options.mandatory || prerequisite.has_queue(),
+            persistent: !matches!(to, Address::Direct { .. }) || self.inner.config.writes_replies(),
             if_refused: if_refused(to, &self.inner.config),
-            properties: properties::of(&message)?,
+            message,
             header_bytes,
-            id: message.id,
-            body: message.body,
             exchange,
+            routing_key,
             prerequisite,
         });
         let abandon_flag = Arc::new(AbandonFlag::default());
@@ -322,7 +324,7 @@ impl Transport for AmqpTransport {
             match sent {
                 // The queue was deleted after it was declared: declare it again, once.
                 Err(error) if error.kind() == ErrorKind::Undeliverable && publish.prerequisite.has_queue() => {
-                    self.declared.forget(&publish.prerequisite);
+                    self.destinations.forget(&publish.prerequisite);
                     self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await
                 }
                 sent => sent,
@@ -332,7 +334,7 @@ impl Transport for AmqpTransport {
             // The consumer may be reconnecting as we are, so a retry may succeed.
             Ok(Err(error))
                 if error.kind() == ErrorKind::Undeliverable
-                    && (self.inner.queue_checks.suspect_route(to) || current.is_settling()) =>
+                    && (self.inner.queue_checks.suspect_route(to) || current.is_fresh()) =>
             {
                 Err(error.transient())
             }
@@ -354,7 +356,7 @@ impl Transport for AmqpTransport {
         let opener = SubscriptionOpener::new(Arc::clone(&self.inner), subscription.clone())?;
         for queue in opener.queues() {
             // Before anything is declared: an invalid name must leave nothing behind.
-            short_string("queue", &queue.name)?;
+            check_name("queue", &queue.name)?;
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
             Ok(outcome) => outcome?,

@@ -122,6 +122,10 @@ pub struct AmqpConfig {
     /// How bodies are compressed that are sent uncompressed otherwise. Every peer can read it. Default: not at
     /// all.
     pub compression: Option<Compression>,
+    /// Whether the broker writes replies to its disk, so that they survive its restart as their queue does. One that is
+    /// not written costs the broker and the call less, and survives a lost connection all the same. Every other message
+    /// is written, as the reference does. Default: none, which means where shared queues are durable or quorum queues.
+    pub persistent_replies: Option<bool>,
     /// Whether an existing object that differs from its declaration is an error instead of a warning. Default:
     /// no.
     pub strict: bool,
@@ -164,6 +168,7 @@ impl Default for AmqpConfig {
             processname: None,
             stream_fanout: false,
             compression: None,
+            persistent_replies: None,
             strict: false,
         }
     }
@@ -182,6 +187,11 @@ impl AmqpConfig {
     #[must_use]
     pub fn quorum() -> Self {
         Self { quorum_queues: true, transient_quorum_queues: true, ..Self::default() }
+    }
+
+    /// Whether replies have the delivery mode 2, as every other message has.
+    pub(crate) fn writes_replies(&self) -> bool {
+        self.persistent_replies.unwrap_or(self.durable_queues || self.quorum_queues)
     }
 
     /// Whether the driver declares anything as transient: an exchange or a shared queue.

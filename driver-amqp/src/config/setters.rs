@@ -124,6 +124,13 @@ impl AmqpConfig {
         self.compression = Some(compression);
         self
     }
+
+    /// Sets whether the broker writes replies to its disk, whatever the shared queues are.
+    #[must_use]
+    pub fn with_persistent_replies(mut self, persistent: bool) -> Self {
+        self.persistent_replies = Some(persistent);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +174,7 @@ mod tests {
             .with_processname("p")
             .with_stream_fanout(true)
             .with_compression(Compression::Bzip2)
+            .with_persistent_replies(true)
             .with_strict(true);
         let all = AmqpConfig {
             connect_timeout: second,
@@ -201,6 +209,7 @@ mod tests {
             processname: Some("p".into()),
             stream_fanout: true,
             compression: Some(Compression::Bzip2),
+            persistent_replies: Some(true),
             strict: true,
         };
         assert_eq!(set, all);

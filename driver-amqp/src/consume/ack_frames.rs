@@ -102,29 +102,29 @@ mod tests {
 
     #[test]
     fn a_slow_delivery_delays_no_other() {
-        let mut watermark = AckFrames::default();
+        let mut acknowledgements = AckFrames::default();
         for tag in [1, 2, 4, 5] {
-            watermark.acknowledge(tag);
+            acknowledgements.acknowledge(tag);
         }
         let single = |tag| AckFrame { tag, multiple: false };
-        assert_eq!(watermark.flush(), [AckFrame { tag: 2, multiple: true }, single(4), single(5)]);
-        watermark.acknowledge(3);
-        assert_eq!(watermark.flush(), [single(3)]);
-        assert_eq!(watermark.flush(), []);
+        assert_eq!(acknowledgements.flush(), [AckFrame { tag: 2, multiple: true }, single(4), single(5)]);
+        acknowledgements.acknowledge(3);
+        assert_eq!(acknowledgements.flush(), [single(3)]);
+        assert_eq!(acknowledgements.flush(), []);
     }
 
     /// What is remembered is what a flush may have to look at.
     #[test]
     fn a_delivery_that_stays_unsettled_makes_no_other_acknowledgement_more_expensive() {
-        let mut watermark = AckFrames::default();
+        let mut acknowledgements = AckFrames::default();
         for tag in 2..=10_000 {
-            watermark.acknowledge(tag);
-            assert_eq!(watermark.flush(), [AckFrame { tag, multiple: false }]);
-            assert!(watermark.size() <= 1, "{} for one that is unsettled", watermark.size());
+            acknowledgements.acknowledge(tag);
+            assert_eq!(acknowledgements.flush(), [AckFrame { tag, multiple: false }]);
+            assert!(acknowledgements.size() <= 1, "{} for one that is unsettled", acknowledgements.size());
         }
-        watermark.acknowledge(1);
-        assert_eq!(watermark.flush(), [AckFrame { tag: 1, multiple: false }]);
-        assert_eq!(watermark.size(), 0);
+        acknowledgements.acknowledge(1);
+        assert_eq!(acknowledgements.flush(), [AckFrame { tag: 1, multiple: false }]);
+        assert_eq!(acknowledgements.size(), 0);
     }
 
     proptest! {
@@ -136,11 +136,11 @@ mod tests {
             requeued in prop::collection::btree_set(1..=60_u64, 0..20),
             flush_every in 1..10_usize,
         ) {
-            let mut watermark = AckFrames::default();
+            let mut acknowledgements = AckFrames::default();
             let mut broker: BTreeSet<Tag> = (1..=60).collect();
             let mut acknowledged = BTreeSet::new();
-            let play = |watermark: &mut AckFrames, broker: &mut BTreeSet<Tag>, acknowledged: &BTreeSet<Tag>| {
-                for AckFrame { tag, multiple } in watermark.flush() {
+            let play = |acknowledgements: &mut AckFrames, broker: &mut BTreeSet<Tag>, acknowledged: &BTreeSet<Tag>| {
+                for AckFrame { tag, multiple } in acknowledgements.flush() {
                     prop_assert!(broker.contains(&tag), "{} is not unsettled", tag);
                     let taken: Vec<Tag> = if multiple { broker.range(..=tag).copied().collect() } else { vec![tag] };
                     for tag in taken {
@@ -152,18 +152,18 @@ mod tests {
             };
             for (index, tag) in order.into_iter().enumerate() {
                 if requeued.contains(&tag) {
-                    watermark.written(tag);
+                    acknowledgements.written(tag);
                     broker.remove(&tag);
                 } else {
-                    watermark.acknowledge(tag);
+                    acknowledgements.acknowledge(tag);
                     acknowledged.insert(tag);
                 }
                 if index % flush_every == 0 {
-                    play(&mut watermark, &mut broker, &acknowledged)?;
-                    prop_assert!(watermark.size() <= broker.len(), "{} for {:?}", watermark.size(), broker);
+                    play(&mut acknowledgements, &mut broker, &acknowledged)?;
+                    prop_assert!(acknowledgements.size() <= broker.len(), "{} for {:?}", acknowledgements.size(), broker);
                 }
             }
-            play(&mut watermark, &mut broker, &acknowledged)?;
+            play(&mut acknowledgements, &mut broker, &acknowledged)?;
             prop_assert!(broker.is_empty(), "{:?}", broker);
         }
     }

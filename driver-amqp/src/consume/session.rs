@@ -12,6 +12,7 @@ use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::ShortString;
+use oslo_messaging::driver::Origin;
 use oslo_messaging::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -35,6 +36,8 @@ pub(crate) struct Received {
     pub(crate) queue: Arc<str>,
     /// As lapin parsed it, with the body.
     pub(crate) delivery: Delivery,
+    /// Where it was published to, from the same delivery.
+    pub(crate) origin: Arc<Origin>,
     /// When it was read from lapin, on tokio's clock.
     pub(crate) at: Instant,
     /// Why its properties could not be decoded. They are empty then.
@@ -50,7 +53,7 @@ pub(crate) struct Session {
     readers: Vec<Reader>,
     /// Deliveries that were read and not handed over.
     /// lapin hands deliveries over by consumer, and the broker numbers them by channel.
-    merge: DeliveryOrder<Received>,
+    order: DeliveryOrder<Received>,
     /// Receivers have clones, which work after the session is gone and then fail.
     settler: Settler,
     /// For dropped deliveries.
@@ -74,6 +77,8 @@ struct Reader {
     queue: Arc<str>,
     /// Whether the broker has answered basic.cancel. A dropped `stop` may have sent it without that.
     cancelled: bool,
+    /// The origin of the last delivery. Nearly all messages of a queue have the same, and share it.
+    origin: Option<Arc<Origin>>,
 }
 
 /// A new consumer of the session in use, for the queue of `index`.
@@ -120,19 +125,19 @@ impl Session {
         let channel = link.consuming.channel(deadline).await?;
         link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
         // After the prefetch count, which holds for consumers that start later.
-        let place = ConsumerChannel::new(link, channel);
+        let channel = ConsumerChannel::new(link, channel);
         let mut readers = Vec::new();
         for queue in queues {
-            let consumer = place.consume(queue, deadline).await?;
+            let consumer = channel.consume(queue, deadline).await?;
             let (tag, queue) = (consumer.tag(), queue.plan.name.as_str().into());
-            readers.push(Reader { consumer: Some(consumer), tag, queue, cancelled: false });
+            readers.push(Reader { consumer: Some(consumer), tag, queue, cancelled: false, origin: None });
         }
         let passing = queues.iter().filter(|queue| queue.passing);
         Ok(Self {
-            settler: Settler::start(&place, window, &inner.counts, &inner.settlers),
-            channel: place,
+            settler: Settler::start(&channel, window, &inner.counts, &inner.settlers),
+            channel,
             readers,
-            merge: DeliveryOrder::default(),
+            order: DeliveryOrder::default(),
             counts: Arc::clone(&inner.counts),
             delivery_limit: delivery_limit(&inner.config, link.server_version()),
             passing: passing.map(|queue| short_string("queue", &queue.plan.name)).collect::<Result<_>>()?,
@@ -193,7 +198,8 @@ impl Session {
                         // The frame reader reported it before lapin could read the delivery.
                         let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
-                        self.merge.push(tag, Received { queue, delivery, at, undecodable });
+                        let origin = origin(&mut reader.origin, &delivery);
+                        self.order.push(tag, Received { queue, delivery, origin, at, undecodable });
                     }
                     // The other consumers are read all the same, so that the dropped deliveries
                     // are counted.
@@ -242,7 +248,7 @@ impl Session {
     /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
     /// `None` if the next delivery in order has not arrived, even if later ones have.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
-        self.merge.take(max)
+        self.order.take(max)
     }
 
     /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is
@@ -315,23 +321,35 @@ impl Session {
     /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with
     /// `Disconnected`.
     pub(crate) fn abandon(mut self, reason: &Error) {
-        self.give_back(reason);
+        self.count_dropped(reason);
         self.settler.abandon();
     }
 
     /// Gives up a channel because the transport closes: recorded decisions are still written, the broker
     /// redelivers what was not handed over, and later settlements fail with `Closed`.
     pub(crate) fn leave(mut self, reason: &Error) {
-        self.give_back(reason);
+        self.count_dropped(reason);
     }
 
     /// Counts the deliveries that are dropped, with those that no poll has read yet.
     /// Reads once more, because lapin may have buffered deliveries that no poll has seen.
-    fn give_back(&mut self, reason: &Error) {
+    fn count_dropped(&mut self, reason: &Error) {
         let _ = self.read(true, &mut Context::from_waker(Waker::noop()));
-        tracing::debug!(%reason, dropped = self.merge.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
-        count(&self.counts.deliveries_dropped, self.merge.len());
+        tracing::debug!(%reason, dropped = self.order.len(), "a listener dropped the deliveries of a lost channel; the broker redelivers them");
+        count(&self.counts.deliveries_dropped, self.order.len());
     }
+}
+
+/// Where `delivery` was published to: `last` if that is the same, which it then becomes.
+fn origin(last: &mut Option<Arc<Origin>>, delivery: &Delivery) -> Arc<Origin> {
+    let (exchange, routing_key) = (delivery.exchange.as_str(), delivery.routing_key.as_str());
+    if let Some(origin) = last
+        && origin.exchange == exchange
+        && origin.routing_key == routing_key
+    {
+        return Arc::clone(origin);
+    }
+    Arc::clone(last.insert(Arc::new(Origin::new(exchange, routing_key))))
 }
 
 /// Recorded acknowledgements are still written. Then the channel closes, and the broker requeues everything else.

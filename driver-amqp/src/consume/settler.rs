@@ -72,17 +72,17 @@ impl Settler {
     /// Starts the task for `channel`, to which the broker delivers at most `window` unsettled messages.
     /// Must run inside of a tokio runtime. The transport's `SettlerTasks` own the task, so it may outlive the listener.
     pub(crate) fn start(channel: &ConsumerChannel, window: u16, counts: &Arc<Counts>, tasks: &SettlerTasks) -> Self {
-        let (commands, inbox) = mpsc::unbounded_channel();
+        let (commands, received) = mpsc::unbounded_channel();
         let lost = Arc::new(AtomicBool::new(false));
         let (status, link) = (channel.amqp.status().clone(), Arc::clone(&channel.link));
-        let (watermark, batch) = (AckFrames::default(), batch(window));
+        let (acknowledgements, batch) = (AckFrames::default(), batch(window));
         let task = SettlerTask {
             channel: channel.clone(),
-            inbox,
+            received,
             finishing: tasks.finishing(),
             counts: Arc::clone(counts),
             lost: Arc::clone(&lost),
-            watermark,
+            acknowledgements,
             batch,
             unwritten: 0,
         };
@@ -133,7 +133,7 @@ struct SettlerTask {
     /// A clone, which keeps the channel open until everything is written.
     channel: ConsumerChannel,
     /// Decisions in the order in which receivers made them.
-    inbox: mpsc::UnboundedReceiver<Command>,
+    received: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes.
     /// The task then writes what waits, and ends.
     finishing: CancellationToken,
@@ -141,7 +141,7 @@ struct SettlerTask {
     /// Shared with the handles, which turn it into `Disconnected`.
     lost: Arc<AtomicBool>,
     /// The acknowledgements that wait, and what is settled.
-    watermark: AckFrames,
+    acknowledgements: AckFrames,
     /// So many waiting acknowledgements are written at once.
     batch: usize,
     /// How many decisions are in a write that has not ended.
@@ -158,9 +158,9 @@ impl SettlerTask {
             debug!(%error, "a listener's channel ended; the broker redelivers its unsettled messages");
             self.lost.store(true, Ordering::Release);
         }
-        self.inbox.close();
-        let mut dropped = self.watermark.pending() + self.unwritten;
-        while let Ok(command) = self.inbox.try_recv() {
+        self.received.close();
+        let mut dropped = self.acknowledgements.pending() + self.unwritten;
+        while let Ok(command) = self.received.try_recv() {
             dropped += usize::from(command.settles());
         }
         count(&self.counts.settlements_dropped, dropped);
@@ -174,7 +174,7 @@ impl SettlerTask {
         loop {
             tokio::select! {
                 biased;
-                command = self.inbox.recv() => match command {
+                command = self.received.recv() => match command {
                     None => return self.flush().await,
                     Some(Command::Close(done)) => {
                         let closed = if self.lost.load(Ordering::Acquire) { Ok(()) } else { self.close().await };
@@ -186,7 +186,7 @@ impl SettlerTask {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush().await?,
                 () = self.finishing.cancelled() => return self.close().await,
             }
-            due = (self.watermark.pending() > 0).then(|| due.unwrap_or_else(|| Instant::now() + LONGEST_WAIT));
+            due = (self.acknowledgements.pending() > 0).then(|| due.unwrap_or_else(|| Instant::now() + LONGEST_WAIT));
         }
     }
 
@@ -197,11 +197,11 @@ impl SettlerTask {
     async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Acknowledge(tag) => {
-                self.watermark.acknowledge(tag);
-                if self.watermark.pending() < self.batch { Ok(()) } else { self.flush().await }
+                self.acknowledgements.acknowledge(tag);
+                if self.acknowledgements.pending() < self.batch { Ok(()) } else { self.flush().await }
             }
             Command::Requeue(tag) => {
-                self.watermark.written(tag);
+                self.acknowledgements.written(tag);
                 self.unwritten = 1;
                 // Not `basic.reject`: from RabbitMQ 4.3 on only that counts towards the delivery
                 // limit of a quorum queue; before, both do.
@@ -211,7 +211,7 @@ impl SettlerTask {
                 Ok(())
             }
             Command::Reject(tag) => {
-                self.watermark.written(tag);
+                self.acknowledgements.written(tag);
                 self.unwritten = 1;
                 let reject = BasicRejectOptions { requeue: false };
                 self.hear("reject", self.channel.amqp.basic_reject(tag, reject)).await?;
@@ -227,8 +227,8 @@ impl SettlerTask {
     /// # Errors
     /// The channel or its connection is lost. What was not written is counted as dropped.
     async fn close(&mut self) -> Result<()> {
-        self.inbox.close();
-        while let Ok(command) = self.inbox.try_recv() {
+        self.received.close();
+        while let Ok(command) = self.received.try_recv() {
             self.obey(command).await?;
         }
         self.flush().await
@@ -238,8 +238,8 @@ impl SettlerTask {
     /// A failure leaves `unwritten` as it was, so that all of it counts as dropped.
     async fn flush(&mut self) -> Result<()> {
         // Before the flush empties the list: a failed write must count them all.
-        self.unwritten = self.watermark.pending();
-        let frames = self.watermark.flush();
+        self.unwritten = self.acknowledgements.pending();
+        let frames = self.acknowledgements.flush();
         count(&self.counts.receiver_acknowledgements, frames.len());
         let channel = &self.channel.amqp;
         let write = |frame: AckFrame| channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple });

@@ -30,7 +30,7 @@ pub(crate) struct SubscriptionOpener {
     /// The part of private queue names that tells this subscription from others.
     unique: String,
     /// Holds the stable name on this machine, for as long as the opener lives.
-    claim: Option<NameLease>,
+    lease: Option<NameLease>,
 }
 
 impl SubscriptionOpener {
@@ -41,7 +41,7 @@ impl SubscriptionOpener {
     pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
         let position = StreamPosition::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
         let position = Arc::new(position);
-        let mut opener = Self { inner, subscription, position, unique: String::new(), claim: None };
+        let mut opener = Self { inner, subscription, position, unique: String::new(), lease: None };
         opener.rename()?;
         Ok(opener)
     }
@@ -76,10 +76,10 @@ impl SubscriptionOpener {
     /// `Config` if stable names are configured and no other is free.
     pub(crate) fn rename(&mut self) -> Result<()> {
         let config = &self.inner.config;
-        let claim = if config.stable_queue_names { NameLease::take(config, &self.subscription)? } else { None };
-        self.unique = claim.as_ref().map_or_else(random, |claim| claim.unique.clone());
+        let lease = if config.stable_queue_names { NameLease::take(config, &self.subscription)? } else { None };
+        self.unique = lease.as_ref().map_or_else(random, |lease| lease.unique.clone());
         // The old lease is dropped only now; otherwise the same name would be chosen again.
-        self.claim = claim;
+        self.lease = lease;
         Ok(())
     }
 

@@ -113,8 +113,8 @@ impl CurrentLink {
 
     /// Whether the current link is new and follows a lost one.
     /// Publishes and listeners treat some errors as temporary then.
-    pub(crate) fn is_settling(&self) -> bool {
-        self.0.borrow().link().is_some_and(|link| link.is_settling())
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.0.borrow().link().is_some_and(|link| link.is_fresh())
     }
 
     /// Waits until there is a link.

@@ -28,7 +28,7 @@ use crate::link::state_machine::Generation;
 
 /// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
 /// consumers resubscribe.
-const SETTLING: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone. When
 /// one is lost, the other is abandoned too: a server that receives and cannot reply is worse than one that is seen
@@ -121,8 +121,8 @@ impl Link {
 
     /// Whether it is new and follows a lost one.
     /// Always false for the first link, because nothing was lost before it.
-    pub(crate) fn is_settling(&self) -> bool {
-        self.generation > 1 && self.since.elapsed() < SETTLING
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.generation > 1 && self.since.elapsed() < GRACE
     }
 
     /// The version of the broker; `None` if it sent none.

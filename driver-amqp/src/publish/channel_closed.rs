@@ -1,4 +1,5 @@
-//! Decides what happens to the unconfirmed publishes of a channel that the broker closed. Pure.
+//! Decides what happens to the unconfirmed publishes of a channel that has ended: the broker closed it, or its connection
+//! was lost ([`CloseReason::Other`]). Pure.
 //!
 //! A broker handles the messages of a channel in order. The one that it objects to closes the channel, and it
 //! discards those behind it unread; those before it were handled, although their confirms may never come. lapin
@@ -24,7 +25,7 @@ pub(crate) enum SendState {
     /// The broker cannot have the whole message.
     NotSent,
     /// The broker may have it.
-    MaybeSent,
+    Written,
     /// lapin did not report its outcome in time.
     NoAnswer,
 }
@@ -80,7 +81,7 @@ impl<'a> CloseReason<'a> {
 /// Of those that may have been sent, only the culprit and those behind it certainly did not arrive, because a broker
 /// handles a channel in order. Without a culprit, whatever may have been sent counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
-    let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::MaybeSent && reason.concerns(out);
+    let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::Written && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may
     // have existed for the first publishes, so the last one did.
     let culprit = match reason {
@@ -150,9 +151,9 @@ mod tests {
     fn only_the_body_that_is_too_large_is_refused_and_what_came_after_it_is_sent_again() {
         let e = topic("e");
         let outs = [
-            (&e, 1, SendState::MaybeSent),
-            (&e, 9, SendState::MaybeSent),
-            (&e, 1, SendState::MaybeSent),
+            (&e, 1, SendState::Written),
+            (&e, 9, SendState::Written),
+            (&e, 1, SendState::Written),
             (&e, 9, SendState::NotSent),
         ];
         let refused = Disposition::Refused(Executed::No);
@@ -167,10 +168,10 @@ mod tests {
         let (gone, other) = (topic("gone"), topic("other"));
         let outs = [
             (&other, 1, SendState::NoAnswer),
-            (&gone, 1, SendState::MaybeSent),
-            (&other, 1, SendState::MaybeSent),
-            (&gone, 1, SendState::MaybeSent),
-            (&other, 1, SendState::MaybeSent),
+            (&gone, 1, SendState::Written),
+            (&other, 1, SendState::Written),
+            (&gone, 1, SendState::Written),
+            (&other, 1, SendState::Written),
         ];
         let reason = CloseReason::read(404, MISSING);
         let [unknown, again] = [Disposition::MaybeDelivered, Disposition::Resend];
@@ -180,8 +181,7 @@ mod tests {
     #[test]
     fn everything_to_a_fanout_that_went_is_sent_again() {
         let (gone, other) = (Exchange::fanout_of("gone"), Exchange::fanout_of("other"));
-        let outs =
-            [(&gone, 1, SendState::MaybeSent), (&other, 1, SendState::MaybeSent), (&gone, 1, SendState::MaybeSent)];
+        let outs = [(&gone, 1, SendState::Written), (&other, 1, SendState::Written), (&gone, 1, SendState::Written)];
         let reason = CloseReason::MissingExchange("gone_fanout' in vhost '/'");
         assert_eq!(judge(reason, &outs), [Disposition::Resend, Disposition::MaybeDelivered, Disposition::Resend]);
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn what_never_left_is_sent_again_whatever_the_reason() {
         let e = topic("e");
-        let outs = [(&e, 1, SendState::NotSent), (&e, 1, SendState::MaybeSent)];
+        let outs = [(&e, 1, SendState::NotSent), (&e, 1, SendState::Written)];
         assert_eq!(judge(CloseReason::Other, &outs), [Disposition::Resend, Disposition::MaybeDelivered]);
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn a_name_that_the_broker_cut_short_is_recognised() {
         let long = topic(&"n".repeat(255));
         let text = format!("NOT_FOUND - no exchange '{}...", "n".repeat(220));
-        assert_eq!(judge(CloseReason::read(404, &text), &[(&long, 1, SendState::MaybeSent)]), [Disposition::Resend]);
+        assert_eq!(judge(CloseReason::read(404, &text), &[(&long, 1, SendState::Written)]), [Disposition::Resend]);
         assert!(!names("gone' in vhost", "gon") && !names("gone' in vhost", "gone_fanout"));
     }
 }

@@ -7,7 +7,8 @@ use lapin::options::BasicPublishOptions;
 use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::connection::channel::Channel;
-use crate::publish::job::EncodedPublish;
+use crate::properties;
+use crate::publish::job::CheckedPublish;
 use crate::publish::unconfirmed::Sequence;
 
 /// What became of one publish.
@@ -49,11 +50,15 @@ impl From<Confirmation> for Confirm {
 /// # Cancellation
 /// Queued frames are still sent, and lapin keeps the confirm until its channel ends. So the publisher never drops it
 /// while the channel lives.
-pub(crate) async fn publish(channel: Channel, publish: Arc<EncodedPublish>, sequence: Sequence) -> (Sequence, Outcome) {
+pub(crate) async fn send_and_await_confirm(
+    channel: Channel,
+    publish: Arc<CheckedPublish>,
+    sequence: Sequence,
+) -> (Sequence, Outcome) {
     let options = BasicPublishOptions { mandatory: publish.mandatory, ..BasicPublishOptions::default() };
-    let (exchange, key) = (publish.exchange_name.clone(), publish.routing_key.clone());
-    let properties = publish.properties.clone();
-    let outcome = match channel.basic_publish(exchange, key, options, &publish.body, properties).await {
+    let (exchange, key) = (publish.exchange.name.as_str().into(), publish.routing_key.as_str().into());
+    let properties = properties::of(&publish.message, publish.persistent);
+    let outcome = match channel.basic_publish(exchange, key, options, &publish.message.body, properties).await {
         Err(error) => Outcome::NotSent(error),
         Ok(confirm) => match confirm.await {
             Ok(confirmation) => Outcome::Confirmed(confirmation.into()),

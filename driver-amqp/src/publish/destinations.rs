@@ -158,7 +158,7 @@ impl Destinations {
         declared.map_err(|error| error.with_executed(Executed::No))?
     }
 
-    /// Makes the next publish declare `needs` again.
+    /// Makes the next publish declare `prerequisite` again.
     /// A declaration that is under way is not stopped.
     pub(crate) fn forget(&self, prerequisite: &Prerequisite) {
         // Callers that hold the old entry finish with it, and later ones get a new one.

@@ -1,12 +1,9 @@
-//! A publish on its way: its encoded form, its caller, and whether it may still be abandoned.
+//! A publish on its way: what is sent, its caller, and whether it may still be abandoned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bytes::Bytes;
-use lapin::BasicProperties;
-use lapin::types::ShortString;
-use oslo_messaging::driver::{Address, Exchange};
+use oslo_messaging::driver::{Address, Exchange, Message};
 use oslo_messaging::{Executed, Result};
 use tokio::sync::oneshot;
 
@@ -14,37 +11,35 @@ use crate::config::AmqpConfig;
 use crate::link::state_machine::Generation;
 use crate::publish::destinations::Prerequisite;
 
-/// A message in the form in which it is sent, as often as necessary.
+/// A message that was checked and is sent as often as necessary.
 /// It never changes after `Transport::publish` built it, so a resent message is identical, its id included.
+///
+/// lapin takes names and properties by value. They are made for each send, and are not kept here to be cloned.
 #[derive(Debug)]
-pub(crate) struct EncodedPublish {
-    /// With its type, which decides what a missing exchange means.
+pub(crate) struct CheckedPublish {
+    /// With its type, which decides what a missing exchange means. Its name has at most 255 bytes.
     pub(crate) exchange: Exchange,
-    /// The name of `exchange`, checked and in the form of lapin.
-    pub(crate) exchange_name: ShortString,
-    /// Checked, at most 255 bytes.
-    pub(crate) routing_key: ShortString,
+    /// At most 255 bytes.
+    pub(crate) routing_key: String,
     /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
     /// Whether the broker returns it if no queue takes it.
     pub(crate) mandatory: bool,
+    /// Whether the broker writes it to its disk.
+    pub(crate) persistent: bool,
     /// What a refusal by the broker means for the execution.
     pub(crate) if_refused: Executed,
-    /// Compressed already, if the configuration says so.
-    pub(crate) body: Bytes,
-    /// Cloned for each send; the body is not.
-    pub(crate) properties: BasicProperties,
+    /// Its body is compressed already, if the configuration says so. A returned message is matched by its id.
+    pub(crate) message: Message,
     /// The bytes of the headers. Each link has its own limit for them.
     pub(crate) header_bytes: usize,
-    /// The message id, by which a returned message is matched.
-    pub(crate) id: String,
 }
 
 /// A publish that waits for its turn or its confirm, with the caller that waits for the result.
 #[derive(Debug)]
 pub(crate) struct PublishJob {
     /// Shared with the caller, which may send it a second time.
-    pub(crate) publish: Arc<EncodedPublish>,
+    pub(crate) publish: Arc<CheckedPublish>,
     /// Resolves the `publish` of the caller. Closed if the caller has given up.
     pub(crate) result: oneshot::Sender<Result<()>>,
     /// Shared with the caller, and with a second attempt of the same publish.

@@ -30,7 +30,7 @@ use crate::link::state_machine::Generation;
 use crate::properties::check_frame;
 use crate::publish::channel_closed::SendState;
 use crate::publish::channel_renewal::ChannelRenewal;
-use crate::publish::confirm::{Confirm, Outcome, publish, refused};
+use crate::publish::confirm::{Confirm, Outcome, refused, send_and_await_confirm};
 use crate::publish::destinations::{Destinations, Prerequisite};
 use crate::publish::job::PublishJob;
 use crate::publish::pending_declaration::PendingDeclaration;
@@ -41,7 +41,7 @@ use crate::publish::unconfirmed::{Sequence, Unconfirmed};
 /// Without it, a job that fails at once would be retried in a busy loop until the supervisor has noted the loss.
 const REST: Duration = Duration::from_millis(50);
 
-/// Publishes the jobs of its inbox on one channel, in order, and resolves each with the broker's answer.
+/// Publishes the jobs of its callers on one channel, in order, and resolves each with the broker's answer.
 /// One task owns it and runs [`run`](Self::run). No other task touches its channel.
 pub(crate) struct Publisher {
     /// For the configuration, the counters and the current link.
@@ -49,7 +49,7 @@ pub(crate) struct Publisher {
     /// What was declared; shared with the callers and the other publishers.
     destinations: Arc<Destinations>,
     /// Jobs in the order in which callers passed them on.
-    inbox: mpsc::Receiver<PublishJob>,
+    jobs: mpsc::Receiver<PublishJob>,
     /// The state of the link as this task last saw it.
     state: watch::Receiver<LinkState>,
     /// The channel, with its link; `None` until the next publish opens one.
@@ -61,10 +61,10 @@ pub(crate) struct Publisher {
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
-    /// Publishes that did not reach the broker, in their order. They go before the inbox.
+    /// Publishes that did not reach the broker, in their order. They go before `jobs`. A job whose declaration has just ended is here too.
     /// Kept across links: a job leaves only with a result or when it is sent.
-    again: VecDeque<PublishJob>,
-    /// The publish whose destination is being declared. It goes before `again`.
+    held: VecDeque<PublishJob>,
+    /// The publish whose destination is being declared. It goes before `held`.
     declaring: Option<PendingDeclaration>,
     /// When the broker last ended a block; confirms are overdue only after that. At first the time at which the
     /// publisher was made.
@@ -85,7 +85,7 @@ enum Step {
     /// The channel refused something, and everything on it is confirmed: take another.
     /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.
     ReplaceChannel,
-    Resend(Arc<Link>, PublishJob),
+    Send(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
     Wait {
         accepting: Option<Arc<Link>>,
@@ -112,24 +112,24 @@ enum Wakeup {
 
 impl Publisher {
     /// A publisher without a channel. [`run`](Self::run) opens one on demand.
-    pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Destinations>, inbox: mpsc::Receiver<PublishJob>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, destinations: Arc<Destinations>, jobs: mpsc::Receiver<PublishJob>) -> Self {
         Self {
             state: inner.current.watch(),
             inner,
             destinations,
-            inbox,
+            jobs,
             channel: None,
             renewal: ChannelRenewal::new(Instant::now()),
             in_flight: FuturesUnordered::new(),
             unconfirmed: Unconfirmed::default(),
-            again: VecDeque::new(),
+            held: VecDeque::new(),
             declaring: None,
             unblocked: Instant::now(),
             rest: None,
         }
     }
 
-    /// Publishes until every sender of the inbox is dropped or the transport closes.
+    /// Publishes until every sender of jobs is dropped or the transport closes.
     ///
     /// Before it ends it resolves every job that it has, so no caller waits for a publisher that is gone.
     ///
@@ -142,8 +142,8 @@ impl Publisher {
                 Step::Close => return self.close().await,
                 Step::LeaveLostLink => self.clear_up(ChannelFailures::default()).await,
                 // Nothing is unconfirmed, so nothing is lost with the channel.
-                Step::ReplaceChannel => drop(self.start_over()),
-                Step::Resend(link, job) => self.send(&link, job).await,
+                Step::ReplaceChannel => drop(self.leave_channel()),
+                Step::Send(link, job) => self.send(&link, job).await,
                 Step::Wait { accepting } => {
                     let blocked = matches!(state, LinkState::Blocked(..));
                     let wakeup = self.wait(accepting.is_some(), blocked).await;
@@ -155,7 +155,7 @@ impl Publisher {
                         (Wakeup::Declared(declared), _) => self.declared(declared),
                         (Wakeup::Job(Some(job)), Some(link)) => self.send(&link, job).await,
                         // Not expected, since a job is taken only for a link; it waits for the next one.
-                        (Wakeup::Job(Some(job)), None) => self.again.push_back(job),
+                        (Wakeup::Job(Some(job)), None) => self.held.push_back(job),
                         (Wakeup::Job(None), _) => return,
                         (Wakeup::RestOver, _) => self.rest = None,
                         (Wakeup::DrainOver, _) => self.renewal.put_off(Instant::now()),
@@ -166,7 +166,7 @@ impl Publisher {
         }
     }
 
-    /// Decides what to do in `state`; takes the job out of `again` if that is to send it.
+    /// Decides what to do in `state`; takes the job out of `held` if that is to send it.
     ///
     /// A closed transport comes first, then a lost link, then a replaced channel. New jobs come last, so that failed
     /// ones keep their place in the order.
@@ -185,12 +185,12 @@ impl Publisher {
         // Confirms are still taken in meanwhile.
         let held_back = draining || self.rest.is_some() || self.declaring.is_some();
         let LinkState::Ready(link) = state else { return Step::Wait { accepting: None } };
-        // Also for jobs of `again`: a resend must not exceed the window either.
+        // Also for jobs of `held`: a resend must not exceed the window either.
         if held_back || unconfirmed >= self.inner.config.publish_window {
             return Step::Wait { accepting: None };
         }
-        match self.again.pop_front() {
-            Some(job) => Step::Resend(Arc::clone(link), job),
+        match self.held.pop_front() {
+            Some(job) => Step::Send(Arc::clone(link), job),
             None => Step::Wait { accepting: Some(Arc::clone(link)) },
         }
     }
@@ -209,7 +209,7 @@ impl Publisher {
             }
             _ = self.state.changed() => Wakeup::LinkChanged,
             declared = PendingDeclaration::done(&mut self.declaring) => Wakeup::Declared(declared),
-            job = self.inbox.recv(), if accepting => Wakeup::Job(job),
+            job = self.jobs.recv(), if accepting => Wakeup::Job(job),
             () = at(self.rest), if self.rest.is_some() => Wakeup::RestOver,
             () = at(draining_until), if draining_until.is_some() => Wakeup::DrainOver,
             () = at(overdue), if overdue.is_some() => Wakeup::ConfirmOverdue,
@@ -248,7 +248,7 @@ impl Publisher {
         job.attempts += 1;
         let encoded = Arc::clone(&job.publish);
         let sequence = self.unconfirmed.add(job, Instant::now());
-        let mut publish: BoxFuture<'static, _> = Box::pin(publish(channel, encoded, sequence));
+        let mut publish: BoxFuture<'static, _> = Box::pin(send_and_await_confirm(channel, encoded, sequence));
         // The first poll numbers the message and queues its frames, so the order of jobs is the order on the wire.
         let polled = futures_util::poll!(publish.as_mut());
         // On a closed channel lapin queues nothing.
@@ -262,13 +262,13 @@ impl Publisher {
     }
 
     /// Continues with the job whose declaration has ended.
-    /// A declared job goes to the front of `again`, so its order does not change.
+    /// A declared job goes to the front of `held`, so its order does not change.
     fn declared(&mut self, declared: Result<Generation>) {
         let Some(mut job) = self.declaring.take().map(PendingDeclaration::stop) else { return };
         match declared {
             Ok(generation) => {
                 job.declared = generation;
-                self.again.push_front(job);
+                self.held.push_front(job);
             }
             Err(error) => self.unprepared(job, error),
         }
@@ -282,7 +282,7 @@ impl Publisher {
         // The caller has a deadline, so an unanswered request or a lost link only delays the job.
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
             self.rest = Some(Instant::now() + REST);
-            return self.again.push_front(job);
+            return self.held.push_front(job);
         }
         let _ = job.result.send(Err(error));
     }
@@ -319,7 +319,7 @@ impl Publisher {
                     continue;
                 }
                 Outcome::NotSent(error) => ChannelFailures::first(sequence, SendState::NotSent, error),
-                Outcome::Unknown(error) => ChannelFailures::first(sequence, SendState::MaybeSent, error),
+                Outcome::Unknown(error) => ChannelFailures::first(sequence, SendState::Written, error),
             };
             return self.clear_up(failures).await;
         }
@@ -365,14 +365,14 @@ impl Publisher {
         };
         let error = Error::new(ErrorKind::Undeliverable, "publish")
             .with_executed(Executed::No)
-            .with_context("exchange", &publish.exchange_name)
+            .with_context("exchange", &publish.exchange.name)
             .with_context("routing_key", &publish.routing_key)
             .with_context("broker", format_args!("{} {}", returned.code, returned.text));
         self.resolve(sequence, Err(error));
     }
 
     /// Ends a lost channel: waits for the outcomes of its unconfirmed publishes, resolves those whose result is known or
-    /// unknowable, and puts those that did not arrive in front of `again`, in their order.
+    /// unknowable, and puts those that did not arrive in front of `held`, in their order.
     ///
     /// It waits for at most the patience of the failures, counted from the start. What has no outcome by then counts as
     /// possibly delivered.
@@ -384,26 +384,26 @@ impl Publisher {
             match outcome {
                 Outcome::Confirmed(confirm) => self.confirmed(sequence, confirm),
                 Outcome::NotSent(error) => failures.add(sequence, SendState::NotSent, error),
-                Outcome::Unknown(error) => failures.add(sequence, SendState::MaybeSent, error),
+                Outcome::Unknown(error) => failures.add(sequence, SendState::Written, error),
             }
         }
         let host = self.host();
-        let out = self.start_over();
-        let mut again = Resend::new(&self.inner, &self.destinations, host, failures).sort(out);
+        let unconfirmed = self.leave_channel();
+        let mut held = Resend::new(&self.inner, &self.destinations, host, failures).select(unconfirmed);
         // The pending declaration starts again on the next link.
-        again.extend(self.declaring.take().map(PendingDeclaration::stop));
-        // Behind them: these were taken from the inbox later.
-        again.append(&mut self.again);
-        self.again = again;
+        held.extend(self.declaring.take().map(PendingDeclaration::stop));
+        // Behind them: these were taken from `jobs` later.
+        held.append(&mut self.held);
+        self.held = held;
     }
 
     /// Fails every job with `Closed`.
     /// First resolves what is unconfirmed, so that a message that the broker has is not reported as not sent.
     async fn close(mut self) {
         self.clear_up(ChannelFailures::default()).await;
-        // Callers that wait for room in the inbox fail at once.
-        self.inbox.close();
-        while let Some(job) = self.again.pop_front().or_else(|| self.inbox.try_recv().ok()) {
+        // Callers that wait for room among the jobs fail at once.
+        self.jobs.close();
+        while let Some(job) = self.held.pop_front().or_else(|| self.jobs.try_recv().ok()) {
             let _ = job.result.send(Err(Error::closed("publish").with_executed(Executed::No)));
         }
     }
@@ -412,7 +412,7 @@ impl Publisher {
     /// The old channel is dropped, and the broker may still deliver what was sent on it.
     fn give_up(&mut self) {
         let host = self.host();
-        let out = self.start_over();
+        let out = self.leave_channel();
         warn!(
             host,
             publishes = out.len(),
@@ -434,7 +434,7 @@ impl Publisher {
     ///
     /// Takes the returns in first: a message that was returned is `Undeliverable`, not unknown. The in-flight futures
     /// are dropped with the channel, so lapin keeps none of their confirms.
-    fn start_over(&mut self) -> Vec<(Sequence, PublishJob)> {
+    fn leave_channel(&mut self) -> Vec<(Sequence, PublishJob)> {
         self.take_in_returns();
         self.channel = None;
         self.renewal = ChannelRenewal::new(Instant::now());

@@ -20,7 +20,7 @@ use crate::publish::unconfirmed::Sequence;
 /// How often a publish that did not arrive is sent again after the broker closed its channel.
 const RESENDS: u32 = 3;
 /// How long lapin may take to fail the publishes of a lost connection. It has no answer to wait for.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const CONFIRMS_AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// The publishes that failed with their channel, and the most specific error.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ impl ChannelFailures {
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
             LossScope::Channel => config.request_timeout,
-            LossScope::Connection => LAST_WORDS,
+            LossScope::Connection => CONFIRMS_AFTER_LOSS,
         }
     }
 
@@ -120,26 +120,26 @@ impl<'a> Resend<'a> {
     ///
     /// The abandon flag goes back to unsent exactly where the error, if any, says executed `No`. A caller that gives up
     /// then reports `No` as well.
-    pub(crate) fn sort(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
+    pub(crate) fn select(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
         let reason = match (self.loss, self.failures.said()) {
             (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
             _ => CloseReason::Other,
         };
-        let out = |(sequence, job): &'_ (Sequence, PublishJob)| {
+        let unconfirmed = |(sequence, job): &'_ (Sequence, PublishJob)| {
             let sent = self.failures.sent.get(sequence).copied().unwrap_or(SendState::NoAnswer);
-            (job.publish.exchange.clone(), job.publish.body.len(), sent)
+            (job.publish.exchange.clone(), job.publish.message.body.len(), sent)
         };
-        let outs: Vec<_> = jobs.iter().map(out).collect();
-        let outs: Vec<_> = outs
+        let unconfirmed: Vec<_> = jobs.iter().map(unconfirmed).collect();
+        let unconfirmed: Vec<_> = unconfirmed
             .iter()
             .map(|(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes: *bytes, sent: *sent })
             .collect();
-        let dispositions = dispositions(reason, &outs);
+        let dispositions = dispositions(reason, &unconfirmed);
         let missing = matches!(reason, CloseReason::MissingExchange(_));
         let mut again = VecDeque::new();
         // `jobs` and `dispositions` have the same order and length.
         for ((_, mut job), disposition) in jobs.into_iter().zip(dispositions) {
-            let refusal = match disposition {
+            let error = match disposition {
                 Disposition::Resend if job.attempts <= RESENDS || self.loss == LossScope::Connection => None,
                 Disposition::Resend => Some(self.refusal(&job, Executed::No).transient()),
                 Disposition::Refused(executed) => Some(self.refusal(&job, executed)),
@@ -148,10 +148,10 @@ impl<'a> Resend<'a> {
             if missing {
                 self.destinations.forget_exchange(&job.publish.exchange.name);
             }
-            if refusal.as_ref().is_none_or(|error| error.executed() == Executed::No) {
+            if error.as_ref().is_none_or(|error| error.executed() == Executed::No) {
                 job.abandon_flag.mark_unsent();
             }
-            if let Some(error) = refusal {
+            if let Some(error) = error {
                 // The receiver is gone if the caller has given up. Its abandon flag has the answer then.
                 drop(job.result.send(Err(error.with_context("host", &self.host))));
                 continue;
@@ -174,7 +174,7 @@ impl<'a> Resend<'a> {
         error
             .with_executed(executed)
             .with_context("exchange", &job.publish.exchange.name)
-            .with_context("bytes", job.publish.body.len())
+            .with_context("bytes", job.publish.message.body.len())
     }
 
     /// The error of a message that may have arrived.
@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn a_publish_that_finds_its_channel_closed_before_the_broker_s_words_are_read_makes_no_lost_connection_of_it() {
         let mut failures = ChannelFailures::first(3, SendState::NotSent, refused(ChannelState::Closing));
-        failures.add(1, SendState::MaybeSent, missing());
-        failures.add(2, SendState::MaybeSent, missing());
+        failures.add(1, SendState::Written, missing());
+        failures.add(2, SendState::Written, missing());
         assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
     }
 
@@ -229,7 +229,7 @@ mod tests {
         let gone = AMQPError::new(AMQPHardError::CHANNELERROR.into(), "CHANNEL_ERROR".into());
         let gone = lapin::Error::from(Lapin::ProtocolError(gone));
         for (first, second) in [(missing(), gone.clone()), (gone, missing())] {
-            let mut failures = ChannelFailures::first(1, SendState::MaybeSent, first);
+            let mut failures = ChannelFailures::first(1, SendState::Written, first);
             failures.add(2, SendState::NotSent, second);
             assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
         }

@@ -1,11 +1,11 @@
 //! The unconfirmed publishes of one channel.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::publish::job::{EncodedPublish, PublishJob};
+use crate::publish::job::{CheckedPublish, PublishJob};
 
 /// The number of a publish on its channel, from 1.
 /// lapin numbers the same way, and so does the delivery tag of the broker's confirms.
@@ -19,9 +19,6 @@ pub(crate) struct Unconfirmed {
     issued: Sequence,
     /// Ordered, so that the first entry is the oldest and a resend keeps the order.
     jobs: BTreeMap<Sequence, (PublishJob, Instant)>,
-    /// The mandatory ones by message id. An id occurs twice if a message is sent again before its first publish
-    /// is confirmed.
-    by_id: HashMap<String, VecDeque<Sequence>>,
 }
 
 impl Unconfirmed {
@@ -29,28 +26,14 @@ impl Unconfirmed {
     /// To be called before lapin gets the message, so that an early outcome finds its job.
     pub(crate) fn add(&mut self, job: PublishJob, now: Instant) -> Sequence {
         self.issued += 1;
-        let sequence = self.issued;
-        // Only mandatory messages are returned, so the others need no index.
-        if job.publish.mandatory {
-            self.by_id.entry(job.publish.id.clone()).or_default().push_back(sequence);
-        }
-        self.jobs.insert(sequence, (job, now));
-        sequence
+        self.jobs.insert(self.issued, (job, now));
+        self.issued
     }
 
     /// Removes a publish whose outcome is known.
     /// `None` if it was resolved before, for example by a return.
     pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<PublishJob> {
-        let (job, _) = self.jobs.remove(&sequence)?;
-        if job.publish.mandatory
-            && let Some(sequences) = self.by_id.get_mut(&job.publish.id)
-        {
-            sequences.retain(|open| *open != sequence);
-            if sequences.is_empty() {
-                self.by_id.remove(&job.publish.id);
-            }
-        }
-        Some(job)
+        self.jobs.remove(&sequence).map(|(job, _)| job)
     }
 
     /// Removes all publishes, and starts to number from 1 again, for a new channel.
@@ -68,9 +51,12 @@ impl Unconfirmed {
     ///
     /// `None` for a message that is not mandatory, or was resolved. Of two publishes of one id, the first was returned
     /// first, because the broker handles a channel in order.
-    pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<EncodedPublish>)> {
-        let sequence = *self.by_id.get(id)?.front()?;
-        Some((sequence, &self.get(sequence)?.publish))
+    ///
+    /// Looks from the oldest on: for that reason too a returned message is near the front. An index by id would cost
+    /// each publish three allocations, for a return that is rare.
+    pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<CheckedPublish>)> {
+        let mut jobs = self.jobs.iter().map(|(sequence, (job, _))| (*sequence, &job.publish));
+        jobs.find(|(_, publish)| publish.mandatory && publish.message.id == id)
     }
 
     /// When the oldest unconfirmed publish was sent.

@@ -198,7 +198,7 @@ impl ListenerRecovery {
                 }
                 Err(error) if inner.current.lost_with(&link, &error).await => false,
                 Err(error) => {
-                    last_action = Some(self.judge(&error, link.is_settling())?);
+                    last_action = Some(self.judge(&error, link.is_fresh())?);
                     false
                 }
             };
@@ -251,7 +251,7 @@ impl ListenerRecovery {
             Err(error) => {
                 // The broker may have started the consumer all the same, and a second one would share its messages. So the
                 // channel is closed, which ends whatever consumes on it.
-                let action = self.judge(&error, self.channel.link.is_settling())?;
+                let action = self.judge(&error, self.channel.link.is_fresh())?;
                 self.channel.leave();
                 self.resubscribe(Some(action)).await
             }
@@ -265,7 +265,7 @@ impl ListenerRecovery {
     /// # Errors
     /// The error that ends the listener.
     fn postpone_consumer(&mut self, index: usize, error: &Error) -> Result<()> {
-        let action = self.judge(error, self.channel.link.is_settling())?;
+        let action = self.judge(error, self.channel.link.is_fresh())?;
         let reason = (action != RecoveryAction::Rename).then(|| error.to_string());
         let config = &self.opener.inner.config;
         self.lost_consumers.put_off(index, reason, |attempts| backoff(Some(action), attempts).random_delay(config));

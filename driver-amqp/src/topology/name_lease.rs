@@ -176,7 +176,7 @@ mod tests {
     fn each_reader_has_the_lowest_number_that_is_free_for_its_queue() {
         let process = config().processname.unwrap();
         let (first, second, other) = (take(&server("a")), take(&server("a")), take(&server("b")));
-        let names = [&first, &second, &other].map(|claim| claim.unique.as_str());
+        let names = [&first, &second, &other].map(|lease| lease.unique.as_str());
         assert_eq!(names, [1, 2, 1].map(|number| format!("h:{process}:{number}")));
         let name = first.unique.clone();
         drop(first);
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn machine_and_program_have_names_by_themselves() {
-        let claim = NameLease::take(&AmqpConfig::default(), &server("defaults")).unwrap().unwrap();
-        let parts: Vec<_> = claim.unique.rsplitn(3, ':').collect();
+        let lease = NameLease::take(&AmqpConfig::default(), &server("defaults")).unwrap().unwrap();
+        let parts: Vec<_> = lease.unique.rsplitn(3, ':').collect();
         assert!(parts.len() == 3 && parts.iter().all(|part| !part.is_empty()), "{parts:?}");
     }
 

@@ -119,6 +119,7 @@ const CASES: &[Case] = &cases! {
         a_caller_that_leaves_with_400_calls_in_flight_keeps_no_other_waiting;
     properties:
         they_are_the_reference_s_and_an_id,
+        replies_are_written_to_the_disk_where_shared_queues_are_durable,
         headers_and_expiration_travel_as_the_reference_writes_them,
         an_expiration_longer_than_the_broker_takes_is_its_longest;
     quiet:

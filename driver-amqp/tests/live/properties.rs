@@ -6,12 +6,34 @@ use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use oslo_messaging::driver::{Address, Message, Transport};
+use oslo_messaging_amqp::AmqpConfig;
 
 use testkit::stage::{Stage, options};
 
 pub(crate) async fn they_are_the_reference_s_and_an_id() {
     let plain = on_the_wire(Message::new("{}").with_id("an-id")).await;
     assert_eq!(plain, reference().with_message_id("an-id".into()));
+}
+
+/// A reply waits in the queue of its caller for as long as a connection takes to come back, and its caller for no longer
+/// than its timeout.
+pub(crate) async fn replies_are_written_to_the_disk_where_shared_queues_are_durable() {
+    let mode = async |config: AmqpConfig| {
+        let reply = Address::Direct { queue: "bare".into() };
+        *read(config, &reply, Message::new("{}")).await.delivery_mode()
+    };
+    let unwritten = [AmqpConfig::default(), AmqpConfig::durable().with_persistent_replies(false)];
+    let written = [
+        AmqpConfig::durable(),
+        AmqpConfig::default().with_quorum_queues(true),
+        AmqpConfig::default().with_persistent_replies(true),
+    ];
+    for config in unwritten {
+        assert_eq!(mode(config).await, Some(1));
+    }
+    for config in written {
+        assert_eq!(mode(config).await, Some(2));
+    }
 }
 
 pub(crate) async fn headers_and_expiration_travel_as_the_reference_writes_them() {
@@ -38,14 +60,19 @@ fn reference() -> BasicProperties {
         .with_headers(FieldTable::default())
 }
 
+/// The properties of `message`, published by its queue's name.
 async fn on_the_wire(message: Message) -> BasicProperties {
+    read(AmqpConfig::default(), &Address::Queue { name: "bare".into() }, message).await
+}
+
+/// The properties of `message`, published to `to`, which is the queue `bare`.
+async fn read(config: AmqpConfig, to: &Address, message: Message) -> BasicProperties {
     let stage = Stage::shared().await;
-    let transport = stage.connect().await;
+    let transport = stage.connect_with(config).await;
     let bare = stage.bare().await;
     let channel = bare.create_channel().await.expect("a channel");
     channel.queue_declare("bare".into(), QueueDeclareOptions::durable(), FieldTable::default()).await.expect("a queue");
-    let to = Address::Direct { queue: "bare".into() };
-    transport.publish(&to, message, &options().mandatory()).await.expect("a publish");
+    transport.publish(to, message, &options().mandatory()).await.expect("a publish");
     let got = channel.basic_get("bare".into(), BasicGetOptions::default()).await.expect("an answer");
     got.expect("a message").delivery.properties
 }
