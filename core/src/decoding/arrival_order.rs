@@ -78,7 +78,7 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
-    /// [`settle`](Self::settle)d.
+    /// [`fill`](Self::settle)d.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }
@@ -86,7 +86,7 @@ impl<T> ArrivalOrder<T> {
     /// Takes what was decoded under `number`.
     ///
     /// A message that lost its place follows those whose turn has come. An unknown number changes nothing.
-    pub(super) fn settle(&mut self, number: u64, content: Result<T>, charge: Option<Charge>) {
+    pub(super) fn fill(&mut self, number: u64, content: Result<T>, charge: Option<Charge>) {
         if let Some(message) = self.late.remove(&number) {
             return self.ready.push_back(Decoded { message, content, charge });
         }
@@ -153,7 +153,7 @@ impl<T> ArrivalOrder<T> {
                     self.decoded -= 1;
                     self.ready.push_back(decoded);
                 }
-                // It goes on being decoded, and `settle` finds it under `late`.
+                // It goes on being decoded, and `fill` finds it under `late`.
                 State::Pending { message, kept_until } if kept_until <= now => {
                     self.late.insert(number, message);
                 }

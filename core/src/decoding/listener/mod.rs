@@ -310,7 +310,7 @@ impl<T: Send + 'static> DecodingListener<T> {
         let Ok((number, content, charge)) = joined else { return };
         // What cannot be read holds nothing.
         let charge = charge.filter(|_| content.is_ok());
-        self.order.settle(number, content, charge);
+        self.order.fill(number, content, charge);
     }
 }
 

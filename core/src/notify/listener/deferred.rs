@@ -31,7 +31,7 @@ impl Deferred {
     /// How many events wait. Those of a batch count each.
     pub(super) fn len(&self) -> usize {
         match &self.then {
-            DeferredAction::TryAgain(work) => work.items.len(),
+            DeferredAction::TryAgain(work) => work.events.len(),
             DeferredAction::GiveBack(_) | DeferredAction::Move(_) => 1,
         }
     }
@@ -40,7 +40,7 @@ impl Deferred {
     pub(super) fn into_deliveries(self) -> Vec<Delivery> {
         match self.then {
             DeferredAction::TryAgain(work) => {
-                work.items.into_iter().map(|PendingEvent { delivery, .. }| delivery).collect()
+                work.events.into_iter().map(|PendingEvent { delivery, .. }| delivery).collect()
             }
             DeferredAction::GiveBack(delivery) => vec![delivery],
             // The mover settles these itself.

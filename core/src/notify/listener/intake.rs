@@ -1,7 +1,7 @@
 //! The task of a listener: takes events, one by one or in batches, and starts work on them in the order they came in.
 //!
 //! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
-//! events until the batch is full or its window has passed, and starts it when a handler is free.
+//! events until the batch is full or its time has passed, and starts it when a handler is free.
 //!
 //! When the listener stops, events that wait in a batch or were not polled yet go back to their queue; handlers that
 //! run are awaited.
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     /// As many, and then no more are waited for.
     pub(super) size: NonZeroUsize,
     /// How long after the first one others are waited for.
-    pub(super) window: Duration,
+    pub(super) collect_for: Duration,
 }
 
 /// The state of a listener's task.
@@ -46,7 +46,7 @@ pub(super) struct Intake {
     polled: VecDeque<Decoded<Notification>>,
     /// The batch that is being put together, and until when.
     gathered: Vec<PendingEvent>,
-    /// `None` while the batch is empty: the window begins with its first event.
+    /// `None` while the batch is empty: its time begins with the first event.
     due: Option<Instant>,
     /// Work items that are under way, and the task that declares dead-letter queues. Dropping it aborts them.
     running: JoinSet<()>,
@@ -80,7 +80,7 @@ impl Intake {
     /// # Cancellation
     /// Dropping the future aborts the handlers. The broker delivers unsettled events again.
     pub(super) async fn run(mut self, mut control: TaskControl) {
-        self.running.spawn(Arc::clone(&self.runner.mover).watch());
+        self.running.spawn(Arc::clone(&self.runner.mover).redeclare());
         // What a cancelled turn had in hand goes back to the queue.
         let ended = tokio::select! {
             biased;
@@ -174,7 +174,7 @@ impl Intake {
     /// Goes a step on with the batch: takes what is there, or starts it if it is full or due and a handler is free.
     /// Whether there may be more.
     ///
-    /// The window starts with the first event of a batch, as the documentation of oslo.messaging says of
+    /// The time starts with the first event of a batch, as the documentation of oslo.messaging says of
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl Intake {
                     self.gathered.extend(item);
                 }
                 if !self.gathered.is_empty() {
-                    self.due.get_or_insert_with(|| Deadline::after(batch.window).instant());
+                    self.due.get_or_insert_with(|| Deadline::after(batch.collect_for).instant());
                 }
             }
             () = sleep_until(due), if self.due.is_some() && !is_due => {}

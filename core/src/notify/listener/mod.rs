@@ -181,7 +181,7 @@ impl NotificationListenerBuilder {
     ///
     /// A handler of [`on_batch`](NotificationEndpoint::on_batch) gets those of its priority and pattern in one call.
     pub fn batch(mut self, size: NonZeroUsize, window: Duration) -> Self {
-        self.batch = Some(Batch { size, window });
+        self.batch = Some(Batch { size, collect_for: window });
         self
     }
 

@@ -42,7 +42,7 @@ const BETWEEN_RETURNS: Duration = Duration::from_secs(60);
 /// How often a queue that could not be declared is declared again.
 const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
 
-/// Moves events, each by its own task.
+/// Moves events. The moves of one work item share its task.
 #[derive(Debug)]
 pub(super) struct Mover {
     /// `None`: what is given up is dropped.
@@ -172,7 +172,7 @@ impl Mover {
     ///
     /// One round in 60 s. A queue that another event found working is skipped. Returns at once if dead letters are
     /// off.
-    pub(super) async fn watch(self: Arc<Self>) {
+    pub(super) async fn redeclare(self: Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         loop {
             tokio::select! {

@@ -2,8 +2,10 @@
 //! dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
-//! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window
-//! ([`Runner::room`]), so that failing events leave half of the window to others.
+//! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window.
+//!
+//! The window of unsettled events has three shares: half of it at most waits for another attempt or a requeue
+//! ([`Runner::room`]), a quarter at most is moved ([`Mover`]), and the rest is always left to events that run.
 //!
 //! Two semaphores bound a listener. `permits` bounds the handlers that run; `room` bounds the events that wait.
 //! Always acquire `room` while holding a permit, and release `room` before waiting for a permit: the other order can
@@ -47,8 +49,7 @@ pub(super) struct Runner {
     pub(super) requeues: Mutex<RequeueBackoff>,
     /// Handlers that may run at once.
     pub(super) permits: Arc<Semaphore>,
-    /// Events that may wait, for their next try or to be given back: half of the window, so that the other half goes
-    /// on.
+    /// Events that may wait, for their next attempt or to be requeued: half of the window.
     pub(super) room: Arc<Semaphore>,
     /// Ends every wait: the listener is stopping, or its queues were lost.
     pub(super) shutdown: ShutdownSignal,
@@ -57,7 +58,7 @@ pub(super) struct Runner {
 /// What is done next with events that are not settled yet.
 enum Step {
     /// They get room to wait in.
-    Crowd(Vec<Deferred>, OwnedSemaphorePermit),
+    FindRoom(Vec<Deferred>, OwnedSemaphorePermit),
     /// They wait, in their room.
     Wait(Deferred, OwnedSemaphorePermit),
     /// They are given up. The mover keeps its own share of the window, so this step needs neither permit nor room.
@@ -103,7 +104,7 @@ impl Runner {
         counter!("oslo_messaging_undecodable_total").increment(1);
         warn!(%error, queue = ?delivery.message().queue, "a notification that cannot be read");
         let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Undecodable, 0, &error);
-        self.run_given_up(given_up(delivery, info)).await;
+        self.run_given_up(pending_move(delivery, info)).await;
     }
 
     /// Moves an event that the broker would drop if its handler failed once more.
@@ -115,7 +116,7 @@ impl Runner {
             "an event has reached the delivery limit of its queue and is given up"
         );
         let info = DeadLetterInfo::of_limit(&delivery);
-        self.run_given_up(given_up(delivery, info)).await;
+        self.run_given_up(pending_move(delivery, info)).await;
     }
 
     /// Moves an event that was given up before.
@@ -128,7 +129,7 @@ impl Runner {
     /// Goes one step on with events that are not settled; what is left of them then is returned.
     async fn go_on(&self, step: Step) -> Vec<Step> {
         match step {
-            Step::Crowd(deferred, permit) => self.make_room(deferred, permit).await,
+            Step::FindRoom(deferred, permit) => self.make_room(deferred, permit).await,
             Step::Wait(deferred, room) => self.wait(deferred, room).await,
             Step::Move(event) => {
                 self.mover.run(event).await;
@@ -138,7 +139,8 @@ impl Runner {
     }
 
     /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's
-    /// permit is held until there is room: when half of the window waits, no new event is started.
+    /// permit is held until there is room: when half of the window waits, each further event that fails keeps its permit,
+    /// and no event starts once all permits are kept so.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
@@ -181,6 +183,7 @@ impl Runner {
         match (deferred.then, permit) {
             (DeferredAction::TryAgain(work), Some(permit)) => next_steps(self.attempt(work).await, permit),
             (then, _) => {
+                // A requeue whose wait is over goes the way of one that a stop cut short.
                 self.surrender(Deferred { then, ..deferred }, ShutdownCause::Stopped).await;
                 Vec::new()
             }
@@ -194,7 +197,7 @@ impl Runner {
         let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
                 let info = DeadLetterInfo::of_limit(&delivery);
-                self.mover.run(given_up(delivery, info)).await;
+                self.mover.run(pending_move(delivery, info)).await;
             } else if cause == ShutdownCause::Stopped {
                 delivery.requeue().await;
             }
@@ -212,7 +215,7 @@ impl Runner {
         let (first, attempt) = (work.endpoint, work.attempt);
         // An event that one endpoint did not handle is taken out and leaves its place empty, so that places stay
         // valid.
-        let mut items: Vec<Option<PendingEvent>> = work.items.into_iter().map(Some).collect();
+        let mut items: Vec<Option<PendingEvent>> = work.events.into_iter().map(Some).collect();
         let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
             // Each endpoint has its own tries.
@@ -222,16 +225,16 @@ impl Runner {
                 for (unreadable, error) in invocation.unreadable {
                     let Some(PendingEvent { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
-                    deferred.push(give_up(delivery, info));
+                    deferred.push(defer_move(delivery, info));
                 }
                 match invocation.outcome {
                     HandlerOutcome::Handled => {}
                     HandlerOutcome::Requeued => {
-                        deferred.extend(take(&mut items, &group).map(|item| self.give_back(item.delivery)));
+                        deferred.extend(take(&mut items, &group).map(|item| self.requeue_later(item.delivery)));
                     }
                     HandlerOutcome::Failed(failure) => {
                         let failed: Vec<PendingEvent> = take(&mut items, &group).collect();
-                        deferred.extend(self.failed(WorkItem { items: failed, endpoint: place, attempt }, &failure));
+                        deferred.extend(self.failed(WorkItem { events: failed, endpoint: place, attempt }, &failure));
                     }
                 }
             }
@@ -250,14 +253,14 @@ impl Runner {
     fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
         let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
-            counter!("oslo_messaging_notifications_failed_total").increment(work.items.len() as u64);
+            counter!("oslo_messaging_notifications_failed_total").increment(work.events.len() as u64);
             debug!(%failure, attempts, "a handler failed; its events will be tried again");
             return vec![Deferred { wait, then: DeferredAction::TryAgain(work.next_attempt()) }];
         }
-        error!(%failure, attempts, events = work.items.len(), "a handler failed on its last attempt; its events go to the dead-letter queue or are dropped");
-        let given_up = work.items.into_iter().map(|PendingEvent { delivery, .. }| {
+        error!(%failure, attempts, events = work.events.len(), "a handler failed on its last attempt; its events go to the dead-letter queue or are dropped");
+        let given_up = work.events.into_iter().map(|PendingEvent { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
-            give_up(delivery, info)
+            defer_move(delivery, info)
         });
         given_up.collect()
     }
@@ -266,10 +269,10 @@ impl Runner {
     ///
     /// The wait depends on how often this event was requeued before, so that a requeue does not loop at full speed.
     /// It is counted as `requeued` here, before it happens.
-    fn give_back(&self, delivery: Delivery) -> Deferred {
+    fn requeue_later(&self, delivery: Delivery) -> Deferred {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(&delivery);
-            return give_up(delivery, info);
+            return defer_move(delivery, info);
         }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         let key = EventIdentity::of(delivery.key(), delivery.message()).key();
@@ -290,7 +293,7 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
         }
     }
     if !waiting.is_empty() {
-        steps.push(Step::Crowd(waiting, permit));
+        steps.push(Step::FindRoom(waiting, permit));
     }
     steps
 }
@@ -314,12 +317,12 @@ fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) ->
 }
 
 /// The move of an event that is given up.
-fn given_up(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
+fn pending_move(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
     let identity = EventIdentity::of(delivery.key(), delivery.message());
     PendingMove::new(delivery, identity, info)
 }
 
 /// The next step for an event that is given up: its move.
-fn give_up(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
-    Deferred { wait: Duration::ZERO, then: DeferredAction::Move(given_up(delivery, info)) }
+fn defer_move(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
+    Deferred { wait: Duration::ZERO, then: DeferredAction::Move(pending_move(delivery, info)) }
 }

@@ -14,7 +14,7 @@ pub(super) struct PendingEvent {
 /// Events that are worked on together: one, or a batch, or what of a batch failed together.
 #[derive(Debug)]
 pub(super) struct WorkItem {
-    pub(super) items: Vec<PendingEvent>,
+    pub(super) events: Vec<PendingEvent>,
     /// The endpoint whose turn it is. Those before it have had the events and do not get them again.
     pub(super) endpoint: usize,
     /// Which try this is at that endpoint, from 1.
@@ -29,8 +29,8 @@ pub(super) struct HandlerGroup {
 }
 
 impl WorkItem {
-    pub(super) fn new(items: Vec<PendingEvent>) -> Self {
-        Self { items, endpoint: 0, attempt: 1 }
+    pub(super) fn new(events: Vec<PendingEvent>) -> Self {
+        Self { events, endpoint: 0, attempt: 1 }
     }
 
     /// The same events on their next try.
@@ -40,11 +40,11 @@ impl WorkItem {
     }
 }
 
-/// What each handler of an endpoint gets of `items`, in the order in which they came; `None` are gone already.
-pub(super) fn groups(endpoint: &HandlerTable, items: &[Option<PendingEvent>]) -> Vec<HandlerGroup> {
+/// What each handler of an endpoint gets of `events`, in the order in which they came; `None` are gone already.
+pub(super) fn groups(endpoint: &HandlerTable, events: &[Option<PendingEvent>]) -> Vec<HandlerGroup> {
     let mut groups: Vec<HandlerGroup> = Vec::new();
-    for (place, item) in items.iter().enumerate() {
-        let Some(handler) = item.as_ref().and_then(|item| endpoint.handler_of(&item.event)) else { continue };
+    for (place, event) in events.iter().enumerate() {
+        let Some(handler) = event.as_ref().and_then(|event| endpoint.handler_of(&event.event)) else { continue };
         let joined = groups.iter_mut().find(|group| group.handler == handler);
         // A handler of single events gets a group for each event.
         match joined.filter(|_| endpoint.handler(handler).takes_many) {
