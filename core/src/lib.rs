@@ -88,7 +88,7 @@
 //! |---|---|
 //! | `oslo_messaging_calls_total{outcome}` | calls that ended |
 //! | `oslo_messaging_call_seconds` | seconds per call, from the request to the decoded result |
-//! | `oslo_messaging_casts_total{outcome}` | casts that ended |
+//! | `oslo_messaging_casts_total{outcome}` | casts and fanouts that the bus took, or that failed; whether a method ran is not known |
 //! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `aborted`, `refused` (redelivered), and, where no method ran, `unknown_namespace`, `unsupported_version`, `unknown_method`, `bad_arguments` |
 //! | `oslo_messaging_request_seconds` | seconds per request, without sending the reply |
 //! | `oslo_messaging_requests_dropped_total` | requests that were acknowledged but did not start, because the server stopped |

@@ -35,7 +35,7 @@ pub(super) struct ArrivalOrder<T> {
     next: u64,
     /// In order of arrival; after `advance` the first one is still being decoded.
     places: VecDeque<Place<T>>,
-    /// How many places have a message that is decoded.
+    /// How many in `places` are decoded and held up. Counted, so that `held_up` need not search.
     decoded: usize,
     /// Messages that have lost their place.
     late: HashMap<u64, Box<dyn IncomingMessage>>,
@@ -78,7 +78,7 @@ impl<T> ArrivalOrder<T> {
     }
 
     /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
-    /// [`fill`](Self::settle)d.
+    /// [`fill`](Self::fill)ed.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }

@@ -79,7 +79,7 @@ impl Exchange {
         Self { name: String::new(), kind: ExchangeKind::Default }
     }
 
-    /// The topic exchange `name`.
+    /// The exchange `name` of topics, servers and notifications.
     #[must_use]
     pub fn topic(name: &str) -> Self {
         Self { name: name.to_owned(), kind: ExchangeKind::Topic }

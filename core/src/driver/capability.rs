@@ -28,7 +28,7 @@ pub enum Capability {
     Confirms,
 }
 
-/// The set of behaviours of one driver.
+/// What one driver can do. By default nothing; the suite leaves out the cases of what is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities(BTreeSet<Capability>);
 

@@ -71,7 +71,7 @@ pub struct Subscription {
     pub lifetime: Lifetime,
 }
 
-/// Where the messages of a queue come from.
+/// One way into a queue: `exchange` copies to it what has `routing_key`. A queue may have several, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Binding {

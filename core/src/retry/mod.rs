@@ -120,7 +120,7 @@ impl Retry {
     /// The error of the last attempt, with the number of attempts if there was more than one.
     ///
     /// # Cancellation
-    /// Drops the attempt that is under way.
+    /// Drops the attempt that is under way, which may have had its effect. No further one starts.
     pub async fn run<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -156,7 +156,7 @@ impl Retry {
     /// [`Maybe`](Executed::Maybe) if any of them did.
     ///
     /// # Cancellation
-    /// Drops the attempt that is under way.
+    /// Drops the attempt that is under way, which may have had its effect. No further one starts.
     pub async fn run_repeatable<T, F, Fut>(&self, deadline: Deadline, attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,

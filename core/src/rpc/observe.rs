@@ -15,7 +15,6 @@ use crate::{Error, Failure, Payload, Result, Target};
 const SYSTEM: &str = "oslo";
 /// The outcome of what succeeded.
 const OK: &str = "ok";
-/// What a dropped future of a client leaves in the counts, and what one of a server does.
 /// A call or cast whose future was dropped counts under this outcome.
 const DROPPED: &str = "dropped";
 /// A request whose method was aborted at the end of its server counts under this one.

@@ -19,7 +19,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// The resolver decides which family comes first.
 ///
 /// # Errors
-/// The resolver's.
+/// The resolver's. A name without an address is none: the list is empty.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in lookup_host((host, port)).await? {

@@ -180,8 +180,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads everything that the consumers have. `Pending` means that there is nothing, and the task is woken
-    /// for the next.
+    /// Reads what the consumers have; up to the first of them that was cancelled. Once `stopped`, a consumer that ends is
+    /// not reported, and the session ends with the last one.
     ///
     /// # Errors
     /// The channel is lost, and with it every delivery that was not handed over.

@@ -51,7 +51,7 @@ pub(crate) fn cut() -> EndReason {
     EndReason::Lost("the connection was cut".to_owned())
 }
 
-/// The reason that a killed broker gives its connections.
+/// Why the connections of a killed broker ended: lost, so what was in flight may have had its effect.
 pub(crate) fn killed() -> EndReason {
     EndReason::Lost("the broker was killed".to_owned())
 }

@@ -1,4 +1,4 @@
-//! An event: where it goes, and what its handlers do with it.
+//! An event, and the script of its handlers: how often they requeue it and fail before one succeeds.
 
 use oslo_messaging::Priority;
 use serde::{Deserialize, Serialize};

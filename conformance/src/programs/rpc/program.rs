@@ -29,7 +29,7 @@ pub(crate) struct Server {
     /// `None` for the default exchange.
     pub(crate) exchange: Option<String>,
     pub(crate) topic: String,
-    /// Requests may address it by this name.
+    /// The last part of its address. Without it a request goes to any server of the topic.
     pub(crate) name: String,
     /// Without any, the server refuses every request.
     #[serde(default)]

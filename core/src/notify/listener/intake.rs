@@ -44,7 +44,7 @@ pub(super) struct Intake {
     batch: Option<Batch>,
     /// Polled and not read yet. A stop finds them here, so that an event at its delivery limit is not dropped with them.
     polled: VecDeque<Decoded<Notification>>,
-    /// The batch that is being put together, and until when.
+    /// The batch that is being put together, in order of arrival. A stop clears it, which requeues its events.
     gathered: Vec<PendingEvent>,
     /// `None` while the batch is empty: its time begins with the first event.
     due: Option<Instant>,

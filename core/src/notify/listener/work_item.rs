@@ -33,7 +33,7 @@ impl WorkItem {
         Self { events, endpoint: 0, attempt: 1 }
     }
 
-    /// The same events on their next try.
+    /// The same events on their next attempt, at the endpoint that failed: those before it do not get them again.
     pub(super) fn next_attempt(mut self) -> Self {
         self.attempt += 1;
         self

@@ -21,7 +21,7 @@ pub(super) struct ProcessHandlers {
     calls: Mutex<Option<JoinSet<()>>>,
 }
 
-/// One call of a handler, as the process reports it.
+/// One call of a handler, as the process reports it. The answer carries its `id`.
 #[derive(Debug, Deserialize)]
 struct Call {
     id: u64,

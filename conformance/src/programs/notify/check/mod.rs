@@ -1,4 +1,4 @@
-//! Checks a history of notifications against the rules.
+//! Checks a history of notifications against the rules, one file for each group. None depends on another.
 
 mod chains;
 mod dead;
