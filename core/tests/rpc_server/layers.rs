@@ -1,14 +1,11 @@
 //! What is put around the dispatcher, and what it has of its own.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
-use oslo_messaging::rpc::RpcService;
 use oslo_messaging::{Bus, Context, Failure};
 use oslo_messaging_fake::FakeBroker;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tower::util::BoxCloneService;
 
 use crate::common::{Shop, builder, secs, soon};
 use crate::support::client;
@@ -41,21 +38,6 @@ async fn any_tower_layer_fits_around_the_dispatcher() {
     let error = client(&bus).call::<Value>(&Context::new(), "sleep", &json!({"secs": 30})).await.unwrap_err();
     assert_eq!(error.remote().unwrap().class(), "RequestFailed", "{error}");
     assert_eq!(started.elapsed().as_secs(), 2);
-    assert_eq!(client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
-    server.shutdown(soon()).await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_layer_and_its_service_need_not_be_sync() {
-    let bus = Bus::new(FakeBroker::new().transport());
-    let shop = Arc::new(Shop::default());
-    // A `Cell` is `Send` but not `Sync`, and a `BoxCloneService` is not either.
-    let calls = Cell::new(0);
-    let layer = tower::layer::layer_fn(move |inner: RpcService| {
-        calls.set(calls.get() + 1);
-        BoxCloneService::new(inner)
-    });
-    let server = builder(&bus, &shop).layer(layer).start(soon()).await.unwrap();
     assert_eq!(client(&bus).call::<Value>(&Context::new(), "echo", &json!({"arg": 1})).await.unwrap(), json!(1));
     server.shutdown(soon()).await.unwrap();
 }

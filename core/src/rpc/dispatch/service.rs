@@ -6,13 +6,12 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tower_service::Service;
 
-use super::dispatcher::RpcDispatcher;
 use super::request::{Reply, Request};
 use crate::Failure;
 use crate::rpc::failures::failed;
@@ -35,25 +34,18 @@ trait Erased: Send + Sync {
 }
 
 /// Gives any tower service the form of `Erased`.
-///
-/// Behind a lock, which is held for a clone: a service that is not `Sync`, such as tower's `BoxCloneService`, fits too.
-struct Wrapped<S>(Mutex<S>);
+struct Wrapped<S>(S);
 
 impl RpcService {
     /// Puts `service` behind the common type. An error of it that is not a [`Failure`] becomes
     /// `oslo_messaging_rust.RequestFailed`: a layer may fail before the method or after it.
     pub fn new<S>(service: S) -> Self
     where
-        S: Service<Request, Response = Reply> + Clone + Send + 'static,
+        S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
     {
-        Self(Arc::new(Wrapped(Mutex::new(service))))
-    }
-
-    /// The innermost service, which has no layer around it.
-    pub(crate) fn of_dispatcher(dispatcher: RpcDispatcher) -> Self {
-        Self(Arc::new(dispatcher))
+        Self(Arc::new(Wrapped(service)))
     }
 
     /// Never fails: an error of a layer is a reply with a failure.
@@ -64,13 +56,13 @@ impl RpcService {
 
 impl<S> Erased for Wrapped<S>
 where
-    S: Service<Request, Response = Reply> + Clone + Send + 'static,
+    S: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
 {
     fn call(&self, request: Request) -> BoxFuture<'static, Reply> {
         // A clone for each call: `poll_ready` needs `&mut`, and calls run concurrently.
-        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut service = self.0.clone();
         Box::pin(async move {
             // Errors are made `Send` at once: the layer's own type need not be.
             let ready = poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into);
@@ -80,12 +72,6 @@ where
             };
             answered.unwrap_or_else(|error| failure_of(error).into())
         })
-    }
-}
-
-impl Erased for RpcDispatcher {
-    fn call(&self, request: Request) -> BoxFuture<'static, Reply> {
-        Box::pin(self.clone().answer(request))
     }
 }
 

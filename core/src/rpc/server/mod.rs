@@ -11,7 +11,7 @@ mod watches;
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -87,7 +87,7 @@ impl RpcServer {
         }
     }
 
-    /// The target as the builder had it: topic, server, and the exchange if one was set.
+    /// What it serves.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -206,7 +206,7 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Sets the translation of arguments, results and contexts. Clients must use its counterpart. Default: none.
+    /// Translates every argument, result and context.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self
@@ -219,15 +219,12 @@ impl RpcServerBuilder {
     /// that the method ran; a [`Failure`](crate::Failure) stays what it is.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
-        L: Layer<RpcService> + Send + 'static,
-        L::Service: Service<Request, Response = Reply> + Clone + Send + 'static,
+        L: Layer<RpcService> + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Reply> + Clone + Send + Sync + 'static,
         <L::Service as Service<Request>>::Error: Into<BoxError>,
         <L::Service as Service<Request>>::Future: Send,
     {
-        // Behind a lock, since clones of the builder share the layer and it need not be `Sync`.
-        let layer = Mutex::new(layer);
-        let wrap = move |inner| RpcService::new(layer.lock().unwrap_or_else(PoisonError::into_inner).layer(inner));
-        self.layers.push(Arc::new(wrap));
+        self.layers.push(Arc::new(move |inner| RpcService::new(layer.layer(inner))));
         self
     }
 
@@ -316,7 +313,7 @@ impl RpcServerBuilder {
     /// The dispatcher with its layers, the last one outermost.
     fn service(&self) -> RpcService {
         let dispatcher = if self.ping { self.dispatcher.clone().ping() } else { self.dispatcher.clone() };
-        self.layers.iter().fold(RpcService::of_dispatcher(dispatcher), |service, wrap| wrap(service))
+        self.layers.iter().fold(RpcService::new(dispatcher), |service, wrap| wrap(service))
     }
 }
 

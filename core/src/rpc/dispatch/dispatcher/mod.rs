@@ -3,8 +3,12 @@
 //! The rules are those of the reference (oslo.messaging `rpc/dispatcher.py`, `dispatch`): endpoints are searched in
 //! order; the namespace must be equal, the version compatible, and the method listed.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
+use tower_service::Service;
 use tracing::warn;
 
 use super::endpoint::{Endpoint, Method, MethodTable};
@@ -25,9 +29,9 @@ const MOST_OFFERED: usize = 20;
 
 /// Routes each request to the first endpoint whose namespace and version fit and which lists the method.
 ///
-/// It never fails: what it refuses is a [`Reply`] with a failure.
+/// A [`tower_service::Service`] that is always ready and never fails: what it refuses is a [`Reply`] with a failure.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RpcDispatcher {
+pub struct RpcDispatcher {
     /// In the order in which they were added. Shared by clones: adding to a clone copies the list.
     endpoints: Arc<Vec<MethodTable>>,
     /// Limits the warnings about refused requests, for all clones together.
@@ -35,33 +39,28 @@ pub(crate) struct RpcDispatcher {
 }
 
 impl RpcDispatcher {
-    /// A dispatcher without an endpoint, which refuses every request.
-    pub(crate) fn new() -> Self {
+    /// A dispatcher that refuses everything.
+    ///
+    /// A server builds one for its endpoints; build your own to test layers without a server.
+    #[must_use]
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds an endpoint behind those it has.
     ///
     /// The order matters only where two endpoints list the same method in the same namespace and compatible versions.
-    pub(crate) fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
+    #[must_use]
+    pub fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
         self.with(endpoint.into_table())
     }
 
     /// Adds the endpoint that answers `oslo_rpc_server_ping` with `pong`; an endpoint before it may take its place.
     ///
     /// It has no namespace and the version 1.0, as in the reference, where `rpc_ping_enabled` adds it.
-    pub(crate) fn ping(self) -> Self {
+    #[must_use]
+    pub fn ping(self) -> Self {
         self.with(ping::table())
-    }
-
-    /// Calls the method that `request` asks for, and awaits it; without one, the reply is the refusal.
-    ///
-    /// The method is called at the first poll, so methods start in the order in which their requests are polled.
-    pub(crate) async fn answer(self, request: Request) -> Reply {
-        match self.find(&request) {
-            Ok(method) => method(request).await,
-            Err(failure) => failure.into(),
-        }
     }
 
     fn with(mut self, table: MethodTable) -> Self {
@@ -138,6 +137,27 @@ impl RpcDispatcher {
         offered.truncate(MOST_OFFERED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         offered.join(", ") + &more
+    }
+}
+
+/// The method is called within `call`, so that methods start in the order of their requests; its future is returned.
+impl Service<Request> for RpcDispatcher {
+    type Response = Reply;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Reply, Infallible>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.find(&request) {
+            Ok(method) => {
+                let running = method(request);
+                Box::pin(async move { Ok(running.await) })
+            }
+            Err(failure) => Box::pin(async move { Ok(failure.into()) }),
+        }
     }
 }
 

@@ -16,12 +16,9 @@ fn request(namespace: Option<&str>, version: Option<&str>, method: &str) -> Requ
 }
 
 async fn outcome(dispatcher: RpcDispatcher, request: Request) -> Result<String, String> {
-    dispatcher
-        .answer(request)
-        .await
-        .outcome
-        .map(|payload| payload.decode().unwrap())
-        .map_err(|failure| failure.class().to_owned())
+    let mut dispatcher = dispatcher;
+    let Ok(reply) = dispatcher.call(request).await;
+    reply.outcome.map(|payload| payload.decode().unwrap()).map_err(|failure| failure.class().to_owned())
 }
 
 #[tokio::test]
