@@ -33,7 +33,8 @@ fn cast(timeline: &Timeline<'_>, sent: &Sent<'_>, violations: &mut Vec<Violation
         violations.push(Violation::new(&rules::CAST_RUNS, format_args!("{} never ran", sent.name())));
     }
     if kept && timeline.all_run(sent.request) && timeline.cut_short(sent) {
-        let how = format_args!("{} was cut short and did not run again", sent.name());
+        let name = sent.name();
+        let how = format_args!("{name} was cut short and did not run again");
         violations.push(Violation::new(&rules::RUNS_AGAIN, how));
     }
 }
