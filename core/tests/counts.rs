@@ -43,11 +43,13 @@ fn a_call_with_a_text_of_256_bytes_on_the_fake_allocates_at_most_so_often() {
     };
     calls(WARM);
     let counted = allocation_counter::measure(|| calls(CALLS));
-    let each = counted.count_total / CALLS;
-    assert!(each <= MOST, "{each} allocations a call");
+    let count = counted.count_total;
+    assert!(count <= MOST * CALLS, "{count} allocations in {CALLS} calls");
     drop(server);
 }
 
+// The bounds are those of pointers of 64 bits.
+#[cfg(target_pointer_width = "64")]
 #[test]
 fn futures_have_at_most_so_many_bytes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

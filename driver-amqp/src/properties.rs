@@ -69,7 +69,7 @@ pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
         .with_content_encoding(CONTENT_ENCODING.into())
-        // Kombu's default is 2 for all of them, and the broker ignores it where the queue is not durable.
+        // Kombu's default is 2. Our reply queues are durable, so the broker would write a reply before it confirms it.
         .with_delivery_mode(if persistent { 2 } else { 1 })
         .with_priority(0)
         .with_headers(headers)

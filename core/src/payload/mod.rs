@@ -45,7 +45,13 @@ impl Payload {
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let mut text = Vec::with_capacity(USUAL_LENGTH);
         match serde_json::to_writer(&mut text, value) {
-            Ok(()) => Ok(Self(text.into())),
+            Ok(()) => {
+                // A short value would keep the whole reserve for as long as it lives.
+                if text.len() < USUAL_LENGTH / 2 {
+                    text.shrink_to_fit();
+                }
+                Ok(Self(text.into()))
+            }
             Err(error) => Err(Error::new(ErrorKind::Encode, "encode").with_source(error)),
         }
     }

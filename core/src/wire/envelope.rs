@@ -164,3 +164,43 @@ fn check(version: &str) -> Result<()> {
         .with_context("version", version)
         .with_context("supported", VERSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As [`Envelope::of_body`] reads a body that is not written as peers write it.
+    fn parsed(body: &str) -> Option<(String, String)> {
+        let Fields(fields): Fields<'_> = serde_json::from_str(body).ok()?;
+        let field =
+            |name| fields.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| fields::text(value).ok());
+        Some((field(VERSION_FIELD)?, field(MESSAGE_FIELD)?))
+    }
+
+    #[test]
+    fn bodies_of_this_library_and_of_python_are_read_without_a_parser() {
+        let ours = seal(0, |out| out.text("method", "say \"so\""));
+        let python = r#"{"oslo.version": "2.0", "oslo.message": "{\"method\": \"café\"}"}"#;
+        for (body, content) in
+            [(str::from_utf8(&ours).unwrap(), r#"{"method":"say \"so\""}"#), (python, r#"{"method": "café"}"#)]
+        {
+            assert_eq!(usual_content(body).as_deref(), Some(content));
+        }
+    }
+
+    proptest! {
+        /// Bodies that begin as peers write them, and go on as they like.
+        #[test]
+        fn a_content_that_is_read_without_a_parser_is_the_one_that_the_parser_reads(
+            head in 0..USUAL_HEADS.len(),
+            rest in r#"([{}:, a"\\\n]|\\["\\/bfnrtux]|\\u00e9|","oslo.message":"){0,12}"#,
+            tail in r#"("\}|"\} |"|\}|)"#,
+        ) {
+            let body = format!("{}{rest}{tail}", USUAL_HEADS[head]);
+            if let Some(content) = usual_content(&body) {
+                prop_assert_eq!(Some(("2.0".to_owned(), content)), parsed(&body));
+            }
+        }
+    }
+}

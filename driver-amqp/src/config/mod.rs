@@ -122,9 +122,10 @@ pub struct AmqpConfig {
     /// How bodies are compressed that are sent uncompressed otherwise. Every peer can read it. Default: not at
     /// all.
     pub compression: Option<Compression>,
-    /// Whether the broker writes replies to its disk, so that they survive its restart as their queue does. One that is
-    /// not written costs the broker and the call less, and survives a lost connection all the same. Every other message
-    /// is written, as the reference does. Default: none, which means where shared queues are durable or quorum queues.
+    /// Whether replies have the delivery mode 2, with which a durable queue keeps them over a restart of the broker. One
+    /// with mode 1 costs the broker and the call less, and survives a lost connection all the same. Every other message
+    /// has mode 2, as in the reference. Default: none, which means where `durable_queues` or `quorum_queues` is set; not
+    /// on a broker that makes shared queues durable by itself.
     pub persistent_replies: Option<bool>,
     /// Whether an existing object that differs from its declaration is an error instead of a warning. Default:
     /// no.

@@ -49,11 +49,11 @@ impl Unconfirmed {
 
     /// The first mandatory publish with this message id: a returned message is matched by its id.
     ///
-    /// `None` for a message that is not mandatory, or was resolved. Of two publishes of one id, the first was returned
-    /// first, because the broker handles a channel in order.
+    /// `None` for a message that is not mandatory, or was resolved. Two publishes have one id only if the second is sent
+    /// again to the same address; the broker handles a channel in order, so the first of them is returned first.
     ///
-    /// Looks from the oldest on: for that reason too a returned message is near the front. An index by id would cost
-    /// each publish three allocations, for a return that is rare.
+    /// Looks from the oldest on, since a returned message is near the front. An index by id would cost each publish three
+    /// allocations, for a return that is rare.
     pub(crate) fn named(&self, id: &str) -> Option<(Sequence, &Arc<CheckedPublish>)> {
         let mut jobs = self.jobs.iter().map(|(sequence, (job, _))| (*sequence, &job.publish));
         jobs.find(|(_, publish)| publish.mandatory && publish.message.id == id)

@@ -87,12 +87,16 @@ impl RpcClient {
         args: &(impl Serialize + ?Sized),
     ) -> Result<R> {
         let (id, meter) = (CallId::fresh(), Meter::of_call());
-        // Pinned here and lent to the span: each function that takes it by value would copy it, and keep room for it.
-        let work = pin!(async {
-            let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
-            result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
-        });
-        meter.ended(work.instrument(observe::call(&self.target, method, id)).await)
+        let span = observe::call(&self.target, method, id);
+        // Pinned here: each `async fn` that takes it by value would keep room for it.
+        let work = pin!(
+            async {
+                let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
+                result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
+            }
+            .instrument(span)
+        );
+        meter.ended(work.await)
     }
 
     /// As [`call`](Self::call), with arguments and result as JSON text.
@@ -104,8 +108,9 @@ impl RpcClient {
     /// As [`call`](Self::call).
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let (id, meter) = (CallId::fresh(), Meter::of_call());
-        let work = pin!(self.call_text(id, context, method, args));
-        meter.ended(work.instrument(observe::call(&self.target, method, id)).await)
+        let span = observe::call(&self.target, method, id);
+        let work = pin!(self.call_text(id, context, method, args).instrument(span));
+        meter.ended(work.await)
     }
 
     /// A call with JSON in and out: checks the target, runs the call, and translates the result.
@@ -143,8 +148,10 @@ impl RpcClient {
     /// The request may still be sent, once.
     pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
         let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
-        let work = pin!(async { self.cast_text(&id, context, method, Payload::arguments(args)?).await });
-        meter.ended(work.instrument(observe::cast(&self.target, method, id.as_str())).await)
+        let span = observe::cast(&self.target, method, id.as_str());
+        let work = async { self.cast_text(&id, context, method, Payload::arguments(args)?).await };
+        let work = pin!(work.instrument(span));
+        meter.ended(work.await)
     }
 
     /// As [`cast`](Self::cast), with the arguments as JSON text: an object.
@@ -168,8 +175,9 @@ impl RpcClient {
     /// As [`cast`](Self::cast).
     pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
         let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
-        let work = pin!(self.cast_text(&id, context, method, args));
-        meter.ended(work.instrument(observe::cast(&self.target, method, id.as_str())).await)
+        let span = observe::cast(&self.target, method, id.as_str());
+        let work = pin!(self.cast_text(&id, context, method, args).instrument(span));
+        meter.ended(work.await)
     }
 
     /// A cast of JSON arguments under `unique_id`.

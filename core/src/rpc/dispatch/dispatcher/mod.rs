@@ -31,7 +31,7 @@ const MOST_OFFERED: usize = 20;
 ///
 /// A [`tower_service::Service`] that is always ready and never fails: what it refuses is a [`Reply`] with a failure.
 #[derive(Debug, Clone, Default)]
-pub struct RpcDispatcher {
+pub(crate) struct RpcDispatcher {
     /// In the order in which they were added. Shared by clones: adding to a clone copies the list.
     endpoints: Arc<Vec<MethodTable>>,
     /// Limits the warnings about refused requests, for all clones together.
@@ -41,9 +41,9 @@ pub struct RpcDispatcher {
 impl RpcDispatcher {
     /// A dispatcher that refuses everything.
     ///
-    /// A server builds one for its endpoints; build your own to test layers without a server.
+    /// A server builds one for its endpoints.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -51,7 +51,7 @@ impl RpcDispatcher {
     ///
     /// The order matters only where two endpoints list the same method in the same namespace and compatible versions.
     #[must_use]
-    pub fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
+    pub(crate) fn endpoint<S: Send + Sync + 'static>(self, endpoint: Endpoint<S>) -> Self {
         self.with(endpoint.into_table())
     }
 
@@ -59,7 +59,7 @@ impl RpcDispatcher {
     ///
     /// It has no namespace and the version 1.0, as in the reference, where `rpc_ping_enabled` adds it.
     #[must_use]
-    pub fn ping(self) -> Self {
+    pub(crate) fn ping(self) -> Self {
         self.with(ping::table())
     }
 
