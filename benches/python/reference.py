@@ -62,14 +62,19 @@ def drive(client, arguments):
     text = "x" * arguments.size
     phase = {"measuring": False, "over": False}
     latencies = [[] for _ in range(arguments.in_flight)]
+    errors = []
 
     def repeat(own):
         while not phase["over"]:
             started = time.perf_counter()
-            if arguments.work == "call":
-                assert client.call({}, "echo", s=text) == text
-            else:
-                client.cast({}, "note", s=text)
+            try:
+                if arguments.work == "call":
+                    assert client.call({}, "echo", s=text) == text
+                else:
+                    client.cast({}, "note", s=text)
+            except Exception as error:
+                errors.append(error)
+                continue
             if phase["measuring"]:
                 own.append(time.perf_counter() - started)
 
@@ -87,7 +92,7 @@ def drive(client, arguments):
     for thread in threads:
         thread.join(5)
     ordered = sorted(latency for own in latencies for latency in own)
-    line = {"program": "python", "work": arguments.work, "operations": len(ordered), "seconds": seconds, "errors": 0}
+    line = {"program": "python", "work": arguments.work, "operations": len(ordered), "seconds": seconds, "errors": len(errors)}
     line["per_second"] = len(ordered) / seconds
     for name, quantile in [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999), ("max_us", 1.0)]:
         line[name] = ordered[round((len(ordered) - 1) * quantile)] * 1e6

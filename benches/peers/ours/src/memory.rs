@@ -46,6 +46,7 @@ pub async fn run(arguments: &Arguments) -> Line {
     let filled_by = Instant::now() + FILLING;
     while bus.calls_in_flight() < operations {
         assert!(Instant::now() < filled_by, "{} of {operations} calls are in flight", bus.calls_in_flight());
+        peak = peak.max(resident_bytes());
         ticks.tick().await;
     }
     // Until the requests are published as well.

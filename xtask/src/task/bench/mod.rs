@@ -42,8 +42,8 @@ pub(crate) struct Bench {
     /// How often each program runs; by default 5, with `--quick` 3.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Measures twice, and fails if in both runs every pair is below 0.85 of the recorded ratio.
-    #[arg(long, conflicts_with_all = ["record", "docs"])]
+    /// Measures every row twice, and fails if in both runs every pair is below 0.85 of the recorded ratio.
+    #[arg(long, conflicts_with_all = ["record", "docs", "groups", "quick"])]
     check: bool,
     /// Records the ratios in benches/recorded.json, for `--check`.
     #[arg(long)]

@@ -38,7 +38,7 @@ pub(crate) fn experiments(bench: &Bench, reply_mode: u8) -> Vec<Experiment> {
     let mut all = vec![calls(pace, reply_mode), casts(pace), python(pace), fake(pace), counters(pace), memory(pace)];
     if !pace.quick {
         all.extend([
-            guarantees(pace, reply_mode),
+            guarantees(pace),
             in_flight(pace, reply_mode),
             payload(pace, reply_mode),
             servers(pace, reply_mode),
@@ -88,9 +88,9 @@ pub(crate) const WITHOUT: [(u64, &str, &str); 4] = [
 ];
 
 /// The price of each guarantee: the same frames with all of them, and without one.
-fn guarantees(pace: Pace, reply_mode: u8) -> Experiment {
-    let run = |at, options| Run { at, ..call(Frames, 64, pace, reply_mode, options) };
-    let mut runs = vec![run(ALL, "--reply-mode 2")];
+fn guarantees(pace: Pace) -> Experiment {
+    let run = |at, options| Run { at, ..call(Frames, 64, pace, 2, options) };
+    let mut runs = vec![run(ALL, "")];
     runs.extend(WITHOUT.map(|(at, _, options)| run(at, options)));
     Experiment { name: "guarantees", group: Group::Calls, rounds: pace.rounds, runs }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Recorded(BTreeMap<String, f64>);
 pub(crate) struct Checked {
     /// One line for each row that became worse.
     worse: Vec<String>,
-    /// Rows that had no verdict in one of the runs, without the machine being at fault for those that are worse.
+    /// Rows without a verdict: a run was too busy, or has no figure since its program failed.
     refused: usize,
     compared: usize,
 }
@@ -63,10 +63,14 @@ impl Recorded {
     /// Compares two runs with the figures.
     pub(crate) fn check(&self, runs: &[Vec<Finding>; 2]) -> Checked {
         let mut checked = Checked { worse: Vec::new(), refused: 0, compared: 0 };
-        for first in &runs[0] {
-            let Some(second) = runs[1].iter().find(|finding| finding.row.id == first.row.id) else { continue };
-            let Some(recorded) = self.0.get(&first.row.id) else { continue };
+        for (id, recorded) in &self.0 {
             checked.compared += 1;
+            let found = runs.each_ref().map(|run| run.iter().find(|finding| finding.row.id == *id));
+            let [Some(first), Some(second)] = found else {
+                // Nothing is known of a row whose program failed.
+                checked.refused += 1;
+                continue;
+            };
             if first.is_refused() || second.is_refused() {
                 checked.refused += 1;
             } else if [first, second].iter().all(|finding| finding.is_below(*recorded, FACTOR)) {
@@ -79,7 +83,7 @@ impl Recorded {
 }
 
 impl Checked {
-    /// Prints the result. The status is 1 if a row became worse, and 75 if the machine was too busy for every row.
+    /// Prints the result. The status is 1 if a row became worse, and 75 if another has no verdict.
     pub(crate) fn report(&self) -> ExitCode {
         for line in &self.worse {
             println!("bench: worse: {line}");

@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
     /// Runs every experiment. A program that fails leaves its place in the round empty.
     ///
     /// # Errors
-    /// When interrupted, or when a server does not start.
+    /// When interrupted, or when the conformance suite does not run.
     pub(crate) fn measure(&mut self) -> Result<Samples> {
         let mut samples = Samples::default();
         let experiments = self.experiments.clone();
@@ -83,6 +83,8 @@ impl<'a> Session<'a> {
                             samples.add(Sample { experiment, program, at, round, figures });
                         }
                         Err(error) => {
+                            // An interrupt ends the program too.
+                            self.interrupt.check()?;
                             let line = left_out(experiment.name, run, &error);
                             progress.note(&line);
                             samples.leave_out(line);
