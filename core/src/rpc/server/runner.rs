@@ -70,22 +70,22 @@ impl Runner {
         };
         let span = observe::request(&self.topic, &request.method, id);
         let meter = Meter::of_request();
-        // Pinned where they are made: each `async fn` that takes a future by value keeps room for it. In the span by itself,
-        // so that what an aborted method holds is dropped in it.
-        let work = pin!(
-            async {
+        // Pinned where they are made: each `async fn` that takes a future by value keeps room for it.
+        let work = async {
+            let method = pin!(async {
                 if refused {
                     return Err(redelivered());
                 }
                 let running = pin!(self.execute(request));
                 self.watch.watch(running).await
+            });
+            match &reply_to {
+                Some(to) => self.with_heartbeats(method, to, heartbeat).await,
+                None => method.await,
             }
-            .instrument(span.clone())
-        );
-        let outcome = match &reply_to {
-            Some(to) => self.with_heartbeats(work, to, heartbeat).instrument(span.clone()).await,
-            None => work.await,
         };
+        // In the span as a whole, so that what an aborted method holds is dropped in it.
+        let outcome = pin!(work.instrument(span.clone())).await;
         // Before the reply: sending it may take long and needs no handler.
         drop(permit);
         meter.answered(refused, &outcome);
