@@ -10,7 +10,7 @@ use super::plan::{
 };
 use super::run::samples::Reading;
 use row::Target::{AtLeast, AtMost, Shown};
-use row::{Row, Target, Unit};
+use row::{Row, Unit};
 
 /// Throughput, or work done a second.
 const RATE: &str = "per_second";
@@ -29,12 +29,10 @@ fn ours(experiment: &'static str, at: u64, figure: &'static str) -> Reading {
 
 fn calls() -> Vec<Row> {
     let mut rows = Vec::new();
-    for (at, peers) in [
-        (64, &[(Frames, AtLeast(0.95)), (Straight, AtLeast(1.3)), (Ruststream, AtLeast(1.0)), (Careless, Shown)]),
-        (256, &[(Frames, AtLeast(0.95)), (Straight, AtLeast(1.3)), (Ruststream, AtLeast(1.0)), (Careless, Shown)]),
-    ] {
+    let peers = [(Frames, AtLeast(0.95)), (Straight, AtLeast(1.3)), (Ruststream, AtLeast(1.0)), (Careless, Shown)];
+    for at in [64, 256] {
         let work = format!("calls a second, {at} in flight");
-        rows.extend(peers.iter().map(|(peer, target)| Row::ratio(&work, ours("calls", at, RATE), *peer, *target)));
+        rows.extend(peers.map(|(peer, target)| Row::ratio(&work, ours("calls", at, RATE), peer, target)));
         rows.push(Row::figure(&work, ours("calls", at, RATE), Shown, Unit::Rate));
     }
     let against = format!("oslo.messaging with {PYTHON_THREADS} threads");
@@ -51,13 +49,9 @@ fn calls() -> Vec<Row> {
         let against = format!("the same without {guarantee}");
         rows.push(Row::between("calls a second of lapin with every guarantee", &against, of(ALL), of(at), Shown));
     }
-    for figure in [CPU, "broker_cpu_us"] {
-        let work = if figure == CPU {
-            "CPU time of the program a call, 64 in flight"
-        } else {
-            "CPU time of the broker a call, 64 in flight"
-        };
-        rows.push(Row::ratio(work, ours("calls", 64, figure), Frames, Shown));
+    for (figure, of) in [(CPU, "program"), ("broker_cpu_us", "broker")] {
+        let work = format!("CPU time of the {of} a call, 64 in flight");
+        rows.push(Row::ratio(&work, ours("calls", 64, figure), Frames, Shown));
     }
     rows
 }
@@ -99,7 +93,7 @@ fn fake() -> Vec<Row> {
 fn counters() -> Vec<Row> {
     let rabbit = 64 + ALONE;
     let of = |program: Program, at, figure| Reading { experiment: "counters", program, at, figure };
-    let row = |work, of: Reading, target: Target, unit| Row::figure(work, of, target, unit);
+    let row = Row::figure;
     vec![
         row("instructions a call in memory, 64 in flight", of(Ours, 64, "instructions"), AtMost(50_000.0), Unit::Count),
         row("instructions a call in memory, 1 in flight", of(Ours, 1, "instructions"), Shown, Unit::Count),
@@ -152,64 +146,43 @@ fn memory() -> Vec<Row> {
 }
 
 fn growth() -> Vec<Row> {
-    let at = |experiment, at, figure| ours(experiment, at, figure);
+    // The figure of an experiment at one place against that at another.
+    let row = |work, against, (experiment, figure), (of, to), target| {
+        Row::between(work, against, ours(experiment, of, figure), ours(experiment, to, figure), target)
+    };
     let [.., most] = IN_FLIGHT;
     let [few_servers, .., many_servers] = SERVERS;
+    let in_flight = "256 in flight";
     let mut rows = vec![
-        Row::between(
-            "calls a second, 10,000 in flight",
-            "256 in flight",
-            at("in-flight", most, RATE),
-            at("in-flight", 256, RATE),
-            AtLeast(0.9),
-        ),
-        Row::between(
-            "CPU time a call, 10,000 in flight",
-            "256 in flight",
-            at("in-flight", most, CPU),
-            at("in-flight", 256, CPU),
-            AtMost(1.1),
-        ),
-        Row::between(
+        row("calls a second, 10,000 in flight", in_flight, ("in-flight", RATE), (most, 256), AtLeast(0.9)),
+        row("CPU time a call, 10,000 in flight", in_flight, ("in-flight", CPU), (most, 256), AtMost(1.1)),
+        row(
             "CPU time a call, 200 servers at a topic",
             "1 server",
-            at("servers", many_servers, CPU),
-            at("servers", few_servers, CPU),
+            ("servers", CPU),
+            (many_servers, few_servers),
             AtMost(1.2),
         ),
     ];
     for size in PAYLOAD {
         let target = if size >= 1 << 17 { AtMost(1.2) } else { Shown };
         let work = format!("CPU time a call, payload of {}", bytes(size));
-        rows.push(Row::ratio(&work, at("payload", size, CPU), Frames, target));
+        rows.push(Row::ratio(&work, ours("payload", size, CPU), Frames, target));
     }
     let [few, .., many] = BACKLOG;
     let work = format!("requests a second from a backlog of {}", Unit::Count.show(1e6));
     let against = format!("a backlog of {}", Unit::Count.show(1e4));
-    rows.push(Row::between(&work, &against, at("backlog", many, RATE), at("backlog", few, RATE), AtLeast(0.8)));
-    let work = "servers that start of 2,000 with a topic each in a process";
+    rows.push(row(&work, &against, ("backlog", RATE), (many, few), AtLeast(0.8)));
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let every = AtLeast(TOPICS as f64);
-    rows.push(Row::figure(work, at("topics", TOPICS, "servers"), every, Unit::Count));
-    rows.push(Row::figure(
-        "memory of a server, 2,000 topics in a process",
-        at("topics", TOPICS, "resident_bytes_each"),
-        Shown,
-        Unit::Bytes,
-    ));
-    rows.push(Row::figure(
-        "share of a core while 2,000 servers idle",
-        at("topics", TOPICS, "idle_cpu_share"),
-        Shown,
-        Unit::Ratio,
-    ));
-    rows.push(Row::figure(
-        "calls a second over 2,000 topics, 64 in flight",
-        at("topics", TOPICS, RATE),
-        Shown,
-        Unit::Rate,
-    ));
-    rows.push(Row::figure("start of 2,000 servers", at("topics", TOPICS, "start_seconds"), Shown, Unit::Seconds));
+    let of_topics = |work, figure, target, unit| Row::figure(work, ours("topics", TOPICS, figure), target, unit);
+    rows.extend([
+        of_topics("servers that start of 2,000 with a topic each in a process", "servers", every, Unit::Count),
+        of_topics("memory of a server, 2,000 topics in a process", "resident_bytes_each", Shown, Unit::Bytes),
+        of_topics("share of a core while 2,000 servers idle", "idle_cpu_share", Shown, Unit::Ratio),
+        of_topics("calls a second over 2,000 topics, 64 in flight", RATE, Shown, Unit::Rate),
+        of_topics("start of 2,000 servers", "start_seconds", Shown, Unit::Seconds),
+    ]);
     rows
 }
 
