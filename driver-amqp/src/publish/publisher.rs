@@ -61,7 +61,8 @@ pub(crate) struct Publisher {
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
-    /// Publishes that did not reach the broker, in their order. They go before `jobs`. A job whose declaration has just ended is here too.
+    /// Publishes that did not reach the broker, in their order, behind the one whose declaration has just ended. They go
+    /// before `jobs`.
     /// Kept across links: a job leaves only with a result or when it is sent.
     held: VecDeque<PublishJob>,
     /// The publish whose destination is being declared. It goes before `held`.
