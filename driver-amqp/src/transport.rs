@@ -29,7 +29,6 @@ use crate::connection::hosts::Hosts;
 use crate::consume::session::Session;
 use crate::consume::subscription_opener::SubscriptionOpener;
 use crate::counters::Counters;
-use crate::errors::lost;
 use crate::link::Link;
 use crate::link::current::LinkState;
 use crate::link::inner::Inner;
@@ -360,12 +359,9 @@ impl Transport for AmqpTransport {
         }
         let session = match deadline.run("subscribe", self.open(&opener, deadline)).await {
             Ok(outcome) => outcome?,
-            Err(timeout) => {
-                return Err(match current.state() {
-                    LinkState::Lost { reason } => lost("subscribe", &reason),
-                    // A subscription runs no method, so nothing was executed.
-                    _ => timeout.with_executed(Executed::No),
-                });
+            // A subscription runs no method, so nothing was executed.
+            Err(_) => {
+                return Err(current.state().consuming_deadline_error("subscribe").with_executed(Executed::No));
             }
         };
         Ok(Box::new(AmqpListener::new(opener, session)))
@@ -394,7 +390,8 @@ impl Transport for AmqpTransport {
             let link = current.link(OPERATION).await?;
             Declarer::new(&link, &self.inner, deadline).look(&queue).await
         };
-        let looked = deadline.run(OPERATION, looking).await.and_then(|looked| looked);
+        let looked = deadline.run(OPERATION, looking).await;
+        let looked = looked.unwrap_or_else(|_| Err(current.state().consuming_deadline_error(OPERATION)));
         let found = looked.map_err(|error| error.with_executed(Executed::No))?;
         if found.is_none_or(|found| found.consumers == 0) {
             queue_checks.suspect_queue(&queue);

@@ -281,9 +281,25 @@ impl Connection {
     ) -> Result<T> {
         // The broker answers or is stuck; a long deadline of a caller would hide the latter.
         let deadline = deadline.min(Deadline::after(self.request_timeout));
-        let heard = deadline.run(operation, self.hear(operation, Box::pin(request))).await;
+        let heard = self.run_until(deadline, operation, self.hear(operation, Box::pin(request))).await;
         // A request carries no message, so nothing was executed.
-        heard.map_err(|timeout| timeout.with_executed(Executed::No).with_context("host", &self.host))?
+        heard.map_err(|timeout| timeout.with_executed(Executed::No))?
+    }
+
+    /// Waits until `deadline` for `waiting`, which needs this broker.
+    ///
+    /// # Errors
+    /// `Timeout`, which names the host.
+    ///
+    /// # Cancellation
+    /// That of `waiting`, which is dropped.
+    pub(crate) async fn run_until<T>(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+        waiting: impl Future<Output = T>,
+    ) -> Result<T> {
+        deadline.run(operation, waiting).await.map_err(|timeout| timeout.with_context("host", &self.host))
     }
 
     /// Waits for a result of lapin while the connection lives.
@@ -354,7 +370,7 @@ impl Connection {
     /// The socket stays open until the connection is dropped.
     ///
     /// # Errors
-    /// `Timeout` if the answer does not come by a `deadline` that is earlier than that.
+    /// `Timeout`, which names the host, if the answer does not come by a `deadline` that is earlier than that.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         self.channels.keep();
         let closing = async {
@@ -369,11 +385,15 @@ impl Connection {
             Ok::<_, lapin::Error>(())
         };
         // A connection that has ended already counts as closed.
-        let closed = deadline.run("close", timeout(CLOSE_TIMEOUT, unless_ended(&self.socket.ended, closing))).await;
+        let answered = timeout(CLOSE_TIMEOUT, unless_ended(&self.socket.ended, closing));
+        let closed = self.run_until(deadline, "close", answered).await;
         self.socket.shut();
         self.channels.clear();
         if closed?.is_err() {
-            warn!("the broker did not answer connection.close within {CLOSE_TIMEOUT:?}; the driver closes the socket");
+            warn!(
+                host = self.host,
+                "the broker did not answer connection.close within {CLOSE_TIMEOUT:?}; the driver closes the socket"
+            );
         }
         Ok(())
     }

@@ -303,19 +303,20 @@ impl Session {
         let (done, closed) = oneshot::channel();
         // A settler that has ended has nothing left to write.
         let _ = self.settler.send("close", Command::Close(done));
-        let _ = deadline.run("write acknowledgements", closed).await?;
+        let consuming = &self.channel.link.consuming;
+        let _ = consuming.run_until(deadline, "write acknowledgements", closed).await?;
         // From here on, settling a message of this listener fails with `Closed`.
-        deadline.run("close", self.settler.ended()).await?;
+        consuming.run_until(deadline, "close", self.settler.ended()).await?;
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         // Taken: if a deletion fails, the others expire instead of being tried again.
         for queue in std::mem::take(&mut self.passing) {
             let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
-            self.channel.link.consuming.ask("delete queue", deadline, deleting).await?;
+            consuming.ask("delete queue", deadline, deleting).await?;
         }
         let closing = self.channel.amqp.close(200, "closed".into());
-        self.channel.link.consuming.ask("close channel", deadline, closing).await
+        consuming.ask("close channel", deadline, closing).await
     }
 
     /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with

@@ -62,6 +62,18 @@ impl LinkState {
         }
     }
 
+    /// The error of an operation on the consuming connection whose deadline has passed: `Closed` if the transport was
+    /// closed meanwhile, `Disconnected` without a link, otherwise `Timeout`, which names the host.
+    pub(crate) fn consuming_deadline_error(&self, operation: &'static str) -> Error {
+        match self {
+            Self::Lost { reason } => lost(operation, reason),
+            Self::Closed => Error::closed(operation),
+            Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => {
+                Error::timeout(operation).with_context("host", &link.host)
+            }
+        }
+    }
+
     /// `None` without a link, so no generation equals it.
     fn generation(&self) -> Option<Generation> {
         self.link().map(|link| link.generation)
@@ -151,8 +163,8 @@ impl CurrentLink {
         suspicious && timeout(NOTICE, self.replaced(link.generation)).await.is_ok()
     }
 
-    /// The error of an operation whose deadline has passed: `Blocked` under an alarm, `Disconnected` without a
-    /// link, otherwise `Timeout`.
+    /// The error of a publish or declaration whose deadline has passed: `Blocked` under an alarm, otherwise that of
+    /// [`LinkState::consuming_deadline_error`].
     ///
     /// `executed` is the caller's knowledge of its own message. `Closed` if the transport was closed meanwhile.
     pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
@@ -161,11 +173,7 @@ impl CurrentLink {
                 let blocked = Error::new(ErrorKind::Blocked, operation).transient();
                 blocked.with_context("reason", reason).with_context("host", &link.host)
             }
-            LinkState::Lost { reason } => lost(operation, reason),
-            LinkState::Closed => Error::closed(operation),
-            LinkState::Resubscribing(link) | LinkState::Ready(link) => {
-                Error::timeout(operation).with_context("host", &link.host)
-            }
+            state => state.consuming_deadline_error(operation),
         }
         .with_executed(executed)
     }

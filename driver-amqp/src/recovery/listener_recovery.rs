@@ -239,7 +239,8 @@ impl ListenerRecovery {
             Err(error) => return self.postpone_consumer(index, &error),
         };
         let consuming = self.channel.consume(&plan, deadline);
-        match deadline.run("subscribe", consuming).await.and_then(|consumer| consumer) {
+        let consumed = self.channel.link.consuming.run_until(deadline, "subscribe", consuming).await;
+        match consumed.and_then(|consumer| consumer) {
             Ok(consumer) => {
                 self.lost_consumers.restored(index);
                 let restored = RestoredConsumer { index, consumer, queue: plan };

@@ -21,10 +21,17 @@ const GREETING: When = When::Greeting;
 const START_OK: When = When::Method(10, 11);
 const TUNE_OK: When = When::Method(10, 31);
 const OPEN: When = When::Method(10, 40);
+const CLOSE: When = When::Method(10, 50);
 const CHANNEL_OPEN: When = When::Method(20, 10);
+const CHANNEL_CLOSE: When = When::Method(20, 40);
+const EXCHANGE_DECLARE: When = When::Method(40, 10);
 const QUEUE_DECLARE: When = When::Method(50, 10);
+const QUEUE_BIND: When = When::Method(50, 20);
+const QOS: When = When::Method(60, 10);
 const CONSUME: When = When::Method(60, 20);
+const CANCEL: When = When::Method(60, 30);
 const PUBLISH: When = When::Method(60, 40);
+const CONFIRM_SELECT: When = When::Method(85, 10);
 
 /// Misbehaviour before or during the login.
 pub(crate) fn before_login() -> Vec<Misbehaviour> {
@@ -164,6 +171,14 @@ pub(crate) fn after_login() -> Vec<Misbehaviour> {
             PUBLISH,
             What::Instead(method(0, 10, 60, Payload::default().short(&[0xFF; 255]))),
         ),
+        wrong("never allows confirms", CONFIRM_SELECT, What::Silence),
+        wrong("never sets a prefetch", QOS, What::Silence),
+        wrong("never declares an exchange", EXCHANGE_DECLARE, What::Silence),
+        wrong("never binds", QUEUE_BIND, What::Silence),
+        wrong("never cancels", CANCEL, What::Silence),
+        wrong("never closes a channel", CHANNEL_CLOSE, What::Silence),
+        wrong("never closes", CLOSE, What::Silence),
+        wrong("reads nothing after it was asked to close", CLOSE, What::Deaf),
         wrong("hangs up at a publish", PUBLISH, What::Close),
         wrong("resets at a publish", PUBLISH, What::Reset),
     ]

@@ -100,21 +100,17 @@ impl Meeting {
         Some(outcome)
     }
 
-    /// Listens, publishes and closes.
+    /// Listens to one queue and then as a server, looks, publishes to a queue and an exchange, and closes.
     async fn use_it(&mut self, transport: &AmqpTransport) {
-        let queue = Subscription::new(Source::Queue { name: "hostile".into() });
-        let by = shortly();
-        if let Some(Ok(mut listener)) = self.ends_by("subscribe", by, transport.subscribe(&queue, by)).await {
-            let polled = tokio::time::timeout(LISTEN, listener.poll(NonZeroUsize::MIN)).await;
-            if let Ok(Err(error)) = polled {
-                self.reports.push(format!("poll: {error}"));
-            }
+        let (exchange, topic) = (String::from("openstack"), String::from("hostile"));
+        let server = Source::Server { exchange: exchange.clone(), topic: topic.clone(), server: "one".into() };
+        self.listen(transport, Source::Queue { name: topic.clone() }).await;
+        self.listen(transport, server).await;
+        for to in [Address::Direct { queue: topic.clone() }, Address::Topic { exchange, topic }] {
             let by = shortly();
-            self.ends_by("close the listener", by, listener.close(by)).await;
+            let options = PublishOptions::by(by).mandatory();
+            self.ends_by("publish", by, transport.publish(&to, Message::new("{}"), &options)).await;
         }
-        let by = shortly();
-        let (to, options) = (Address::Direct { queue: "hostile".into() }, PublishOptions::by(by).mandatory());
-        self.ends_by("publish", by, transport.publish(&to, Message::new("{}"), &options)).await;
         if let State::Lost { reason } = &transport.health().borrow().state {
             self.reports.push(format!("health: {reason}"));
         }
@@ -122,14 +118,28 @@ impl Meeting {
         self.ends_by("close", by, transport.close(by)).await;
     }
 
-    /// Of what failed, the host is named, and nothing raw of the wire is repeated.
-    fn judge_reports(&mut self) {
-        let text = self.reports.join("\n");
-        if !text.is_empty() && !text.contains(&self.host) {
-            self.fault(&format!("nothing names the host {}: {text}", self.host));
+    async fn listen(&mut self, transport: &AmqpTransport, source: Source) {
+        let by = shortly();
+        let subscription = Subscription::new(source);
+        if let Some(Ok(mut listener)) = self.ends_by("subscribe", by, transport.subscribe(&subscription, by)).await {
+            let polled = tokio::time::timeout(LISTEN, listener.poll(NonZeroUsize::MIN)).await;
+            if let Ok(Err(error)) = polled {
+                self.reports.push(format!("poll: {error}"));
+            }
+            let by = shortly();
+            self.ends_by("close the listener", by, listener.close(by)).await;
         }
-        if self.reports.iter().any(|report| report.chars().any(char::is_control)) {
-            self.fault(&format!("a report has control characters: {text:?}"));
+    }
+
+    /// Each report names the host, and repeats nothing raw of the wire.
+    fn judge_reports(&mut self) {
+        for report in std::mem::take(&mut self.reports) {
+            if !report.contains(&self.host) {
+                self.fault(&format!("a report does not name the host {}: {report}", self.host));
+            }
+            if report.chars().any(char::is_control) {
+                self.fault(&format!("a report has control characters: {report:?}"));
+            }
         }
     }
 }
