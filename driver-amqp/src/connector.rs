@@ -35,7 +35,7 @@ impl Connector for AmqpConnector {
         &["rabbit", "kombu", "amqp", "amqps"]
     }
 
-    /// Each call opens a transport of its own, with two connections.
+    /// Each call opens a transport of its own, with two connections and more when listeners need more channels.
     ///
     /// # Errors
     /// Those of `AmqpTransport::connect`.

@@ -29,7 +29,7 @@ pub struct Counters {
     pub handed_over_unsettled: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
-    /// Lost links. Each has two connections.
+    /// Lost links. A link has two connections or more, and is lost with any of them.
     /// A failed attempt to connect is no loss.
     pub losses: u64,
     /// Reconnects after a loss.

@@ -38,8 +38,9 @@
 //! exchanges of RPC from such a policy.
 //!
 //! # A lost connection
-//! A transport has two connections to one host: one for publishing and one for the rest. When one is lost, the driver closes
-//! the other too and reconnects, to each host of the URL in turn. Then the listeners declare, bind and consume their queues
+//! A transport has two connections to one host: one for publishing and one for the rest. It opens another for each 1,535
+//! listeners (three quarters of the channels that the broker grants a connection). When one is lost, the driver closes
+//! the others too and reconnects, to each host of the URL in turn. Then the listeners declare, bind and consume their queues
 //! under the same names, and after that publishers resume. A publish waits for this until its deadline; one that was sent
 //! and not confirmed fails with `Disconnected`, executed `Maybe`, within 2 s. Messages that were handed over and not settled are
 //! redelivered, and settling the first copy fails. If the URL names several hosts, the next one is tried after a random wait

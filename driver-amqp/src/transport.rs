@@ -399,7 +399,7 @@ impl Transport for AmqpTransport {
         Ok(found)
     }
 
-    /// In this order: users see `Closed`; settlers write for at most 1 s; both connections close; the tasks end. A
+    /// In this order: users see `Closed`; settlers write for at most 1 s; every connection closes; the tasks end. A
     /// second call returns at once.
     ///
     /// # Errors

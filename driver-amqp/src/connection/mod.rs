@@ -219,7 +219,7 @@ impl Connection {
     ///
     /// 0 if no connection can be opened. It ends after the broker no longer counts the trial.
     async fn room(&self, deadline: Deadline) -> usize {
-        let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
+        let Ok(trial) = self.open_another(deadline).await else { return 0 };
         let mut channels = Vec::new();
         while channels.len() < AMPLE {
             match trial.open_channel(deadline).await {
@@ -318,6 +318,31 @@ impl Connection {
             None => Err(lost(operation, "the connection is closed")),
         };
         heard.map_err(|error| error.with_context("host", &self.host))
+    }
+
+    /// Opens another connection to the same broker with the same settings.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancellation
+    /// Shuts the new socket.
+    pub(crate) async fn open_another(&self, deadline: Deadline) -> Result<Self> {
+        Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await
+    }
+
+    /// `host:port` of the broker, for errors and logs.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// How many channels both sides agreed on. RabbitMQ offers 2,047 by default.
+    pub(crate) fn channel_max(&self) -> u16 {
+        match self.lapin.configuration().channel_max() {
+            // AMQP 0-9-1, connection.tune: 0 is no limit.
+            0 => u16::MAX,
+            channels => channels,
+        }
     }
 
     /// lapin's view, which may lag behind the socket.

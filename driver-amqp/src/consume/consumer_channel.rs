@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt;
 use lapin::Consumer;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use oslo_messaging::{Deadline, Error, Result};
 
+use crate::connection::Connection;
 use crate::connection::channel::Channel;
 use crate::consume::consumer_plan::ConsumerPlan;
 use crate::link::Link;
+use crate::link::consuming::Seat;
 use crate::short_string::short_string;
 use crate::topology::name_lease::taken;
 
@@ -24,14 +26,33 @@ pub(crate) struct ConsumerChannel {
     pub(crate) link: Arc<Link>,
     /// Dropping the last clone closes it.
     pub(crate) amqp: Channel,
+    /// Its place on one of the consuming connections. After the channel, which closes first.
+    seat: Arc<Seat>,
     /// How many consumer tags this channel has used.
     tags: Arc<AtomicU32>,
 }
 
 impl ConsumerChannel {
-    /// A channel of `link` without consumers.
-    pub(crate) fn new(link: &Arc<Link>, channel: Channel) -> Self {
-        Self { link: Arc::clone(link), amqp: channel, tags: Arc::default() }
+    /// Opens a channel without consumers on a connection of `link` that has room for it. `window` is the prefetch
+    /// count of each consumer.
+    ///
+    /// # Errors
+    /// As [`ConsumingConnections::seat`](crate::link::consuming::ConsumingConnections::seat) and
+    /// [`Connection::channel`].
+    ///
+    /// # Cancellation
+    /// Closes the channel.
+    pub(crate) async fn open(link: &Arc<Link>, window: u16, deadline: Deadline) -> Result<Self> {
+        let seat = link.consuming.seat(deadline).await?;
+        let amqp = seat.connection.channel(deadline).await?;
+        let setting = amqp.basic_qos(window, BasicQosOptions::default());
+        seat.connection.ask("set prefetch", deadline, setting).await?;
+        Ok(Self { link: Arc::clone(link), amqp, seat: Arc::new(seat), tags: Arc::default() })
+    }
+
+    /// The connection of the channel.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.seat.connection
     }
 
     /// Whether the channel, and its link, are still open.
@@ -54,7 +75,7 @@ impl ConsumerChannel {
         let options = BasicConsumeOptions { exclusive: reading.alone, ..BasicConsumeOptions::default() };
         let tag = self.next_tag()?;
         let consume = self.amqp.basic_consume(name.clone(), tag.clone(), options, reading.arguments.clone());
-        let consumer = self.link.consuming.ask("consume", deadline, consume).await;
+        let consumer = self.connection().ask("consume", deadline, consume).await;
         let consumer = consumer.map_err(|error| {
             let refused = reading.alone && says_taken(&error);
             if refused { taken(name.as_str()).with_source(error) } else { error.with_context("queue", &name) }
@@ -68,7 +89,7 @@ impl ConsumerChannel {
         // Both of two consumers that started together leave; each retries after a random wait.
         if reading.alone && readers > 1 {
             let cancel = self.amqp.basic_cancel(tag, BasicCancelOptions::default());
-            self.link.consuming.ask("stop", deadline, cancel).await?;
+            self.connection().ask("stop", deadline, cancel).await?;
             return Err(taken(name.as_str()));
         }
         Ok(consumer)
@@ -99,7 +120,7 @@ impl ConsumerChannel {
     async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());
-        let found = self.link.consuming.ask("find queue", deadline, asking).await;
+        let found = self.connection().ask("find queue", deadline, asking).await;
         found.map(|queue| queue.consumer_count()).map_err(|error| error.with_context("queue", queue))
     }
 }

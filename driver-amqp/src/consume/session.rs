@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, Stream};
 use lapin::Consumer;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, QueueDeleteOptions};
 use lapin::types::ShortString;
 use oslo_messaging::driver::Origin;
 use oslo_messaging::{Deadline, Error, Result};
@@ -122,10 +122,8 @@ impl Session {
         queues: &[ConsumerPlan],
         deadline: Deadline,
     ) -> Result<Self> {
-        let channel = link.consuming.channel(deadline).await?;
-        link.consuming.ask("set prefetch", deadline, channel.basic_qos(window, BasicQosOptions::default())).await?;
-        // After the prefetch count, which holds for consumers that start later.
-        let channel = ConsumerChannel::new(link, channel);
+        // With the prefetch count, which holds for consumers that start later.
+        let channel = ConsumerChannel::open(link, window, deadline).await?;
         let mut readers = Vec::new();
         for queue in queues {
             let consumer = channel.consume(queue, deadline).await?;
@@ -196,7 +194,7 @@ impl Session {
                         progress = true;
                         let (channel, tag) = (self.channel.amqp.id(), delivery.delivery_tag);
                         // The frame reader reported it before lapin could read the delivery.
-                        let undecodable = self.channel.link.consuming.notices().take_undecodable(channel, tag);
+                        let undecodable = self.channel.connection().notices().take_undecodable(channel, tag);
                         let (queue, at) = (Arc::clone(&reader.queue), Instant::now());
                         let origin = origin(&mut reader.origin, &delivery);
                         self.order.push(tag, Received { queue, delivery, origin, at, undecodable });
@@ -259,9 +257,9 @@ impl Session {
     /// # Errors
     /// The channel or its connection is lost, so the broker redelivers the messages.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
-        let ConsumerChannel { link, amqp, .. } = self.channel.clone();
+        let channel = self.channel.clone();
         let options = BasicAckOptions { multiple };
-        Box::pin(async move { link.consuming.hear("acknowledge", amqp.basic_ack(last, options)).await })
+        Box::pin(async move { channel.connection().hear("acknowledge", channel.amqp.basic_ack(last, options)).await })
     }
 
     /// Cancels every consumer. If that fails, closes the channel, so that no further message arrives either
@@ -276,10 +274,10 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let consuming = &self.channel.link.consuming;
+        let connection = self.channel.connection();
         let cancels = self.readers.iter_mut().filter(|reader| !reader.cancelled).map(|reader| async {
             let cancel = self.channel.amqp.basic_cancel(reader.tag.clone(), BasicCancelOptions::default());
-            consuming.ask("stop", deadline, cancel).await?;
+            connection.ask("stop", deadline, cancel).await?;
             reader.cancelled = true;
             Ok(())
         });
@@ -303,20 +301,20 @@ impl Session {
         let (done, closed) = oneshot::channel();
         // A settler that has ended has nothing left to write.
         let _ = self.settler.send("close", Command::Close(done));
-        let consuming = &self.channel.link.consuming;
-        let _ = consuming.run_until(deadline, "write acknowledgements", closed).await?;
+        let connection = self.channel.connection();
+        let _ = connection.run_until(deadline, "write acknowledgements", closed).await?;
         // From here on, settling a message of this listener fails with `Closed`.
-        consuming.run_until(deadline, "close", self.settler.ended()).await?;
+        connection.run_until(deadline, "close", self.settler.ended()).await?;
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         // Taken: if a deletion fails, the others expire instead of being tried again.
         for queue in std::mem::take(&mut self.passing) {
             let deleting = self.channel.amqp.queue_delete(queue, QueueDeleteOptions::default());
-            consuming.ask("delete queue", deadline, deleting).await?;
+            connection.ask("delete queue", deadline, deleting).await?;
         }
         let closing = self.channel.amqp.close(200, "closed".into());
-        consuming.ask("close channel", deadline, closing).await
+        connection.ask("close channel", deadline, closing).await
     }
 
     /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with

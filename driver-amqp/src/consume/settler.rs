@@ -253,7 +253,7 @@ impl SettlerTask {
     /// # Errors
     /// lapin's; `Disconnected` if the connection ended and lapin does not answer.
     async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        self.channel.link.consuming.hear(operation, written).await
+        self.channel.connection().hear(operation, written).await
     }
 }
 

@@ -118,7 +118,7 @@ impl SubscriptionOpener {
             let window = config.prefetch(self.subscription.window);
             Session::open(link, &self.inner, window, &queues, deadline).await
         };
-        let session = link.consuming.run_until(deadline, "subscribe", opening).await??;
+        let session = link.consuming.first().run_until(deadline, "subscribe", opening).await??;
         // Only now: a failed attempt must not set the time to start from.
         self.position.began();
         Ok(session)
@@ -137,7 +137,7 @@ impl SubscriptionOpener {
         let queue = ConsumerPlan::of(plan, config, &self.position);
         let mut declarer = Declarer::new(link, &self.inner, deadline);
         let making = self.make(&mut declarer, &queue.plan);
-        link.consuming.run_until(deadline, "subscribe", making).await??;
+        link.consuming.first().run_until(deadline, "subscribe", making).await??;
         Ok(queue)
     }
 
@@ -159,7 +159,7 @@ impl SubscriptionOpener {
             }
             Ok(found.map_or(0, |queue| queue.consumers))
         };
-        let consumers = link.consuming.run_until(deadline, "subscribe", renewing).await??;
+        let consumers = link.consuming.first().run_until(deadline, "subscribe", renewing).await??;
         Ok((!is_stream(&plan, config)).then_some(consumers))
     }
 

@@ -1,8 +1,9 @@
-//! Two connections to one broker, opened together and abandoned together.
+//! Two connections to one broker, and more when listeners need more channels; they are abandoned together.
 //!
 //! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection. On
 //! one connection it would stop acknowledgements and heartbeats too.
 
+pub(crate) mod consuming;
 pub(crate) mod current;
 pub(crate) mod health;
 pub(crate) mod inner;
@@ -11,11 +12,12 @@ pub(crate) mod state_machine;
 pub(crate) mod supervisor;
 pub(crate) mod transient_queues;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oslo_messaging::{Deadline, Error, Result};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -24,14 +26,15 @@ use crate::config::AmqpConfig;
 use crate::connection::Connection;
 use crate::connection::endpoint::Endpoint;
 use crate::frames::ServerVersion;
+use crate::link::consuming::{ConnectionEvents, ConsumingConnections};
 use crate::link::state_machine::Generation;
 
 /// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
 /// consumers resubscribe.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone. When
-/// one is lost, the other is abandoned too: a server that receives and cannot reply is worse than one that is seen
+/// One connection for publishing and at least one for everything else, so that a resource alarm blocks publishes alone. When
+/// one is lost, the others are abandoned too: a server that receives and cannot reply is worse than one that is seen
 /// to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -42,13 +45,15 @@ pub(crate) struct Link {
     /// For publishes only: the broker stops reading from it during a resource alarm.
     pub(crate) publishing: Connection,
     /// For consumers, acknowledgements and declarations.
-    pub(crate) consuming: Connection,
+    pub(crate) consuming: ConsumingConnections,
     /// Decides whether shared queues and exchanges are declared durable.
     pub(crate) transient: TransientQueues,
     /// Shared with the next link to this host.
     facts: Arc<BrokerFacts>,
     /// When it was opened, for the grace period.
     since: Instant,
+    /// The events of the consuming connections, until the supervisor takes them.
+    consuming_events: Mutex<Option<UnboundedReceiver<ConnectionEvents>>>,
     /// Set before the sockets are shut, so that no user takes a late success for one that counts.
     given_up: AtomicBool,
 }
@@ -60,7 +65,7 @@ impl Link {
         config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
-    /// Opens both connections. Asks the broker whether it allows transient queues, if the configuration
+    /// Opens the two connections that a link begins with. Asks the broker whether it allows transient queues, if the configuration
     /// declares any and the answer is not known yet.
     ///
     /// The three steps are sequential, so a broker that refuses the first connection costs one attempt.
@@ -105,8 +110,18 @@ impl Link {
                 answer
             };
         }
-        let (facts, since, given_up) = (Arc::clone(&endpoint.facts), Instant::now(), AtomicBool::new(false));
-        Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, facts, since, given_up })
+        let (consuming, events) = ConsumingConnections::new(consuming);
+        Ok(Self {
+            generation,
+            host: endpoint.name(),
+            publishing,
+            consuming,
+            transient,
+            facts: Arc::clone(&endpoint.facts),
+            since: Instant::now(),
+            consuming_events: Mutex::new(Some(events)),
+            given_up: AtomicBool::new(false),
+        })
     }
 
     /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
@@ -125,14 +140,19 @@ impl Link {
         self.generation > 1 && self.since.elapsed() < GRACE
     }
 
+    /// The events of each consuming connection, also of those that are opened later. `None` the second time.
+    pub(crate) fn take_consuming_events(&self) -> Option<UnboundedReceiver<ConnectionEvents>> {
+        self.consuming_events.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The version of the broker; `None` if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
-        self.consuming.server_version()
+        self.consuming.first().server_version()
     }
 
     /// According to lapin, which notes a loss a moment late.
     pub(crate) fn is_connected(&self) -> bool {
-        self.publishing.is_connected() && self.consuming.is_connected()
+        self.publishing.is_connected() && self.consuming.are_connected()
     }
 
     /// Whether it was abandoned. lapin may report either connection as open a moment longer.
@@ -140,7 +160,7 @@ impl Link {
         self.given_up.load(Ordering::Acquire)
     }
 
-    /// Shuts both sockets without an AMQP close: every pending operation fails.
+    /// Shuts every socket without an AMQP close: every pending operation fails.
     pub(crate) fn abandon(&self) {
         // In this order, see the field.
         self.given_up.store(true, Ordering::Release);
@@ -148,21 +168,21 @@ impl Link {
         self.consuming.abandon();
     }
 
-    /// From now on keeps the channels of both connections, because [`close`](Self::close) is next.
+    /// From now on keeps the channels of every connection, because [`close`](Self::close) is next.
     pub(crate) fn keep_channels(&self) {
         self.publishing.keep_channels();
         self.consuming.keep_channels();
     }
 
-    /// Closes both connections in order.
+    /// Closes every connection in order.
     ///
-    /// Both at the same time, so a silent broker costs one timeout.
+    /// All at the same time, so a silent broker costs one timeout.
     ///
     /// # Cancellation
     /// The sockets stay open until the link is dropped.
     ///
     /// # Errors
-    /// `Timeout` if the broker did not answer in time; both sockets are shut anyway.
+    /// `Timeout` if the broker did not answer in time; every socket is shut anyway.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
         publishing.and(consuming)

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, SelectAll};
 use oslo_messaging::{Deadline, State};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ use crate::attempts::STABLE_AFTER;
 use crate::connection::hosts::Hosts;
 use crate::counters::count;
 use crate::link::Link;
+use crate::link::consuming::ConnectionEvents;
 use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
@@ -45,8 +47,10 @@ struct LinkWatcher {
     link: Arc<Link>,
     /// The only one on which a broker reports an alarm.
     publishing: BoxStream<'static, lapin::Event>,
-    /// Its end is a loss of the whole link.
-    consuming: BoxStream<'static, lapin::Event>,
+    /// Those of every consuming connection. The end of one is a loss of the whole link.
+    consuming: SelectAll<ConnectionEvents>,
+    /// The events of consuming connections that are opened meanwhile.
+    opened: Option<UnboundedReceiver<ConnectionEvents>>,
     /// When the link counts as stable; `None` once that was reported.
     stable_at: Option<Instant>,
 }
@@ -177,11 +181,12 @@ impl Drop for Supervisor {
 }
 
 impl LinkWatcher {
-    /// Subscribes to the events of both connections. Earlier events are missed, so `next` checks the state as well.
+    /// Subscribes to the events of every connection. Earlier events are missed, so `next` checks the state as well.
     fn of(link: &Arc<Link>) -> Self {
         Self {
             publishing: link.publishing.events(),
-            consuming: link.consuming.events(),
+            consuming: SelectAll::new(),
+            opened: link.take_consuming_events(),
             link: Arc::clone(link),
             stable_at: Some(Instant::now() + STABLE_AFTER),
         }
@@ -204,7 +209,11 @@ impl LinkWatcher {
                     Some(lapin::Event::ConnectionUnblocked) => return Event::Unblocked(generation),
                     event => event,
                 },
-                event = self.consuming.next() => event,
+                Some(events) = next_opened(&mut self.opened) => {
+                    self.consuming.push(events);
+                    continue;
+                }
+                Some(event) = self.consuming.next() => event,
                 () = sleep_until(stable_at.unwrap_or_else(Instant::now)), if stable_at.is_some() => {
                     self.stable_at = None;
                     return Event::Stable(generation);
@@ -222,6 +231,14 @@ impl LinkWatcher {
             }
         }
         Event::Lost(generation, format!("{}: {reason}", self.link.host))
+    }
+}
+
+/// The events of the next consuming connection that is opened. It never ends without a receiver.
+async fn next_opened(opened: &mut Option<UnboundedReceiver<ConnectionEvents>>) -> Option<ConnectionEvents> {
+    match opened {
+        Some(opened) => opened.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -238,9 +238,9 @@ impl ListenerRecovery {
             Err(_) if !self.channel.is_connected() => return self.resubscribe(None).await,
             Err(error) => return self.postpone_consumer(index, &error),
         };
-        let consuming = self.channel.consume(&plan, deadline);
-        let consumed = self.channel.link.consuming.run_until(deadline, "subscribe", consuming).await;
-        match consumed.and_then(|consumer| consumer) {
+        let starting = self.channel.consume(&plan, deadline);
+        let started = self.channel.connection().run_until(deadline, "subscribe", starting).await;
+        match started.and_then(|consumer| consumer) {
             Ok(consumer) => {
                 self.lost_consumers.restored(index);
                 let restored = RestoredConsumer { index, consumer, queue: plan };

@@ -12,6 +12,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use oslo_messaging::driver::{Binding, Exchange, ExchangeKind, Lifetime, QueueCounts, QueuePlan};
 use oslo_messaging::{Deadline, Error, ErrorKind, Result};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::brokers::TransientQueues;
 use crate::config::AmqpConfig;
@@ -68,15 +69,17 @@ pub(crate) struct Declarer<'a> {
     deadline: Deadline,
     /// `None` before the first request, and after one that failed.
     channel: Option<Channel>,
+    /// Its turn to use a channel, from the first request on. After the channel, which closes first.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Declarer<'a> {
     /// Opens nothing. `deadline` is for all requests together.
     pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
         // Not the publishing connection: an alarm blocks that one, and every declaration with it.
-        let (connection, transient) = (&link.consuming, link.transient);
+        let (connection, transient) = (link.consuming.first(), link.transient);
         let limits_deliveries = is_limited_by_itself(link.server_version());
-        Self { link, connection, transient, limits_deliveries, inner, deadline, channel: None }
+        Self { link, connection, transient, limits_deliveries, inner, deadline, channel: None, turn: None }
     }
 
     /// Declares `exchange`. The default exchange always exists.
@@ -262,6 +265,9 @@ impl<'a> Declarer<'a> {
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
+        }
+        if self.turn.is_none() {
+            self.turn = Some(self.deadline.run("declare", self.link.consuming.declaring()).await?);
         }
         let channel = self.connection.channel(self.deadline).await?;
         Ok(self.channel.insert(channel).clone())

@@ -122,6 +122,14 @@ impl Stage {
     }
 
     /// The names of the queues that are there.
+    /// The process ids that the broker has for the connections to it, in no order.
+    pub async fn connections(&self) -> Vec<String> {
+        let listed = self.control(|stage| stage.node.rabbitmqctl(&["list_connections", "pid"])).await;
+        let lines = listed.expect("they are listed");
+        // A process id of Erlang; the first line is a heading.
+        lines.lines().map(str::trim).filter(|line| line.starts_with('<')).map(str::to_owned).collect()
+    }
+
     pub async fn queue_names(&self) -> Vec<String> {
         let name =
             |queue: &serde_json::Map<String, serde_json::Value>| queue["name"].as_str().expect("a name").to_owned();

@@ -270,7 +270,7 @@ pub(crate) async fn another_host_is_taken_at_once_when_one_is_killed() {
     assert_eq!(deletions().await, before, "the broker has answered before");
 }
 
-async fn limit_vhost(stage: &Stage, limits: &'static str) {
+pub(crate) async fn limit_vhost(stage: &Stage, limits: &'static str) {
     let limit = move |stage: &Stage| {
         stage.node.rabbitmqctl(&["set_vhost_limits", "-p", &stage.vhost, limits]).expect("a limit");
     };

@@ -50,7 +50,9 @@ const CASES: &[Case] = &cases! {
         another_host_is_taken_at_once_when_one_is_killed;
     channels:
         a_channel_number_that_the_broker_has_closed_blocks_no_other,
-        a_limit_of_channels_in_use_is_reported_and_costs_no_open_channel;
+        listeners_beyond_the_channels_of_a_connection_get_another,
+        the_loss_of_a_later_connection_is_the_loss_of_the_link,
+        a_listener_for_which_no_connection_can_be_opened_is_refused_and_costs_no_other;
     connect:
         a_wrong_password_is_denied_and_never_shown,
         an_unknown_virtual_host_is_named,

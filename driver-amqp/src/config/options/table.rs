@@ -269,7 +269,7 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
     idle(
         "rpc_conn_pool_size",
         NUMBER,
-        "No effect: there are two connections to one host, whatever is sent.",
+        "No effect: there are two connections to one host, and more if listeners need more channels.",
         is_number,
     ),
     idle("conn_pool_min_size", NUMBER, "No effect, as `rpc_conn_pool_size`.", is_number),
