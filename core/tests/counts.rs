@@ -58,7 +58,7 @@ fn futures_have_at_most_so_many_bytes() {
     let (client, notifier) = (RpcClient::new(&bus, Target::topic("t")), Notifier::new(&bus, "p"));
     let (context, text) = (Context::new(), Text { s: String::new() });
     for (what, size, most) in [
-        ("call", size_of_val(&client.call::<String>(&context, "echo", &text)), 3_200),
+        ("call", size_of_val(&client.call::<String>(&context, "echo", &text)), 2_200),
         ("cast", size_of_val(&client.cast(&context, "echo", &text)), 1_150),
         ("notify", size_of_val(&notifier.info(&context, "e", &text)), 550),
     ] {

@@ -9,19 +9,18 @@
 //! timeout can say whether anything consumes it.
 
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::RpcClient;
 use super::outgoing_request::OutgoingRequest;
 use crate::bus::inspections::Finding;
 use crate::bus::waiting_calls::{Answer, CallId, PendingCall};
-use crate::deadline::LONGEST;
 use crate::driver::{Address, Message, PublishOptions};
 use crate::rpc::failures;
 use crate::wire::CallParts;
@@ -85,14 +84,19 @@ impl Call<'_> {
             Err(error) => return Err(self.named(error)),
         };
         phases.connected = Some(Instant::now());
-        let monitor = self.client.monitor.map(|interval| interval.as_secs_f64());
-        let call = CallParts { msg_id: &self.id.to_string(), reply_q: &reply_q, monitor };
-        let message = request.into_message(Some(call), Some(self.client.bus.0.clock.unix_ms(self.deadline)));
+        let message = self.message(request, &reply_q);
         let options = self.client.publish_options(&self.address, self.deadline, true);
-        // Only built here: it is polled beside the wait for the reply.
-        let publish = self.publish(message, &options);
+        // Polled beside the wait for the reply, and pinned here: a future that moves into another has room in it twice.
+        let publish = pin!(self.publish(message, &options));
         // The outer result is of this side, the inner one is of the method.
         self.finish(self.wait(&mut pending, publish, &reply_q, &mut phases).await?)
+    }
+
+    /// The request on the wire. A function of its own, so that the future does not keep what only this step needs.
+    fn message(&self, request: OutgoingRequest<'_>, reply_q: &str) -> Message {
+        let monitor = self.client.monitor.map(|interval| interval.as_secs_f64());
+        let call = CallParts { msg_id: &self.id.to_string(), reply_q, monitor };
+        request.into_message(Some(call), Some(self.client.bus.0.clock.unix_ms(self.deadline)))
     }
 
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
@@ -107,18 +111,17 @@ impl Call<'_> {
     async fn wait(
         &self,
         pending: &mut PendingCall,
-        publish: impl Future<Output = Result<Sent>>,
+        mut publish: Pin<&mut impl Future<Output = Result<Sent>>>,
         reply_q: &str,
         phases: &mut Phases,
     ) -> Result<std::result::Result<Payload, RemoteError>> {
-        let mut publish = pin!(publish);
         // One timer for both: the inspection, and then the deadline.
-        // The inspection is boxed when its time has come: most calls end before, and carry no room for it.
-        let (mut inspection, mut inspected) = (None::<BoxFuture<'_, ()>>, false);
         let mut deadline = pin!(sleep_until(self.inspect_at()));
+        // Boxed when its time has come: most calls end before, and carry no room for it.
+        let (mut inspection, mut inspected) = (None::<BoxFuture<'_, ()>>, false);
+        // Boxed as well: few calls are monitored.
+        let mut silence = None::<BoxFuture<'_, ()>>;
         let mut sent = None;
-        let monitored = self.client.monitor.unwrap_or(LONGEST);
-        let mut silence = pin!(sleep(monitored));
         loop {
             tokio::select! {
                 biased;
@@ -129,11 +132,11 @@ impl Call<'_> {
                     phases.published = Some(now);
                     sent = Some(published?);
                     // A server cannot be silent about what it was not sent.
-                    silence.as_mut().reset(now + monitored);
+                    silence = self.silence_since(now);
                 }
-                heard = heard(&mut pending.heard), if pending.heard.is_some() => silence.as_mut().reset(heard + monitored),
-                () = &mut silence, if self.client.monitor.is_some() && sent.is_some() => {
-                    return Err(self.gone_silent(monitored, *phases));
+                heard = heard(&mut pending.heard), if pending.heard.is_some() => silence = self.silence_since(heard),
+                () = finished(&mut silence), if silence.is_some() && sent.is_some() => {
+                    return Err(self.gone_silent(*phases));
                 }
                 () = finished(&mut inspection), if inspection.is_some() => inspection = None,
                 () = &mut deadline => {
@@ -147,6 +150,11 @@ impl Call<'_> {
                 }
             }
         }
+    }
+
+    /// Ends when the server of a monitored call has not been heard of for the monitor's interval after `sign`.
+    fn silence_since(&self, sign: Instant) -> Option<BoxFuture<'static, ()>> {
+        self.client.monitor.map(|interval| sleep_until(sign + interval).boxed())
     }
 
     /// Late enough that most calls have ended, early enough that the finding is there when the deadline passes.
@@ -230,9 +238,10 @@ impl Call<'_> {
     }
 
     /// The timeout of a monitored call whose server sent no heartbeat.
-    fn gone_silent(&self, monitored: Duration, phases: Phases) -> Error {
+    fn gone_silent(&self, phases: Phases) -> Error {
+        let interval = self.client.monitor.unwrap_or_default();
         self.timed_out(phases, Executed::Maybe)
-            .with_context("reason", format_args!("no heartbeat from the server for {monitored:?}"))
+            .with_context("reason", format_args!("no heartbeat from the server for {interval:?}"))
     }
 
     /// A timeout that says how long each phase took: connecting, waiting for the confirm, waiting for the reply.
