@@ -24,7 +24,7 @@ const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);
 
-/// What clones of a context share.
+/// Clones share it; a context with another value copies it.
 #[derive(Clone, Default)]
 struct Inner {
     values: Vec<(String, Payload)>,
@@ -32,7 +32,7 @@ struct Inner {
     request: Option<RequestInfo>,
 }
 
-/// What a handler can know of the request it is answering.
+/// What a handler can know of its request: enough to recognise one that may have run before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInfo {
@@ -108,7 +108,7 @@ impl Context {
         Self(Arc::new(Inner { deadline: None, ..(*self.0).clone() }))
     }
 
-    /// In a handler: the request that is being answered.
+    /// In a handler: the request that is being answered. `None` in a context that a program made itself.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.0.request.as_ref()

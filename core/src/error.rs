@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::excerpt::{Excerpt, cut, excerpt};
 
-/// The result of every fallible operation here.
+/// A result whose error is this crate's [`Error`], unless another type is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for programs to match on.
@@ -139,7 +139,7 @@ pub enum Executed {
     Yes,
 }
 
-/// Why an operation failed.
+/// Why an operation failed, and what is known of its effect all the same.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
 /// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same
@@ -186,7 +186,7 @@ impl Error {
         }))
     }
 
-    /// What went wrong, for programs to match on.
+    /// What went wrong, for programs to match on; context and source are for people.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -215,7 +215,7 @@ impl Error {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// Sets what is known about the execution.
+    /// Replaces what the kind implies; a driver that certainly sent nothing says [`Executed::No`].
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {
         self.0.executed = executed;

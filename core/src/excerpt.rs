@@ -56,10 +56,10 @@ pub(crate) fn cut(value: impl Display) -> String {
     short.text
 }
 
-/// Escapes and cuts what is written to it.
+/// Escapes and cuts piece by piece, so that a long text is never held whole.
 struct LineWriter<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
-    /// How many bytes may still be shown.
+    /// Counts down from [`LONGEST`]; an escape that does not fit is left out whole.
     left: usize,
     /// Whether something was left out already: nothing behind it is shown.
     full: bool,
@@ -102,7 +102,7 @@ impl Write for LineWriter<'_, '_> {
     }
 }
 
-/// Keeps the beginning of what is written to it.
+/// Keeps the first [`LONGEST`] bytes of what is written to it, and counts the rest.
 struct Truncated {
     text: String,
     whole: usize,

@@ -34,7 +34,7 @@ pub struct Failure {
 pub(crate) enum Nature {
     /// Logged as an error: the default.
     Unexpected,
-    /// Part of the contract of the method.
+    /// Part of the contract of the method, so it is logged at DEBUG.
     Expected,
     /// No method ran, since the request asks for what the server does not have.
     Refused(Refusal),
@@ -150,7 +150,7 @@ impl Failure {
         Self::new(BUILTINS, "TypeError", format!("{method}() cannot take these arguments: {why}"))
     }
 
-    /// The handler panicked, saying `text`.
+    /// What a panic of the handler is to its caller; `text` is what the panic said.
     ///
     /// A `RuntimeError`; the caller sees the text of the panic.
     pub(crate) fn panicked(text: &str) -> Self {
@@ -199,7 +199,7 @@ impl Failure {
         self.nature == Nature::Expected
     }
 
-    /// What it is to the server that answers it.
+    /// How the server logs and counts it. A caller cannot see this.
     pub(crate) fn nature(&self) -> Nature {
         self.nature
     }
@@ -215,14 +215,14 @@ impl Failure {
         self.raised.whole_text()
     }
 
-    /// The same under another name.
+    /// The same failure as another class; arguments, text and traceback stay.
     pub(crate) fn renamed(mut self, module: &str, class: &str) -> Self {
         module.clone_into(&mut self.raised.module);
         class.clone_into(&mut self.raised.class);
         self
     }
 
-    /// Logs that a part was left out.
+    /// Logs a warning that names the class, the part that was left out and the reason, but not its value.
     fn warn(&self, part: &'static str, error: &crate::Error) {
         let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
         tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");
@@ -230,7 +230,7 @@ impl Failure {
 }
 
 impl From<Failure> for RemoteError {
-    /// What the caller gets of what a handler answered.
+    /// The exception as its caller sees it, without whether it was expected.
     fn from(failure: Failure) -> Self {
         Self(failure.raised)
     }

@@ -82,7 +82,7 @@ impl EndBy {
 }
 
 impl TaskHandle {
-    /// Starts the task that `run` makes of its side.
+    /// Spawns the task that `run` makes of its control. Must be called inside a tokio runtime.
     pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(TaskControl) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

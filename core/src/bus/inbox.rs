@@ -28,7 +28,7 @@ use crate::lifecycle::CLOSE_TIMEOUT;
 use crate::wire::Reply;
 use crate::{Deadline, Error, Executed, Result, Retry};
 
-/// Replies taken from the driver at once.
+/// The most replies that one poll takes; all are delivered before the next poll.
 const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// Replies the broker may have handed over before they are acknowledged.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
@@ -53,7 +53,7 @@ pub(crate) struct Inbox {
     state: Mutex<InboxState>,
 }
 
-/// Who reads the replies now.
+/// The reader and the flag that forbids another, under one lock, so that `close` misses no reader.
 #[derive(Debug, Default)]
 struct InboxState {
     /// Whether the bus was closed: no reader is spawned any more.
@@ -67,7 +67,7 @@ struct InboxState {
 struct InboxTask {
     /// Asks the reader to close its queue and end.
     stop: CancellationToken,
-    /// What the reader publishes.
+    /// Its sender is dropped with the reader, which is how a call notices that the runtime ended.
     progress: watch::Receiver<Progress>,
     task: AbortOnDropHandle<()>,
 }
@@ -75,9 +75,9 @@ struct InboxTask {
 /// How far an inbox has come. Calls wait until it is open.
 #[derive(Debug, Clone)]
 enum Progress {
-    /// Not there yet; what the last try said.
+    /// The last error of an opening that is still repeated; a call that times out meanwhile has it as its source.
     Opening(Option<Error>),
-    /// Replies arrive in the queue of this name.
+    /// Replies arrive in the queue of this name, which each request carries as `_reply_q`.
     Open(Arc<str>),
     /// Opening failed; the next call opens the inbox again.
     Failed(Error),
@@ -85,7 +85,7 @@ enum Progress {
     Ended,
 }
 
-/// What the task of an inbox works with.
+/// The task of an inbox. Its drop fails the waiting calls if the runtime ended under it.
 struct InboxReader {
     transport: Arc<dyn Transport>,
     retry: Retry,
@@ -96,14 +96,14 @@ struct InboxReader {
 }
 
 impl Inbox {
-    /// An inbox that is opened by its first call; `retry` says how patiently.
+    /// An inbox that its first call opens; `retry` bounds the attempts of each opening.
     pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
         Self { transport, retry, decoding, calls: WaitingCalls::default(), state: Mutex::default() }
     }
 
-    /// How many calls are registered.
+    /// How many calls wait for a reply; those that wait for the opening do not count.
     ///
-    /// The number is a snapshot, for the log and for tests.
+    /// The number is a snapshot, for the log and for users.
     pub(crate) fn calls_in_flight(&self) -> usize {
         self.calls.len()
     }
@@ -116,7 +116,7 @@ impl Inbox {
     /// opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
     /// # Cancellation
-    /// The opening goes on for those who also wait, and for the next call.
+    /// The opening continues for the other calls and for the next one.
     pub(crate) async fn expect_reply(
         &self,
         id: CallId,
@@ -194,8 +194,7 @@ impl Inbox {
         Ok(progress)
     }
 
-    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for
-    /// another.
+    /// Whether the opening failed only because its own 60 s passed; a caller with time left waits for another opening.
     ///
     /// Only then can the caller use its own deadline instead: with a limit of attempts, the limit counts.
     fn only_time_ran_out(&self, error: &Error) -> bool {
@@ -252,8 +251,8 @@ impl InboxReader {
         let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
     }
 
-    /// Subscribes to the reply queue, repeating transient errors, and publishes the last error for calls that time
-    /// out.
+    /// Subscribes to the reply queue and repeats transient errors.
+    /// the progress.
     ///
     /// Ends after 60 s at the latest, whatever the deadlines of the calls.
     ///
@@ -279,7 +278,7 @@ impl InboxReader {
         Ok((listener, queue))
     }
 
-    /// Hands each reply to its call; says what ended that.
+    /// Hands each reply to its call until the inbox is closed or the listener ends; returns the reason.
     ///
     /// The replies of one poll are delivered before the next poll.
     async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {

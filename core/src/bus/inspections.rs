@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Inspections(Mutex<HashMap<Address, Inspection>>);
 
-/// One inspection, also while it is under way.
+/// One inspection, from its begin; while it is under way its finding is `Nothing`.
 #[derive(Debug)]
 struct Inspection {
     begun: Instant,

@@ -29,7 +29,7 @@ use crate::{ConfigFile, Deadline, Executed, Health, Registry, Result, Retry};
 #[derive(Clone)]
 pub struct Bus(pub(crate) Arc<Inner>);
 
-/// What every clone of a bus shares.
+/// Shared by the clones, clients and servers of a bus; the last of them releases it.
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     /// Opened by the first call.
@@ -49,13 +49,13 @@ pub(crate) struct Inner {
     pub(crate) ping: bool,
     /// Where the transport was connected to, as far as that is known here.
     pub(crate) url: Option<TransportUrl>,
-    /// The limits of received bodies.
+    /// Bounds one decompressed body, and the decoded bytes that the whole bus has in hand.
     pub(crate) decoding: Decoding,
     /// After the transport, whose last state it passes on.
     pub(crate) health: BusHealth,
 }
 
-/// The settings of a [`Bus`].
+/// The settings of a [`Bus`]; each setter names its default. Nothing runs before [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct BusBuilder {
@@ -80,7 +80,7 @@ impl Bus {
         Self::builder(transport).build()
     }
 
-    /// A bus over `transport` with settings of your own.
+    /// Starts from the defaults; [`build`](BusBuilder::build) makes the bus, and only that needs a tokio runtime.
     pub fn builder(transport: impl Transport) -> BusBuilder {
         BusBuilder {
             transport: Arc::new(transport),
@@ -150,7 +150,7 @@ impl Bus {
         Ok(builder.connected_to(url).build())
     }
 
-    /// What the driver can do.
+    /// What the driver can do, so that a program need not find out by [`Unsupported`](crate::ErrorKind::Unsupported).
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.0.transport.capabilities()
@@ -164,7 +164,7 @@ impl Bus {
         self.0.health.subscribe()
     }
 
-    /// How many calls wait for their reply.
+    /// How many calls wait for their reply now. A call that timed out or was dropped does not count.
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
         self.0.inbox.calls_in_flight()

@@ -28,7 +28,7 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// Starts to follow the system's clock from now on.
+    /// Follows the system's clock, and adds what tokio's clock gains on the real one from here on.
     pub(crate) fn start() -> Self {
         Self::over(SystemTime::now)
     }
@@ -68,7 +68,7 @@ impl WallClock {
     }
 }
 
-/// The deadline that a peer wrote, seen from here.
+/// A peer's deadline relative to now, by this machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerDeadline {
     Ahead(Deadline),

@@ -40,7 +40,7 @@ impl Registry {
         self
     }
 
-    /// The schemes that have a driver, in order.
+    /// The schemes that have a driver, in alphabetical order.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -18,9 +18,9 @@ use crate::driver::IncomingMessage;
 /// caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
-/// A message with what was decoded from its body.
+/// A message that nothing has settled yet, and the result of decoding its body.
 pub(crate) struct Decoded<T> {
-    /// The message, unsettled.
+    /// Still to be settled by its taker, also if the content does not decode.
     pub(crate) message: Box<dyn IncomingMessage>,
     /// Its decoded content, or why it cannot be decoded.
     pub(crate) content: Result<T>,
@@ -31,15 +31,15 @@ pub(crate) struct Decoded<T> {
 /// Messages in the order in which they came, but that one which takes longer than 100 ms to decode loses its place.
 #[derive(Debug)]
 pub(super) struct ArrivalOrder<T> {
-    /// The number of the next place.
+    /// Ascends and is never reused, so that a late result finds its own message or none.
     next: u64,
     /// In order of arrival; after `advance` the first one is still being decoded.
     places: VecDeque<Place<T>>,
     /// How many in `places` are decoded and held up. Counted, so that `held_up` need not search.
     decoded: usize,
-    /// Messages that have lost their place.
+    /// Messages that have lost their place and are still being decoded, by number.
     late: HashMap<u64, Box<dyn IncomingMessage>>,
-    /// Messages whose turn has come.
+    /// Messages whose turn has come, the next to be handed out first.
     ready: VecDeque<Decoded<T>>,
 }
 
@@ -134,7 +134,7 @@ impl<T> ArrivalOrder<T> {
         self.places.is_empty() && self.late.is_empty() && self.ready.is_empty()
     }
 
-    /// Appends a place and returns its number.
+    /// Appends a place; its number is higher than those of all places before it.
     fn place(&mut self, state: State<T>) -> u64 {
         let number = self.next;
         self.next += 1;

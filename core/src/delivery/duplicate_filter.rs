@@ -1,4 +1,4 @@
-//! Which messages were seen before.
+//! A bounded memory of message ids, which separates a repeated delivery from a new message.
 //!
 //! The reference keeps the last 16 ids of a consumer (`_drivers/amqp.py`, `_MsgIdCache`); this filter keeps
 //! more, because a reconnect redelivers a whole prefetch window.
@@ -19,7 +19,7 @@ pub(crate) struct DuplicateFilter {
     capacity: usize,
     age: Duration,
     seen: HashMap<MessageKey, Instant>,
-    /// The same messages, oldest first.
+    /// The keys of `seen`, oldest first, so that the oldest is found without a search.
     order: VecDeque<MessageKey>,
 }
 
@@ -50,7 +50,7 @@ impl DuplicateFilter {
         true
     }
 
-    /// Whether the message was remembered and is not yet too old.
+    /// Whether the message was remembered and is not yet too old. The question does not make it young again.
     pub(crate) fn contains(&self, key: Option<MessageKey>) -> bool {
         key.and_then(|key| self.seen.get(&key)).is_some_and(|at| at.elapsed() < self.age)
     }

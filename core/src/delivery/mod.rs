@@ -50,7 +50,7 @@ pub(crate) enum DuplicateCheck {
 
 /// A message that is being worked on. Dropping it unsettled gives it, and its copies, back to the broker.
 pub(crate) struct Delivery {
-    /// Taken when it is settled.
+    /// `None` once it is settled, so that the drop gives nothing back.
     message: Option<Box<dyn IncomingMessage>>,
     key: Option<MessageKey>,
     /// What its content holds of the budget until the message is done with.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{Address, Capabilities, Message, Subscription};
 use crate::{Deadline, Result};
 
-/// How one publish is to be done.
+/// By when one publish must end, and what it declares or demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PublishOptions {
@@ -104,7 +104,7 @@ pub struct UnhealthyPart {
 }
 
 impl UnhealthyPart {
-    /// `part` that does not work, because of `reason`.
+    /// Both texts are for operators: the part as they know it, the reason in the broker's words.
     #[must_use]
     pub fn new(part: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { part: part.into(), reason: reason.into() }
@@ -119,11 +119,11 @@ impl Health {
     }
 }
 
-/// What a queue holds at the moment.
+/// What a queue held when the broker was asked; both counts may change at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueCounts {
-    /// How many consumers read it.
+    /// How many consumers read it, those of other processes included.
     pub consumers: u64,
     /// How many messages wait in it, without those that were handed over and are not settled.
     pub ready: u64,
@@ -137,10 +137,10 @@ impl QueueCounts {
     }
 }
 
-/// A connection to a bus.
+/// A connection to a bus, which all its clients, servers, notifiers and listeners share.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// What this driver can do.
+    /// What this driver can do. The conformance suite tests what is claimed, and lists the rest as not run.
     fn capabilities(&self) -> Capabilities;
 
     /// The state, and every later change of it.
@@ -181,7 +181,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// touched.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Safe: a dropped future takes nothing from the queue.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>>;
 
     /// Closes every connection. Idempotent; later operations fail with `Closed`.
@@ -242,7 +242,7 @@ pub trait IncomingMessage: fmt::Debug + Send {
     /// Gives it back for another try, marked as redelivered.
     async fn requeue(self: Box<Self>) -> Result<()>;
 
-    /// Drops it, or does what an operator's policy says.
+    /// Drops it, or does what an operator's policy says, such as to move it to a dead-letter exchange.
     async fn reject(self: Box<Self>) -> Result<()>;
 }
 

@@ -22,7 +22,7 @@ use crate::{Error, Failure, Result};
 pub struct NotificationEndpoint<S> {
     /// Passed to each call of a handler.
     state: Arc<S>,
-    /// What the listener keeps.
+    /// Outlives the endpoint in the listener, which does not know `S`.
     table: HandlerTable,
 }
 
@@ -31,7 +31,7 @@ pub struct NotificationEndpoint<S> {
 pub(super) struct HandlerTable {
     /// Applied after priority and pattern; an event that it refuses counts as handled by this endpoint.
     filter: Option<NotificationFilter>,
-    /// In the order in which they were added.
+    /// In the order in which they were added; the first that fits has the event.
     handlers: Vec<Handler>,
     /// Why it cannot be started.
     /// The first invalid pattern, reported by `check` when the listener starts.
@@ -42,18 +42,18 @@ pub(super) struct HandlerTable {
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
-    /// Of event types.
+    /// Matched against the whole event type.
     pattern: Pattern,
-    /// Whether it takes many events at once.
+    /// Whether it is called once with a whole batch, or once for each event.
     pub(super) takes_many: bool,
-    /// Holds the state and the types.
+    /// Hides the types of state and payload, so that one table holds handlers of all types.
     run: HandlerFn,
 }
 
 /// Decodes the payloads and starts the handler.
 type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
-/// The result of one invocation of a handler.
+/// What one call of a handler began: the events that it cannot take, and its work on the others.
 pub(super) struct StartedHandler {
     /// Those whose payload it could not read, by their place.
     pub(super) unreadable: Vec<(usize, Error)>,
@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         Self { state, table: HandlerTable::default() }
     }
 
-    /// Has only the events that pass `filter`.
+    /// Passes only the events that match `filter` to the handlers; the others count as handled here.
     ///
     /// A second filter replaces the first. Without one every event passes.
     #[must_use]
@@ -162,8 +162,10 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
 }
 
 impl HandlerTable {
+    /// Reports what `on` could not, since it returns the endpoint: the first pattern that is not valid.
+    ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if one of its patterns is none.
+    /// [`Config`](crate::ErrorKind::Config) with that pattern.
     pub(super) fn check(&self) -> Result<()> {
         self.invalid.clone().map_or(Ok(()), Err)
     }

@@ -39,7 +39,7 @@ impl NotificationFilter {
         Self::default()
     }
 
-    /// Asks for a publisher.
+    /// Passes only events whose `publisher_id` matches; a second call replaces the first.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -48,7 +48,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a type of event.
+    /// Passes only events whose type matches; a second call replaces the first.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -57,7 +57,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a value of the context under `name`.
+    /// Passes only events whose context has text under `name` that matches. Several names must all match.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -84,7 +84,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Whether `event` is one of those.
+    /// Whether `event` meets every condition. A condition on the payload decodes it for this.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let text = |regex: &Option<Regex>, text: &str| {

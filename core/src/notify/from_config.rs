@@ -34,7 +34,7 @@ impl Notifier {
     }
 }
 
-/// Whether events on `bus` go where `file` says.
+/// Fails if `bus` was connected to another broker or virtual host than `file` names for notifications.
 fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
     match (&bus.0.url, file.own_notification_url()?) {
         (Some(connected), Some(configured)) if !connected.is_same_bus(&configured) => {
@@ -47,7 +47,7 @@ fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
     }
 }
 
-/// Adds the sink of the configured `driver`.
+/// Adds the sink of one `driver` option; the error of an unknown name lists the known ones.
 fn with_driver(notifier: Notifier, driver: &str, bus: &Bus, file: &ConfigFile) -> Result<Notifier> {
     let messaging = |format| MessagingSink::new(bus).topics(file.notification_topics()).format(format);
     match driver {

@@ -15,7 +15,7 @@ use super::sink::messaging::MessagingSink;
 use super::sink::{NotificationSink, Sinks};
 use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 
-/// Publishes events.
+/// Publishes events under one publisher id to one or more sinks.
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one event.
 /// Cheap to clone; any number of tasks may use one at once. Each event goes to every [`NotificationSink`]: to the bus
@@ -58,7 +58,7 @@ impl Notifier {
         Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::from_sink(publisher_id, MessagingSink::new(bus)) }
     }
 
-    /// A notifier that publishes to `sink`.
+    /// Publishes to `sink` alone and needs no bus; one event takes 60 s at most by default.
     #[must_use]
     pub fn from_sink(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Notifier {
         }
     }
 
-    /// Publishes to `sink` too.
+    /// Publishes to `sink` as well, at the same time and whatever becomes of the other sinks.
     #[must_use]
     pub fn with_sink(mut self, sink: impl NotificationSink) -> Self {
         self.sinks = self.sinks.and(sink);
@@ -154,7 +154,7 @@ impl Notifier {
     /// Publishes an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn audit(
         &self,
         context: &(impl Redact + ?Sized),
@@ -167,7 +167,7 @@ impl Notifier {
     /// Publishes diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn debug(
         &self,
         context: &(impl Redact + ?Sized),
@@ -180,7 +180,7 @@ impl Notifier {
     /// Publishes an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn info(
         &self,
         context: &(impl Redact + ?Sized),
@@ -193,7 +193,7 @@ impl Notifier {
     /// Publishes an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn warn(
         &self,
         context: &(impl Redact + ?Sized),
@@ -206,7 +206,7 @@ impl Notifier {
     /// Publishes a failure: [`notify`](Self::notify) with [`Priority::Error`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn error(
         &self,
         context: &(impl Redact + ?Sized),
@@ -219,7 +219,7 @@ impl Notifier {
     /// Publishes a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn critical(
         &self,
         context: &(impl Redact + ?Sized),
@@ -232,7 +232,7 @@ impl Notifier {
     /// Publishes a measured value: [`notify`](Self::notify) with [`Priority::Sample`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn sample(
         &self,
         context: &(impl Redact + ?Sized),
@@ -242,7 +242,7 @@ impl Notifier {
         self.notify(Priority::Sample, context, event_type, payload).await
     }
 
-    /// The event as the sinks get it.
+    /// The event as the sinks get it: redacted, translated and encoded, with a new id and the time of now.
     pub(super) fn event(
         &self,
         priority: Priority,

@@ -18,7 +18,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Compiles a pattern. A match then takes time linear in the length of the name.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a set is not one, such as `[z-a]`, or the pattern is too large.
@@ -45,7 +45,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// The regular expression that means the same.
+/// A regular expression that is anchored at both ends, since the whole name must match.
 fn translate(pattern: &str) -> String {
     let mut regex = String::from(r"(?s)\A");
     let mut rest = pattern;

@@ -1,4 +1,4 @@
-//! A value that is never shown.
+//! A value that `Debug` and serialization never show.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl<T> Secret<T> {
         &self.0
     }
 
-    /// The value itself, no longer hidden.
+    /// Takes the value out; nothing hides it from then on.
     #[must_use]
     pub fn into_exposed(self) -> T {
         self.0

@@ -32,13 +32,13 @@ const USUAL_LENGTH: usize = 512;
 pub struct Payload(Bytes);
 
 impl Payload {
-    /// `null`.
+    /// The JSON value `null`, without an allocation.
     #[must_use]
     pub const fn null() -> Self {
         Self(Bytes::from_static(b"null"))
     }
 
-    /// Writes `value` as JSON.
+    /// Writes `value` as compact JSON text, which a later change of `value` does not reach.
     ///
     /// # Errors
     /// [`ErrorKind::Encode`] if it has no JSON form, such as a map whose keys are not text.
@@ -107,28 +107,28 @@ impl Payload {
         str::from_utf8(&self.0).expect("every constructor was given text")
     }
 
-    /// The JSON text, as bytes.
+    /// The JSON text in UTF-8, without a copy.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether the value is `null`.
+    /// Whether the text is `null`; nothing is decoded for this.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0 == "null"
     }
 
-    /// `{}`.
+    /// `{}`, without an allocation: what a method without arguments gets.
     pub(crate) const fn empty_object() -> Self {
         Self(Bytes::from_static(b"{}"))
     }
 
-    /// `[]`.
+    /// `[]`, without an allocation: the arguments of an exception that was made with none.
     pub(crate) const fn empty_array() -> Self {
         Self(Bytes::from_static(b"[]"))
     }
 
-    /// `value`, which was borrowed from the text in `buffer`.
+    /// Shares `buffer`. Panics if `value` was not borrowed from its text.
     pub(crate) fn slice(buffer: &Bytes, value: &RawValue) -> Self {
         Self(buffer.slice_ref(value.get().as_bytes()))
     }
@@ -145,7 +145,7 @@ impl Payload {
         if text.contains('\\') { lenient::rewrite(text) } else { Cow::Borrowed(text) }
     }
 
-    /// What kind of value it is, in words.
+    /// What kind of value it is in words, for an error; the first byte decides.
     pub(crate) fn shape(&self) -> &'static str {
         match self.0.first() {
             Some(b'{') => "an object",
@@ -164,7 +164,7 @@ impl Payload {
 }
 
 impl Default for Payload {
-    /// `null`.
+    /// `null`, since an empty text would not be JSON.
     fn default() -> Self {
         Self::null()
     }

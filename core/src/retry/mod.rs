@@ -46,13 +46,13 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Tries until the deadline.
+    /// As many attempts as fit before the deadline: the default.
     #[must_use]
     pub fn until_deadline() -> Self {
         Self { max_retries: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
     }
 
-    /// Tries once.
+    /// One attempt: its error is returned even if it is transient.
     #[must_use]
     pub fn never() -> Self {
         Self::times(0)
@@ -64,14 +64,14 @@ impl Retry {
         Self { max_retries: Some(retries), ..Self::until_deadline() }
     }
 
-    /// Sets the longest wait before the first retry; over 250 ms it is 250 ms.
+    /// Sets the longest wait before the first retry; over 250 ms it is 250 ms. Default: 100 ms.
     #[must_use]
     pub fn with_base(mut self, base: Duration) -> Self {
         self.base = base;
         self
     }
 
-    /// Sets the longest wait before any retry.
+    /// Sets the longest wait before any retry. Default: 10 s.
     #[must_use]
     pub fn with_cap(mut self, cap: Duration) -> Self {
         self.cap = cap;

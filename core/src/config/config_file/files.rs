@@ -9,10 +9,10 @@ use super::ini::Sections;
 use super::{ini, invalid};
 use crate::{Error, Result};
 
-/// Reads one file.
+/// Reads and parses one file on the calling thread.
 ///
 /// # Errors
-/// `Config`, with the file.
+/// `Config` with the path, and with the number of the line where the text is not valid.
 pub(super) fn read(file: &Path) -> Result<Sections> {
     let text = fs::read_to_string(file).map_err(|error| invalid("the file cannot be read").with_source(error));
     text.and_then(|text| ini::parse(&text)).map_err(|error| error.with_context("file", file.display()))

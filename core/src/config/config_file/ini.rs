@@ -74,7 +74,7 @@ impl Parser {
         }
     }
 
-    /// Starts the section of a `[name]` line.
+    /// Starts the section of a `[name]` line, or continues one of the same name.
     fn begin(&mut self, line: &str) -> Result<(), &'static str> {
         let name = line[1..].strip_suffix(']').ok_or("a section must end with ]")?;
         if name.is_empty() {

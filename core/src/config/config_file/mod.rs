@@ -43,13 +43,13 @@ pub struct ConfigFile {
 
 /// The section of what belongs to no library.
 const DEFAULT: &str = "DEFAULT";
-/// The section of notifications.
+/// Where the reference's notifier finds its options; its `transport_url` may name another broker.
 const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 /// Where the reference looks for a broker that no file names.
 const LOCALHOST: &str = "rabbit://";
 
 impl ConfigFile {
-    /// Reads a file.
+    /// Reads one file on the calling thread; values are interpreted only when they are asked for.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be read, or as [`parse`](Self::parse).
@@ -79,7 +79,7 @@ impl ConfigFile {
         Ok(Self { sections: all })
     }
 
-    /// Reads the text of a file.
+    /// Parses the text of a file, such as one that a test has as a string.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the line that is none of a section, an assignment, a continuation and a comment.
@@ -104,8 +104,8 @@ impl ConfigFile {
         self.with_default(DEFAULT, "control_exchange", exchange)
     }
 
-    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives stays as it
-    /// is written.
+    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives
+    /// is left as it is written; [`resolve`](Self::resolve) makes it an error.
     #[must_use]
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
         let value = self.sections.get(&normalized(section))?.get(option)?.last()?;
@@ -155,8 +155,8 @@ impl ConfigFile {
         TransportUrl::parse(LOCALHOST)
     }
 
-    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`. Default: where the other one
-    /// is.
+    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`.
+    /// Default: [`transport_url`](Self::transport_url).
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -289,7 +289,7 @@ impl ConfigFile {
         self.resolve(DEFAULT, "control_exchange").map(|exchange| exchange.unwrap_or_else(|| "openstack".to_owned()))
     }
 
-    /// Every value of `option` in `section`, in their order.
+    /// Every value of an option that may be repeated, in the order of the files and their lines.
     fn all(&self, section: &'static str, option: &str) -> impl Iterator<Item = String> {
         let values = self.sections.get(section).and_then(|options| options.get(option)).into_iter().flatten();
         values.map(move |value| substitute::substitute(&self.sections, section, value))
@@ -309,7 +309,7 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
-/// A `Config` error with `reason`.
+/// The one shape of error of this module: kind `Config`, operation `read configuration`.
 fn invalid(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read configuration").with_context("reason", reason)
 }

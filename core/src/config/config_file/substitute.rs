@@ -19,7 +19,7 @@ pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> Str
     walk.expand(section, value, DEPTH, false)
 }
 
-/// As [`substitute`].
+/// As [`substitute`], but a name that is not in the file is an error.
 ///
 /// # Errors
 /// The first reference that leads nowhere.
@@ -29,7 +29,7 @@ pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result
     walk.missing.map_or(Ok(expanded), Err)
 }
 
-/// A reference that leads nowhere.
+/// A reference to a name that no section has. It never holds a value.
 #[derive(Debug)]
 pub(super) struct UnresolvedReference {
     /// What it refers to, unless that may be a part of a password.
@@ -39,7 +39,7 @@ pub(super) struct UnresolvedReference {
 /// The expansion of one value, which bounds how many references it may take.
 struct Expansion<'a> {
     sections: &'a Sections,
-    /// How many references may still be taken.
+    /// Counts down from [`REFERENCES`] over the whole value, nested references included.
     left: usize,
     /// The first reference that leads nowhere.
     missing: Option<UnresolvedReference>,

@@ -25,7 +25,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 
 /// From which length a body counts; smaller ones are bounded by how many there are.
 const COUNTED: usize = 4 << 10;
-/// After a body of this length others have a turn.
+/// After one body of more bytes than this was decoded inline, the task yields to others.
 const SLICE: usize = 64 << 10;
 
 /// Makes a `T` of a decompressed body.
@@ -53,7 +53,7 @@ pub(crate) struct DecodingListener<T> {
     /// The large bodies that are decoded on blocking tasks.
     /// Replacing the set aborts the tasks.
     jobs: JoinSet<DecodedBody<T>>,
-    /// How the listener ended, once it has.
+    /// How the listener ended; kept back until everything that was taken before is handed over.
     end: Option<Result<()>>,
     /// Whether the listener was stopped: what it still returns was acknowledged and is decoded whatever the budget.
     stopped: bool,
@@ -66,8 +66,8 @@ type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
 enum DecodePlan {
     /// It is small, and decompressed already: decode it here.
     Read(Bytes),
-    /// It is over [`LARGE`].
-    /// With the compression that it still has.
+    /// It is over [`LARGE`], or would be once decompressed.
+    /// Carries the compression that is still to be undone; `None` for a body that came without.
     OnBlockingTask(Option<Compression>),
 }
 
@@ -105,7 +105,7 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// As [`Listener::poll`], once everything that was acknowledged has come.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Safe: the messages of a dropped call come from the next one.
     pub(crate) async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Decoded<T>>>> {
         let max = max.get();
         loop {
@@ -146,7 +146,7 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// The next of what was taken before [`detach`](Self::detach); `None` if that was all.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Safe: the message of a dropped call comes from the next one.
     pub(crate) async fn rest(&mut self) -> Option<Decoded<T>> {
         self.end.get_or_insert(Ok(()));
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
@@ -156,7 +156,7 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// the broker would drop it.
     ///
     /// # Errors
-    /// As [`Listener::stop`].
+    /// Those of [`Listener::stop`]; what can go back to the broker has gone back all the same.
     pub(crate) async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.stopped = true;
         let stopped = match &mut self.listener {
@@ -168,10 +168,10 @@ impl<T: Send + 'static> DecodingListener<T> {
         stopped
     }
 
-    /// As [`Listener::close`].
+    /// Gives the unsettled messages back first, then closes the driver's listener unless it was given up.
     ///
     /// # Errors
-    /// As [`Listener::close`].
+    /// Those of [`Listener::close`]; everything local is released all the same.
     pub(crate) async fn close(mut self, deadline: Deadline) -> Result<()> {
         let listener = self.detach();
         // What is unsettled in it goes back first.

@@ -39,13 +39,13 @@ pub struct BackgroundNotifier {
     owner: Arc<TaskOwner>,
 }
 
-/// Ends the task with the last handle.
+/// Held by every handle. With the last one the task ends, and what is left counts as abandoned.
 struct TaskOwner {
     shared: Arc<SharedOutbox>,
     task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
-/// What the handles and the task share.
+/// Shared by the handles and the task: the outbox, and the two signals that say it has changed.
 struct SharedOutbox {
     /// Locked for a moment by each `notify`, never across an await.
     outbox: Mutex<Outbox>,
@@ -108,7 +108,7 @@ impl BackgroundNotifier {
     /// Queues an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn audit(
         &self,
         context: &(impl Redact + ?Sized),
@@ -121,7 +121,7 @@ impl BackgroundNotifier {
     /// Queues diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn debug(
         &self,
         context: &(impl Redact + ?Sized),
@@ -134,7 +134,7 @@ impl BackgroundNotifier {
     /// Queues an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn info(
         &self,
         context: &(impl Redact + ?Sized),
@@ -147,7 +147,7 @@ impl BackgroundNotifier {
     /// Queues an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn warn(
         &self,
         context: &(impl Redact + ?Sized),
@@ -160,7 +160,7 @@ impl BackgroundNotifier {
     /// Queues a failure: [`notify`](Self::notify) with [`Priority::Error`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn error(
         &self,
         context: &(impl Redact + ?Sized),
@@ -173,7 +173,7 @@ impl BackgroundNotifier {
     /// Queues a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn critical(
         &self,
         context: &(impl Redact + ?Sized),
@@ -186,7 +186,7 @@ impl BackgroundNotifier {
     /// Queues a measured value: [`notify`](Self::notify) with [`Priority::Sample`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn sample(
         &self,
         context: &(impl Redact + ?Sized),
@@ -196,7 +196,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Sample, context, event_type, payload)
     }
 
-    /// What became of the events so far.
+    /// What became of the events of all clones so far; the totals never decrease.
     #[must_use]
     pub fn counts(&self) -> OutboxCounts {
         self.owner.shared.outbox().counts()

@@ -15,7 +15,7 @@ use crate::{Error, Failure};
 
 /// What the name of a dead-letter queue ends in.
 const SUFFIX: &str = ".dead";
-/// Every header of ours begins so.
+/// [`strip`] removes every header that begins so.
 const PREFIX: &str = "oslo.dead.";
 const REASON: &str = "oslo.dead.reason";
 /// The header for the number of attempts, a decimal number.
@@ -81,7 +81,7 @@ pub struct DeadLetterInfo {
     pub reason: DeadReason,
     /// How often it was tried, the first time included.
     pub attempts: u32,
-    /// The queue it was read from.
+    /// The queue it was read from, which names its dead-letter queue.
     pub queue: String,
     /// Where its publisher sent it, as far as the driver knows.
     pub origin: Option<Origin>,
@@ -92,7 +92,7 @@ pub struct DeadLetterInfo {
     pub traceback: String,
 }
 
-/// The dead-letter queue of `queue`.
+/// Where the given-up events of `queue` go.
 ///
 /// The name is `<queue>.dead`.
 pub(crate) fn queue_of(queue: &str) -> String {
@@ -175,7 +175,7 @@ impl DeadLetterInfo {
         Self { detail, traceback: String::new(), queue: self.queue.clone(), origin: self.origin.clone(), ..*self }
     }
 
-    /// The headers of a copy of a message that has `own`.
+    /// The headers for a copy of a message whose headers are `own`, as far as `extent` allows.
     ///
     /// Headers of an earlier dead letter are replaced, so that a second failure does not carry the facts of the
     /// first.
@@ -201,7 +201,7 @@ impl DeadLetterInfo {
         headers
     }
 
-    /// The facts of `message`, with the beginning of `detail`.
+    /// Keeps the first [`LONGEST_DETAIL`] bytes of `detail`, and no traceback.
     fn of(message: &Message, reason: DeadReason, attempts: u32, detail: &str) -> Self {
         Self {
             reason,

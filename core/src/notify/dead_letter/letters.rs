@@ -55,7 +55,7 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 pub struct DeadLetters {
     transport: Arc<dyn Transport>,
     listener: Box<dyn Listener>,
-    /// The queue whose letters these are.
+    /// The queue that the events came from, which is the only one that a replay writes to.
     queue: Arc<str>,
     /// How many bytes an event may have once it is decompressed.
     limit: usize,
@@ -68,7 +68,7 @@ pub struct DeadLetters {
 #[derive(Debug)]
 pub struct DeadLetter {
     transport: Arc<dyn Transport>,
-    /// Taken when it is settled, or put back.
+    /// `None` once it is settled or kept among the inspected ones.
     message: Option<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
     limit: usize,
@@ -86,7 +86,7 @@ impl DeadLetters {
     /// It is made if it does not exist.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says.
+    /// What [`Transport::subscribe`] fails with, once the retries of the bus are used up.
     pub async fn open(bus: &Bus, queue: &str, deadline: Deadline) -> Result<Self> {
         let source = Source::Queue { name: queue_of(queue) };
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
@@ -145,7 +145,7 @@ impl DeadLetters {
     /// Discards every event until none arrived for `idle`; returns how many there were.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next`](Self::next) and [`DeadLetter::discard`]; what was not discarded is still there.
     pub async fn purge(&mut self, idle: Duration) -> Result<u64> {
         let mut purged = 0;
         while let Some(letter) = self.next(idle).await? {
@@ -188,7 +188,7 @@ impl DeadLetters {
         }
     }
 
-    /// Which of the letters ahead came back often.
+    /// The place of a letter that came back unacknowledged [`REFRESHED_AT`] times or more.
     fn often_returned(&self) -> Option<usize> {
         let count = |message: &dyn IncomingMessage| message.message().delivery_count;
         let often = |count: DeliveryCount| count.failed >= REFRESHED_AT;
@@ -209,7 +209,7 @@ impl DeadLetter {
         self.incoming().message()
     }
 
-    /// The event in it.
+    /// Decodes the event; its payload stays JSON, since only its handler knows the type.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if there is none, which may be why it was given up.
@@ -245,7 +245,7 @@ impl DeadLetter {
         Err(error)
     }
 
-    /// Discards the event for good.
+    /// Acknowledges the letter, so that the broker deletes the event for good.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] if that could not be recorded; it is still a dead letter then.

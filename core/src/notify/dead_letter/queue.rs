@@ -12,9 +12,9 @@ use crate::bus::health::{BusHealth, HealthPart};
 #[derive(Debug)]
 pub(crate) struct DeadLetterQueue {
     condition: watch::Sender<Condition>,
-    /// The dead-letter queue.
+    /// Unhealthy while the dead-letter queue takes no events.
     health: HealthPart,
-    /// The listener, which cannot go on.
+    /// Unhealthy while events that cannot be moved fill the listener's window.
     listener: HealthPart,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct DeadLetterQueue {
 #[derive(Debug)]
 pub(crate) struct Recovery(watch::Receiver<Condition>);
 
-/// Whether the queue takes events.
+/// What the last declaration or move showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Works,
@@ -42,7 +42,7 @@ impl DeadLetterQueue {
         }
     }
 
-    /// Whether the last that was tried failed.
+    /// Whether the last declaration or move failed.
     pub(crate) fn is_broken(&self) -> bool {
         *self.condition.borrow() != Condition::Works
     }
@@ -52,7 +52,7 @@ impl DeadLetterQueue {
         *self.condition.borrow() == Condition::Undeclared
     }
 
-    /// Notes that it could not be declared.
+    /// Notes that it could not be declared, and names it in the health of the bus.
     pub(crate) fn set_undeclared(&self, error: &Error) {
         self.health.set_unhealthy(error.to_string());
         self.condition.send_replace(Condition::Undeclared);
@@ -80,7 +80,7 @@ impl DeadLetterQueue {
         self.listener.set_unhealthy(format!("it stands still: {error}"))
     }
 
-    /// Notes that such an event has left the window.
+    /// Notes that such an event has left the window: the listener is healthy again.
     pub(crate) fn moves_on(&self) {
         self.listener.clear();
     }

@@ -24,10 +24,10 @@ impl DeadLetterWriter {
         Self { transport }
     }
 
-    /// Declares the dead-letter queue of `queue`.
+    /// Declares the dead-letter queue of `queue`; repeats transient errors for 10 s.
     ///
     /// # Errors
-    /// What [`Transport::publish`] says.
+    /// What the last attempt of [`Transport::publish`] failed with.
     pub(crate) async fn declare(&self, queue: &str) -> Result<()> {
         let address = Address::Queue { name: queue_of(queue) };
         let deadline = Deadline::after(TIMEOUT);
@@ -40,7 +40,7 @@ impl DeadLetterWriter {
     /// read it, then those that explain the failure.
     ///
     /// # Errors
-    /// What [`Transport::publish`] says.
+    /// What the last attempt of [`Transport::publish`] failed with; `TooLarge` if not even the shortest headers fit.
     pub(crate) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         let address = Address::Queue { name: queue_of(&info.queue) };
         let mut outcome = Ok(());
@@ -60,7 +60,8 @@ impl DeadLetterWriter {
     /// not expire: it belongs into a dead-letter queue.
     ///
     /// # Errors
-    /// What [`Transport::publish`] says.
+    /// What the last attempt of [`Transport::publish`] failed with; `TooLarge` if the copy does not fit without
+    /// foreign headers either.
     pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         // Without the facts of the failure: the copy is an event again, and this process remembers why it was given
         // up.

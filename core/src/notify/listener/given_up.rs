@@ -43,7 +43,7 @@ pub(super) struct GivenUp {
 /// What an arriving message is, as far as events that were given up go.
 #[derive(Debug)]
 pub(super) enum GivenUpMatch {
-    /// None of them.
+    /// Not one of them; the check for duplicates comes next.
     Other(Box<dyn IncomingMessage>),
     /// Another delivery of one that is being moved: it is settled with that.
     Copy,
@@ -51,7 +51,7 @@ pub(super) enum GivenUpMatch {
     GivenUp(Box<dyn IncomingMessage>, Box<GiveUpReason>),
 }
 
-/// Why an event was given up.
+/// Why an event was given up, and when this process last put it back into its queue.
 #[derive(Debug, Clone)]
 pub(super) struct GiveUpReason {
     /// Whole for an event that was given up just now; brief, without a traceback, for a remembered one.
@@ -67,12 +67,12 @@ struct Events {
     moving: HashMap<EventIdentity, Moving>,
     /// They are in their queue and held by nothing here. At most 10,000.
     returned: HashMap<EventIdentity, Returned>,
-    /// The same ones, oldest first.
+    /// The identities in `returned`, so that the oldest is found and forgotten first.
     order: BTreeMap<u64, EventIdentity>,
     next: u64,
 }
 
-/// An event that is being moved to the dead-letter queue.
+/// A move that has begun and not ended. No handler may see its event meanwhile.
 #[derive(Debug)]
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
@@ -80,7 +80,7 @@ struct Moving {
     /// Repeated deliveries, unsettled; settled together with the event.
     copies: Vec<Box<dyn IncomingMessage>>,
     info: DeadLetterInfo,
-    /// Rung when a copy came that the broker drops if it is not acknowledged.
+    /// Notified when a copy came that the broker drops if it is not acknowledged.
     last: Arc<Notify>,
 }
 
@@ -100,14 +100,14 @@ impl EventIdentity {
         Self { key: key.unwrap_or_else(|| MessageKey::of_content(message)), by_content }
     }
 
-    /// What the event is known by where it is counted how often it was given back.
+    /// The bare key, under which `RequeueBackoff` counts how often the event was requeued.
     pub(super) fn key(self) -> MessageKey {
         self.key
     }
 }
 
 impl GivenUp {
-    /// Says what `message` is.
+    /// Decides whether `message` is a given-up event, a copy of one that is being moved, or neither.
     ///
     /// The reader asks before it looks for duplicates. A returned event is matched once for each time it was
     /// returned.
@@ -135,8 +135,8 @@ impl GivenUp {
         }
     }
 
-    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another
-    /// delivery of it is the last that its queue allows.
+    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is notified when another
+    /// delivery of the event is the last that its queue allows.
     ///
     /// Called once for each message; ended by `moved` or `left`.
     pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {

@@ -23,7 +23,7 @@ use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start, stop_requested}
 use crate::wire::Notification;
 use crate::{Deadline, ErrorKind, Result};
 
-/// How events are put together.
+/// A batch is complete at a number of events or after a time, whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
     /// As many, and then no more are waited for.
@@ -32,7 +32,7 @@ pub(super) struct Batch {
     pub(super) collect_for: Duration,
 }
 
-/// The state of a listener's task.
+/// The state of a listener's task. Dropping it aborts the handlers, and unsettled events return to the broker.
 pub(super) struct Intake {
     /// The queues of all topics and priorities, decoded and within the memory budget of the bus.
     listener: DecodingListener<Notification>,
@@ -156,7 +156,7 @@ impl Intake {
     /// Takes as many events as there are free handlers, and starts each. Whether there may be more.
     ///
     /// # Errors
-    /// As the poll of the listener.
+    /// The error of the listener, which is final: it has lost its queues.
     async fn take(&mut self) -> Result<bool> {
         // Looked at, not kept: an event that waited for its next try may need it while none arrives.
         drop(self.runner.permit().await);
@@ -178,7 +178,7 @@ impl Intake {
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
     ///
     /// # Errors
-    /// As the poll of the listener.
+    /// The error of the listener, which is final: it has lost its queues.
     async fn gather(&mut self, batch: Batch) -> Result<bool> {
         let missing = NonZeroUsize::new(batch.size.get().saturating_sub(self.gathered.len()));
         let is_due = self.due.is_some_and(|due| due <= Instant::now());

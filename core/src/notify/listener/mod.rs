@@ -192,7 +192,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Translates every payload and context.
+    /// Translates every context and payload before a handler sees it; what it refuses becomes a dead letter.
+    /// Default: none, so both stay as their publisher wrote them.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self
@@ -274,7 +275,7 @@ impl NotificationListenerBuilder {
         (writer, DeadLetterQueues { known, other })
     }
 
-    /// Checks the policy, the patterns and the pool.
+    /// Checks what a builder method could not report: the waits, the patterns and the pool.
     fn check(&self) -> Result<()> {
         self.policy.check()?;
         self.endpoints.iter().try_for_each(HandlerTable::check)?;
@@ -353,7 +354,7 @@ impl NotificationListenerBuilder {
     }
 }
 
-/// A `Config` error of `start`.
+/// `Config` with the operation `start`, for what `start` finds before it sends anything.
 fn config(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "start").with_context("reason", reason)
 }

@@ -47,7 +47,7 @@ const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
 pub(super) struct Mover {
     /// `None`: what is given up is dropped.
     pub(super) writer: Option<DeadLetterWriter>,
-    /// The condition of each dead-letter queue.
+    /// Shared by all moves: one that finds a queue working wakes those that wait for it.
     pub(super) queues: DeadLetterQueues,
     /// Remembers these events, so that a repeated delivery goes to the mover and not to a handler. Shared with the
     /// reader.
@@ -55,7 +55,7 @@ pub(super) struct Mover {
     /// How many events that cannot be moved may be held.
     /// The others return to the end of their queue.
     pub(super) slots: Arc<Semaphore>,
-    /// Ends every wait of the mover.
+    /// Ends every wait of the mover; held events are then requeued or left to the broker.
     pub(super) shutdown: ShutdownSignal,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct DeadLetterQueues {
     pub(super) other: DeadLetterQueue,
 }
 
-/// An event that was given up.
+/// An event that was given up and is not in its dead-letter queue yet.
 #[derive(Debug)]
 pub(super) struct PendingMove {
     /// Stays unsettled until the copy is confirmed, so that a crash loses nothing.
@@ -238,7 +238,7 @@ impl Mover {
         }
     }
 
-    /// The listener takes no more events.
+    /// Releases an event that is not moved, since the listener takes no more events.
     ///
     /// An event at its delivery limit is published to the end of its queue first; if that fails, the broker drops it.
     /// Others are requeued, or left to the broker if the queues were lost.
@@ -302,14 +302,14 @@ fn fail(queue: &DeadLetterQueue, info: &DeadLetterInfo, error: &Error) {
     }
 }
 
-/// Notes that a queue takes events, and logs the change.
+/// Notes that a queue takes events, which wakes the moves that wait for it; logs only a change.
 fn recover(queue: &DeadLetterQueue, name: &str) {
     if queue.recover() {
         info!(queue = name, "the dead-letter queue takes events again");
     }
 }
 
-/// Settles an event together with its repeated deliveries.
+/// Acknowledges an event with its repeated deliveries, so that none of them comes again.
 ///
 /// A failed acknowledgement is only logged: the broker delivers that message again.
 async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {

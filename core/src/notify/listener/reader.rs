@@ -1,4 +1,4 @@
-//! Makes events of messages.
+//! Turns each message of a listener into an event for its handlers, or settles it without them.
 //!
 //! The checks in this order: the event was given up before, it is a repeated delivery, it does not decode, it is the
 //! last delivery that its queue permits, its priority is unknown.
@@ -31,7 +31,7 @@ pub(super) struct EventReader {
     pub(super) given_up: Arc<GivenUp>,
 }
 
-/// What a message turned out to be.
+/// What a message turned out to be, which decides who settles it.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
     /// An event for the endpoints.

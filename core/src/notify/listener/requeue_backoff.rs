@@ -15,12 +15,12 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct RequeueBackoff {
     times: HashMap<MessageKey, u32>,
-    /// The same events, oldest first.
+    /// The keys of `times`, so that the oldest is found and forgotten first.
     order: VecDeque<MessageKey>,
 }
 
 impl RequeueBackoff {
-    /// How long to wait before the event of this key is given back, once more than before.
+    /// Counts one more requeue of the event. Returns the wait before it: 100 ms at first, doubling up to 5 s.
     pub(super) fn wait(&mut self, key: Option<MessageKey>) -> Duration {
         // An event without an id cannot be recognised, so it waits as a new one.
         let Some(key) = key else { return FIRST };

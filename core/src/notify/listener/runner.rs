@@ -36,7 +36,7 @@ use crate::notify::endpoint::HandlerTable;
 use crate::notify::{Event, FailurePolicy};
 use crate::{Error, Failure};
 
-/// What all events of a listener are worked on with.
+/// Shared by all work items of a listener: the endpoints, the limits, and the ways of events that fail.
 #[derive(Debug)]
 pub(super) struct Runner {
     /// In the order in which they were added, which is the order in which an event passes them.
@@ -59,7 +59,7 @@ pub(super) struct Runner {
 enum Step {
     /// They get room to wait in.
     FindRoom(Vec<Deferred>, OwnedSemaphorePermit),
-    /// They wait, in their room.
+    /// They wait in the room that they hold, without a permit.
     Wait(Deferred, OwnedSemaphorePermit),
     /// They are given up. The mover keeps its own share of the window, so this step needs neither permit nor room.
     Move(PendingMove),
@@ -68,7 +68,7 @@ enum Step {
 impl Runner {
     /// A permit to run one handler; it ends with the handler.
     ///
-    /// Waits until one of the handlers that run has ended.
+    /// Waits while as many handlers run as the concurrency of the listener allows.
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
@@ -298,7 +298,7 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
     steps
 }
 
-/// Takes the events of `group` out of `items`.
+/// Empties the places of `group` in `items`, so that all other places stay valid.
 ///
 /// Events that an earlier group took are skipped.
 fn take<'a>(
@@ -316,13 +316,13 @@ fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) ->
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }
 
-/// The move of an event that is given up.
+/// For an event that is given up just now, which never went back to its queue.
 fn pending_move(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
     let identity = EventIdentity::of(delivery.key(), delivery.message());
     PendingMove::new(delivery, identity, info)
 }
 
-/// The next step for an event that is given up: its move.
+/// A move needs no wait, no permit and no room: the next step begins it.
 fn defer_move(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
     Deferred { wait: Duration::ZERO, then: DeferredAction::Move(pending_move(delivery, info)) }
 }

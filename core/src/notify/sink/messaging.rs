@@ -1,4 +1,4 @@
-//! A sink that publishes events on a bus.
+//! The default sink: events become messages in the queues of their topics and priorities.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Destinations of events.
+//! Where events go: to a bus, to the log, into the memory of a test, or nowhere.
 //!
 //! A sink is what the reference calls a driver of its notifier. A notifier publishes each event to all of its sinks
 //! at once; the first error is returned, and says `Maybe` if another sink may have published the event.
@@ -41,7 +41,7 @@ pub trait NotificationSink: fmt::Debug + Send + Sync + 'static {
     fn is_noop(&self) -> bool;
 }
 
-/// The sinks of one notifier.
+/// The sinks of one notifier; the error of an earlier one is preferred to that of a later one.
 #[derive(Debug, Clone)]
 pub(super) struct Sinks(Arc<[Arc<dyn NotificationSink>]>);
 

@@ -117,14 +117,14 @@ impl Route {
         Ok(self.patterns(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?))
     }
 
-    /// Only events of one of `priorities`.
+    /// Narrows the route to events of one of `priorities`; a second call replaces the first.
     #[must_use]
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
         self.priorities = Some(priorities.into_iter().collect());
         self
     }
 
-    /// Only events whose type matches one of `patterns`.
+    /// As [`events`](Self::events), for patterns that are compiled already.
     pub(super) fn patterns(mut self, patterns: Vec<Pattern>) -> Self {
         self.events = Some(patterns);
         self

@@ -37,7 +37,7 @@ impl RoutingSink {
 /// The routes of `text`, each with the name of its sink and where that stands.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] with the place.
+/// [`ErrorKind::Config`] with the line and column where the text is not a routing file.
 fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
     let [file] = documents.as_slice() else {
@@ -56,7 +56,7 @@ fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     Ok(routes)
 }
 
-/// The route of one driver: its accepted events and priorities.
+/// The route of one driver. A key that is missing accepts everything; an unknown key is an error.
 fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     let mut route = Route::all();
     // A driver without rules takes everything, as one with an empty mapping does.
@@ -77,7 +77,7 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     Ok(route)
 }
 
-/// The priorities that `pattern` matches.
+/// The priorities that `pattern` matches in any case; matching none is an error.
 fn priorities(pattern: &str) -> Result<Vec<Priority>> {
     // The reference lowers the pattern as well and compares it with the priority in lower case.
     let compiled = Pattern::new(&pattern.to_lowercase())?;

@@ -33,7 +33,7 @@ const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 /// The share of a call's time after which it inspects the queue of its server.
 const INSPECT_AFTER: f64 = 0.8;
 
-/// One call that is under way.
+/// One call that is under way. It starts no task: dropping its future ends everything of it here.
 pub(crate) struct Call<'a> {
     /// Gives the target, the retries, the monitor time and the bus.
     pub(crate) client: &'a RpcClient,
@@ -250,7 +250,7 @@ impl Call<'_> {
             .with_context("waiting", format_args!("{:?}", now - published))
     }
 
-    /// Adds method and target to an error.
+    /// Adds method and target, without which the error of one call among many says little.
     fn named(&self, error: Error) -> Error {
         error.with_context("method", self.method).with_context("target", &self.client.target)
     }
@@ -266,7 +266,7 @@ async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
     }
 }
 
-/// The end of `future`, if there is one.
+/// Waits for `future`; without one it is pending for ever, so that its branch of a `select!` never wins.
 async fn finished(future: &mut Option<BoxFuture<'_, ()>>) {
     match future {
         Some(future) => future.await,
