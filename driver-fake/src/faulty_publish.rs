@@ -17,7 +17,7 @@ impl FakeTransport {
     /// Publishes `message` under `fault`. The caller has checked that the connection works and no alarm is raised.
     ///
     /// # Errors
-    /// What the fault describes; see [`Fault`].
+    /// What [`Fault`] names for the fault, and the errors of a publish that meets none.
     pub(crate) async fn publish_with_fault(
         &self,
         fault: Fault,
@@ -76,8 +76,8 @@ impl FakeTransport {
     /// Waits until a delayed message has arrived, the publisher's deadline has passed or its connection has ended.
     ///
     /// # Errors
-    /// The result of routing the message; `Timeout` or the end of the connection with `executed: Maybe`, because the
-    /// message may still arrive.
+    /// The result of routing the message; `Timeout` or the end of the connection with
+    /// `executed: Maybe`, because the message may still arrive.
     ///
     /// # Cancellation
     /// The message arrives all the same.

@@ -12,7 +12,7 @@ const SHORT_STRING: usize = 255;
 /// RabbitMQ answers 403, which drivers report as `Denied`.
 const RESERVED: &str = "amq.";
 
-/// Checks the names of one queue of a subscription.
+/// Checks the queue of a subscription's plan, and the exchange and routing key of each of its bindings.
 ///
 /// # Errors
 /// `TooLarge` for a long name, `Denied` for a reserved one, `Topology` for a queue without a name.
@@ -28,7 +28,7 @@ pub(crate) fn check_plan(plan: &QueuePlan) -> Result<()> {
 /// Checks the name of an exchange. The default exchange has none.
 ///
 /// # Errors
-/// `TooLarge` or `Denied`.
+/// `TooLarge` over 255 bytes; `Denied` for an empty name and for one that begins with `amq.`.
 pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Result<()> {
     if exchange.kind == ExchangeKind::Default {
         return Ok(());
@@ -42,7 +42,7 @@ pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Re
     Ok(())
 }
 
-/// Checks the name of a queue.
+/// Checks a queue name as RabbitMQ does, but refuses an empty one.
 ///
 /// # Errors
 /// `TooLarge`, `Denied`, or `Topology` if it is empty.

@@ -6,8 +6,8 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use crate::names::{check_exchange, check_length, check_queue};
 use crate::state::destination::{Destination, QueueDeclaration};
 
-/// The most bytes of properties in one frame of RabbitMQ's default `frame_max`, 131072. Headers cannot be split over frames;
-/// the 512 bytes are more than the rest of the frame takes.
+/// The most bytes of properties in one frame of RabbitMQ's default `frame_max`, 131072. Headers cannot be split over
+/// frames; the 512 bytes are more than the rest of the frame takes.
 const PROPERTIES: usize = 131_072 - 512;
 /// What a header adds to its name and its value, in bytes: two lengths and a type.
 const PER_HEADER: usize = 1 + 1 + 4;

@@ -38,7 +38,7 @@ pub(crate) struct Queue {
     pub(crate) id: Id,
     pub(crate) name: Arc<str>,
     pub(crate) lifetime: Lifetime,
-    /// Whether it is exclusive to another program.
+    /// Whether it is exclusive to another program: declaring it then fails with `Topology`.
     pub(crate) exclusive: bool,
     /// When it will be deleted: set while a private queue has no consumer.
     pub(crate) expires: Option<Instant>,
@@ -50,7 +50,7 @@ pub(crate) struct Queue {
     pub(crate) bound_to: Vec<Arc<str>>,
     /// Ordered by position, so that a message that returns takes its old place.
     ready: VecDeque<Entry>,
-    /// The position of the next new message.
+    /// Counts up with each arrival, so that no two messages share a position.
     next_position: u64,
     /// The consumers with room in their windows, in the order of the round.
     available: VecDeque<ConsumerId>,
@@ -128,8 +128,8 @@ impl Queue {
         self.ready.is_empty()
     }
 
-    /// Removes the next consumer from the round. The caller adds it again with [`add_available`](Self::add_available) if it
-    /// has room left.
+    /// Removes the next consumer from the round. The caller adds it again with
+    /// [`add_available`](Self::add_available) if it has room left.
     ///
     /// `None` if no consumer has room.
     pub(crate) fn next_available(&mut self) -> Option<ConsumerId> {

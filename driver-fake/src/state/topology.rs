@@ -33,7 +33,7 @@ impl BrokerState {
         Ok(())
     }
 
-    /// Declares and binds one queue of a subscription.
+    /// Declares the exchanges and the queue of `plan`, then binds them. What was declared before an error stays.
     ///
     /// # Errors
     /// `Topology`, as for a publish.
@@ -153,8 +153,8 @@ impl BrokerState {
         }
     }
 
-    /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last binding, as the reference
-    /// declares it auto-delete.
+    /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last
+    /// binding, as the reference declares it auto-delete.
     ///
     /// Consumers of the queue stay in their channels and receive nothing more.
     pub(crate) fn delete_queue(&mut self, id: Id) {
