@@ -30,7 +30,7 @@ pub(super) fn failed(error: impl std::error::Error) -> Failure {
     Failure::internal(error).renamed(MODULE, FAILED)
 }
 
-/// The failure of a request that is not run again.
+/// For a request that the broker marked as redelivered: its first delivery may have run.
 pub(super) fn redelivered() -> Failure {
     Failure::new(
         MODULE,
@@ -66,7 +66,7 @@ pub(super) fn executed(remote: &RemoteError, msg_id: &str) -> Option<Executed> {
     }
 }
 
-/// Whether the failure names the call `msg_id`.
+/// Whether the failure is about the call `msg_id` and not about one that its method made.
 fn names(kwargs: &Payload, msg_id: &str) -> bool {
     let kwargs: serde_json::Value = kwargs.decode().unwrap_or_default();
     kwargs[CALL].as_str() == Some(msg_id)

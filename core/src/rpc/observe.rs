@@ -13,7 +13,7 @@ use crate::{Error, Failure, Payload, Result, Target};
 
 /// The `messaging.system` of every span.
 const SYSTEM: &str = "oslo";
-/// The outcome of what succeeded.
+/// The outcome of what succeeded. Dashboards match on it, so it never changes.
 const OK: &str = "ok";
 /// A call or cast whose future was dropped counts under this outcome.
 const DROPPED: &str = "dropped";

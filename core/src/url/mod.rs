@@ -66,7 +66,7 @@ impl TransportUrl {
         })
     }
 
-    /// Reads a URL.
+    /// Reads a URL and decodes its percent forms; options are checked by the driver.
     ///
     /// Logs a warning if some hosts have a user name and a password and others have not, since nothing is inherited.
     ///
@@ -97,7 +97,7 @@ impl TransportUrl {
         self
     }
 
-    /// Sets one option of the query.
+    /// Sets one option of the query, in place of an earlier value of `key`.
     #[must_use]
     pub fn with_query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.insert(key.into(), value.into());
@@ -136,21 +136,21 @@ impl TransportUrl {
 }
 
 impl Host {
-    /// A host by name or address, with nothing else said.
+    /// A host by name or address, without credentials and port. An empty name is none.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
         let hostname = Some(hostname.into()).filter(|name: &String| !name.is_empty());
         Self { hostname, ..Self::default() }
     }
 
-    /// Sets the port.
+    /// Sets the port. Default: none, so the driver's own.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Sets the user name.
+    /// Sets the user name in plain text; printing the URL puts it in percent form.
     #[must_use]
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
@@ -167,7 +167,7 @@ impl Host {
 }
 
 impl Password {
-    /// The password itself.
+    /// The password in plain text. A place that shows it must call this by name.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Compressed bodies.
+//! Compressed bodies, in the two methods that this library shares with kombu: zlib and bzip2.
 //!
 //! kombu compresses a body and names the method in the header `compression`. A small body can decompress to a very
 //! large one, so decompression stops at a limit and never reserves more memory than that.
@@ -20,7 +20,7 @@ pub const HEADER: &str = "compression";
 /// The most that a body may grow to, 64 MiB, unless the bus says otherwise
 /// ([`BusBuilder::decompressed_limit`](crate::BusBuilder::decompressed_limit)).
 pub const LIMIT: usize = 64 << 20;
-/// How much is decompressed at once.
+/// How many bytes are decompressed between two looks at the limit.
 ///
 /// The limit is checked after each piece, so at most this much is decompressed beyond it.
 const CHUNK: usize = 8 << 10;
@@ -33,7 +33,7 @@ const WORTH_SHRINKING: usize = 256 << 10;
 pub enum Compression {
     /// `application/x-gzip`, which is in truth zlib data: it begins `78 9c` or alike, and is no gzip stream.
     Zlib,
-    /// `application/x-bz2`.
+    /// `application/x-bz2`, a plain bzip2 stream.
     Bzip2,
 }
 
@@ -59,7 +59,7 @@ impl Compression {
         }
     }
 
-    /// Compresses `body`.
+    /// Compresses `body` into a new buffer. A peer reads it only with the header [`HEADER`].
     ///
     /// Uses the default level of the library; runs on the calling thread.
     #[must_use]

@@ -34,7 +34,7 @@ impl<'de, const MOST: usize> Deserialize<'de> for Fields<'de, MOST> {
     }
 }
 
-/// The text in `value`.
+/// The text in `value`; a parser is needed only for escapes of the form `\uXXXX`.
 ///
 /// # Errors
 /// If it is another kind of value, or has half of a surrogate pair.
@@ -50,7 +50,7 @@ pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
 /// The text in `value`; `null` is none.
 ///
 /// # Errors
-/// As [`text`].
+/// As [`text`]: a number or an object is an error, and not the same as none.
 pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     if value.get() == "null" { Ok(None) } else { text(value).map(Some) }
 }
@@ -67,7 +67,7 @@ pub(crate) fn tolerant<'de, T: Deserialize<'de>>(value: &'de RawValue) -> Option
     serde_json::from_str(value.get()).ok()
 }
 
-/// What a required field must be there for.
+/// Refuses a message that lacks the field `name`.
 ///
 /// # Errors
 /// The error of `serde` for a missing field of this name.
@@ -124,7 +124,7 @@ impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
 /// Of each name the last value, if there are at most `most` names.
 ///
 /// # Errors
-/// If there are more names than that.
+/// If there are more than `most` names, so that a peer cannot fill the memory with them.
 fn distinct<N: AsRef<str> + Clone + Eq + Hash, T, E: de::Error>(
     fields: Vec<(N, T)>,
     most: usize,

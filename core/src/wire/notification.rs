@@ -38,7 +38,7 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// A notification with a payload and nothing else.
+    /// A notification with a payload alone. What stays absent is not written.
     #[must_use]
     pub fn new(payload: Payload) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Notification {
     /// counts. As for the reference every field may be missing; one that is not of its type counts as missing.
     ///
     /// # Errors
-    /// As [`Envelope::open`].
+    /// As [`Envelope::open`]. A field of a wrong type is no error.
     pub fn decode(message: &Message) -> Result<Self> {
         Self::of_body(&compression::body(message)?)
     }

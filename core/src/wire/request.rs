@@ -96,7 +96,7 @@ impl Request {
         self
     }
 
-    /// Sets the `_unique_id`.
+    /// Sets the `_unique_id`, by which a receiver recognises a repeated delivery.
     ///
     /// Empty means none.
     #[must_use]
@@ -158,7 +158,7 @@ impl Request {
 }
 
 impl CallFields {
-    /// A call that is not monitored.
+    /// A call that asks for no heartbeats: `_timeout` is written as `null`.
     #[must_use]
     pub fn new(msg_id: impl Into<String>, reply_q: impl Into<String>) -> Self {
         Self { msg_id: msg_id.into(), reply_q: reply_q.into(), monitor: None }

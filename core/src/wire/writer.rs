@@ -38,13 +38,13 @@ impl<'a> ObjectWriter<'a> {
         Self { out, level: 0, separator: b'{' }
     }
 
-    /// A string.
+    /// Writes a string, escaped once for each level above it.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);
     }
 
-    /// A value that is JSON already.
+    /// Writes a value that is JSON already, so that only the levels above it escape it.
     ///
     /// Escapes of lone surrogates become U+FFFD, so that every JSON reader takes the text.
     pub(crate) fn json(&mut self, name: &str, value: &Payload) {
@@ -66,7 +66,7 @@ impl<'a> ObjectWriter<'a> {
         self.out.write_fmt(value).expect("a Vec takes every write");
     }
 
-    /// An array of strings.
+    /// Writes an array of strings, each of them escaped as by [`text`](Self::text).
     pub(crate) fn texts(&mut self, name: &str, values: &[String]) {
         self.name(name);
         self.push("[");
@@ -79,7 +79,7 @@ impl<'a> ObjectWriter<'a> {
         self.push("]");
     }
 
-    /// An object, as JSON text in a string.
+    /// Writes an object as JSON text in a string, which is one level deeper.
     ///
     /// # Panics
     /// If more than two levels are nested: no message has more.
@@ -92,7 +92,7 @@ impl<'a> ObjectWriter<'a> {
         self.quote();
     }
 
-    /// Closes the object.
+    /// Closes the object; one without fields becomes `{}`.
     ///
     /// Without it the object stays open: there is no drop that closes it.
     pub(crate) fn end(self) {

@@ -20,7 +20,7 @@ pub(crate) struct HeartbeatTimer {
 }
 
 impl HeartbeatTimer {
-    /// A timer that begins now.
+    /// A timer whose first beat is due one interval from now.
     pub(crate) fn every(every: Duration) -> Self {
         Self { every, since: Instant::now() }
     }

@@ -32,7 +32,7 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration:
 const FIRST_TRY: Duration = Duration::from_secs(5);
 /// Replies that may be published at once, for each permit of the server.
 const SLOTS_PER_PERMIT: usize = 4;
-/// And at least.
+/// The least number of slots, for a server of few permits.
 const FEWEST_SLOTS: usize = 64;
 /// What may wait for one missing reply queue, and for all of them.
 /// Such a queue belongs to one bus of a caller, which is gone or has lost its queue.
@@ -47,7 +47,7 @@ pub(crate) struct ReplySender {
     transport: Arc<dyn Transport>,
     /// Of the bus; a caller reads both forms by the header of the message.
     compression: Option<Compression>,
-    /// Replies that may be published at once.
+    /// One permit for each reply that is published; it is kept over the waits between two attempts.
     slots: Semaphore,
     /// The reply queues that refused a reply, and the replies that wait for them.
     missing: MissingQueues,
@@ -184,7 +184,7 @@ impl ReplySender {
     /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
     ///
     /// # Errors
-    /// As `send`.
+    /// As `send`; other replies to the queue fail with this one only if the queue was given up.
     async fn probe(
         &self,
         mut prober: Prober,
@@ -230,7 +230,7 @@ impl ReplySender {
     /// Replies are mandatory in the reference too (oslo.messaging 18.3.1, `_drivers/impl_rabbit.py`, `direct_send`).
     ///
     /// # Errors
-    /// As `Transport::publish`.
+    /// What the driver reports of this one attempt.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
         let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await
@@ -239,7 +239,7 @@ impl ReplySender {
     /// Sends a heartbeat to the caller, once, within the interval `every`.
     ///
     /// # Errors
-    /// What [`Transport::publish`] says.
+    /// What the driver reports; no further heartbeat is sent then.
     ///
     /// It takes no slot and is tried once; the first that fails ends the heartbeats of its request. On the wire it is
     /// a reply with null result and failure that does not end the call.

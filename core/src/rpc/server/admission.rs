@@ -65,7 +65,7 @@ pub(crate) struct Accepted {
     pub(crate) delivery: Delivery,
 }
 
-/// The decision about a message.
+/// What becomes of a message. Only `Run` and `SetAside` leave it unsettled.
 pub(crate) enum Admitted {
     /// It runs when a handler is free; or is only answered then, see `Accepted::refused`.
     Run(Box<Accepted>),

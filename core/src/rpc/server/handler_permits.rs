@@ -48,12 +48,12 @@ impl HandlerPermits {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// How many permits there are.
+    /// All permits, free or held: the concurrency of the server.
     pub(crate) fn permits(&self) -> usize {
         self.all
     }
 
-    /// How many permits are free.
+    /// How many permits are free now; a method that ends frees another at any time.
     pub(crate) fn free(&self) -> usize {
         self.permits.available_permits()
     }

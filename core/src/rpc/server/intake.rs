@@ -227,7 +227,7 @@ impl Intake {
         }
     }
 
-    /// Starts the request that has waited longest.
+    /// Starts one that has failed before if it may run, and else the request that has waited longest.
     ///
     /// The permit goes back at once if nothing waits any more.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {

@@ -35,11 +35,11 @@ use crate::lifecycle::TaskHandle;
 use crate::notify::DeadLetterWriter;
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target, wire};
 
-/// Why no server can have both.
+/// The reason in the error of a server that asks for `at_least_once` and `refuse_redelivered`.
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
     would refuse it then; choose one";
 
-/// Wraps a service in one layer.
+/// Wraps a service in one layer and hides the types of that layer.
 type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Runs the methods of its endpoints for the calls and casts that reach one target.
@@ -87,7 +87,7 @@ impl RpcServer {
         }
     }
 
-    /// What it serves.
+    /// The target that it was built with, before the defaults of the bus are applied.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -206,7 +206,7 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Translates every argument, result and context.
+    /// Translates every argument, result and context. Clients must use its counterpart. Default: none.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self

@@ -27,14 +27,14 @@ use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::{Failure, Payload, panic, wire};
 
-/// What every request of a server is run with.
+/// Shared by all requests of a server, each of which runs in a future of its own.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// The topic that is served, for spans.
     pub(crate) topic: String,
     /// The dispatcher with the layers of the server around it.
     pub(crate) service: RpcService,
-    /// Sends answers and heartbeats.
+    /// Sends answers and heartbeats, and bounds how many answers are published at once.
     pub(crate) replies: ReplySender,
     /// Translates by the serializer, and knows when a request became stale.
     pub(crate) admission: Admission,
@@ -144,7 +144,7 @@ impl Runner {
     }
 }
 
-/// The wire form of an outcome.
+/// The outcome on the wire: under the `_msg_id` of the call, with a `_unique_id` of its own.
 fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
     match outcome {
         Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),

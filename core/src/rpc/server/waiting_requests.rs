@@ -23,7 +23,7 @@ use crate::rpc::reply::sender::ReplySender;
 /// Why a request is refused that was taken and could not begin.
 const STOPPED: &str = "the server stopped before the request began";
 
-/// A request that waits to start.
+/// A request that waits to start, with the heartbeats that its caller gets meanwhile.
 pub(crate) struct WaitingRequest {
     accepted: Accepted,
     /// Sends heartbeats to the caller of a monitored call, and ends when the request starts.
@@ -43,7 +43,7 @@ pub(crate) struct WaitingRequests {
     alone: Arc<Semaphore>,
     /// Decides whether a dropped request is lost or delivered again.
     settle: Settle,
-    /// For the log.
+    /// Names the server in the warnings of its intake.
     target: String,
 }
 

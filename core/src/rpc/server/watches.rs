@@ -33,7 +33,7 @@ impl Default for Thresholds {
     }
 }
 
-/// Watches the methods of a server.
+/// Warns of methods that block the intake or run for long.
 ///
 /// One for each server, shared by all its requests. Each kind of warning is limited in rate for the server as a
 /// whole.
@@ -133,7 +133,7 @@ impl SaturationWatch {
         Self { threshold, since: None, warned: false }
     }
 
-    /// Takes note of whether a handler is free.
+    /// Begins a period when no handler is free, and ends it when one is.
     ///
     /// The intake calls it once in each round. A round with a free handler ends the period.
     pub(crate) fn note(&mut self, is_free: bool) {

@@ -93,7 +93,7 @@ struct MissingQueue {
     since: u64,
     /// Oldest first, without the prober.
     waiting: VecDeque<Parked>,
-    /// With the prober.
+    /// Of the waiting replies and the prober together.
     amount: Amount,
     /// Ends the prober for want of room.
     no_room: CancellationToken,
@@ -187,7 +187,7 @@ impl MissingQueues {
 }
 
 impl Prober {
-    /// How long to wait before the next probe.
+    /// Returns the wait before the next probe, which the caller then makes.
     ///
     /// The wait grows from 250 ms to 5 s. Each call counts as one probe.
     pub(crate) fn next_wait(&mut self) -> Duration {
@@ -272,7 +272,7 @@ impl Drop for WaitingReply {
     }
 }
 
-/// What had to make room.
+/// Replies that lost their place because a limit was exceeded.
 ///
 /// Collected under the lock and failed after it.
 #[derive(Debug, Default)]
