@@ -15,8 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for programs to match on.
 ///
-/// A kind does not say whether another attempt helps, or whether the method ran: ask `Error::is_transient` and
-/// `Error::executed`.
+/// A kind does not say whether another attempt helps, or whether the method ran:
+/// ask `Error::is_transient` and `Error::executed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -6,8 +6,8 @@ use crate::{Error, ErrorKind, Failure, RemoteError};
 
 /// An error type whose values reach the caller as a Python exception.
 ///
-/// With an implementation, `?` converts the error into a [`Failure`]. `Failure` itself does not implement `Exception`;
-/// it is passed through unchanged.
+/// With an implementation, `?` converts the error into a [`Failure`].
+/// `Failure` itself does not implement `Exception`; it is passed through unchanged.
 ///
 /// ```
 /// use oslo_messaging::{Exception, Failure};

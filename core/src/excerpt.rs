@@ -9,8 +9,8 @@ use std::fmt::{self, Display, Write};
 const LONGEST: usize = 1_024;
 
 /// Shows text that a peer or a broker wrote as part of one line: characters that control a terminal, end a line or turn
-/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`), and what is over 1 KiB is cut, with the length of
-/// the whole.
+/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`),
+/// and what is over 1 KiB is cut, with the length of the whole.
 ///
 /// Everything of this crate's that is logged, and the `Display` of its errors, is written through it. A driver does so
 /// with the broker's texts; an [`Error`](crate::Error) needs no more, since it does so itself.

@@ -66,8 +66,8 @@ impl Failure {
         Self { raised: Box::new(raised), nature: Nature::Unexpected }
     }
 
-    /// What an error that is no [`Exception`](crate::Exception) is to a caller: a `RuntimeError` with its text; its
-    /// sources make the traceback.
+    /// What an error that is no [`Exception`](crate::Exception) is to a caller:
+    /// a `RuntimeError` with its text; its sources make the traceback.
     #[must_use]
     pub fn internal(error: impl StdError) -> Self {
         let message = error.to_string();
@@ -126,8 +126,7 @@ impl Failure {
 
     /// No endpoint of this namespace and version has `method`.
     ///
-    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
-    /// `NoSuchMethod`).
+    /// Class and text as in the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`, `NoSuchMethod`).
     #[must_use]
     pub fn no_such_method(method: &str) -> Self {
         Self::new(DISPATCHER, "NoSuchMethod", format!("Endpoint does not support RPC method {method}"))
@@ -135,8 +134,7 @@ impl Failure {
 
     /// No endpoint has this namespace and a version that serves `version`.
     ///
-    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
-    /// `UnsupportedVersion`).
+    /// Class and text as in the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`, `UnsupportedVersion`).
     #[must_use]
     pub fn unsupported_version(version: &str, method: &str) -> Self {
         let text = format!("Endpoint does not support RPC version {version}. Attempted method: {method}");

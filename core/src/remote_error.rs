@@ -13,8 +13,8 @@ use crate::{Error, Payload};
 /// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an
 /// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it.
 ///
-/// Reached through `Error::remote` on an error of the kind `Remote`. Match on `module` and `class`; the message is
-/// for people.
+/// Reached through `Error::remote` on an error of the kind `Remote`.
+/// Match on `module` and `class`; the message is for people.
 #[derive(Clone, PartialEq)]
 pub struct RemoteError(pub(crate) Box<Raised>);
 

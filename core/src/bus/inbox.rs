@@ -1,13 +1,13 @@
 //! The one reply queue of a bus, opened at the first call.
 //!
 //! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call. The
-//! first call spawns it; when it ends, because the queue was lost or the runtime is gone, the next call spawns
-//! another.
+//! first call spawns it; when it ends,
+//! because the queue was lost or the runtime is gone, the next call spawns another.
 //!
 //! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
 //! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;
-//! [`Inbox::expect_reply`] checks the progress again after it has registered, so that a call in between starts over
-//! instead of waiting in vain.
+//! [`Inbox::expect_reply`] checks the progress again after it has registered,
+//! so that a call in between starts over instead of waiting in vain.
 
 use std::mem;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -37,8 +37,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the replies to every call of a bus arrive.
 ///
-/// A bus has one, shared by all its clients. Nothing is opened before the first call, so a bus that only casts or
-/// serves has no reply queue.
+/// A bus has one, shared by all its clients.
+/// Nothing is opened before the first call, so a bus that only casts or serves has no reply queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     /// Opens the queue; the driver names it.
@@ -108,8 +108,8 @@ impl Inbox {
         self.calls.len()
     }
 
-    /// Puts a call on the table and says under which queue its reply will be found. Only a `monitored` call learns of
-    /// heartbeats.
+    /// Puts a call on the table and says under which queue its reply will be found.
+    /// Only a `monitored` call learns of heartbeats.
     ///
     /// # Errors
     /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
@@ -252,7 +252,7 @@ impl InboxReader {
     }
 
     /// Subscribes to the reply queue and repeats transient errors.
-    /// the progress.
+    /// A call that times out meanwhile reports the last of them as its source.
     ///
     /// Ends after 60 s at the latest, whatever the deadlines of the calls.
     ///

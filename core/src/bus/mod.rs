@@ -113,8 +113,8 @@ impl Bus {
     /// driver's own settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be
-    /// used.
+    /// As [`connect`](Self::connect);
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be used.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -124,8 +124,8 @@ impl Bus {
 
     /// The bus of notifications, as [`from_config`](Self::from_config), but connected to
     /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's
-    /// `get_notification_transport`. Where the file gives notifications no URL of their own, it goes to the same broker
-    /// over connections of its own.
+    /// `get_notification_transport`.
+    /// Where the file gives notifications no URL of their own, it goes to the same broker over connections of its own.
     ///
     /// # Errors
     /// As [`from_config`](Self::from_config).
@@ -172,12 +172,12 @@ impl Bus {
 
     /// Ends every waiting call with `Closed`, deletes the reply inbox and closes the connections. Idempotent.
     ///
-    /// Shut servers and listeners down first: requests that they have not answered are lost, or delivered to another
-    /// server.
+    /// Shut servers and listeners down first:
+    /// requests that they have not answered are lost, or delivered to another server.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time; everything is released
-    /// all the same.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time;
+    /// everything is released all the same.
     pub async fn close(&self, deadline: Deadline) -> Result<()> {
         self.0.inbox.close(deadline).await;
         self.0.transport.close(deadline).await
@@ -214,8 +214,8 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen, and the opening of the reply inbox, are repeated. Default:
-    /// until the deadline.
+    /// How often a publish that certainly did not happen,
+    /// and the opening of the reply inbox, are repeated. Default: until the deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -266,8 +266,8 @@ impl BusBuilder {
     /// # Memory
     /// The bodies of each share stay under its size, but for one body on top of it, and for each server, listener and
     /// inbox what it took with its last poll, each up to 1 MiB; beside them one body over 1 MiB is decoded at a time
-    /// for each share, which takes up to four times its length meanwhile. What a handler makes of its arguments, or a
-    /// call of its result, is its own.
+    /// for each share, which takes up to four times its length meanwhile.
+    /// What a handler makes of its arguments, or a call of its result, is its own.
     ///
     /// # Order
     /// A body over 1 MiB is decoded on a blocking task. Its message keeps its place in the order for 100 ms from when

@@ -99,8 +99,8 @@ impl WaitingCalls {
         let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
         let answer = match reply.failure {
             Some(failure) => Err(failure),
-            // A method that returns nothing has a null result too; then there is no first half, and null is the
-            // answer.
+            // A method that returns nothing has a null result too;
+            // then there is no first half, and null is the answer.
             None if reply.result.is_null() => Ok(waiter.partial.unwrap_or(reply.result)),
             None => Ok(reply.result),
         };

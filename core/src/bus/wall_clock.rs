@@ -16,8 +16,8 @@ const FARTHEST: Duration = Duration::from_secs(24 * 3600);
 /// Translates between deadlines on tokio's clock and Unix milliseconds on the wire.
 ///
 /// It follows the system's clock, so a step of it or a suspended machine makes no request look stale. What tokio's
-/// clock gained over the real one is added, so that a test under paused time sees deadlines on the wire move with its
-/// clock.
+/// clock gained over the real one is added,
+/// so that a test under paused time sees deadlines on the wire move with its clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     system: fn() -> SystemTime,

@@ -1,7 +1,7 @@
 //! Which driver serves which scheme of a URL. A value: nothing registers itself.
 //!
-//! A program registers the drivers that it links, so a URL chooses among them at run time. There is no global table:
-//! a test passes another registry.
+//! A program registers the drivers that it links, so a URL chooses among them at run time.
+//! There is no global table: a test passes another registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

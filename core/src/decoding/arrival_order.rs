@@ -14,8 +14,8 @@ use super::Charge;
 use crate::Result;
 use crate::driver::IncomingMessage;
 
-/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a
-/// caller notices.
+/// How long a message that is being decoded keeps its place:
+/// longer than decoding a few MiB takes, shorter than a caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// A message that nothing has settled yet, and the result of decoding its body.
@@ -77,8 +77,8 @@ impl<T> ArrivalOrder<T> {
         }
     }
 
-    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
-    /// [`fill`](Self::fill)ed.
+    /// Puts a message that is yet to be decoded behind the others;
+    /// the number under which it is to be [`fill`](Self::fill)ed.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }

@@ -59,8 +59,8 @@ impl Budget {
         self.in_hand() >= self.size
     }
 
-    /// Waits until more may be taken from the broker; says in the log that it waits, once for each time that the budget
-    /// fills.
+    /// Waits until more may be taken from the broker;
+    /// says in the log that it waits, once for each time that the budget fills.
     pub(super) async fn room(&self) {
         // Several listeners share the budget; the one that sets the flag logs for all.
         if self.is_full() && !self.warned.swap(true, Ordering::Relaxed) {
@@ -74,8 +74,8 @@ impl Budget {
         self.until(|budget| !budget.is_full()).await;
     }
 
-    /// Waits until another large body may be decoded. What waits to be decoded does not count, since nothing else would
-    /// end that wait.
+    /// Waits until another large body may be decoded.
+    /// What waits to be decoded does not count, since nothing else would end that wait.
     pub(super) async fn may_decode(&self) {
         self.until(|budget| budget.held.load(Ordering::Acquire) < budget.size).await;
     }

@@ -4,8 +4,8 @@
 //! such a copy by its `_unique_id`. A copy of a finished message is acknowledged at once; a copy of one in progress
 //! waits and is settled together with it, so that the broker drops both or neither.
 //!
-//! The memory is bounded: ids are kept as 16-byte keys ([`message_key`]), up to a number and an age
-//! ([`duplicate_filter`]).
+//! The memory is bounded: ids are kept as 16-byte keys ([`message_key`]),
+//! up to a number and an age ([`duplicate_filter`]).
 
 pub(crate) mod duplicate_filter;
 pub(crate) mod message_key;
@@ -154,8 +154,8 @@ impl Delivery {
         self.release.get_or_insert_default().extend(copies);
     }
 
-    /// Acknowledges the message and every copy of it that came while it was worked on. Unless it was let go, those that
-    /// come later are copies too.
+    /// Acknowledges the message and every copy of it that came while it was worked on.
+    /// Unless it was let go, those that come later are copies too.
     pub(crate) async fn acknowledge(mut self) {
         let copies = if let Some(copies) = self.release.take() {
             copies

@@ -130,8 +130,8 @@ impl Subscription {
         self
     }
 
-    /// Sets whether notification queues are shared. A tap reads private ones, so that it takes nothing from
-    /// others.
+    /// Sets whether notification queues are shared.
+    /// A tap reads private ones, so that it takes nothing from others.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;

@@ -162,8 +162,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// A dropped future detaches its caller and disturbs no neighbour; the message may still be delivered, once.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()>;
 
-    /// Opens a listener; returns once every queue exists and is bound, so that what is published afterwards is not
-    /// missed.
+    /// Opens a listener; returns once every queue exists and is bound,
+    /// so that what is published afterwards is not missed.
     ///
     /// # Errors
     /// `Topology` if what exists cannot be used, `TooLarge` for a name over the broker's limit, `Denied`,
@@ -177,8 +177,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the
-    /// driver cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`. The message that is waited for is not
-    /// touched.
+    /// driver cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`.
+    /// The message that is waited for is not touched.
     ///
     /// # Cancellation
     /// Safe: a dropped future takes nothing from the queue.

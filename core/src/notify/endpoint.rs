@@ -179,8 +179,8 @@ impl HandlerTable {
 
     /// Which handler has `event`, by its place.
     ///
-    /// `None` if no handler fits, or if the filter refuses the event. A later handler is not tried after the filter
-    /// refused.
+    /// `None` if no handler fits, or if the filter refuses the event.
+    /// A later handler is not tried after the filter refused.
     pub(super) fn handler_of(&self, event: &Event) -> Option<usize> {
         let handler = self
             .handlers

@@ -15,8 +15,8 @@ const LONGEST_IN_ALL: Duration = Duration::from_secs(600);
 /// Each wait is so many times as long as the one before.
 const GROWTH: u32 = 4;
 
-/// What happens to an event whose handler fails: the handler runs again after a wait, up to a number of attempts; then
-/// the event is given up.
+/// What happens to an event whose handler fails:
+/// the handler runs again after a wait, up to a number of attempts; then the event is given up.
 ///
 /// The event waits unsettled in memory. It delays other events only when half of the window waits. With the defaults
 /// there are 5 attempts, 1 s, 4 s, 16 s and 64 s apart, and then the event moves to the dead-letter queue.

@@ -12,8 +12,8 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// Each is a regular expression that must match from the beginning of the text, and need not reach its end, as the
 /// reference's do (oslo.messaging `notify/filter.py`, Python's `re.match`): end it with `$` to match the whole. What is
-/// missing, or is not text, matches nothing. The syntax is that of the `regex` crate: Python's without look-around
-/// and back references.
+/// missing, or is not text, matches nothing.
+/// The syntax is that of the `regex` crate: Python's without look-around and back references.
 ///
 /// ```
 /// use oslo_messaging::notify::NotificationFilter;

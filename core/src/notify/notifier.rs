@@ -1,7 +1,7 @@
 //! The publisher's side of notifications.
 //!
-//! [`Notifier::notify`] builds an event once, redacts its context, applies the serializer and publishes the result to
-//! every sink.
+//! [`Notifier::notify`] builds an event once, redacts its context,
+//! applies the serializer and publishes the result to every sink.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,8 +133,8 @@ impl Notifier {
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, and what the sinks say: of several errors
-    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have
-    /// arrived.
+    /// the first one, in the order of the sinks.
+    /// [`executed`](crate::Error::executed) says whether the event may have arrived.
     ///
     /// # Cancellation
     /// The event may still be published; nothing tries it again.

@@ -26,8 +26,8 @@ const USUAL_LENGTH: usize = 512;
 ///
 /// # What only Python writes
 /// The reference emits `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which are not JSON. Reading
-/// tries the text as it is and only if that fails takes the former as `null` and the latter as U+FFFD. They are
-/// never written.
+/// tries the text as it is and only if that fails takes the former as `null`
+/// and the latter as U+FFFD. They are never written.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Payload(Bytes);
 

@@ -20,8 +20,8 @@ pub use self::jitter::jitter;
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// How much time is kept at most for an attempt, by what the last one took. One that took longer waited for a connection, and
-/// the next may be quick.
+/// How much time is kept at most for an attempt, by what the last one took.
+/// One that took longer waited for a connection, and the next may be quick.
 const LONGEST_RESERVE: Duration = Duration::from_secs(1);
 
 /// How often a failed operation is repeated, and how long the waits in between are.
@@ -130,8 +130,8 @@ impl Retry {
     }
 
     /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt
-    /// that may have been executed is followed by another. A sink of notifications publishes so, since copies of one
-    /// event have one id.
+    /// that may have been executed is followed by another.
+    /// A sink of notifications publishes so, since copies of one event have one id.
     ///
     /// ```
     /// use std::time::Duration;

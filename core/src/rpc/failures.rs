@@ -17,8 +17,8 @@ use crate::{Executed, Failure, Payload, RemoteError, wire};
 const MODULE: &str = "oslo_messaging_rust";
 /// The class of the answer to a request that came a second time, at a server that refuses those.
 const REDELIVERED: &str = "RequestRedelivered";
-/// The class of the answer to a request that something around the method has failed: it may not have come to the
-/// method.
+/// The class of the answer to a request that something around the method has failed:
+/// it may not have come to the method.
 const FAILED: &str = "RequestFailed";
 /// The class of the answer to a request that never came to its method.
 const NOT_RUN: &str = "RequestNotRun";
@@ -49,8 +49,8 @@ pub(super) fn given_up(deliveries: u64) -> Failure {
 
 /// The answer to a call that did not run and will not, because of `why`.
 ///
-/// It names the call: a method that passes on such a failure of a server that it called does not claim that it did not
-/// run.
+/// It names the call: a method that passes on such a failure of a server
+/// that it called does not claim that it did not run.
 pub(super) fn not_run(to: &ReplyTo, why: &str) -> wire::Reply {
     let failure = Failure::new(MODULE, NOT_RUN, why).with_kwargs(serde_json::json!({ (CALL): to.msg_id }));
     wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure)

@@ -1,7 +1,7 @@
 //! The URL that names a bus: which driver, which hosts, which credentials, which virtual host.
 //!
-//! The modules: `parse` reads a URL, `print` writes it in one canonical form with or without passwords, `same_bus`
-//! compares where two URLs lead.
+//! The modules: `parse` reads a URL, `print` writes it in one canonical form with or without passwords,
+//! `same_bus` compares where two URLs lead.
 
 mod parse;
 mod print;

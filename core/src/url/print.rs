@@ -75,8 +75,8 @@ impl fmt::Debug for TransportUrl {
     }
 }
 
-/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the
-/// rest.
+/// Whether an option called `key` may be a secret, also one that no driver has:
+/// a mistaken one is printed with the rest.
 ///
 /// A name that ends in `_file` is a path and shown.
 fn names_secret(key: &str) -> bool {

@@ -6,8 +6,8 @@ use super::{Host, TransportUrl};
 const PORTS: [u16; 2] = [5672, 5671];
 
 impl TransportUrl {
-    /// Whether a host and the virtual host are the same. One host is enough: nodes of one cluster may be listed
-    /// differently.
+    /// Whether a host and the virtual host are the same.
+    /// One host is enough: nodes of one cluster may be listed differently.
     pub(crate) fn is_same_bus(&self, other: &Self) -> bool {
         let places = other.places();
         self.vhost() == other.vhost() && self.places().iter().any(|place| places.contains(place))

@@ -76,8 +76,8 @@ impl Compression {
     /// Decompresses `body`. However little it is, no more than `limit` bytes of memory are reserved for the result.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit`
-    /// bytes.
+    /// [`ErrorKind::Decode`] if it is not what it should be,
+    /// [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
     ///
     /// Runs on the calling thread. A server decompresses large bodies on a blocking task instead.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {

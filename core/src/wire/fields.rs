@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 
 use super::unescape::unescaped;
 
-/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes
-/// decide what a content costs.
+/// The most fields that an object on the wire may have.
+/// A field of 10 bytes costs 150 here, so they and not the bytes decide what a content costs.
 const MOST: usize = 65_536;
 /// From how many fields on repeated ones are looked for while more are read.
 const MANY: usize = 64;

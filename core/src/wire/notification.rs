@@ -30,8 +30,8 @@ pub struct Notification {
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,

@@ -20,8 +20,8 @@ use crate::{Failure, Payload, RemoteError, Result};
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,
@@ -88,8 +88,8 @@ impl Reply {
         })
     }
 
-    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
-    /// counts.
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored;
+    /// of a repeated one the last counts.
     ///
     /// A failure is read from whatever is in its place, so that none is taken for a result.
     ///

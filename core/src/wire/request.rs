@@ -30,8 +30,8 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -139,8 +139,8 @@ impl Request {
         .encode()
     }
 
-    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
-    /// counts.
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored;
+    /// of a repeated one the last counts.
     ///
     /// A request without a reply queue or a message id is a cast, since it cannot be answered. An optional field
     /// (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it has the wrong type.

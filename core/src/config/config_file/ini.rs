@@ -34,8 +34,8 @@ pub(super) fn append(sections: &mut Sections, later: Sections) {
     }
 }
 
-/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same,
-/// but `DEFAULT` is not `default`.
+/// The name under which a section is found (oslo.config `_normalize_group_name`):
+/// upper and lower case are the same, but `DEFAULT` is not `default`.
 pub(super) fn normalized(section: &str) -> String {
     if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
 }
@@ -55,8 +55,8 @@ struct Parser {
 impl Parser {
     /// Reads one line without its trailing blanks. Fails with the reason and never with the text.
     ///
-    /// A line that begins with a blank continues the open value, joined by a line end. An empty line or a comment
-    /// closes it.
+    /// A line that begins with a blank continues the open value, joined by a line end.
+    /// An empty line or a comment closes it.
     fn line(&mut self, line: &str) -> Result<(), &'static str> {
         if line.starts_with([' ', '\t']) {
             if self.key.is_empty() {

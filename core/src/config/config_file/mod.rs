@@ -1,8 +1,8 @@
 //! The configuration file that a service in Python has already.
 //!
 //! A service can move from Python to Rust, or run beside it, with the files that it has. Options are read on demand
-//! and as text; only the accessors of this library parse values. Options of `[oslo_messaging_rabbit]` are read by the
-//! AMQP driver.
+//! and as text; only the accessors of this library parse values.
+//! Options of `[oslo_messaging_rabbit]` are read by the AMQP driver.
 
 mod files;
 mod ini;
@@ -25,8 +25,8 @@ use ini::{Sections, normalized};
 ///
 /// Read as `oslo.config` reads them: continued lines, quotes, `$name` and `${section.name}`, the last of several
 /// values, section names in any case but for `DEFAULT`. The environment (`OS_<GROUP>__<OPTION>`) is not read. Options
-/// of other libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are
-/// passwords.
+/// of other libraries are there to be asked for and otherwise left alone.
+/// `Debug` shows no value, since some are passwords.
 ///
 /// ```
 /// # use oslo_messaging::ConfigFile;
@@ -88,8 +88,8 @@ impl ConfigFile {
     }
 
     /// Gives `option` of `section` a value where no file gives it one, as a service in Python does in its code
-    /// (`oslo_config.cfg.set_defaults`). Needed also for what a value refers to: a `$my_ip` that the file leaves to the
-    /// service.
+    /// (`oslo_config.cfg.set_defaults`).
+    /// Needed also for what a value refers to: a `$my_ip` that the file leaves to the service.
     #[must_use]
     pub fn with_default(mut self, section: &str, option: &str, value: impl Into<String>) -> Self {
         let options = self.sections.entry(normalized(section)).or_default();

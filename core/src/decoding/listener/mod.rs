@@ -98,8 +98,8 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// As [`Listener::poll`]. What could not be decoded comes with the reason.
     ///
-    /// While the budget is full nothing is taken from the listener, until it was stopped: what it hands over then was
-    /// acknowledged before.
+    /// While the budget is full nothing is taken from the listener, until it was stopped:
+    /// what it hands over then was acknowledged before.
     ///
     /// # Errors
     /// As [`Listener::poll`], once everything that was acknowledged has come.
@@ -135,8 +135,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of
-    /// [`rest`](Self::rest).
+    /// Gives up the listener, for its owner to close.
+    /// What was taken from it before still comes out of [`rest`](Self::rest).
     pub(crate) fn detach(&mut self) -> Option<Box<dyn Listener>> {
         self.stopped = true;
         self.end.get_or_insert(Ok(()));
@@ -152,8 +152,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
     }
 
-    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or
-    /// the broker would drop it.
+    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker,
+    /// unless it was acknowledged or the broker would drop it.
     ///
     /// # Errors
     /// Those of [`Listener::stop`]; what can go back to the broker has gone back all the same.
@@ -214,8 +214,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over
-    /// and others have a turn.
+    /// Decodes what was taken, as far as the budget has room;
+    /// after a longer body it stops, so that it is handed over and others have a turn.
     ///
     /// After the stop, and after the end of the listener, the budget does not hold it back.
     async fn decode_taken(&mut self) {
@@ -273,8 +273,8 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// Decodes a large body on a blocking task, when it is its turn.
     ///
-    /// One body at a time for each budget: the semaphore `turn` bounds the blocking threads that decompression can
-    /// occupy.
+    /// One body at a time for each budget:
+    /// the semaphore `turn` bounds the blocking threads that decompression can occupy.
     fn decode_on_blocking_task(
         &mut self,
         number: u64,

@@ -89,8 +89,8 @@ impl BackgroundNotifier {
     /// Queues an event and says whether it is in the outbox or was dropped because that is full. Never waits.
     ///
     /// # Errors
-    /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, [`Closed`](crate::ErrorKind::Closed)
-    /// after [`close`](Self::close).
+    /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form,
+    /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close).
     pub fn notify(
         &self,
         priority: Priority,

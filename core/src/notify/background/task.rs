@@ -1,7 +1,7 @@
 //! The task that publishes what is in the outbox.
 //!
-//! Publishes are polled once in the order of the outbox before any of them is awaited, because drivers keep the order
-//! of the first polls.
+//! Publishes are polled once in the order of the outbox before any of them is awaited,
+//! because drivers keep the order of the first polls.
 
 use std::future::ready;
 use std::pin::pin;

@@ -1,8 +1,8 @@
 //! What is known about a given-up event, in the headers of its copy.
 //!
 //! The headers `oslo.dead.*` are written next to the message's own, so that a tool in any language can read them and
-//! the body stays byte for byte what the publisher sent. Headers that do not fit into a frame are left out step by
-//! step ([`Extent`]).
+//! the body stays byte for byte what the publisher sent.
+//! Headers that do not fit into a frame are left out step by step ([`Extent`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -87,8 +87,8 @@ pub struct DeadLetterInfo {
     pub origin: Option<Origin>,
     /// What the failure says, its first 4 KiB.
     pub detail: String,
-    /// Where the failure came from, the last 16 KiB: lines as Python prints them.
-    /// Empty if no handler failed.
+    /// Where the failure came from, the last 16 KiB:
+    /// lines as Python prints them. Empty if no handler failed.
     pub traceback: String,
 }
 
@@ -155,8 +155,8 @@ impl DeadLetterInfo {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit
-    /// allows.
+    /// What there is to say of the message of `delivery`,
+    /// which was delivered as often as its queue's delivery limit allows.
     ///
     /// `attempts` is the number of failed deliveries that the broker counted.
     pub(crate) fn of_limit(delivery: &Delivery) -> Self {
@@ -177,8 +177,8 @@ impl DeadLetterInfo {
 
     /// The headers for a copy of a message whose headers are `own`, as far as `extent` allows.
     ///
-    /// Headers of an earlier dead letter are replaced, so that a second failure does not carry the facts of the
-    /// first.
+    /// Headers of an earlier dead letter are replaced,
+    /// so that a second failure does not carry the facts of the first.
     pub(crate) fn headers(&self, own: &Headers, extent: Extent) -> Headers {
         let mut headers = own.clone();
         strip(&mut headers);

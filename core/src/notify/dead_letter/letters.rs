@@ -1,8 +1,8 @@
 //! Reads a dead-letter queue: to inspect its events, to replay them, or to discard them.
 //!
 //! A consumer cannot look at a message without taking it, so letters that were only inspected stay unsettled until
-//! the reader is closed. A quorum queue counts that as a failed delivery; a letter near its limit is therefore
-//! replaced by a confirmed copy.
+//! the reader is closed. A quorum queue counts that as a failed delivery;
+//! a letter near its limit is therefore replaced by a confirmed copy.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -82,8 +82,8 @@ pub struct DeadLetter {
 struct InspectedLetters(Mutex<Vec<Box<dyn IncomingMessage>>>);
 
 impl DeadLetters {
-    /// Opens the dead-letter queue of `queue`: `notifications.info` for a topic and a priority, or the name of a pool.
-    /// It is made if it does not exist.
+    /// Opens the dead-letter queue of `queue`:
+    /// `notifications.info` for a topic and a priority, or the name of a pool. It is made if it does not exist.
     ///
     /// # Errors
     /// What [`Transport::subscribe`] fails with, once the retries of the bus are used up.
@@ -96,8 +96,8 @@ impl DeadLetters {
         Ok(Self { transport, listener, queue: queue.into(), limit, ahead, inspected })
     }
 
-    /// The next event, oldest first; `None` if no other arrived for `idle`. A consumer does not learn that a queue is
-    /// empty, so only the time can say.
+    /// The next event, oldest first; `None` if no other arrived for `idle`.
+    /// A consumer does not learn that a queue is empty, so only the time can say.
     ///
     /// # Errors
     /// Only a loss that the driver cannot repair. It is final: open the queue again.
@@ -220,8 +220,8 @@ impl DeadLetter {
         })
     }
 
-    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say; returns
-    /// when the broker owns it there.
+    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say;
+    /// returns when the broker owns it there.
     ///
     /// # Errors
     /// [`ErrorKind::Undeliverable`] if that queue is not there any more, and what [`Transport::publish`] says; it is
@@ -261,8 +261,8 @@ impl DeadLetter {
     }
 }
 
-/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue; without the headers that do not
-/// fit, as when it was written.
+/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue;
+/// without the headers that do not fit, as when it was written.
 async fn copy_to_end(transport: &dyn Transport, queue: &str, message: &Message) -> Result<()> {
     let info = DeadLetterInfo::read(&message.headers);
     let to = Address::Queue { name: queue_of(queue) };

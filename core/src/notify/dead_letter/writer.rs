@@ -60,11 +60,11 @@ impl DeadLetterWriter {
     /// not expire: it belongs into a dead-letter queue.
     ///
     /// # Errors
-    /// What the last attempt of [`Transport::publish`] failed with; `TooLarge` if the copy does not fit without
-    /// foreign headers either.
+    /// What the last attempt of [`Transport::publish`] failed with;
+    /// `TooLarge` if the copy does not fit without foreign headers either.
     pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
-        // Without the facts of the failure: the copy is an event again, and this process remembers why it was given
-        // up.
+        // Without the facts of the failure:
+        // the copy is an event again, and this process remembers why it was given up.
         let mut copy = Message::new(message.body.clone());
         copy.headers = message.headers.clone();
         strip(&mut copy.headers);
@@ -80,8 +80,8 @@ impl DeadLetterWriter {
         }
     }
 
-    /// Publishes as mandatory and repeats also what may have arrived: a copy too many is recognised by its
-    /// `_unique_id`.
+    /// Publishes as mandatory and repeats also what may have arrived:
+    /// a copy too many is recognised by its `_unique_id`.
     async fn publish(&self, to: &Address, message: Message) -> Result<()> {
         let deadline = Deadline::after(TIMEOUT);
         let options = PublishOptions::by(deadline).mandatory();

@@ -1,5 +1,5 @@
-//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does
-//! not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet:
+//! they are moved, and their handler does not run again.
 //!
 //! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
 //! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
@@ -8,8 +8,8 @@
 //! The key is the `_unique_id`. An event without one is recognised by its content, so several equal events may share
 //! an identity; they are counted, and each is matched once.
 //!
-//! Memory is bounded: events that are being moved hold places of the listener's window, and at most 10,000 returned
-//! ones are remembered.
+//! Memory is bounded: events that are being moved hold places of the listener's window,
+//! and at most 10,000 returned ones are remembered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,8 +109,8 @@ impl EventIdentity {
 impl GivenUp {
     /// Decides whether `message` is a given-up event, a copy of one that is being moved, or neither.
     ///
-    /// The reader asks before it looks for duplicates. A returned event is matched once for each time it was
-    /// returned.
+    /// The reader asks before it looks for duplicates.
+    /// A returned event is matched once for each time it was returned.
     pub(super) fn meet(&self, identity: EventIdentity, message: Box<dyn IncomingMessage>) -> GivenUpMatch {
         let mut events = self.events();
         if let Some(reason) = events.take_returned(identity) {
@@ -125,8 +125,8 @@ impl GivenUp {
                 moving.copies.push(message);
                 GivenUpMatch::Copy
             }
-            // The publisher sent it twice. It is not settled with the first: it may also be the dead letter, replayed
-            // before its confirm arrived here.
+            // The publisher sent it twice. It is not settled with the first:
+            // it may also be the dead letter, replayed before its confirm arrived here.
             Some(moving) if !identity.by_content => {
                 let reason = GiveUpReason { info: moving.info.clone(), returned: None };
                 GivenUpMatch::GivenUp(message, Box::new(reason))
@@ -184,8 +184,8 @@ impl GivenUp {
         copies.iter().any(|copy| copy.message().is_last_delivery())
     }
 
-    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with
-    /// it.
+    /// Notes that an event is in the dead-letter queue;
+    /// gives out its other deliveries, which are to be settled with it.
     ///
     /// Its returned copies are forgotten too, if it has an id.
     pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {

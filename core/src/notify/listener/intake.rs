@@ -3,8 +3,8 @@
 //! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
 //! events until the batch is full or its time has passed, and starts it when a handler is free.
 //!
-//! When the listener stops, events that wait in a batch or were not polled yet go back to their queue; handlers that
-//! run are awaited.
+//! When the listener stops, events that wait in a batch
+//! or were not polled yet go back to their queue; handlers that run are awaited.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -171,8 +171,8 @@ impl Intake {
         Ok(true)
     }
 
-    /// Goes a step on with the batch: takes what is there, or starts it if it is full or due and a handler is free.
-    /// Whether there may be more.
+    /// Goes a step on with the batch:
+    /// takes what is there, or starts it if it is full or due and a handler is free. Whether there may be more.
     ///
     /// The time starts with the first event of a batch, as the documentation of oslo.messaging says of
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
@@ -208,8 +208,8 @@ impl Intake {
 
     /// The event in `message`. One that no handler is to have is moved at once, and needs no permit for that.
     ///
-    /// `None` for whatever the handlers do not get; that is settled by a task of its own or was settled by the
-    /// reader.
+    /// `None` for whatever the handlers do not get;
+    /// that is settled by a task of its own or was settled by the reader.
     async fn read(&mut self, message: Decoded<Notification>) -> Option<PendingEvent> {
         match self.reader.read(message).await {
             ReadOutcome::Event(item) => Some(item),

@@ -49,8 +49,8 @@ const LONGEST_NAME: usize = 255;
 
 /// Passes the notifications of its targets to the handlers of its endpoints.
 ///
-/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes
-/// back to the broker.
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log;
+/// what is unsettled goes back to the broker.
 #[derive(Debug)]
 pub struct NotificationListener(TaskHandle);
 
@@ -96,8 +96,8 @@ impl NotificationListener {
     /// Stops taking events. Events that wait for another attempt, and those that no handler was started for, are
     /// requeued at once. Running handlers continue.
     ///
-    /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
-    /// broker.
+    /// Idempotent; callers at the same time share one outcome,
+    /// and the first deadline is the one that counts for the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] if `deadline` passes first; the listener goes on stopping.
@@ -125,8 +125,8 @@ impl NotificationListener {
     /// attempt are dropped unsettled; the broker delivers them again to the next listener of the queues.
     ///
     /// # Errors
-    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown)
-    /// aborted it.
+    /// What ended the listener, if it was not asked to stop;
+    /// [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
     ///
     /// # Cancellation
     /// Safe: it only watches.
@@ -148,8 +148,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Reads the copy of the pool called `name`, which its members share. Default: the copy that all listeners without
-    /// a pool share.
+    /// Reads the copy of the pool called `name`, which its members share.
+    /// Default: the copy that all listeners without a pool share.
     ///
     /// A pool has its own copy of every event, from the moment its first member starts. Its queue is named after the
     /// pool alone, so use a pool name for one purpose within a virtual host. Publishers still fill the queue without a
@@ -185,8 +185,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// What happens to an event whose handler fails. Default: 5 attempts over a minute and a half, then the dead-letter
-    /// queue.
+    /// What happens to an event whose handler fails.
+    /// Default: 5 attempts over a minute and a half, then the dead-letter queue.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;
         self
@@ -202,8 +202,8 @@ impl NotificationListenerBuilder {
     /// Starts the listener; returns when its queues are bound, so that what is published afterwards is not missed.
     ///
     /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter
-    /// queues too; where that fails it starts all the same, with a warning, and the health of the bus names them until
-    /// they are there.
+    /// queues too; where that fails it starts all the same, with a warning,
+    /// and the health of the bus names them until they are there.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
@@ -230,8 +230,8 @@ impl NotificationListenerBuilder {
         let running = TaskHandle::start("listener", name, move |control: TaskControl| {
             let (writer, queues) = dead_letters;
             let shutdown = ShutdownSignal::new(control.stop.clone());
-            // A quarter for events that cannot be moved and half for those that wait: a quarter is always left to new
-            // ones.
+            // A quarter for events that cannot be moved and half for those that wait:
+            // a quarter is always left to new ones.
             let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
             let mover = Arc::new(Mover { writer, queues, given_up, slots, shutdown: shutdown.clone() });
             let runner = Runner {
@@ -248,8 +248,8 @@ impl NotificationListenerBuilder {
         Ok(NotificationListener(running))
     }
 
-    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the
-    /// listener starts all the same.
+    /// What moves the events that are given up, and their queues, declared:
+    /// one that cannot be is reported, and the listener starts all the same.
     async fn dead_letters(
         &self,
         subscription: &Subscription,

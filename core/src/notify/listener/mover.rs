@@ -1,8 +1,8 @@
 //! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
 //!
 //! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
-//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out
-//! first again.
+//! again. The others go back to the end of their queue as a confirmed copy:
+//! requeued, RabbitMQ would hand them out first again.
 //!
 //! An event passes these states until it is written or the listener ends:
 //!
@@ -49,8 +49,8 @@ pub(super) struct Mover {
     pub(super) writer: Option<DeadLetterWriter>,
     /// Shared by all moves: one that finds a queue working wakes those that wait for it.
     pub(super) queues: DeadLetterQueues,
-    /// Remembers these events, so that a repeated delivery goes to the mover and not to a handler. Shared with the
-    /// reader.
+    /// Remembers these events, so that a repeated delivery goes to the mover
+    /// and not to a handler. Shared with the reader.
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
     /// The others return to the end of their queue.
@@ -162,16 +162,16 @@ impl Mover {
                     urgent = false;
                 }
             }
-            // An event without a slot tries once each time that it wakes too, so that a queue that works again is
-            // noticed.
+            // An event without a slot tries once each time that it wakes too,
+            // so that a queue that works again is noticed.
             (may_try, tries) = (true, tries.saturating_add(1));
         }
     }
 
     /// Declares again what could not be declared, until the listener takes no more events.
     ///
-    /// One round in 60 s. A queue that another event found working is skipped. Returns at once if dead letters are
-    /// off.
+    /// One round in 60 s. A queue that another event found working is skipped.
+    /// Returns at once if dead letters are off.
     pub(super) async fn redeclare(self: Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         loop {

@@ -1,5 +1,5 @@
-//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the
-//! dead-letter queue.
+//! Runs work items until each event is settled:
+//! every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
 //! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window.
@@ -8,8 +8,8 @@
 //! ([`Runner::room`]), a quarter at most is moved ([`Mover`]), and the rest is always left to events that run.
 //!
 //! Two semaphores bound a listener. `permits` bounds the handlers that run; `room` bounds the events that wait.
-//! Always acquire `room` while holding a permit, and release `room` before waiting for a permit: the other order can
-//! block both.
+//! Always acquire `room` while holding a permit,
+//! and release `room` before waiting for a permit: the other order can block both.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -206,15 +206,15 @@ impl Runner {
         join_all(each).await;
     }
 
-    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the
-    /// others.
+    /// Passes the events to each remaining endpoint and acknowledges those
+    /// that all of them handled. Returns the others.
     ///
     /// Starts at the endpoint of the item with the attempt number of the item. Later endpoints start at attempt 1. An
     /// event that one endpoint did not handle is not passed to the endpoints after it in this attempt.
     async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
         let (first, attempt) = (work.endpoint, work.attempt);
-        // An event that one endpoint did not handle is taken out and leaves its place empty, so that places stay
-        // valid.
+        // An event that one endpoint did not handle is taken out
+        // and leaves its place empty, so that places stay valid.
         let mut items: Vec<Option<PendingEvent>> = work.events.into_iter().map(Some).collect();
         let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
@@ -248,8 +248,8 @@ impl Runner {
 
     /// Decides whether events whose handler failed are tried again.
     ///
-    /// Events with attempts left wait as one item and keep their batch. Without attempts left each event is given up
-    /// on its own.
+    /// Events with attempts left wait as one item and keep their batch.
+    /// Without attempts left each event is given up on its own.
     fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
         let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {

@@ -1,7 +1,7 @@
 //! One log record, with the keys of the reference.
 //!
-//! Every key is always written, so that a Python consumer finds the same keys whatever the publisher. What Rust does
-//! not have is `null`.
+//! Every key is always written, so that a Python consumer finds the same keys whatever the publisher.
+//! What Rust does not have is `null`.
 
 use std::fmt;
 use std::path::Path;

@@ -30,8 +30,8 @@ const GRACE: Duration = Duration::from_millis(50);
 pub trait NotificationSink: fmt::Debug + Send + Sync + 'static {
     /// Publishes `event`; returns when it is where it should be. It may try again as [`OutgoingEvent::retry`] says.
     ///
-    /// Events of one publisher are first polled in the order they happened. The future is dropped soon after
-    /// `deadline`.
+    /// Events of one publisher are first polled in the order they happened.
+    /// The future is dropped soon after `deadline`.
     ///
     /// # Errors
     /// What kept the event from arriving; [`executed`](Error::executed) says whether it may have arrived all the same.
@@ -76,8 +76,8 @@ pub(super) async fn publish_to_all(
     deadline: Deadline,
 ) -> Result<()> {
     let publishes = sinks.filter(|sink| !sink.is_noop()).map(|sink| async move {
-        // A sink that keeps its deadline returns an error of its own, which says more than ours; it gets a moment for
-        // that.
+        // A sink that keeps its deadline returns an error of its own,
+        // which says more than ours; it gets a moment for that.
         let limit = Deadline::at(deadline.instant() + GRACE);
         limit.run("notify", sink.publish(event, deadline)).await.unwrap_or_else(|_| Err(overrun(sink)))
     });
@@ -87,8 +87,8 @@ pub(super) async fn publish_to_all(
 /// One result for an event that was published in several places: an error if any of them failed.
 ///
 /// # Errors
-/// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again
-/// would repeat it there.
+/// The first one. It does not say [`Executed::No`] if another sink may have published the event:
+/// publishing it again would repeat it there.
 pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
     let nowhere = outcomes.iter().all(|sent| matches!(sent, Err(error) if error.executed() == Executed::No));
     outcomes.into_iter().collect::<Result<()>>().map_err(|error| {

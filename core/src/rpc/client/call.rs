@@ -2,8 +2,8 @@
 //!
 //! The steps of a call: open the reply inbox, register the call, publish the request, wait for the reply. One
 //! deadline covers all of them. The publish and the wait run concurrently, because a reply can arrive before the
-//! confirm of its request; a request whose publish ended unconfirmed is still waited for, since only the reply can
-//! show whether it arrived.
+//! confirm of its request; a request whose publish ended unconfirmed is still waited for,
+//! since only the reply can show whether it arrived.
 //!
 //! Before the deadline, at [`INSPECT_AFTER`] of the time, the call inspects the queue of the server, so that a
 //! timeout can say whether anything consumes it.
@@ -98,8 +98,8 @@ impl Call<'_> {
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
     ///
     /// The silence of a monitored call counts from the end of the publish, then from each heartbeat. The overall
-    /// deadline stays the limit, as in the reference (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`,
-    /// `ReplyWaiter.wait`).
+    /// deadline stays the limit, as in the reference
+    /// (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`, `ReplyWaiter.wait`).
     ///
     /// # Errors
     /// `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
@@ -275,8 +275,8 @@ async fn finished(future: &mut Option<BoxFuture<'_, ()>>) {
 }
 
 /// What a failure says about the execution. A server that refused a request or its arguments did not run the method;
-/// but a method may raise the same exception itself, or pass on the refusal of a server that it called, and the two
-/// look alike.
+/// but a method may raise the same exception itself,
+/// or pass on the refusal of a server that it called, and the two look alike.
 ///
 /// The reference refuses with `NoSuchMethod` and `UnsupportedVersion` of `rpc/dispatcher.py`, and with the
 /// `TypeError` that Python raises for wrong arguments.

@@ -1,8 +1,8 @@
 //! Heartbeats for the caller of a method that runs long, or waits long to start.
 //!
 //! A caller that sets a monitor interval (`_timeout` on the wire) gives a call up when it hears nothing for that
-//! long. The server sends a reply with `ending: false` every half of the interval, from the arrival of the request
-//! on.
+//! long. The server sends a reply with `ending: false` every half of the interval,
+//! from the arrival of the request on.
 
 use std::future::Future;
 use std::pin::pin;
@@ -26,8 +26,8 @@ impl HeartbeatTimer {
     }
 }
 
-/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends or a beat fails. An overdue beat runs at
-/// once.
+/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends
+/// or a beat fails. An overdue beat runs at once.
 ///
 /// The timer lives in the future of the work, so it ends with it on every path: the answer, a panic, an abort.
 pub(crate) async fn with_heartbeats<T, B>(

@@ -93,8 +93,8 @@ impl ReplySender {
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
     ///
-    /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned: nothing upstream could act
-    /// on them.
+    /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned:
+    /// nothing upstream could act on them.
     ///
     /// # Cancellation
     /// The reply may or may not have been sent.
@@ -178,8 +178,8 @@ impl ReplySender {
         }
     }
 
-    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only
-    /// while it is published.
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up.
+    /// A slot is held only while it is published.
     ///
     /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
     ///

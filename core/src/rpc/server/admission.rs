@@ -1,8 +1,8 @@
 //! Decides about each message that a server receives: run, refuse, set aside or skip.
 //!
 //! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
-//! queue permits another failure. What is skipped is settled here. `runner.rs` answers the calls among it, and sets aside
-//! what may not fail once more.
+//! queue permits another failure. What is skipped is settled here.
+//! `runner.rs` answers the calls among it, and sets aside what may not fail once more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +114,8 @@ impl Admission {
         }
     }
 
-    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is
-    /// not to run is settled here.
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it.
+    /// What is not to run is settled here.
     ///
     /// A request whose deadline has passed is acknowledged and does not run; a call among them is answered. A message
     /// that does not decode is rejected, which the reference also does (oslo.messaging 18.3.1,
@@ -194,8 +194,8 @@ impl Admission {
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
     ///
-    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for
-    /// it.
+    /// A time that was measured here can only have passed here:
+    /// a request that did not have to wait is not refused for it.
     ///
     /// The runner asks just before the method starts. A request without a known deadline never becomes stale.
     pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
@@ -237,8 +237,8 @@ impl Admission {
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's
-    /// alone.
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
+    /// A panic of the serializer is this request's alone.
     ///
     /// # Errors
     /// The failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.

@@ -2,8 +2,8 @@
 //!
 //! Three sources say how long a caller waits: the `_deadline` of a Rust caller, by the caller's clock; the
 //! `expiration` of the message, which both implementations set to the timeout of the call; and the arrival at this
-//! process. Clocks may differ, so a `_deadline` that has passed is checked against the other two before the request
-//! is skipped.
+//! process. Clocks may differ, so a `_deadline`
+//! that has passed is checked against the other two before the request is skipped.
 
 use std::time::Duration;
 

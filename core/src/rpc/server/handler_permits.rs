@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The largest reserve that is chosen by default.
 const LARGEST_RESERVE: usize = 32;
 
-/// What a running request holds until its method has ended: a handler, and the place of the one request that runs
-/// beside no other of its kind.
+/// What a running request holds until its method has ended:
+/// a handler, and the place of the one request that runs beside no other of its kind.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _handler: OwnedSemaphorePermit,
@@ -69,8 +69,8 @@ pub(crate) fn default_reserve(concurrency: usize) -> usize {
     (concurrency / 4).min(LARGEST_RESERVE)
 }
 
-/// With free handlers, as many as they can run and the reserve; otherwise a refill once an eighth of the reserve is
-/// left.
+/// With free handlers, as many as they can run and the reserve;
+/// otherwise a refill once an eighth of the reserve is left.
 fn demand(free: usize, waiting: usize, reserve: usize) -> usize {
     let low_water = reserve / 8;
     // In one poll, so that the driver acknowledges all of them with one frame.

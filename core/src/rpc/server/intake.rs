@@ -1,8 +1,8 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
 //!
 //! It is the only task that polls the listener and starts methods. Each round starts what may start, then waits for
-//! the first of: a request to stop, a free handler, more messages, room for replies, or the time to warn of
-//! saturation.
+//! the first of: a request to stop, a free handler, more messages, room for replies,
+//! or the time to warn of saturation.
 //!
 //! Shutdown has two parts: `drain` stops the listener and takes what was acknowledged already, and `finish` runs what
 //! is left until too little time remains.
@@ -54,8 +54,8 @@ pub(crate) struct Intake {
 impl Intake {
     /// Runs until the server is asked to stop or has lost its queues, then until its methods have ended.
     ///
-    /// The phase becomes `Stopped` when no more requests are taken, and `Ended` with the result when all answers are
-    /// out.
+    /// The phase becomes `Stopped` when no more requests are taken,
+    /// and `Ended` with the result when all answers are out.
     ///
     /// # Cancellation
     /// Dropping the future aborts every running method. Requests that the receiver settles are delivered again.
@@ -74,8 +74,8 @@ impl Intake {
         self.control.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
         match self.runner.settle {
-            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to
-            // end.
+            // Nothing here needs the listener any more,
+            // and what it did not hand over should not wait for methods to end.
             Settle::BeforeHandover => drop(tokio::join!(close(listener), self.finish())),
             // Requests are acknowledged through the listener, so it closes after the last of them has ended.
             Settle::ByReceiver => {
@@ -208,8 +208,8 @@ impl Intake {
 
     /// Says that a monitored call is not forgotten, for as long as the handle is held.
     ///
-    /// `None` for a cast or a call without monitoring. While the request waits for a handler, this task beats; while
-    /// it runs, the runner does.
+    /// `None` for a cast or a call without monitoring.
+    /// While the request waits for a handler, this task beats; while it runs, the runner does.
     fn heartbeats(&self, accepted: &Accepted) -> Option<AbortOnDropHandle<()>> {
         let (heartbeat, to) = (accepted.heartbeat?, accepted.reply_to.clone()?);
         let runner = Arc::clone(&self.runner);

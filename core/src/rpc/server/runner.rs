@@ -1,8 +1,8 @@
 //! Runs one accepted request, from its first poll to its settled answer.
 //!
 //! The order matters: the handler's permit is released when the method ends, then the reply is sent, and only then is
-//! the request acknowledged if the receiver settles it. So a slow reply blocks no handler, and a crash before the
-//! reply brings the request back.
+//! the request acknowledged if the receiver settles it.
+//! So a slow reply blocks no handler, and a crash before the reply brings the request back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -126,8 +126,8 @@ impl Runner {
         with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
     }
 
-    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of
-    /// this call and of nothing else.
+    /// Runs the layers and the method.
+    /// A panic in them, or in the serializer when it has the result, is a failure of this call and of nothing else.
     ///
     /// The order is: translate the request, run the layers and the method, translate the result.
     ///

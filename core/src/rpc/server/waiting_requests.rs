@@ -111,8 +111,8 @@ impl WaitingRequests {
         Some((self.requests.pop_front()?.accepted, Permit::new(permit, None)))
     }
 
-    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent
-    /// until `deadline`.
+    /// Drops every request; the callers among their senders get a failure that says so,
+    /// as far as that can be sent until `deadline`.
     pub(crate) async fn refuse(&mut self, replies: &ReplySender, deadline: Deadline) {
         let calls: Vec<_> = self.clear().into_iter().filter_map(|accepted| accepted.reply_to).collect();
         let refusals = calls.iter().map(|to| async move { replies.deliver(to, &not_run(to, STOPPED)).await });

@@ -70,14 +70,14 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of
-    /// the server distinguishes them.
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference;
+    /// only the log of the server distinguishes them.
     ///
     /// A version that does not parse is refused like one that no endpoint serves.
     ///
     /// # Errors
-    /// The failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`, which is what the
-    /// reference raises.
+    /// The failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`,
+    /// which is what the reference raises.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let requested: Option<Version> = text.parse().ok();

@@ -88,8 +88,8 @@ struct QueueTable {
 /// One queue that could not be reached, and the replies that wait for it.
 #[derive(Debug)]
 struct MissingQueue {
-    /// Identifies this absence. A prober of an earlier absence of the same queue carries another number and changes
-    /// nothing.
+    /// Identifies this absence. A prober of an earlier absence
+    /// of the same queue carries another number and changes nothing.
     since: u64,
     /// Oldest first, without the prober.
     waiting: VecDeque<Parked>,
@@ -111,8 +111,8 @@ struct Parked {
     turn: oneshot::Sender<Turn>,
 }
 
-/// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the
-/// prober.
+/// The one reply that is tried while its queue is missing.
+/// Dropping it makes the reply that has waited longest the prober.
 pub(crate) struct Prober {
     shared: Arc<SharedTable>,
     queue: String,
@@ -137,8 +137,8 @@ pub(crate) struct Prober {
 /// which happens when the whole queue had to make room.
 ///
 /// # Cancellation
-/// Dropping it removes the reply from the table. If the role of prober was already on its way, dropping passes that
-/// on.
+/// Dropping it removes the reply from the table.
+/// If the role of prober was already on its way, dropping passes that on.
 pub(crate) struct WaitingReply {
     shared: Arc<SharedTable>,
     queue: String,
@@ -154,8 +154,8 @@ impl MissingQueues {
 
     /// The turn of a new reply of `bytes` to `queue`: it waits if the queue is known to be missing.
     ///
-    /// Call it before the first attempt. The reply may cost others their place: the oldest fail if a limit is
-    /// exceeded.
+    /// Call it before the first attempt.
+    /// The reply may cost others their place: the oldest fail if a limit is exceeded.
     pub(crate) fn turn(&self, queue: &str, bytes: usize) -> Turn {
         let mut table = self.0.lock();
         if !table.queues.contains_key(queue) {
@@ -169,8 +169,8 @@ impl MissingQueues {
 
     /// The turn of a reply that `queue` did not take: it is the prober, unless there is one.
     ///
-    /// Call it when the driver reported that no queue took the message. Older replies may lose their place, as with
-    /// `turn`.
+    /// Call it when the driver reported that no queue took the message.
+    /// Older replies may lose their place, as with `turn`.
     pub(crate) fn refused(&self, queue: &str, bytes: usize) -> Turn {
         let mut table = self.0.lock();
         let (turn, without_room) = if table.queues.contains_key(queue) {
@@ -344,13 +344,13 @@ impl QueueTable {
         {
             without_room.0.extend(self.drop_oldest(queue));
         }
-        // Second limit: take from the queue with most waiting replies, so that one dead caller does not displace the
-        // others.
+        // Second limit: take from the queue with most waiting replies,
+        // so that one dead caller does not displace the others.
         while self.in_all.exceeds(limits.in_all) {
             let largest =
                 self.queues.iter().max_by_key(|(_, missing)| (missing.waiting.len(), u64::MAX - missing.since));
-            // The last reply of the last queue stays even above the limit: otherwise one large reply could never be
-            // sent.
+            // The last reply of the last queue stays even above the limit:
+            // otherwise one large reply could never be sent.
             let Some((largest, missing)) = largest.filter(|_| self.queues.len() > 1 || self.in_all.replies > 1) else {
                 break;
             };
