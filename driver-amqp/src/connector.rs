@@ -37,8 +37,7 @@ impl Connector for AmqpConnector {
 
     /// Each call opens a transport of its own, with two connections.
     ///
-    /// # Errors
-    /// Those of `AmqpTransport::connect`.
+    /// Fails as `AmqpTransport::connect` does.
     async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
         Ok(Arc::new(AmqpTransport::connect(url, self.config.clone(), deadline).await?))
     }

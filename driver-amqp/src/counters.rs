@@ -13,32 +13,28 @@ pub struct Counters {
     pub publishes: u64,
     /// Messages that the broker confirmed, by an ack or a nack.
     ///
-    /// A confirm of several messages counts each of them. A returned message is confirmed too, so it counts here as
-    /// well.
+    /// A confirm of several messages counts each of them.
+    /// A returned message is confirmed too, so it counts here as well.
     pub confirms: u64,
-    /// Messages that the broker returned as undeliverable.
-    /// Their publishes fail with `Undeliverable`.
+    /// Messages that the broker returned as undeliverable. Their publishes fail with `Undeliverable`.
     pub returns: u64,
-    /// Messages that the driver acknowledged before handover.
-    /// Requests of RPC servers are handed over this way.
+    /// Messages that the driver acknowledged before handover, such as the requests of RPC servers by default.
     pub handed_over_acknowledged: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub handover_acknowledgements: u64,
-    /// Messages handed over for the receiver to settle.
-    /// A message that is delivered again counts again.
+    /// Messages handed over for the receiver to settle. A message that is delivered again counts again.
     pub handed_over_unsettled: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
-    /// Lost links. Each has two connections.
-    /// A failed attempt to connect is no loss.
+    /// Lost links, each of two connections. A failed attempt to connect is no loss.
     pub losses: u64,
-    /// Reconnects after a loss.
+    /// Links that were made after a loss. The first connect does not count.
     pub reconnects: u64,
-    /// Listeners that resubscribed, and single consumers that were restored, after a loss or a cancellation by
-    /// the broker.
+    /// Listeners that resubscribed, and single consumers that were restored,
+    /// after a loss or a cancellation by the broker.
     pub recoveries: u64,
-    /// Messages that were settled after their channel was lost: the broker redelivers them.
-    /// Requeues and rejects count too.
+    /// Messages that were settled after their channel was lost:
+    /// the broker redelivers them. Requeues and rejects count too.
     pub settlements_dropped: u64,
     /// Messages that were received and not handed over when their channel was lost: the broker redelivers them.
     pub deliveries_dropped: u64,
@@ -46,8 +42,8 @@ pub struct Counters {
     pub stream_messages_missed: u64,
 }
 
-/// The live counters of one transport. Those with a name are added to the metrics of the process too. Relaxed atomics:
-/// reading a count orders no other memory.
+/// The live counters of one transport. Those with a name are added to the metrics of the process too.
+/// Relaxed atomics: reading a count orders no other memory.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) publishes: Count,
@@ -65,7 +61,7 @@ pub(crate) struct Counts {
     pub(crate) stream_messages_missed: Count,
 }
 
-/// One counter of one transport.
+/// One counter of one transport; some add to a metric of the process as well.
 #[derive(Debug)]
 pub(crate) struct Count {
     /// Since the transport connected.
@@ -75,8 +71,8 @@ pub(crate) struct Count {
     metric: Option<&'static str>,
 }
 
-/// Adds `more` to one counter, and to its metric. The metric is looked up by its name each time, so a recorder that is
-/// installed late still gets later increments.
+/// Adds `more` to one counter, and to its metric. The metric is looked up by its name each time,
+/// so a recorder that is installed late still gets later increments.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {
@@ -117,7 +113,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Not atomic as a whole.
+    /// Each count is read on its own, so two counts of one snapshot may differ by work that is under way.
     pub(crate) fn read(&self) -> Counters {
         let read = |counter: &Count| counter.total.load(Ordering::Relaxed);
         Counters {

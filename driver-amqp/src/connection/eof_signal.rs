@@ -1,7 +1,7 @@
 //! Signals the end of a stream.
 //!
-//! The signal is independent of lapin, which may lose a request together with its connection. A task that waits for
-//! lapin also waits for this token, see `unless_ended`.
+//! The signal is independent of lapin, which may lose a request together with its connection.
+//! A task that waits for lapin also waits for this token, see `unless_ended`.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Passes everything through, and cancels `ended` at the end of the stream or an error. lapin does not report every
-/// end, and never resolves a request that it lost with the connection.
+/// Passes everything through, and cancels `ended` at the end of the stream or an error.
+/// lapin does not report every end, and never resolves a request that it lost with the connection.
 ///
 /// It sits outside of the frame reader, so bytes before the end reach lapin first, and a violation counts as an end.
 #[derive(Debug)]

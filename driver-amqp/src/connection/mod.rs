@@ -46,8 +46,9 @@ use crate::peer::Peer;
 /// It notices a dead peer while data is on its way, also if the heartbeat is longer.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long to wait for the answer to connection.close. Everything that was promised is done before it is sent, so
-/// a missing answer, which lapin loses now and then under load, costs nothing.
+/// How long to wait for the answer to connection.close.
+/// Everything that was promised is done before it is sent, so a missing answer,
+/// which lapin loses now and then under load, costs nothing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The name of the thread on which lapin reads and writes.
@@ -56,8 +57,8 @@ const IO_THREAD: &str = "lapin-io-loop";
 /// How often to check whether lapin has processed the answer to connection.close.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
 
-/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers. It
-/// can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
+/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
+/// It can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
 #[derive(Debug)]
 pub(crate) struct Connection {
     lapin: lapin::Connection,
@@ -80,18 +81,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining
-    /// time.
+    /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining time.
     ///
     /// Bounded by `connect_timeout` as well.
     ///
-    /// # Cancellation
-    /// Shuts the socket, so the thread of lapin ends.
+    /// Cancellation shuts the socket, so the thread of lapin ends.
     ///
-    /// # Errors
-    /// `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied` for
-    /// the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192
-    /// bytes.
+    /// Fails with `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied`
+    /// for the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192 bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         // The name lookup counts too: a resolver can hang as well as a host.
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
@@ -103,8 +100,8 @@ impl Connection {
         opened.map_err(|error| endpoint.explain(error))
     }
 
-    /// Connects to the first of `addresses` that accepts. If the handshake fails there with a temporary error,
-    /// tries the others.
+    /// Connects to the first of `addresses` that accepts.
+    /// If the handshake fails there with a temporary error, tries the others.
     ///
     /// A permanent error ends the attempts: each address is taken for the same broker.
     async fn open_at(
@@ -136,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Performs the TLS and AMQP handshakes on a connected socket.
+    /// Performs the TLS and AMQP handshakes on a connected socket. The caller limits the time.
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
@@ -171,13 +168,11 @@ impl Connection {
     /// Opens a channel. If the broker's channel limit is known, probes it on a separate connection first,
     /// because the broker closes the connection that exceeds it.
     ///
-    /// # Errors
-    /// `Refused`, transient, at the channel limit; `Disconnected` also if the connection is abandoned because
-    /// it has no usable channel number left; `Config` if all numbers are in use; `Timeout` if the broker does
-    /// not answer.
+    /// Fails with `Refused`, transient, at the channel limit; `Disconnected` also
+    /// if the connection is abandoned because it has no usable channel number left;
+    /// `Config` if all numbers are in use; `Timeout` if the broker does not answer.
     ///
-    /// # Cancellation
-    /// The permit goes back, so the quota counts no channel.
+    /// Cancellation gives the permit back, so the quota counts no channel.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
         let permit = self.permit(deadline).await?;
         match self.open_channel(deadline).await {
@@ -194,11 +189,9 @@ impl Connection {
         }
     }
 
-    /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little
-    /// longer.
+    /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little longer.
     ///
-    /// # Errors
-    /// The quota's, after 1.5 s.
+    /// Fails with the quota's error after 1.5 s.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
         let patience = Instant::now() + 3 * LINGER;
         loop {
@@ -214,8 +207,7 @@ impl Connection {
         }
     }
 
-    /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it
-    /// may close.
+    /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it may close.
     ///
     /// 0 if no connection can be opened. It ends after the broker no longer counts the trial.
     async fn room(&self, deadline: Deadline) -> usize {
@@ -268,11 +260,9 @@ impl Connection {
 
     /// Waits for the broker's answer to one request, for at most `request_timeout`.
     ///
-    /// # Errors
-    /// lapin's; `Timeout`, executed `No`; `Disconnected` if the connection ended. Each names the host.
+    /// Fails with lapin's error; `Timeout`, executed `No`; `Disconnected` if the connection ended. Each names the host.
     ///
-    /// # Cancellation
-    /// A request that was written stays written, and its answer is dropped.
+    /// After a cancellation, a request that was written stays written, and its answer is dropped.
     pub(crate) async fn ask<T>(
         &self,
         operation: &'static str,
@@ -288,11 +278,9 @@ impl Connection {
 
     /// Waits until `deadline` for `waiting`, which needs this broker.
     ///
-    /// # Errors
-    /// `Timeout`, which names the host.
+    /// Fails with `Timeout`, which names the host.
     ///
-    /// # Cancellation
-    /// That of `waiting`, which is dropped.
+    /// Cancellation drops `waiting`.
     pub(crate) async fn run_until<T>(
         &self,
         deadline: Deadline,
@@ -306,8 +294,7 @@ impl Connection {
     ///
     /// It has no deadline: it is for writes, whose end lapin reports or the end of the connection replaces.
     ///
-    /// # Errors
-    /// lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
+    /// Fails with lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
     pub(crate) async fn hear<T>(
         &self,
         operation: &'static str,
@@ -325,8 +312,7 @@ impl Connection {
         self.lapin.status().connected()
     }
 
-    /// The largest frame that the broker accepts, in bytes.
-    /// Without a limit of the broker, `usize::MAX`.
+    /// The largest frame that the broker accepts, in bytes. Without a limit of the broker, `usize::MAX`.
     pub(crate) fn frame_max(&self) -> usize {
         match self.lapin.configuration().frame_max() {
             0 => usize::MAX,
@@ -339,7 +325,7 @@ impl Connection {
         self.notices.server_version()
     }
 
-    /// The reports of the frame reader of this connection.
+    /// The reports of the frame reader of this connection, to which lapin's thread adds.
     pub(crate) fn notices(&self) -> &Arc<Notices> {
         &self.notices
     }
@@ -350,8 +336,7 @@ impl Connection {
         Box::pin(self.lapin.events_listener())
     }
 
-    /// Shuts the socket without an AMQP close: every pending operation fails.
-    /// Final, and it may be called repeatedly.
+    /// Shuts the socket without an AMQP close: every pending operation fails. Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
         self.socket.shut();
     }
@@ -366,11 +351,10 @@ impl Connection {
     ///
     /// Waits first for the channels that are closing.
     ///
-    /// # Cancellation
-    /// The socket stays open until the connection is dropped.
+    /// After a cancellation the socket stays open until the connection is dropped.
     ///
-    /// # Errors
-    /// `Timeout`, which names the host, if the answer does not come by a `deadline` that is earlier than that.
+    /// Fails with `Timeout`, which names the host,
+    /// if the answer does not come by a `deadline` that is earlier than that.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         self.channels.keep();
         let closing = async {
@@ -399,9 +383,9 @@ impl Connection {
     }
 }
 
-/// Whether `error` belongs to an earlier channel. lapin gives the reason for which the broker closed a channel to
-/// the next one of its number, and that number stays unusable. For the new channel itself the broker can only
-/// answer that it is open, or close the connection.
+/// Whether `error` belongs to an earlier channel. lapin gives the reason for
+/// which the broker closed a channel to the next one of its number, and that number stays unusable.
+/// For the new channel itself the broker can only answer that it is open, or close the connection.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
 }
@@ -413,16 +397,15 @@ async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// `Timeout`, executed `No`.
+/// `Timeout`, executed `No`: nothing is published before a connection is open.
 fn unanswered(timeout: Error) -> Error {
     timeout.with_context("reason", "the broker did not answer in time").with_executed(Executed::No)
 }
 
-/// lapin calls the connector on its own thread and at most once; a second call fails, because there is no second
-/// stream.
+/// lapin calls the connector on its own thread and at most once;
+/// a second call fails, because there is no second stream.
 ///
-/// # Errors
-/// lapin's. It has no deadline, so the caller limits it.
+/// Fails with lapin's error. It has no deadline, so the caller limits it.
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));
     let connect = async move |_uri: AMQPUri, _runtime| {
@@ -435,9 +418,9 @@ async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStrea
     lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
 }
 
-/// Keeps the log of lapin's thread from every subscriber: at `trace` it has whole frames, with credentials and
-/// bodies. What an operator needs arrives as errors and events. lapin calls the connector on that thread, and has
-/// no other.
+/// Keeps the log of lapin's thread from every subscriber: at `trace` it has whole frames, with credentials and bodies.
+/// What an operator needs arrives as errors and events.
+/// lapin calls the connector on that thread, and has no other.
 fn silence_io_thread() {
     if std::thread::current().name() == Some(IO_THREAD) {
         // The thread ends with its connection, and runs nothing else.
@@ -445,8 +428,8 @@ fn silence_io_thread() {
     }
 }
 
-/// No delay for small frames; a keepalive probe after 10 s of silence, then every 5 s; on Linux the limit of 20 s for
-/// unacknowledged bytes.
+/// No delay for small frames; a keepalive probe after 10 s of silence,
+/// then every 5 s; on Linux the limit of 20 s for unacknowledged bytes.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
     stream.set_nodelay(true)?;
@@ -485,8 +468,8 @@ mod tests {
         assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
     }
 
-    /// One address swallows packets, since its queue of connections is full, the next accepts and never answers, and the
-    /// last one is tried all the same.
+    /// One address swallows packets, since its queue of connections is full,
+    /// the next accepts and never answers, and the last one is tried all the same.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn every_address_of_a_name_has_its_share_of_the_time() {

@@ -9,7 +9,7 @@ use crate::topology::stream::{StreamPosition, is_stream};
 /// A queue that a session consumes, and the arguments of its consumer.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerPlan {
-    /// How the queue is declared and bound.
+    /// How the queue is declared and bound. A stream has the name of its exchange.
     pub(crate) plan: QueuePlan,
     /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
     pub(crate) alone: bool,
@@ -24,8 +24,8 @@ pub(crate) struct ConsumerPlan {
 impl ConsumerPlan {
     /// The plan for the queue of `plan` under this configuration. A stream is read from `position`.
     ///
-    /// A private queue with a stable name is consumed alone and expires; one with a random name is deleted at the
-    /// close.
+    /// A private queue with a stable name is consumed alone and expires;
+    /// one with a random name is deleted at the close.
     pub(crate) fn of(plan: QueuePlan, config: &AmqpConfig, position: &StreamPosition) -> Self {
         let (private, stream) = (plan.lifetime == Lifetime::Private, is_stream(&plan, config));
         Self {

@@ -1,14 +1,13 @@
 //! The version that a broker sends before login.
 //!
-//! RabbitMQ puts it into the server properties of connection.start, under `version`. It decides only what cannot be
-//! asked for: the default of the delivery limit, and a warning.
+//! RabbitMQ puts it into the server properties of connection.start, under `version`.
+//! It decides only what cannot be asked for: the default of the delivery limit, and a warning.
 
 use std::fmt;
 
 use super::parse::fields::{plain_length, u32_at};
 
-/// The version of a broker. Ordered by its numbers.
-/// A pre-release counts as its release.
+/// The version of a broker, ordered by its numbers. A pre-release counts as its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerVersion {
     pub(crate) major: u16,
@@ -21,8 +20,8 @@ pub(crate) struct ServerVersion {
 impl ServerVersion {
     /// Parses the numbers at the start of `text`: `3.10.8`, `4.3.0-rc.1`, `4.0`.
     ///
-    /// White space around it is ignored, and so is whatever follows the digits of a part. `None` without a major and a
-    /// minor number of 16 bits each.
+    /// White space around it is ignored, and so is whatever follows the digits of a part.
+    /// `None` without a major and a minor number of 16 bits each.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().splitn(3, '.').map(|part| {
             let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
@@ -34,8 +33,8 @@ impl ServerVersion {
 
     /// The version in `table`: the server properties, checked, with their length in front.
     ///
-    /// `None` if there is no text under `version`. The table was repaired before, so its lengths can be trusted; they
-    /// are checked all the same.
+    /// `None` if there is no text under `version`. The table was repaired before,
+    /// so its lengths can be trusted; they are checked all the same.
     pub(super) fn of_properties(table: &[u8]) -> Option<Self> {
         let mut rest = table.get(4..)?;
         while let Some((&length, after)) = rest.split_first() {

@@ -1,7 +1,7 @@
 //! Two connections to one broker, opened together and abandoned together.
 //!
-//! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection. On
-//! one connection it would stop acknowledgements and heartbeats too.
+//! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection.
+//! On one connection it would stop acknowledgements and heartbeats too.
 
 pub(crate) mod current;
 pub(crate) mod health;
@@ -26,13 +26,13 @@ use crate::connection::endpoint::Endpoint;
 use crate::frames::ServerVersion;
 use crate::link::state_machine::Generation;
 
-/// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
-/// consumers resubscribe.
+/// Grace period after a reconnect, while the broker recovers its queues,
+/// drops its old connections, and other consumers resubscribe.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone. When
-/// one is lost, the other is abandoned too: a server that receives and cannot reply is worse than one that is seen
-/// to be disconnected.
+/// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone.
+/// When one is lost, the other is abandoned too: a server that receives
+/// and cannot reply is worse than one that is seen to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Tells this link from those before and after it.
@@ -47,29 +47,27 @@ pub(crate) struct Link {
     pub(crate) transient: TransientQueues,
     /// Shared with the next link to this host.
     facts: Arc<BrokerFacts>,
-    /// When it was opened, for the grace period.
+    /// When both connections were open. The grace period counts from here.
     since: Instant,
     /// Set before the sockets are shut, so that no user takes a late success for one that counts.
     given_up: AtomicBool,
 }
 
 impl Link {
-    /// How long [`open`](Self::open) may take with a broker that answers slowly: three handshakes, each within
-    /// `connect_timeout`, and one request.
+    /// How long [`open`](Self::open) may take with a broker that answers slowly:
+    /// three handshakes, each within `connect_timeout`, and one request.
     pub(crate) fn patience(config: &AmqpConfig) -> Duration {
         config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
-    /// Opens both connections. Asks the broker whether it allows transient queues, if the configuration
-    /// declares any and the answer is not known yet.
+    /// Opens both connections. Asks the broker whether it allows transient queues,
+    /// if the configuration declares any and the answer is not known yet.
     ///
     /// The three steps are sequential, so a broker that refuses the first connection costs one attempt.
     ///
-    /// # Errors
-    /// As [`Connection::open`].
+    /// Fails as [`Connection::open`] does, or with the error of the probe for transient queues.
     ///
-    /// # Cancellation
-    /// Leaves no connection behind.
+    /// Cancellation leaves no connection behind.
     pub(crate) async fn open(
         endpoint: &Endpoint,
         config: &AmqpConfig,
@@ -109,8 +107,8 @@ impl Link {
         Ok(Self { generation, host: endpoint.name(), publishing, consuming, transient, facts, since, given_up })
     }
 
-    /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
-    /// broker declares none.
+    /// Records a failed declaration: if `error` says that transient queues are denied,
+    /// the next link to this broker declares none.
     ///
     /// Any other error changes nothing.
     pub(crate) fn refused(&self, error: &Error) {
@@ -119,13 +117,13 @@ impl Link {
         }
     }
 
-    /// Whether it is new and follows a lost one.
+    /// Whether it is younger than 10 s and follows a lost link.
     /// Always false for the first link, because nothing was lost before it.
     pub(crate) fn is_fresh(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < GRACE
     }
 
-    /// The version of the broker; `None` if it sent none.
+    /// As the broker sent it on the consuming connection; `None` if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.consuming.server_version()
     }
@@ -154,15 +152,13 @@ impl Link {
         self.consuming.keep_channels();
     }
 
-    /// Closes both connections in order.
+    /// Closes both connections with an AMQP close, and then their sockets.
     ///
     /// Both at the same time, so a silent broker costs one timeout.
     ///
-    /// # Cancellation
-    /// The sockets stay open until the link is dropped.
+    /// After a cancellation the sockets stay open until the link is dropped.
     ///
-    /// # Errors
-    /// `Timeout` if the broker did not answer in time; both sockets are shut anyway.
+    /// Fails with `Timeout` if the broker did not answer in time; both sockets are shut anyway.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
         publishing.and(consuming)

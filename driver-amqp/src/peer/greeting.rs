@@ -10,20 +10,21 @@ use super::Peer;
 use super::identity::{ENOUGH, Identity, identify};
 use crate::frames::write_unchanged::write_unchanged;
 
-/// Passes everything through, unless the first bytes are not those of a broker: then the stream ends with an error,
-/// and [`Peer`] has the reason. lapin would only report that they cannot be parsed.
+/// Passes everything through, unless the first bytes are not those of a broker:
+/// then the stream ends with an error, and [`Peer`] has the reason.
+/// lapin would only report that they cannot be parsed.
 ///
 /// It works only until the first bytes are known; from then on a read passes through without a check.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
     stream: S,
-    /// Learns what the peer is, for the error of the connect.
+    /// Gets the reason for a refusal, which becomes the error of the connect.
     peer: Peer,
     /// Goes from `Unknown` to `Known` once.
     phase: Phase,
 }
 
-/// How much is known about the peer.
+/// Whether the peer is known. Until then nothing is passed on.
 #[derive(Debug)]
 enum Phase {
     /// These bytes have arrived, and nothing was passed on.
@@ -40,11 +41,10 @@ impl<S> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> Greeting<S> {
-    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever
-    /// delayed.
+    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever delayed.
     ///
-    /// Bytes of an unknown peer are kept and not passed on, except that a broker's first byte decides at once. A stream
-    /// that ends before any byte ends normally.
+    /// Bytes of an unknown peer are kept and not passed on, except that a broker's first byte decides at once.
+    /// A stream that ends before any byte ends normally.
     fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         while let Phase::Unknown(seen) = &mut self.phase {

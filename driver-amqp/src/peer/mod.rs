@@ -1,7 +1,7 @@
 //! Recognises a peer that is not a broker.
 //!
-//! A load balancer, a web server or a TLS port at the configured address is a usual mistake, and lapin reports all of
-//! them as bytes that cannot be parsed.
+//! A load balancer, a web server or a TLS port at the configured address is a usual mistake,
+//! and lapin reports all of them as bytes that cannot be parsed.
 
 mod greeting;
 mod identity;

@@ -1,9 +1,10 @@
-//! Decides what happens to the unconfirmed publishes of a channel that has ended: the broker closed it, or its connection
-//! was lost ([`CloseReason::Other`]). Pure.
+//! Decides what happens to the unconfirmed publishes of a channel that has ended:
+//! the broker closed it, or its connection was lost ([`CloseReason::Other`]). Pure.
 //!
-//! A broker handles the messages of a channel in order. The one that it objects to closes the channel, and it
-//! discards those behind it unread; those before it were handled, although their confirms may never come. lapin
-//! reports which ones were not even written. The cause is read from the text of the close.
+//! A broker handles the messages of a channel in order.
+//! The one that it objects to closes the channel, and it discards those behind it unread;
+//! those before it were handled, although their confirms may never come.
+//! lapin reports which ones were not even written. The cause is read from the text of the close.
 
 use oslo_messaging::Executed;
 use oslo_messaging::driver::{Exchange, ExchangeKind};
@@ -24,7 +25,7 @@ pub(crate) struct UnconfirmedPublish<'a> {
 pub(crate) enum SendState {
     /// The broker cannot have the whole message.
     NotSent,
-    /// The broker may have it.
+    /// The broker may have it: it was written, and its confirm never came.
     Written,
     /// lapin did not report its outcome in time.
     NoAnswer,
@@ -39,11 +40,11 @@ pub(crate) enum CloseReason<'a> {
     MissingExchange(&'a str),
     /// The user may not write to an exchange. The text begins with its name.
     ForbiddenExchange(&'a str),
-    /// Another reason, or none that can be recognised.
+    /// A reason that names no publish, or a text that is not recognised.
     Other,
 }
 
-/// What to do with one publish of a closed channel.
+/// What to do with one publish of a closed channel. Only `Resend` keeps its caller waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// It did not arrive: send it again.
@@ -76,10 +77,11 @@ impl<'a> CloseReason<'a> {
     }
 }
 
-/// What to do with each of `outs`, in their order.
+/// What to do with each of `outs`, at the same place in the result.
 ///
-/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive, because a broker
-/// handles a channel in order. Without a culprit, whatever may have been sent counts as possibly delivered.
+/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive,
+/// because a broker handles a channel in order.
+/// Without a culprit, whatever may have been sent counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
     let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::Written && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may

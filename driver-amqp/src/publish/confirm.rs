@@ -1,4 +1,4 @@
-//! Sends one message and waits for its confirm.
+//! Sends one message and waits for its confirm, and tells a message that was not sent from one of unknown fate.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::properties;
 use crate::publish::job::CheckedPublish;
 use crate::publish::unconfirmed::Sequence;
 
-/// What became of one publish.
+/// What lapin reported of one publish, which decides whether it may be sent again.
 pub(crate) enum Outcome {
-    /// The broker cannot have the whole message.
-    /// lapin resolves the outer future only when the socket has accepted the last byte, so an error of it is definite.
+    /// The broker cannot have the whole message. lapin resolves the outer future only
+    /// when the socket has accepted the last byte, so an error of it is definite.
     NotSent(lapin::Error),
     Confirmed(Confirm),
     /// The message was written, and the channel or connection ended before its confirm.
     Unknown(lapin::Error),
 }
 
-/// The broker's confirm of one publish.
+/// The broker's answer to one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirm {
     /// Every queue that the message was routed to has taken it; none, if it was returned.
@@ -44,12 +44,11 @@ impl From<Confirmation> for Confirm {
     }
 }
 
-/// Publishes one message. The first poll queues its frames; the first await ends when they are written, and the
-/// future when the confirm arrives.
+/// Publishes one message. The first poll queues its frames;
+/// the first await ends when they are written, and the future when the confirm arrives.
 ///
-/// # Cancellation
-/// Queued frames are still sent, and lapin keeps the confirm until its channel ends. So the publisher never drops it
-/// while the channel lives.
+/// After a cancellation, queued frames are still sent, and lapin keeps the confirm until its channel ends.
+/// So the publisher never drops it while the channel lives.
 pub(crate) async fn send_and_await_confirm(
     channel: Channel,
     publish: Arc<CheckedPublish>,
@@ -69,7 +68,8 @@ pub(crate) async fn send_and_await_confirm(
 }
 
 /// The error of a publish that the broker refused with basic.nack.
-/// Transient: an election ends, and a full queue is read. `executed` depends on the kind of queue, see `if_refused`.
+/// Transient: an election ends, and a full queue is read.
+/// `executed` depends on the kind of queue, see `if_refused`.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
     refused.with_context("reason", "the broker rejected the message (basic.nack)")

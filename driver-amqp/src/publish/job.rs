@@ -44,8 +44,7 @@ pub(crate) struct PublishJob {
     pub(crate) result: oneshot::Sender<Result<()>>,
     /// Shared with the caller, and with a second attempt of the same publish.
     pub(crate) abandon_flag: Arc<AbandonFlag>,
-    /// How often it was sent.
-    /// An attempt that the caller abandoned in time does not count.
+    /// How often lapin got it. An attempt that the caller abandoned in time does not count.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
     pub(crate) declared: Generation,
@@ -53,10 +52,12 @@ pub(crate) struct PublishJob {
 
 /// What a refusal by the broker means for a message to this address.
 ///
-/// If several queues match, the others may have the message. A classic queue delivers a message before it is on
-/// disk, and if its process dies, every unconfirmed message is refused. A quorum queue refuses only what it has not
-/// accepted: because it is full or has no leader. The type of a reply queue is known to its owner only; for the
-/// queues of servers the configuration tells, because the publisher does not declare them.
+/// If several queues match, the others may have the message.
+/// A classic queue delivers a message before it is on disk,
+/// and if its process dies, every unconfirmed message is refused.
+/// A quorum queue refuses only what it has not accepted: because it is full or has no leader.
+/// The type of a reply queue is known to its owner only;
+/// for the queues of servers the configuration tells, because the publisher does not declare them.
 pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     let replicated = match to {
         Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
@@ -72,14 +73,14 @@ const SENT: u8 = 1;
 /// The caller has its error. Final: the message must not be sent any more.
 const ABANDONED: u8 = 2;
 
-/// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
-/// wins, so an error that says `No` is reliable.
+/// Decides which came first: that the publisher sends a message, or that its caller gives up.
+/// Exactly one of them wins, so an error that says `No` is reliable.
 #[derive(Debug, Default)]
 pub(crate) struct AbandonFlag(AtomicU8);
 
 impl AbandonFlag {
-    /// To be called right before sending. Returns false if the caller has given up, and then the message must
-    /// not be sent.
+    /// To be called right before sending. Returns false
+    /// if the caller has given up, and then the message must not be sent.
     pub(crate) fn mark_sent(&self) -> bool {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

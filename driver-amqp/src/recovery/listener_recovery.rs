@@ -1,4 +1,4 @@
-//! The task that resubscribes a listener.
+//! The task that resubscribes a listener after each kind of loss:
 //!
 //! | lost | recovered on | by |
 //! |---|---|---|
@@ -7,8 +7,8 @@
 //! | one consumer | the same channel | [`restore_consumer`](ListenerRecovery::restore_consumer) |
 //! | a queue, without a cancellation | the same channel, or a new one | [`check_queues`](ListenerRecovery::check_queues) |
 //!
-//! An error of an attempt is judged in one place, [`judge`](ListenerRecovery::judge): it says what to do before the next
-//! attempt, or ends the listener.
+//! An error of an attempt is judged in one place, [`judge`](ListenerRecovery::judge):
+//! it says what to do before the next attempt, or ends the listener.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ use crate::topology::name_lease::is_taken;
 pub(crate) struct ListenerRecovery {
     /// Only this task renames the queues.
     opener: SubscriptionOpener,
-    /// The channel of the session in use.
+    /// The channel of the session in use, on which single consumers are restored.
     channel: ConsumerChannel,
     /// Publishers wait for it after a reconnect, until it has tried once.
     member: BarrierMember,
@@ -52,8 +52,8 @@ pub(crate) struct ListenerRecovery {
     lost_consumers: LostConsumers,
     /// Must know the queues after a rename.
     check: QueueCheck,
-    /// Since when the broker says that a queue of ours has another consumer. It may be our own predecessor, on a connection
-    /// that the broker has not given up yet.
+    /// Since when the broker says that a queue of ours has another consumer.
+    /// It may be our own predecessor, on a connection that the broker has not given up yet.
     taken_since: Option<Instant>,
 }
 
@@ -94,7 +94,8 @@ impl ListenerRecovery {
         }
     }
 
-    /// Recovers whatever is lost. The error that ends the listener goes to it through the [`RestoredQueue`].
+    /// Recovers what is lost until the listener is dropped.
+    /// The error that ends the listener goes to it through the [`RestoredQueue`].
     pub(crate) async fn run(mut self) {
         let end = loop {
             let recovered = match self.wait().await {
@@ -121,8 +122,7 @@ impl ListenerRecovery {
 
     /// Waits for the next event. A replaced link comes first: it supersedes everything else.
     ///
-    /// # Cancellation
-    /// Loses nothing: every source keeps what it has.
+    /// Cancellation loses nothing: every source keeps what it has.
     async fn wait(&mut self) -> Wakeup {
         let Self { opener, channel, losses, lost_consumers, check, .. } = self;
         tokio::select! {
@@ -149,8 +149,7 @@ impl ListenerRecovery {
 
     /// Checks the queues and declares what is missing; resubscribes where the broker has lost a consumer.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener, which includes `Closed`.
     async fn check_queues(&mut self) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         let sound = tokio::select! {
@@ -167,14 +166,13 @@ impl ListenerRecovery {
         self.resubscribe(None).await
     }
 
-    /// Opens the whole subscription again, on the current link or the next, until it succeeds. `last_action` is what an
-    /// error has required before; it decides how long to wait first.
+    /// Opens the whole subscription again, on the current link or the next, until it succeeds.
+    /// `last_action` is what an error has required before; it decides how long to wait first.
     ///
-    /// Each attempt takes at most `request_timeout`. The barrier is marked after each one, so publishers wait for one
-    /// attempt and not for success.
+    /// Each attempt takes at most `request_timeout`.
+    /// The barrier is marked after each one, so publishers wait for one attempt and not for success.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener; with `Closed` once the transport is closed.
     async fn resubscribe(&mut self, mut last_action: Option<RecoveryAction>) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         // Once per loss, however many attempts follow.
@@ -210,8 +208,8 @@ impl ListenerRecovery {
         }
     }
 
-    /// Hands a new session to the listener.
-    /// The number of the session goes up, so reports about the old one are ignored from here on.
+    /// Hands a new session to the listener, under the next number.
+    /// Reports about the old session are ignored from here on.
     fn use_session(&mut self, session: Session) {
         self.channel = session.channel();
         self.session += 1;
@@ -226,8 +224,7 @@ impl ListenerRecovery {
     ///
     /// A failed declaration delays only this consumer. A failed consume closes the channel.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener, which includes `Closed`.
     async fn restore_consumer(&mut self, index: usize) -> Result<()> {
         if !self.channel.is_connected() {
             return self.resubscribe(None).await;
@@ -263,8 +260,7 @@ impl ListenerRecovery {
     ///
     /// The reason stays with the consumer, so the recovery of another consumer does not clear it from the health.
     ///
-    /// # Errors
-    /// The error that ends the listener.
+    /// Fails with the error that ends the listener, if [`judge`](Self::judge) finds one.
     fn postpone_consumer(&mut self, index: usize, error: &Error) -> Result<()> {
         let action = self.judge(error, self.channel.link.is_fresh())?;
         let reason = (action != RecoveryAction::Rename).then(|| error.to_string());
@@ -287,8 +283,7 @@ impl ListenerRecovery {
     ///
     /// Every error of an attempt passes here once, so the log has one line per failed attempt.
     ///
-    /// # Errors
-    /// `error` itself, if it ends the listener; `Config` if there is no other name to take.
+    /// Fails with `error` itself, if it ends the listener; with `Config` if there is no other name to take.
     fn judge(&mut self, error: &Error, settling: bool) -> Result<RecoveryAction> {
         let settling = settling || is_taken(error) && self.may_still_be_ours();
         let action = action_for(error, self.opener.blames(error), settling);

@@ -12,7 +12,7 @@ use super::*;
 use crate::config::login::Login;
 use crate::config::tls::Tls;
 
-/// Counts the warnings of this thread.
+/// Counts the warnings of this thread, while it is the default subscriber.
 #[derive(Default)]
 struct Warnings(AtomicUsize);
 
@@ -38,7 +38,7 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// The default configuration with this one option applied.
+/// The default configuration with this one option applied, or the error of that.
 fn read(name: &str, value: &str) -> Result<AmqpConfig> {
     let mut config = AmqpConfig::default();
     apply(&mut config, name, value).map(|()| config)

@@ -11,13 +11,13 @@ use super::fields::Malformed;
 pub(crate) enum Violation {
     /// The type of a frame is not one of AMQP 0-9-1.
     FrameType(u8),
-    /// The end byte of a frame is missing.
+    /// The byte behind the payload is not the end byte, so the stream is out of step.
     FrameEnd { kind: &'static str },
-    /// A frame exceeds the agreed limit.
+    /// A frame exceeds the agreed limit, or a content header 1 MiB. Both sizes are in bytes.
     TooLarge { kind: &'static str, bytes: u64, limit: usize },
-    /// A method cannot be decoded.
+    /// One of the fields of a method is malformed.
     Method { class: u16, method: u16, why: Malformed },
-    /// A method is unknown.
+    /// lapin has no method with these numbers.
     UnknownMethod { class: u16, method: u16 },
     /// A content header is shorter than its fixed part.
     Header,

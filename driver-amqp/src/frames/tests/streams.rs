@@ -1,4 +1,4 @@
-//! The reader on a stream.
+//! The frame reader on a stream that splits frames, ends or is full.
 //!
 //! These tests are about what a read returns and when it waits; what becomes of a frame is tested beside.
 
