@@ -28,7 +28,7 @@ impl Reading {
         self.listener.address().clone()
     }
 
-    /// The listener itself.
+    /// For operations without a budget of their own here, such as a stop or a cancelled poll.
     pub(crate) fn listener(&mut self) -> &mut dyn Listener {
         self.listener.as_mut()
     }
@@ -111,10 +111,10 @@ impl Reading {
         }))
     }
 
-    /// Closes the listener.
+    /// Requeues what is unsettled, within [`Budget::arrive`].
     ///
     /// # Errors
-    /// The driver's.
+    /// That of [`Listener::close`].
     pub(crate) async fn close(self) -> DriverResult<()> {
         self.listener.close(Deadline::after(self.budget.arrive)).await
     }

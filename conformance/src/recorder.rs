@@ -33,8 +33,7 @@ impl Recorder {
         Self { events: Arc::new(watch::Sender::new(Vec::new())), budget }
     }
 
-    /// Appends an event.
-    /// Wakes every wait on the list.
+    /// Appends an event, and wakes every wait on the list.
     pub(crate) fn record(&self, place: &str, what: impl fmt::Display) {
         let event = Event { place: place.to_owned(), what: what.to_string() };
         self.events.send_modify(|events| events.push(event));

@@ -44,8 +44,8 @@ impl Faults {
         Self(broker)
     }
 
-    /// Adds `rule` to the plan. If several rules match one publish, the first one added
-    /// applies and the others keep their remaining strikes.
+    /// Adds `rule` to the plan. If several rules match one publish, the first one added applies; it does not use up the
+    /// [`times`](FaultRule::times) of the others.
     pub fn add(&self, rule: FaultRule) {
         self.0.faults.add(rule);
     }

@@ -20,7 +20,7 @@ cases! { limits;
     headers_of_every_length_arrive [];
 }
 
-/// A name of this case that is `bytes` long.
+/// Pads a unique name with `-` to `bytes`; names of two lengths so begin with the same text.
 fn long(stage: &Stage, what: &str, bytes: usize) -> String {
     format!("{:-<bytes$}", stage.name(what))
 }
@@ -60,7 +60,7 @@ async fn a_longer_name_is_too_large_and_never_cut(stage: &Stage) -> Outcome {
         assert_eq!(whole.texts(1).await?, ["whole"]);
     }
     cut.quiet().await?;
-    // The transport is as good as before.
+    // The refusal must leave the transport usable.
     stage.publish(&transport, &cut.address(), ["x"]).await?;
     assert_eq!(cut.texts(1).await?, ["x"]);
     Ok(())

@@ -18,7 +18,7 @@ pub enum Actors {
 impl Actors {
     pub(crate) const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Mixed];
 
-    /// The name on the command line.
+    /// As `--actors` takes it and reports print it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",

@@ -11,8 +11,8 @@ pub const SEED: &str = "OSLO_TEST_SEED";
 pub const PROGRAMS: &str = "OSLO_TEST_PROGRAMS";
 /// The environment variable for the actors of programs of RPC and of notifications: `rust`, `python` or `mixed`.
 pub const ACTORS: &str = "OSLO_TEST_ACTORS";
-/// The environment variable for a file with one program as JSON, as a report prints it. The test of programs then runs only
-/// that program.
+/// The environment variable for a file with one program as JSON, as a report prints it. The
+/// test of programs then runs only that program.
 pub const REPLAY: &str = "OSLO_TEST_REPLAY";
 
 /// The options that the test takes out of the command line, with the variable of each.
@@ -53,14 +53,14 @@ impl Options {
         Self { programs, seed, actors: Actors::Rust }
     }
 
-    /// Sets the seed of the first program.
+    /// The first program gets `seed`, each later one the next number.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets which implementation plays programs of RPC and of notifications.
+    /// Has no effect on programs of delivery, which have no actors.
     #[must_use]
     pub fn with_actors(mut self, actors: Actors) -> Self {
         self.actors = actors;

@@ -12,7 +12,7 @@ use crate::report::{Ended, Excused, Part, ProgramRun, Record};
 #[derive(Debug)]
 #[must_use = "it says whether every rule held"]
 pub struct Report {
-    /// The kind of program.
+    /// The kind of program: `rpc`, `notify` or `delivery`.
     name: &'static str,
     /// What held for every program, for the report.
     held: String,

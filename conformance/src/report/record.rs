@@ -11,7 +11,7 @@ use crate::Failed;
 pub struct Record {
     /// The name of the driver: [`Harness::driver`](crate::Harness::driver).
     pub driver: String,
-    /// The results, of one kind of test.
+    /// The results; with the driver it names the file of the record.
     #[serde(flatten)]
     pub part: Part,
 }
@@ -33,7 +33,7 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseRun {
-    /// The id of the case.
+    /// The id of the case, as `area::sentence`.
     pub case: String,
     /// Whether it passed, and if not, why.
     #[serde(flatten)]
@@ -88,7 +88,7 @@ pub struct Excused {
     pub rule: String,
     /// The divergences of the reference that name the rule; any of them may be the cause.
     pub by: Vec<String>,
-    /// How often it was broken.
+    /// How often foreign actors broke it, in all programs of the run.
     pub times: u64,
 }
 
@@ -96,13 +96,13 @@ pub struct Excused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FlawRun {
-    /// The name of the [`Flaw`](crate::Flaw).
+    /// The [`Flaw`](crate::Flaw), as `Debug` prints it.
     pub flaw: String,
-    /// The case that must catch it.
+    /// The id of the case that must catch it.
     pub case: String,
-    /// Whether the case failed.
+    /// Whether the case failed, as it must on a driver with the flaw.
     pub case_caught: bool,
-    /// The rule of the programs that must catch it.
+    /// The id of the rule of programs that must catch it.
     pub rule: String,
     /// How many programs ran until the rule was broken; `None` if it never was.
     pub programs: Option<u64>,

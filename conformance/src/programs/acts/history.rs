@@ -56,7 +56,7 @@ impl<M: Clone, E: Clone> Log<M, E> {
         position
     }
 
-    /// The message that has `number`.
+    /// `None` if there is no step of that number, or it sends nothing.
     pub(crate) fn message(&self, number: usize) -> Option<M> {
         self.0.borrow().steps.get(number)?.message().map(|(_, message)| message.clone())
     }
@@ -74,8 +74,8 @@ impl<M: Clone, E: Clone> Log<M, E> {
         let _ = timeout(at_most, self.0.subscribe().wait_for(done)).await;
     }
 
-    /// Waits until `done` returns `true`, or nothing is appended for `silence`; for at most [`LONGEST_IN_SILENCES`] times that.
-    /// The rules judge what did not happen by then.
+    /// Waits until `done` returns `true`, or nothing is appended for `silence`; for at most [`LONGEST_IN_SILENCES`]
+    /// times that. The rules judge what did not happen by then.
     ///
     /// # Cancellation
     /// Safe: it only reads.

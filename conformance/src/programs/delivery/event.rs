@@ -20,7 +20,7 @@ pub(crate) enum Outcome {
     Other(String),
 }
 
-/// A message as a poll returned it.
+/// A message that a poll returned, after the comparison with the one that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Got {
     /// Its number, if its body begins with a known one.
@@ -49,7 +49,7 @@ pub(crate) enum Polled {
 /// One operation and its result, as the driver reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A subscription was asked for.
+    /// A subscription ended; the reader is open only if the outcome is `Done`.
     Opened {
         reader: usize,
         outcome: Outcome,
@@ -59,7 +59,7 @@ pub(crate) enum Event {
         publish: Publish,
         outcome: Outcome,
     },
-    /// A poll for at most `max` messages.
+    /// A poll ended or was cancelled; more than `max` messages break a rule.
     Polled {
         reader: usize,
         max: usize,

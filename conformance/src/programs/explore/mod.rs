@@ -22,7 +22,7 @@ static ENDS: Rule = Rule {
     says: "Its connections can be made, and every operation of a program ends.",
 };
 
-/// A kind of program.
+/// A kind of program that can be generated, played, judged and made smaller.
 pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
     /// The name of the kind, as trials and reports show it.
     const NAME: &'static str;
@@ -65,7 +65,7 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
 pub(crate) struct Explored {
     /// How many programs ran, including the failed one, without its shrunk forms.
     pub(crate) programs: u64,
-    /// How many steps they had.
+    /// The steps of those programs in all.
     pub(crate) steps: usize,
     /// How often foreign actors broke each rule and were excused.
     pub(crate) excused: BTreeMap<&'static str, u64>,
@@ -86,13 +86,13 @@ pub(crate) struct Found {
     pub(crate) json: String,
 }
 
-/// How programs are generated and checked.
+/// What a run of programs needs, apart from its options.
 pub(crate) struct Search<'a, P: Generated> {
-    /// Generates the programs.
+    /// Draws one program from each seed.
     pub(crate) programs: BoxedStrategy<P>,
-    /// Runs a program and returns its violations.
+    /// Plays a program once, on harnesses of its own.
     pub(crate) check: &'a dyn Fn(&P) -> Performed,
-    /// How many runs to spend on shrinking.
+    /// How many runs proptest may spend on shrinking, and then the removal of parts again.
     pub(crate) shrinking: u32,
     /// The name in progress lines; `None` shows no progress.
     pub(crate) name: Option<String>,
@@ -121,11 +121,12 @@ pub(crate) fn explore<P: Generated>(search: &Search<'_, P>, options: Options) ->
 /// What may happen in programs in addition to the steps of their actors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Perils {
-    /// Connections are lost.
+    /// Steps may cut every connection; each one is restored.
     pub(crate) cuts: bool,
-    /// Queues have delivery limits.
+    /// A program may run under a delivery limit of its shared queues.
     pub(crate) limits: bool,
-    /// Servers are stopped in a hurry. They must report dropped requests within moments, which only a paused clock ensures.
+    /// Servers are stopped in a hurry. They must report dropped requests
+    /// within moments, which only a paused clock ensures.
     pub(crate) hurry: bool,
 }
 

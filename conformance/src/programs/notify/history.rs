@@ -17,7 +17,7 @@ pub(crate) type Log = history::Log<Event, (Instant, Happened)>;
 pub(crate) enum Happened {
     /// A step is about to be done.
     Begun(usize),
-    /// A step has ended, with its result.
+    /// A step has ended; `Err` holds the text of its error.
     Ended { step: usize, outcome: Result<(), String> },
     /// The connections are about to be cut by the step of that number.
     Cutting(usize),

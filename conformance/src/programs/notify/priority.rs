@@ -15,7 +15,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// Several of them.
+/// The same for fields with several priorities, as a list of names.
 pub(super) mod list {
     use super::{Deserializer, Priority, Serializer};
     use serde::de::Error as _;

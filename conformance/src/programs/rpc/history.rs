@@ -22,9 +22,9 @@ pub(crate) enum Event {
     Ended { step: usize, outcome: Outcome, took: Duration },
     /// The connections are about to be cut by the step of that number.
     Cutting(usize),
-    /// A method started.
+    /// A method started, which counts as a run of its request.
     Ran(Run),
-    /// A method returned or failed.
+    /// A method returned or failed. One that was interrupted has no such event.
     Finished { server: usize, number: usize },
     /// Every request that must run has run, or the wait for that has timed out.
     Settled,
@@ -37,7 +37,7 @@ pub(crate) enum Event {
 pub(crate) struct Run {
     /// The index of the server in the program.
     pub(crate) server: usize,
-    /// The number of the request.
+    /// The number of the request: that of the step which sent it.
     pub(crate) number: usize,
     /// The name of the method, which the request must have asked for.
     pub(crate) method: String,
@@ -55,13 +55,13 @@ pub(crate) enum Outcome {
     Returned { server: usize, number: usize },
     /// A call failed with a remote failure of this class and text.
     Raised { class: String, message: String },
-    /// No queue is bound.
+    /// The bus returned the request, since no queue was bound.
     Undeliverable,
-    /// No answer by the deadline.
+    /// No answer by the deadline; the method may have run.
     TimedOut,
-    /// The sender dropped the request.
+    /// The sender dropped the request in flight; it may still run.
     GivenUp,
-    /// The connection was lost.
+    /// The connection was lost. Without `perhaps_sent` the request must never run.
     Disconnected { perhaps_sent: bool },
     /// Any other error, in words. No rule allows it.
     Broken { error: String },

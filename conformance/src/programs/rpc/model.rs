@@ -1,5 +1,5 @@
-//! The reference model: exchanges, topics, servers, namespaces and versions decide which server runs a request. No clock, no
-//! bus.
+//! The reference model: exchanges, topics, servers, namespaces and versions decide
+//! which server runs a request. No clock, no bus.
 //!
 //! A queue has the name of its topic, or of its topic and server, and no exchange in it (oslo.messaging
 //! `AMQPDriverBase.listen`). So servers of one topic in two exchanges read one queue, and a message through either

@@ -28,7 +28,8 @@ struct Play<'a> {
     senders: Vec<Arc<dyn Actor>>,
 }
 
-/// Plays `program`. After its last act it starts every server once more, so that waiting requests run, and stops all of them.
+/// Plays `program`. After its last act it starts every server once more, so
+/// that waiting requests run, and stops all of them.
 ///
 /// # Errors
 /// An actor could not be created.

@@ -34,7 +34,7 @@ pub(crate) struct Server {
     /// Without any, the server refuses every request.
     #[serde(default)]
     pub(crate) interfaces: Vec<Interface>,
-    /// How many methods run at once.
+    /// How many of its methods run at once; other requests wait.
     pub(crate) concurrency: usize,
     #[serde(default)]
     /// Whether it acknowledges a request only after it has answered.

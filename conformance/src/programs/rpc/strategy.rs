@@ -1,4 +1,5 @@
-//! Generates programs of RPC. Steps that are not possible are removed, so that every program, also a shrunk one, can be played.
+//! Generates programs of RPC. Steps that are not possible are removed, so that
+//! every program, also a shrunk one, can be played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -116,8 +117,8 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     )
 }
 
-/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server answers is
-/// impatient, so that it does not cost a whole budget.
+/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server
+/// answers is impatient, so that it does not cost a whole budget.
 fn playable(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
     let mut turns = Turns::new((0..servers.len()).filter(|server| first[*server]).collect());

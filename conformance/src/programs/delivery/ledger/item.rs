@@ -23,7 +23,7 @@ pub(super) struct Item {
     pub(super) state: State,
     /// The transport that published it. Order holds for each publisher.
     pub(super) publisher: usize,
-    /// Whether it was delivered before.
+    /// Whether it was delivered before, so that its next delivery must be marked.
     pub(super) seen: bool,
     /// Whether the queue had no reader since it was published.
     pub(super) unread: bool,

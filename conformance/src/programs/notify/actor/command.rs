@@ -9,7 +9,7 @@ use crate::programs::notify::program::{Listener, Reads};
 use crate::programs::notify::window;
 use crate::programs::notify::{Event, handler};
 
-/// One command to a listening process, as a line of JSON.
+/// A command of the protocol that [`Foreign`](crate::Foreign) describes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Command {
@@ -52,7 +52,7 @@ pub(in crate::programs::notify) struct Notify {
 }
 
 impl Listen {
-    /// The command that starts `listener`.
+    /// Exchange, topics and pool become the names on the bus; patterns become regular expressions.
     pub(in crate::programs::notify) fn new(stage: &Stage, listener: &Listener) -> Self {
         Self {
             exchange: stage.name(&listener.exchange),
@@ -73,7 +73,7 @@ impl Listen {
 }
 
 impl Notify {
-    /// The command that publishes the event with `number`.
+    /// The context holds a value that must not be sent, beside the allowed one.
     pub(in crate::programs::notify) fn new(stage: &Stage, event: &Event, number: usize) -> Self {
         let context = handler::context(number);
         let value = |text: &str| serde_json::from_str(text).expect("a context holds JSON");

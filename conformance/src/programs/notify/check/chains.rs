@@ -100,8 +100,8 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
     }
 }
 
-/// Checks the deliveries of an event that may be in the queue twice, or may come again, because connections were lost: a
-/// listener does not start an event that it works on, nor one that it has handled.
+/// Checks the deliveries of an event that may be in the queue twice, or may come again, because connections were lost:
+/// a listener does not start an event that it works on, nor one that it has handled.
 fn over_a_loss(timeline: &Timeline<'_>, chain: &[Ran<'_>], broken: &mut impl FnMut(&'static Rule, &str)) {
     for (place, after) in chain.iter().enumerate() {
         let mut before = chain[..place].iter().rev();

@@ -91,7 +91,7 @@ impl Play<'_> {
         read
     }
 
-    /// Reads a queue to its end.
+    /// Acknowledges what it reads, so that the bus holds nothing afterwards.
     async fn look(
         &self,
         transport: &dyn Transport,

@@ -29,7 +29,7 @@ struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     log: Log,
-    /// How often each event was requeued.
+    /// How often each event was requeued, counted over all listeners.
     returns: Returns,
     /// How often each event failed at foreign listeners that requeue it.
     failures: Returns,
@@ -39,8 +39,8 @@ struct Play<'a> {
     notifiers: Vec<Bus>,
 }
 
-/// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled, stops all of
-/// them, and then reads every queue.
+/// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled,
+/// stops all of them, and then reads every queue.
 ///
 /// # Errors
 /// A connection could not be opened, or a queue not be read.
@@ -86,7 +86,8 @@ impl Play<'_> {
         }
     }
 
-    /// Sends the events of one notifier in an act.
+    /// Sends the events in order, each after the confirm of the one before.
+    /// Copies of one with `at_once` go concurrently.
     async fn send_all(&self, notifier: usize, events: Vec<&Event>) {
         for event in events {
             let once = || self.perform(Step::Send { sender: notifier, message: event.clone().times(1) });
@@ -222,7 +223,7 @@ impl Play<'_> {
     }
 }
 
-/// One target for each topic of the listener.
+/// One target for each topic, with the names on the bus.
 fn targets(stage: &Stage, listener: &Listener) -> impl Iterator<Item = Target> {
     let exchange = stage.name(&listener.exchange);
     listener.topics.iter().map(move |topic| Target::topic(stage.name(topic)).exchange(exchange.clone()))

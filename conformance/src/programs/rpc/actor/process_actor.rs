@@ -13,7 +13,7 @@ use crate::foreign::process::{Process, Report, Reports};
 use crate::programs::rpc::history::{Event, Log, Outcome};
 use crate::{Failed, Stage};
 
-/// What the server of a process reports: what ran, and what ended.
+/// A report that a method ended, by the server and the number of its request.
 #[derive(Deserialize)]
 struct Finished {
     server: usize,
@@ -43,7 +43,7 @@ struct ProcessActor {
     hired: RwLock<Hired>,
 }
 
-/// The process of an actor and its state.
+/// Changes when the process is killed, and when the next one starts.
 #[derive(Debug)]
 struct Hired {
     /// `None` after a kill, until the next start.

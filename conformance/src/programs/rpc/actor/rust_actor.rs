@@ -29,7 +29,7 @@ struct RustActor {
     bus: Bus,
     log: Log,
     budget: Budget,
-    /// The running server, if this actor is one.
+    /// `None` for a sender, and for a server that was not started or was stopped.
     server: Mutex<Option<RpcServer>>,
 }
 
@@ -92,8 +92,10 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
+    /// Returns [`Outcome::Returned`] for a call, [`Outcome::Done`] for a cast that the bus confirmed.
+    ///
     /// # Errors
-    /// The error of the call or cast.
+    /// The error of the call or cast, which [`outcome_of`] turns into an outcome.
     async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
         let mut target = Target::topic(&request.topic);
         target.exchange.clone_from(&request.exchange);
@@ -112,7 +114,7 @@ impl RustActor {
     }
 }
 
-/// The arguments of every method.
+/// The arguments of every method. Only `slow` reads `nap_ms`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Arguments {
     number: usize,

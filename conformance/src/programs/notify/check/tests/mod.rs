@@ -43,8 +43,8 @@ fn counted(handled: u64, dead: u64, dropped: u64) -> Happened {
     Happened::Counted(Counted { handled, dead, dropped })
 }
 
-/// What is broken if `then` happens between the confirmation of an event and the end of its only listener, which tries
-/// it twice.
+/// What is broken if `then` happens between the confirmation of an event and the
+/// end of its only listener, which tries it twice.
 fn broken(then: Vec<Happened>) -> Vec<&'static str> {
     broken_with(None, then)
 }
@@ -62,8 +62,8 @@ fn broken_with(limit: Option<Disturbance>, then: Vec<Happened>) -> Vec<&'static 
     rules
 }
 
-/// The same if connections are lost between what happens `before` and `after`; the places of runs in `after` are counted from
-/// its beginning.
+/// The same if connections are lost between what happens `before` and `after`; the places of
+/// runs in `after` are counted from its beginning.
 fn broken_over_a_cut(before: &[Happened], after: &[Happened]) -> Vec<&'static str> {
     let cut = [Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome: Ok(()) }];
     let later = before.len() + cut.len();
