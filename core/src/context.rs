@@ -144,6 +144,7 @@ impl Context {
         Self(Arc::new(Inner { values, deadline: None, request: None }))
     }
 
+    /// A value that replaces another one keeps its place in the order.
     fn with_payload(&self, name: String, value: Payload) -> Self {
         let mut inner = (*self.0).clone();
         match inner.values.iter_mut().find(|(key, _)| *key == name) {

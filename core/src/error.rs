@@ -150,7 +150,9 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    /// A verb, which the line of the error begins with.
     operation: &'static str,
+    /// What the kind implies, until a layer that knows more replaces it.
     executed: Executed,
     /// Whether core may repeat the operation.
     transient: bool,

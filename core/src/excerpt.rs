@@ -104,6 +104,7 @@ impl Write for LineWriter<'_, '_> {
 
 /// Keeps the first [`LONGEST`] bytes of what is written to it, and counts the rest.
 struct Truncated {
+    /// At most [`LONGEST`] bytes, never cut inside a character.
     text: String,
     whole: usize,
 }

@@ -26,6 +26,7 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 pub struct Failure {
     // Boxed, because every handler returns one or carries room for it.
     raised: Box<Raised>,
+    /// Not on the wire: only the log and the metrics of this server depend on it.
     nature: Nature,
 }
 

@@ -110,8 +110,7 @@ impl TaskHandle {
     /// Asks the task to stop and waits until it has ended.
     /// Past `deadline` it aborts the task, and with it what still runs.
     ///
-    /// # Errors
-    /// What ended the task, if it was not asked to stop; `Timeout`.
+    /// Errors: what ended the task, if it was not asked to stop; `Timeout`.
     pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
         // Before the request to stop: the task must know the end when it begins to stop.
         self.end.send_replace(Some(EndBy::new(deadline)));
@@ -156,6 +155,7 @@ impl TaskHandle {
         }
     }
 
+    /// False once the end was published, even if the task has not returned yet.
     fn is_running(&self) -> bool {
         !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_))
     }

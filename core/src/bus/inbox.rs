@@ -69,6 +69,7 @@ struct InboxTask {
     stop: CancellationToken,
     /// Its sender is dropped with the reader, which is how a call notices that the runtime ended.
     progress: watch::Receiver<Progress>,
+    /// `close` waits for it; dropping it aborts the reader.
     task: AbortOnDropHandle<()>,
 }
 
@@ -111,12 +112,10 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     /// Only a `monitored` call learns of heartbeats.
     ///
-    /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
-    /// opening gets the same. `Timeout`, with what the last try said; `Closed`.
+    /// Errors: what [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the
+    /// same opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
-    /// # Cancellation
-    /// The opening continues for the other calls and for the next one.
+    /// Cancellation: the opening continues for the other calls and for the next one.
     pub(crate) async fn expect_reply(
         &self,
         id: CallId,
@@ -144,8 +143,7 @@ impl Inbox {
     ///
     /// Later calls fail with `Closed`. The calls that waited fail with `Closed`, and their methods may have run.
     ///
-    /// # Cancellation
-    /// The calls have failed already; dropping the future aborts the reader.
+    /// Cancellation: the calls have failed already; dropping the future aborts the reader.
     pub(crate) async fn close(&self, deadline: Deadline) {
         let task = {
             let mut state = self.state();
@@ -164,8 +162,7 @@ impl Inbox {
     ///
     /// Spawns a reader, so it must run inside a tokio runtime.
     ///
-    /// # Errors
-    /// `Closed` once the bus was closed; the request was not sent.
+    /// Errors: `Closed` once the bus was closed; the request was not sent.
     fn progress(&self) -> Result<watch::Receiver<Progress>> {
         let mut state = self.state();
         if state.closed {
@@ -201,6 +198,7 @@ impl Inbox {
         self.retry.max_retries.is_none() && self.retry.permits(0, error)
     }
 
+    /// Enters a poisoned lock, so that a panic of one caller does not end the calls of the others.
     fn state(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,8 +206,7 @@ impl Inbox {
 
 /// The queue, once it is there; `None` if it came and went.
 ///
-/// # Errors
-/// What the opening failed with, or `Timeout` with the last attempt as its source.
+/// Errors: what the opening failed with, or `Timeout` with the last attempt as its source.
 async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
     let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
     let waited = deadline.run("open the reply inbox", settled).await;
@@ -256,8 +253,7 @@ impl InboxReader {
     ///
     /// Ends after 60 s at the latest, whatever the deadlines of the calls.
     ///
-    /// # Errors
-    /// The last error of the driver, or `Unsupported` if the driver gave an address that is no queue.
+    /// Errors: the last error of the driver, or `Unsupported` if the driver gave an address that is no queue.
     async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
         let deadline = Deadline::after(OPEN_TIMEOUT);
         let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);

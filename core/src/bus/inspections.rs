@@ -24,6 +24,7 @@ pub(crate) struct Inspections(Mutex<HashMap<Address, Inspection>>);
 /// One inspection, from its begin; while it is under way its finding is `Nothing`.
 #[derive(Debug)]
 struct Inspection {
+    /// The interval counts from here, so that a slow inspection is not begun a second time.
     begun: Instant,
     finding: Finding,
 }

@@ -187,8 +187,7 @@ impl Bus {
 impl Inner {
     /// Subscribes, and tries again what may pass, as patiently as the bus is set to.
     ///
-    /// # Errors
-    /// What [`Transport::subscribe`] says.
+    /// Errors: what [`Transport::subscribe`] says.
     pub(crate) async fn subscribe(&self, to: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         // Subscribing runs no method, so an attempt that may have succeeded is repeated like any other.
         let attempt = async || {

@@ -124,6 +124,7 @@ impl WaitingCalls {
         }
     }
 
+    /// Counts shard by shard, so the number is approximate while calls come and go.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

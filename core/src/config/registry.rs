@@ -57,6 +57,7 @@ impl Registry {
         connector.connect(url, deadline).await
     }
 
+    /// Lists the schemes that have a driver, so that a driver that was never registered is noticed.
     fn unknown(&self, scheme: &str) -> Error {
         let known = if self.0.is_empty() { "none".to_owned() } else { self.schemes().collect::<Vec<_>>().join(", ") };
         Error::new(ErrorKind::Config, "find driver").with_context("scheme", scheme).with_context("known", known)

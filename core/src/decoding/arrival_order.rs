@@ -130,6 +130,7 @@ impl<T> ArrivalOrder<T> {
         self.ready.into_iter().map(|decoded| decoded.message).chain(self.late.into_values()).chain(in_places)
     }
 
+    /// Whether no message is left: neither ready, nor late, nor in a place.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.late.is_empty() && self.ready.is_empty()
     }

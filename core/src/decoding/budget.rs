@@ -42,6 +42,7 @@ pub(crate) struct Charge {
 }
 
 impl Budget {
+    /// A budget of `size` bytes; `what` names its messages in the warning.
     pub(super) fn new(what: &'static str, size: usize) -> Arc<Self> {
         Arc::new(Self {
             what,

@@ -44,8 +44,7 @@ pub(crate) fn is_large(payload: &Payload) -> bool {
 
 /// Decodes `payload` on a blocking task, so that a large body does not hold up the messages behind it.
 ///
-/// # Panics
-/// With the panic of `decode`, resumed on the calling task.
+/// Panics: with the panic of `decode`, resumed on the calling task.
 pub(crate) async fn decode_on_blocking_task<T: Send + 'static>(
     payload: Payload,
     decode: impl FnOnce(&Payload) -> Result<T> + Send + 'static,

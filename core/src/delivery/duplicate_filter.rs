@@ -16,8 +16,11 @@ use super::message_key::MessageKey;
 /// its memory depends on its capacity alone: about 80 bytes for each message that it remembers.
 #[derive(Debug)]
 pub(crate) struct DuplicateFilter {
+    /// The most keys that are remembered; 0 turns the filter off.
     capacity: usize,
+    /// For how long a key counts, from when it was first seen.
     age: Duration,
+    /// When each key was first seen.
     seen: HashMap<MessageKey, Instant>,
     /// The keys of `seen`, oldest first, so that the oldest is found without a search.
     order: VecDeque<MessageKey>,
@@ -55,6 +58,7 @@ impl DuplicateFilter {
         key.and_then(|key| self.seen.get(&key)).is_some_and(|at| at.elapsed() < self.age)
     }
 
+    /// Removes the key from `seen` and `order` alike, which hold the same keys at any time.
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.order.pop_front() {
             self.seen.remove(&oldest);

@@ -34,6 +34,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// counts as finished when it arrives or when it is acknowledged follows from [`Settle`].
 #[derive(Debug)]
 pub(crate) struct Deliveries {
+    /// Decides whether a message is finished when it arrives or when it is acknowledged.
     settle: Settle,
     known: Arc<Mutex<KnownMessages>>,
 }
@@ -52,6 +53,7 @@ pub(crate) enum DuplicateCheck {
 pub(crate) struct Delivery {
     /// `None` once it is settled, so that the drop gives nothing back.
     message: Option<Box<dyn IncomingMessage>>,
+    /// `None` without a `_unique_id`: no other message is then a copy of this one.
     key: Option<MessageKey>,
     /// What its content holds of the budget until the message is done with.
     charge: Option<Charge>,
@@ -184,6 +186,7 @@ impl Delivery {
         }
     }
 
+    /// Panics once the message was taken, after which no method of the delivery can be called.
     fn incoming(&self) -> &dyn IncomingMessage {
         self.message.as_deref().expect("the message is taken only by what consumes the delivery")
     }
@@ -211,6 +214,7 @@ pub(crate) fn settled(outcome: Result<()>) {
     }
 }
 
+/// Enters a poisoned lock, so that one panic does not stop the deliveries of a whole subscription.
 fn lock(known: &Mutex<KnownMessages>) -> MutexGuard<'_, KnownMessages> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -197,10 +197,12 @@ fn binding_of(address: &Address) -> Binding {
     Binding { exchange: address.exchange(), routing_key: address.routing_key() }
 }
 
+/// A queue that stays, with its messages, when its reader is gone.
 fn shared(name: String, bindings: Vec<Binding>) -> QueuePlan {
     QueuePlan { name, lifetime: Lifetime::Shared, bindings }
 }
 
+/// A queue of one reader alone, which is deleted soon after it.
 fn private(name: String, bindings: Vec<Binding>) -> QueuePlan {
     QueuePlan { name, lifetime: Lifetime::Private, bindings }
 }

@@ -156,6 +156,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         self
     }
 
+    /// Drops its own reference to the state; the handlers hold theirs.
     pub(super) fn into_table(self) -> HandlerTable {
         self.table
     }
@@ -164,8 +165,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
 impl HandlerTable {
     /// Reports what `on` could not, since it returns the endpoint: the first pattern that is not valid.
     ///
-    /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) with that pattern.
+    /// Errors: [`Config`](crate::ErrorKind::Config) with that pattern.
     pub(super) fn check(&self) -> Result<()> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
@@ -189,6 +189,7 @@ impl HandlerTable {
         self.filter.as_ref().is_none_or(|filter| filter.matches(event)).then_some(handler)
     }
 
+    /// Panics if `place` is not one that [`handler_of`](Self::handler_of) gave.
     pub(super) fn handler(&self, place: usize) -> &Handler {
         &self.handlers[place]
     }

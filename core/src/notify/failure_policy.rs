@@ -86,8 +86,7 @@ impl FailurePolicy {
 
     /// Called when the listener starts, since attempts and first wait are set one after the other.
     ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if all waits together are over ten minutes.
+    /// Errors: [`ErrorKind::Config`] if all waits together are over ten minutes.
     pub(super) fn check(&self) -> Result<()> {
         // All waits are zero, and the number of attempts may be huge: do not count through them.
         if self.first_wait.is_zero() {

@@ -25,8 +25,10 @@ use crate::{Error, ErrorKind, Result};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct NotificationFilter {
+    /// `None` passes every publisher; an empty id passes only then.
     publisher_id: Option<Regex>,
     event_type: Option<Regex>,
+    /// Every name must be in the context, as text that matches.
     context: BTreeMap<String, Regex>,
     metadata: BTreeMap<String, Regex>,
     payload: BTreeMap<String, Regex>,
@@ -101,6 +103,7 @@ impl NotificationFilter {
             && self.payload_matches(event)
     }
 
+    /// Decodes the payload only if there is a condition on it.
     fn payload_matches(&self, event: &Event) -> bool {
         if self.payload.is_empty() {
             return true;
@@ -110,6 +113,7 @@ impl NotificationFilter {
     }
 }
 
+/// A missing text matches nothing, not even the empty expression.
 fn is_match(regex: &Regex, text: Option<impl AsRef<str>>) -> bool {
     text.is_some_and(|text| regex.is_match(text.as_ref()))
 }

@@ -43,10 +43,13 @@ use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 pub struct Notifier {
     publisher_id: Arc<str>,
     pub(super) sinks: Sinks,
+    /// How long one event may take in all, with its retries and all its sinks.
     timeout: Duration,
+    /// Goes to the sinks with each event, since they publish and repeat it.
     retry: Retry,
     /// The context values that may leave the process.
     allowed: AllowedContext,
+    /// Applied after the redaction, so it never sees what may not leave the process.
     serializer: Option<Arc<dyn Serializer>>,
 }
 

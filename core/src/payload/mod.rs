@@ -157,6 +157,7 @@ impl Payload {
         }
     }
 
+    /// Blanks between the braces do not matter: the text is as its sender wrote it.
     fn is_empty_object(&self) -> bool {
         let inside = self.as_str().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         inside.is_some_and(|inside| inside.trim().is_empty())

@@ -194,6 +194,7 @@ impl Retry {
         })
     }
 
+    /// Asks `permits` after each failure, with the number of retries that were made before it.
     async fn repeat<T, F, Fut>(
         &self,
         deadline: Deadline,

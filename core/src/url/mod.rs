@@ -25,9 +25,13 @@ use crate::{Error, ErrorKind, Result};
 /// reference's, equality takes the query into account.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TransportUrl {
+    /// The whole scheme in lower case, with its `+sub`.
     transport: String,
+    /// In the order of the text; empty means the driver's default host.
     hosts: Vec<Host>,
+    /// `None` and the empty text are different URLs, although both lead to the default.
     virtual_host: Option<String>,
+    /// Sorted, so that equal URLs print alike.
     query: BTreeMap<String, String>,
 }
 
@@ -186,6 +190,7 @@ impl fmt::Display for Password {
     }
 }
 
+/// Takes constant text alone, so that no part of a URL, and so no password, gets into an error.
 fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::Config, "parse transport URL").with_context("reason", reason)
 }

@@ -18,6 +18,7 @@ impl TransportUrl {
         self.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/")
     }
 
+    /// Host names in lower case, each with the port of the scheme where the URL has none.
     fn places(&self) -> Vec<(String, u16)> {
         let port = PORTS[usize::from(self.scheme() == "amqps")];
         // A URL without hosts means the broker of this machine, as in the reference.

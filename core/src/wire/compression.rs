@@ -104,8 +104,7 @@ pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
 
 /// How `message` is compressed, by its header; `None` if it is not.
 ///
-/// # Errors
-/// `Decode` for an unknown compression, or if the driver could not read the headers.
+/// Errors: `Decode` for an unknown compression, or if the driver could not read the headers.
 pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with_context("reason", reason));
@@ -123,8 +122,7 @@ pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
 
 /// Decompresses `body`; nothing if it grows over `limit` bytes. `count` has the length of each piece and may end it.
 ///
-/// # Errors
-/// `Decode` for broken data, and what `count` returns.
+/// Errors: `Decode` for broken data, and what `count` returns.
 pub(crate) fn inflate(
     compression: Compression,
     body: &[u8],

@@ -36,8 +36,7 @@ impl<'de, const MOST: usize> Deserialize<'de> for Fields<'de, MOST> {
 
 /// The text in `value`; a parser is needed only for escapes of the form `\uXXXX`.
 ///
-/// # Errors
-/// If it is another kind of value, or has half of a surrogate pair.
+/// Errors: if it is another kind of value, or has half of a surrogate pair.
 pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
     let json = value.get();
     let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -49,8 +48,7 @@ pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
 
 /// The text in `value`; `null` is none.
 ///
-/// # Errors
-/// As [`text`]: a number or an object is an error, and not the same as none.
+/// Errors: as [`text`]: a number or an object is an error, and not the same as none.
 pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     if value.get() == "null" { Ok(None) } else { text(value).map(Some) }
 }
@@ -69,8 +67,7 @@ pub(crate) fn tolerant<'de, T: Deserialize<'de>>(value: &'de RawValue) -> Option
 
 /// Refuses a message that lacks the field `name`.
 ///
-/// # Errors
-/// The error of `serde` for a missing field of this name.
+/// Errors: the error of `serde` for a missing field of this name.
 pub(crate) fn required<T>(name: &'static str, field: Option<T>) -> serde_json::Result<T> {
     field.ok_or_else(|| serde_json::Error::missing_field(name))
 }
@@ -123,8 +120,7 @@ impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
 
 /// Of each name the last value, if there are at most `most` names.
 ///
-/// # Errors
-/// If there are more than `most` names, so that a peer cannot fill the memory with them.
+/// Errors: if there are more than `most` names, so that a peer cannot fill the memory with them.
 fn distinct<N: AsRef<str> + Clone + Eq + Hash, T, E: de::Error>(
     fields: Vec<(N, T)>,
     most: usize,

@@ -102,6 +102,7 @@ impl Notification {
     }
 }
 
+/// A missing value is left out with its name, and not written as `null`.
 fn optional(out: &mut ObjectWriter<'_>, name: &str, value: Option<&String>) {
     if let Some(value) = value {
         out.text(name, value);

@@ -105,6 +105,7 @@ impl Reply {
     }
 }
 
+/// Errors: a `_msg_id` that is missing or is not text. Everything else has a default.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply> {
     // A reply without `ending` is not the last one: waiting on is safer than a wrong result.
     let mut reply = Reply::heartbeat("", "");

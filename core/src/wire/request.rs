@@ -172,8 +172,7 @@ impl CallFields {
     }
 }
 
-/// # Errors
-/// A missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
+/// Errors: a missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Request> {
     let mut request = Request::new("", Payload::empty_object());
     let (mut method, mut msg_id, mut reply_q, mut monitor) = (None, None, None, None);

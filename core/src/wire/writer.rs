@@ -115,16 +115,19 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b':');
     }
 
+    /// Escapes once more than the level, since the text is in a string of its own.
     fn string(&mut self, value: &str) {
         self.quote();
         escape(self.out, value, self.level + 1);
         self.quote();
     }
 
+    /// A quote of this level, with the backslashes that the strings around it need.
     fn quote(&mut self) {
         self.push(QUOTES[self.level]);
     }
 
+    /// Writes `text` unescaped, so it must not need any escape.
     fn push(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -147,6 +150,7 @@ fn escape(out: &mut Vec<u8>, text: &str, times: usize) {
     escape_once(out, &text);
 }
 
+/// Copies the runs between two escapes as a whole.
 fn escape_once(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     let has_controls = has_controls(rest);

@@ -11,8 +11,7 @@ pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 /// Reads the sections of a file.
 ///
-/// # Errors
-/// `Config` with the number of a line that is none, and never with the line, which may hold a password.
+/// Errors: `Config` with the number of a line that is none, and never with the line, which may hold a password.
 ///
 /// The first wrong line ends the reading.
 pub(super) fn parse(text: &str) -> Result<Sections> {

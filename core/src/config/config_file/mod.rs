@@ -38,6 +38,7 @@ use ini::{Sections, normalized};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigFile {
+    /// The values as they are written; references are resolved when a value is read.
     sections: Sections,
 }
 
@@ -266,8 +267,7 @@ impl ConfigFile {
 
     /// The text of the file that says which notifications go where: `[oslo_messaging_notifications] routing_config`.
     ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if no file is named, or it cannot be read.
+    /// Errors: [`ErrorKind::Config`] if no file is named, or it cannot be read.
     #[cfg(feature = "yaml")]
     pub(crate) fn notification_routes(&self) -> Result<String> {
         let path = self.get(NOTIFICATIONS, "routing_config").filter(|path| !path.is_empty());
@@ -283,8 +283,7 @@ impl ConfigFile {
 
     /// The topic exchange, with every reference in its name resolved.
     ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
+    /// Errors: as [`resolve`](Self::resolve), for a reference in the name of the exchange.
     pub(crate) fn resolved_exchange(&self) -> Result<String> {
         self.resolve(DEFAULT, "control_exchange").map(|exchange| exchange.unwrap_or_else(|| "openstack".to_owned()))
     }

@@ -21,8 +21,7 @@ pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> Str
 
 /// As [`substitute`], but a name that is not in the file is an error.
 ///
-/// # Errors
-/// The first reference that leads nowhere.
+/// Errors: the first reference that leads nowhere.
 pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, UnresolvedReference> {
     let mut walk = Expansion::new(sections);
     let expanded = walk.expand(section, value, DEPTH, false);
@@ -104,6 +103,7 @@ fn name_length(text: &str) -> usize {
     if starts { text.find(|letter| !part(letter)).unwrap_or(text.len()) } else { 0 }
 }
 
+/// Looks in `section` and then in `DEFAULT`, unless the name says its section itself.
 fn find<'a>(sections: &'a Sections, section: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     let in_section = |section: &str, name: &str| {
         let (section, options) = sections.get_key_value(section)?;

@@ -101,11 +101,9 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// While the budget is full nothing is taken from the listener, until it was stopped:
     /// what it hands over then was acknowledged before.
     ///
-    /// # Errors
-    /// As [`Listener::poll`], once everything that was acknowledged has come.
+    /// Errors: as [`Listener::poll`], once everything that was acknowledged has come.
     ///
-    /// # Cancellation
-    /// Safe: the messages of a dropped call come from the next one.
+    /// Cancellation: safe; the messages of a dropped call come from the next one.
     pub(crate) async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Decoded<T>>>> {
         let max = max.get();
         loop {
@@ -145,8 +143,7 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// The next of what was taken before [`detach`](Self::detach); `None` if that was all.
     ///
-    /// # Cancellation
-    /// Safe: the message of a dropped call comes from the next one.
+    /// Cancellation: safe; the message of a dropped call comes from the next one.
     pub(crate) async fn rest(&mut self) -> Option<Decoded<T>> {
         self.end.get_or_insert(Ok(()));
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
@@ -155,8 +152,7 @@ impl<T: Send + 'static> DecodingListener<T> {
     /// As [`Listener::stop`]. What was not handed over yet is given back to the broker,
     /// unless it was acknowledged or the broker would drop it.
     ///
-    /// # Errors
-    /// Those of [`Listener::stop`]; what can go back to the broker has gone back all the same.
+    /// Errors: those of [`Listener::stop`]; what can go back to the broker has gone back all the same.
     pub(crate) async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.stopped = true;
         let stopped = match &mut self.listener {
@@ -170,8 +166,7 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// Gives the unsettled messages back first, then closes the driver's listener unless it was given up.
     ///
-    /// # Errors
-    /// Those of [`Listener::close`]; everything local is released all the same.
+    /// Errors: those of [`Listener::close`]; everything local is released all the same.
     pub(crate) async fn close(mut self, deadline: Deadline) -> Result<()> {
         let listener = self.detach();
         // What is unsettled in it goes back first.
@@ -255,9 +250,8 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// Decides from the header and a first decompression up to [`LARGE`] where a body is decoded.
     ///
-    /// # Errors
-    /// `Decode` for an unknown compression or broken data; `TooLarge` if the body exceeds the limit of the bus and
-    /// the first decompression shows it.
+    /// Errors: `Decode` for an unknown compression or broken data; `TooLarge` if the body exceeds the limit of the bus
+    /// and the first decompression shows it.
     fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
         let message = message.message();
         let Some(compression) = header(message)? else {
@@ -327,8 +321,7 @@ async fn poll(
 
 /// The decompressed body, charged piece by piece; ends early when the listener is gone.
 ///
-/// # Errors
-/// `TooLarge` above `limit` bytes, `Decode` for broken data, `Closed` if the listener was dropped meanwhile.
+/// Errors: `TooLarge` above `limit` bytes, `Decode` for broken data, `Closed` if the listener was dropped meanwhile.
 fn decompressed(
     body: Bytes,
     compression: Option<Compression>,

@@ -35,6 +35,7 @@ use crate::{Deadline, Result};
 /// clone is dropped, events that are still in the outbox are lost, with a warning.
 #[derive(Clone)]
 pub struct BackgroundNotifier {
+    /// Makes each event on the task of the caller, who gets the error of a payload without a JSON form.
     notifier: Notifier,
     owner: Arc<TaskOwner>,
 }
@@ -42,6 +43,7 @@ pub struct BackgroundNotifier {
 /// Held by every handle. With the last one the task ends, and what is left counts as abandoned.
 struct TaskOwner {
     shared: Arc<SharedOutbox>,
+    /// `None` once `close` has taken it.
     task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
@@ -247,6 +249,7 @@ impl Drop for TaskOwner {
 }
 
 impl SharedOutbox {
+    /// Enters a poisoned lock, so that a panic of one caller does not stop the publishing.
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }

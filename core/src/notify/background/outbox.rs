@@ -78,8 +78,7 @@ impl Outbox {
 
     /// Puts `event` in if there is room for it, or can be made.
     ///
-    /// # Errors
-    /// `Closed` after `close` or `abandon`, with [`Executed::No`].
+    /// Errors: `Closed` after `close` or `abandon`, with [`Executed::No`].
     ///
     /// If the outbox is full, `WhenFull` decides whether this event or the oldest waiting ones are lost.
     pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {

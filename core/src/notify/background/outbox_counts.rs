@@ -43,6 +43,7 @@ pub(super) struct Losses {
 }
 
 impl Losses {
+    /// Counts for the next warning only; the totals are counted apart.
     pub(super) fn add(&mut self, loss: Loss) {
         match loss {
             Loss::Full => self.dropped += 1,
@@ -51,6 +52,7 @@ impl Losses {
         }
     }
 
+    /// Whether nothing was lost since the last warning. An error alone is no loss.
     pub(super) fn are_none(&self) -> bool {
         (self.dropped, self.expired, self.failed) == (0, 0, 0)
     }

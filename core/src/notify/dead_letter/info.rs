@@ -17,6 +17,7 @@ use crate::{Error, Failure};
 const SUFFIX: &str = ".dead";
 /// [`strip`] removes every header that begins so.
 const PREFIX: &str = "oslo.dead.";
+/// The header for one word, see [`DeadReason::as_str`].
 const REASON: &str = "oslo.dead.reason";
 /// The header for the number of attempts, a decimal number.
 const ATTEMPTS: &str = "oslo.dead.attempts";
@@ -24,6 +25,7 @@ const ATTEMPTS: &str = "oslo.dead.attempts";
 const QUEUE: &str = "oslo.dead.queue";
 /// Written together with the routing key, and only if the driver knows both.
 const EXCHANGE: &str = "oslo.dead.exchange";
+/// A reader takes the origin as known if this header is there.
 const ROUTING_KEY: &str = "oslo.dead.routing_key";
 /// The text of the failure or of the error.
 const DETAIL: &str = "oslo.dead.detail";
@@ -31,6 +33,7 @@ const DETAIL: &str = "oslo.dead.detail";
 const TRACEBACK: &str = "oslo.dead.traceback";
 /// Headers of a message share one frame of the wire, of 128 KiB at RabbitMQ: what a failure says may be longer.
 const LONGEST_DETAIL: usize = 4 * 1024;
+/// The end is kept and not the beginning, since Python puts the exception last.
 const LONGEST_TRACEBACK: usize = 16 * 1024;
 /// As much of them as fits into a frame of 8 KiB, the least that RabbitMQ 4.1 and newer allow, beside the rest.
 const SHORT_DETAIL: usize = 1024;

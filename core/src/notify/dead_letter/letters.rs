@@ -61,6 +61,7 @@ pub struct DeadLetters {
     limit: usize,
     /// Letters that the broker handed over and no call has asked for yet.
     ahead: VecDeque<Box<dyn IncomingMessage>>,
+    /// The drop of a letter adds to it; all go back when this reader is closed or dropped.
     inspected: Arc<InspectedLetters>,
 }
 
@@ -70,10 +71,12 @@ pub struct DeadLetter {
     transport: Arc<dyn Transport>,
     /// `None` once it is settled or kept among the inspected ones.
     message: Option<Box<dyn IncomingMessage>>,
+    /// Read from the headers once, when the letter was returned by `next`.
     info: DeadLetterInfo,
     limit: usize,
     /// Where it may be sent again. The headers say that too, but any publisher could have written those.
     queue: Arc<str>,
+    /// Weak, so that a letter that outlives its reader is requeued by its own drop.
     inspected: Weak<InspectedLetters>,
 }
 
@@ -256,6 +259,7 @@ impl DeadLetter {
         }
     }
 
+    /// Panics once the message was taken, after which no method of the letter can be called.
     fn incoming(&self) -> &dyn IncomingMessage {
         self.message.as_deref().expect("the message is taken only by what consumes the letter")
     }

@@ -26,8 +26,7 @@ impl DeadLetterWriter {
 
     /// Declares the dead-letter queue of `queue`; repeats transient errors for 10 s.
     ///
-    /// # Errors
-    /// What the last attempt of [`Transport::publish`] failed with.
+    /// Errors: what the last attempt of [`Transport::publish`] failed with.
     pub(crate) async fn declare(&self, queue: &str) -> Result<()> {
         let address = Address::Queue { name: queue_of(queue) };
         let deadline = Deadline::after(TIMEOUT);
@@ -39,8 +38,8 @@ impl DeadLetterWriter {
     /// owns it. Headers that are too large for the driver are left out: first the message's own that are not needed to
     /// read it, then those that explain the failure.
     ///
-    /// # Errors
-    /// What the last attempt of [`Transport::publish`] failed with; `TooLarge` if not even the shortest headers fit.
+    /// Errors: what the last attempt of [`Transport::publish`] failed with;
+    /// `TooLarge` if not even the shortest headers fit.
     pub(crate) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         let address = Address::Queue { name: queue_of(&info.queue) };
         let mut outcome = Ok(());
@@ -59,8 +58,7 @@ impl DeadLetterWriter {
     /// Puts a copy of `message` at the end of the queue it came from; returns when the broker owns it. The copy does
     /// not expire: it belongs into a dead-letter queue.
     ///
-    /// # Errors
-    /// What the last attempt of [`Transport::publish`] failed with;
+    /// Errors: what the last attempt of [`Transport::publish`] failed with;
     /// `TooLarge` if the copy does not fit without foreign headers either.
     pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         // Without the facts of the failure:

@@ -69,6 +69,7 @@ struct Events {
     returned: HashMap<EventIdentity, Returned>,
     /// The identities in `returned`, so that the oldest is found and forgotten first.
     order: BTreeMap<u64, EventIdentity>,
+    /// Ascends, so that the smallest key in `order` is the oldest event.
     next: u64,
 }
 
@@ -79,6 +80,7 @@ struct Moving {
     messages: usize,
     /// Repeated deliveries, unsettled; settled together with the event.
     copies: Vec<Box<dyn IncomingMessage>>,
+    /// Brief: for another message of the same id that comes meanwhile.
     info: DeadLetterInfo,
     /// Notified when a copy came that the broker drops if it is not acknowledged.
     last: Arc<Notify>,
@@ -90,6 +92,7 @@ struct Returned {
     /// Its key in `order`.
     number: u64,
     messages: usize,
+    /// The latest one, if several equal events went back.
     reason: GiveUpReason,
 }
 

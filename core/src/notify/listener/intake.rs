@@ -77,8 +77,7 @@ impl Intake {
     /// The phase becomes `Stopped` when the queues give no more events, and `Ended` with the result when all handlers
     /// have ended. If the queues are lost, waiting events are dropped unsettled and come again.
     ///
-    /// # Cancellation
-    /// Dropping the future aborts the handlers. The broker delivers unsettled events again.
+    /// Cancellation: dropping the future aborts the handlers. The broker delivers unsettled events again.
     pub(super) async fn run(mut self, mut control: TaskControl) {
         self.running.spawn(Arc::clone(&self.runner.mover).redeclare());
         // What a cancelled turn had in hand goes back to the queue.
@@ -138,8 +137,7 @@ impl Intake {
 
     /// Takes and starts events until there are no more.
     ///
-    /// # Errors
-    /// The error of the listener, once it has lost its queues.
+    /// Errors: the error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
@@ -155,8 +153,7 @@ impl Intake {
 
     /// Takes as many events as there are free handlers, and starts each. Whether there may be more.
     ///
-    /// # Errors
-    /// The error of the listener, which is final: it has lost its queues.
+    /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn take(&mut self) -> Result<bool> {
         // Looked at, not kept: an event that waited for its next try may need it while none arrives.
         drop(self.runner.permit().await);
@@ -177,8 +174,7 @@ impl Intake {
     /// The time starts with the first event of a batch, as the documentation of oslo.messaging says of
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
     ///
-    /// # Errors
-    /// The error of the listener, which is final: it has lost its queues.
+    /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn gather(&mut self, batch: Batch) -> Result<bool> {
         let missing = NonZeroUsize::new(batch.size.get().saturating_sub(self.gathered.len()));
         let is_due = self.due.is_some_and(|due| due <= Instant::now());

@@ -112,8 +112,7 @@ impl Mover {
     ///
     /// Returns when the event is settled or left to the broker. Handlers do not run in here.
     ///
-    /// # Cancellation
-    /// The delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
+    /// Cancellation: the delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
     pub(super) async fn run(&self, mut event: PendingMove) {
         let Some(writer) = &self.writer else { return drop_event(event).await };
         // What the broker drops with the next failed delivery is not held: its copy counts from zero.

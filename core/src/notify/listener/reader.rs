@@ -51,8 +51,7 @@ impl EventReader {
     ///
     /// An unknown priority is acknowledged with a warning, as in the reference.
     ///
-    /// # Cancellation
-    /// A message whose settling was interrupted comes again.
+    /// Cancellation: a message whose settling was interrupted comes again.
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
@@ -110,8 +109,7 @@ impl EventReader {
     ///
     /// The context first, since it tells the serializer how to read the payload.
     ///
-    /// # Errors
-    /// What the serializer returns, or `Decode` with its panic.
+    /// Errors: what the serializer returns, or `Decode` with its panic.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
         let translated = caught(|| {

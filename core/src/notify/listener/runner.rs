@@ -85,8 +85,7 @@ impl Runner {
     /// Returns when every event was acknowledged, requeued, moved or dropped. The events of one item may take
     /// different ways, so their steps run concurrently.
     ///
-    /// # Cancellation
-    /// Unsettled events are dropped with the future, and the broker delivers them again.
+    /// Cancellation: unsettled events are dropped with the future, and the broker delivers them again.
     pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
         let deferred = self.attempt(work).await;
         // Each step may yield further steps; the item is done when none is left.

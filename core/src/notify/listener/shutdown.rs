@@ -37,6 +37,7 @@ impl ShutdownSignal {
         self.lost.cancel();
     }
 
+    /// Stays true: a listener that has lost its queues never gets them back.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }

@@ -95,12 +95,14 @@ fn write_masked(out: &mut String, text: &str, depth: usize) {
     }
 }
 
+/// Writes a comma before every item but the first.
 fn separate(out: &mut String, index: usize) {
     if index > 0 {
         out.push(',');
     }
 }
 
+/// Writes a JSON string, whatever the type of the secret was.
 fn write_mask(out: &mut String) {
     out.push('"');
     out.push_str(MASK);

@@ -50,6 +50,7 @@ impl Sinks {
         Self(Arc::new([Arc::new(sink) as Arc<dyn NotificationSink>]))
     }
 
+    /// Copies the list, so that other copies of the notifier keep theirs.
     pub(super) fn and(&self, sink: impl NotificationSink) -> Self {
         let sink: Arc<dyn NotificationSink> = Arc::new(sink);
         Self(self.0.iter().cloned().chain([sink]).collect())
@@ -61,8 +62,7 @@ impl Sinks {
 
     /// Publishes to every sink at once, whatever becomes of the others.
     ///
-    /// # Errors
-    /// The first one, in the order of the sinks; as [`outcome`] says.
+    /// Errors: the first one, in the order of the sinks; as [`outcome`] says.
     pub(super) async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         publish_to_all(self.0.iter().map(AsRef::as_ref), event, deadline).await
     }
@@ -86,8 +86,7 @@ pub(super) async fn publish_to_all(
 
 /// One result for an event that was published in several places: an error if any of them failed.
 ///
-/// # Errors
-/// The first one. It does not say [`Executed::No`] if another sink may have published the event:
+/// Errors: the first one. It does not say [`Executed::No`] if another sink may have published the event:
 /// publishing it again would repeat it there.
 pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
     let nowhere = outcomes.iter().all(|sent| matches!(sent, Err(error) if error.executed() == Executed::No));

@@ -32,6 +32,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct RoutingSink {
+    /// In the order in which they were added, which decides whose error is returned.
     sinks: Vec<Named>,
 }
 
@@ -40,13 +41,16 @@ pub struct RoutingSink {
 struct Named {
     name: String,
     sink: Arc<dyn NotificationSink>,
+    /// One that an event passes is enough.
     routes: Vec<Route>,
 }
 
 /// Which events go to a sink: those that pass every check that is set.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
+    /// `None` passes every type; an empty list passes none.
     events: Option<Vec<Pattern>>,
+    /// `None` passes every priority; an empty list passes none.
     priorities: Option<Vec<Priority>>,
 }
 
@@ -84,6 +88,7 @@ impl RoutingSink {
         Ok(self)
     }
 
+    /// For the error of an unknown name, in the order in which the sinks were added.
     fn names(&self) -> String {
         self.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>().join(", ")
     }

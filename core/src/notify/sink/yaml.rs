@@ -36,8 +36,7 @@ impl RoutingSink {
 
 /// The routes of `text`, each with the name of its sink and where that stands.
 ///
-/// # Errors
-/// [`ErrorKind::Config`] with the line and column where the text is not a routing file.
+/// Errors: [`ErrorKind::Config`] with the line and column where the text is not a routing file.
 fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
     let [file] = documents.as_slice() else {
@@ -100,6 +99,7 @@ fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields
     }
 }
 
+/// Errors: `Config` with the place of what is no list.
 fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'input>]> {
     match &node.data {
         YamlData::Sequence(items) => Ok(items),
@@ -116,6 +116,7 @@ fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Ve
     items(node)?.iter().map(read_one).collect()
 }
 
+/// Errors: `Config` with the place of what is no text.
 fn text_of<'a>(node: &'a MarkedYaml<'_>) -> Result<&'a str> {
     node.data.as_str().ok_or_else(|| at(node, "this must be text"))
 }
@@ -128,6 +129,7 @@ fn at(node: &MarkedYaml<'_>, reason: &str) -> Error {
     invalid(reason).with_context("place", place(node))
 }
 
+/// Line and column, both counted from 1.
 fn place(node: &MarkedYaml<'_>) -> String {
     format!("line {}, column {}", node.span.start.line(), node.span.start.col() + 1)
 }

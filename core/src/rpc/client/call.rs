@@ -68,11 +68,10 @@ enum Sent {
 impl Call<'_> {
     /// Runs the call and returns the result as JSON.
     ///
-    /// # Errors
-    /// `Remote` if the method failed, `Timeout` with the phases in its context, or what the driver reports.
+    /// Errors: `Remote` if the method failed, `Timeout` with the phases in its context, or what the driver reports.
     ///
-    /// # Cancellation
-    /// The registration ends with the future; a late reply is acknowledged and dropped. The method may run.
+    /// Cancellation: the registration ends with the future;
+    /// a late reply is acknowledged and dropped. The method may run.
     pub(super) async fn run(&self, request: OutgoingRequest<'_>) -> Result<Payload> {
         let mut phases = Phases::default();
         let monitored = self.client.monitor.is_some();
@@ -101,8 +100,7 @@ impl Call<'_> {
     /// deadline stays the limit, as in the reference
     /// (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`, `ReplyWaiter.wait`).
     ///
-    /// # Errors
-    /// `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
+    /// Errors: `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
     /// nothing; what the inbox ended with.
     async fn wait(
         &self,
@@ -167,8 +165,7 @@ impl Call<'_> {
 
     /// Publishes the request, and repeats only attempts that certainly sent nothing.
     ///
-    /// # Errors
-    /// What the driver reports, once the attempt sent nothing and no further one is permitted.
+    /// Errors: what the driver reports, once the attempt sent nothing and no further one is permitted.
     async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
         let mut first = true;
         let publish = || {
@@ -191,8 +188,7 @@ impl Call<'_> {
 
     /// What the reply inbox gave; a closed channel means that the inbox is gone.
     ///
-    /// # Errors
-    /// What the inbox ended with; the method may have run.
+    /// Errors: what the inbox ended with; the method may have run.
     fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
         let lost = || Error::closed("call").with_executed(Executed::Maybe);
         answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
@@ -200,8 +196,7 @@ impl Call<'_> {
 
     /// Turns a remote exception into an error with what it says about the execution.
     ///
-    /// # Errors
-    /// `Remote`, with the exception as its source.
+    /// Errors: `Remote`, with the exception as its source.
     fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
         answer.map_err(|remote| {
             let executed = executed_by(&remote, &self.id.to_string());

@@ -37,6 +37,7 @@ pub struct RpcClient {
     pub(crate) timeout: Duration,
     pub(crate) monitor: Option<Duration>,
     pub(crate) retry: Retry,
+    /// Parsed with each message: one that is not valid fails there, since its setter returns the client.
     version_cap: Option<String>,
     /// `None`: calls are mandatory, casts are not.
     mandatory: Option<bool>,
@@ -375,8 +376,7 @@ impl RpcClient {
 
     /// The request, except for what only a call has.
     ///
-    /// # Errors
-    /// What the serializer returns; executed is `No`, whatever its kind, since nothing was sent.
+    /// Errors: what the serializer returns; executed is `No`, whatever its kind, since nothing was sent.
     fn request<'a>(
         &'a self,
         context: &Context,

@@ -16,6 +16,7 @@ use crate::Result;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeartbeatTimer {
     pub(crate) every: Duration,
+    /// When the request was accepted, so that its wait for a handler counts too.
     since: Instant,
 }
 

@@ -19,7 +19,9 @@ const ABSENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// deadline it left behind, or is about to declare its queue again.
 #[derive(Debug)]
 pub(crate) struct ReplyDeadline {
+    /// The caller's deadline; without one, 60 s from the first failure.
     until: Option<Deadline>,
+    /// 60 s from the first refusal in a row; any other error clears it.
     absent_until: Option<Deadline>,
 }
 

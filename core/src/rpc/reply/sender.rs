@@ -96,8 +96,7 @@ impl ReplySender {
     /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned:
     /// nothing upstream could act on them.
     ///
-    /// # Cancellation
-    /// The reply may or may not have been sent.
+    /// Cancellation: the reply may or may not have been sent.
     pub(crate) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
         let mut sent = self.send(to, reply).await;
         if let Err(NotSent::Failed(error)) = &sent
@@ -120,9 +119,8 @@ impl ReplySender {
 
     /// Tries `reply` for as long as the trouble may pass and its caller may wait.
     ///
-    /// # Errors
-    /// `NotSent::Failed` with the last error of a publish; `NotSent::WithItsQueue` if the queue was given up, had to
-    /// make room, or the caller's time ran out while it waited.
+    /// Errors: `NotSent::Failed` with the last error of a publish; `NotSent::WithItsQueue` if the queue was given up,
+    /// had to make room, or the caller's time ran out while it waited.
     async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<(), NotSent> {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
@@ -157,8 +155,7 @@ impl ReplySender {
     ///
     /// The slot is held over the waits between attempts, so that a broker in trouble slows the intake.
     ///
-    /// # Errors
-    /// The error of the last attempt. A refusal is returned at once, for `missing` to handle.
+    /// Errors: the error of the last attempt. A refusal is returned at once, for `missing` to handle.
     async fn transmit(&self, address: &Address, message: &Message, reply_deadline: &mut ReplyDeadline) -> Result<()> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut failed = 0;
@@ -183,8 +180,7 @@ impl ReplySender {
     ///
     /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
     ///
-    /// # Errors
-    /// As `send`; other replies to the queue fail with this one only if the queue was given up.
+    /// Errors: as `send`; other replies to the queue fail with this one only if the queue was given up.
     async fn probe(
         &self,
         mut prober: Prober,
@@ -229,8 +225,7 @@ impl ReplySender {
     ///
     /// Replies are mandatory in the reference too (oslo.messaging 18.3.1, `_drivers/impl_rabbit.py`, `direct_send`).
     ///
-    /// # Errors
-    /// What the driver reports of this one attempt.
+    /// Errors: what the driver reports of this one attempt.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
         let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await
@@ -238,8 +233,7 @@ impl ReplySender {
 
     /// Sends a heartbeat to the caller, once, within the interval `every`.
     ///
-    /// # Errors
-    /// What the driver reports; no further heartbeat is sent then.
+    /// Errors: what the driver reports; no further heartbeat is sent then.
     ///
     /// It takes no slot and is tried once; the first that fails ends the heartbeats of its request. On the wire it is
     /// a reply with null result and failure that does not end the call.

@@ -121,8 +121,7 @@ impl Admission {
     /// that does not decode is rejected, which the reference also does (oslo.messaging 18.3.1,
     /// `_drivers/impl_rabbit.py`, `Consumer._callback`). A repeated delivery is not answered again.
     ///
-    /// # Cancellation
-    /// A message whose settling was interrupted comes again.
+    /// Cancellation: a message whose settling was interrupted comes again.
     pub(crate) async fn admit(&self, decoded: Decoded<wire::Request>, unpolled: Duration) -> Admitted {
         let Decoded { message, content, charge } = decoded;
         let request = match content {
@@ -240,8 +239,7 @@ impl Admission {
     /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
     /// A panic of the serializer is this request's alone.
     ///
-    /// # Errors
-    /// The failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
+    /// Errors: the failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
     pub(crate) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
         let Some(serializer) = &self.serializer else { return Ok(request) };
         let translated = caught(|| {
@@ -255,8 +253,7 @@ impl Admission {
 
     /// Translates the result of a request whose translated context is `context`.
     ///
-    /// # Errors
-    /// What the serializer returns. The method has run by then.
+    /// Errors: what the serializer returns. The method has run by then.
     pub(crate) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
         match &self.serializer {
             Some(serializer) => serializer.serialize(context, result),

@@ -15,7 +15,9 @@ const LARGEST_RESERVE: usize = 32;
 /// a handler, and the place of the one request that runs beside no other of its kind.
 #[derive(Debug)]
 pub(crate) struct Permit {
+    /// Frees a handler when it is dropped.
     _handler: OwnedSemaphorePermit,
+    /// Only of a request that has failed before: the next such request waits for its drop.
     _alone: Option<OwnedSemaphorePermit>,
 }
 
@@ -28,8 +30,11 @@ impl Permit {
 /// The permits of the handlers, and how many requests may wait for one.
 #[derive(Debug)]
 pub(crate) struct HandlerPermits {
+    /// One for each method that may run at once.
     permits: Arc<Semaphore>,
+    /// The concurrency, free or not, for the warning of saturation.
     all: usize,
+    /// How many acknowledged requests may wait without a handler.
     reserve: usize,
 }
 

@@ -57,8 +57,8 @@ impl Intake {
     /// The phase becomes `Stopped` when no more requests are taken,
     /// and `Ended` with the result when all answers are out.
     ///
-    /// # Cancellation
-    /// Dropping the future aborts every running method. Requests that the receiver settles are delivered again.
+    /// Cancellation: dropping the future aborts every running method.
+    /// Requests that the receiver settles are delivered again.
     pub(crate) async fn run(mut self) {
         let ended = match self.receive().await {
             Ok(()) => self.drain().await,
@@ -90,8 +90,7 @@ impl Intake {
     ///
     /// The arms of the `select!` are ordered: stopping comes before work, and waiting requests come before new ones.
     ///
-    /// # Errors
-    /// The error of the listener, once it has lost its queues.
+    /// Errors: the error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
@@ -142,8 +141,7 @@ impl Intake {
     /// The stop waits until the deadline of the owner, or `CLOSE_TIMEOUT` if there is none. Taking what was
     /// acknowledged has at least one second more.
     ///
-    /// # Errors
-    /// The error of the listener, if it lost its queues meanwhile.
+    /// Errors: the error of the listener, if it lost its queues meanwhile.
     async fn drain(&mut self) -> Result<()> {
         let deadline = (*self.control.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {

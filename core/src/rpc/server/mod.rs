@@ -49,6 +49,7 @@ type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 #[derive(Debug)]
 pub struct RpcServer {
     target: Target,
+    /// Its drop aborts the intake and with it every method that runs.
     task: TaskHandle,
 }
 
@@ -59,8 +60,10 @@ pub struct RpcServerBuilder {
     bus: Bus,
     target: Target,
     dispatcher: RpcDispatcher,
+    /// The innermost first, as they were added.
     layers: Vec<LayerFn>,
     concurrency: usize,
+    /// `None`: a quarter of the concurrency, at most 32.
     reserve: Option<usize>,
     settle: Settle,
     redelivered: Redelivered,

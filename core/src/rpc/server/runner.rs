@@ -51,8 +51,8 @@ impl Runner {
     ///
     /// A request that became stale while it waited does not run: a call gets a failure, a cast is only acknowledged.
     ///
-    /// # Cancellation
-    /// The method is dropped where it stands. A request that the receiver settles comes again; another one is lost.
+    /// Cancellation: the method is dropped where it stands.
+    /// A request that the receiver settles comes again; another one is lost.
     pub(crate) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
@@ -131,8 +131,7 @@ impl Runner {
     ///
     /// The order is: translate the request, run the layers and the method, translate the result.
     ///
-    /// # Errors
-    /// The failure that the caller gets.
+    /// Errors: the failure of the method, of a layer or of the serializer, or the text of a panic in one of them.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
         let mut running = pin!(Some(async {
             let request = self.admission.translate(request)?;

@@ -40,6 +40,7 @@ impl Default for Thresholds {
 #[derive(Debug)]
 pub(crate) struct MethodWatch {
     thresholds: Thresholds,
+    /// Apart from `long`, so that one kind of warning does not silence the other.
     blocking: RateLimit,
     long: RateLimit,
 }

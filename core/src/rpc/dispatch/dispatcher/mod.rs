@@ -63,6 +63,7 @@ impl RpcDispatcher {
         self.with(ping::table())
     }
 
+    /// Copies the list first if a clone shares it.
     fn with(mut self, table: MethodTable) -> Self {
         Arc::make_mut(&mut self.endpoints).push(table);
         self
@@ -75,8 +76,7 @@ impl RpcDispatcher {
     ///
     /// A version that does not parse is refused like one that no endpoint serves.
     ///
-    /// # Errors
-    /// The failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`,
+    /// Errors: the failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`,
     /// which is what the reference raises.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);

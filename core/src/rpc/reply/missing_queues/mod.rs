@@ -136,8 +136,7 @@ pub(crate) struct Prober {
 /// The output is `Turn::Send`, `Turn::Probe` or `Turn::Fail`. It is `Turn::Fail` also if the sender was dropped,
 /// which happens when the whole queue had to make room.
 ///
-/// # Cancellation
-/// Dropping it removes the reply from the table.
+/// Cancellation: dropping it removes the reply from the table.
 /// If the role of prober was already on its way, dropping passes that on.
 pub(crate) struct WaitingReply {
     shared: Arc<SharedTable>,
@@ -425,6 +424,7 @@ impl Amount {
         self.bytes += bytes;
     }
 
+    /// Takes out one reply that was added with the same `bytes`.
     fn subtract(&mut self, bytes: usize) {
         self.replies -= 1;
         self.bytes -= bytes;
