@@ -13,6 +13,7 @@ use crate::config::AmqpConfig;
 ///
 /// The bound doubles from the first value to the second.
 const PATIENT: Duration = Duration::from_secs(2);
+/// The highest bound of those waits: an operator may take hours, and a corrected broker is found within a minute.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 /// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
 /// A lower `reconnect_wait` or `reconnect_wait_max` is raised to it.

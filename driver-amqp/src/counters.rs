@@ -46,18 +46,32 @@ pub struct Counters {
 /// Relaxed atomics: reading a count orders no other memory.
 #[derive(Debug)]
 pub(crate) struct Counts {
+    /// Counted when lapin has queued the frames, before any confirm.
     pub(crate) publishes: Count,
+    /// Counted when lapin resolves a confirm, and so once for each message of a `multiple` one.
     pub(crate) confirms: Count,
+    /// Counted when the publisher takes in the frame reader's report:
+    /// at the next confirm, or when it leaves the channel.
     pub(crate) returns: Count,
+    /// Counted once the acknowledgement is written, so a message of a lost channel does not count.
     pub(crate) handed_over_acknowledged: Count,
+    /// Counted when the write begins; it may fail.
     pub(crate) handover_acknowledgements: Count,
+    /// Counted at the handover, however the receiver settles.
     pub(crate) handed_over_unsettled: Count,
+    /// Counted when the settler begins to write them; the write may fail.
     pub(crate) receiver_acknowledgements: Count,
+    /// Counted by the supervisor, which is why the two connections of a link count once.
     pub(crate) losses: Count,
+    /// Counted when the link is up, before listeners resubscribe on it.
     pub(crate) reconnects: Count,
+    /// Counted after the health shows the listener as restored, so a test can wait for it.
     pub(crate) recoveries: Count,
+    /// Counted by the settler for what it holds at the loss, and by each later settlement.
     pub(crate) settlements_dropped: Count,
+    /// Counted when the session is given up, and for a batch whose acknowledgement failed.
     pub(crate) deliveries_dropped: Count,
+    /// Counted at the handover of the first message behind a gap, by the length of that gap.
     pub(crate) stream_messages_missed: Count,
 }
 
@@ -71,8 +85,8 @@ pub(crate) struct Count {
     metric: Option<&'static str>,
 }
 
-/// Adds `more` to one counter, and to its metric. The metric is looked up by its name each time,
-/// so a recorder that is installed late still gets later increments.
+/// Adds `more` to one counter, and to its metric.
+/// The metric is looked up by its name each time, so a recorder that is installed late still gets later increments.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {
@@ -86,6 +100,7 @@ impl Count {
         Self { total: AtomicU64::new(0), metric: Some(metric) }
     }
 
+    /// A count without a metric: only tests and `Counters` read it.
     const fn unnamed() -> Self {
         Self { total: AtomicU64::new(0), metric: None }
     }

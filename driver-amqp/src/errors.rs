@@ -14,8 +14,8 @@ use crate::frames::Violation;
 
 /// The kind of lapin's `error` for `operation`. What was executed is left open: the caller knows what was sent.
 ///
-/// The result says executed `No`. A caller that had sent a message must overwrite that,
-/// as `unknown` does. lapin's error is the source, so its text is never lost.
+/// The result says executed `No`. A caller that had sent a message must overwrite that, as `unknown` does.
+/// lapin's error is the source, so its text is never lost.
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {
     // The broker rejects a client certificate only after the TLS handshake, so it arrives as an error of a read.
     if let Lapin::IOError(io) = error.kind()
@@ -101,8 +101,8 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
     }
 }
 
-/// The broker's words for a stream whose replica on the connected node has not started,
-/// or is restarting. RabbitMQ sends them with 404 or 406.
+/// The broker's words for a stream whose replica on the connected node has not started, or is restarting.
+/// RabbitMQ sends them with 404 or 406.
 const NO_REPLICA: [&str; 2] =
     ["does not have a running replica on the local node", "does not have a replica on the local node"];
 

@@ -17,12 +17,12 @@ use crate::consume::settler::{Command, Settler};
 pub(crate) struct AmqpIncoming {
     /// The decoded message. Receivers see nothing of lapin.
     message: Message,
-    /// The flag of basic.deliver. The broker sets it
-    /// if it has delivered the message before, whether or not a receiver saw it.
+    /// The flag of basic.deliver. The broker sets it if it has delivered the message before,
+    /// whether or not a receiver saw it.
     redelivered: bool,
     /// The delivery tag, and the task that writes its settlement.
-    /// `None` if nothing is left to settle: the driver acknowledged the message
-    /// before handover, or a settlement took the tag.
+    /// `None` if nothing is left to settle:
+    /// the driver acknowledged the message before handover, or a settlement took the tag.
     unsettled: Option<(Tag, Settler)>,
 }
 
@@ -49,10 +49,12 @@ impl AmqpIncoming {
 
 #[async_trait]
 impl IncomingMessage for AmqpIncoming {
+    /// Decoded before the handover, so nothing is left that could fail here.
     fn message(&self) -> &Message {
         &self.message
     }
 
+    /// A property of the delivery: a requeued message comes again with the flag set.
     fn redelivered(&self) -> bool {
         self.redelivered
     }
@@ -62,8 +64,8 @@ impl IncomingMessage for AmqpIncoming {
         self.settle("acknowledge", Command::Acknowledge)
     }
 
-    /// Written at once as basic.nack. From RabbitMQ 4.3 on a nack
-    /// does not count towards the delivery limit of a quorum queue.
+    /// Written at once as basic.nack. From RabbitMQ 4.3
+    /// on a nack does not count towards the delivery limit of a quorum queue.
     async fn requeue(mut self: Box<Self>) -> Result<()> {
         self.settle("requeue", Command::Requeue)
     }

@@ -73,7 +73,9 @@ struct PendingAck {
 
 /// What a `poll` woke up for. The recovery comes first: a new session supersedes what the old one still has to say.
 enum ListenerEvent {
+    /// What the session has, or its loss.
     Read(Result<SessionEvent>),
+    /// A new session or consumer, or the error that ends the listener.
     Restored(Result<Restored>),
 }
 
@@ -232,8 +234,8 @@ impl AmqpListener {
         Some(batch.into_iter().map(settled).collect())
     }
 
-    /// Up to `max` messages that are ready. Where they are acknowledged
-    /// before handover, begins that and returns `None`.
+    /// Up to `max` messages that are ready.
+    /// Where they are acknowledged before handover, begins that and returns `None`.
     ///
     /// `None` also if nothing is ready. The acknowledgement of a batch is one basic.ack for its last message;
     /// `multiple` is set only if the batch has several.
@@ -380,6 +382,7 @@ fn incoming(
 }
 
 impl std::fmt::Debug for PendingAck {
+    /// The number of messages only: their bodies may be confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PendingAck").field("messages", &self.batch.len()).finish_non_exhaustive()
     }

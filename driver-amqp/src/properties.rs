@@ -13,8 +13,8 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use crate::consume::session::Received;
 use crate::short_string::check_name;
 
-/// The longest expiration that every RabbitMQ accepts, in milliseconds:
-/// 49 days. It closes the channel for a longer one.
+/// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days.
+/// It closes the channel for a longer one.
 ///
 /// A longer one is shortened, because a message that lives 49 days and one that lives longer hardly differ.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
@@ -57,7 +57,7 @@ pub(crate) fn check(message: &Message) -> Result<()> {
 /// The properties that the reference sets on every message (kombu `Producer.publish`),
 /// and our `message_id`, of a message that [`check`] has passed.
 ///
-/// content type and encoding, and priority 0.
+/// They are content type and encoding, and priority 0.
 /// The delivery mode is 2 if it is `persistent`, also for queues that are not durable, and otherwise 1.
 /// The reference sets no message id. The expiration is in milliseconds, as text.
 pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
@@ -82,8 +82,8 @@ pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     }
 }
 
-/// The received message. The broker drops it
-/// when it has failed more often than `limit`. Headers that are not text are left out.
+/// The received message. The broker drops it when it has failed more often than `limit`.
+/// Headers that are not text are left out.
 ///
 /// A missing id is empty, and an expiration that is no number is left out.
 /// The delivery count is set only if the broker marked the message as redelivered.

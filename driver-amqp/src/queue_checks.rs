@@ -49,6 +49,7 @@ struct CheckedListener {
 pub(crate) struct QueueCheck {
     /// Where its turn comes from, and where its drop removes it.
     checks: Arc<QueueChecks>,
+    /// Its key in the list of listeners.
     id: u64,
     /// Shared with the list, through which checks are requested.
     listener: Arc<CheckedListener>,
@@ -129,6 +130,7 @@ impl QueueChecks {
         any
     }
 
+    /// Each lock is held for a few lookups. A panic meanwhile leaves whole entries, so poison is ignored.
     fn listeners(&self) -> MutexGuard<'_, HashMap<u64, Arc<CheckedListener>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! The driver's [`Transport`]: one current link, the publishers
-//! and listeners that use it, and the supervisor that replaces it.
+//! The driver's [`Transport`]: one current link,
+//! the publishers and listeners that use it, and the supervisor that replaces it.
 //!
 //! The transport owns every task of the driver except lapin's own and those of listeners:
 //! the supervisor, the queue checks, one task per publishing channel, and the settlers.
@@ -104,8 +104,8 @@ impl AmqpTransport {
 
     /// Starts the tasks of a transport whose first link is open: supervisor, queue checks and publishers.
     ///
-    /// Must run inside of a tokio runtime. Starts `publish_channels`
-    /// publishers, at least one, and one more for fanouts.
+    /// Must run inside of a tokio runtime.
+    /// Starts `publish_channels` publishers, at least one, and one more for fanouts.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
         let inner = Arc::new(Inner::new(config, link, hosts.quota()));
         let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
@@ -128,8 +128,8 @@ impl AmqpTransport {
 
     /// Hands `publish` to its publisher and waits for the result.
     ///
-    /// The caller takes its turn before it passes the job on, so publishes to one destination reach
-    /// the publisher in the order in which they began, also while the destination is being declared.
+    /// The caller takes its turn before it passes the job on, so publishes to one destination reach the publisher
+    /// in the order in which they began, also while the destination is being declared.
     ///
     /// Fails with the publisher's error; `Closed`, executed `No`, if the publisher has ended;
     /// the same, executed `Maybe`, if it ended while it had the job.
@@ -202,8 +202,8 @@ impl AmqpTransport {
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
     ///
-    /// While the channel limit is tight, it first lets the existing
-    /// listeners resubscribe, for at most `request_timeout`.
+    /// While the channel limit is tight,
+    /// it first lets the existing listeners resubscribe, for at most `request_timeout`.
     /// A queue that has another consumer is retried for `name_release_timeout`,
     /// and a stream whose replica is starting until the deadline.
     ///
@@ -241,6 +241,7 @@ impl AmqpTransport {
         }
     }
 
+    /// Takes the tasks out, so that a second close finds none to await.
     fn tasks(&self) -> Vec<AbortOnDropHandle<()>> {
         std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -248,6 +249,7 @@ impl AmqpTransport {
 
 #[async_trait]
 impl Transport for AmqpTransport {
+    /// The same for every configuration, and for every release of RabbitMQ that the driver supports.
     fn capabilities(&self) -> Capabilities {
         [
             Capability::ServerAddress,

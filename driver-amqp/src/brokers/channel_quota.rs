@@ -75,6 +75,7 @@ pub(crate) struct Permit {
 /// The answer to a request for a channel. Only `Granted` lets the caller open one.
 #[derive(Debug)]
 pub(crate) enum Admission {
+    /// The caller may open one channel, and must report to the permit how that ended.
     Granted(Permit),
     /// The limit is reached, and a probe is due: the caller must make it.
     Ask,

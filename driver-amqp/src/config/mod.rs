@@ -25,8 +25,8 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
 /// RabbitMQ's default heartbeat, assumed where `heartbeat` is zero.
 const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// The settings of an [`AmqpTransport`](crate::AmqpTransport).
-/// Hosts, credentials and virtual host come from the URL.
+/// The settings of an [`AmqpTransport`](crate::AmqpTransport),
+/// except for what the URL names: hosts, credentials and virtual host.
 /// Each field has a `with_*` method; [`with_option`](Self::with_option) takes the names of the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,8 +65,8 @@ pub struct AmqpConfig {
     pub transient_quorum_queues: bool,
     /// How often the broker delivers a message of a shared quorum queue before it drops it.
     /// Zero leaves it to the broker: 20 from RabbitMQ 4.0 on.
-    /// A negative value lifts the limit there; RabbitMQ 3 reads it as no redelivery,
-    /// which is logged as a warning. Default: 0.
+    /// A negative value lifts the limit there;
+    /// RabbitMQ 3 reads it as no redelivery, which is logged as a warning. Default: 0.
     pub quorum_delivery_limit: i32,
     /// The delivery limit that the broker gives quorum queues by default or by a policy,
     /// where `quorum_delivery_limit` is zero: a client cannot query it.
@@ -135,8 +135,8 @@ pub struct AmqpConfig {
 }
 
 impl Default for AmqpConfig {
-    /// The reference's defaults, except for the heartbeat, the waits
-    /// before a reconnect, and settings that only this driver has.
+    /// The reference's defaults, except for the heartbeat,
+    /// the waits before a reconnect, and settings that only this driver has.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),

@@ -3,6 +3,7 @@ use oslo_messaging::config::TransportUrl;
 
 use super::*;
 
+/// The default configuration with the query of `url` applied; what a whole connect would check is not checked.
 fn read(url: &str) -> Result<AmqpConfig> {
     AmqpConfig::default().with_query(&TransportUrl::parse(url)?)
 }

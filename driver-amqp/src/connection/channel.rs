@@ -104,12 +104,14 @@ impl Channels {
 impl Deref for Channel {
     type Target = lapin::Channel;
 
+    /// The channel is there until the last holder drops it, so no holder sees this panic.
     fn deref(&self) -> &lapin::Channel {
         self.0.channel.as_ref().expect("it is here until it is dropped")
     }
 }
 
 impl Drop for SharedChannel {
+    /// Hands lapin's channel to the connection, which closes it at once or keeps it until its own close.
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             self.home.leave(channel);
@@ -118,6 +120,7 @@ impl Drop for SharedChannel {
 }
 
 impl std::fmt::Debug for Channels {
+    /// Without its content: a boxed close has no text, and the lock need not be taken.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Channels").finish_non_exhaustive()
     }

@@ -71,6 +71,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
 write_unchanged!(DeferredEof);
 
 impl<S: std::fmt::Debug> std::fmt::Debug for DeferredEof<S> {
+    /// Without the held result, whose future has no text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeferredEof")
             .field("stream", &self.stream)

@@ -61,6 +61,7 @@ const LAPIN_TURN: Duration = Duration::from_millis(1);
 /// It can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Its thread reads and writes the socket until the connection ends.
     lapin: lapin::Connection,
     /// `host:port` of the broker, for errors.
     host: String,
@@ -168,8 +169,8 @@ impl Connection {
     /// Opens a channel. If the broker's channel limit is known, probes it on a separate connection first,
     /// because the broker closes the connection that exceeds it.
     ///
-    /// Fails with `Refused`, transient, at the channel limit; `Disconnected` also
-    /// if the connection is abandoned because it has no usable channel number left;
+    /// Fails with `Refused`, transient, at the channel limit;
+    /// `Disconnected` also if the connection is abandoned because it has no usable channel number left;
     /// `Config` if all numbers are in use; `Timeout` if the broker does not answer.
     ///
     /// Cancellation gives the permit back, so the quota counts no channel.
@@ -383,8 +384,8 @@ impl Connection {
     }
 }
 
-/// Whether `error` belongs to an earlier channel. lapin gives the reason for
-/// which the broker closed a channel to the next one of its number, and that number stays unusable.
+/// Whether `error` belongs to an earlier channel. lapin gives the reason
+/// for which the broker closed a channel to the next one of its number, and that number stays unusable.
 /// For the new channel itself the broker can only answer that it is open, or close the connection.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
@@ -428,8 +429,8 @@ fn silence_io_thread() {
     }
 }
 
-/// No delay for small frames; a keepalive probe after 10 s of silence,
-/// then every 5 s; on Linux the limit of 20 s for unacknowledged bytes.
+/// No delay for small frames; a keepalive probe after 10 s of silence, then every 5 s;
+/// on Linux the limit of 20 s for unacknowledged bytes.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
     stream.set_nodelay(true)?;

@@ -73,7 +73,9 @@ pub(crate) fn secured(stream: TlsStream<TcpStream>, known: StreamObservers) -> B
 }
 
 impl Reactor for TokioReactor {
+    /// What lapin reads and writes: the whole stack, with TLS in it where TLS is used.
     type TcpStream = BrokerStream;
+    /// Tokio's own timer, on the runtime that was current when the connection was opened.
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// Never called: lapin uses it for streams of other runtimes.
@@ -94,8 +96,8 @@ impl Reactor for TokioReactor {
         self.0.interval(duration)
     }
 
-    /// Without TLS and without observers. The driver connects by itself,
-    /// so only an unusual use of lapin would get here.
+    /// Without TLS and without observers.
+    /// The driver connects by itself, so only an unusual use of lapin would get here.
     #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,

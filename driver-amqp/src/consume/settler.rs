@@ -133,6 +133,7 @@ struct SettlerTask {
     received: mpsc::UnboundedReceiver<Command>,
     /// Cancelled when the transport closes. The task then writes what waits, and ends.
     finishing: CancellationToken,
+    /// Counts the frames that are written, and the decisions that are not.
     counts: Arc<Counts>,
     /// Shared with the handles, which turn it into `Disconnected`.
     lost: Arc<AtomicBool>,
@@ -161,8 +162,8 @@ impl SettlerTask {
         count(&self.counts.settlements_dropped, dropped);
     }
 
-    /// Writes what receivers decide until a close command, the drop of the last sender,
-    /// or the close of the transport. Fails if the channel or its connection is lost.
+    /// Writes what receivers decide until a close command, the drop of the last sender, or the close of the transport.
+    /// Fails if the channel or its connection is lost.
     async fn write(&mut self) -> Result<()> {
         // Set by the first acknowledgement that waits, and kept until a flush.
         let mut due: Option<Instant> = None;

@@ -136,8 +136,8 @@ impl SubscriptionOpener {
         Ok(queue)
     }
 
-    /// Declares and binds what is missing of the queue of `index`;
-    /// returns how many consumers it has. `None` for a stream, whose count means nothing.
+    /// Declares and binds what is missing of the queue of `index`; returns how many consumers it has.
+    /// `None` for a stream, whose count means nothing.
     ///
     /// Fails with the broker's error, which names the queue or exchange; `Timeout` at the deadline.
     pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {

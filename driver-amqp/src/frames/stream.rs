@@ -54,6 +54,7 @@ impl<S> Framed<S> {
         &self.stream
     }
 
+    /// The same, to set how much the stream gives next.
     #[cfg(any(test, fuzzing))]
     pub(super) fn inner_mut(&mut self) -> &mut S {
         &mut self.stream
@@ -146,8 +147,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
-    /// A violation is an error of kind `InvalidData` with the `Violation` inside,
-    /// by which `errors` recognises it. Every later read returns it again.
+    /// A violation is an error of kind `InvalidData` with the `Violation` inside, by which `errors` recognises it.
+    /// Every later read returns it again.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let room = into.remaining();

@@ -10,6 +10,7 @@ use super::parse::fields::{plain_length, u32_at};
 /// The version of a broker, ordered by its numbers. A pre-release counts as its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerVersion {
+    /// The driver's decisions depend on it: 4 brought the default delivery limit, and -1 for none.
     pub(crate) major: u16,
     /// RabbitMQ changes behaviour in minor releases too; the driver decides by the major number only.
     pub(crate) minor: u16,
@@ -33,8 +34,8 @@ impl ServerVersion {
 
     /// The version in `table`: the server properties, checked, with their length in front.
     ///
-    /// `None` if there is no text under `version`. The table was repaired before,
-    /// so its lengths can be trusted; they are checked all the same.
+    /// `None` if there is no text under `version`.
+    /// The table was repaired before, so its lengths can be trusted; they are checked all the same.
     pub(super) fn of_properties(table: &[u8]) -> Option<Self> {
         let mut rest = table.get(4..)?;
         while let Some((&length, after)) = rest.split_first() {
@@ -55,6 +56,7 @@ impl ServerVersion {
 }
 
 impl fmt::Display for ServerVersion {
+    /// The numbers alone, also of a pre-release.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }

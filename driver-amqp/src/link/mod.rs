@@ -31,8 +31,8 @@ use crate::link::state_machine::Generation;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// One connection for publishing and one for everything else, so that a resource alarm blocks publishes alone.
-/// When one is lost, the other is abandoned too: a server that receives
-/// and cannot reply is worse than one that is seen to be disconnected.
+/// When one is lost, the other is abandoned too:
+/// a server that receives and cannot reply is worse than one that is seen to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Tells this link from those before and after it.

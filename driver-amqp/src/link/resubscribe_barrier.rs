@@ -30,6 +30,7 @@ pub(crate) struct ResubscribeBarrier {
 pub(crate) struct BarrierMember {
     /// A member keeps the barrier alive, not the other way round.
     barrier: Arc<ResubscribeBarrier>,
+    /// Its place in the order of subscribing, and its key in the health.
     id: u64,
     /// The name of the listener in the health.
     part: String,
@@ -79,8 +80,8 @@ impl BarrierMember {
         });
     }
 
-    /// Reports a listener that cannot resubscribe;
-    /// the transport becomes unhealthy. A repeated report replaces the reason.
+    /// Reports a listener that cannot resubscribe; the transport becomes unhealthy.
+    /// A repeated report replaces the reason.
     pub(crate) fn set_unhealthy(&self, reason: String) {
         self.barrier.health.set_part(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }

@@ -172,6 +172,7 @@ impl Supervisor {
 
 /// Also when the runtime aborts the task: the transport cannot work any more, and everything that waits must fail.
 impl Drop for Supervisor {
+    /// Callers that wait for a link fail with `Closed` at once, instead of at their deadlines.
     fn drop(&mut self) {
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);

@@ -1,6 +1,6 @@
 //! Finds out whether a broker allows queues that are neither durable nor exclusive.
-//! It must be asked, because its version does not tell: RabbitMQ 4.3 denies them,
-//! Debian's package of it does not, and an operator may decide either way.
+//! It must be asked, because its version does not tell:
+//! RabbitMQ 4.3 denies them, Debian's package of it does not, and an operator may decide either way.
 
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ use crate::frames::write_unchanged::write_unchanged;
 /// It works only until the first bytes are known; from then on a read passes through without a check.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
+    /// TCP, or TLS that is decrypted already: the first bytes are those of the protocol inside.
     stream: S,
     /// Gets the reason for a refusal, which becomes the error of the connect.
     peer: Peer,
@@ -76,6 +77,7 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
+    /// Until the peer is known, a read returns nothing. Afterwards it costs one comparison.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if matches!(self.phase, Phase::Unknown(_)) {
             return self.poll_known(context, into);

@@ -20,6 +20,7 @@ pub(super) const ENOUGH: usize = 96;
 pub(super) enum Identity {
     /// A broker with AMQP 0-9-1, according to its first byte.
     Broker,
+    /// Not a broker for this driver; the connection ends with what the peer is.
     ForeignPeer(ForeignPeer),
     /// More bytes are needed. The caller must read on, and ask again with all bytes so far.
     Incomplete,
@@ -51,6 +52,7 @@ impl ForeignPeer {
 }
 
 impl fmt::Display for ForeignPeer {
+    /// The reason of the connect's error, with the correction where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(line) => write!(f, "the peer answered HTTP: {line}"),

@@ -56,7 +56,7 @@ pub(crate) enum Disposition {
 }
 
 impl<'a> CloseReason<'a> {
-    /// Reads the code and text of the broker's channel.close.
+    /// Reads the code and the text of the broker's channel.close. A text that names no publish is `Other`.
     pub(crate) fn read(code: u16, text: &'a str) -> Self {
         let size = || text.split_once("message size ")?.1.split(' ').next()?.parse().ok();
         match (code, size(), text.split_once("exchange '")) {

@@ -1,8 +1,8 @@
 //! Decides when a publisher replaces a channel on which the broker refuses publishes. Pure.
 //!
 //! A channel of RabbitMQ learns the leader of a replicated queue at its first publish.
-//! One that learns it right after the leader failed knows no other member, and is refused
-//! until that one is back, however soon another is elected (3.10, `rabbit_fifo_client`).
+//! One that learns it right after the leader failed knows no other member,
+//! and is refused until that one is back, however soon another is elected (3.10, `rabbit_fifo_client`).
 //! A channel that opens later learns the new leader.
 
 use std::time::Duration;
@@ -38,8 +38,8 @@ impl ChannelRenewal {
         }
     }
 
-    /// If the channel should be replaced: nothing is sent on it before this instant,
-    /// and it can be replaced once everything is confirmed.
+    /// If the channel should be replaced:
+    /// nothing is sent on it before this instant, and it can be replaced once everything is confirmed.
     pub(crate) fn draining_until(&self) -> Option<Instant> {
         self.until
     }

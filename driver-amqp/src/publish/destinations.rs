@@ -36,6 +36,7 @@ pub(crate) enum Prerequisite {
 /// What was declared on which link. It has one entry per destination that was ever published to.
 #[derive(Debug)]
 pub(crate) struct Destinations {
+    /// For the current link, on which everything is declared, and the checks of queues.
     inner: Arc<Inner>,
     /// Held for a lookup only, never across an await.
     known: Mutex<HashMap<Prerequisite, Arc<Declaration>>>,
@@ -77,14 +78,15 @@ impl QueuePosition {
 }
 
 impl Drop for QueuePosition {
+    /// The next caller need not queue any more if this was the last one.
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Prerequisite {
-    /// What a publish to `to` needs. `ensure_queue` decides only
-    /// for notifications; a queue's own address always needs it.
+    /// What a publish to `to` needs. `ensure_queue` decides only for notifications;
+    /// a queue's own address always needs it.
     pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
         let exchange = to.exchange();
         match to {

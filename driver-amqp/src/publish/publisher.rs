@@ -1,7 +1,7 @@
 //! The task that publishes on one channel, whose only user it is.
 //!
-//! lapin numbers a publish and queues its frames in two steps, so a channel
-//! that tasks share can resolve a confirm for the wrong publish: each channel has one owner.
+//! lapin numbers a publish and queues its frames in two steps,
+//! so a channel that tasks share can resolve a confirm for the wrong publish: each channel has one owner.
 //! A publish is polled once when it is taken, which fixes its order; then all wait for their confirms concurrently.
 //! When a caller gives up, its publish stays here until its confirm arrives,
 //! because lapin keeps a confirm that is never awaited.
@@ -85,6 +85,7 @@ enum Step {
     /// The channel refused something, and everything on it is confirmed: take another.
     /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.
     ReplaceChannel,
+    /// Send this job on this link. It may still wait for a declaration or a channel.
     Send(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
     Wait {
@@ -455,16 +456,16 @@ impl Publisher {
 
     /// When the oldest unconfirmed publish is overdue.
     ///
-    /// Time under a resource alarm does not count,
-    /// because the broker confirms nothing then. `None` if nothing is unconfirmed.
+    /// Time under a resource alarm does not count, because the broker confirms nothing then.
+    /// `None` if nothing is unconfirmed.
     fn confirm_deadline(&self) -> Option<Instant> {
         // A timeout of centuries overflows, and then never ends.
         self.unconfirmed.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
     }
 }
 
-/// Whether `link` is the current link. A link on which listeners
-/// resubscribe is not current for publishing, although its channels work.
+/// Whether `link` is the current link.
+/// A link on which listeners resubscribe is not current for publishing, although its channels work.
 fn is_current(state: &LinkState, link: &Link) -> bool {
     state.publishing().is_some_and(|now| now.generation == link.generation)
 }

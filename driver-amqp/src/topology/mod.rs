@@ -55,6 +55,7 @@ enum MismatchAction {
 /// It lives for one subscription, publish or inspection. Dropping it closes its channel.
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
+    /// Learns from a refused declaration that transient queues are denied.
     link: &'a Link,
     /// That of the consumers, which an alarm does not block.
     connection: &'a Connection,
@@ -63,6 +64,7 @@ pub(crate) struct Declarer<'a> {
     /// Whether the broker limits the deliveries of quorum queues by default.
     /// False if the broker sent no version, and then no limit is lifted.
     limits_deliveries: bool,
+    /// For the configuration, and the health, which lists objects that differ.
     inner: &'a Inner,
     /// For all its requests together; each one also ends after `request_timeout`.
     deadline: Deadline,
@@ -114,8 +116,8 @@ impl<'a> Declarer<'a> {
     ///
     /// After a cancellation, what was declared stays.
     ///
-    /// Fails as [`exchange`](Self::exchange) does; with `Topology` also
-    /// if the queue exists as a stream, or is exclusive to another connection.
+    /// Fails as [`exchange`](Self::exchange) does;
+    /// with `Topology` also if the queue exists as a stream, or is exclusive to another connection.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short_string("queue", &plan.name)?;
         let stream = is_stream(plan, &self.inner.config);
@@ -171,8 +173,8 @@ impl<'a> Declarer<'a> {
         }
     }
 
-    /// Declares a durable queue by its name, as a quorum queue if shared queues are,
-    /// and without a delivery limit: a dead letter must not be dropped because it was inspected often.
+    /// Declares a durable queue by its name, as a quorum queue if shared queues are, and without a delivery limit:
+    /// a dead letter must not be dropped because it was inspected often.
     /// A queue that exists with a limit is used as it is, in strict mode too, because arguments cannot be changed.
     ///
     /// The first declaration of any peer decides the arguments.
@@ -417,8 +419,8 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// Whether the requested delivery limit was refused: the queue has another,
-/// or its type allows none. RabbitMQ names the argument in both cases.
+/// Whether the requested delivery limit was refused: the queue has another, or its type allows none.
+/// RabbitMQ names the argument in both cases.
 fn is_about_delivery_limit(error: &Error) -> bool {
     let text = error.to_string();
     error.kind() == ErrorKind::Topology && text.contains(&format!("arg '{DELIVERY_LIMIT}'"))

@@ -103,6 +103,7 @@ struct HeldName(#[allow(dead_code, reason = "it is held, and nothing else")] std
 
 #[cfg(target_os = "linux")]
 impl HeldName {
+    /// Fails with `AddrInUse` if any process of this machine holds the name, in the same network namespace.
     fn take(queue: &str) -> std::io::Result<Self> {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -125,9 +126,11 @@ mod table {
     use std::io;
     use std::sync::{Mutex, PoisonError};
 
+    /// The hashes of the names that this process holds.
     static HELD: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
     impl super::HeldName {
+        /// Fails with `AddrInUse` if this process holds the name already.
         pub(super) fn take(queue: &str) -> io::Result<Self> {
             let name = super::fnv(queue);
             let new = HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
@@ -136,6 +139,7 @@ mod table {
     }
 
     impl Drop for super::HeldName {
+        /// Frees the name for the next lease of this process.
         fn drop(&mut self) {
             HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
         }

@@ -80,8 +80,8 @@ impl StreamPosition {
         arguments
     }
 
-    /// Notes the time of the first subscription. Only the first call counts,
-    /// so a later subscription starts where the first one would have.
+    /// Notes the time of the first subscription.
+    /// Only the first call counts, so a later subscription starts where the first one would have.
     pub(crate) fn began(&self) {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
@@ -113,6 +113,8 @@ impl StreamPosition {
         self.lock().next = None;
     }
 
+    /// Held to read or replace both values at once.
+    /// A panic meanwhile cannot leave one of them alone, so poison is ignored.
     fn lock(&self) -> MutexGuard<'_, ReadState> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }

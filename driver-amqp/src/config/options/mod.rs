@@ -61,6 +61,7 @@ impl AmqpConfig {
     }
 
     /// Applies one option by its name in the reference, with the value that its configuration file would have.
+    /// A later value of the same option replaces an earlier one.
     ///
     /// White space around the value is ignored.
     ///

@@ -12,8 +12,8 @@ use crate::config::login::Login;
 
 /// One option of the reference, with the texts that operators read about it.
 ///
-/// The name, the accepted values and the effect are columns
-/// of `OPTIONS.md` and parts of the error for an unusable value.
+/// The name, the accepted values and the effect are columns of `OPTIONS.md`
+/// and parts of the error for an unusable value.
 /// So `takes` and `says` are written for operators.
 pub(crate) struct RabbitOption {
     /// The name in the section `[oslo_messaging_rabbit]`, and in the query of a URL.

@@ -17,6 +17,7 @@ use crate::config::tls::Tls;
 struct Warnings(AtomicUsize);
 
 impl Subscriber for Warnings {
+    /// Only warnings, so other log lines of the code under test do not count.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::WARN
     }
@@ -29,6 +30,7 @@ impl Subscriber for Warnings {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
+    /// Every event that comes here passed `enabled`, so it is a warning.
     fn event(&self, _: &Event<'_>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Certificates and keys for tests. Those that rcgen cannot make are of OpenSSL,
-//! valid for a hundred years, and their keys are nowhere used.
+//! Certificates and keys for tests.
+//! Those that rcgen cannot make are of OpenSSL, valid for a hundred years, and their keys are nowhere used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -107,6 +107,7 @@ impl Samples {
 }
 
 impl Drop for Samples {
+    /// The files of a test that panics are removed as well. A failure to remove them is ignored.
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }

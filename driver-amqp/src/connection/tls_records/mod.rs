@@ -39,16 +39,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsRecords<S> {
         Pin::new(&mut self.0).poll_write(context, &bytes[..bytes.len().min(RECORD)])
     }
 
+    /// Ends when the kernel has every record. The peer may not have read any.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(context)
     }
 
+    /// Writes what is left, and then the alert close_notify, which tells the peer that nothing was cut off.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsRecords<S> {
+    /// Reads are not limited: what was decrypted has arrived whole.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -36,6 +36,7 @@ pub(crate) enum Malformed {
 pub(crate) struct Fields<'a> {
     /// The payload of the frame, repaired in place.
     bytes: &'a mut [u8],
+    /// Where the next field begins, as an offset in `bytes`.
     at: usize,
     /// The end of the innermost open table, or of the payload.
     end: usize,
@@ -46,12 +47,14 @@ pub(crate) struct Fields<'a> {
 /// A table or array that the walk is inside of: one entry of its fixed stack.
 #[derive(Clone, Copy)]
 struct Level {
+    /// Where it ends, as an offset in the payload. Its values must end there exactly.
     end: usize,
     /// Whether its values have names.
     table: bool,
 }
 
 impl fmt::Display for Malformed {
+    /// In the words that a violation, and the reason of an undecodable message, give to operators.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Short => f.write_str("a field is longer than what contains it"),

@@ -23,9 +23,13 @@ const OTHER_PROTOCOL_LENGTH: usize = 8;
 /// The frame types of AMQP 0-9-1, and the one answer that is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Read whole and repaired. Some announce a content on their channel.
     Method,
+    /// A content header: read whole, repaired, and trimmed if it is over the frame limit.
     Header,
+    /// A part of a body. It passes unread, or is removed with a returned message.
     Body,
+    /// Passes unread. It may come between any two frames.
     Heartbeat,
     /// Not a frame: the protocol that the server speaks instead.
     Protocol,
@@ -34,6 +38,7 @@ pub(crate) enum Kind {
 /// Read once its 7 bytes are there; whether the rest has arrived is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
+    /// Decides whether the frame is read whole or passes by its head.
     pub(crate) kind: Kind,
     /// 0 for frames of the connection.
     pub(crate) channel: u16,

@@ -56,7 +56,9 @@ fn retain(payload: &mut [u8], headers: Range<usize>, goes: fn(&[u8]) -> bool) ->
 
 /// Offsets in the payload: of the name without its length, and of the end of the value.
 struct Entry {
+    /// Without its length. It need not be UTF-8.
     name: Range<usize>,
+    /// Where the next entry begins, or the table ends.
     end: usize,
 }
 

@@ -30,6 +30,7 @@ pub(crate) enum Violation {
 }
 
 impl fmt::Display for Violation {
+    /// For operators: what the peer did, with both numbers where two are compared, and what to set for a frame limit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FrameType(byte) => {

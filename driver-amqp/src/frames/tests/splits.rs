@@ -10,7 +10,9 @@ use crate::frames::check::check;
 
 /// How many inputs are tried; each is made of up to [`LONGEST`] bytes.
 const TIMES: &str = "OSLO_TEST_FRAMES";
+/// So many inputs take a moment. A long run sets the variable.
 const BY_DEFAULT: u64 = 300;
+/// In bytes. A shorter input is as valid, because zeros stand in for what it lacks.
 const LONGEST: u64 = 400;
 
 proptest! {

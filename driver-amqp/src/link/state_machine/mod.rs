@@ -33,6 +33,7 @@ pub(crate) enum Phase {
 /// What the supervisor observed. An event of a link carries the generation of that link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// Both connections are open; listeners have not been told yet.
     Connected(Generation),
     /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
     Failed {
@@ -42,6 +43,7 @@ pub(crate) enum Event {
     },
     /// Every listener has tried to resubscribe, or the time for that is over.
     Resubscribed(Generation),
+    /// The broker sent connection.blocked, with its reason, such as `low on memory`.
     Blocked(Generation, String),
     /// The broker sent connection.unblocked.
     Unblocked(Generation),
@@ -51,6 +53,7 @@ pub(crate) enum Event {
     Lost(Generation, String),
     /// The backoff is over, so the next attempt begins, with a new generation.
     RetryDue,
+    /// The transport closes. This fits every phase, and no later event changes `Phase::Closed`.
     Closed,
 }
 
