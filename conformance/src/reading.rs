@@ -35,11 +35,9 @@ impl Reading {
 
     /// Waits for exactly `count` messages. The caller settles them.
     ///
-    /// # Errors
-    /// They did not arrive within [`Budget::arrive`], or the listener failed or ended.
+    /// Fails if they do not arrive within [`Budget::arrive`], or the listener fails or ends.
     ///
-    /// # Panics
-    /// A poll returned no message, or more than it was asked for.
+    /// Panics if a poll returns no message, or more than it was asked for.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
         let deadline = Deadline::after(self.budget.arrive);
         let mut taken = Vec::new();
@@ -58,16 +56,14 @@ impl Reading {
 
     /// Waits for one message.
     ///
-    /// # Errors
-    /// As [`take`](Self::take).
+    /// Fails as [`take`](Self::take) does; the caller settles the message.
     pub(crate) async fn next(&mut self) -> Result<Box<dyn IncomingMessage>, Failed> {
         Ok(self.take(1).await?.pop().expect("as many were taken as were asked for"))
     }
 
     /// Waits for `count` messages, acknowledges each one when it arrives, and returns their bodies as text.
     ///
-    /// # Errors
-    /// As [`take`](Self::take), or an acknowledgement failed.
+    /// Fails as [`take`](Self::take) does, or if an acknowledgement fails; the text says what came before.
     pub(crate) async fn texts(&mut self, count: usize) -> Result<Vec<String>, Failed> {
         let mut read = Vec::new();
         while read.len() < count {
@@ -83,8 +79,7 @@ impl Reading {
     /// Waits for [`Budget::quiet`] and checks that nothing arrives.
     /// A message that arrives is dropped unsettled.
     ///
-    /// # Errors
-    /// Something arrived, or the listener failed or ended.
+    /// Fails if something arrives, or the listener fails or ends.
     pub(crate) async fn quiet(&mut self) -> Result<(), Failed> {
         match timeout(self.budget.quiet, self.listener.poll(NonZeroUsize::MIN)).await {
             Err(_) => Ok(()),
@@ -113,8 +108,7 @@ impl Reading {
 
     /// Requeues what is unsettled, within [`Budget::arrive`].
     ///
-    /// # Errors
-    /// That of [`Listener::close`].
+    /// Fails as [`Listener::close`] does.
     pub(crate) async fn close(self) -> DriverResult<()> {
         self.listener.close(Deadline::after(self.budget.arrive)).await
     }

@@ -210,8 +210,7 @@ pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
 
 /// The capabilities of the driver, from a connection that is closed again.
 ///
-/// # Errors
-/// The harness cannot connect.
+/// Fails if the harness cannot connect. A failure to close the connection is no failure here.
 fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     runtime(harness.clock()).block_on(async {
         let stage = Stage::new(harness);

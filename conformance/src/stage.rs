@@ -77,8 +77,7 @@ impl Stage {
 
     /// Foreign actors follow the machine's clock alone.
     ///
-    /// # Errors
-    /// The harness has none, or its clock is paused.
+    /// Fails if the harness has none, or its clock is paused.
     pub(crate) fn foreign(&self) -> std::result::Result<Foreign, String> {
         match self.harness.clock() {
             Clock::Real => self.harness.foreign(),
@@ -89,8 +88,7 @@ impl Stage {
     /// Opens a connection of its own for each call.
     /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     ///
-    /// # Errors
-    /// That of [`Harness::transport`].
+    /// Fails as [`Harness::transport`] does.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Transport>> {
         let transport = self.harness.transport().await?;
         self.opened.lock().expect("no panic while it is held").push(Arc::clone(&transport));
@@ -99,8 +97,7 @@ impl Stage {
 
     /// Each bus has a connection of its own. [`close`](Self::close) closes the bus before its connection.
     ///
-    /// # Errors
-    /// That of [`Harness::transport`].
+    /// Fails as [`Harness::transport`] does.
     pub(crate) async fn bus(&self) -> Result<Bus> {
         let bus = Bus::new(self.connect().await?);
         self.buses.lock().expect("no panic while it is held").push(bus.clone());
@@ -109,16 +106,15 @@ impl Stage {
 
     /// Returns once the disturbance is in effect. A lasting one ends with [`calm`](Self::calm).
     ///
-    /// # Errors
-    /// The reason that the harness gives.
+    /// Fails with the reason that the harness gives.
     pub(crate) async fn disturb(&self, what: Disturbance) -> Result<(), Failed> {
         Ok(self.harness.disturb(what).await?)
     }
 
     /// Cuts every connection, and waits until each one that is not closed is ready again.
     ///
-    /// # Errors
-    /// The reason that the harness gives, or the state of a connection that is not ready within [`Budget::arrive`].
+    /// Fails with the reason that the harness gives, or the state of a
+    /// connection that is not ready within [`Budget::arrive`].
     pub(crate) async fn cut(&self) -> std::result::Result<(), String> {
         self.harness.disturb(Disturbance::Cut).await?;
         let opened = self.opened.lock().expect("no panic while it is held").clone();
@@ -132,8 +128,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Forgets a connection that the caller has closed.
-    /// Otherwise [`close`](Self::close) would close it again.
+    /// For a connection that the caller has closed: [`close`](Self::close) would close it again.
     pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
         let mut opened = self.opened.lock().expect("no panic while it is held");
         opened.retain(|transport| !Arc::ptr_eq(transport, closed));
@@ -141,8 +136,7 @@ impl Stage {
 
     /// Ends lasting disturbances: a block of publishes or a delivery limit.
     ///
-    /// # Errors
-    /// The reason that the harness gives.
+    /// Fails with the reason that the harness gives.
     pub(crate) async fn calm(&self) -> Result<(), Failed> {
         Ok(self.harness.calm().await?)
     }
@@ -161,8 +155,7 @@ impl Stage {
 
     /// Subscribes within [`Budget::arrive`]; the waits of the listener have the budgets of this stage.
     ///
-    /// # Errors
-    /// That of [`Transport::subscribe`].
+    /// Fails as [`Transport::subscribe`] does.
     pub(crate) async fn read(&self, transport: &dyn Transport, subscription: Subscription) -> Result<Reading> {
         let listener = transport.subscribe(&subscription, self.soon()).await?;
         Ok(Reading::new(listener, self.budget()))
@@ -171,8 +164,7 @@ impl Stage {
     /// Publishes one message for each of `texts`, one after the other, without options.
     /// Each message has a deadline of its own.
     ///
-    /// # Errors
-    /// That of the first publish that fails; the texts after it are not sent.
+    /// Fails with the first publish that does; the texts after it are not sent.
     pub(crate) async fn publish<T: AsRef<str>>(
         &self,
         transport: &dyn Transport,
@@ -189,8 +181,7 @@ impl Stage {
     /// Closes every connection and checks that the bus holds nothing more.
     /// Lasting disturbances end first. Buses close before their connections.
     ///
-    /// # Errors
-    /// Closing failed, or the harness reports leftovers.
+    /// Fails if closing does, or the harness reports leftovers.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));

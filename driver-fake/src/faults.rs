@@ -1,4 +1,4 @@
-//! [`Faults`]: injects faults into a running broker.
+//! [`Faults`]: injects faults into a running broker, by rule, by seed or at once.
 
 use std::sync::Arc;
 

@@ -67,8 +67,7 @@ pub(crate) struct Unsettled {
 impl Unsettled {
     /// Records the settlement even if it fails, so that the drop does not settle the message again.
     ///
-    /// # Errors
-    /// `Closed` after the listener was closed; `Disconnected` after its connection was lost or
+    /// Fails with `Closed` after the listener was closed, and with `Disconnected` after its connection was lost or
     /// interrupted. The message is back in its queue then.
     fn settle(&mut self, settlement: Settlement, operation: &'static str) -> Result<()> {
         self.settlement = Some(settlement);

@@ -34,6 +34,7 @@ pub(crate) struct FakeListener {
 ///
 /// Decided under the lock of the broker; the poll waits without it.
 enum Buffer {
+    /// Removed from the buffer; under `Settle::BeforeHandover` also acknowledged.
     Messages(Vec<Box<dyn IncomingMessage>>),
     /// No message yet; a delayed one is due at that time.
     Empty(Option<Instant>),
@@ -45,8 +46,7 @@ impl FakeListener {
     /// Takes up to `max` messages, if there are any, under one lock: a message
     /// is either in the buffer or returned by a poll.
     ///
-    /// # Errors
-    /// `Closed` or `Disconnected`, if the channel has ended.
+    /// Fails with `Closed` or `Disconnected` if the channel has ended, by the reason of its end.
     fn check_buffer(&self, max: usize) -> Result<Buffer> {
         self.broker.with(|state| {
             if let Some(end) = self.mailbox.end.get() {

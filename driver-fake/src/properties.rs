@@ -14,8 +14,8 @@ const PER_HEADER: usize = 1 + 1 + 4;
 
 /// Checks a publish before it has any effect: names, body and headers.
 ///
-/// # Errors
-/// `TooLarge`, `Denied` or `Topology`, as RabbitMQ refuses it.
+/// Fails with `TooLarge`, `Denied` or `Topology`, as a driver reports the refusal of
+/// RabbitMQ. An empty queue name is refused too.
 pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_size: usize) -> Result<()> {
     const OPERATION: &str = "publish";
     check_exchange(&to.exchange, OPERATION)?;
@@ -33,8 +33,9 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     check_headers(message, OPERATION)
 }
 
-/// # Errors
-/// `TooLarge` for a header name over 255 bytes, or for headers that do not fit into one frame.
+/// Fails with `TooLarge` for a header name over 255 bytes, or for headers that do not fit into one frame.
+///
+/// The id counts as a part of the same frame.
 fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
     let mut bytes = message.id.len();
     for (name, value) in &message.headers {

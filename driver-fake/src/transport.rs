@@ -51,8 +51,7 @@ impl FakeTransport {
 
     /// Waits until no alarm is raised.
     ///
-    /// # Errors
-    /// `Blocked` at the deadline; `Closed` or `Disconnected` if the connection has ended.
+    /// Fails with `Blocked` at the deadline, and with `Closed` or `Disconnected` if the connection has ended.
     async fn wait_for_admission(&self, deadline: Deadline) -> Result<()> {
         const OPERATION: &str = "publish";
         let mut health = self.health.clone();

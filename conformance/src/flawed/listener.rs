@@ -51,8 +51,7 @@ impl FlawedListener {
 
     /// Does nothing for a listener that has subscribed. The late subscription gets ten seconds.
     ///
-    /// # Errors
-    /// The error of the late subscription.
+    /// Fails with the error of the late subscription.
     async fn open(&mut self) -> Result<()> {
         if let Some((transport, subscription)) = self.late.take() {
             self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);

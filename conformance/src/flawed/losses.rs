@@ -5,6 +5,7 @@ use tokio::sync::watch;
 /// Compares the harness's count of cuts and restarts with the count at its own creation.
 #[derive(Debug)]
 pub(super) struct Losses {
+    /// Grows with each cut and each restart.
     count: watch::Receiver<u64>,
     /// Earlier cuts do not concern the owner.
     before: u64,

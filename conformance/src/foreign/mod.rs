@@ -41,6 +41,7 @@ pub struct Foreign {
 
 /// The idle processes, and how to start more.
 struct Pool {
+    /// Gives the command line of a new process, each time one is started.
     make: Box<dyn Fn() -> Command + Send + Sync>,
     /// The last one is used next.
     idle: Mutex<Vec<Process>>,
@@ -86,8 +87,7 @@ impl Foreign {
         }
     }
 
-    /// # Errors
-    /// The command could not be started.
+    /// Fails if the command cannot be started. The process need not be ready when this returns.
     fn start(&self) -> Result<Process, String> {
         let mut command = (self.pool.make)();
         let started = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));

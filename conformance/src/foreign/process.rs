@@ -68,8 +68,10 @@ struct Shared {
 /// Whether the process runs. Commands to one that has ended fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
+    /// It has not written `"ready"` yet.
     Starting,
     Ready,
+    /// It has closed its output, or has written an invalid line.
     Ended,
 }
 
@@ -78,6 +80,7 @@ enum Life {
 struct Pending {
     /// Each caller of [`Process::ask`] that still waits, by the id of its command.
     waiting: HashMap<u64, oneshot::Sender<Value>>,
+    /// `None` drops reports, as between two programs.
     reports: Option<Arc<dyn Reports>>,
     /// Whether the process has ended. Later commands fail at once.
     ended: bool,

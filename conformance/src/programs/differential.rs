@@ -164,6 +164,7 @@ fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     })
 }
 
+/// One observation, named by `what`.
 fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }

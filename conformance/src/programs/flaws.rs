@@ -70,16 +70,12 @@ fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> Fla
     }
 }
 
-/// The case that must catch `flaw`.
-///
-/// # Panics
-/// The flaw names no case.
+/// Panics if the flaw names a case that does not exist, which a test excludes.
 fn case_of(flaw: Flaw) -> &'static Case {
     cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
 
-/// # Errors
-/// The case passed, or no program broke the rule.
+/// Fails if the case passed, or no program broke the rule. The text has the seed of the first program.
 fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     if !run.case_caught {
         return Err(format!("the case {} passes", run.case).into());

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 /// Writes `value` as one line of JSON without what reads back as its default: `null`, `false` and empty lists.
 ///
-/// # Errors
-/// The value has no JSON, or the formatter failed.
+/// Fails if the value has no JSON, or the formatter fails.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::Result {
     let mut value = serde_json::to_value(value).map_err(|_| fmt::Error)?;
     drop_defaults(&mut value);

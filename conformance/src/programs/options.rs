@@ -81,8 +81,7 @@ impl Options {
 impl Overrides {
     /// The options, and the rest of the command line.
     ///
-    /// # Errors
-    /// As [`Options::from_environment`].
+    /// Fails as [`Options::from_environment`] does.
     pub(crate) fn from_environment() -> Result<(Self, Vec<String>), String> {
         let mut overrides = Self::default();
         for (variable, name) in NAMES {
@@ -102,8 +101,7 @@ impl Overrides {
 
     /// `--name value` and `--name=value` are read alike; unknown arguments are returned in their order.
     ///
-    /// # Errors
-    /// An option has no value, or a wrong one.
+    /// Fails if an option has no value, or a wrong one.
     fn take(&mut self, arguments: impl IntoIterator<Item = String>) -> Result<Vec<String>, String> {
         let (mut rest, mut arguments) = (Vec::new(), arguments.into_iter());
         while let Some(argument) = arguments.next() {

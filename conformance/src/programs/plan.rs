@@ -17,6 +17,7 @@ use crate::{Clock, Failed, Harness};
 pub struct Plan {
     /// Each kind of actors once, with its number of programs.
     programs: Vec<(Actors, u64)>,
+    /// For a bus that trials share and disturb.
     one_at_a_time: bool,
 }
 

@@ -27,7 +27,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report of programs that were checked against the rules.
+    /// Lists the divergences too, if foreign actors played.
     pub(crate) fn rules<P: Generated>(options: Options, explored: Explored) -> Self {
         let rules = P::rules().len();
         let (held, actors) = (format!("{rules} rules held"), options.actors.to_string());
@@ -44,8 +44,7 @@ impl Report {
 
     /// Prints a success to standard error.
     ///
-    /// # Errors
-    /// A rule was broken: the report, which the trial prints.
+    /// Fails if a rule was broken, with the whole report as the text that the trial prints.
     pub(crate) fn print(&self) -> Result<(), Failed> {
         if self.held() {
             print_error(&self.to_string());

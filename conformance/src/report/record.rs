@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failed;
 
-/// The results of one test of one driver.
+/// The results of one test of one driver, from which the page and the table are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
@@ -66,7 +66,7 @@ pub struct ProgramRun {
     pub seed: u64,
     /// How many programs ran, the failed one included.
     pub programs: u64,
-    /// How many steps the programs had in all.
+    /// The steps of all programs; a message that is sent several times counts as several.
     pub steps: usize,
     /// How many rules each program was checked against.
     pub rules: usize,

@@ -10,6 +10,7 @@ use crate::cases;
 pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
+    /// Cases that did not run, for whatever reason.
     pub(super) ignored: usize,
 }
 

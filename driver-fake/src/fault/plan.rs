@@ -69,6 +69,7 @@ impl FaultPlan {
         Some(fault)
     }
 
+    /// Also works after a predicate panicked under the lock.
     fn rules(&self) -> MutexGuard<'_, Rules> {
         // A predicate may have panicked while the lock was held; it cannot leave the rules half changed.
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
@@ -76,6 +77,7 @@ impl FaultPlan {
 }
 
 impl Rules {
+    /// Later rules count the publish too, but do not apply to it.
     fn next(&mut self, to: &Address, message: &Message) -> Option<Fault> {
         // Every rule counts every publish it matches, also those that an earlier rule takes.
         let mut due = None;

@@ -16,6 +16,7 @@ use crate::state::queue::Entry;
 /// One consumer of a channel. A subscription has one for each of its queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
+    /// May be deleted before the consumer ends; the consumer then receives nothing more.
     pub(crate) queue: Id,
     /// Whether closing the listener deletes the queue: it is private.
     pub(crate) owns_queue: bool,

@@ -110,15 +110,15 @@ impl BrokerState {
 
     /// `Blocked` while an alarm is raised, which holds up every connection of the broker.
     ///
-    /// # Errors
-    /// `Closed` or `Disconnected`, if the connection has ended.
+    /// Fails with `Closed` or `Disconnected` if the connection has ended.
     pub(crate) fn admit(&self, connection: Id, operation: &'static str) -> Result<Admission, Error> {
         self.check_connection(connection, operation)?;
         Ok(if self.blocked.is_some() { Admission::Blocked } else { Admission::Open })
     }
 
-    /// # Errors
-    /// `Closed` or `Disconnected` by the reason of the connection's end; `Closed` once its transport was dropped.
+    /// Fails with `Closed` or `Disconnected`, by the reason of the connection's end.
+    ///
+    /// A connection whose transport was dropped is forgotten, and counts as closed.
     pub(crate) fn check_connection(&self, connection: Id, operation: &'static str) -> Result<(), Error> {
         match self.connections.get(&connection).map(|connection| &connection.end) {
             Some(None) => Ok(()),

@@ -30,6 +30,7 @@ struct DelayedPublish {
     /// Whether an arrival without a queue is an error.
     mandatory: bool,
     until: Until,
+    /// Completes the publish that waits. Sending fails if the publisher has given up, which does not matter.
     result: oneshot::Sender<Result<()>>,
 }
 

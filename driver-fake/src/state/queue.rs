@@ -42,7 +42,7 @@ pub(crate) struct Queue {
     pub(crate) exclusive: bool,
     /// When it will be deleted: set while a private queue has no consumer.
     pub(crate) expires: Option<Instant>,
-    /// How many messages were delivered and are unsettled.
+    /// How many of its messages are delivered and unsettled; the channels of its consumers hold them.
     pub(crate) unsettled: usize,
     /// How many consumers share its messages in turn.
     pub(crate) consumers: usize,

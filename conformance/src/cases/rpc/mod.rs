@@ -85,6 +85,7 @@ pub(super) struct Counter {
     /// The name under which the recorder lists the calls of this server.
     name: String,
     recorder: Recorder,
+    /// Has no permit at first, so that `hold` waits until the case adds one.
     gate: Arc<Semaphore>,
     /// The number of `add` and `subtract`, and the text of `append`.
     state: Mutex<(i64, String)>,

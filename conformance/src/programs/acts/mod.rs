@@ -37,6 +37,7 @@ pub(crate) enum Step<M> {
     Kill {
         actor: usize,
     },
+    /// Sends a message; the step ends when its sender knows the result.
     Send {
         sender: usize,
         message: M,

@@ -7,9 +7,13 @@ use super::publish::Publish;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
+    /// Right only for a mandatory publish without a bound queue.
     Undeliverable,
+    /// Right only for a publish whose deadline had passed before.
     TimedOut,
+    /// Right only after the listener or its transport was closed.
     Closed,
+    /// Right only where the driver does not declare the capability that the operation needs.
     Unsupported,
     /// Right only for a name of more than 255 bytes.
     TooLarge,
@@ -54,6 +58,7 @@ pub(crate) enum Event {
         reader: usize,
         outcome: Outcome,
     },
+    /// A copy enters a queue of the model only if the outcome is `Done`.
     Published {
         number: usize,
         publish: Publish,
@@ -65,6 +70,7 @@ pub(crate) enum Event {
         max: usize,
         polled: Polled,
     },
+    /// Also a drop, whose outcome is always `Done`.
     Settled {
         token: usize,
         settlement: Settlement,

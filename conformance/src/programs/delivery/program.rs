@@ -33,6 +33,7 @@ pub(crate) struct Reader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reads {
+    /// The queue of a topic, the server's own queue, and its private share of the fanout.
     Server {
         exchange: String,
         topic: String,
@@ -45,6 +46,7 @@ pub(crate) enum Reads {
         events: Vec<(String, String)>,
         queue: NotificationQueue,
     },
+    /// A durable queue, past every exchange.
     Queue {
         name: String,
         /// The length in bytes to which the name is padded.
@@ -60,6 +62,7 @@ pub(crate) enum NotificationQueue {
     Shared,
     /// One queue for all addresses of the reader, shared by the members of the pool.
     Pool(String),
+    /// A queue of its own, which is deleted with the reader: a tap.
     Private,
 }
 
@@ -84,10 +87,12 @@ pub(crate) enum Step {
     Open {
         reader: usize,
     },
+    /// Each of the `count` messages gets a number of its own.
     Publish {
         count: usize,
         publish: Publish,
     },
+    /// Waits a tenth of `Budget::quiet` for a message.
     Poll {
         reader: usize,
         max: usize,
@@ -103,12 +108,15 @@ pub(crate) enum Step {
         which: usize,
         settlement: Settlement,
     },
+    /// The reader can still be polled and closed, but not opened again before it is closed.
     Stop {
         reader: usize,
     },
+    /// Its unsettled messages stay in hand, so that later steps can try to settle them.
     Close {
         reader: usize,
     },
+    /// Drops the reader without a close, after the messages that it holds.
     Forget {
         reader: usize,
     },

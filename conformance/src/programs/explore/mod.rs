@@ -53,10 +53,9 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
     /// Programs with one part less, larger parts first. Proptest cannot shrink what is filtered after generation.
     fn smaller(&self) -> Vec<Self>;
 
-    /// Runs the program and returns the violations.
+    /// Returns every violation, excused ones too. Opens its connections through `stage`, which the caller closes.
     ///
-    /// # Errors
-    /// The program could not be played.
+    /// Fails if the program cannot be played to its end; the caller counts that as a violation.
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
 }
 

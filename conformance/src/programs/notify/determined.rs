@@ -38,6 +38,7 @@ impl Determined for Program {
     }
 }
 
+/// Such an event is lost unless its queue exists before.
 fn finds_its_queue(step: &Step) -> bool {
     matches!(step, Step::Send { message: event, .. } if event.without_queue)
 }

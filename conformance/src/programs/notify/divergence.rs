@@ -1,7 +1,7 @@
 //! Where the reference implementation breaks a rule of notifications: as data, so that reports list every excuse.
 //!
-//! A divergence excuses only the foreign listeners that it names. Each was seen on a broker. The source is that of
-//! oslo.messaging 18.3.1.
+//! A divergence excuses only the foreign listeners that it names. Each was seen on a
+//! broker. The source is that of oslo.messaging 18.3.1.
 
 use super::history::Answer;
 use super::{Listener, rules};

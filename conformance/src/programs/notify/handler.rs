@@ -131,6 +131,8 @@ impl Handler {
         answer
     }
 
+    /// A batch fails if any of its events must. Foreign listeners that
+    /// requeue count no tries, so they are counted here.
     fn fails(&self, sent: &[(usize, Event, u32)]) -> bool {
         match self.on_failure {
             OnFailure::Retry | OnFailure::Drop => sent.iter().any(|(_, event, attempt)| *attempt <= event.failing),

@@ -50,8 +50,11 @@ pub(crate) struct Heard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
+    /// Ends the event.
     Handled,
+    /// Returns the event to its queue, from which any reader may get it.
     Requeued,
+    /// Leads to another try, or to the end that the listener's policy has for the event.
     Failed,
 }
 

@@ -9,8 +9,7 @@ pub(super) fn serialize<S: Serializer>(priority: &Priority, serializer: S) -> Re
     serializer.serialize_str(priority.as_str())
 }
 
-/// # Errors
-/// The text is not the name of a priority.
+/// Fails if the text is not the name of a priority.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Priority, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }

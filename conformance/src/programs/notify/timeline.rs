@@ -58,6 +58,7 @@ pub(super) struct Life {
     pub(super) started: usize,
     /// The position at which its stop or kill began; [`NEVER`] while it is up.
     pub(super) stopping: usize,
+    /// The position at which its stop or kill had ended, or [`NEVER`]. No handler may run after it.
     pub(super) ended: usize,
     /// Whether it was dropped instead of stopped.
     pub(super) killed: bool,
@@ -145,6 +146,7 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
+    /// A stop of a listener without a life is ignored.
     fn begun(&mut self, number: usize, step: &'a Step, at: usize, when: Instant) {
         match step {
             Step::Send { sender: notifier, message: event } => {
@@ -170,6 +172,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Gives a send its result, a life its ends and errors, and a cut its end.
     fn ended(&mut self, number: usize, step: &Step, outcome: &'a Result<(), String>, (at, when): (usize, Instant)) {
         if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
             (sent.ended, sent.outcome) = (at, Some(outcome));

@@ -1,7 +1,7 @@
 //! Where the reference implementation breaks a rule: as data, so that reports list every excuse.
 //!
-//! A divergence excuses only the foreign actors that it names. These programs found each one. The source is that of
-//! oslo.messaging 18.3.1.
+//! A divergence excuses only the foreign actors that it names. These programs found each
+//! one. The source is that of oslo.messaging 18.3.1.
 
 use super::request::Kind;
 use super::{Request, Server, rules};

@@ -41,7 +41,7 @@ pub(crate) struct Run {
     pub(crate) number: usize,
     /// The name of the method, which the request must have asked for.
     pub(crate) method: String,
-    /// Whether the message was marked as redelivered.
+    /// As the bus marked the message, right or wrong.
     pub(crate) redelivered: bool,
 }
 

@@ -11,6 +11,7 @@ use super::request::{Kind, Method, Request};
 /// What a server does with a request that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dispatch {
+    /// An interface matches in namespace and version, and has the method.
     Runs,
     /// An interface matches, but has no such method.
     NoSuchMethod,

@@ -31,8 +31,7 @@ struct Play<'a> {
 /// Plays `program`. After its last act it starts every server once more, so
 /// that waiting requests run, and stops all of them.
 ///
-/// # Errors
-/// An actor could not be created.
+/// Fails if an actor cannot be created. Failed steps are part of the history.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let log = Log::default();
     let (mut servers, mut senders) = (Vec::new(), Vec::new());
@@ -52,8 +51,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
 
 /// Each actor has a connection of its own.
 ///
-/// # Errors
-/// A connection could not be opened, or there is no foreign process.
+/// Fails if a connection cannot be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
     if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }

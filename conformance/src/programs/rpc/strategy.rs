@@ -16,6 +16,7 @@ use crate::programs::acts::{self, Turns};
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Three in five interfaces have no namespace.
 const NAMESPACES: [&str; 2] = ["m", "n"];
 /// Two minors of one major and another major, so that requests are both compatible and not.
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];

@@ -27,6 +27,7 @@ pub(crate) struct Ledger {
     capabilities: Capabilities,
     /// Follows each declaration and deletion, and says which queues a publish reaches.
     routing: Routing,
+    /// Shared queues stay, private ones go with their reader.
     queues: BTreeMap<QueueName, Queue>,
     /// By the token that the play gives each received message.
     held: BTreeMap<usize, Held>,
@@ -55,6 +56,7 @@ pub(crate) struct Reading {
 pub(crate) enum Phase {
     /// Never opened, closed, dropped, or its transport was closed.
     Shut,
+    /// Its queues exist, and the broker delivers to it.
     Open,
     /// It takes no new messages, but polls may return what it has.
     Stopped,

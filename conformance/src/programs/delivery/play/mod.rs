@@ -68,8 +68,7 @@ struct InHand {
 
 /// Plays `program`, then reads every queue, closes everything, and returns the violations.
 ///
-/// # Errors
-/// A transport could not be opened.
+/// Fails if a transport cannot be opened.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -82,8 +81,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
 /// Plays `program` as [`play`] does, but polls and settles everything after each step, so that no
 /// result depends on timing. Returns the events.
 ///
-/// # Errors
-/// A transport could not be opened.
+/// Fails if a transport cannot be opened.
 pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Observed>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -115,8 +113,7 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 impl Play<'_> {
     /// Polls wait a tenth of `Budget::quiet`, glances 1 ms.
     ///
-    /// # Errors
-    /// A replacement of a closed transport could not be opened.
+    /// Fails if a replacement of a closed transport cannot be opened. Other errors are results for the ledger.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {

@@ -30,6 +30,7 @@ pub(in crate::programs::notify) struct Listen {
     /// A regular expression that matches from the beginning; `None` for every publisher.
     publisher_id: Option<String>,
     batch: Option<usize>,
+    /// How long a batch waits from its first event on; without `batch` it has no effect.
     batch_timeout_ms: u64,
     concurrency: usize,
     /// Whether the listener requeues what its handlers requeue, and what they fail on. Otherwise it acknowledges both.
@@ -48,6 +49,7 @@ pub(in crate::programs::notify) struct Notify {
     context: Map<String, Value>,
     /// The names of the context values that may be sent.
     allowed: Vec<&'static str>,
+    /// `messaging` writes no envelope, `messagingv2` writes one.
     driver: &'static str,
 }
 
@@ -101,6 +103,7 @@ fn event_type(pattern: &str) -> Option<String> {
     }
 }
 
+/// Dots are the only special characters in the names of programs.
 fn escaped(text: &str) -> String {
     text.replace('.', "\\.")
 }

@@ -42,8 +42,7 @@ struct Play<'a> {
 /// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled,
 /// stops all of them, and then reads every queue.
 ///
-/// # Errors
-/// A connection could not be opened, or a queue not be read.
+/// Fails if a connection could not be opened, or a queue not be read. Failed steps are part of the history.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let (mut listeners, mut notifiers) = (Vec::new(), Vec::new());
     for _ in &program.listeners {
@@ -121,6 +120,7 @@ impl Play<'_> {
         self.log.note(Happened::Ended { step: number, outcome });
     }
 
+    /// A stop or kill of a listener that is down succeeds without effect.
     async fn perform_ours(&self, step: &Step, number: usize) -> Result<()> {
         match step {
             Step::Start { actor: listener } => self.start(*listener).await,
@@ -139,6 +139,7 @@ impl Play<'_> {
         }
     }
 
+    /// A hurried stop is an ordinary one: foreign listeners know no other.
     async fn perform_foreign(&self, actor: &ProcessActor, step: &Step, number: usize) -> Result<(), String> {
         match step {
             Step::Start { actor: listener } => {
@@ -155,6 +156,7 @@ impl Play<'_> {
         }
     }
 
+    /// Decides what the listener does with a failure, and how long its slow handlers take.
     fn handler(&self, place: usize) -> Handler {
         let listener = &self.program.listeners[place];
         Handler {
@@ -172,8 +174,7 @@ impl Play<'_> {
         }
     }
 
-    /// # Errors
-    /// The listener could not subscribe, or its filter is invalid.
+    /// Fails if the listener cannot subscribe within `Budget::arrive`, or its filter is invalid.
     async fn start(&self, place: usize) -> Result<()> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
         let handler = self.handler(place);
@@ -197,8 +198,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// # Errors
-    /// The event was not confirmed within [`Budget::arrive`].
+    /// Fails if the event is not confirmed within `Budget::arrive`.
     async fn send(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
         let sink = MessagingSink::new(&self.notifiers[notifier])
             .topics([self.stage.name(&event.topic)])

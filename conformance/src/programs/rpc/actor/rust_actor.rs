@@ -67,8 +67,7 @@ impl Actor for RustActor {
 }
 
 impl RustActor {
-    /// # Errors
-    /// The server could not subscribe within [`Budget::arrive`].
+    /// Fails if the server cannot subscribe within [`Budget::arrive`].
     async fn start(&self, place: usize, server: &Server) -> Result<Outcome> {
         let mut target = Target::topic(&server.topic).server(&server.name);
         target.exchange.clone_from(&server.exchange);
@@ -94,8 +93,7 @@ impl RustActor {
 
     /// Returns [`Outcome::Returned`] for a call, [`Outcome::Done`] for a cast that the bus confirmed.
     ///
-    /// # Errors
-    /// The error of the call or cast, which [`outcome_of`] turns into an outcome.
+    /// Fails with the error of the call or cast, which [`outcome_of`] turns into an outcome.
     async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
         let mut target = Target::topic(&request.topic);
         target.exchange.clone_from(&request.exchange);
@@ -170,6 +168,7 @@ impl Place {
         Ok(self.finish(answer))
     }
 
+    /// Its end is recorded before its failure is sent, as that of an answer.
     async fn fail(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
         let answer = self.run(Method::Fail, &context, args.number);
         Err(Refusal(self.finish(answer).number))
