@@ -40,7 +40,7 @@ pub struct RequestInfo {
     pub unique_id: String,
     /// Whether the broker handed it over before, so that it may have run already.
     pub redelivered: bool,
-    /// Whether the caller waits for an answer.
+    /// Whether the caller waits for an answer; `false` for a cast.
     pub is_call: bool,
 }
 
@@ -71,7 +71,7 @@ impl Context {
         self.values().find(|(key, _)| *key == name).and_then(|(_, value)| value.decode().ok())
     }
 
-    /// All values as one `T`.
+    /// All values as one `T`, such as a struct with a field for each name.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not make a `T`.

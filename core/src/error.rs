@@ -1,8 +1,8 @@
 //! The one error type of this crate: its kind, the operation, and whether the method may have run.
 //!
 //! Drivers build an [`Error`] from the client library's own error, which stays reachable as its source. Core adds
-//! context on the way up. It changes the kind in one place: a call that ends at its deadline is a timeout, with what its
-//! publish failed with as the source.
+//! context on the way up. It changes the kind in one place: a call that ends at its deadline is a timeout,
+//! with the error of its publish as the source.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -1,8 +1,7 @@
 //! The one reply queue of a bus, opened at the first call.
 //!
-//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call. The
-//! first call spawns it; when it ends,
-//! because the queue was lost or the runtime is gone, the next call spawns another.
+//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call.
+//! The first call spawns it. After the queue was lost or the runtime has ended, the next call spawns another.
 //!
 //! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
 //! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;

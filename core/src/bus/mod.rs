@@ -113,8 +113,7 @@ impl Bus {
     /// driver's own settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect);
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be used.
+    /// As [`connect`](Self::connect), and [`ErrorKind::Config`](crate::ErrorKind::Config) for an option with a wrong value.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -122,13 +121,14 @@ impl Bus {
         Self::at(file.transport_url()?, file, registry, deadline).await
     }
 
-    /// The bus of notifications, as [`from_config`](Self::from_config), but connected to
-    /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's
-    /// `get_notification_transport`.
-    /// Where the file gives notifications no URL of their own, it goes to the same broker over connections of its own.
+    /// The bus of notifications: the reference's `get_notification_transport`.
+    ///
+    /// It is made as by [`from_config`](Self::from_config), but connected to
+    /// [`notification_transport_url`](ConfigFile::notification_transport_url). Where the file gives
+    /// notifications no URL of their own, it goes to the same broker over connections of its own.
     ///
     /// # Errors
-    /// As [`from_config`](Self::from_config).
+    /// As [`from_config`](Self::from_config), for the URL of notifications.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -185,9 +185,9 @@ impl Bus {
 }
 
 impl Inner {
-    /// Subscribes, and tries again what may pass, as patiently as the bus is set to.
+    /// Subscribes, and repeats transient errors as the retries of the bus permit.
     ///
-    /// Errors: what [`Transport::subscribe`] says.
+    /// Errors: what the last attempt of [`Transport::subscribe`] failed with, executed `No`.
     pub(crate) async fn subscribe(&self, to: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         // Subscribing runs no method, so an attempt that may have succeeded is repeated like any other.
         let attempt = async || {
@@ -213,8 +213,8 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen,
-    /// and the opening of the reply inbox, are repeated. Default: until the deadline.
+    /// How often the bus repeats a publish that certainly did not happen,
+    /// and the opening of the reply inbox. Default: until the deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -240,7 +240,7 @@ impl BusBuilder {
         self
     }
 
-    /// Notes where the transport is connected to.
+    /// Keeps the URL, by which a notifier checks that its configuration file means this bus.
     fn connected_to(mut self, url: TransportUrl) -> Self {
         self.url = Some(url);
         self
@@ -276,7 +276,7 @@ impl BusBuilder {
         self
     }
 
-    /// The bus. Must be called inside a tokio runtime.
+    /// Starts to forward the health of the transport, so it must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> Bus {
         let decoding = Decoding::new(self.decompressed_limit, self.decompressed_budget);

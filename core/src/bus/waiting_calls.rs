@@ -1,4 +1,4 @@
-//! The table of calls that wait for their reply.
+//! The calls of a bus that wait for their reply, each removed on every path.
 //!
 //! Calls are registered by `_msg_id` before their requests are sent. The entry is removed by the reply, by the end of
 //! the inbox, or by the drop of the [`PendingCall`], so a call that times out leaves no entry.

@@ -1,4 +1,4 @@
-//! The one wall clock of a bus.
+//! Converts deadlines between the wire and tokio's clock, at one place in a bus.
 //!
 //! `_deadline` on the wire is in milliseconds of Unix time, and [`Deadline`] is on tokio's monotonic clock. Only this
 //! module converts between the two, at the moment a request is sent or received, so that a step of the system's clock

@@ -115,7 +115,7 @@ impl Delivery {
         self.incoming().message()
     }
 
-    /// Whether the broker marked the message as delivered before.
+    /// Whether the broker marked the message as delivered before, so that it may have been handled already.
     pub(crate) fn redelivered(&self) -> bool {
         self.incoming().redelivered()
     }

@@ -36,7 +36,7 @@ pub enum Address {
         /// The name of the queue: the routing key on the default exchange.
         queue: String,
     },
-    /// The notifications of one topic and priority.
+    /// The notifications of one topic and priority, which share the queue `<topic>.<priority>`.
     Notification {
         /// The topic exchange; topic and priority make the routing key.
         exchange: String,

@@ -1,4 +1,4 @@
-//! What makes the transport of a driver from a URL.
+//! What a driver exports, so that a URL chooses it at run time.
 
 use std::fmt;
 use std::sync::Arc;

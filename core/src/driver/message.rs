@@ -47,8 +47,8 @@ pub struct Message {
     pub undecodable: Option<Arc<str>>,
 }
 
-/// The failed deliveries of a message,
-/// as a queue with a delivery limit counts them (`x-delivery-count` of a quorum queue).
+/// The failed deliveries of a message, as a queue with a delivery limit counts them.
+/// A quorum queue of RabbitMQ writes them in `x-delivery-count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeliveryCount {
@@ -59,7 +59,7 @@ pub struct DeliveryCount {
 }
 
 impl DeliveryCount {
-    /// `failed` deliveries before this one, of a queue with `limit`.
+    /// For drivers. A queue without a limit, or with one that the driver does not know, has `None`.
     #[must_use]
     pub fn new(failed: u64, limit: Option<u64>) -> Self {
         Self { failed, limit }

@@ -151,7 +151,7 @@ impl Subscription {
         }
     }
 
-    /// The address at which others reach this subscription.
+    /// The address at which others reach this subscription, made of the same `unique` as its queues.
     #[must_use]
     pub fn address(&self, unique: &str) -> Address {
         match &self.source {

@@ -20,7 +20,7 @@ use crate::{Deadline, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PublishOptions {
-    /// When the publish must have ended.
+    /// When the publish must have ended; the wait for a connection counts too.
     pub deadline: Deadline,
     /// Fail with [`ErrorKind::Undeliverable`](crate::ErrorKind::Undeliverable) if no queue is bound. Default: no.
     pub mandatory: bool,
@@ -130,7 +130,7 @@ pub struct QueueCounts {
 }
 
 impl QueueCounts {
-    /// A queue that `consumers` read, with `ready` messages in it.
+    /// For a driver that has asked its broker. Both counts are those of one answer.
     #[must_use]
     pub fn new(consumers: u64, ready: u64) -> Self {
         Self { consumers, ready }
@@ -233,7 +233,7 @@ pub trait IncomingMessage: fmt::Debug + Send {
     /// What the publisher sent, with what the driver knows of the delivery.
     fn message(&self) -> &Message;
 
-    /// Whether the broker handed it over before.
+    /// Whether the broker handed it over before, to this reader or to another.
     fn redelivered(&self) -> bool;
 
     /// Says that it is done with; returns once that is recorded. The driver writes acknowledgements in batches.

@@ -38,7 +38,7 @@ pub(super) struct HandlerTable {
     invalid: Option<Error>,
 }
 
-/// One handler with the events that it takes.
+/// One handler, with the events that it takes and whether it takes many at once.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
@@ -85,12 +85,14 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
 
     /// Handles events of `priority` whose type is as the pattern `events` says: `order.*`, or `*` for all.
     ///
-    /// A pattern is of whole types and in the language of Python's `fnmatch`: `*` is any text, `?` any character, `[ab]`
-    /// and `[!ab]` one of a set or none of it. Dots are characters like any other, and `order.*` does not match `order`.
+    /// A pattern is of whole types, in the language of Python's `fnmatch`: `*` is any text, `?` any character,
+    /// `[ab]` and `[!ab]` one of a set or none of it. Dots are characters like any other:
+    /// `order.*` does not match `order`.
     ///
-    /// The payload is decoded into `T`; an event whose payload is none goes to the dead-letter queue at once. What the
-    /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try
-    /// ([`FailurePolicy`](super::FailurePolicy)). A pattern that is none is refused when the listener is started.
+    /// The payload is decoded into `T`. An event whose payload does not decode goes to the dead-letter queue at once.
+    /// The handler returns `()` or a [`NotificationResult`]. An error or a panic is a failed attempt,
+    /// to which the [`FailurePolicy`](super::FailurePolicy) applies.
+    /// An invalid pattern is refused when the listener is started.
     ///
     /// The handler is first polled in the order in which events arrived, on the task that receives them: work that
     /// blocks the thread belongs on `tokio::task::spawn_blocking`.

@@ -1,4 +1,4 @@
-//! What happens to an event whose handler fails.
+//! The attempts and waits of an event whose handler fails, and what becomes of it after the last.
 //!
 //! The wait between attempts is spent in memory: the event stays unsettled, so a crash loses nothing, and the broker
 //! delivers it again to another listener.

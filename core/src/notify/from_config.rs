@@ -14,8 +14,8 @@ impl Notifier {
     /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the
     /// number of retries by `retry`. A file without a `driver` publishes nothing, as in the reference.
     ///
-    /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own, connect `bus` with
-    /// [`Bus::from_config_for_notifications`].
+    /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own,
+    /// connect `bus` with [`Bus::from_config_for_notifications`].
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that

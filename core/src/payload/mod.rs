@@ -82,7 +82,7 @@ impl Payload {
         })
     }
 
-    /// Reads the value as a `T`.
+    /// Decodes the text into a `T`. Nothing is cached: each call decodes it once more.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if it is no `T`, or nested deeper than 128 levels.

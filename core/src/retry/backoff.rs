@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt at something that failed.
+//! Growing waits, computed without a clock and without randomness.
 
 use std::time::Duration;
 

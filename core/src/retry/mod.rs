@@ -93,9 +93,9 @@ impl Retry {
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
-    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left than the last
-    /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says
-    /// [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
+    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left
+    /// than the last attempt took (at most a second is asked for). An error permits another attempt if it is
+    /// transient and says [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
     /// ```
     /// use std::time::Duration;

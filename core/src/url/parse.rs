@@ -19,7 +19,7 @@ impl FromStr for TransportUrl {
     }
 }
 
-/// Reads a whole URL.
+/// Reads a whole URL. Options stay text, since only their driver knows them.
 ///
 /// Everything after the scheme is optional: `rabbit://` has no host and no virtual host. Empty entries between commas
 /// are skipped, as are hosts that say nothing.

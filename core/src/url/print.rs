@@ -15,7 +15,7 @@ const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// The same within `[]`, where `:` stays.
 const RESERVED_IN_ADDRESS: &AsciiSet = &RESERVED.remove(b':');
 
-/// Prints a URL with its passwords.
+/// Its `Display` prints the passwords, which that of the URL never does.
 struct Revealed<'a>(&'a TransportUrl);
 
 /// Whether passwords are printed or hidden.

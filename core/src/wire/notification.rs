@@ -1,4 +1,4 @@
-//! A notification on the wire.
+//! A notification on the wire, as the reference's notifier writes it.
 //!
 //! The keys are `message_id`, `publisher_id`, `event_type`, `priority`, `payload`, `timestamp`, `_unique_id` and
 //! `_context_*` for each value of the context, in this order.

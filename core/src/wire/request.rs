@@ -45,7 +45,7 @@ pub struct Request {
 pub struct CallFields {
     /// The `_msg_id`, by which replies are matched to the call.
     pub msg_id: String,
-    /// The queue that the reply goes to.
+    /// The queue that the reply goes to; the caller has made it and reads it.
     pub reply_q: String,
     /// If monitored, the seconds within which the caller wants a heartbeat. Positive and finite; anything else that a
     /// caller writes counts as not monitored. On the wire it is `_timeout`, though it is not the timeout of the call.

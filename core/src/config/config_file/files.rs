@@ -1,4 +1,4 @@
-//! Which files are read, and their texts.
+//! Finds and reads the files of a configuration, as `--config-file` and `--config-dir` do in Python.
 
 use std::ffi::OsStr;
 use std::fs;

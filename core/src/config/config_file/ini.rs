@@ -9,7 +9,7 @@ use crate::Result;
 /// Sections, their options, and each value that an option was given.
 pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
-/// Reads the sections of a file.
+/// Reads a whole file. An option that is given several times keeps all its values.
 ///
 /// Errors: `Config` with the number of a line that is none, and never with the line, which may hold a password.
 ///

@@ -88,8 +88,8 @@ impl ConfigFile {
         Ok(Self { sections: ini::parse(text)? })
     }
 
-    /// Gives `option` of `section` a value where no file gives it one, as a service in Python does in its code
-    /// (`oslo_config.cfg.set_defaults`).
+    /// Gives `option` of `section` a value where no file gives it one.
+    /// A service in Python does so in its code (`oslo_config.cfg.set_defaults`).
     /// Needed also for what a value refers to: a `$my_ip` that the file leaves to the service.
     #[must_use]
     pub fn with_default(mut self, section: &str, option: &str, value: impl Into<String>) -> Self {
@@ -160,7 +160,7 @@ impl ConfigFile {
     /// Default: [`transport_url`](Self::transport_url).
     ///
     /// # Errors
-    /// As [`transport_url`](Self::transport_url).
+    /// As [`transport_url`](Self::transport_url), for the option that is used.
     pub fn notification_transport_url(&self) -> Result<TransportUrl> {
         self.own_notification_url()?.map_or_else(|| self.transport_url(), Ok)
     }
@@ -249,10 +249,10 @@ impl ConfigFile {
     }
 
     /// How often a notification is tried again: `[oslo_messaging_notifications] retry`, where -1 is until its deadline.
-    /// Default: that, also for an empty value.
+    /// Default: -1, also for an empty value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number, or another below 0.
+    /// [`ErrorKind::Config`] if it is neither -1 nor a whole number from 0 on.
     pub fn notification_retry(&self) -> Result<Retry> {
         let value = self.resolve(NOTIFICATIONS, "retry")?.filter(|value| !value.trim().is_empty());
         let Some(value) = value else { return Ok(Retry::until_deadline()) };

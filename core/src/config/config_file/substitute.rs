@@ -40,7 +40,7 @@ struct Expansion<'a> {
     sections: &'a Sections,
     /// Counts down from [`REFERENCES`] over the whole value, nested references included.
     left: usize,
-    /// The first reference that leads nowhere.
+    /// Set once, since the error names the first such reference alone.
     missing: Option<UnresolvedReference>,
 }
 

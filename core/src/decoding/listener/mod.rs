@@ -1,4 +1,4 @@
-//! A listener whose messages come decoded.
+//! A listener that decodes messages before it hands them over, within the limits of the bus.
 //!
 //! It wraps the driver's listener: decompresses and decodes bodies within the limits of the bus, small ones inline
 //! and large ones on a blocking task, and charges them to the budget. While the budget is full it polls nothing, so
@@ -28,7 +28,7 @@ const COUNTED: usize = 4 << 10;
 /// After one body of more bytes than this was decoded inline, the task yields to others.
 const SLICE: usize = 64 << 10;
 
-/// Makes a `T` of a decompressed body.
+/// Decodes one body, on the task of the listener or, if it is large, on a blocking thread.
 /// A plain function without state, since it also runs on blocking tasks.
 pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
 

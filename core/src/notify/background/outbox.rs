@@ -27,7 +27,7 @@ pub enum Queued {
 /// An event with all that publishing it needs; a later setting of its notifier does not change it.
 #[derive(Debug)]
 pub(super) struct QueuedEvent {
-    /// Its place in the order of all.
+    /// Ascends in the order of arrival; a flush waits for all numbers below its own.
     pub(super) number: u64,
     /// With its ids and its time, which are those of the moment it was queued.
     pub(super) event: OutgoingEvent,

@@ -46,7 +46,7 @@ const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"
 /// Headers that begin so come from a broker's own dead-lettering.
 const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
-/// Why an event is in the dead-letter queue.
+/// Why no further attempt at an event was made.
 ///
 /// Written as one word in the header `oslo.dead.reason`. A word that is unknown here is read as `Failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,8 +158,7 @@ impl DeadLetterInfo {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of the message of `delivery`,
-    /// which was delivered as often as its queue's delivery limit allows.
+    /// The facts of an event that was delivered as often as the delivery limit of its queue allows.
     ///
     /// `attempts` is the number of failed deliveries that the broker counted.
     pub(crate) fn of_limit(delivery: &Delivery) -> Self {

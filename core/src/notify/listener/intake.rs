@@ -4,7 +4,7 @@
 //! events until the batch is full or its time has passed, and starts it when a handler is free.
 //!
 //! When the listener stops, events that wait in a batch
-//! or were not polled yet go back to their queue; handlers that run are awaited.
+//! or were not polled yet go back to their queue. Handlers that run are awaited.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -42,7 +42,8 @@ pub(super) struct Intake {
     runner: Arc<Runner>,
     /// `None`: every event on its own.
     batch: Option<Batch>,
-    /// Polled and not read yet. A stop finds them here, so that an event at its delivery limit is not dropped with them.
+    /// Polled and not read yet.
+    /// A stop finds them here, so that an event at its delivery limit is not dropped with them.
     polled: VecDeque<Decoded<Notification>>,
     /// The batch that is being put together, in order of arrival. A stop clears it, which requeues its events.
     gathered: Vec<PendingEvent>,
@@ -168,8 +169,8 @@ impl Intake {
         Ok(true)
     }
 
-    /// Goes a step on with the batch:
-    /// takes what is there, or starts it if it is full or due and a handler is free. Whether there may be more.
+    /// Takes what is there into the batch, or starts the batch if it is full or due and a handler is free.
+    /// Returns whether there may be more.
     ///
     /// The time starts with the first event of a batch, as the documentation of oslo.messaging says of
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).

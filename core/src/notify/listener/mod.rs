@@ -1,4 +1,4 @@
-//! The reader's side of notifications.
+//! The reader's side of notifications: from the subscription to the handlers and the dead-letter queue.
 //!
 //! The builder checks the settings and subscribes; the task is [`intake`]. The way of an event: [`reader`] decodes it
 //! and recognises repeated deliveries, [`runner`] passes it to the endpoints, [`deferred`] holds it for its next
@@ -68,7 +68,7 @@ pub struct NotificationListenerBuilder {
     serializer: Option<Arc<dyn Serializer>>,
 }
 
-/// Which queues are read.
+/// Which copy of the events is read, and whether other listeners read it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReadFrom {
     /// The queues that all listeners without a pool share, one for each topic and priority.

@@ -80,14 +80,14 @@ pub(super) struct PendingMove {
 }
 
 impl PendingMove {
-    /// The event of `delivery`, which is given up because of `info`.
+    /// For an event that is given up now; `info` becomes the headers of its copy.
     ///
     /// It was never returned to its queue.
     pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
         Self { delivery, identity, reason: GiveUpReason { info, returned: None } }
     }
 
-    /// The event of `delivery`, which was given up before.
+    /// For an event that this process gave up before, and that was delivered again.
     ///
     /// The time of its last return is kept, so that the minute between two returns spans several deliveries.
     pub(super) fn again(delivery: Delivery, identity: EventIdentity, reason: GiveUpReason) -> Self {

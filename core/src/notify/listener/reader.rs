@@ -34,7 +34,7 @@ pub(super) struct EventReader {
 /// What a message turned out to be, which decides who settles it.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
-    /// An event for the endpoints.
+    /// An event for the endpoints; the runner settles it after them.
     Event(PendingEvent),
     /// It is no notification, or the application's serializer does not take it.
     Undecodable(Delivery, Error),

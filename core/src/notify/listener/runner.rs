@@ -137,9 +137,9 @@ impl Runner {
         }
     }
 
-    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's
-    /// permit is held until there is room: when half of the window waits, each further event that fails keeps its permit,
-    /// and no event starts once all permits are kept so.
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events.
+    /// The handler's permit is held until there is room. When half of the window waits, each further event
+    /// that fails keeps its permit, and no event starts once all permits are kept so.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");

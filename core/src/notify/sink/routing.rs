@@ -113,8 +113,9 @@ impl Route {
         Self::default()
     }
 
-    /// Only events whose type matches one of `patterns`, in the language of
-    /// [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
+    /// Narrows the route to events whose type matches one of `patterns`; a second call replaces the first.
+    ///
+    /// The language is that of [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if one is no pattern.

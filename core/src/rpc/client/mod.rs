@@ -1,4 +1,4 @@
-//! The caller's side of RPC.
+//! The caller's side of RPC: calls, casts, and what is checked before either is sent.
 //!
 //! [`RpcClient`] checks the target and the version cap, builds the request and applies the serializer; [`call`] sends
 //! it and waits for the reply. A cast ends when the broker has confirmed the request.

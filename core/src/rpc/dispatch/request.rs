@@ -48,7 +48,7 @@ pub struct Reply {
 pub struct Extensions(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
 impl Request {
-    /// A request for `method` with `args`, a JSON object.
+    /// A request without a namespace and a version, which is read as 1.0; `args` is a JSON object.
     #[must_use]
     pub fn new(context: Context, method: impl Into<String>, args: Payload) -> Self {
         Self { context, method: method.into(), namespace: None, version: None, args, extensions: Extensions::default() }

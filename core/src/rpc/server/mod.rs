@@ -1,4 +1,4 @@
-//! The server's side of RPC.
+//! The server's side of RPC: which requests run, how many at once, and when each is acknowledged.
 
 pub(crate) mod admission;
 mod expiry;

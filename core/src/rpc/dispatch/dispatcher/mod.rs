@@ -1,4 +1,4 @@
-//! Finds the method that a request asks for.
+//! Finds the method that a request asks for, or refuses the request as the reference does.
 //!
 //! The rules are those of the reference (oslo.messaging `rpc/dispatcher.py`, `dispatch`): endpoints are searched in
 //! order; the namespace must be equal, the version compatible, and the method listed.
