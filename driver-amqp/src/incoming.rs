@@ -1,4 +1,4 @@
-//! A received message, and how it is settled.
+//! A received message, which its receiver settles once, without a wait for the broker.
 //!
 //! Settling consumes the message, so it cannot be settled twice.
 //! The decision is queued for the task that writes for the listener's channel; nothing here waits for the broker.

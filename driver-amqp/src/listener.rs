@@ -148,7 +148,7 @@ impl AmqpListener {
         false
     }
 
-    /// Continues with a restored session or consumer.
+    /// Takes a restored session or consumer into use, with the address that comes with it.
     ///
     /// The acknowledgement that is being written belongs to the old session,
     /// so it is marked as stale and its failure does not count as a loss of the new one.

@@ -1,4 +1,4 @@
-//! Converts messages to AMQP properties and back.
+//! Converts messages to the AMQP properties that the reference writes, and received properties back.
 //!
 //! Bodies pass unchanged in both directions. The core has encoded and compressed them.
 

@@ -71,6 +71,7 @@ pub struct AmqpTransport {
 
 impl AmqpTransport {
     /// Connects to the first host of `url` that accepts, in random order.
+    /// Every host gets an equal share of the time that is left.
     /// Errors that may pass, such as a broker that is still starting, are retried until the deadline.
     /// From then on the transport reconnects by itself, to each host in turn, until it is closed.
     ///
@@ -272,8 +273,9 @@ impl Transport for AmqpTransport {
         self.inner.health.subscribe()
     }
 
-    /// Returns once the broker has confirmed the message.
+    /// Returns once the broker has confirmed the message, or with `declare_only` once its destination is declared.
     /// A body over `max_message_size` and headers over the frame limit are refused before anything is sent.
+    /// The body is compressed before its size is checked.
     ///
     /// # Errors
     /// `Undeliverable`, executed `No`, if the broker returned the message;
@@ -345,6 +347,8 @@ impl Transport for AmqpTransport {
     }
 
     /// Returns once every consumer of the subscription has started.
+    /// A queue that another process consumes under a stable name is retried for two heartbeats.
+    /// While the channel limit is tight, existing listeners resubscribe first.
     ///
     /// # Errors
     /// The broker's; `Closed`; at the deadline `Disconnected` without a link, otherwise `Timeout`, executed `No`.
@@ -371,6 +375,7 @@ impl Transport for AmqpTransport {
 
     /// By a passive declare, so it creates nothing.
     /// A queue that is missing or has no consumer has its listeners checked.
+    /// The counts are the broker's: ready messages, without those that a consumer holds unacknowledged.
     ///
     /// # Errors
     /// `Unsupported` for a fanout, which has no single queue,
@@ -401,8 +406,9 @@ impl Transport for AmqpTransport {
         Ok(found)
     }
 
-    /// In this order: users see `Closed`; settlers write for at most 1 s;
-    /// both connections close; the tasks end. A second call returns at once.
+    /// In this order: users see `Closed`; settlers write for at most 1 s; both connections close; the tasks end.
+    /// A second call returns at once. Listeners that are still open end with `Closed`;
+    /// their private queues stay until they expire.
     ///
     /// # Errors
     /// `Timeout` if the broker does not answer by the deadline. The sockets are shut even then.

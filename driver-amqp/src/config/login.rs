@@ -1,4 +1,4 @@
-//! The SASL mechanisms, by which a connection logs in.
+//! The SASL mechanisms by which a connection can log in: three with a password, and one with a certificate.
 
 use lapin::uri::SASLMechanism;
 

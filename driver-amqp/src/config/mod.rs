@@ -33,10 +33,13 @@ const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the reference, and they are independent")]
 pub struct AmqpConfig {
     /// How long one host may take to accept a connection and finish the handshake. Default: 10 s.
+    /// The lookup of its name and the TLS handshake are part of it.
     pub connect_timeout: Duration,
     /// How long the broker may take to answer one request, such as a declaration. Default: 15 s.
+    /// It is also how long publishers wait after a reconnect for listeners to resubscribe.
     pub request_timeout: Duration,
     /// How old an unconfirmed publish may get before it fails with its channel. Default: 30 s.
+    /// Time under a resource alarm does not count, because the broker confirms nothing then.
     pub confirm_timeout: Duration,
     /// The AMQP heartbeat, in whole seconds; the lower of this and the broker's counts.
     /// Each side sends one every half of it, and closes the connection after about twice of it in silence.
@@ -44,21 +47,23 @@ pub struct AmqpConfig {
     ///
     /// On Linux a connection whose written bytes stay unacknowledged is closed after 20 s, whatever the heartbeat is.
     pub heartbeat: Duration,
-    /// How many channels publish side by side, plus one for fanouts.
+    /// How many channels publish side by side, plus one for fanouts. Zero counts as one.
     /// A destination always uses the same one, which keeps its order. Default: 4.
     pub publish_channels: usize,
     /// How many publishes of one channel may be unconfirmed, 1 to 4,096. Others wait in this process.
     /// The work for each confirm grows with it. Default: 512.
     pub publish_window: usize,
-    /// The largest body that is sent, in bytes. Default: 128 MiB, the limit of RabbitMQ 3.
+    /// The largest body that is sent, in bytes. Default: 128 MiB, the limit of RabbitMQ 3. It counts after compression.
     /// RabbitMQ 4 refuses more than 16 MiB by default, which is the same error, [`ErrorKind::TooLarge`].
     pub max_message_size: usize,
     /// How long the broker keeps a private queue without a consumer; zero keeps it forever. Default: 30 min.
+    /// A stream of fanouts keeps each message for the same time.
     pub transient_queues_ttl: Duration,
     /// Whether shared queues and topic exchanges are declared durable. Default: no, as in the reference.
     /// On a broker that denies transient queues they are durable anyway, and fanout exchanges with them.
     pub durable_queues: bool,
     /// Whether shared queues are declared as quorum queues, which makes topic exchanges durable too. Default: no.
+    /// Dead-letter queues are quorum queues then as well.
     pub quorum_queues: bool,
     /// Whether reply and fanout queues are declared as quorum queues,
     /// which makes fanout exchanges durable. Default: no.
@@ -90,7 +95,7 @@ pub struct AmqpConfig {
     pub reconnect_wait_max: Duration,
     /// By how much the bound grows with each attempt, instead of doubling. Default: none, it doubles.
     pub reconnect_backoff: Option<Duration>,
-    /// The lower bound of these waits. Default: 0 s.
+    /// The lower bound of these waits, and of the one before another host is tried. Default: 0 s.
     pub reconnect_delay: Duration,
     /// The upper bound of a random addition to `reconnect_delay`. Default: 0 s.
     pub reconnect_splay: Duration,
@@ -98,17 +103,20 @@ pub struct AmqpConfig {
     /// Default: no, they keep their first random order.
     pub shuffle_hosts: bool,
     /// The least time between two checks of the queues and bindings of listeners; the longest is twice this.
-    /// What is missing is declared again. A check is also made when a call times out
-    /// or a publish finds its exchange missing. Zero turns all checks off. Default: 5 min.
+    /// Two checks of one listener are at least 10 s apart, whatever is suspected. What is missing is declared again.
+    /// A check is also made when a call times out or a publish finds its exchange missing.
+    /// Zero turns all checks off. Default: 5 min.
     pub queue_checks: Duration,
-    /// The SASL mechanism. Default: AMQPLAIN.
+    /// The SASL mechanism. Default: AMQPLAIN. `External` needs TLS with a client certificate.
     pub login: Login,
     /// Whether connections use TLS. Default: no; a URL with the scheme `amqps` turns it on.
     pub use_tls: bool,
     /// The trusted authorities and the client certificate, for TLS.
     /// Default: the authorities of the system, no certificate.
+    /// They are ignored, with a warning, while TLS is off.
     pub tls: Tls,
     /// Whether shared queues and topic exchanges are deleted with their last consumer or binding. Default: no.
+    /// Private queues are not: they must outlive a lost connection.
     pub auto_delete: bool,
     /// Whether reply and fanout queues have the same names after a restart of the process:
     /// `reply_<hostname>:<processname>:<number>`.
@@ -116,13 +124,16 @@ pub struct AmqpConfig {
     /// that is an error. Default: no, the names are random.
     pub stable_queue_names: bool,
     /// The host part of these names. Default: the host name of the system.
+    /// It has no effect without `stable_queue_names`.
     pub hostname: Option<String>,
     /// The process part of these names. Default: the file name of the program.
+    /// It has no effect without `stable_queue_names`.
     pub processname: Option<String>,
     /// Whether the servers of a topic read fanouts from one stream, which every peer must do too.
     /// Requires `transient_quorum_queues`. Default: no, each server has a fanout queue.
     pub stream_fanout: bool,
     /// How bodies are compressed that are sent uncompressed otherwise. Every peer can read it. Default: not at all.
+    /// A body that is compressed already is sent as it is.
     pub compression: Option<Compression>,
     /// Whether replies have the delivery mode 2, with which a durable queue keeps them over a restart of the broker.
     /// One with mode 1 costs the broker and the call less, and survives a lost connection all the same.
@@ -131,6 +142,7 @@ pub struct AmqpConfig {
     /// not on a broker that makes shared queues durable by itself.
     pub persistent_replies: Option<bool>,
     /// Whether an existing object that differs from its declaration is an error instead of a warning. Default: no.
+    /// An object of an unusable type is an error in any case, such as a stream in the place of a queue.
     pub strict: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Signals the end of a stream.
+//! Signals the end of a stream to the tasks that wait for an answer of lapin.
 //!
 //! The signal is independent of lapin, which may lose a request together with its connection.
 //! A task that waits for lapin also waits for this token, see `unless_ended`.

@@ -91,7 +91,7 @@ impl Reactor for TokioReactor {
         self.0.sleep(duration)
     }
 
-    /// A timer of tokio, as `sleep`.
+    /// As `sleep`: a runtime that is blocked delays every tick.
     fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
         self.0.interval(duration)
     }

@@ -1,4 +1,4 @@
-//! How one queue of a subscription is consumed.
+//! How one queue of a subscription is consumed: alone or shared, from which offset, and what the close does to it.
 
 use lapin::types::FieldTable;
 use oslo_messaging::driver::{Lifetime, QueuePlan};
@@ -12,6 +12,7 @@ pub(crate) struct ConsumerPlan {
     /// How the queue is declared and bound. A stream has the name of its exchange.
     pub(crate) plan: QueuePlan,
     /// The consumer must be the only one. Set for stable names, which another process could use by mistake.
+    /// Never set for a stream, which all servers of a topic share.
     pub(crate) alone: bool,
     /// The queue is deleted when its listener closes.
     pub(crate) passing: bool,

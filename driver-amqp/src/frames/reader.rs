@@ -44,7 +44,7 @@ struct Passing {
     kind: Kind,
     /// The bytes that are still to come, with the end byte.
     left: usize,
-    /// Whether the frame is removed from the stream.
+    /// Whether the frame is removed from the stream, as a part of a returned message.
     swallow: bool,
 }
 

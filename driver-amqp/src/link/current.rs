@@ -1,4 +1,4 @@
-//! The current link, and how to wait for it.
+//! The current link, and how publishers, listeners and callers wait for it.
 //!
 //! Every change goes through one watch channel, so a task never sees two links at once,
 //! and a task that is late sees only the latest state.
@@ -127,7 +127,7 @@ impl CurrentLink {
     ///
     /// Without a limit of its own: the caller has a deadline.
     ///
-    /// Cancellation loses nothing.
+    /// Cancellation loses nothing: the next call looks at the state again.
     ///
     /// Fails with `Closed`, executed `No`, if the transport is closed or closes meanwhile.
     pub(crate) async fn link(&self, operation: &'static str) -> Result<Arc<Link>> {

@@ -138,7 +138,7 @@ impl Link {
         self.given_up.load(Ordering::Acquire)
     }
 
-    /// Shuts both sockets without an AMQP close: every pending operation fails.
+    /// Shuts both sockets without an AMQP close: every pending operation fails. Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
         // In this order, see the field.
         self.given_up.store(true, Ordering::Release);

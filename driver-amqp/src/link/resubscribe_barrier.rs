@@ -53,7 +53,7 @@ impl ResubscribeBarrier {
     ///
     /// A listener that registers meanwhile counts too, with the link on which it subscribed.
     ///
-    /// Cancellation loses nothing.
+    /// Cancellation loses nothing: what was tried stays noted.
     pub(crate) async fn wait_for_all(&self, generation: Generation) {
         let mut watch = self.tried.subscribe();
         // It fails only if the sender is dropped, which `self` owns.

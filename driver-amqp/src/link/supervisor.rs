@@ -227,8 +227,9 @@ impl LinkWatcher {
     }
 }
 
-/// Waits for the next event of the link of this generation.
-/// Without a watcher the link counts as lost, so that the supervisor connects again instead of waiting for ever.
+/// Waits as [`LinkWatcher::next`] does, if there is a watcher.
+/// Without one the link of this generation counts as lost,
+/// so that the supervisor connects again instead of waiting for ever.
 async fn watch(watcher: Option<&mut LinkWatcher>, generation: Generation) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,

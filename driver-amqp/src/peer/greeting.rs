@@ -1,4 +1,4 @@
-//! Checks the first bytes of a connection.
+//! Checks whether the first bytes of a connection are those of a broker, before lapin reads them.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ pub(crate) struct Greeting<S> {
 enum Phase {
     /// These bytes have arrived, and nothing was passed on.
     Unknown(Vec<u8>),
-    /// The peer is known; nothing is checked any more.
+    /// The first byte was that of a broker; nothing is checked any more.
     Known,
 }
 

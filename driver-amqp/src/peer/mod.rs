@@ -27,6 +27,7 @@ struct PeerState {
 
 impl Peer {
     /// The error of a connection that ended: what the peer is, if it is not a broker; otherwise `error`.
+    /// It is transient for any peer but a TLS port, which stays one until an operator changes the URL.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Some(foreign) = self.0.foreign.get() else { return error };
         let (kind, reason) = (foreign.kind(), foreign.to_string());

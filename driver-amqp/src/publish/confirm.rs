@@ -22,14 +22,14 @@ pub(crate) enum Outcome {
     Unknown(lapin::Error),
 }
 
-/// The broker's answer to one publish.
+/// The broker's answer to one publish. Nothing else proves that it has the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirm {
     /// Every queue that the message was routed to has taken it; none, if it was returned.
     Ack,
     /// The queue is full, has no leader, or its process died. The broker gives no reason.
     Nack,
-    /// The channel is not in confirm mode.
+    /// The channel is not in confirm mode. Not expected: a publisher selects it before its first publish.
     NotRequested,
 }
 

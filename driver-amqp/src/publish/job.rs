@@ -23,11 +23,12 @@ pub(crate) struct CheckedPublish {
     pub(crate) routing_key: String,
     /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
-    /// Whether the broker returns it if no queue takes it.
+    /// Whether the broker returns it if no queue takes it. Always set if the publisher declares the queue.
     pub(crate) mandatory: bool,
-    /// Whether the broker writes it to its disk.
+    /// Whether it has the delivery mode 2, with which a durable queue keeps it over a restart of the broker.
     pub(crate) persistent: bool,
     /// What a refusal by the broker means for the execution.
+    /// Decided when the publish is built, because the address is not kept.
     pub(crate) if_refused: Executed,
     /// Its body is compressed already, if the configuration says so. A returned message is matched by its id.
     pub(crate) message: Message,
@@ -47,6 +48,7 @@ pub(crate) struct PublishJob {
     /// How often lapin got it. An attempt that the caller abandoned in time does not count.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
+    /// At 0, or on any other link, the publisher declares it again before the send.
     pub(crate) declared: Generation,
 }
 

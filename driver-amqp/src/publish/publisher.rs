@@ -51,6 +51,7 @@ pub(crate) struct Publisher {
     /// What was declared; shared with the callers and the other publishers.
     destinations: Arc<Destinations>,
     /// Jobs in the order in which callers passed them on.
+    /// At most 256 wait here; further callers wait for room.
     jobs: mpsc::Receiver<PublishJob>,
     /// The state of the link as this task last saw it.
     state: watch::Receiver<LinkState>,
@@ -71,7 +72,7 @@ pub(crate) struct Publisher {
     /// When the broker last ended a block; confirms are overdue only after that.
     /// At first the time at which the publisher was made.
     unblocked: Instant,
-    /// Nothing is sent before this instant.
+    /// Nothing is sent before this instant: 50 ms after a channel or a declaration failed.
     rest: Option<Instant>,
 }
 
@@ -454,7 +455,7 @@ impl Publisher {
         let _ = job.result.send(result);
     }
 
-    /// When the oldest unconfirmed publish is overdue.
+    /// When the oldest unconfirmed publish is overdue: `confirm_timeout` after it was sent.
     ///
     /// Time under a resource alarm does not count, because the broker confirms nothing then.
     /// `None` if nothing is unconfirmed.
@@ -464,7 +465,7 @@ impl Publisher {
     }
 }
 
-/// Whether `link` is the current link.
+/// Whether publishes may still be sent on `link`, because it is the current link.
 /// A link on which listeners resubscribe is not current for publishing, although its channels work.
 fn is_current(state: &LinkState, link: &Link) -> bool {
     state.publishing().is_some_and(|now| now.generation == link.generation)

@@ -77,7 +77,7 @@ impl ChannelFailures {
     }
 }
 
-/// Decides about the publishes of a lost channel.
+/// Decides which publishes of a lost channel are sent again, and with what the others fail.
 /// It lives for one loss, and only while the publisher clears up. The publisher sends nothing meanwhile.
 pub(crate) struct Resend<'a> {
     /// For whether the transport is closed, which decides the error of a message that may have arrived.

@@ -36,7 +36,7 @@ impl RecoveryHandle {
         Self { losses, restored, session: 0, _task: AbortOnDropHandle::new(tokio::spawn(recovery.run())) }
     }
 
-    /// Reports that the channel of the session in use is lost.
+    /// Asks the recovery for another session, because the channel of the one in use is lost.
     /// Ignored if the recovery has ended: its error is in the queue then.
     pub(crate) fn session_lost(&self) {
         let _ = self.losses.send(LossReport::Session(self.session));

@@ -46,7 +46,7 @@ pub(crate) struct ListenerRecovery {
     restored: Arc<RestoredQueue>,
     /// The number of the session in use: a late report about an earlier one is ignored.
     session: u64,
-    /// The attempts to open a whole session.
+    /// The attempts to open a whole session. The count starts again after a session lived for more than 30 s.
     attempts: Attempts,
     /// Empty after each new session.
     lost_consumers: LostConsumers,
@@ -65,7 +65,7 @@ enum Wakeup {
     Loss(Option<LossReport>),
     /// The next attempt to restore the consumer of this index is due.
     ConsumerDue(usize),
-    /// A check of the queues was requested.
+    /// A check of the queues was requested, and the last one ended at least 10 s ago.
     CheckDue,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct LostConsumers {
     attempts: BTreeMap<usize, Attempts>,
 }
 
-/// A consumer that waits for its next attempt.
+/// A consumer that the broker cancelled, or that could not be restored yet.
 #[derive(Debug)]
 struct Lost {
     /// Not before this instant; a busy recovery may take longer.

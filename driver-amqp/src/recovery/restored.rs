@@ -18,12 +18,12 @@ pub(crate) enum Restored {
     Consumer(Box<RestoredConsumer>, Address),
 }
 
-/// A loss that a listener reports.
+/// A loss that a listener reports, with the number of the session that it read from.
 #[derive(Debug)]
 pub(crate) enum LossReport {
     /// The channel of the session of this number. A report about an earlier session is ignored.
     Session(u64),
-    /// The consumer of this index in the session of this number.
+    /// The consumer of this index. The others of the session are still read.
     Consumer(u64, usize),
 }
 

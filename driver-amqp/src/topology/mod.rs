@@ -30,7 +30,7 @@ use crate::topology::stream::is_stream;
 /// A queue without the argument gets the default of the broker or of a policy.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
-/// The settings with which a queue or exchange is declared.
+/// The settings with which a queue or exchange is declared, and which an existing one must have.
 /// Exclusive queues are never declared: one is locked to its connection, and would be lost with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectForm {

@@ -1,4 +1,4 @@
-//! Reads certificates and keys from PEM files.
+//! Reads certificates and keys from PEM files, synchronously, at every connect.
 //!
 //! Every error names the file. The content of a key is in no error.
 

@@ -1,5 +1,5 @@
-//! Certificates and keys for tests.
-//! Those that rcgen cannot make are of OpenSSL, valid for a hundred years, and their keys are nowhere used.
+//! Certificates and keys for tests, made by rcgen where it can.
+//! The others are of OpenSSL, valid for a hundred years, and their keys are nowhere used.
 
 use std::fs;
 use std::path::PathBuf;

@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Skips `count` bytes, and returns where they are.
+    /// Passes over `count` bytes without a look at them, and returns their place in the payload.
     /// Fails with `Short` if fewer bytes are left in the innermost open table.
     pub(crate) fn skip(&mut self, count: usize) -> Result<Range<usize>, Malformed> {
         if count > self.end - self.at {

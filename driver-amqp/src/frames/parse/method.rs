@@ -1,4 +1,4 @@
-//! The layout of the methods of AMQP 0-9-1.
+//! The layout of each method of AMQP 0-9-1, by which a method frame is checked and repaired.
 //!
 //! Layouts are text, one letter or digit per field, and one walk serves all of them.
 //! A method that lapin does not know must not reach it, so an unknown one is a violation.

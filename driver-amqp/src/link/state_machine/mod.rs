@@ -45,7 +45,7 @@ pub(crate) enum Event {
     Resubscribed(Generation),
     /// The broker sent connection.blocked, with its reason, such as `low on memory`.
     Blocked(Generation, String),
-    /// The broker sent connection.unblocked.
+    /// The broker sent connection.unblocked, so publishers may resume.
     Unblocked(Generation),
     /// The link was up long enough that its loss starts with the shortest backoff.
     Stable(Generation),
@@ -70,7 +70,7 @@ pub(crate) struct StateMachine {
     refusals: u32,
     /// The reason of an alarm that the broker raised while listeners resubscribed.
     alarm: Option<String>,
-    /// How many other hosts the URL has.
+    /// How many other hosts the URL has. So many losses in a row may fail over quickly.
     others: u32,
 }
 
