@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Failure, RemoteError};
 /// assert_eq!(failure.to_string(), "shop.errors.OutOfStock: out of stock");
 /// ```
 pub trait Exception {
-    /// The exception that the caller gets; `?` in a handler makes it of the error.
+    /// The exception that the caller gets. `?` in a handler calls this.
     fn failure(&self) -> Failure;
 }
 

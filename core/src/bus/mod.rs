@@ -113,7 +113,8 @@ impl Bus {
     /// driver's own settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), and [`ErrorKind::Config`](crate::ErrorKind::Config) for an option with a wrong value.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an option with a wrong value,
+    /// and what [`connect`](Self::connect) fails with.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.

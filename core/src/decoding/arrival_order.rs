@@ -18,9 +18,9 @@ use crate::driver::IncomingMessage;
 /// longer than decoding a few MiB takes, shorter than a caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
-/// A message that nothing has settled yet, and the result of decoding its body.
+/// A message with the result of decoding its body. Its taker settles it in either case.
 pub(crate) struct Decoded<T> {
-    /// Still to be settled by its taker, also if the content does not decode.
+    /// Unsettled, or acknowledged by the driver before it was handed over.
     pub(crate) message: Box<dyn IncomingMessage>,
     /// Its decoded content, or why it cannot be decoded.
     pub(crate) content: Result<T>,

@@ -94,7 +94,7 @@ pub struct QueuePlan {
 }
 
 impl Binding {
-    /// Takes from `exchange` what has exactly `routing_key`; on a fanout exchange, everything.
+    /// Takes from `exchange` what matches `routing_key`; on a fanout exchange, everything.
     #[must_use]
     pub fn new(exchange: Exchange, routing_key: impl Into<String>) -> Self {
         Self { exchange, routing_key: routing_key.into() }

@@ -85,7 +85,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the transport as a whole can be used.
+    /// Whether the transport as a whole can be used; a part of it may be unhealthy all the same.
     pub state: State,
     /// Where the broker's objects differ from what we would have declared, in the broker's words.
     pub drift: Vec<String>,

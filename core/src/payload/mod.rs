@@ -38,7 +38,7 @@ impl Payload {
         Self(Bytes::from_static(b"null"))
     }
 
-    /// Writes `value` as compact JSON text, which a later change of `value` does not reach.
+    /// Writes `value` as compact JSON text, once: passing the payload on copies nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Encode`] if it has no JSON form, such as a map whose keys are not text.

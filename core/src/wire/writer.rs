@@ -38,7 +38,7 @@ impl<'a> ObjectWriter<'a> {
         Self { out, level: 0, separator: b'{' }
     }
 
-    /// Writes a string, escaped once for each level above it.
+    /// Writes a string, escaped once for itself and once more for each string around the object.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);

@@ -13,7 +13,7 @@ use crate::excerpt::first;
 use crate::wire::compression::HEADER;
 use crate::{Error, Failure};
 
-/// What the name of a dead-letter queue ends in.
+/// What the name of a dead-letter queue ends in, behind the name of its queue.
 const SUFFIX: &str = ".dead";
 /// [`strip`] removes every header that begins so.
 const PREFIX: &str = "oslo.dead.";

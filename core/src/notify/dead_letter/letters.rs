@@ -89,7 +89,7 @@ impl DeadLetters {
     /// `notifications.info` for a topic and a priority, or the name of a pool. It is made if it does not exist.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] fails with, once the retries of the bus are used up.
+    /// What the last attempt of [`Transport::subscribe`] failed with.
     pub async fn open(bus: &Bus, queue: &str, deadline: Deadline) -> Result<Self> {
         let source = Source::Queue { name: queue_of(queue) };
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);

@@ -24,7 +24,7 @@ impl DeadLetterWriter {
         Self { transport }
     }
 
-    /// Declares the dead-letter queue of `queue`; repeats transient errors for 10 s.
+    /// Declares the dead-letter queue of `queue`; repeats for 10 s what certainly had no effect and may pass.
     ///
     /// Errors: what the last attempt of [`Transport::publish`] failed with.
     pub(crate) async fn declare(&self, queue: &str) -> Result<()> {

@@ -47,7 +47,7 @@ pub(crate) struct Intake {
     /// For how long messages may have waited in the listener because nothing was taken from it.
     /// The admission adds it to the age of a message: it measures time that the broker's clock does not show.
     pub(crate) unpolled: Duration,
-    /// Warns when no handler was free for a while.
+    /// Warns once for each period without a free handler.
     pub(crate) saturation: SaturationWatch,
 }
 

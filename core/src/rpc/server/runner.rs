@@ -106,7 +106,7 @@ impl Runner {
         set_aside(accepted, deliveries, &self.replies, &self.dead_letters).await;
     }
 
-    /// Answers a call that does not run.
+    /// Answers a call that does not run, for the reason `why`, which its caller reads.
     ///
     /// The failure carries the module `oslo_messaging_rust`, so that a Rust caller knows that its method did not run.
     pub(crate) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
