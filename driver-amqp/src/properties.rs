@@ -25,7 +25,7 @@ const BESIDE_HEADERS: usize = 512;
 /// On a first delivery the broker does not set it, so there it is whatever the publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// How many bytes the headers of `message` take in their frame.
+/// The size of the headers of `message` in their frame, which [`check_frame`] compares with the limit of a link.
 /// Each entry has two lengths and a type besides its name and value: six bytes.
 pub(crate) fn header_bytes(message: &Message) -> usize {
     message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()

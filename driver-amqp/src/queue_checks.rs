@@ -89,16 +89,19 @@ impl QueueChecks {
     }
 
     /// Whether a listener of this transport consumes the queue of this name.
+    /// Only such a reply queue may be inspected: a look at any other would keep it from expiring.
     pub(crate) fn reads(&self, queue: &str) -> bool {
         self.listeners().values().any(|listener| listener.has(|plan| plan.name == queue))
     }
 
-    /// Requests a check because the queue of this name is missing or has no consumer.
+    /// Requests a check because an inspection found that the queue of this name is missing or has no consumer.
+    /// It has no effect on a queue that no listener of this transport reads.
     pub(crate) fn suspect_queue(&self, queue: &str) {
         self.suspect(|plan| plan.name == queue);
     }
 
     /// Requests a check because the exchange of this name was missing, and its bindings with it.
+    /// Only listeners with a binding to it are checked.
     pub(crate) fn suspect_exchange(&self, exchange: &str) {
         self.suspect(|plan| plan.bindings.iter().any(|binding| binding.exchange.name == exchange));
     }

@@ -25,8 +25,8 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
 /// RabbitMQ's default heartbeat, assumed where `heartbeat` is zero.
 const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// The settings of an [`AmqpTransport`](crate::AmqpTransport),
-/// except for what the URL names: hosts, credentials and virtual host.
+/// What an [`AmqpTransport`](crate::AmqpTransport) needs besides its URL,
+/// which has hosts, credentials and virtual host.
 /// Each field has a `with_*` method; [`with_option`](Self::with_option) takes the names of the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -91,13 +91,14 @@ impl AmqpConfig {
     }
 
     /// Sets the delivery limit that the broker gives quorum queues declared without one; zero is no limit.
+    /// Default: 20 from RabbitMQ 4 on, and no limit before.
     #[must_use]
     pub fn with_broker_delivery_limit(mut self, limit: u32) -> Self {
         self.broker_delivery_limit = Some(limit);
         self
     }
 
-    /// Makes the bound of the waits before a reconnect grow by `step` with each attempt, instead of doubling.
+    /// Makes the bound of the waits before a reconnect grow by `step` with each attempt. Default: it doubles.
     #[must_use]
     pub fn with_reconnect_backoff(mut self, step: Duration) -> Self {
         self.reconnect_backoff = Some(step);

@@ -45,7 +45,7 @@ impl Hosts {
         self.endpoints.len()
     }
 
-    /// The channel limit that all links of the transport share.
+    /// The channel limit that all links of the transport share, whatever host they are connected to.
     pub(crate) fn quota(&self) -> Arc<ChannelQuota> {
         Arc::clone(&self.endpoints[0].quota)
     }

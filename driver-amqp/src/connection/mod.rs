@@ -308,7 +308,7 @@ impl Connection {
         heard.map_err(|error| error.with_context("host", &self.host))
     }
 
-    /// lapin's view, which may lag behind the socket.
+    /// lapin's view, which may lag behind the socket: a request may still find the connection closed.
     pub(crate) fn is_connected(&self) -> bool {
         self.lapin.status().connected()
     }

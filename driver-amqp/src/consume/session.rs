@@ -241,6 +241,7 @@ impl Session {
     }
 
     /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
+    /// What is taken is the caller's to acknowledge: the session forgets it.
     /// `None` if the next delivery in order has not arrived, even if later ones have.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
         self.order.take(max)

@@ -45,7 +45,7 @@ impl SubscriptionOpener {
         Ok(opener)
     }
 
-    /// In a fixed order, so an index means the same queue in every session.
+    /// The queues under their present names, in a fixed order: an index means the same queue in every session.
     pub(crate) fn queues(&self) -> Vec<QueuePlan> {
         stream::named(self.subscription.queues(&self.unique), &self.inner.config)
     }

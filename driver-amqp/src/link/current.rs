@@ -21,7 +21,7 @@ const NOTICE: Duration = Duration::from_secs(1);
 /// The supervisor writes it; the transport and its drop write `Closed` as well.
 #[derive(Debug, Clone)]
 pub(crate) enum LinkState {
-    /// There is no link; the supervisor reconnects.
+    /// There is no link; the supervisor reconnects. Callers wait, each until its deadline.
     Lost { reason: String },
     /// Listeners may use it to resubscribe; publishers must wait.
     Resubscribing(Arc<Link>),

@@ -63,7 +63,7 @@ impl ResubscribeBarrier {
 
 impl BarrierMember {
     /// Waits until every listener that was registered before this one has tried the link of `generation`.
-    /// Used only while the channel limit is tight.
+    /// Listeners that leave meanwhile are not waited for. Used only while the channel limit is tight.
     pub(crate) async fn wait_for_earlier(&self, generation: Generation) {
         let mut watch = self.barrier.tried.subscribe();
         let earlier = |tried: &HashMap<u64, Generation>| {

@@ -25,7 +25,7 @@ pub(crate) struct ChannelRenewal {
 }
 
 impl ChannelRenewal {
-    /// For a channel that was opened at `now`.
+    /// The channel counts as new at `now`: a refusal within 1 s of that does not replace it.
     pub(crate) fn new(now: Instant) -> Self {
         Self { since: now, until: None }
     }

@@ -87,7 +87,8 @@ impl AbandonFlag {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// To be called when the broker certainly does not have the message: it may be abandoned or sent again.
+    /// To be called when the broker certainly does not have the message:
+    /// it may be abandoned or sent again. It has no effect once the caller has given up.
     pub(crate) fn mark_unsent(&self) {
         let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }

@@ -178,7 +178,7 @@ impl<'a> Resend<'a> {
             .with_context("bytes", job.publish.message.body.len())
     }
 
-    /// The error of a message that may have arrived.
+    /// The error of a message that may have arrived, so only its caller can decide whether to send it again.
     ///
     /// `Closed` if the transport is closed, otherwise `Disconnected`, or the broker's own error for a closed channel.
     /// In every case executed is `Maybe`.

@@ -22,6 +22,7 @@ pub(crate) enum Restored {
 #[derive(Debug)]
 pub(crate) enum LossReport {
     /// The channel of the session of this number. A report about an earlier session is ignored.
+    /// Repeated reports of one session cause one recovery.
     Session(u64),
     /// The consumer of this index. The others of the session are still read.
     Consumer(u64, usize),

@@ -19,6 +19,7 @@ const TAKEN: &str =
     "another process consumes the queue of this name; give each process a unique `hostname` and `processname`";
 
 /// Reserves a name on this machine until it is dropped.
+/// Two leases of one kind never have the same number, also in two processes (on Linux).
 /// The kernel or this process frees the name, so a crash leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct NameLease {

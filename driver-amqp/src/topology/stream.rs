@@ -57,6 +57,7 @@ struct ReadState {
 
 impl StreamPosition {
     /// The position of a listener of `queues` that has read nothing.
+    /// Without a stream among them, no message moves the position.
     pub(crate) fn new(queues: &[QueuePlan], config: &AmqpConfig) -> Self {
         let stream = queues.iter().find(|queue| is_stream(queue, config)).map(|queue| queue.name.clone());
         Self { stream, read: Mutex::default() }
