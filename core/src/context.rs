@@ -65,7 +65,7 @@ impl Context {
         Ok(self.with_payload(name.into(), Payload::encode(value)?))
     }
 
-    /// The value called `name`; `None` if there is none or it is not a `T`.
+    /// The value called `name`; `None` if it is missing or does not decode into a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.values().find(|(key, _)| *key == name).and_then(|(_, value)| value.decode().ok())
@@ -74,7 +74,7 @@ impl Context {
     /// All values as one `T`, such as a struct with a field for each name.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not make a `T`.
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not decode into a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         // Joined as text: the values stay what the sender wrote until the type of the caller decodes them.
         let mut object = String::from("{");

@@ -130,7 +130,7 @@ impl fmt::Display for ErrorKind {
 /// Whether the requested method may have run, or the message may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Executed {
-    /// It certainly did not and will not: sending again is safe.
+    /// It certainly did not happen and will not: sending again is safe.
     No,
     /// It is unknown here; reconcile before you repeat it.
     Maybe,

@@ -67,7 +67,7 @@ impl Failure {
         Self { raised: Box::new(raised), nature: Nature::Unexpected }
     }
 
-    /// What an error that is no [`Exception`](crate::Exception) is to a caller:
+    /// The exception for an error that does not implement [`Exception`](crate::Exception):
     /// a `RuntimeError` with its text; its sources make the traceback.
     #[must_use]
     pub fn internal(error: impl StdError) -> Self {
@@ -82,7 +82,7 @@ impl Failure {
         Self::new(BUILTINS, "RuntimeError", message).with_traceback(chain(&causes))
     }
 
-    /// What a caller makes the exception with, by position. A value that is no array is the one argument.
+    /// The positional arguments with which a caller makes the exception. A value that is not an array is the only one.
     ///
     /// A value without a JSON form is left out with a warning, since a failure must not fail.
     #[must_use]
@@ -95,7 +95,7 @@ impl Failure {
         self
     }
 
-    /// What a caller makes the exception with, by name: a struct, a map with text keys or `()`.
+    /// The arguments by name with which a caller makes the exception: a struct, a map with text keys or `()`.
     ///
     /// A value without such a JSON form is left out with a warning, since a failure must not fail.
     #[must_use]
@@ -174,13 +174,13 @@ impl Failure {
         &self.raised.message
     }
 
-    /// What a caller makes the exception with, by position: always an array.
+    /// The positional arguments with which a caller makes the exception: always an array.
     #[must_use]
     pub fn args(&self) -> &Payload {
         &self.raised.args
     }
 
-    /// What a caller makes the exception with, by name: always an object.
+    /// The arguments by name with which a caller makes the exception: always an object.
     #[must_use]
     pub fn kwargs(&self) -> &Payload {
         &self.raised.kwargs

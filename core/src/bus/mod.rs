@@ -249,7 +249,7 @@ impl BusBuilder {
 
     /// How many bytes a compressed body may have once it is decompressed. Default: 64 MiB.
     ///
-    /// There is no limit on the ratio, since sound JSON may shrink a hundredfold. Over the limit decompression ends: an
+    /// There is no limit on the ratio, since valid JSON may shrink a hundredfold. Over the limit decompression ends: an
     /// event becomes a dead letter with the reason, a request or a reply is dropped with a warning and counted in
     /// `oslo_messaging_undecodable_total`. A body that came uncompressed is bounded by the broker.
     pub fn decompressed_limit(mut self, bytes: usize) -> Self {

@@ -49,7 +49,7 @@ pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 struct Waiter {
     /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
-    /// When the server was last heard of, for a monitored call.
+    /// When the last heartbeat or first half arrived; only for a monitored call.
     heard: Option<watch::Sender<Instant>>,
     /// The first half of a reply in two messages, as old servers send it.
     partial: Option<Payload>,

@@ -68,7 +68,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for the `message_id` or the `timestamp`; no event has metadata of another name.
+    /// Passes only events whose `message_id` or `timestamp` matches. With another `name` no event passes.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -77,7 +77,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a value of the payload under `name`; a payload that is no object has none.
+    /// Passes only events whose payload is an object with text under `name` that matches. Several names must all match.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.

@@ -18,7 +18,7 @@ impl Notifier {
     /// connect `bus` with [`Bus::from_config_for_notifications`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that
+    /// [`ErrorKind::Config`] for another driver, a `retry` that is not a number, a routing file that
     /// cannot be read, and a `bus` that was connected by URL or file to another broker or virtual host than the
     /// `[oslo_messaging_notifications] transport_url` of `file`. Hosts are compared as they are written. Of a bus over
     /// a transport that the program made itself it is not known where it is.

@@ -85,7 +85,7 @@ impl Payload {
     /// Decodes the text into a `T`. Nothing is cached: each call decodes it once more.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is no `T`, or nested deeper than 128 levels.
+    /// [`ErrorKind::Decode`] if it does not decode into a `T`, or is nested deeper than 128 levels.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         lenient::read("decode", &self.0, |_, text| serde_json::from_str(text))
     }
@@ -94,7 +94,7 @@ impl Payload {
     /// as `null`, so that `()` and `Option` accept it.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is no `T`.
+    /// [`ErrorKind::Decode`] if it does not decode into a `T`.
     pub fn decode_arguments<T: DeserializeOwned>(&self) -> Result<T> {
         self.decode()
             // The first error is kept, since it names what the type needs.

@@ -140,7 +140,7 @@ impl TransportUrl {
 }
 
 impl Host {
-    /// A host by name or address, without credentials and port. An empty name is none.
+    /// A host by name or address, without credentials and port. An empty name counts as missing.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
         let hostname = Some(hostname.into()).filter(|name: &String| !name.is_empty());

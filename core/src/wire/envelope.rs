@@ -104,7 +104,7 @@ impl Envelope {
 
     /// Reads the fields of the content; `parse` may run twice.
     ///
-    /// Errors: `Decode` if the content is no object, has too many fields, or `parse` fails.
+    /// Errors: `Decode` if the content is not an object, has too many fields, or `parse` fails.
     pub(crate) fn read<T>(
         &self,
         operation: &'static str,

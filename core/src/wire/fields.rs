@@ -46,14 +46,14 @@ pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
     }
 }
 
-/// The text in `value`; `null` is none.
+/// The text in `value`; `None` for `null`.
 ///
 /// Errors: as [`text`]: a number or an object is an error, and not the same as none.
 pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     if value.get() == "null" { Ok(None) } else { text(value).map(Some) }
 }
 
-/// The text in `value`, or nothing if it is none: for fields that are not worth losing a message.
+/// The text in `value`, or `None` for another kind of value: for fields that are not worth losing a message.
 ///
 /// The reference does not check types, so a wrong one in a minor field must not lose the message.
 pub(crate) fn tolerant_text(value: &RawValue) -> Option<String> {

@@ -94,7 +94,7 @@ impl Reply {
     /// A failure is read from whatever is in its place, so that none is taken for a result.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) if it is no reply, otherwise as [`Envelope::open`].
+    /// [`Decode`](crate::ErrorKind::Decode) if it is not a reply, otherwise as [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode reply", read)
     }

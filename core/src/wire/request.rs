@@ -146,7 +146,7 @@ impl Request {
     /// (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it has the wrong type.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) if it is no request, otherwise as [`Envelope::open`].
+    /// [`Decode`](crate::ErrorKind::Decode) if it is not a request, otherwise as [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode request", read)
     }

@@ -11,7 +11,7 @@ pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 /// Reads a whole file. An option that is given several times keeps all its values.
 ///
-/// Errors: `Config` with the number of a line that is none, and never with the line, which may hold a password.
+/// Errors: `Config` with the number of the invalid line, and never with its text, which may hold a password.
 ///
 /// The first wrong line ends the reading.
 pub(super) fn parse(text: &str) -> Result<Sections> {

@@ -83,7 +83,7 @@ impl ConfigFile {
     /// Parses the text of a file, such as one that a test has as a string.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the line that is none of a section, an assignment, a continuation and a comment.
+    /// [`ErrorKind::Config`] with the number of a line that is not a section, an assignment, a continuation or a comment.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self { sections: ini::parse(text)? })
     }
@@ -147,7 +147,7 @@ impl ConfigFile {
     /// of this machine, as the reference; since that is hardly meant, it is logged as a warning.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no URL, or refers to a name that no file gives.
+    /// [`ErrorKind::Config`] if it is not a URL, or refers to a name that no file gives.
     pub fn transport_url(&self) -> Result<TransportUrl> {
         if let Some(url) = self.url_of(DEFAULT)? {
             return Ok(url);
@@ -165,7 +165,7 @@ impl ConfigFile {
         self.own_notification_url()?.map_or_else(|| self.transport_url(), Ok)
     }
 
-    /// Where the bus of notifications is, if it has a URL of its own. An empty one is none, as in the reference.
+    /// Where the bus of notifications is, if it has a URL of its own. An empty one counts as missing, as in the reference.
     pub(crate) fn own_notification_url(&self) -> Result<Option<TransportUrl>> {
         let empty = self.get(NOTIFICATIONS, "transport_url").is_none_or(|url| url.is_empty());
         if empty { Ok(None) } else { self.url_of(NOTIFICATIONS) }
@@ -189,7 +189,7 @@ impl ConfigFile {
     /// How long a call may take: `[DEFAULT] rpc_response_timeout`, in seconds. Default: 60 s, also for an empty value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number of seconds.
+    /// [`ErrorKind::Config`] if it is not a whole number of seconds.
     pub fn rpc_response_timeout(&self) -> Result<Duration> {
         let seconds = self.number("rpc_response_timeout", "a whole number of seconds is needed")?;
         Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
@@ -200,7 +200,7 @@ impl ConfigFile {
     /// Default: none, also for an empty value; their builders have defaults of their own.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number above 0.
+    /// [`ErrorKind::Config`] if it is not a whole number above 0.
     pub fn executor_thread_pool_size(&self) -> Result<Option<usize>> {
         let needed = "a number above 0 is needed";
         let (name, old) = ("executor_thread_pool_size", "rpc_thread_pool_size");
@@ -228,7 +228,7 @@ impl ConfigFile {
         }
     }
 
-    /// A number of `[DEFAULT]`; an empty one is none, as to `oslo.config`.
+    /// A number of `[DEFAULT]`; an empty value counts as missing, as in `oslo.config`.
     fn number<N: FromStr>(&self, option: &'static str, needed: &str) -> Result<Option<N>> {
         let value = self.resolve(DEFAULT, option)?.filter(|value| !value.trim().is_empty());
         let Some(value) = value else { return Ok(None) };

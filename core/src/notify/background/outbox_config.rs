@@ -16,7 +16,7 @@ pub struct OutboxConfig {
     pub age: Duration,
     /// How many events are published at once. Default: 64.
     pub in_flight: NonZeroUsize,
-    /// Which event is dropped when there is no room for another. Default: that other one.
+    /// Which event is lost when there is no room for another. Default: the new one.
     pub when_full: WhenFull,
     /// The shortest time between two warnings about losses. Default: 10 s.
     pub log_interval: Duration,

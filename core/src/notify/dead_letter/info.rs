@@ -54,7 +54,7 @@ const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 pub enum DeadReason {
     /// Its handler failed as often as it may.
     Failed,
-    /// It is no notification, or of a version of the wire format that is not read.
+    /// It is not a notification, or has a version of the wire format that is not read.
     Undecodable,
     /// Its payload is not what its handler takes.
     Payload,

@@ -3,8 +3,8 @@
 //! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
 //! events until the batch is full or its time has passed, and starts it when a handler is free.
 //!
-//! When the listener stops, events that wait in a batch
-//! or were not polled yet go back to their queue. Handlers that run are awaited.
+//! When the listener stops, events that wait in a batch or were not polled yet go back to their queue.
+//! Handlers that run are awaited, however long they take.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;

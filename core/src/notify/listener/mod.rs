@@ -207,7 +207,7 @@ impl NotificationListenerBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
-    /// or for a setting that is none, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
+    /// or for an invalid setting, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
     /// [`ErrorKind::Unsupported`] if the driver has no pools, and what
     /// [`Transport::subscribe`](crate::driver::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<NotificationListener> {

@@ -20,7 +20,7 @@ use crate::panic::caught;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, Result, Serializer};
 
-/// Makes events of messages: reads them, translates them, and knows copies.
+/// Decodes and translates events, and recognises repeated deliveries and events that were given up.
 #[derive(Debug)]
 pub(super) struct EventReader {
     /// Recognises repeated deliveries by `_unique_id`.
@@ -36,7 +36,7 @@ pub(super) struct EventReader {
 pub(super) enum ReadOutcome {
     /// An event for the endpoints; the runner settles it after them.
     Event(PendingEvent),
-    /// It is no notification, or the application's serializer does not take it.
+    /// It is not a notification, or the application's serializer refuses it.
     Undecodable(Delivery, Error),
     /// It is the last delivery that its queue allows.
     Last(Delivery),

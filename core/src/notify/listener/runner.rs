@@ -96,7 +96,7 @@ impl Runner {
         }
     }
 
-    /// Moves a message that is no notification out of the way.
+    /// Moves a message that does not decode into the dead-letter queue.
     ///
     /// No handler runs. The event is counted in `oslo_messaging_undecodable_total` and logged with its queue.
     pub(super) async fn run_undecodable(self: Arc<Self>, delivery: Delivery, error: Error) {

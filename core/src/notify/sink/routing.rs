@@ -118,7 +118,7 @@ impl Route {
     /// The language is that of [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if one is no pattern.
+    /// [`ErrorKind::Config`] if one of the patterns is not valid.
     pub fn events<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         Ok(self.patterns(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?))
     }

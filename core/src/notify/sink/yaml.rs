@@ -26,7 +26,7 @@ impl RoutingSink {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
-    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
+    /// no sink, a key is unknown, a pattern is not valid or matches no priority. The reference ignores all but the first.
     pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
         routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
             sink.route(&name, route).map_err(|error| error.with_context("place", place))
@@ -99,7 +99,7 @@ fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields
     }
 }
 
-/// Errors: `Config` with the place of what is no list.
+/// Errors: `Config` with the place, if the node is not a list.
 fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'input>]> {
     match &node.data {
         YamlData::Sequence(items) => Ok(items),
@@ -116,7 +116,7 @@ fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Ve
     items(node)?.iter().map(read_one).collect()
 }
 
-/// Errors: `Config` with the place of what is no text.
+/// Errors: `Config` with the place, if the node is not text.
 fn text_of<'a>(node: &'a MarkedYaml<'_>) -> Result<&'a str> {
     node.data.as_str().ok_or_else(|| at(node, "this must be text"))
 }

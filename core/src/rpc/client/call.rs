@@ -251,7 +251,7 @@ impl Call<'_> {
     }
 }
 
-/// When the server of a monitored call was heard of next. Pending for ever without a server to hear of.
+/// When the next heartbeat or first half of a monitored call arrives. Pending for ever if the call is not monitored.
 async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
     let Some(heard) = heard else { return pending().await };
     match heard.changed().await {

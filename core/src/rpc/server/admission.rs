@@ -30,7 +30,7 @@ use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Seria
 
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
-/// The longest: a caller that waits for longer is heard of all the same.
+/// The longest time between two heartbeats: a caller that waits for longer gets one an hour all the same.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 
 /// What a server does with a request that the broker marks as redelivered.

@@ -74,7 +74,7 @@ struct SharedTable {
     table: Mutex<QueueTable>,
 }
 
-/// The missing queues and the replies that wait for them.
+/// Everything that the lock protects, so that a queue and the sums over all queues change together.
 #[derive(Debug, Default)]
 struct QueueTable {
     /// By the name of the queue. An entry exists exactly while the queue has a prober or one is being handed over.
@@ -120,8 +120,8 @@ pub(crate) struct Prober {
     since: u64,
     /// Length of its own body, which counts in the amount of the queue.
     bytes: usize,
-    /// How often the queue was probed.
-    /// It selects the wait before the next probe, and passes on to the next prober so that the waits keep growing.
+    /// Goes from prober to prober, so that the waits between probes keep growing.
+    /// It selects the wait before the next probe, from 250 ms to 5 s.
     probes: u32,
     /// Cancelled when other queues need the room. Shared with the table.
     no_room: CancellationToken,
