@@ -27,7 +27,7 @@ pub struct Case {
     pub disturbs: Option<Disturbance>,
     /// The source of the requirement and its sentence, as `source: sentence`.
     pub cites: &'static str,
-    /// Runs the case on its stage.
+    /// Runs once, on a stage that the runner closes afterwards.
     pub(crate) run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>,
 }
 

@@ -110,7 +110,7 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// The two directions of waiting.
+/// How long the suite waits: for what must arrive, and to see that nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// How long to wait for what must arrive. The wait ends when it arrives, so this can be generous. Default: 10 s.

@@ -25,15 +25,14 @@ const AT_ONCE: usize = 6;
 /// Its name can be asked for like that of a case.
 const PINNED: &str = "pinned::list";
 
-/// The result of a run of the suite.
-/// The numbers alone are not enough: an unknown name runs nothing, and so fails nothing.
+/// What [`run`] counted. The numbers alone are not enough: an unknown name runs nothing, and so fails nothing.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "it says whether the driver conforms"]
 pub struct Report {
     /// How many trials passed: the cases, and the comparison with the pinned list.
     pub passed: u64,
-    /// How many trials failed.
+    /// How many trials failed; with one the driver does not conform.
     pub failed: u64,
     /// How many cases did not run, since the driver lacks a capability or the harness a disturbance.
     pub ignored: u64,

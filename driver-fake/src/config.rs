@@ -22,8 +22,8 @@ use crate::delivery_limit::DeliveryLimit;
 pub struct FakeConfig {
     /// The largest accepted body, in bytes; a larger one fails with `TooLarge`. Default: 16 MiB, as in RabbitMQ 4.
     pub max_message_size: usize,
-    /// How long a private queue exists after its last consumer is gone. Default: 1800 s, as the reference's
-    /// `rabbit_transient_queues_ttl`.
+    /// How long a private queue exists after its last consumer is gone.
+    /// Default: 1800 s, as the reference's `rabbit_transient_queues_ttl`.
     pub queue_expiry: Duration,
     /// How many failed deliveries a shared queue allows each message. Default: `None`, as in a classic queue.
     pub delivery_limit: Option<DeliveryLimit>,

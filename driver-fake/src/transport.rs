@@ -21,8 +21,8 @@ use crate::state::connection::{Admission, EndReason};
 use crate::state::destination::Destination;
 use crate::state::id::Id;
 
-/// A connection to a [`FakeBroker`](crate::FakeBroker), made by
-/// [`FakeBroker::transport`](crate::FakeBroker::transport).
+/// A connection to a [`FakeBroker`](crate::FakeBroker), which lives at least as long as any transport of it.
+/// [`FakeBroker::transport`](crate::FakeBroker::transport) opens one, and each one is a connection of its own.
 ///
 /// Dropping it closes it and ends its listeners: their unsettled messages are
 /// requeued, and their private queues start to expire.

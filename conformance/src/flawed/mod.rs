@@ -155,7 +155,7 @@ flaws! {
     MarkLostByCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::what_comes_back_says_so";
     /// After a cut, settling a message from before it reports success instead of `Disconnected`.
     SettledAfterCut => "disturb::what_was_in_hand_comes_back_marked", "delivery::settling_succeeds_until_the_end";
-    /// A lost connection is restored and its health stays `Lost`.
+    /// A lost connection is restored, and receivers of its health get `Connecting` from then on.
     NeverReadyAgain => "disturb::a_transport_is_ready_again_by_itself", "lifecycle::every_bus_is_back_after_a_cut";
     /// Stopping a listener acknowledges the waiting messages and loses them.
     StopLosesAcknowledged => "listen::a_stopped_listener_acknowledges_nothing_more", "rpc::what_is_dropped_is_counted";
@@ -181,7 +181,7 @@ pub struct Flawed<H> {
 }
 
 impl<H: Harness> Flawed<H> {
-    /// Puts `flaw` into the driver of `inner`.
+    /// `flaw` applies to every transport that is opened through this harness.
     #[must_use]
     pub fn new(inner: H, flaw: Flaw) -> Self {
         Self { inner, flaw, losses: watch::Sender::new(0) }

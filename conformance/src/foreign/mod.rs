@@ -19,8 +19,8 @@ const READY: Duration = Duration::from_secs(60);
 /// `{"id": 1, "command": {"start": {"place": 0, "server": {..}}}}`. It answers each with
 /// `{"outcome": {"id": 1, "outcome": "done"}}`. It reports an execution before the method continues, and its
 /// end: `{"ran": {"server": 0, "number": 7, "method": "answer", "redelivered": false}}` and
-/// `{"finished": {"server": 0, "number": 7}}`. It exits at the end of its input. A server is killed by
-/// killing its process.
+/// `{"finished": {"server": 0, "number": 7}}`. It exits at the end of its input.
+/// Killing the process kills its server.
 ///
 /// In programs of notifications it takes `{"listen": {"exchange", "topics", "priorities", "pool", "event_type",
 /// "publisher_id", "batch", "batch_timeout_ms", "concurrency", "allow_requeue"}}`, whose type and publisher are

@@ -268,7 +268,7 @@ mod tests {
     /// The command of these tests; no script looks at it.
     const COMMAND: &str = "stop";
 
-    /// Keeps the reports.
+    /// Keeps each report as text, in the order in which they came.
     #[derive(Debug, Default)]
     struct Kept(Mutex<Vec<String>>);
 

@@ -27,7 +27,7 @@ impl Actors {
         }
     }
 
-    /// Whether foreign processes are needed.
+    /// Whether any actor may be a foreign process, which the harness must then offer.
     #[must_use]
     pub fn are_foreign(self) -> bool {
         self != Self::Rust

@@ -16,7 +16,7 @@ use crate::report::write;
 use crate::runner::ignored;
 use crate::{Failed, Harness, Stage, runner};
 
-/// The rule of the comparison.
+/// Broken once for each observation that differs.
 static SAME: Rule = Rule {
     id: "differential::what_a_program_determines_is_the_same",
     requires: &[],
@@ -30,7 +30,7 @@ static SAME: Rule = Rule {
 /// nothing expires; servers and listeners start and stop while nothing is under way, and every act, or every step of a
 /// program of delivery, ends when all that must run or arrive has.
 ///
-/// Compared are
+/// These must be the same on both drivers:
 /// - of a request, how it ended: returned its own answer, raised its own failure, the class of another one,
 ///   undeliverable, timed out; a call times out only where no server could answer;
 /// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
@@ -38,14 +38,14 @@ static SAME: Rule = Rule {
 /// - of an event, whether it was sent; for each queue, what its readers made of it in each try, as new or again, and
 ///   whether it is there at the end or became a dead letter, after how many tries;
 /// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over,
-///   how often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped
-///   unsettled once;
+///   how often, unchanged or not, and as new or again: a quarter of the messages is requeued once, and a quarter is
+///   dropped unsettled once;
 /// - whether servers and readers start, stop, end and close.
 ///
-/// Free, and not compared, are
+/// These may differ:
 /// - which of several servers or readers of one queue takes a message;
-/// - how a request ends, and whether it runs, if that decides it, since they have other versions, namespaces or
-///   methods;
+/// - how a request ends, and whether it runs, if that decides it, since these servers have other versions,
+///   namespaces or methods;
 /// - whether a call that timed out ran nevertheless;
 /// - how often a queue hands a message over if some of its readers settle themselves and others need not;
 /// - what becomes of an event if that depends on the listener that takes it: the readers of its queue want other

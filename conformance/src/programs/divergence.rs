@@ -10,7 +10,7 @@ use super::{Rule, Violation};
 pub struct Divergence {
     /// `reference::sentence`.
     pub id: &'static str,
-    /// The rules that it breaks.
+    /// The rules that foreign actors may break because of it.
     pub rules: &'static [&'static Rule],
     /// What the reference does instead, why, and the source.
     pub says: &'static str,

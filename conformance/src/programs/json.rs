@@ -30,7 +30,7 @@ fn drop_defaults(value: &mut Value) {
     }
 }
 
-/// Prints each type as one line of JSON.
+/// Implements `Display` as one line of JSON, which reads back as the same value.
 macro_rules! display_as_json {
     ($($type:ty),+) => {$(
         impl std::fmt::Display for $type {

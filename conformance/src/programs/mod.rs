@@ -13,8 +13,8 @@
 //! There are three kinds:
 //! - `rpc` starts, stops and kills servers during calls, casts and fanouts. Its senders and servers are actors that
 //!   take commands as lines of JSON, so that an actor may be a foreign process.
-//! - `notify` starts, stops and drops listeners while events are sent, handled in batches, requeued, retried and given
-//!   up.
+//! - `notify` starts, stops and drops listeners while events are sent, handled in batches, requeued, retried
+//!   and given up.
 //! - `delivery` uses the driver interface alone: every kind of address, settlement, expiry, pools.
 //!
 //! Where the harness can [cut](crate::Disturbance::Cut), some programs lose every connection in the middle.

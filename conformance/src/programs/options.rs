@@ -26,7 +26,7 @@ const NAMES: [(&str, &str); 4] =
 pub struct Options {
     /// How many programs of each kind.
     pub programs: u64,
-    /// The seed of the first one.
+    /// The seed of the first program; each later one has the next number.
     pub seed: u64,
     /// Which implementation plays programs of RPC and of notifications. Default: this library.
     pub actors: Actors,

@@ -64,7 +64,7 @@ impl Report {
         Record::new(driver, Part::Programs(run))
     }
 
-    /// Whether every rule held in every program.
+    /// Whether every rule held. A run ends with the first program that breaks one.
     #[must_use]
     pub fn held(&self) -> bool {
         self.explored.found.is_none()

@@ -16,7 +16,7 @@ pub struct Record {
     pub part: Part,
 }
 
-/// The results of one kind of test.
+/// Each test of a driver writes one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ pub enum Ended {
     Ignored(String),
 }
 
-/// The result of a run of programs of one kind.
+/// One run of programs of one kind, played by actors of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProgramRun {
@@ -125,7 +125,7 @@ impl CaseRun {
 }
 
 impl Ended {
-    /// The result of a finished trial.
+    /// Keeps the reason of a trial that was ignored, and the message of one that failed.
     pub(crate) fn of(outcome: &Result<Completion, Failed>) -> Self {
         match outcome {
             Ok(Completion::Completed) => Self::Passed,

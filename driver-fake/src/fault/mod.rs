@@ -21,8 +21,8 @@ pub enum Cut {
 
 /// What happens to one publish. Each fault is something that RabbitMQ or the network can do.
 ///
-/// Add one with [`Faults::add`](crate::Faults::add), or several at random with
-/// [`Faults::at_random`](crate::Faults::at_random).
+/// [`Faults::add`](crate::Faults::add) injects one by a rule; [`Faults::at_random`](crate::Faults::at_random) injects
+/// several by a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {

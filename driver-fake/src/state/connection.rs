@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::state::BrokerState;
 use crate::state::id::Id;
 
-/// Why a connection or a channel ended.
+/// The end of a connection or a channel: by its owner, or by a fault.
 ///
 /// Decides the error kind of later operations and the final health.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,7 +44,7 @@ pub struct ExchangeState {
     pub kind: ExchangeKind,
 }
 
-/// A binding of a queue to an exchange.
+/// A binding that a subscription or a publish declared.
 ///
 /// Ordered by exchange, then key, then queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

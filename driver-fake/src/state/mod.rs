@@ -40,7 +40,7 @@ use crate::state::queue::Queue;
 /// Ids, not references, connect its parts, so that any part can be removed: a stale id finds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerState {
-    /// The limits, fixed when the broker is made.
+    /// The limits. They stay as they are, except for the delivery limit.
     pub(crate) config: FakeConfig,
     /// Declared exchanges by name. The default exchange is not among them: it routes by queue name.
     pub(crate) exchanges: HashMap<Arc<str>, Exchange>,

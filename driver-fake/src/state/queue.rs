@@ -141,7 +141,7 @@ impl Queue {
         self.available.push_back(consumer);
     }
 
-    /// Removes `consumer` from the round, if it is in it.
+    /// Has no effect on a consumer without room, which is not in the round.
     pub(crate) fn remove_available(&mut self, consumer: ConsumerId) {
         self.available.retain(|other| *other != consumer);
     }

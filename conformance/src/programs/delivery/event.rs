@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Got {
     /// Its number, if its body begins with a known one.
     pub(crate) number: Option<usize>,
-    /// Whether it was marked as delivered before.
+    /// As the driver marked it, right or wrong.
     pub(crate) redelivered: bool,
     /// Whether id, headers and body are as they were sent.
     pub(crate) intact: bool,

@@ -54,7 +54,7 @@ pub(crate) enum Reads {
     },
 }
 
-/// Which queue a reader of notifications reads.
+/// Decides which readers share a copy of each notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotificationQueue {

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::{Clock, Disturbance, Failed, Harness, Stage, runner};
 
-/// The rule of every kind of program.
+/// Broken by a program that cannot be played, or does not end in time.
 static ENDS: Rule = Rule {
     id: "lifecycle::a_program_ends",
     requires: &[],

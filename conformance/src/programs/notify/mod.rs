@@ -70,7 +70,7 @@ impl Generated for Program {
     }
 }
 
-/// How long a batch waits for more events.
+/// How long a batch waits for more events: a third of `Budget::quiet`.
 fn window(budget: Budget) -> Duration {
     budget.quiet / 3
 }

@@ -236,7 +236,7 @@ impl<'a> Timeline<'a> {
         self.copies().into_iter().filter(|copy| matches!(copy, Copy::Shared(_))).collect()
     }
 
-    /// The listeners that read the queue of this copy of the event.
+    /// The listeners that read the queue of this copy, whether they are up or not.
     pub(super) fn readers(&self, copy: &Copy, event: &Event) -> Vec<usize> {
         match copy {
             Copy::Private { listener, .. } => vec![*listener],

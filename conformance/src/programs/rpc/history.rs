@@ -32,7 +32,7 @@ pub(crate) enum Event {
     Dropped(u64),
 }
 
-/// One execution of a request.
+/// One execution of a request, as its server reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The index of the server in the program.

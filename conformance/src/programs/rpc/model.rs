@@ -30,7 +30,7 @@ pub(crate) fn binds(server: &Server, request: &Request) -> bool {
     reads(server, request) && (request.kind == Kind::Fanout || server.exchange == request.exchange)
 }
 
-/// What `server` does with `request`.
+/// Any interface of the server may match. A request without a version asks for 1.0.
 pub(crate) fn dispatch(server: &Server, request: &Request) -> Dispatch {
     let fits = |interface: &Interface| {
         interface.namespace == request.namespace

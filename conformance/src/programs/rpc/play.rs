@@ -168,8 +168,7 @@ impl Play<'_> {
     }
 }
 
-/// The timeout of a request.
-/// `Budget::quiet` if it is impatient, else `Budget::arrive`.
+/// The timeout: `Budget::quiet` if the request is impatient, else `Budget::arrive`.
 pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
     if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
 }

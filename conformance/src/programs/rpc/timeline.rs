@@ -71,7 +71,7 @@ pub(crate) struct Sent<'a> {
     pub(crate) took: Duration,
 }
 
-/// An execution and its position.
+/// An execution and its position, by which it is compared with starts, stops and sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ran<'a> {
     /// The position at which the method started: its server must be up then.

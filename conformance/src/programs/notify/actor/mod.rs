@@ -34,7 +34,7 @@ impl ForeignActors {
         Ok(actors)
     }
 
-    /// The foreign actor of `step`, if it has one.
+    /// `None` if this library plays the actor of `step`, and for a cut.
     pub(super) fn of(&self, step: &Step) -> Option<&ProcessActor> {
         match step {
             Step::Start { actor } | Step::Stop { actor } | Step::Hurry { actor } | Step::Kill { actor } => {

@@ -48,7 +48,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Checks the first delivery of an event.
+/// A first delivery must be try 1, without a mark unless a reader that may have had the event is gone.
 fn first(
     timeline: &Timeline<'_>,
     sent: &Sent<'_>,

@@ -142,7 +142,7 @@ impl Exception for Refusal {
 }
 
 impl Place {
-    /// Records the begin of an execution.
+    /// Records the begin of an execution with its mark, and makes its answer.
     fn run(&self, method: Method, context: &Context, number: usize) -> Answer {
         let redelivered = context.request().is_some_and(|request| request.redelivered);
         let run = Run { server: self.server, number, method: method.name().to_owned(), redelivered };

@@ -120,8 +120,7 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
     }
 }
 
-/// Checks the duration of a call.
-/// The limit is the timeout of the call plus `Budget::arrive`. Catches calls that hang.
+/// A call may take its timeout and `Budget::arrive` in addition. Catches calls that hang.
 fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
     // The machine may be busy with other tests: allow `arrive` in addition.
