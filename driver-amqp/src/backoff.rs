@@ -23,6 +23,7 @@ const LEAST: Duration = Duration::from_millis(100);
 const FAILOVER: Duration = Duration::from_millis(250);
 
 /// Which wait comes before the next attempt: it depends on what failed, and on how often.
+/// Every wait has a cap, so a count of attempts may grow without a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backoff {
     /// After so many attempts that may succeed without help:

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::counter;
 
-/// A snapshot of what a transport has done since it connected. None of the counts is ever reset.
+/// A snapshot of what a transport has done since it connected.
+/// None of the counts is ever reset, so the difference of two snapshots is what happened in between.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {

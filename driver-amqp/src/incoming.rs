@@ -13,6 +13,7 @@ use crate::consume::ack_frames::Tag;
 use crate::consume::settler::{Command, Settler};
 
 /// A received message. One that the driver acknowledged before handover has no settler.
+/// Dropping an unsettled one requeues it.
 #[derive(Debug)]
 pub(crate) struct AmqpIncoming {
     /// The decoded message. Receivers see nothing of lapin.

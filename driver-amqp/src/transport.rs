@@ -104,7 +104,6 @@ impl AmqpTransport {
     }
 
     /// Starts the tasks of a transport whose first link is open: supervisor, queue checks and publishers.
-    ///
     /// Must run inside of a tokio runtime.
     /// Starts `publish_channels` publishers, at least one, and one more for fanouts.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
@@ -128,13 +127,11 @@ impl AmqpTransport {
     }
 
     /// Hands `publish` to its publisher and waits for the result.
-    ///
     /// The caller takes its turn before it passes the job on, so publishes to one destination reach the publisher
     /// in the order in which they began, also while the destination is being declared.
     ///
     /// Fails with the publisher's error; `Closed`, executed `No`, if the publisher has ended;
     /// the same, executed `Maybe`, if it ended while it had the job.
-    ///
     /// After a cancellation, a job that was passed on stays.
     /// The publisher skips it if its result has no receiver any more.
     async fn send(
@@ -163,6 +160,7 @@ impl AmqpTransport {
     }
 
     /// Declares the destination of a publish that has `declare_only` set.
+    /// A destination that was declared on this link costs no request.
     ///
     /// Fails with the declaration's error; at the deadline with `Blocked`, `Disconnected` or `Timeout`, executed `No`.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
@@ -202,7 +200,6 @@ impl AmqpTransport {
     }
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
-    ///
     /// While the channel limit is tight,
     /// it first lets the existing listeners resubscribe, for at most `request_timeout`.
     /// A queue that has another consumer is retried for `name_release_timeout`,
@@ -454,7 +451,6 @@ impl Drop for AmqpTransport {
 
 /// Tries every host in turn, in rounds with growing waits,
 /// until one accepts, no error is temporary, or the deadline is near.
-///
 /// Every host gets an equal share of what is left in a round.
 /// If one failure is not transient, the waits of the rounds are long, because it may be a rejected login.
 ///

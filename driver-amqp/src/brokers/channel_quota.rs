@@ -30,7 +30,7 @@ pub(crate) const AMPLE: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct ChannelQuota(Mutex<Quota>);
 
-/// Without a limit it only counts.
+/// Without a limit it only counts. A limit outlives the link on which it was found.
 #[derive(Debug, Default)]
 struct Quota {
     /// Channels that are open, or closed for less than `LINGER`.

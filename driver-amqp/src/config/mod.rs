@@ -247,7 +247,8 @@ impl AmqpConfig {
         Ok(())
     }
 
-    /// Compresses the body of `message`, unless it is compressed already.
+    /// Compresses the body of `message`, unless it is compressed already or no compression is configured.
+    /// The header `compression` names the format, as kombu writes it.
     pub(crate) fn compressed(&self, mut message: Message) -> Message {
         if let Some(compression) = self.compression
             && !message.headers.contains_key(HEADER)

@@ -82,7 +82,7 @@ setters! {
 }
 
 impl AmqpConfig {
-    /// Turns TLS on, with these files, which are read at every connect.
+    /// Turns TLS on, with these files, which are read at every connect. A file that cannot be used is an error there.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.use_tls = true;

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
 /// A channel of a connection. Clones share it; dropping the last one closes it.
+/// lapin's own clones would close it from another task, and so perhaps too late.
 #[derive(Debug, Clone)]
 pub(crate) struct Channel(Arc<SharedChannel>);
 

@@ -38,7 +38,8 @@ impl KillSwitch {
         Ok(Self { socket, ended: CancellationToken::new(), close_progress: CloseProgress::default() })
     }
 
-    /// It may be called repeatedly, and never blocks. What lapin has not written yet is lost.
+    /// Shuts both directions, so reads and writes of lapin fail.
+    /// What lapin has not written yet is lost. It may be called repeatedly, and never blocks.
     pub(crate) fn shut(&self) {
         // It fails only if the peer has shut the socket already.
         let _ = self.socket.shutdown(Shutdown::Both);

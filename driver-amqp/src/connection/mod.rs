@@ -82,9 +82,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining time.
-    ///
-    /// Bounded by `connect_timeout` as well.
+    /// Connects to one broker, trying the addresses of its name.
+    /// Each gets an equal share of the remaining time. Bounded by `connect_timeout` as well.
     ///
     /// Cancellation shuts the socket, so the thread of lapin ends.
     ///
@@ -135,6 +134,7 @@ impl Connection {
     }
 
     /// Performs the TLS and AMQP handshakes on a connected socket. The caller limits the time.
+    /// The error tells a peer that is no broker, a rejected certificate and a login that is too long apart.
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
@@ -191,7 +191,6 @@ impl Connection {
     }
 
     /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little longer.
-    ///
     /// Fails with the quota's error after 1.5 s.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
         let patience = Instant::now() + 3 * LINGER;
@@ -209,7 +208,6 @@ impl Connection {
     }
 
     /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it may close.
-    ///
     /// 0 if no connection can be opened. It ends after the broker no longer counts the trial.
     async fn room(&self, deadline: Deadline) -> usize {
         let Ok(trial) = Box::pin(Self::open(&self.endpoint, &self.config, deadline)).await else { return 0 };
@@ -279,9 +277,7 @@ impl Connection {
 
     /// Waits until `deadline` for `waiting`, which needs this broker.
     ///
-    /// Fails with `Timeout`, which names the host.
-    ///
-    /// Cancellation drops `waiting`.
+    /// Fails with `Timeout`, which names the host. Cancellation drops `waiting`.
     pub(crate) async fn run_until<T>(
         &self,
         deadline: Deadline,
@@ -348,9 +344,8 @@ impl Connection {
         self.channels.keep();
     }
 
-    /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`]; shuts the socket either way.
-    ///
-    /// Waits first for the channels that are closing.
+    /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`];
+    /// shuts the socket either way. Waits first for the channels that are closing.
     ///
     /// After a cancellation the socket stays open until the connection is dropped.
     ///
@@ -392,6 +387,7 @@ fn is_of_another(error: &lapin::Error) -> bool {
 }
 
 /// Opens a TCP connection. lapin would do it on its own thread, where it cannot be cancelled.
+/// The race for the addresses drops it when another one wins.
 async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     tune(&stream)?;
@@ -405,7 +401,6 @@ fn unanswered(timeout: Error) -> Error {
 
 /// lapin calls the connector on its own thread and at most once;
 /// a second call fails, because there is no second stream.
-///
 /// Fails with lapin's error. It has no deadline, so the caller limits it.
 async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
     let once = Mutex::new(Some(wire));

@@ -17,7 +17,7 @@ use crate::link::Link;
 use crate::short_string::short_string;
 use crate::topology::name_lease::taken;
 
-/// A channel with its link. Clones share the channel.
+/// A channel with its link. Clones share the channel: a session, its settler and its recovery each hold one.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerChannel {
     /// Kept alive by the channel, so its sockets stay open as long as a consumer may settle.

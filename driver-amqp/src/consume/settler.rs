@@ -53,6 +53,7 @@ impl Command {
 }
 
 /// Sends decisions to the settler task of one channel. It never waits.
+/// Each unsettled message has a clone, which may outlive the session.
 #[derive(Debug, Clone)]
 pub(crate) struct Settler {
     /// Unbounded, because a receiver may settle in a destructor, which cannot wait.

@@ -110,7 +110,7 @@ impl Link {
     /// Records a failed declaration: if `error` says that transient queues are denied,
     /// the next link to this broker declares none.
     ///
-    /// Any other error changes nothing.
+    /// Any other error changes nothing. This link stays as it is: the broker has closed its consuming connection.
     pub(crate) fn refused(&self, error: &Error) {
         if transient_queues::is_denial(error) {
             self.facts.learn(&self.host, TransientQueues::Denied);

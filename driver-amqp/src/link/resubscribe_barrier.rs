@@ -43,6 +43,7 @@ impl ResubscribeBarrier {
     }
 
     /// Adds a listener that is subscribed on the link of `generation`; `part` names it in the health.
+    /// It counts as having tried that link, so the barrier stays open.
     pub(crate) fn register(self: &Arc<Self>, part: String, generation: Generation) -> BarrierMember {
         let entry = BarrierMember { barrier: Arc::clone(self), id: self.next.fetch_add(1, Ordering::Relaxed), part };
         entry.mark_tried(generation);

@@ -34,6 +34,7 @@ pub(crate) enum Prerequisite {
 }
 
 /// What was declared on which link. It has one entry per destination that was ever published to.
+/// Entries stay over links; the generation in each says whether it still holds.
 #[derive(Debug)]
 pub(crate) struct Destinations {
     /// For the current link, on which everything is declared, and the checks of queues.
@@ -43,6 +44,7 @@ pub(crate) struct Destinations {
 }
 
 /// One prerequisite, and the callers that wait until it is declared.
+/// One of them declares it; the others find it done when their turn comes.
 #[derive(Debug, Default)]
 struct Declaration {
     /// The generation of the link on which it was declared last; 0 if never.
@@ -197,7 +199,7 @@ impl Destinations {
         }
     }
 
-    /// The key is cloned only for the first publish to a destination.
+    /// The key is cloned only for the first publish to a destination. Only a `forget` removes an entry.
     fn entry(&self, prerequisite: &Prerequisite) -> Arc<Declaration> {
         let mut known = self.known();
         match known.get(prerequisite) {

@@ -348,6 +348,7 @@ impl Publisher {
     }
 
     /// Fails the publishes whose messages were returned since the last call.
+    /// To be called before a confirm is applied, because the return of a message precedes its confirm.
     fn take_in_returns(&mut self) {
         let Some((link, channel)) = &self.channel else { return };
         for returned in link.publishing.notices().take_returned(channel.id()) {

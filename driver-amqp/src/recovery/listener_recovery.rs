@@ -33,6 +33,7 @@ use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 use crate::topology::name_lease::is_taken;
 
 /// Resubscribes one listener until it is dropped, an error ends it, or the transport closes.
+/// One task does all of it, so two losses are never recovered at the same time.
 pub(crate) struct ListenerRecovery {
     /// Only this task renames the queues.
     opener: SubscriptionOpener,
@@ -135,6 +136,7 @@ impl ListenerRecovery {
     }
 
     /// The first attempt waits too, so a consumer that is cancelled again and again causes no busy loop.
+    /// The log names the usual causes, because the broker gives no reason.
     fn note_lost_consumer(&mut self, index: usize) {
         warn!(
             part = self.opener.part(),
@@ -305,7 +307,7 @@ impl ListenerRecovery {
         self.taken_since.get_or_insert_with(Instant::now).elapsed() < self.opener.inner.config.name_release_timeout()
     }
 
-    /// A consumer that is still lost keeps the listener unhealthy.
+    /// A consumer that is still lost keeps the listener unhealthy. Anything else clears it from the health.
     fn note_restored(&mut self) {
         self.taken_since = None;
         match self.lost_consumers.reason() {

@@ -29,6 +29,7 @@ pub(crate) enum LossReport {
 }
 
 /// What the recovery has restored and the listener has not taken yet.
+/// A listener that does not poll leaves at most one session here.
 #[derive(Debug, Default)]
 pub(crate) struct RestoredQueue {
     /// Each with the number of its session.

@@ -15,8 +15,9 @@ pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
     server.is_some_and(|server| server.major >= LIMITS_BY_ITSELF)
 }
 
-/// The delivery limit of the quorum queues that a listener reads: the one we declare,
-/// else the configured assumption about the broker, else what a broker of this release does. `None`: there is no limit.
+/// The delivery limit of the quorum queues that a listener reads:
+/// the one we declare, else the configured assumption about the broker, else what a broker of this release does.
+/// `None`: there is no limit. A policy of an operator is not visible here, and may be lower.
 pub(crate) fn delivery_limit(config: &AmqpConfig, server: Option<ServerVersion>) -> Option<u64> {
     match (config.quorum_delivery_limit, config.broker_delivery_limit) {
         (0, None) => is_limited_by_itself(server).then_some(BY_ITSELF),

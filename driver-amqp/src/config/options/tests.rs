@@ -207,6 +207,7 @@ fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
 }
 
 #[test]
+/// An operator who forgot `ssl = true` would otherwise not learn that the password is sent in plain text.
 fn files_for_tls_without_tls_are_warned_of() {
     let warnings = Arc::new(Warnings::default());
     let warned = |options: &[(&str, &str)]| {

@@ -108,6 +108,7 @@ impl Head {
 
     /// The length of the frame at the start of `bytes`, as far as they tell;
     /// more than there are while it is incomplete.
+    /// A caller that reads no more leaves the next frame alone.
     pub(crate) fn needed(bytes: &[u8]) -> usize {
         match bytes.first() {
             Some(b'A') => OTHER_PROTOCOL_LENGTH,

@@ -150,6 +150,7 @@ impl StateMachine {
     }
 
     /// Failures that need an operator are counted apart, and any other failure resets that count.
+    /// The long waits grow with that count, and the others with all failures since a link was stable.
     fn lost(&mut self, reason: String, needs_operator: bool) -> Phase {
         let backoff = if needs_operator { Backoff::Slow(self.refusals) } else { Backoff::Exponential(self.failures) };
         self.refusals = if needs_operator { self.refusals.saturating_add(1) } else { 0 };

@@ -119,7 +119,7 @@ fn generation_of(phase: &Phase) -> Option<Generation> {
     }
 }
 
-/// Any event of any generation, as the late and the lost would tell it.
+/// Any event of the generations 1 to 5, also of one that is past or has not begun.
 fn event() -> impl Strategy<Value = Event> {
     let generation = 1..6_u64;
     prop_oneof![
