@@ -89,9 +89,7 @@ enum Step {
     /// Send this job on this link. It may still wait for a declaration or a channel.
     Send(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
-    Wait {
-        accepting: Option<Arc<Link>>,
-    },
+    Wait { accepting: Option<Arc<Link>> },
 }
 
 /// What a waiting publisher woke up for. The order of the branches in `wait` decides between several.

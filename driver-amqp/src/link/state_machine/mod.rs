@@ -36,11 +36,7 @@ pub(crate) enum Event {
     /// Both connections are open; listeners have not been told yet.
     Connected(Generation),
     /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
-    Failed {
-        generation: Generation,
-        reason: String,
-        needs_operator: bool,
-    },
+    Failed { generation: Generation, reason: String, needs_operator: bool },
     /// Every listener has tried to resubscribe, or the time for that is over.
     Resubscribed(Generation),
     /// The broker sent connection.blocked, with its reason, such as `low on memory`.
