@@ -107,7 +107,7 @@ impl Failure {
         self
     }
 
-    /// Says where it came from, in lines that end in a line end.
+    /// Sets where it came from. Each line ends in a newline, as in Python.
     ///
     /// Replaces an earlier one. The caller sees it in `RemoteError::traceback`, and Python adds it to the message.
     #[must_use]
@@ -203,7 +203,7 @@ impl Failure {
         self.nature
     }
 
-    /// Says that no method ran, for want of what `refusal` names.
+    /// Marks it as raised without running a method, because the server lacks what `refusal` names.
     pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         self.nature = Nature::Refused(refusal);
         self

@@ -42,7 +42,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Inbox {
     /// Opens the queue; the driver names it.
     transport: Arc<dyn Transport>,
-    /// How often a failed opening is repeated. A call does not bring its own.
+    /// How often a failed opening is repeated. The retries of a call do not apply.
     retry: Retry,
     /// The limit of a decompressed reply and the memory budget of all replies.
     decoding: Decoding,

@@ -96,8 +96,8 @@ impl Bus {
         }
     }
 
-    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a
-    /// broker that only starts, again until the deadline.
+    /// Connects to `url` with the driver that `registry` has for its scheme.
+    /// A driver repeats until the deadline what may pass, such as a connection to a broker that is still starting.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not valid or no driver knows its scheme, and what
@@ -159,7 +159,7 @@ impl Bus {
 
     /// The state of the connection with the parts of this bus that do not work, and every later change of it.
     ///
-    /// A listener whose dead-letter queue cannot be had is such a part.
+    /// A listener whose dead-letter queue cannot be declared, or refuses events, is such a part.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.health.subscribe()

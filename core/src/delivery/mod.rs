@@ -58,7 +58,7 @@ pub(crate) struct Delivery {
     /// What its content holds of the budget until the message is done with.
     charge: Option<Charge>,
     known: Arc<Mutex<KnownMessages>>,
-    /// The copies that came before it was let go; `None` while it is on the list of what runs.
+    /// The copies that came before it was released; `None` while it is still in progress.
     release: Option<Vec<Box<dyn IncomingMessage>>>,
 }
 
@@ -149,15 +149,15 @@ impl Delivery {
         self.delivery_count().is_some_and(DeliveryCount::is_last)
     }
 
-    /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id`
-    /// is no copy of it, but what it left behind, sent again.
+    /// Ends its progress before its dead letter is written. From now on another message of the same `_unique_id`
+    /// is not a copy of it, but the dead letter, sent again.
     pub(crate) fn release(&mut self) {
         let copies = lock(&self.known).stop_running(self.key);
         self.release.get_or_insert_default().extend(copies);
     }
 
     /// Acknowledges the message and every copy of it that came while it was worked on.
-    /// Unless it was let go, those that come later are copies too.
+    /// Unless it was released, those that come later are copies too.
     pub(crate) async fn acknowledge(mut self) {
         let copies = if let Some(copies) = self.release.take() {
             copies
@@ -177,7 +177,7 @@ impl Delivery {
 
     /// Gives the message back to the broker; its copies go with it.
     pub(crate) async fn requeue(mut self) {
-        // One that was let go is on the list no more; what is there under its id is another.
+        // A released message is not in progress any more; what is in progress under its id is another message.
         if self.release.take().is_none() {
             drop(lock(&self.known).stop_running(self.key));
         }

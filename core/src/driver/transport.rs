@@ -51,7 +51,7 @@ impl PublishOptions {
         self
     }
 
-    /// Asks for a declaration without a message: it shows whether a queue can be had before anything depends on it.
+    /// Asks for a declaration without a message, which shows early whether the queue can be declared.
     #[must_use]
     pub fn declare_only(mut self) -> Self {
         self.declare_only = true;

@@ -19,7 +19,7 @@ use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one event.
 /// Cheap to clone; any number of tasks may use one at once. Each event goes to every [`NotificationSink`]: to the bus
-/// by default. Its context stays here, but for what [`Redact`] lets out.
+/// by default. Its context stays in the process, except for what [`Redact`] permits.
 ///
 /// ```
 /// use oslo_messaging::{Bus, Context, Notifier};
@@ -123,7 +123,7 @@ impl Notifier {
         self
     }
 
-    /// Whether anything can come of an event; if not, it need not be made.
+    /// Whether some sink does anything with an event; if not, a caller need not build it.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !self.sinks.are_noop()

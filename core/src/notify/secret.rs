@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What stands where a secret would.
+/// Written in place of a secret, as in the reference's logs.
 pub(super) const MASK: &str = "***";
 
 /// A value that must not leave the process: it is written, and shown by `Debug`, as `***`.

@@ -24,7 +24,7 @@ pub const LIMIT: usize = 64 << 20;
 ///
 /// The limit is checked after each piece, so at most this much is decompressed beyond it.
 const CHUNK: usize = 8 << 10;
-/// From which length a body is worth a copy that gives back what was reserved too much.
+/// Longer bodies are copied once more, so that they give back what was reserved too much.
 const WORTH_SHRINKING: usize = 256 << 10;
 
 /// How a body is compressed. The header of a message names it.

@@ -17,7 +17,7 @@ use super::unescape::unescaped;
 /// The most fields that an object on the wire may have.
 /// A field of 10 bytes costs 150 here, so they and not the bytes decide what a content costs.
 const MOST: usize = 65_536;
-/// From how many fields on repeated ones are looked for while more are read.
+/// Repeated fields are looked for from this many on, while more are read.
 const MANY: usize = 64;
 
 /// The fields of one object in the order they were written, at most `MOST` of different names.

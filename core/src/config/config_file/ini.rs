@@ -110,7 +110,7 @@ impl Parser {
     }
 }
 
-/// Quotes around a whole value are no part of it. One quote alone is both, in the reference.
+/// Removes quotes around a whole value. A value that is one quote alone becomes empty, as in the reference.
 fn unquoted(value: &str) -> &str {
     let inside = |quote| match value.strip_prefix(quote) {
         Some("") => Some(""),

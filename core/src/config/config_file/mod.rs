@@ -83,7 +83,8 @@ impl ConfigFile {
     /// Parses the text of a file, such as one that a test has as a string.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the number of a line that is not a section, an assignment, a continuation or a comment.
+    /// [`ErrorKind::Config`] with the number of a line that is neither a section, an assignment, a continuation
+    /// nor a comment.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self { sections: ini::parse(text)? })
     }
@@ -165,7 +166,8 @@ impl ConfigFile {
         self.own_notification_url()?.map_or_else(|| self.transport_url(), Ok)
     }
 
-    /// Where the bus of notifications is, if it has a URL of its own. An empty one counts as missing, as in the reference.
+    /// Where the bus of notifications is, if it has a URL of its own.
+    /// An empty URL counts as missing, as in the reference.
     pub(crate) fn own_notification_url(&self) -> Result<Option<TransportUrl>> {
         let empty = self.get(NOTIFICATIONS, "transport_url").is_none_or(|url| url.is_empty());
         if empty { Ok(None) } else { self.url_of(NOTIFICATIONS) }

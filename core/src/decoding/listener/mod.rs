@@ -23,7 +23,7 @@ use crate::wire::Compression;
 use crate::wire::compression::{header, inflate, too_large};
 use crate::{Deadline, Error, ErrorKind, Result};
 
-/// From which length a body counts; smaller ones are bounded by how many there are.
+/// Bodies up to this length do not count: the window bounds how many of them there are.
 const COUNTED: usize = 4 << 10;
 /// After one body of more bytes than this was decoded inline, the task yields to others.
 const SLICE: usize = 64 << 10;

@@ -82,7 +82,7 @@ impl BackgroundNotifier {
         Self { notifier: change(self.notifier.clone()), owner: Arc::clone(&self.owner) }
     }
 
-    /// Whether anything can come of an event; if not, it need not be made.
+    /// Whether some sink does anything with an event; if not, a caller need not build it.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.notifier.is_enabled()

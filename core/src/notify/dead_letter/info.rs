@@ -251,7 +251,7 @@ impl DeadLetterInfo {
     }
 }
 
-/// Takes what is ours and what a broker wrote out of the headers, so that a message can go its way as it was published.
+/// Removes our headers and those of brokers, so that the message is as it was published.
 ///
 /// Used before a copy is written and before a dead letter is replayed.
 pub(crate) fn strip(headers: &mut Headers) {

@@ -85,14 +85,14 @@ impl DeadLetterQueue {
         self.listener.clear();
     }
 
-    /// Where to wait until it takes events again, as seen from now on.
+    /// A watch that misses no recovery from now on.
     pub(crate) fn watch(&self) -> Recovery {
         Recovery(self.condition.subscribe())
     }
 }
 
 impl Recovery {
-    /// Waits until the queue works that did not at some moment since the watch began.
+    /// Waits until the queue fails, unless it has failed already, and then until it works again.
     pub(crate) async fn recovered(&mut self) {
         // It fails only if the queue is gone, and then nothing waits for it.
         let _ = self.0.wait_for(|condition| *condition != Condition::Works).await;

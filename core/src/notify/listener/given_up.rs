@@ -173,7 +173,7 @@ impl GivenUp {
         events.returned.insert(identity, Returned { number, messages: 1, reason });
     }
 
-    /// Takes back a [`returning`](Self::returning): the copy did not get there.
+    /// Undoes a [`returning`](Self::returning), since the copy was certainly not published.
     pub(super) fn not_returned(&self, identity: EventIdentity) {
         self.events().take_returned(identity);
     }

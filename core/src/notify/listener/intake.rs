@@ -26,9 +26,9 @@ use crate::{Deadline, ErrorKind, Result};
 /// A batch is complete at a number of events or after a time, whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// As many, and then no more are waited for.
+    /// A batch of this many events starts without waiting for more.
     pub(super) size: NonZeroUsize,
-    /// How long after the first one others are waited for.
+    /// How long a batch waits for more events, counted from its first.
     pub(super) collect_for: Duration,
 }
 

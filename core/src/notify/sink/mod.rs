@@ -37,7 +37,7 @@ pub trait NotificationSink: fmt::Debug + Send + Sync + 'static {
     /// What kept the event from arriving; [`executed`](Error::executed) says whether it may have arrived all the same.
     async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()>;
 
-    /// Whether nothing ever comes of an event here, so that one need not be made.
+    /// Whether it never does anything with an event, so that a caller need not build one.
     fn is_noop(&self) -> bool;
 }
 
@@ -68,8 +68,8 @@ impl Sinks {
     }
 }
 
-/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything. Those that do
-/// nothing have nothing to say of what became of it.
+/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything.
+/// Sinks that do nothing are left out, so they do not decide the outcome.
 pub(super) async fn publish_to_all(
     sinks: impl Iterator<Item = &dyn NotificationSink>,
     event: &OutgoingEvent,

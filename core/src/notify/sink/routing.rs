@@ -61,7 +61,7 @@ impl RoutingSink {
         Self::default()
     }
 
-    /// Gives `sink` a name that routes can say; another sink of that name, and its routes, give way.
+    /// Gives `sink` a name for routes. It replaces a sink of that name, whose routes are dropped.
     #[must_use]
     pub fn sink(mut self, name: impl Into<String>, sink: impl NotificationSink) -> Self {
         let name = name.into();

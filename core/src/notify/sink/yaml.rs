@@ -26,7 +26,8 @@ impl RoutingSink {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
-    /// no sink, a key is unknown, a pattern is not valid or matches no priority. The reference ignores all but the first.
+    /// no sink, a key is unknown, a pattern is not valid or matches no priority.
+    /// The reference ignores all but the first.
     pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
         routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
             sink.route(&name, route).map_err(|error| error.with_context("place", place))

@@ -261,7 +261,7 @@ pub(crate) fn slots(concurrency: usize) -> usize {
     concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(FEWEST_SLOTS, Semaphore::MAX_PERMITS)
 }
 
-/// What the caller hears of an answer that can never be sent. The method did run.
+/// The failure that a caller gets in place of an answer that can never be sent. The method did run.
 ///
 /// The class is the reference's `oslo_messaging.exceptions.MessageDeliveryFailure`.
 fn unsendable(to: &ReplyTo, error: &Error) -> Reply {

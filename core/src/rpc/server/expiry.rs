@@ -66,7 +66,7 @@ impl Arrival {
     }
 }
 
-/// Judges the `deadline` that a peer wrote, seen from here; `arrival` is that of a call.
+/// Judges the `deadline` that a peer wrote, relative to now. Only a call has an `arrival`.
 ///
 /// The broker drops a call that lay in its queue for the whole of its timeout, which is what its `expiration` says. So
 /// a call that comes has not reached its deadline when it comes; if that seems to lie further back than the call may
