@@ -54,7 +54,7 @@ impl Reading {
         Ok(taken)
     }
 
-    /// Waits for one message.
+    /// Waits for one message, within [`Budget::arrive`].
     ///
     /// Fails as [`take`](Self::take) does; the caller settles the message.
     pub(crate) async fn next(&mut self) -> Result<Box<dyn IncomingMessage>, Failed> {
@@ -114,8 +114,7 @@ impl Reading {
     }
 }
 
-/// The body of a message as text.
-/// Bytes that are not UTF-8 become U+FFFD.
+/// The body; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn text(message: &dyn IncomingMessage) -> String {
     String::from_utf8_lossy(&message.message().body).into_owned()
 }

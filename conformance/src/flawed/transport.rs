@@ -228,7 +228,7 @@ fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
 }
 
-/// The first 255 bytes of a text.
+/// Keeps the first 255 bytes of a name or of a header's value.
 /// Cuts at a character boundary, so the rest may be up to three bytes shorter.
 fn cut(text: &mut String) {
     let end = (0..=255.min(text.len())).rev().find(|end| text.is_char_boundary(*end));

@@ -64,8 +64,9 @@ pub fn differential<A: Harness, B: Harness>(
 }
 
 /// The `main` of a test that compares two drivers: one trial for each kind of program. `programs` says how many of each
-/// kind run unless the environment or the command line says otherwise. How that ended is written where
-/// [`REPORT`](crate::report::REPORT) says.
+/// kind run unless the environment or the command line says otherwise.
+///
+/// [`REPORT`](crate::report::REPORT) says where a record of each trial is written.
 pub fn main<A: Harness, B: Harness>(
     make: impl Fn() -> A + Send + Sync + 'static,
     other: impl Fn() -> B + Send + Sync + 'static,

@@ -68,8 +68,8 @@ pub use plan::Plan;
 pub use report::Report;
 pub use rule::{Rule, Violation};
 
-/// Runs programs of each kind, until one breaks a rule, and writes how that ended where
-/// [`REPORT`](crate::report::REPORT) says.
+/// Runs programs of each kind, until one breaks a rule.
+/// [`REPORT`](crate::report::REPORT) says where a record of each kind is written.
 pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
     [
         run_kind::<rpc::Program, H>(&make, options),

@@ -35,7 +35,7 @@ impl Report {
         Self { name: P::NAME, held, actors, rules, options, divergences, explored }
     }
 
-    /// The report of programs that were compared with the driver `other`.
+    /// Counts the comparison with the driver `other` as one rule, which no divergence excuses.
     pub(crate) fn compared<P: Generated>(other: &str, options: Options, explored: Explored) -> Self {
         let held = format!("each gave the same on {other}");
         let (actors, divergences) = (format!("as on {other}"), Vec::new());

@@ -11,7 +11,7 @@ pub struct Rule {
     pub id: &'static str,
     /// The capabilities that a driver must declare for the rule to bind it.
     pub requires: &'static [Capability],
-    /// The sentence, for reports.
+    /// The sentence, which every violation repeats.
     pub says: &'static str,
 }
 

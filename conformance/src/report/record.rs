@@ -48,7 +48,7 @@ pub struct CaseRun {
 pub enum Ended {
     /// Everything that it checks held.
     Passed,
-    /// It failed with this message.
+    /// It failed with this message, which may have several lines.
     Failed(String),
     /// It did not run, for this reason.
     Ignored(String),
@@ -62,7 +62,7 @@ pub struct ProgramRun {
     pub kind: String,
     /// Who played the actors: `rust`, `python` or `mixed`.
     pub actors: String,
-    /// The seed of the first program.
+    /// The seed of the first program; each later one had the next number.
     pub seed: u64,
     /// How many programs ran, the failed one included.
     pub programs: u64,
@@ -144,7 +144,7 @@ impl FlawRun {
 }
 
 impl Records {
-    /// The records, in any order.
+    /// The records in the order of their file names, if they were read from a directory.
     pub fn iter(&self) -> impl Iterator<Item = &Record> {
         self.0.iter()
     }

@@ -78,7 +78,7 @@ impl Records {
         })
     }
 
-    /// The flaws that were put into a driver; most drivers have no such record.
+    /// The flaws that were put into a driver; only tests that call [`prove`](crate::programs::prove) record any.
     pub(super) fn flaws_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a FlawRun> {
         let runs = self.parts_of(driver).filter_map(|part| match part {
             Part::Flaws(runs) => Some(runs),

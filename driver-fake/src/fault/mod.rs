@@ -66,7 +66,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Applies `fault` to the next publish.
+    /// Applies `fault` to the next publish of any transport, and then to none.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
         Self { fault, skip: 0, left: 1, matches: Arc::new(|_, _| true) }

@@ -37,7 +37,7 @@ struct DelayedPublish {
 /// The delayed messages, by the time they arrive; those of one time in the order of their publishes.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
-    /// By due time, then by id.
+    /// By due time, then by id, which counts up with each publish.
     publishes: BTreeMap<(Instant, Id), DelayedPublish>,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct BrokerState {
     pub(crate) queue_ids: HashMap<Arc<str>, Id>,
     /// By id. An id is never used again, so a stale one finds nothing.
     pub(crate) queues: IdMap<Queue>,
-    /// One for each open listener.
+    /// One for each listener that was not closed, dropped or lost.
     pub(crate) channels: IdMap<Channel>,
     /// One for each transport that was not dropped, also after its end.
     pub(crate) connections: IdMap<Connection>,

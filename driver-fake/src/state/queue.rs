@@ -136,7 +136,7 @@ impl Queue {
         self.available.pop_front()
     }
 
-    /// Adds `consumer` at the end of the round.
+    /// Adds `consumer` at the end of the round: the others get a message before it does.
     pub(crate) fn add_available(&mut self, consumer: ConsumerId) {
         self.available.push_back(consumer);
     }

@@ -61,7 +61,7 @@ impl<M: Clone, E: Clone> Log<M, E> {
         self.0.borrow().steps.get(number)?.message().map(|(_, message)| message.clone())
     }
 
-    /// A copy of the history so far.
+    /// A copy of the history so far; later events do not change it.
     pub(crate) fn history(&self) -> History<M, E> {
         self.0.borrow().clone()
     }

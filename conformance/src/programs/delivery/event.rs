@@ -98,6 +98,6 @@ pub(crate) enum Event {
     Cut {
         outcome: Result<(), String>,
     },
-    /// `Budget::quiet` has passed.
+    /// `Budget::quiet` has passed: settlements have arrived, and short-lived messages have expired.
     Waited,
 }

@@ -74,7 +74,7 @@ pub(crate) enum Settlement {
     Acknowledge,
     /// Returns it to its queue, from which it must come again, marked as redelivered.
     Requeue,
-    /// Rejects it, which discards it.
+    /// Discards it: the message must not come again.
     Reject,
     /// Drops it unsettled, which returns it to its queue.
     Drop,

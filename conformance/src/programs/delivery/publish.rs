@@ -32,7 +32,7 @@ pub(crate) struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
-    /// One of the servers of a topic.
+    /// One of the servers of a topic, whichever the bus chooses.
     Topic {
         exchange: String,
         topic: String,
@@ -70,7 +70,7 @@ pub(crate) enum To {
 pub(crate) enum Life {
     /// It never expires, so it must be delivered.
     Endless,
-    /// Longer than any program.
+    /// Longer than any program, so the message must not expire.
     Long,
     /// Shorter than a wait: the message expires during the next one if no reader is open.
     Short,

@@ -17,10 +17,10 @@ pub(crate) struct Routing {
     doubtful: BTreeSet<QueueName>,
 }
 
-/// What a publish is routed by.
+/// What a publish is routed by: two publishes with equal keys reach the same queues.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    /// Exchange and routing key.
+    /// Exchange and routing key, as topic exchanges compare them.
     Topic(String, String),
     /// A topic, whatever the exchange.
     Fanout(String),

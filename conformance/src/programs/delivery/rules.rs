@@ -1,4 +1,4 @@
-//! The rules of delivery.
+//! The rules of delivery, each as a sentence that reports print.
 
 use crate::programs::rule::rules;
 

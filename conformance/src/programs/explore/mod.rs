@@ -79,7 +79,7 @@ pub(crate) struct Explored {
 pub(crate) struct Found {
     /// Generates the program again, before it was shrunk.
     pub(crate) seed: u64,
-    /// Those of the shrunk program.
+    /// Those of the shrunk program, which may break other rules than the program that was generated.
     pub(crate) violations: Vec<Violation>,
     /// The program as JSON, which [`replay`](super::replay) takes.
     pub(crate) json: String,

@@ -43,7 +43,7 @@ pub(super) enum OnFailure {
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
     pub(super) listener: usize,
-    /// Whose requeues count together.
+    /// Requeues of one event count together among the readers of one copy.
     pub(super) reads: Reads,
     pub(super) log: Log,
     /// Shared by all listeners, because any reader of a queue may get a requeued event.
@@ -51,7 +51,7 @@ pub(super) struct Handler {
     /// How often each event failed at listeners that do not count. Shared like `returns`.
     pub(super) failures: Returns,
     pub(super) on_failure: OnFailure,
-    /// How long the handler of a slow event sleeps.
+    /// How long the handler of a slow event sleeps: a third of `Budget::quiet`.
     pub(super) nap: Duration,
 }
 

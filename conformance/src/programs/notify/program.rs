@@ -39,8 +39,8 @@ pub(crate) struct Listener {
     pub(crate) types: String,
     /// The prefix of the publishers whose events its handler takes.
     pub(crate) publisher: Option<String>,
-    /// The largest batch; `None` if events are handled one by one. A batch waits a third of
-    /// [`Budget::quiet`](crate::Budget::quiet).
+    /// The size of the largest batch, which waits a third of [`Budget::quiet`](crate::Budget::quiet).
+    /// `None` if events are handled one by one.
     pub(crate) batch: Option<usize>,
     /// How many of its handlers run at once; other events wait.
     pub(crate) concurrency: usize,

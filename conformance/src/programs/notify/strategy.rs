@@ -33,7 +33,7 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     })
 }
 
-/// Mostly no limit.
+/// Mostly no limit; one of the two kinds otherwise, if limits are `possible`.
 fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     let limits = u32::from(possible);
     prop_oneof![

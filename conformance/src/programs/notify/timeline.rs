@@ -19,7 +19,7 @@ pub(super) struct Timeline<'a> {
     pub(super) program: &'a Program,
     /// In the order in which the sends began.
     pub(super) sent: Vec<Sent<'a>>,
-    /// The lives of each listener, by its index.
+    /// The lives of each listener, by its index, in the order of their starts.
     pub(super) lives: Vec<Vec<Life>>,
     /// In the order in which the handlers started; a batch is one entry for each event.
     pub(super) runs: Vec<Ran<'a>>,
@@ -372,7 +372,7 @@ impl Life {
 }
 
 impl Sent<'_> {
-    /// How violations name the event.
+    /// The number, priority, exchange and topic, for the text of violations.
     pub(super) fn name(&self) -> String {
         format!("event {} ({} of {} to {})", self.number, self.event.priority, self.event.exchange, self.event.topic)
     }

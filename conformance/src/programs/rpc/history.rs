@@ -1,4 +1,4 @@
-//! The events of a program of RPC.
+//! The events of a program of RPC, as actors and the player report them. Rules read nothing else.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ pub(crate) type History = history::History<Request, Event>;
 /// A history while it is written, by several tasks at once.
 pub(crate) type Log = history::Log<Request, Event>;
 
-/// One event, as the actors and the player report it. Rules read nothing else.
+/// One event. Its position in the history is its place in the order that all actors agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A step is about to be done.
+    /// A step is about to be done; its effects come later in the list.
     Begun(usize),
     /// A step has ended, after `took` on the clock of the harness.
     Ended { step: usize, outcome: Outcome, took: Duration },

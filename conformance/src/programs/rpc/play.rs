@@ -15,14 +15,14 @@ use super::request::{Kind, Request};
 use super::timeline::Timeline;
 use crate::{Failed, Stage};
 
-/// The actors of one program and the history they write.
+/// Actors share nothing but the history: each one has a connection of its own.
 #[derive(Debug)]
 struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     /// Shared by all actors: its order is the order of the history.
     log: Log,
-    /// By index of the server.
+    /// By index of the server; each keeps its actor over all of its lives.
     servers: Vec<Arc<dyn Actor>>,
     /// By index of the sender.
     senders: Vec<Arc<dyn Actor>>,
@@ -49,7 +49,7 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
-/// Each actor has a connection of its own.
+/// Takes the actor from this library, or from the processes of the harness if it is `foreign`.
 ///
 /// Fails if a connection cannot be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {

@@ -19,7 +19,7 @@ pub(crate) struct Timeline<'a> {
     pub(crate) servers: &'a [Server],
     /// The senders that divergences may excuse.
     foreign_senders: &'a BTreeSet<usize>,
-    /// The lives of each server, by its index.
+    /// The lives of each server, by its index, in the order of their starts.
     pub(crate) lives: Vec<Vec<Life<'a>>>,
     /// In the order in which the sends began.
     pub(crate) sent: Vec<Sent<'a>>,
@@ -76,7 +76,7 @@ pub(crate) struct Sent<'a> {
 pub(crate) struct Ran<'a> {
     /// The position at which the method started: its server must be up then.
     pub(crate) at: usize,
-    /// As the server reported it.
+    /// What the server reported of it.
     pub(crate) run: &'a Run,
 }
 
@@ -279,7 +279,7 @@ impl<'a> Timeline<'a> {
         self.cuts.between(from, to)
     }
 
-    /// Whether `sent` failed because its connection was lost.
+    /// Whether `sent` ended as disconnected while connections were cut.
     /// A disconnection without a cut is no excuse.
     pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
         matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
@@ -359,7 +359,7 @@ impl Life<'_> {
 }
 
 impl Sent<'_> {
-    /// How violations name the message.
+    /// The number, the sender and the request as JSON, for the text of violations.
     pub(crate) fn name(&self) -> String {
         format!("message {} of sender {}, {},", self.number, self.sender, self.request)
     }

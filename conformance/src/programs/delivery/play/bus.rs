@@ -29,7 +29,7 @@ pub(super) fn number_of(message: &Message) -> Option<usize> {
     digits.parse().ok()
 }
 
-/// Whether a received message equals the sent one.
+/// Whether body, headers and id came as they were sent.
 /// The queue, the delivery count and the expiration are not compared.
 pub(super) fn same(came: &Message, sent: &Message) -> bool {
     came.body == sent.body && came.headers == sent.headers && came.id == sent.id

@@ -1,4 +1,4 @@
-//! What is in the queues at the end.
+//! What queues hold at the end: a dead letter for each event that failed for good, and what nothing reads.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The outcomes that senders get.
+//! The outcomes that senders get: answers, failures, timeouts and returns.
 
 use crate::Budget;
 use crate::programs::Violation;
