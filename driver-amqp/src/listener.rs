@@ -203,7 +203,7 @@ impl AmqpListener {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
             if session.channel().link.is_connected() {
-                // The supervisor logs a lost connection. A closed channel is logged only here, with the reason of the broker:
+                // The supervisor logs a lost connection. A closed channel is logged only here, with the broker's reason:
                 // for example a message that was held longer than the consumer timeout.
                 warn!(address = %self.address, %error, "the broker closed a listener's channel; the listener resubscribes on a new channel");
             }

@@ -70,7 +70,7 @@ impl Endpoint {
     /// Explains an `error` of the login: before login a broker accepts small frames only,
     /// and closes the connection without a reason at a larger one.
     ///
-    /// Only a connection that ended without a word is explained,
+    /// Only a connection that ended without a reason is explained,
     /// and only if the credentials are long enough to be the cause.
     pub(crate) fn explain_end(&self, error: Error) -> Error {
         let login = self.user.len().saturating_add(self.password.len());

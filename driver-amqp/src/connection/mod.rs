@@ -225,7 +225,7 @@ impl Connection {
         room
     }
 
-    /// lapin picks the number. One that an earlier channel spoiled stays unusable, so the next one is tried.
+    /// lapin picks the number. One that an earlier channel made unusable stays so, and the next one is tried.
     async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
         const OPERATION: &str = "open channel";
         let opening = async {

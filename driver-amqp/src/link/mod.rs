@@ -140,7 +140,7 @@ impl Link {
 
     /// Shuts both sockets without an AMQP close: every pending operation fails. Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
-        // In this order, see the field.
+        // The flag first, so that no user takes a success on a shut socket for one that counts.
         self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();

@@ -70,7 +70,7 @@ impl BarrierMember {
         let earlier = |tried: &HashMap<u64, Generation>| {
             tried.iter().filter(|(id, _)| **id < self.id).all(|(_, tried)| *tried >= generation)
         };
-        // As above.
+        // It fails only if the sender is dropped, which the barrier owns.
         let _ = watch.wait_for(earlier).await;
     }
 

@@ -14,7 +14,8 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 
 use identity::ForeignPeer;
 
-/// What the first bytes of a connection said about the peer. Clones share it.
+/// What the first bytes of a connection show about the peer.
+/// Clones share it, so the stream and the connect see the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer(Arc<PeerState>);
 

@@ -67,7 +67,7 @@ impl<'a> CloseReason<'a> {
         }
     }
 
-    /// `Other` concerns none: without a recognised text no publish can be found guilty.
+    /// `Other` concerns none: without a recognised text the publish that caused the close is unknown.
     fn concerns(self, out: &UnconfirmedPublish<'_>) -> bool {
         match self {
             Self::Size(bytes) => out.bytes == bytes,

@@ -1,4 +1,4 @@
-//! Sends one message and waits for its confirm, and tells a message that was not sent from one of unknown fate.
+//! Sends one message, waits for its confirm, and separates what was not sent from what may have arrived.
 
 use std::sync::Arc;
 

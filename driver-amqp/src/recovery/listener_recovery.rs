@@ -249,8 +249,8 @@ impl ListenerRecovery {
             }
             Err(_) if !self.channel.is_connected() => self.resubscribe(None).await,
             Err(error) => {
-                // The broker may have started the consumer all the same, and a second one would share its messages. So the
-                // channel is closed, which ends whatever consumes on it.
+                // The broker may have started the consumer all the same, and a second one would share its messages.
+                // So the channel is closed, which ends whatever consumes on it.
                 let action = self.judge(&error, self.channel.link.is_fresh())?;
                 self.channel.leave();
                 self.resubscribe(Some(action)).await

@@ -33,7 +33,7 @@ pub(crate) enum Phase {
 /// What the supervisor observed. An event of a link carries the generation of that link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Both connections are open; listeners have not been told yet.
+    /// Both connections are open. Listeners have not seen the link yet.
     Connected(Generation),
     /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
     Failed { generation: Generation, reason: String, needs_operator: bool },
