@@ -137,7 +137,7 @@ impl Transport for FakeTransport {
     /// # Cancellation
     /// A cancelled publish that waits for an alarm is not sent. One that a fault delays arrives.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        // A publisher in a loop yields to other tasks: nothing else here waits.
+        // Without this a publisher in a loop would never yield to other tasks, since nothing below waits.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
             return Err(Error::timeout("publish").with_executed(Executed::No).with_context("to", to));
@@ -150,7 +150,7 @@ impl Transport for FakeTransport {
         if self.broker.faults.is_armed() {
             self.wait_for_admission(options.deadline).await?;
             if let Some(fault) = self.broker.faults.next(to, &message) {
-                // Boxed, so that a publish without a fault has no room for it.
+                // Boxed, so that the future of a publish without a fault reserves no space for it.
                 return Box::pin(self.publish_with_fault(fault, destination, message, options)).await;
             }
         }

@@ -181,7 +181,7 @@ async fn a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage: &S
     assert_eq!(reading.texts(1).await?, ["before"]);
     let publisher = stage.connect().await?;
     stage.disturb(Disturbance::Block).await?;
-    // One that is on its way when the broker says that it is blocked may be taken when the block ends.
+    // The broker may take this one when the block ends, if it was on its way when the block began.
     let first = publisher.publish(&to, Message::new("first"), &PublishOptions::by(Deadline::after(SHORT))).await;
     let first = first.expect_err("the bus takes nothing");
     assert!(matches!(first.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{first}");

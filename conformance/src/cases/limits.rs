@@ -32,7 +32,7 @@ async fn a_name_of_255_bytes_works(stage: &Stage) -> Outcome {
     stage.publish(&transport, &Address::Queue { name: name.clone() }, ["x"]).await?;
     stage.publish(&transport, &Address::Direct { queue: name }, ["y"]).await?;
     assert_eq!(queue.texts(2).await?, ["x", "y"]);
-    // Of a topic more names are made: the longest is <topic>_fanout_<32 digits>.
+    // A driver makes longer names of a topic: the longest is <topic>_fanout_<32 digits>.
     let (exchange, topic) = (long(stage, "e", LONGEST_NAME), long(stage, "t", LONGEST_NAME - 40));
     let server = Source::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".to_owned() };
     let mut server = stage.read(&transport, Subscription::new(server)).await?;

@@ -38,8 +38,8 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     // An impatient or abandoned request may end before the bus returns it.
     let lost = timeline.lost_its_connection(sent) || timeline.lost_with_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
-    // For a while after a lost connection a return is transient, and a request that is published again until its deadline may
-    // be on its way when the deadline passes.
+    // For a while after a lost connection a return is transient, and the client publishes the request again. The last
+    // publish may be on its way when the deadline passes.
     let repeated = *outcome == Outcome::TimedOut && timeline.cut_between(0, sent.ended);
     if mandatory && !undeliverable && !gave_up && !lost && !repeated && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
