@@ -9,7 +9,7 @@ use crate::programs::notify::program::{Listener, Reads};
 use crate::programs::notify::window;
 use crate::programs::notify::{Event, handler};
 
-/// A command of the protocol that [`Foreign`](crate::Foreign) describes.
+/// A command of the protocol that [`Foreign`](crate::programs::Foreign) describes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Command {
