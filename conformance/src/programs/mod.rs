@@ -10,7 +10,7 @@
 //! OSLO_TEST_REPLAY=program.json cargo test --test programs
 //! ```
 //!
-//! There are three kinds:
+//! There are three kinds, each with a strategy and rules of its own:
 //! - `rpc` starts, stops and kills servers during calls, casts and fanouts. Its senders and servers are actors that
 //!   take commands as lines of JSON, so that an actor may be a foreign process.
 //! - `notify` starts, stops and drops listeners while events are sent, handled in batches, requeued, retried
