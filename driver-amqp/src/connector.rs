@@ -13,6 +13,7 @@ use crate::{AmqpConfig, AmqpTransport};
 
 /// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`; only the last one implies TLS.
 /// A suffix behind `+` is checked by the connect, not here.
+/// One connector serves any number of URLs; each connect gets a transport of its own.
 #[derive(Debug, Clone, Default)]
 pub struct AmqpConnector {
     /// Cloned for each connect.

@@ -96,7 +96,7 @@ impl AmqpTransport {
         Ok(Self::over(config, hosts, &Arc::new(link)))
     }
 
-    /// Counts of what this transport has sent, received, lost and recovered so far.
+    /// Counts of what this transport alone has sent, received, lost and recovered so far.
     /// Each count is read on its own, so two counts of one snapshot may differ by work that is under way.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -143,6 +143,7 @@ impl Permit {
 
     /// Reports that the broker closed the connection with `error`, because this channel exceeded the limit.
     /// Several channels fail with one connection; within 1 s they count as one event, and the highest count is taken.
+    /// The first of them is logged as a warning.
     pub(crate) fn exceeded(self, error: &Error) {
         let now = Instant::now();
         let mut quota = self.quota.lock();

@@ -16,6 +16,7 @@ pub(crate) enum TransientQueues {
     /// The driver declares transient queues; the result decides.
     Unknown,
     /// The broker closes the connection that declares one.
+    /// So exchanges and shared queues are declared durable.
     Denied,
 }
 

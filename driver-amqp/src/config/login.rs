@@ -13,6 +13,7 @@ pub enum Login {
     #[default]
     AmqPlain,
     /// No password: the client certificate is the identity.
+    /// It needs TLS with [`Tls::with_identity`](crate::Tls::with_identity).
     /// The broker needs the plugin `rabbitmq_auth_mechanism_ssl`.
     External,
     /// User and password, with the password in reply to a challenge.

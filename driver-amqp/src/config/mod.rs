@@ -25,8 +25,8 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(u16::MAX as u64);
 /// RabbitMQ's default heartbeat, assumed where `heartbeat` is zero.
 const BROKERS_HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// What an [`AmqpTransport`](crate::AmqpTransport) needs besides its URL,
-/// which has hosts, credentials and virtual host.
+/// Timeouts, queue types, limits and TLS of an [`AmqpTransport`](crate::AmqpTransport).
+/// Its URL has hosts, credentials and virtual host.
 /// Each field has a `with_*` method; [`with_option`](Self::with_option) takes the names of the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -190,7 +190,8 @@ impl Default for AmqpConfig {
 }
 
 impl AmqpConfig {
-    /// Durable shared queues: confirmed messages survive a restart of the broker. The same as `amqp_durable_queues`.
+    /// Durable shared queues: confirmed messages survive a restart of the broker.
+    /// Every peer must set the same, because the broker refuses a queue with another durability.
     #[must_use]
     pub fn durable() -> Self {
         Self::default().with_durable_queues(true)

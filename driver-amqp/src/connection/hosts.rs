@@ -15,7 +15,8 @@ use crate::connection::endpoint::Endpoint;
 
 /// The default ports of AMQP, without and with TLS. By IANA; a port in the URL takes precedence.
 const PORTS: [u16; 2] = [5672, 5671];
-/// The account of a new RabbitMQ, and the default of the reference.
+/// The user and the password of a new RabbitMQ, and the default of the reference.
+/// RabbitMQ lets this user in only from its own machine, unless it is configured otherwise.
 const GUEST: &str = "guest";
 
 /// The hosts of a transport in a random order, and which is next.

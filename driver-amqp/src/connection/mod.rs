@@ -51,7 +51,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// which lapin loses now and then under load, costs nothing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The name of the thread on which lapin reads and writes.
+/// The name of the thread on which lapin reads and writes. Its log is kept from every subscriber.
 const IO_THREAD: &str = "lapin-io-loop";
 
 /// How often to check whether lapin has processed the answer to connection.close.

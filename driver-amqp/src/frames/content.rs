@@ -12,6 +12,7 @@ pub(super) enum Content {
     /// Code and text are those of basic.return, for the report.
     Return { code: u16, text: String },
     /// A returned message; so many bytes of its body are still to come.
+    /// Until then no other frame but body frames may come on its channel.
     ReturnBody { left: u64 },
 }
 

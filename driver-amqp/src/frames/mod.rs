@@ -38,7 +38,7 @@ pub(crate) use version::ServerVersion;
 /// The largest frame that the driver requests, in bytes.
 /// lapin allocates 64 times as much per connection.
 pub(crate) const FRAME_MAX: u32 = 131_072;
-/// The smallest frame limit of a broker that lapin supports, in bytes.
+/// The smallest frame limit of a broker that lapin supports, in bytes. A lower one ends the connection with `Config`.
 const FRAME_MAX_LEAST: u32 = 8_192;
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub(crate) struct Work {
     pub(crate) output: usize,
     /// How many bytes, up to the last, are the beginning of a frame: they must be passed again with those that follow.
     pub(crate) torn: usize,
-    /// Whether bytes were removed from the stream.
+    /// Whether bytes were removed from the stream. If nothing else came out, a heartbeat stands in for them.
     pub(crate) swallowed: bool,
 }
 

@@ -23,7 +23,7 @@ const NOTICE: Duration = Duration::from_secs(1);
 pub(crate) enum LinkState {
     /// There is no link; the supervisor reconnects. Callers wait, each until its deadline.
     Lost { reason: String },
-    /// Listeners may use it to resubscribe; publishers must wait.
+    /// Listeners may use it to resubscribe; publishers must wait, for at most `request_timeout`.
     Resubscribing(Arc<Link>),
     /// Publishers, listeners and declarations may use it.
     Ready(Arc<Link>),

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 /// unless a listener cannot resubscribe, which makes a working link `Lost`.
 ///
 /// The supervisor sets the state of the link; the recoveries set the parts. Both may do so at the same time.
+/// The gauge counts an open transport in exactly one state.
 #[derive(Debug)]
 pub(crate) struct HealthReporter {
     /// What subscribers see. Only `publish` and `warn_of_drift` change it.

@@ -64,6 +64,7 @@ impl Link {
     /// if the configuration declares any and the answer is not known yet.
     ///
     /// The three steps are sequential, so a broker that refuses the first connection costs one attempt.
+    /// A broker that denies the probe closes its connection, and costs one more.
     ///
     /// Fails as [`Connection::open`] does, or with the error of the probe for transient queues.
     ///

@@ -23,7 +23,7 @@ pub(crate) struct UnconfirmedPublish<'a> {
 /// How far a publish got before its channel closed. It decides whether the publish is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendState {
-    /// The broker cannot have the whole message.
+    /// The broker cannot have the whole message, so a resend cannot deliver it twice.
     NotSent,
     /// The broker may have it: it was written, and its confirm never came.
     Written,
@@ -47,7 +47,7 @@ pub(crate) enum CloseReason<'a> {
 /// What to do with one publish of a closed channel. Only `Resend` keeps its caller waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// It did not arrive: send it again.
+    /// It did not arrive: send it again, at most 3 times unless the connection was lost.
     Resend,
     /// Fail it with the reason of the close.
     Refused(Executed),

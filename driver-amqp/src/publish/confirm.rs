@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     NotSent(lapin::Error),
     /// The broker answered. Even a nack is definite only for some queues, see `if_refused`.
     Confirmed(Confirm),
-    /// The message was written, and the channel or connection ended before its confirm.
+    /// The message was written, and the channel or connection ended before its confirm. The broker may have it.
     Unknown(lapin::Error),
 }
 

@@ -107,6 +107,7 @@ enum Wakeup {
     /// The channel did not drain in time, and is kept.
     DrainOver,
     /// The oldest unconfirmed publish is older than `confirm_timeout`.
+    /// Every publish of the channel then fails, executed `Maybe`.
     ConfirmOverdue,
 }
 

@@ -18,6 +18,7 @@ use crate::publish::job::PublishJob;
 use crate::publish::unconfirmed::Sequence;
 
 /// How often a publish that did not arrive is sent again after the broker closed its channel.
+/// Then it fails, transient and executed `No`.
 const RESENDS: u32 = 3;
 /// How long lapin may take to fail the publishes of a lost connection. It has no answer to wait for.
 const CONFIRMS_AFTER_LOSS: Duration = Duration::from_secs(2);

@@ -36,6 +36,7 @@ impl Unconfirmed {
     }
 
     /// Removes all publishes, and starts to number from 1 again, for a new channel.
+    /// The caller resolves each of them, or sends it again.
     pub(crate) fn take(&mut self) -> Vec<(Sequence, PublishJob)> {
         let Self { jobs, .. } = std::mem::take(self);
         jobs.into_iter().map(|(sequence, (job, _))| (sequence, job)).collect()

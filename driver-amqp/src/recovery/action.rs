@@ -10,7 +10,8 @@ use crate::topology::name_lease::is_taken;
 pub(crate) enum RecoveryAction {
     /// The error is temporary: retry with the usual backoff.
     Retry,
-    /// An operator has to change the broker first: retry with long waits.
+    /// An operator has to change the broker first: retry with long waits, of 2 s at first and 60 s at most.
+    /// Meanwhile the listener is unhealthy, and the rest of the transport works.
     RetrySlowly,
     /// The private queue is unusable, and no peer knows its name: retry with a new name.
     Rename,

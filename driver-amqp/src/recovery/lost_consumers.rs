@@ -35,6 +35,7 @@ impl LostConsumers {
     }
 
     /// Schedules the next attempt for the consumer of `index`.
+    /// It replaces an attempt that was scheduled before.
     /// `reason` is why the last one failed, if that makes the listener unhealthy.
     pub(crate) fn put_off(&mut self, index: usize, reason: Option<String>, pause: impl FnOnce(u32) -> Duration) {
         let due = Instant::now() + pause(self.attempts(index).next());

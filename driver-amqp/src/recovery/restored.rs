@@ -13,6 +13,7 @@ use crate::consume::session::{RestoredConsumer, Session};
 #[derive(Debug)]
 pub(crate) enum Restored {
     /// It replaces everything that the listener reads from.
+    /// The broker redelivers what the old session had not handed over.
     Session(Box<Session>, Address),
     /// It belongs to the session in use; one of an earlier session is dropped.
     Consumer(Box<RestoredConsumer>, Address),

@@ -143,6 +143,7 @@ impl<'a> Declarer<'a> {
     }
 
     /// Binds the queue of `plan` again, and declares the exchanges that are missing.
+    /// A check of the queues does so with each queue that exists.
     ///
     /// A binding that exists is not duplicated (AMQP 0-9-1, queue.bind).
     ///

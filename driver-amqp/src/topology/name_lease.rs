@@ -33,7 +33,7 @@ impl NameLease {
     /// Reserves the lowest number that is free on this machine for the private queue of `subscription`,
     /// so that a restarted process gets the same name. `None` for a subscription without such a queue.
     ///
-    /// On Linux two processes that start at the same time get different numbers.
+    /// On Linux two processes that start at the same time get different numbers. At most 10,000 numbers are tried.
     ///
     /// Fails with `Config` if the host or program name cannot be read, or no number is free.
     pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {

@@ -19,13 +19,14 @@ pub(crate) enum Violation {
     Method { class: u16, method: u16, why: Malformed },
     /// lapin has no method with these numbers.
     UnknownMethod { class: u16, method: u16 },
-    /// A content header is shorter than its fixed part.
+    /// A content header is shorter than its fixed part, so the size of its body is unknown.
     Header,
     /// Another frame came before the rest of a returned message.
     Unexpected { channel: u16, kind: &'static str },
-    /// The frame limit of the broker is too low for lapin.
+    /// The frame limit of the broker is below 8,192 bytes, with which lapin does not work.
     FrameMax(u32),
     /// More messages were returned, or could not be decoded, than can have been sent.
+    /// The reports would fill the memory of this process.
     TooManyReports(usize),
 }
 

@@ -23,6 +23,7 @@ pub(crate) enum Phase {
     /// Connected; publishers and listeners work.
     Ready(Generation),
     /// Connected, but the broker blocks publishes, for this reason.
+    /// Consumers go on, because they use the other connection.
     Blocked(Generation, String),
     /// Disconnected; the next connect starts after the backoff.
     Lost { reason: String, backoff: Backoff },
