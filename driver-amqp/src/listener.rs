@@ -33,7 +33,7 @@ type Batch = Vec<(Tag, Received)>;
 
 /// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
 /// `poll` may be dropped at any await without losing a message.
-/// It reads from one session at a time, and hands nothing over that an earlier one had left.
+/// It reads from one session at a time; the broker redelivers what it did not take from an earlier one.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
     /// Where peers reach this listener. A renamed queue changes it.
