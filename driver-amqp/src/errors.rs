@@ -101,8 +101,8 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
     }
 }
 
-/// The broker's words for a stream whose replica on the connected node has not started, or is restarting.
-/// RabbitMQ sends them with 404 or 406.
+/// The broker's words for a stream whose replica on the connected node has not started,
+/// or is restarting. RabbitMQ sends them with 404 or 406.
 const NO_REPLICA: [&str; 2] =
     ["does not have a running replica on the local node", "does not have a replica on the local node"];
 

@@ -12,18 +12,18 @@ use oslo_messaging::driver::{IncomingMessage, Message};
 use crate::consume::ack_frames::Tag;
 use crate::consume::settler::{Command, Settler};
 
-/// A received message. One that the driver acknowledged before handover has no settler.
-/// Dropping an unsettled one requeues it.
+/// A received message. One that the driver acknowledged
+/// before handover has no settler. Dropping an unsettled one requeues it.
 #[derive(Debug)]
 pub(crate) struct AmqpIncoming {
     /// The decoded message. Receivers see nothing of lapin.
     message: Message,
-    /// The flag of basic.deliver. The broker sets it if it has delivered the message before,
-    /// whether or not a receiver saw it.
+    /// The flag of basic.deliver. The broker sets it
+    /// if it has delivered the message before, whether or not a receiver saw it.
     redelivered: bool,
     /// The delivery tag, and the task that writes its settlement.
-    /// `None` if nothing is left to settle:
-    /// the driver acknowledged the message before handover, or a settlement took the tag.
+    /// `None` if nothing is left to settle: the driver acknowledged the message
+    /// before handover, or a settlement took the tag.
     unsettled: Option<(Tag, Settler)>,
 }
 

@@ -235,8 +235,8 @@ impl AmqpListener {
         Some(batch.into_iter().map(settled).collect())
     }
 
-    /// Up to `max` messages that are ready.
-    /// Where they are acknowledged before handover, begins that and returns `None`.
+    /// Up to `max` messages that are ready. Where they are acknowledged
+    /// before handover, begins that and returns `None`.
     ///
     /// `None` also if nothing is ready. The acknowledgement of a batch is one basic.ack for its last message;
     /// `multiple` is set only if the batch has several.

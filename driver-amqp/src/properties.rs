@@ -13,8 +13,8 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use crate::consume::session::Received;
 use crate::short_string::check_name;
 
-/// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days.
-/// It closes the channel for a longer one.
+/// The longest expiration that every RabbitMQ accepts, in milliseconds:
+/// 49 days. It closes the channel for a longer one.
 ///
 /// A longer one is shortened, because a message that lives 49 days and one that lives longer hardly differ.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
@@ -82,8 +82,8 @@ pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     }
 }
 
-/// The received message. The broker drops it when it has failed more often than `limit`.
-/// Headers that are not text are left out.
+/// The received message. The broker drops it when it has failed more often
+/// than `limit`. Headers that are not text are left out.
 ///
 /// A missing id is empty, and an expiration that is no number is left out.
 /// The delivery count is set only if the broker marked the message as redelivered.

@@ -104,8 +104,8 @@ impl AmqpTransport {
     }
 
     /// Starts the tasks of a transport whose first link is open: supervisor, queue checks and publishers.
-    /// Must run inside of a tokio runtime.
-    /// Starts `publish_channels` publishers, at least one, and one more for fanouts.
+    /// Must run inside of a tokio runtime. Starts `publish_channels`
+    /// publishers, at least one, and one more for fanouts.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
         let inner = Arc::new(Inner::new(config, link, hosts.quota()));
         let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
@@ -200,8 +200,8 @@ impl AmqpTransport {
     }
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
-    /// While the channel limit is tight,
-    /// it first lets the existing listeners resubscribe, for at most `request_timeout`.
+    /// While the channel limit is tight, it first lets the existing
+    /// listeners resubscribe, for at most `request_timeout`.
     /// A queue that has another consumer is retried for `name_release_timeout`,
     /// and a stream whose replica is starting until the deadline.
     ///

@@ -70,8 +70,8 @@ pub struct AmqpConfig {
     pub transient_quorum_queues: bool,
     /// How often the broker delivers a message of a shared quorum queue before it drops it.
     /// Zero leaves it to the broker: 20 from RabbitMQ 4.0 on.
-    /// A negative value lifts the limit there;
-    /// RabbitMQ 3 reads it as no redelivery, which is logged as a warning. Default: 0.
+    /// A negative value lifts the limit there; RabbitMQ 3 reads it as no redelivery,
+    /// which is logged as a warning. Default: 0.
     pub quorum_delivery_limit: i32,
     /// The delivery limit that the broker gives quorum queues by default or by a policy,
     /// where `quorum_delivery_limit` is zero: a client cannot query it.

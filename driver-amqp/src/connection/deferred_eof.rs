@@ -17,8 +17,8 @@ use crate::frames::write_unchanged::write_unchanged;
 
 /// How far an orderly close is. The driver writes it, and the stream reads it.
 ///
-/// Both tokens go from open to cancelled once.
-/// `over` is also cancelled when the socket is shut, so nothing waits for ever.
+/// Both tokens go from open to cancelled once. `over` is also cancelled
+/// when the socket is shut, so nothing waits for ever.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CloseProgress {
     /// Cancelled when the driver is about to send connection.close.

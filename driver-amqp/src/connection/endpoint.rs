@@ -47,8 +47,8 @@ impl Endpoint {
     /// The URI for lapin: credentials, virtual host,
     /// and the limits that the driver requests. lapin opens no socket for it.
     ///
-    /// The scheme is always `amqp`, because lapin gets a stream that is inside of TLS already.
-    /// The heartbeat is in whole seconds.
+    /// The scheme is always `amqp`, because lapin gets a stream
+    /// that is inside of TLS already. The heartbeat is in whole seconds.
     pub(crate) fn uri(&self, config: &AmqpConfig) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,

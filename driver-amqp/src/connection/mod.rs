@@ -349,8 +349,8 @@ impl Connection {
     ///
     /// After a cancellation the socket stays open until the connection is dropped.
     ///
-    /// Fails with `Timeout`, which names the host,
-    /// if the answer does not come by a `deadline` that is earlier than that.
+    /// Fails with `Timeout`, which names the host, if the answer does not come
+    /// by a `deadline` that is earlier than that.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         self.channels.keep();
         let closing = async {

@@ -96,8 +96,8 @@ impl Reactor for TokioReactor {
         self.0.interval(duration)
     }
 
-    /// Without TLS and without observers.
-    /// The driver connects by itself, so only an unusual use of lapin would get here.
+    /// Without TLS and without observers. The driver connects by itself,
+    /// so only an unusual use of lapin would get here.
     #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,

@@ -16,8 +16,8 @@ pub(crate) struct AckFrame {
 }
 
 /// The settled deliveries of one channel, from the first unsettled one on.
-/// However long that one stays unsettled,
-/// memory grows only with the acknowledgements that wait and the gaps between unsettled deliveries.
+/// However long that one stays unsettled, memory grows only with the acknowledgements
+/// that wait and the gaps between unsettled deliveries.
 #[derive(Debug)]
 pub(crate) struct AckFrames {
     /// Everything before it is settled.
@@ -62,8 +62,8 @@ impl AckFrames {
     }
 
     /// Takes the frames that write every waiting acknowledgement.
-    /// A `multiple` frame always names a delivery that is still unsettled for the broker,
-    /// which closes the channel for any other.
+    /// A `multiple` frame always names a delivery that is still unsettled
+    /// for the broker, which closes the channel for any other.
     ///
     /// The frames are in the order in which they must be written: the prefix first, then the others by their tags.
     pub(crate) fn flush(&mut self) -> Vec<AckFrame> {

@@ -45,8 +45,8 @@ pub(crate) struct Received {
     pub(crate) undecodable: Option<String>,
 }
 
-/// The open channel of a listener. Dropping it writes the recorded acknowledgements and closes the channel;
-/// the broker requeues everything else.
+/// The open channel of a listener. Dropping it writes the recorded acknowledgements
+/// and closes the channel; the broker requeues everything else.
 pub(crate) struct Session {
     /// Shared with the settler and the recovery. It closes when the last of them drops it.
     channel: ConsumerChannel,
@@ -159,8 +159,8 @@ impl Session {
 
     /// Puts a restored consumer in the place of the cancelled one. Its queue may have a new name.
     ///
-    /// The position of the queue stays.
-    /// If a private queue was renamed, its new name is deleted at the close, not the old one.
+    /// The position of the queue stays. If a private queue was renamed,
+    /// its new name is deleted at the close, not the old one.
     ///
     /// Fails with `TooLarge` for a name over 255 bytes.
     pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Reads the broker's frames before lapin does, and repairs or removes what lapin cannot parse.
 //!
-//! lapin parses each frame as a whole and closes the connection over the first that it cannot parse;
-//! deep nesting overflows its stack.
+//! lapin parses each frame as a whole and closes the connection over the first
+//! that it cannot parse; deep nesting overflows its stack.
 //! So one message of a peer could end a process, and end it again after each restart.
 //! [`FrameReader`] works on the bytes from the socket, before lapin sees them:
 //!

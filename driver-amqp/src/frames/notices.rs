@@ -28,8 +28,8 @@ pub(crate) struct Notices {
     waiting: Mutex<Waiting>,
     /// The numbers of both, so that the lock is not needed while there are none.
     ///
-    /// Written under the lock. A reader that was woken by a later frame sees the number,
-    /// because lapin's queues order both.
+    /// Written under the lock. A reader that was woken
+    /// by a later frame sees the number, because lapin's queues order both.
     undecodable: AtomicUsize,
     /// All channels together, so a channel without a return may take the lock in vain.
     returned: AtomicUsize,

@@ -24,8 +24,8 @@ use super::{FRAME_MAX, FRAME_MAX_LEAST};
 pub(crate) struct FrameReader {
     /// The agreed frame limit, in bytes. It counts the whole frame, with head and end byte.
     limit: usize,
-    /// The rest of a frame that passes unread.
-    /// A body or a heartbeat; the reader is inside of that frame until the end byte.
+    /// The rest of a frame that passes unread. A body or a heartbeat;
+    /// the reader is inside of that frame until the end byte.
     passing: Option<Passing>,
     /// For each channel, the content whose next frame is still to come. It pairs a content header with its method.
     contents: Contents,
@@ -134,8 +134,8 @@ impl FrameReader {
 
     /// Passes or removes the available bytes of a frame; returns how many.
     ///
-    /// The end byte is checked when it arrives.
-    /// Until then the payload is passed on, so memory does not grow with the frame.
+    /// The end byte is checked when it arrives. Until then the payload
+    /// is passed on, so memory does not grow with the frame.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
         // The end byte is part of what is left, so it is passed on like the payload.
@@ -160,8 +160,8 @@ impl FrameReader {
 
     /// Reads the frame at `from`; returns how many bytes it took, 0 if it is incomplete.
     ///
-    /// A method or a content header must be complete, because it is repaired as a whole.
-    /// Of a body only the head must be.
+    /// A method or a content header must be complete,
+    /// because it is repaired as a whole. Of a body only the head must be.
     ///
     /// Fails if the head is invalid or over the limit, the end byte is wrong, or the payload cannot be passed on.
     fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
@@ -344,8 +344,8 @@ impl FrameReader {
 
 /// Moves `range` behind the bytes that are already for lapin.
 ///
-/// Bytes that were removed before leave a gap, so the range moves towards the front.
-/// It never overlaps what comes later.
+/// Bytes that were removed before leave a gap, so the range
+/// moves towards the front. It never overlaps what comes later.
 fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
     let length = range.len();
     if range.start != work.output {

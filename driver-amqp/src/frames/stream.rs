@@ -23,8 +23,8 @@ const STEP: usize = 64 * 1024;
 
 /// A stream with a [`FrameReader`] in its reading half. Writes pass unchanged.
 ///
-/// A read works in the buffer of the caller.
-/// It returns no bytes only at the end of the stream, and is pending only if nothing can be returned.
+/// A read works in the buffer of the caller. It returns no bytes only at the end of the stream,
+/// and is pending only if nothing can be returned.
 ///
 /// lapin polls it on its own thread. The reports go to other threads through `Notices`.
 #[derive(Debug)]
@@ -147,8 +147,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
-    /// A violation is an error of kind `InvalidData` with the `Violation` inside, by which `errors` recognises it.
-    /// Every later read returns it again.
+    /// A violation is an error of kind `InvalidData` with the `Violation` inside,
+    /// by which `errors` recognises it. Every later read returns it again.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let room = into.remaining();

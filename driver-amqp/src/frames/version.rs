@@ -34,8 +34,8 @@ impl ServerVersion {
 
     /// The version in `table`: the server properties, checked, with their length in front.
     ///
-    /// `None` if there is no text under `version`.
-    /// The table was repaired before, so its lengths can be trusted; they are checked all the same.
+    /// `None` if there is no text under `version`. The table was repaired before,
+    /// so its lengths can be trusted; they are checked all the same.
     pub(super) fn of_properties(table: &[u8]) -> Option<Self> {
         let mut rest = table.get(4..)?;
         while let Some((&length, after)) = rest.split_first() {

@@ -41,8 +41,8 @@ pub(crate) enum LinkState {
 pub(crate) struct CurrentLink(watch::Sender<LinkState>);
 
 impl LinkState {
-    /// The link, for everything but publishing.
-    /// `None` while there is none; then a caller waits with `CurrentLink::link`.
+    /// The link, for everything but publishing. `None` while there is none;
+    /// then a caller waits with `CurrentLink::link`.
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
         match self {
             Self::Resubscribing(link) | Self::Ready(link) | Self::Blocked(link, _) => Some(link),

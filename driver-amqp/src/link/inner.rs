@@ -16,8 +16,8 @@ use crate::settler_tasks::SettlerTasks;
 
 /// The state of one transport. Its owners are the transport, its listeners, and its tasks except the settlers.
 ///
-/// The task of a settler must not hold this:
-/// `settlers` aborts these tasks when the last owner of this is gone, so a task that is an owner would never end.
+/// The task of a settler must not hold this: `settlers` aborts these tasks
+/// when the last owner of this is gone, so a task that is an owner would never end.
 #[derive(Debug)]
 pub(crate) struct Inner {
     /// The settings, after the query of the URL was applied. They never change.

@@ -81,8 +81,8 @@ impl BarrierMember {
         });
     }
 
-    /// Reports a listener that cannot resubscribe; the transport becomes unhealthy.
-    /// A repeated report replaces the reason.
+    /// Reports a listener that cannot resubscribe; the transport
+    /// becomes unhealthy. A repeated report replaces the reason.
     pub(crate) fn set_unhealthy(&self, reason: String) {
         self.barrier.health.set_part(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }

@@ -38,8 +38,8 @@ impl ChannelRenewal {
         }
     }
 
-    /// If the channel should be replaced:
-    /// nothing is sent on it before this instant, and it can be replaced once everything is confirmed.
+    /// If the channel should be replaced: nothing is sent on it before this instant,
+    /// and it can be replaced once everything is confirmed.
     pub(crate) fn draining_until(&self) -> Option<Instant> {
         self.until
     }

@@ -13,8 +13,8 @@ use crate::publish::unconfirmed::Sequence;
 
 /// What lapin reported of one publish, which decides whether it may be sent again.
 pub(crate) enum Outcome {
-    /// The broker cannot have the whole message.
-    /// lapin resolves the outer future only when the socket has accepted the last byte, so an error of it is definite.
+    /// The broker cannot have the whole message. lapin resolves the outer future only
+    /// when the socket has accepted the last byte, so an error of it is definite.
     NotSent(lapin::Error),
     /// The broker answered. Even a nack is definite only for some queues, see `if_refused`.
     Confirmed(Confirm),

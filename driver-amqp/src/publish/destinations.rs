@@ -87,8 +87,8 @@ impl Drop for QueuePosition {
 }
 
 impl Prerequisite {
-    /// What a publish to `to` needs. `ensure_queue` decides only for notifications;
-    /// a queue's own address always needs it.
+    /// What a publish to `to` needs. `ensure_queue` decides only
+    /// for notifications; a queue's own address always needs it.
     pub(crate) fn of(to: &Address, ensure_queue: bool) -> Self {
         let exchange = to.exchange();
         match to {

@@ -81,8 +81,8 @@ const ABANDONED: u8 = 2;
 pub(crate) struct AbandonFlag(AtomicU8);
 
 impl AbandonFlag {
-    /// To be called right before sending.
-    /// Returns false if the caller has given up, and then the message must not be sent.
+    /// To be called right before sending. Returns false
+    /// if the caller has given up, and then the message must not be sent.
     pub(crate) fn mark_sent(&self) -> bool {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

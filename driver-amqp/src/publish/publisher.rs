@@ -457,8 +457,8 @@ impl Publisher {
 
     /// When the oldest unconfirmed publish is overdue: `confirm_timeout` after it was sent.
     ///
-    /// Time under a resource alarm does not count, because the broker confirms nothing then.
-    /// `None` if nothing is unconfirmed.
+    /// Time under a resource alarm does not count, because the broker
+    /// confirms nothing then. `None` if nothing is unconfirmed.
     fn confirm_deadline(&self) -> Option<Instant> {
         // A timeout of centuries overflows, and then never ends.
         self.unconfirmed.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)

@@ -1,8 +1,8 @@
 //! Resolves the publishes of a lost channel, and selects those that are sent again.
 //!
 //! It runs after a channel or its connection ended, when nothing more can be learned about the unconfirmed publishes.
-//! The rule: a message is sent again only if the broker certainly does not have it,
-//! so an at-most-once message stays one.
+//! The rule: a message is sent again only if the broker certainly
+//! does not have it, so an at-most-once message stays one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -63,8 +63,8 @@ impl ChannelFailures {
 
     /// How long to wait for the outcomes that are still missing.
     ///
-    /// Counted from the start of clearing up.
-    /// A channel gets `request_timeout`, because the broker answers channel.close; a lost connection gets 2 s.
+    /// Counted from the start of clearing up. A channel gets `request_timeout`,
+    /// because the broker answers channel.close; a lost connection gets 2 s.
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
             LossScope::Channel => config.request_timeout,
@@ -181,8 +181,8 @@ impl<'a> Resend<'a> {
 
     /// The error of a message that may have arrived, so only its caller can decide whether to send it again.
     ///
-    /// `Closed` if the transport is closed, otherwise `Disconnected`, or the broker's own error for a closed channel.
-    /// In every case executed is `Maybe`.
+    /// `Closed` if the transport is closed, otherwise `Disconnected`,
+    /// or the broker's own error for a closed channel. In every case executed is `Maybe`.
     fn lost(&self) -> Error {
         let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
         match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {

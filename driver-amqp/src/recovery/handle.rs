@@ -27,8 +27,8 @@ pub(crate) struct RecoveryHandle {
 impl RecoveryHandle {
     /// Starts the recovery task of a listener whose first session uses `channel`.
     ///
-    /// Must run inside of a tokio runtime.
-    /// The recovery registers with the barrier and the queue checks before this returns.
+    /// Must run inside of a tokio runtime. The recovery registers with the barrier
+    /// and the queue checks before this returns.
     pub(crate) fn start(opener: SubscriptionOpener, channel: ConsumerChannel) -> Self {
         let (losses, reported) = mpsc::unbounded_channel();
         let restored = Arc::new(RestoredQueue::default());

@@ -3,8 +3,8 @@
 use crate::config::AmqpConfig;
 use crate::frames::ServerVersion;
 
-/// The first release that limits deliveries of quorum queues by itself, and takes -1 for no limit.
-/// Older ones read a negative limit as 0.
+/// The first release that limits deliveries of quorum queues by itself,
+/// and takes -1 for no limit. Older ones read a negative limit as 0.
 const LIMITS_BY_ITSELF: u16 = 4;
 /// The limit of such a broker, unless an operator set another.
 /// The number of deliveries that may fail; the broker drops or dead-letters the message at the next failure.

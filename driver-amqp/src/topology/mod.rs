@@ -116,8 +116,8 @@ impl<'a> Declarer<'a> {
     ///
     /// After a cancellation, what was declared stays.
     ///
-    /// Fails as [`exchange`](Self::exchange) does;
-    /// with `Topology` also if the queue exists as a stream, or is exclusive to another connection.
+    /// Fails as [`exchange`](Self::exchange) does; with `Topology` also
+    /// if the queue exists as a stream, or is exclusive to another connection.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short_string("queue", &plan.name)?;
         let stream = is_stream(plan, &self.inner.config);

@@ -81,8 +81,8 @@ impl StreamPosition {
         arguments
     }
 
-    /// Notes the time of the first subscription.
-    /// Only the first call counts, so a later subscription starts where the first one would have.
+    /// Notes the time of the first subscription. Only the first call counts,
+    /// so a later subscription starts where the first one would have.
     pub(crate) fn began(&self) {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }

@@ -81,8 +81,8 @@ pub(crate) fn is_known(name: &str) -> bool {
 
 /// Sets the field of the option `name`, or only warns if the option has no effect here.
 ///
-/// White space around the value is ignored.
-/// The errors never show the value of an unknown option, because a misplaced password could be one.
+/// White space around the value is ignored. The errors never show the value of an unknown option,
+/// because a misplaced password could be one.
 ///
 /// Fails with `Config` for an unknown option or an unusable value.
 pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<()> {

@@ -64,8 +64,8 @@ pub(crate) fn start(properties: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
     method(0, (10, 10), &[&[0, 9], &table(properties), &long(b"PLAIN AMQPLAIN"), &long(b"en_US")])
 }
 
-/// connection.tune with 2,047 channels and a heartbeat of 60 s, the values of RabbitMQ.
-/// A `frame_max` of 0 means no limit.
+/// connection.tune with 2,047 channels and a heartbeat of 60 s,
+/// the values of RabbitMQ. A `frame_max` of 0 means no limit.
 pub(crate) fn tune(frame_max: u32) -> Vec<u8> {
     method(0, (10, 30), &[&2047_u16.to_be_bytes(), &frame_max.to_be_bytes(), &60_u16.to_be_bytes()])
 }

@@ -1,8 +1,8 @@
 //! What lapin's own parser says of a stream, and what has to come of it.
 //!
 //! Where the original frame is valid and within the limit, it must pass unchanged.
-//! Otherwise the output must be a valid frame of the same type and channel, with the same body size.
-//! Returned messages must be missing.
+//! Otherwise the output must be a valid frame of the same type and channel,
+//! with the same body size. Returned messages must be missing.
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, connection};

@@ -49,8 +49,8 @@ pub(crate) fn repair(
     walk(layout, &mut fields, strings).map_err(|why| Violation::Method { class, method, why })
 }
 
-/// Skips the fields of `layout` in order.
-/// Fails if a field exceeds the payload, has an unknown type, or bytes are left behind the last field.
+/// Skips the fields of `layout` in order. Fails if a field exceeds the payload,
+/// has an unknown type, or bytes are left behind the last field.
 fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4]) -> Result<(), Malformed> {
     let mut strings = strings.iter_mut();
     for field in layout {
@@ -75,8 +75,8 @@ fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4])
 }
 
 /// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit so many bytes.
-/// Up to eight adjacent bits are one byte.
-/// The list is that of lapin's parser, which accepts methods of clients from a server too.
+/// Up to eight adjacent bits are one byte. The list is that of lapin's parser,
+/// which accepts methods of clients from a server too.
 ///
 /// `None` for a class or method that lapin does not know.
 #[allow(clippy::match_same_arms, reason = "in the order of the protocol")]

@@ -95,8 +95,8 @@ fn what_an_operator_has_to_correct_is_retried_after_a_long_wait() {
     }
 }
 
-/// The broker reports an alarm once.
-/// If the report were lost, publishers would resume on a connection that the broker does not read.
+/// The broker reports an alarm once. If the report were lost,
+/// publishers would resume on a connection that the broker does not read.
 #[test]
 fn an_alarm_that_came_during_the_declarations_is_not_forgotten() {
     let mut machine = StateMachine::new(1);
